@@ -1,0 +1,59 @@
+//! One local door to every cluster.
+//!
+//! kubegate is an authenticating reverse proxy for Kubernetes API servers. It verifies the
+//! server's certificate, puts a fresh credential on every request, and passes watches,
+//! WebSocket connections and SPDY straight through.
+//!
+//! # The rooms
+//!
+//! | room | asks |
+//! |---|---|
+//! | [`secret`] | what must not be shown |
+//! | [`kubeconfig`] | what the file says |
+//! | [`tls`] | whom we trust |
+//! | [`dial`] | how we reach a host |
+//! | [`credential`] | how a user becomes a credential |
+//! | [`upstream`] | one API server |
+//! | [`proxy`] | one request: a file a layer |
+//! | [`serve`] | our own door |
+//! | [`cli`] | a file a command |
+//! | `demo` | a pretend control plane, to try against and to test against |
+//!
+//! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
+//! `upstream` <- `proxy` <- `serve` <- `cli` <- `main`. [`settings`] (flags and environment)
+//! stands on `secret` and `kubeconfig`, [`telemetry`] on nothing. Only `cli` and tests know
+//! `demo`. A test reads the imports and fails on one that runs the other way.
+//!
+//! # The path of a request
+//!
+//! A connection is accepted by [`serve`] and spoken to in HTTP/1.1. Each request passes the
+//! stack that [`proxy::stack`] builds, in the order in which it is written there: sensitive
+//! headers and trace, respond, guard (who asks), CORS, route, guard (what is asked),
+//! `hop_by_hop`, impersonate, authorize, forward. [`upstream`] then has a pooled connection
+//! for it, HTTP/2 where the server offers it, and the answer returns the same way. Bodies
+//! are never buffered, but for what a replay after a 401 may need.
+//!
+//! An upgrade takes the same layers and then an HTTP/1.1 connection of its own, made by the
+//! same dialer and checked by the same verifier; after a valid 101 the two byte streams are
+//! joined.
+//!
+//! # The path of a credential
+//!
+//! [`kubeconfig::resolve`] chooses a [`kubeconfig::User`]; [`credential::from_user`] makes the
+//! [`credential::Source`] for it; [`credential::cache::Cache`] fetches, shares and renews; the
+//! authorize layer puts the header on. A client certificate goes with the request to
+//! [`upstream`], where each certificate has connections of its own: one that was replaced is
+//! used no more, and what runs on its connections ends there.
+//!
+//! # Where this differs from the first plan
+//!
+//! - One frame, `proxy::screen`, carries every layer that only judges a request's head, so
+//!   that the guard, `hop_by_hop` and impersonate are pure functions.
+//! - The guard judges twice: who asks comes before routing, what is asked after it.
+//! - A request that brings its own credential travels over connections made without our
+//!   client certificate: the API server would believe the certificate and ignore the token.
+//! - The system's roots are read with rustls-native-certs and judged by the same verifier as
+//!   a cluster's own CA, so that a refusal always says why.
+
+
+pub mod secret;
