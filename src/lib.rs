@@ -56,4 +56,5 @@
 //!   a cluster's own CA, so that a refusal always says why.
 
 
+pub mod kubeconfig;
 pub mod secret;

@@ -1,0 +1,148 @@
+//! [`Error`]: what can be wrong with a kubeconfig or with the flags over it.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why there is no [`Target`](super::Target). No text here ever holds a value of the file
+/// other than names (of entries, plugin API versions, auth providers): it may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be opened or read.
+    #[error("cannot read {what} {}", path.display())]
+    Read {
+        /// What the file is for.
+        what: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The path leads to something other than a file of sensible size.
+    #[error("cannot read {what} {}: {problem}", path.display())]
+    NotReadable {
+        /// What the file is for.
+        what: String,
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        problem: String,
+    },
+    /// Not YAML or JSON, or made to exhaust memory.
+    #[error("kubeconfig {}{}: {problem}", path.display(), Position(*position))]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line and column, counted from 1, where known.
+        position: Option<(u64, u64)>,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A field holds what it must not.
+    #[error("{place}: {field} {problem}")]
+    Field {
+        /// File and entry, or "flags".
+        place: String,
+        /// The field or flag.
+        field: String,
+        /// What is wrong with it and what to do, without its value.
+        problem: String,
+    },
+    /// Two entries of one kind in one file have the same name.
+    #[error("kubeconfig {}: there are two {kind}s named {name:?}; rename or remove one", path.display())]
+    Duplicate {
+        /// The file.
+        path: PathBuf,
+        /// `cluster`, `user` or `context`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is a kubeconfig, but nothing says which part of it to use.
+    #[error(
+        "no context is chosen: {} sets no current-context; choose one with --context; {}",
+        Files(files), Existing { kind: "context", names: existing }
+    )]
+    NoContext {
+        /// The files searched.
+        files: Vec<PathBuf>,
+        /// The contexts there are.
+        existing: Vec<String>,
+    },
+    /// A name that no entry has.
+    #[error(
+        "{kind} {name:?}, named by {named_by}, does not exist in {}; {}",
+        Files(files), Existing { kind, names: existing }
+    )]
+    Missing {
+        /// `cluster`, `user` or `context`.
+        kind: &'static str,
+        /// The missing name.
+        name: String,
+        /// Who asks for it: a flag, `current-context` or a context.
+        named_by: String,
+        /// The files searched.
+        files: Vec<PathBuf>,
+        /// The entries of that kind there are.
+        existing: Vec<String>,
+    },
+    /// A URL for a proxy that cannot be used. Its text is not repeated: it may hold a password.
+    #[error("the proxy URL {0}")]
+    ProxyUrl(&'static str),
+    /// No kubeconfig, no service account and no `--server`.
+    #[error(
+        "no API server to talk to: there is no kubeconfig (looked at {}), this is not a pod with \
+         a service account, and --server is not given",
+        Files(looked_at)
+    )]
+    NothingFound {
+        /// The kubeconfig files looked for.
+        looked_at: Vec<PathBuf>,
+    },
+}
+
+struct Position(Option<(u64, u64)>);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((line, column)) => write!(f, ", line {line}, column {column}"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Files<'a>(&'a [PathBuf]);
+
+impl fmt::Display for Files<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no kubeconfig file");
+        }
+        for (at, path) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, path.display())?;
+        }
+        Ok(())
+    }
+}
+
+struct Existing<'a> {
+    kind: &'a str,
+    names: &'a [String],
+}
+
+impl fmt::Display for Existing<'_> {
+    /// At most ten names: fleets have thousands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        if self.names.is_empty() {
+            return write!(f, "there are no {}s", self.kind);
+        }
+        write!(f, "there are the {}s ", self.kind)?;
+        for (at, name) in self.names.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{name:?}", if at == 0 { "" } else { ", " })?;
+        }
+        match self.names.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

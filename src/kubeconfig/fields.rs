@@ -1,0 +1,256 @@
+//! [`Fields`]: typed access to what a file says, with errors that name file, entry and field.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    kubeconfig::{Error, Pem, file},
+    secret::Secret,
+};
+
+/// Where something stands: a file, and there an entry.
+#[derive(Clone)]
+pub(super) struct Place {
+    path: Arc<Path>,
+    within: String,
+}
+
+impl Place {
+    pub(super) fn file(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            within: String::new(),
+        }
+    }
+
+    pub(super) fn entry(&self, kind: &str, name: &str) -> Self {
+        Self {
+            path: Arc::clone(&self.path),
+            within: format!(": {kind} {name:?}"),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An error about a field here.
+    pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> Error {
+        Error::Field {
+            place: self.to_string(),
+            field: field.to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    /// An error about a value of the wrong type, which is named but not shown.
+    pub(super) fn wrong(&self, field: &str, wanted: &str, found: &Value) -> Error {
+        let (kind, hint) = match found {
+            Value::Null => ("nothing", ""),
+            Value::Bool(_) => ("a boolean", "; put it in quotes"),
+            Value::Number(_) => ("a number", "; put it in quotes"),
+            Value::String(_) => ("text", ""),
+            Value::Array(_) => ("a list", ""),
+            Value::Object(_) => ("a mapping", ""),
+        };
+        let hint = if wanted == "text" { hint } else { "" };
+        self.error(field, format!("must be {wanted}, not {kind}{hint}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kubeconfig {}{}", self.path.display(), self.within)
+    }
+}
+
+/// One entry of a file, all its fields as written, known or not. Its text is wiped on drop.
+pub(super) struct Entry {
+    place: Place,
+    map: Map<String, Value>,
+}
+
+impl Entry {
+    pub(super) fn new(place: Place, map: Map<String, Value>) -> Self {
+        Self { place, map }
+    }
+
+    pub(super) fn fields(&self) -> Fields<'_> {
+        Fields {
+            place: &self.place,
+            prefix: String::new(),
+            map: &self.map,
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.map.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A mapping in an entry. In all of it `null` and empty text are as absent, as in client-go.
+pub(super) struct Fields<'a> {
+    place: &'a Place,
+    /// Path from the entry to this mapping, for errors: `exec.env[0].`
+    prefix: String,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Fields<'a> {
+    /// The field's name as errors show it.
+    fn name(&self, field: &str) -> String {
+        format!("{}{field}", self.prefix)
+    }
+
+    fn wrong(&self, field: &str, wanted: &str, found: &Value) -> Error {
+        self.place.wrong(&self.name(field), wanted, found)
+    }
+
+    /// File and entry, for errors.
+    pub(super) fn origin(&self) -> String {
+        self.place.to_string()
+    }
+
+    /// An error about one of these fields.
+    pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> Error {
+        self.place.error(&self.name(field), problem)
+    }
+
+    /// The value as it is, `None` for `null`.
+    pub(super) fn value(&self, field: &str) -> Option<&'a Value> {
+        self.map.get(field).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, field: &str) -> Result<Option<&'a str>, Error> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(other) => Err(self.wrong(field, "text", other)),
+        }
+    }
+
+    pub(super) fn owned(&self, field: &str) -> Result<Option<String>, Error> {
+        Ok(self.text(field)?.map(str::to_owned))
+    }
+
+    pub(super) fn secret(&self, field: &str) -> Result<Option<Secret>, Error> {
+        Ok(self.text(field)?.map(Secret::new))
+    }
+
+    /// A boolean in YAML 1.1's spellings too, which kubectl takes; `false` where absent.
+    pub(super) fn flag(&self, field: &str) -> Result<bool, Error> {
+        match self.value(field) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" => Ok(true),
+                "no" | "off" | "n" => Ok(false),
+                _ => Err(self.error(field, "must be true or false, without quotes")),
+            },
+            Some(other) => Err(self.wrong(field, "true or false", other)),
+        }
+    }
+
+    /// A path, against the folder of the file where it is relative.
+    pub(super) fn path(&self, field: &str) -> Result<Option<PathBuf>, Error> {
+        Ok(self.text(field)?.map(|path| self.resolve(path)))
+    }
+
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        file::resolve(&self.place.path, path)
+    }
+
+    /// A list of text.
+    pub(super) fn texts(&self, field: &str) -> Result<Vec<String>, Error> {
+        let items = self.items(field)?.iter().enumerate();
+        items
+            .map(|(at, item)| match item {
+                Value::String(text) => Ok(text.clone()),
+                other => Err(self.wrong(&format!("{field}[{at}]"), "text", other)),
+            })
+            .collect()
+    }
+
+    /// A mapping of text to lists of text.
+    pub(super) fn texts_by_key(&self, field: &str) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        let Some(inner) = self.inner(field)? else {
+            return Ok(BTreeMap::new());
+        };
+        let keys = inner.map.keys();
+        keys.map(|key| Ok((key.clone(), inner.texts(key)?)))
+            .collect()
+    }
+
+    /// The mappings of a list.
+    pub(super) fn each(&self, field: &str) -> Result<Vec<Fields<'a>>, Error> {
+        let items = self.items(field)?.iter().enumerate();
+        items
+            .map(|(at, item)| self.nested(&format!("{field}[{at}]"), item))
+            .collect()
+    }
+
+    /// A mapping in this mapping.
+    pub(super) fn inner(&self, field: &str) -> Result<Option<Fields<'a>>, Error> {
+        self.value(field)
+            .map(|value| self.nested(field, value))
+            .transpose()
+    }
+
+    /// PEM text from the base64 of `data_field`, which wins, or the file of `file_field`.
+    pub(super) fn pem(&self, data_field: &str, file_field: &str) -> Result<Option<Pem>, Error> {
+        if let Some(text) = self.text(data_field)? {
+            let data = decode(text).ok_or_else(|| self.error(data_field, "is not valid base64"))?;
+            let origin = format!("{}: {}", self.place, self.name(data_field));
+            return Ok(Some(Pem::Inline { data, origin }));
+        }
+        Ok(self.path(file_field)?.map(|path| Pem::File {
+            path,
+            origin: format!("{}: {}", self.place, self.name(file_field)),
+        }))
+    }
+
+    fn items(&self, field: &str) -> Result<&'a [Value], Error> {
+        match self.value(field) {
+            None => Ok(&[]),
+            Some(Value::Array(items)) => Ok(items),
+            Some(other) => Err(self.wrong(field, "a list", other)),
+        }
+    }
+
+    fn nested(&self, field: &str, value: &'a Value) -> Result<Fields<'a>, Error> {
+        let Value::Object(map) = value else {
+            return Err(self.wrong(field, "a mapping", value));
+        };
+        Ok(Fields {
+            place: self.place,
+            prefix: format!("{}{field}.", self.prefix),
+            map,
+        })
+    }
+}
+
+/// Base64 as Go's decoder for `[]byte` takes it: padded, line breaks allowed.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
+    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    BASE64_STANDARD.decode(&*packed).ok().map(Zeroizing::new)
+}

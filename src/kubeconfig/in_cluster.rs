@@ -1,0 +1,224 @@
+//! A pod's service account becomes a [`Target`], as client-go's `rest.InClusterConfig` has it.
+
+use std::{ffi::OsString, io, path::Path};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    kubeconfig::{Error, Overrides, Pem, Target, cluster, file::read_bounded, user},
+    secret::Secret,
+};
+
+/// Where the kubelet mounts the service account.
+pub const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Bytes a token or namespace may have.
+const LIMIT: u64 = 1 << 20;
+
+/// The API server and service account of the pod this runs in, with `flags` over them, or
+/// `None` outside of a pod: `KUBERNETES_SERVICE_HOST` or `KUBERNETES_SERVICE_PORT` is not set,
+/// or `folder` (normally [`FOLDER`]) holds no token. Without `ca.crt` there the system's roots
+/// are trusted.
+///
+/// # Errors
+/// Files that are there but cannot be read, or environment or flags that make no sense.
+pub fn target(
+    env: &dyn Fn(&str) -> Option<OsString>,
+    folder: &Path,
+    flags: &Overrides,
+) -> Result<Option<Target>, Error> {
+    let Some(server) = server(env) else {
+        return Ok(None);
+    };
+    let token_file = folder.join("token");
+    let Some(token) = read_if_there("service account token", &token_file)? else {
+        return Ok(None);
+    };
+    let namespace = read_if_there("service account namespace", &folder.join("namespace"))?;
+    let namespace = namespace.map(|text| text.to_string());
+
+    let mut cluster = cluster::Draft {
+        origin: "environment: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT".to_owned(),
+        server: Some(server),
+        certificate_authority: certificate_authority(folder),
+        ..cluster::Draft::default()
+    };
+    cluster.apply(flags)?;
+    let mut user = user::Draft {
+        token: Some(Secret::new(token.as_str())),
+        token_file: Some(token_file),
+        ..user::Draft::nobody("service account")
+    };
+    user.apply(flags)?;
+    Ok(Some(Target {
+        context: None,
+        namespace: flags.namespace.clone().or(namespace),
+        cluster: cluster.finish()?,
+        user: user.finish()?,
+    }))
+}
+
+fn server(env: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
+    let set = |name| {
+        let value = env(name)?.to_string_lossy().into_owned();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    let host = set("KUBERNETES_SERVICE_HOST")?;
+    let port = set("KUBERNETES_SERVICE_PORT")?;
+    Some(if host.contains(':') {
+        format!("https://[{host}]:{port}")
+    } else {
+        format!("https://{host}:{port}")
+    })
+}
+
+/// The file's text without surrounding white space; `None` where the file is absent or empty.
+fn read_if_there(what: &str, path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+    match read_bounded(what, path, LIMIT) {
+        Ok(bytes) => {
+            let text = std::str::from_utf8(&bytes).map_err(|_| Error::NotReadable {
+                what: what.to_owned(),
+                path: path.to_owned(),
+                problem: "it is not UTF-8 text".to_owned(),
+            })?;
+            let text = text.trim();
+            Ok(Some(text)
+                .filter(|text| !text.is_empty())
+                .map(|text| Zeroizing::new(text.to_owned())))
+        }
+        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn certificate_authority(folder: &Path) -> Option<Pem> {
+    let path = folder.join("ca.crt");
+    if !path.exists() {
+        tracing::warn!(path = %path.display(), "service account has no ca.crt: trusting the system's roots");
+        return None;
+    }
+    Some(Pem::File {
+        path,
+        origin: "service account: ca.crt".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+    use crate::kubeconfig::Login;
+
+    fn pod(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn at(host: &'static str, port: &'static str) -> impl Fn(&str) -> Option<OsString> {
+        move |name| match name {
+            "KUBERNETES_SERVICE_HOST" => Some(host.into()),
+            "KUBERNETES_SERVICE_PORT" => Some(port.into()),
+            _ => None,
+        }
+    }
+
+    const ALL: &[(&str, &str)] = &[("token", "t\n"), ("ca.crt", "pem"), ("namespace", "team\n")];
+
+    #[test]
+    fn a_pod_gives_server_token_authority_and_namespace() {
+        let folder = pod(ALL);
+        let flags = Overrides::default();
+        let target = target(&at("10.0.0.1", "443"), folder.path(), &flags)
+            .unwrap()
+            .unwrap();
+        assert_eq!(target.cluster.server, "https://10.0.0.1:443/");
+        assert_eq!(
+            &*target
+                .cluster
+                .certificate_authority
+                .unwrap()
+                .read()
+                .unwrap(),
+            b"pem"
+        );
+        assert_eq!(target.namespace.as_deref(), Some("team"));
+        match target.user.login {
+            Login::TokenFile { path, fallback } => {
+                assert_eq!(path, folder.path().join("token"));
+                assert_eq!(fallback.unwrap().expose(), "t");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_ipv6_host_gets_brackets() {
+        let folder = pod(ALL);
+        let flags = Overrides::default();
+        let target = target(&at("fd00::1", "6443"), folder.path(), &flags)
+            .unwrap()
+            .unwrap();
+        assert_eq!(target.cluster.server, "https://[fd00::1]:6443/");
+    }
+
+    #[test]
+    fn outside_of_a_pod_there_is_nothing() {
+        let flags = Overrides::default();
+        let full = pod(ALL);
+        for env in [at("", "443"), at("10.0.0.1", "")] {
+            assert!(target(&env, full.path(), &flags).unwrap().is_none());
+        }
+        assert!(target(&|_| None, full.path(), &flags).unwrap().is_none());
+        for folder in [pod(&[]), pod(&[("token", " \n"), ("ca.crt", "pem")])] {
+            assert!(
+                target(&at("10.0.0.1", "443"), folder.path(), &flags)
+                    .unwrap()
+                    .is_none()
+            );
+        }
+    }
+
+    #[test]
+    fn without_ca_crt_the_systems_roots_stand() {
+        let folder = pod(&[("token", "t")]);
+        let flags = Overrides::default();
+        let target = target(&at("10.0.0.1", "443"), folder.path(), &flags)
+            .unwrap()
+            .unwrap();
+        assert!(target.cluster.certificate_authority.is_none());
+        assert!(!target.cluster.insecure_skip_tls_verify);
+        assert_eq!(target.namespace, None);
+    }
+
+    #[test]
+    fn flags_stand_over_the_pod() {
+        let folder = pod(ALL);
+        let flags = Overrides {
+            token: Some(Secret::new("flag")),
+            namespace: Some("other".to_owned()),
+            impersonate_user: Some("a".to_owned()),
+            ..Overrides::default()
+        };
+        let target = target(&at("10.0.0.1", "443"), folder.path(), &flags)
+            .unwrap()
+            .unwrap();
+        assert!(matches!(target.user.login, Login::Token(token) if token.expose() == "flag"));
+        assert_eq!(target.namespace.as_deref(), Some("other"));
+        assert_eq!(target.user.impersonation.user.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn nonsense_in_the_environment_is_named() {
+        let folder = pod(ALL);
+        let flags = Overrides::default();
+        let error = target(&at("10.0.0.1", "http"), folder.path(), &flags)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("KUBERNETES_SERVICE_PORT"), "{error}");
+    }
+}

@@ -1,0 +1,132 @@
+//! [`Kubeconfig`]: the files found by kubectl's rules, merged.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use crate::kubeconfig::{Error, fields::Entry, file::Document};
+
+/// One or more kubeconfig files, merged. Entries stay as written, unknown fields included,
+/// and remember their file; only what a [`Target`](super::Target) needs is judged.
+#[derive(Default)]
+pub struct Kubeconfig {
+    pub(super) current_context: Option<String>,
+    pub(super) clusters: BTreeMap<String, Entry>,
+    pub(super) users: BTreeMap<String, Entry>,
+    pub(super) contexts: BTreeMap<String, Entry>,
+    files: Vec<PathBuf>,
+    looked_at: Vec<PathBuf>,
+}
+
+impl Kubeconfig {
+    /// The files that were read, in the order of their precedence.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The files that were looked for, found or not.
+    #[must_use]
+    pub fn looked_at(&self) -> &[PathBuf] {
+        &self.looked_at
+    }
+
+    /// No file was found, or nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.current_context.is_none()
+            && self.clusters.is_empty()
+            && self.users.is_empty()
+            && self.contexts.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(document: Document) -> Self {
+        let mut config = Self::default();
+        config.merge(document);
+        config
+    }
+
+    /// client-go's rule (`ClientConfigLoadingRules.Load`): the first file to name an entry
+    /// gives all of it, and the first `current-context` that is not empty stands.
+    fn merge(&mut self, later: Document) {
+        self.current_context = self.current_context.take().or(later.current_context);
+        keep_first(&mut self.clusters, later.clusters);
+        keep_first(&mut self.users, later.users);
+        keep_first(&mut self.contexts, later.contexts);
+    }
+}
+
+/// Names alone: the entries hold tokens and keys.
+impl fmt::Debug for Kubeconfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubeconfig")
+            .field("files", &self.files)
+            .field("current_context", &self.current_context)
+            .field("clusters", &self.clusters.keys())
+            .field("users", &self.users.keys())
+            .field("contexts", &self.contexts.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Loads `explicit` (`--kubeconfig`), else the files of `KUBECONFIG`, else `~/.kube/config`.
+/// Where none of the latter exists the result [is empty](Kubeconfig::is_empty).
+///
+/// # Errors
+/// `explicit` that does not exist, and any file that cannot be read or parsed; files of
+/// `KUBECONFIG` that do not exist are skipped, as kubectl does.
+pub fn load(
+    explicit: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Kubeconfig, Error> {
+    let mut config = Kubeconfig {
+        looked_at: candidates(explicit, env),
+        ..Kubeconfig::default()
+    };
+    for path in config.looked_at.clone() {
+        match Document::read(&path) {
+            Ok(document) => {
+                config.merge(document);
+                config.files.push(path);
+            }
+            Err(Error::Read { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && explicit.is_none() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(config)
+}
+
+fn candidates(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let set = |name| env(name).filter(|value| !value.is_empty());
+    if let Some(path) = explicit {
+        return vec![path.to_owned()];
+    }
+    if let Some(list) = set("KUBECONFIG") {
+        let mut paths = Vec::new();
+        for path in std::env::split_paths(&list) {
+            if !path.as_os_str().is_empty() && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        return paths;
+    }
+    let home = set("HOME").into_iter();
+    home.map(|home| Path::new(&home).join(".kube/config"))
+        .collect()
+}
+
+fn keep_first(entries: &mut BTreeMap<String, Entry>, later: BTreeMap<String, Entry>) {
+    for (name, entry) in later {
+        if let btree_map::Entry::Vacant(place) = entries.entry(name) {
+            place.insert(entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! WHAT THE FILE SAYS: kubeconfig files, their merging, and the choice of one context.
+//!
+//! No network and no clock: [`load`] reads and merges, [`select`] turns a context and the
+//! flags over it into one [`Target`], [`in_cluster`] makes the same from a pod's service
+//! account. Everything further in works on a [`Target`], and [`resolve`] goes the whole way.
+//!
+//! Fields are taken from the parsed document one by one (`fields`) rather than by a derived
+//! type for the file: serde's own errors quote the value they dislike, which may be a token,
+//! and cannot name the entry it stands in.
+
+mod cluster;
+mod error;
+mod exec;
+mod fields;
+mod file;
+pub mod in_cluster;
+pub mod load;
+mod proxy_url;
+pub mod select;
+mod server_url;
+mod user;
+
+use std::{ffi::OsString, path::Path};
+
+pub use error::Error;
+pub use load::Kubeconfig;
+pub use proxy_url::{ProxyScheme, ProxyUrl};
+pub use select::{
+    Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Overrides, Pem, Target,
+    User,
+};
+
+/// Finds the API server and user to work with: the kubeconfig as [`load::load`] finds it and
+/// `flags` over it; where there is no kubeconfig and no `--server`, a pod's service account.
+///
+/// `explicit` is `--kubeconfig`, `env` reads an environment variable.
+///
+/// # Errors
+/// [`Error::NothingFound`] where there is none of them, else what is wrong with the one found.
+pub fn resolve(
+    explicit: Option<&Path>,
+    flags: &Overrides,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Target, Error> {
+    let config = load::load(explicit, env)?;
+    if config.is_empty() && explicit.is_none() && flags.server.is_none() {
+        let folder = Path::new(in_cluster::FOLDER);
+        return in_cluster::target(env, folder, flags)?.ok_or_else(|| Error::NothingFound {
+            looked_at: config.looked_at().to_vec(),
+        });
+    }
+    select::target(&config, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn with_nothing_to_go_by_the_error_names_what_was_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = |name: &str| (name == "HOME").then(|| folder.path().into());
+        let error = resolve(None, &Overrides::default(), &env).unwrap_err();
+        assert!(matches!(error, Error::NothingFound { .. }));
+        let text = error.to_string();
+        let home = folder.path().join(".kube/config").display().to_string();
+        assert!(
+            text.contains(&home) && text.contains("service account") && text.contains("--server"),
+            "{text}"
+        );
+
+        let flags = Overrides {
+            server: Some("https://a".to_owned()),
+            ..Overrides::default()
+        };
+        assert_eq!(
+            resolve(None, &flags, &env).unwrap().cluster.server,
+            "https://a/"
+        );
+    }
+
+    #[test]
+    fn an_explicit_file_with_nothing_in_it_is_an_error_of_its_own() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = resolve(Some(file.path()), &Overrides::default(), &|_| None).unwrap_err();
+        assert!(matches!(error, Error::NoContext { .. }), "{error}");
+    }
+}

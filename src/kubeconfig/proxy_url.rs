@@ -1,0 +1,189 @@
+//! [`ProxyUrl`]: `proxy-url` of a cluster, or a proxy from the environment, parsed.
+
+use std::net::Ipv6Addr;
+
+use percent_encoding::percent_decode_str;
+
+use crate::{kubeconfig::Error, secret::Secret};
+
+/// A proxy to dial through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUrl {
+    /// How to speak to it.
+    pub scheme: ProxyScheme,
+    /// Host name or IP address, IPv6 without brackets.
+    pub host: String,
+    /// Port; the scheme's default (80, 443, 1080) where the URL names none.
+    pub port: u16,
+    /// User name and password, percent-decoded.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// The protocols a proxy may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyScheme {
+    /// CONNECT over plain TCP.
+    Http,
+    /// CONNECT over TLS, verified against the system's roots.
+    Https,
+    /// SOCKS 5, names resolved by the proxy (`socks5h` is the same).
+    Socks5,
+}
+
+impl ProxyUrl {
+    /// Reads `scheme://[user[:password]@]host[:port]`, with scheme `http`, `https`, `socks5`
+    /// or `socks5h`.
+    ///
+    /// # Errors
+    /// [`Error::ProxyUrl`], which says what is wrong without repeating the text.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::read(text).map_err(Error::ProxyUrl)
+    }
+
+    /// As [`parse`](Self::parse), for callers that name the URL's place themselves.
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or("must start with http://, https:// or socks5://")?;
+        let (scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (ProxyScheme::Http, 80),
+            "https" => (ProxyScheme::Https, 443),
+            "socks5" | "socks5h" => (ProxyScheme::Socks5, 1080),
+            _ => return Err("has a scheme other than http, https and socks5"),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if !matches!(path, "" | "/") {
+            return Err(
+                "must not have a path, query or fragment (percent-encode those signs in a password)",
+            );
+        }
+        let (login, address) = match authority.rsplit_once('@') {
+            Some((login, address)) => (Some(login), address),
+            None => (None, authority),
+        };
+        let (host, port) = host_and_port(address)?;
+        Ok(Self {
+            scheme,
+            host: host.to_owned(),
+            port: port.unwrap_or(default_port),
+            credentials: login.map(credentials).transpose()?,
+        })
+    }
+}
+
+fn credentials(login: &str) -> Result<(String, Secret), &'static str> {
+    let decode = |text| {
+        let decoded = percent_decode_str(text).decode_utf8();
+        decoded.map_err(|_| "has a user name or password that is not UTF-8 text")
+    };
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    Ok((decode(user)?.into_owned(), Secret::new(decode(password)?)))
+}
+
+/// Splits `host[:port]`; IPv6 addresses stand in brackets, which are taken off.
+pub(super) fn host_and_port(address: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or("has a '[' without its ']'")?;
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err("has brackets around something other than an IPv6 address");
+        }
+        match after.strip_prefix(':') {
+            Some(port) => (host, port),
+            None if after.is_empty() => (host, ""),
+            None => return Err("has something between ']' and the port"),
+        }
+    } else {
+        let (host, port) = address.split_once(':').unwrap_or((address, ""));
+        if port.contains(':') {
+            return Err("has more than one ':' after the host (an IPv6 address needs brackets)");
+        }
+        if !host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        {
+            return Err("has a sign in its host that host names do not have");
+        }
+        (host, port)
+    };
+    if host.is_empty() {
+        return Err("has no host");
+    }
+    let port = match port {
+        "" => None,
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let port = digits.parse().ok().filter(|port| *port != 0);
+            Some(port.ok_or("has a port that is not between 1 and 65535")?)
+        }
+        _ => return Err("has a port that is not a number"),
+    };
+    Ok((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn each_scheme_has_its_default_port() {
+        for (text, scheme, port) in [
+            ("http://p", ProxyScheme::Http, 80),
+            ("HTTPS://p/", ProxyScheme::Https, 443),
+            ("socks5://p", ProxyScheme::Socks5, 1080),
+            ("socks5h://p:", ProxyScheme::Socks5, 1080),
+            ("http://p:3128", ProxyScheme::Http, 3128),
+        ] {
+            let url = ProxyUrl::parse(text).unwrap();
+            assert_eq!(
+                (url.scheme, url.host.as_str(), url.port),
+                (scheme, "p", port),
+                "{text}"
+            );
+            assert_eq!(url.credentials, None);
+        }
+    }
+
+    #[test]
+    fn an_ipv6_host_loses_its_brackets() {
+        let url = ProxyUrl::parse("http://[::1]:8080").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("::1", 8080));
+    }
+
+    #[test]
+    fn credentials_are_percent_decoded() {
+        let url = ProxyUrl::parse("http://us%40er:p%3Aa%2Fs@s@proxy:1").unwrap();
+        let (user, password) = url.credentials.unwrap();
+        assert_eq!((user.as_str(), password.expose()), ("us@er", "p:a/s@s"));
+        assert_eq!(url.host, "proxy");
+        let (user, password) = ProxyUrl::parse("http://u@p").unwrap().credentials.unwrap();
+        assert_eq!((user.as_str(), password.expose()), ("u", ""));
+    }
+
+    #[test]
+    fn what_is_no_proxy_url_is_refused_without_showing_it() {
+        for text in [
+            "u:hunter2@proxy:1",
+            "ftp://u:hunter2@proxy",
+            "http://u:hunter2@",
+            "http://u:hunter2@:80",
+            "http://u:hunter2@p:0",
+            "http://u:hunter2@p:65536",
+            "http://u:hunter2@p:+1",
+            "http://u:hunter2@p:x",
+            "http://u:hunter2@p/path",
+            "http://u:hun/ter2@p",
+            "http://u:hunter2@::1",
+            "http://u:hunter2@[::1",
+            "http://u:hunter2@[p]",
+            "http://u:hunter2@[::1]1",
+            "http://u:hunter2@p q",
+            "http://u:hunter2%ff@p",
+        ] {
+            let error = ProxyUrl::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("the proxy URL "), "{error}");
+            assert!(!error.contains("hun"), "{error}");
+        }
+        assert!(ProxyUrl::parse("http://u:hunter2@p:65535/").is_ok());
+    }
+}

@@ -1,0 +1,208 @@
+//! A user's entry and the flags over it become a [`User`].
+
+use std::path::PathBuf;
+
+use crate::{
+    kubeconfig::{
+        Error, Impersonation, KeyPair, Login, Overrides, Pem, User, exec,
+        fields::{Entry, Fields},
+    },
+    secret::Secret,
+};
+
+/// A user not yet judged: the flags may still replace what is wrong with the file.
+#[derive(Default)]
+pub(super) struct Draft<'a> {
+    pub(super) name: Option<String>,
+    /// Names the place of the fields in errors.
+    pub(super) origin: String,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token: Option<Secret>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) certificate: Option<Pem>,
+    pub(super) key: Option<Pem>,
+    pub(super) exec: Option<Fields<'a>>,
+    pub(super) auth_provider: Option<String>,
+    pub(super) impersonation: Impersonation,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn from_entry(name: &str, entry: &'a Entry) -> Result<Self, Error> {
+        let fields = entry.fields();
+        let auth_provider = fields.inner("auth-provider")?;
+        let provider_name =
+            |provider: Fields<'_>| provider.owned("name").map(Option::unwrap_or_default);
+        Ok(Self {
+            name: Some(name.to_owned()),
+            origin: fields.origin(),
+            token_file: fields.path("tokenFile")?,
+            token: fields.secret("token")?,
+            username: fields.owned("username")?,
+            password: fields.secret("password")?,
+            certificate: fields.pem("client-certificate-data", "client-certificate")?,
+            key: fields.pem("client-key-data", "client-key")?,
+            exec: fields.inner("exec")?,
+            auth_provider: auth_provider.map(provider_name).transpose()?,
+            impersonation: Impersonation {
+                user: fields.owned("as")?,
+                uid: fields.owned("as-uid")?,
+                groups: fields.texts("as-groups")?,
+                extra: fields.texts_by_key("as-user-extra")?,
+            },
+        })
+    }
+
+    /// A user of whom no file says anything.
+    pub(super) fn nobody(origin: &str) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Puts the flags over the file. A login by flags replaces every login of the file (where
+    /// kubectl refuses `--token` over a file's `username`, and lets `tokenFile` win over it).
+    pub(super) fn apply(&mut self, flags: &Overrides) -> Result<(), Error> {
+        let basic = flags.username.is_some() || flags.password.is_some();
+        if flags.token.is_some() && basic {
+            return Err(error(
+                "flags",
+                "--token",
+                "contradicts --username and --password; give one of them",
+            ));
+        }
+        if flags.token.is_some() || basic {
+            self.token.clone_from(&flags.token);
+            self.token_file = None;
+            self.exec = None;
+            self.auth_provider = None;
+        }
+        if flags.token.is_some() {
+            self.username = None;
+            self.password = None;
+        }
+        replace(&mut self.username, flags.username.as_ref());
+        replace(&mut self.password, flags.password.as_ref());
+        if let Some(path) = &flags.client_certificate {
+            self.certificate = Some(Pem::from_flag("--client-certificate", path));
+        }
+        if let Some(path) = &flags.client_key {
+            self.key = Some(Pem::from_flag("--client-key", path));
+        }
+        self.impersonate(flags);
+        Ok(())
+    }
+
+    fn impersonate(&mut self, flags: &Overrides) {
+        let file = &mut self.impersonation;
+        replace(&mut file.user, flags.impersonate_user.as_ref());
+        replace(&mut file.uid, flags.impersonate_uid.as_ref());
+        if !flags.impersonate_groups.is_empty() {
+            file.groups.clone_from(&flags.impersonate_groups);
+        }
+        file.extra.extend(flags.impersonate_extra.clone());
+    }
+
+    pub(super) fn finish(mut self) -> Result<User, Error> {
+        let certificate = match (self.certificate.take(), self.key.take()) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(KeyPair { certificate, key }),
+            (Some(certificate), None) => {
+                return Err(unpaired(
+                    &certificate,
+                    "has no key; add client-key or client-key-data",
+                ));
+            }
+            (None, Some(key)) => {
+                return Err(unpaired(
+                    &key,
+                    "has no certificate; add client-certificate or client-certificate-data",
+                ));
+            }
+        };
+        let impersonation = std::mem::take(&mut self.impersonation);
+        if impersonation.user.is_none() && impersonation != Impersonation::default() {
+            return Err(error(
+                &self.origin,
+                "as-uid, as-groups and as-user-extra",
+                "need a user to act as; set as or give --as",
+            ));
+        }
+        Ok(User {
+            name: self.name.take(),
+            certificate,
+            login: self.login()?,
+            impersonation,
+        })
+    }
+
+    /// client-go's precedence: a token or password is sent where there is one, and a plugin
+    /// is asked only where there is none.
+    fn login(self) -> Result<Login, Error> {
+        let origin = self.origin;
+        let has_token = self.token.is_some() || self.token_file.is_some();
+        let has_basic = self.username.is_some() || self.password.is_some();
+        if has_token && has_basic {
+            let problem = "stand beside username or password; only one way to log in is allowed";
+            return Err(error(&origin, "token and tokenFile", problem));
+        }
+        if self.exec.is_some() && self.auth_provider.is_some() {
+            return Err(error(
+                &origin,
+                "auth-provider",
+                "stands beside exec; remove one of them",
+            ));
+        }
+        if let Some(path) = self.token_file {
+            return Ok(Login::TokenFile {
+                path,
+                fallback: self.token,
+            });
+        }
+        if let Some(token) = self.token {
+            return Ok(Login::Token(token));
+        }
+        if has_basic {
+            let missing = || error(&origin, "password", "has no username beside it");
+            return Ok(Login::Basic {
+                username: self.username.ok_or_else(missing)?,
+                password: self.password.unwrap_or_else(|| Secret::new("")),
+            });
+        }
+        if let Some(fields) = self.exec {
+            return exec::config(&fields).map(Login::Exec);
+        }
+        match self.auth_provider {
+            None => Ok(Login::None),
+            Some(name) => Err(error(
+                &origin,
+                "auth-provider",
+                &format!("{name:?} is not supported yet; use an exec plugin or a token"),
+            )),
+        }
+    }
+}
+
+fn replace<T: Clone>(place: &mut Option<T>, flag: Option<&T>) {
+    if let Some(value) = flag {
+        *place = Some(value.clone());
+    }
+}
+
+fn error(place: &str, field: &str, problem: &str) -> Error {
+    Error::Field {
+        place: place.to_owned(),
+        field: field.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+fn unpaired(half: &Pem, problem: &str) -> Error {
+    // An origin is "place: field".
+    let (place, field) = half
+        .origin()
+        .rsplit_once(": ")
+        .unwrap_or(("flags", half.origin()));
+    error(place, field, problem)
+}
