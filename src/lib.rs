@@ -58,3 +58,4 @@
 
 pub mod kubeconfig;
 pub mod secret;
+pub mod tls;

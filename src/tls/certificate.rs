@@ -1,0 +1,172 @@
+//! What an X.509 certificate says of itself, for decisions at load time and for error texts.
+//! The handshake itself is judged by webpki.
+
+use std::{net::IpAddr, ops::RangeInclusive};
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{GeneralName, ParsedExtension},
+    prelude::FromDer,
+    x509::X509Version,
+};
+
+/// A certificate, parsed.
+pub(super) struct Certificate<'a> {
+    der: &'a [u8],
+    x509: X509Certificate<'a>,
+}
+
+impl<'a> Certificate<'a> {
+    /// `None` for what is not one complete X.509 certificate.
+    pub(super) fn parse(der: &'a CertificateDer<'_>) -> Option<Self> {
+        match X509Certificate::from_der(der) {
+            Ok(([], x509)) => Some(Self { der, x509 }),
+            _ => None,
+        }
+    }
+
+    /// From the first to the last second of validity, both included (RFC 5280 4.1.2.5), in
+    /// seconds since 1970.
+    pub(super) fn dates(&self) -> RangeInclusive<i64> {
+        let validity = self.x509.validity();
+        validity.not_before.timestamp()..=validity.not_after.timestamp()
+    }
+
+    pub(super) fn subject(&self) -> String {
+        printable(&self.x509.subject().to_string())
+    }
+
+    pub(super) fn issuer(&self) -> String {
+        printable(&self.x509.issuer().to_string())
+    }
+
+    /// Whether the subject is the issuer too, as in a self-signed certificate.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.x509.subject().as_raw() == self.x509.issuer().as_raw()
+    }
+
+    pub(super) fn common_name(&self) -> Option<String> {
+        let name = self.x509.subject().iter_common_name().next()?;
+        Some(printable(name.as_str().ok()?))
+    }
+
+    /// As `openssl x509 -fingerprint -sha256` prints it.
+    pub(super) fn sha256(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.der);
+        let bytes: Vec<String> = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        bytes.join(":")
+    }
+
+    /// The `SubjectPublicKeyInfo` in DER.
+    pub(super) fn public_key(&self) -> &[u8] {
+        self.x509.public_key().raw
+    }
+
+    /// The DNS names and IP addresses that the certificate is for, in its order.
+    pub(super) fn names(&self) -> Vec<San> {
+        let Ok(Some(names)) = self.x509.subject_alternative_name() else {
+            return Vec::new();
+        };
+        let known = names
+            .value
+            .general_names
+            .iter()
+            .filter_map(|name| match name {
+                GeneralName::DNSName(dns) => Some(San::Dns(printable(dns))),
+                GeneralName::IPAddress(bytes) => address(bytes).map(San::Ip),
+                _ => None,
+            });
+        known.collect()
+    }
+
+    /// Whether it may sign other certificates. Version 1 cannot say and is believed, being
+    /// configured by hand, as in Go's `Certificate.CheckSignatureFrom`.
+    pub(super) fn may_sign(&self) -> bool {
+        if self.x509.version() != X509Version::V3 {
+            return true;
+        }
+        let is_ca = matches!(self.x509.basic_constraints(), Ok(Some(basic)) if basic.value.ca);
+        let usage_allows = match self.x509.key_usage() {
+            Ok(Some(usage)) => usage.value.key_cert_sign(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        is_ca && usage_allows
+    }
+
+    /// Whether it is of the version without extensions.
+    pub(super) fn is_version_1(&self) -> bool {
+        self.x509.version() == X509Version::V1
+    }
+
+    /// Whether it is an authority's certificate (`CA:TRUE`).
+    pub(super) fn is_ca(&self) -> bool {
+        self.x509.is_ca()
+    }
+
+    /// Whether its extended key usage, if there is one, lets it be shown by a TLS server.
+    pub(super) fn may_serve(&self) -> bool {
+        self.x509
+            .iter_extensions()
+            .all(|extension| match extension.parsed_extension() {
+                ParsedExtension::ExtendedKeyUsage(usage) => usage.server_auth || usage.any,
+                _ => true,
+            })
+    }
+}
+
+/// A subject alternative name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum San {
+    Dns(String),
+    Ip(IpAddr),
+}
+
+impl std::fmt::Display for San {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(address) => address.fmt(f),
+        }
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+/// A stranger wrote this text: it must not forge log lines, drive a terminal or fill a page.
+fn printable(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_strangers_is_made_harmless() {
+        assert_eq!(printable("O=a, CN=ü"), "O=a, CN=ü");
+        assert_eq!(
+            printable("a\r\n\u{1b}[2Jb"),
+            "a\u{fffd}\u{fffd}\u{fffd}[2Jb"
+        );
+        assert_eq!(printable(&"x".repeat(5000)).chars().count(), 201);
+    }
+}

@@ -1,0 +1,105 @@
+//! Who we say we are: a client certificate with its key, checked and ready to sign.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustls::sign::CertifiedKey;
+
+use super::{Error, certificate::Certificate, pem, provider};
+
+/// Reads a certificate chain (leaf first) and its private key, and checks that they belong
+/// together. The origins are for errors.
+///
+/// # Errors
+/// What [`pem::certificates`] and [`pem::private_key`] refuse; a key that cannot sign, or that
+/// is not the leaf's.
+pub fn certified_key(
+    cert_pem: &[u8],
+    cert_origin: &str,
+    key_pem: &[u8],
+    key_origin: &str,
+) -> Result<Arc<CertifiedKey>, Error> {
+    let chain = pem::certificates(cert_pem, cert_origin)?;
+    let key = provider()
+        .key_provider
+        .load_private_key(pem::private_key(key_pem, key_origin)?)
+        .map_err(|source| Error::BadKey {
+            origin: key_origin.to_owned(),
+            source,
+        })?;
+
+    // `CertifiedKey::keys_match` would do, but cannot read version 1 certificates, which
+    // `openssl x509 -req` makes and kubectl accepts.
+    let leaf = Certificate::parse(&chain[0]).ok_or_else(|| Error::BadCertificate {
+        origin: cert_origin.to_owned(),
+        what: "the first certificate is not valid X.509".to_owned(),
+    })?;
+    match key.public_key() {
+        Some(public) if public.as_ref() != leaf.public_key() => Err(Error::KeyMismatch {
+            certificate: cert_origin.to_owned(),
+            key: key_origin.to_owned(),
+        }),
+        _ => Ok(Arc::new(CertifiedKey::new(chain, key))),
+    }
+}
+
+/// When the leaf certificate ends, by wall clock; `None` if that cannot be read.
+#[must_use]
+pub fn not_after(identity: &CertifiedKey) -> Option<SystemTime> {
+    let leaf = Certificate::parse(identity.cert.first()?)?;
+    let seconds = u64::try_from(*leaf.dates().end()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::testing::file;
+    use super::*;
+
+    fn pair(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, Error> {
+        certified_key(&file(certificate), certificate, &file(key), key)
+    }
+
+    #[test]
+    fn a_pair_that_belongs_together_is_accepted_in_every_form() {
+        pair("client.pem", "client.key").unwrap();
+        pair("client.pem", "client-sec1.key").unwrap();
+        pair("rsa.pem", "rsa-pkcs1.key").unwrap();
+        pair("client-v1.pem", "client.key").unwrap();
+        assert_eq!(pair("chain.pem", "chain.key").unwrap().cert.len(), 2);
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused_naming_both() {
+        for certificate in ["client.pem", "client-v1.pem", "rsa.pem"] {
+            let error = pair(certificate, "localhost.key").unwrap_err();
+            assert!(matches!(error, Error::KeyMismatch { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.contains(certificate) && text.contains("localhost.key"));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_a_key_is_refused_without_showing_it() {
+        let text = "-----BEGIN PRIVATE KEY-----\naHVudGVyMg==\n-----END PRIVATE KEY-----\n";
+        let error =
+            certified_key(&file("client.pem"), "c", text.as_bytes(), "key.pem").unwrap_err();
+        assert!(matches!(error, Error::BadKey { .. }));
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("key.pem") && !shown.contains("aHVudGVyMg"));
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_known() {
+        let end = not_after(&pair("expired.pem", "expired.key").unwrap()).unwrap();
+        let expected: SystemTime = "2021-01-01T00:00:00Z"
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+            .into();
+        assert_eq!(end, expected);
+    }
+}

@@ -1,0 +1,101 @@
+//! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
+//!
+//! [`trust::Trust`] decides about servers, [`refusal::Refusal`] says why one was refused and what
+//! to do about it, [`identity`] makes client certificates ready, [`server`] is our own listener.
+//! The cryptography is always aws-lc-rs, given explicitly and never taken from the process.
+
+mod certificate;
+pub mod identity;
+pub mod pem;
+pub mod refusal;
+mod roots;
+pub mod server;
+pub mod trust;
+
+use std::sync::{Arc, LazyLock};
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+pub use refusal::{Refusal, refusal};
+pub use trust::{Trust, client_config};
+
+/// Why certificates or keys that we were given cannot be used. Each names its origin (the file,
+/// or the entry and field) and none shows content.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Text that should be PEM is broken.
+    #[error("{origin}: not valid PEM: {what}")]
+    BadPem {
+        /// Where the text came from.
+        origin: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// There is no certificate where one is needed.
+    #[error(
+        "{origin}: holds no certificate; expected PEM with a line \"-----BEGIN CERTIFICATE-----\""
+    )]
+    NoCertificate {
+        /// Where the text came from.
+        origin: String,
+    },
+    /// There is no private key where one is needed.
+    #[error(
+        "{origin}: holds no private key; expected PEM with a line \"-----BEGIN PRIVATE KEY-----\" \
+         (or RSA or EC PRIVATE KEY)"
+    )]
+    NoKey {
+        /// Where the text came from.
+        origin: String,
+    },
+    /// The private key has a passphrase.
+    #[error(
+        "{origin}: the private key is encrypted; write it without a passphrase \
+         (openssl pkey -in KEY -out PLAIN-KEY) and guard the file by its mode"
+    )]
+    EncryptedKey {
+        /// Where the text came from.
+        origin: String,
+    },
+    /// The private key is of a kind that we cannot sign with, or is damaged.
+    #[error("{origin}: the private key cannot be used (RSA, ECDSA and Ed25519 keys can)")]
+    BadKey {
+        /// Where the key came from.
+        origin: String,
+        /// What the cryptography library says.
+        source: rustls::Error,
+    },
+    /// PEM was fine, but what it holds is not an X.509 certificate that can be used.
+    #[error("{origin}: {what}")]
+    BadCertificate {
+        /// Where the certificate came from.
+        origin: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Certificate and private key do not belong together.
+    #[error("{key}: this private key does not belong to the certificate in {certificate}")]
+    KeyMismatch {
+        /// Where the certificate came from.
+        certificate: String,
+        /// Where the key came from.
+        key: String,
+    },
+    /// rustls refused a configuration for our own listener.
+    #[error("cannot set up TLS for a listener")]
+    Listener(#[source] rustls::Error),
+    /// The authority that client certificates are checked against cannot be used.
+    #[error("cannot check client certificates against this authority")]
+    ClientAuthority(#[source] rustls::server::VerifierBuilderError),
+}
+
+/// The one source of cryptography.
+#[must_use]
+pub fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+    &PROVIDER
+}
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,46 @@
+//! TLS for a listener of our own.
+
+use std::sync::Arc;
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+
+use super::{Error, provider};
+
+/// A listener that shows `chain` (leaf first) and offers the protocols `alpn`, best first
+/// (`b"h2"`, `b"http/1.1"`). With `client_ca`, clients may show a certificate, which must then be
+/// signed by it; without, none is asked for. TLS 1.2 and 1.3.
+///
+/// # Errors
+/// A key that does not belong to the chain, or an authority that cannot be used.
+pub fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    alpn: &[&[u8]],
+    client_ca: Option<CertificateDer<'static>>,
+) -> Result<ServerConfig, Error> {
+    let builder = ServerConfig::builder_with_provider(provider().clone())
+        .with_safe_default_protocol_versions()
+        .map_err(Error::Listener)?;
+    let builder = match client_ca {
+        Some(ca) => builder.with_client_cert_verifier(client_verifier(ca)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(Error::Listener)?;
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(config)
+}
+
+fn client_verifier(ca: CertificateDer<'static>) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca).map_err(Error::Listener)?;
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider().clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(Error::ClientAuthority)
+}
