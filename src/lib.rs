@@ -56,6 +56,7 @@
 //!   a cluster's own CA, so that a refusal always says why.
 
 
+pub mod credential;
 pub mod kubeconfig;
 pub mod secret;
 pub mod tls;

@@ -1,0 +1,333 @@
+//! The one cache over all kinds: expiry, single flight and the last good value.
+//!
+//! A request takes the held credential without a lock. What is due for renewal is renewed in
+//! the background; only where no credential holds does a request wait, together with all
+//! others, for one fetch, which runs on when they leave. After a failure nobody is asked again
+//! until a pause has passed; a credential that still holds is served meanwhile.
+//!
+//! Everything is judged by wall clock, for monotonic timers stop while a machine sleeps.
+
+mod backoff;
+mod entry;
+mod flight;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use self::{
+    entry::{Entry, Standing, within},
+    flight::{Errand, Flight, Outcome, Pause, State, run},
+};
+use super::{Credential, Error, Pace, Source};
+
+/// How long a request waits for a credential.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a request that has a credential waits for its recheck to end, counted from the
+/// recheck's start.
+const RECHECK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// At most one refresh in this time because the API server refused a credential.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Tells the wall clock's time.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Holds the credential of one user and keeps it fresh.
+pub struct Cache {
+    source: Arc<dyn Source>,
+    pace: Pace,
+    clock: Clock,
+    entry: ArcSwapOption<Entry>,
+    state: Mutex<State>,
+}
+
+/// What [`Cache::board`] found.
+enum Boarding {
+    Flight(Flight),
+    /// A flight landed in between.
+    Landed(Arc<Credential>),
+    Paused(Error),
+}
+
+impl Cache {
+    /// A cache over `source`, which is not asked before the first request.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>) -> Arc<Self> {
+        Self::with_clock(source, Arc::new(SystemTime::now))
+    }
+
+    /// As [`Cache::new`], with another wall clock.
+    #[must_use]
+    pub fn with_clock(source: Arc<dyn Source>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            pace: source.pace(),
+            source,
+            clock,
+            entry: ArcSwapOption::empty(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// The credential to use now. Never waits while one holds, but for the moment that it takes
+    /// to look at a file that was not looked at for a while.
+    ///
+    /// # Errors
+    /// Where none holds: what the fetch that all requests share said, the same at once during
+    /// the pause after it, or [`Error::WaitedTooLong`] after 30 s, while the fetch runs on.
+    pub async fn get(self: &Arc<Self>) -> Result<Arc<Credential>, Error> {
+        let now = (self.clock)();
+        let seen = {
+            let entry = self.entry.load();
+            match entry.as_ref() {
+                Some(entry) if entry.standing(now, self.pace) == Standing::Fresh => {
+                    return Ok(Arc::clone(&entry.credential));
+                }
+                other => other.cloned(),
+            }
+        };
+        let Some(held) = seen else {
+            return self.obtain(None, now).await;
+        };
+        match held.standing(now, self.pace) {
+            Standing::Fresh => {}
+            Standing::Due(errand) => self.nudge(&held, errand, now),
+            Standing::Stale => return Ok(self.recheck(held, now).await),
+            Standing::Ended => return self.obtain(Some(held), now).await,
+        }
+        Ok(Arc::clone(&held.credential))
+    }
+
+    /// Tells that the API server refused `used` (401), and gives the credential to try instead,
+    /// if there is another. `used` is renewed at most once in 10 s, and only if nobody renewed
+    /// it already; all who ask meanwhile share the answer. A failed renewal changes nothing.
+    pub async fn refused(self: &Arc<Self>, used: &Arc<Credential>) -> Option<Arc<Credential>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let flight = match self.board_after_refusal(used)? {
+                Boarding::Flight(flight) => flight,
+                Boarding::Landed(newer) => return Some(newer),
+                Boarding::Paused(_) => return None,
+            };
+            let errand = flight.errand;
+            let _landed = timeout_at(deadline, flight.landed(&*self.source))
+                .await
+                .ok()?;
+            // A recheck may not have looked at what was refused.
+            if errand == Errand::Fetch {
+                return self.current().filter(|new| !new.proves_the_same(used));
+            }
+        }
+    }
+
+    /// The held credential, whether it still holds or not; `None` before the first fetch.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Credential>> {
+        let entry = self.entry.load();
+        entry.as_ref().map(|entry| Arc::clone(&entry.credential))
+    }
+
+    /// Waits for a credential, because none holds.
+    async fn obtain(self: &Arc<Self>, seen: Option<Arc<Entry>>, now: SystemTime) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut seen, mut now) = (seen, now);
+        loop {
+            let boarding = self.board(self.lock(), seen.as_ref(), Errand::Fetch, now);
+            let flight = match boarding {
+                Boarding::Flight(flight) => flight,
+                Boarding::Landed(credential) => return Ok(credential),
+                Boarding::Paused(error) => return Err(error),
+            };
+            let errand = flight.errand;
+            let outcome = timeout_at(deadline, flight.landed(&*self.source)).await;
+            let outcome = outcome.map_err(|_| Error::WaitedTooLong {
+                subject: self.source.subject(),
+                after: PATIENCE,
+            })?;
+            if errand == Errand::Fetch {
+                return outcome;
+            }
+            // A recheck, begun while the credential still held, does not renew its expiry.
+            now = (self.clock)();
+            seen = self.entry.load_full();
+        }
+    }
+
+    /// Waits for a recheck, but not for long; what is held is better than nothing.
+    async fn recheck(self: &Arc<Self>, held: Arc<Entry>, now: SystemTime) -> Arc<Credential> {
+        match self.board(self.lock(), Some(&held), Errand::Recheck, now) {
+            Boarding::Landed(credential) => return credential,
+            Boarding::Paused(_) => {}
+            Boarding::Flight(flight) => {
+                let deadline = flight.started + RECHECK_PATIENCE;
+                if let Ok(Ok(credential)) = timeout_at(deadline, flight.landed(&*self.source)).await
+                {
+                    return credential;
+                }
+            }
+        }
+        Arc::clone(&held.credential)
+    }
+
+    /// Starts a flight in the background unless there is reason not to. Never blocks: who holds
+    /// the lock is about to do the same.
+    fn nudge(self: &Arc<Self>, held: &Arc<Entry>, errand: Errand, now: SystemTime) {
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        self.board(state, Some(held), errand, now);
+    }
+
+    /// Joins the flight under way or starts one, unless another landed since `seen` was loaded,
+    /// or a failure has everybody wait.
+    fn board(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        seen: Option<&Arc<Entry>>,
+        errand: Errand,
+        now: SystemTime,
+    ) -> Boarding {
+        if let Some(flight) = &state.flight {
+            return Boarding::Flight(flight.clone());
+        }
+        if let Some(entry) = self.entry.load_full()
+            && !seen.is_some_and(|seen| Arc::ptr_eq(seen, &entry))
+        {
+            return Boarding::Landed(Arc::clone(&entry.credential));
+        }
+        if let Some(error) = state.pause.as_ref().and_then(|pause| pause.error(now)) {
+            return Boarding::Paused(error);
+        }
+        Boarding::Flight(self.start(&mut state, errand))
+    }
+
+    /// As [`Cache::board`], for one whose credential was refused. `None` if the last such
+    /// refresh was not long ago.
+    fn board_after_refusal(self: &Arc<Self>, used: &Arc<Credential>) -> Option<Boarding> {
+        let now = (self.clock)();
+        let mut state = self.lock();
+        let current = self.entry.load_full()?;
+        if !current.credential.proves_the_same(used) {
+            return Some(Boarding::Landed(Arc::clone(&current.credential)));
+        }
+        if state.flight.is_none() {
+            let recently = |at| within(now, at, REFUSAL_INTERVAL);
+            if state.refused_at.is_some_and(recently) {
+                return None;
+            }
+            state.refused_at = Some(now);
+        }
+        Some(self.board(state, Some(&current), Errand::Fetch, now))
+    }
+
+    /// Sends a task on the errand. It belongs to nobody who waits, so that it outlives them.
+    fn start(self: &Arc<Self>, state: &mut State, errand: Errand) -> Flight {
+        let (arrival, landing) = watch::channel(None);
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            // A task of its own, so that a panic in the source ends there.
+            let running = tokio::spawn(run(Arc::clone(&cache.source), cache.current(), errand));
+            let outcome = running.await.unwrap_or_else(|_| {
+                Err(Error::SourceFailed {
+                    subject: cache.source.subject(),
+                })
+            });
+            arrival.send_replace(Some(cache.land(errand, outcome)));
+        });
+        let flight = Flight {
+            errand,
+            started: Instant::now(),
+            landing,
+        };
+        state.flight = Some(flight.clone());
+        flight
+    }
+
+    /// Takes up what a flight brought.
+    fn land(&self, errand: Errand, outcome: Result<Credential, Error>) -> Outcome {
+        let now = (self.clock)();
+        let mut state = self.lock();
+        state.flight = None;
+        match outcome {
+            Ok(credential) => Ok(self.keep(&mut state, errand, credential, now)),
+            Err(error) => {
+                if state.is_news(&error) {
+                    self.warn(&error, now);
+                }
+                let length = match errand {
+                    Errand::Fetch => state.back_off(self.pace),
+                    Errand::Recheck => self.pace.retry_within.min(RECHECK_PATIENCE),
+                };
+                let pause = Pause {
+                    since: now,
+                    length,
+                    cause: Arc::new(error),
+                };
+                let error = pause.failing(length);
+                state.pause = Some(pause);
+                Err(error)
+            }
+        }
+    }
+
+    fn warn(&self, error: &Error, now: SystemTime) {
+        let entry = self.entry.load();
+        let holds = |held: &Arc<Entry>| held.standing(now, self.pace) != Standing::Ended;
+        let error = error as &dyn std::error::Error;
+        if entry.as_ref().is_some_and(holds) {
+            tracing::warn!(
+                error,
+                "the credential was not renewed; the last good one stays"
+            );
+        } else {
+            tracing::warn!(error, "there is no credential");
+        }
+    }
+
+    fn keep(
+        &self,
+        state: &mut State,
+        errand: Errand,
+        credential: Credential,
+        now: SystemTime,
+    ) -> Arc<Credential> {
+        let held = self.entry.load_full();
+        let credential = match &held {
+            Some(held) if held.credential.is(&credential) => Arc::clone(&held.credential),
+            _ => Arc::new(credential),
+        };
+        let entry = match held {
+            Some(held) if errand == Errand::Recheck => held.rechecked(&credential, now),
+            // The issuer's clock or ours is off. It is for the API server to judge; asking
+            // again for every request would not help.
+            _ if credential.expires_at.is_some_and(|end| end <= now) => {
+                Entry::already_ended(&credential, now, state.back_off(self.pace))
+            }
+            _ => {
+                state.failures = 0;
+                Entry::new(&credential, now)
+            }
+        };
+        state.pause = None;
+        state.warned_of = None;
+        self.entry.store(Some(Arc::new(entry)));
+        credential
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

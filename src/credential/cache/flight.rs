@@ -1,0 +1,104 @@
+//! A fetch under way, shared by all who wait for it, and the pause after one that failed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::backoff;
+use crate::credential::{Credential, Error, Failing, Pace, Source};
+
+/// What a flight is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    Fetch,
+    Recheck,
+}
+
+pub(super) type Outcome = Result<Arc<Credential>, Error>;
+
+/// A fetch or recheck under way, to be shared.
+#[derive(Clone)]
+pub(super) struct Flight {
+    pub(super) errand: Errand,
+    pub(super) started: Instant,
+    pub(super) landing: watch::Receiver<Option<Outcome>>,
+}
+
+impl Flight {
+    pub(super) async fn landed(mut self, source: &dyn Source) -> Outcome {
+        let landed = self.landing.wait_for(Option::is_some).await;
+        let outcome = landed.ok().and_then(|outcome| outcome.clone());
+        // Nothing, only where the runtime is shutting down under the flight.
+        outcome.unwrap_or_else(|| {
+            Err(Error::SourceFailed {
+                subject: source.subject(),
+            })
+        })
+    }
+}
+
+/// Does the errand.
+pub(super) async fn run(
+    source: Arc<dyn Source>,
+    last: Option<Arc<Credential>>,
+    errand: Errand,
+) -> Result<Credential, Error> {
+    match (errand, last) {
+        (Errand::Recheck, Some(last)) => source.recheck(&last).await,
+        _ => source.fetch().await,
+    }
+}
+
+/// After a failed flight.
+pub(super) struct Pause {
+    pub(super) since: SystemTime,
+    pub(super) length: Duration,
+    pub(super) cause: Arc<Error>,
+}
+
+impl Pause {
+    /// The failure, while the pause lasts.
+    pub(super) fn error(&self, now: SystemTime) -> Option<Error> {
+        let age = now.duration_since(self.since).ok()?;
+        let left = self.length.checked_sub(age)?;
+        (!left.is_zero()).then(|| self.failing(left))
+    }
+
+    pub(super) fn failing(&self, retry_after: Duration) -> Error {
+        Error::Failing(Failing {
+            cause: Arc::clone(&self.cause),
+            retry_after,
+        })
+    }
+}
+
+/// What only those touch who found no fresh credential; never locked across an await.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) flight: Option<Flight>,
+    pub(super) pause: Option<Pause>,
+    /// Fetches in a row that brought nothing to work with.
+    pub(super) failures: u32,
+    pub(super) refused_at: Option<SystemTime>,
+    /// The failure that was last warned of.
+    pub(super) warned_of: Option<String>,
+}
+
+impl State {
+    pub(super) fn back_off(&mut self, pace: Pace) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        backoff::pause(self.failures, pace.retry_within)
+    }
+
+    /// Whether a failure differs from the one before it: each deserves one warning, not one for
+    /// each try.
+    pub(super) fn is_news(&mut self, error: &Error) -> bool {
+        let failure = format!("{error:?}");
+        let is_news = self.warned_of.as_ref() != Some(&failure);
+        self.warned_of = Some(failure);
+        is_news
+    }
+}

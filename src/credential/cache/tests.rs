@@ -1,0 +1,530 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    future::Future,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use http::HeaderValue;
+
+use super::*;
+use crate::credential::Fetch;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+type Plan = Box<dyn Fn(usize) -> Step + Send + Sync>;
+
+/// What a scripted source does when it is asked.
+enum Step {
+    Give(Credential),
+    GiveAfter(Duration, Credential),
+    Fail,
+    Panic,
+}
+
+/// A source that counts how often it is asked, and does by plan.
+struct Scripted {
+    calls: AtomicUsize,
+    pace: Pace,
+    plan: Plan,
+}
+
+impl Source for Scripted {
+    fn subject(&self) -> String {
+        "the scripted source".to_owned()
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let step = (self.plan)(call);
+        Box::pin(async move {
+            match step {
+                Step::Give(credential) => Ok(credential),
+                Step::GiveAfter(delay, credential) => {
+                    tokio::time::sleep(delay).await;
+                    Ok(credential)
+                }
+                Step::Fail => Err(failure(call)),
+                Step::Panic => panic!("as planned"),
+            }
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        self.pace
+    }
+}
+
+fn failure(call: usize) -> Error {
+    Error::Unsendable {
+        subject: format!("call {call}"),
+    }
+}
+
+/// A cache over a scripted source, with a clock of its own.
+struct Bench {
+    source: Arc<Scripted>,
+    cache: Arc<Cache>,
+    now: Arc<Mutex<SystemTime>>,
+}
+
+impl Bench {
+    fn new(plan: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
+        Self::at_pace(Pace::ISSUER, plan)
+    }
+
+    fn at_pace(pace: Pace, plan: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
+        let source = Arc::new(Scripted {
+            calls: AtomicUsize::new(0),
+            pace,
+            plan: Box::new(plan),
+        });
+        let now = Arc::new(Mutex::new(start()));
+        let clock = Arc::clone(&now);
+        let dynamic: Arc<dyn Source> = Arc::clone(&source) as _;
+        let cache = Cache::with_clock(dynamic, Arc::new(move || *clock.lock().unwrap()));
+        Self { source, cache, now }
+    }
+
+    fn calls(&self) -> usize {
+        self.source.calls.load(Ordering::SeqCst)
+    }
+
+    /// Sets the clock to so long after the start.
+    fn at(&self, after: Duration) {
+        *self.now.lock().unwrap() = start() + after;
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.now.lock().unwrap() += time;
+    }
+
+    async fn get(&self) -> Result<String, Error> {
+        self.cache.get().await.map(|got| shown(&got))
+    }
+
+    /// Waits until nothing is under way.
+    async fn settle(&self) {
+        let flight = self.cache.lock().flight.clone();
+        if let Some(flight) = flight {
+            let _either = flight.landed(&*self.source).await;
+        }
+    }
+}
+
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + seconds(1_800_000_000)
+}
+
+fn shown(credential: &Credential) -> String {
+    let value = credential.authorization.as_ref().unwrap();
+    value.to_str().unwrap().to_owned()
+}
+
+fn token(name: &str) -> Credential {
+    Credential {
+        authorization: Some(HeaderValue::from_str(name).unwrap()),
+        ..Credential::default()
+    }
+}
+
+/// The credential of the `call`th call, which ends so long after the start.
+fn until(call: usize, end: Duration) -> Credential {
+    Credential {
+        expires_at: Some(start() + end),
+        ..token(&format!("token {call}"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thundering_herd_makes_one_fetch_at_first_and_one_at_expiry() {
+    let bench =
+        Bench::new(|call| Step::GiveAfter(seconds(2), until(call, seconds(100 * call as u64))));
+    for round in 1..=2 {
+        let herd: Vec<_> = (0..1000)
+            .map(|_| {
+                let cache = Arc::clone(&bench.cache);
+                tokio::spawn(async move { shown(&cache.get().await.unwrap()) })
+            })
+            .collect();
+        for one in herd {
+            assert_eq!(one.await.unwrap(), format!("token {round}"));
+        }
+        assert_eq!(bench.calls(), round);
+        bench.at(seconds(100));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_herd_that_fails_makes_one_fetch_and_shares_the_error() {
+    let bench = Bench::new(|_| Step::Fail);
+    let herd: Vec<_> = (0..100)
+        .map(|_| {
+            let cache = Arc::clone(&bench.cache);
+            tokio::spawn(async move { cache.get().await.unwrap_err().to_string() })
+        })
+        .collect();
+    for one in herd {
+        let error = one.await.unwrap();
+        assert!(error.contains("call 1"), "{error}");
+    }
+    assert_eq!(bench.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_leaves_takes_nothing_along() {
+    let bench = Bench::new(|call| Step::GiveAfter(seconds(2), until(call, seconds(100))));
+    let leaving = tokio::time::timeout(seconds(1), bench.cache.get()).await;
+    assert!(leaving.is_err());
+    assert!(bench.cache.current().is_none());
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    assert_eq!(bench.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_30_seconds_and_the_fetch_runs_on() {
+    let bench = Bench::new(|call| Step::GiveAfter(seconds(45), until(call, seconds(100))));
+    let began = Instant::now();
+    let error = bench.cache.get().await.unwrap_err();
+    assert_eq!(began.elapsed().as_secs(), 30);
+    assert!(matches!(error, Error::WaitedTooLong { .. }), "{error}");
+    assert!(error.is_transient() && error.retry_after().is_some());
+    assert!(error.to_string().contains("the scripted source"), "{error}");
+
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    assert_eq!(began.elapsed().as_secs(), 45);
+    assert_eq!(bench.calls(), 1);
+}
+
+#[tokio::test]
+async fn after_a_failure_nobody_is_asked_until_the_pause_is_over() {
+    let bench = Bench::new(|_| Step::Fail);
+    let mut longest_seen = Duration::ZERO;
+    for call in 1..=8 {
+        let error = bench.cache.get().await.unwrap_err();
+        assert_eq!(bench.calls(), call);
+        let pause = error.retry_after().unwrap();
+        assert!(pause <= seconds(60), "{pause:?}");
+        longest_seen = longest_seen.max(pause);
+
+        bench.pass(pause.saturating_sub(millis(1)));
+        let same = bench.cache.get().await.unwrap_err();
+        assert_eq!(bench.calls(), call, "asked during the pause");
+        assert_eq!(same.retry_after(), Some(millis(1)));
+        assert!(same.to_string().contains(&format!("call {call}")), "{same}");
+        bench.pass(millis(1));
+    }
+    assert!(longest_seen >= seconds(30), "{longest_seen:?}");
+}
+
+#[tokio::test]
+async fn a_success_ends_the_row_of_failures() {
+    let bench = Bench::new(|call| match call {
+        4 => Step::Give(until(call, seconds(1000))),
+        _ => Step::Fail,
+    });
+    for _ in 1..=3 {
+        let error = bench.cache.get().await.unwrap_err();
+        bench.pass(error.retry_after().unwrap());
+    }
+    assert_eq!(bench.get().await.unwrap(), "token 4");
+    bench.at(seconds(1000));
+    let pause = bench.cache.get().await.unwrap_err().retry_after().unwrap();
+    assert!(pause <= seconds(1), "{pause:?}");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_prolong_a_pause() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Fail,
+        _ => Step::Give(token("late")),
+    });
+    bench.get().await.unwrap_err();
+    *bench.now.lock().unwrap() -= seconds(3600);
+    assert_eq!(bench.get().await.unwrap(), "late");
+}
+
+#[tokio::test]
+async fn in_the_last_ten_seconds_it_is_renewed_in_the_background() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(200 * call as u64))));
+    bench.get().await.unwrap();
+    bench.at(millis(189_999));
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    bench.settle().await;
+    assert_eq!(bench.calls(), 1);
+
+    bench.at(seconds(190));
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    bench.settle().await;
+    assert_eq!(bench.calls(), 2);
+    assert_eq!(bench.get().await.unwrap(), "token 2");
+}
+
+#[tokio::test]
+async fn of_a_short_life_the_last_tenth_is_enough() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(20 * call as u64))));
+    bench.get().await.unwrap();
+    for (after, calls) in [(millis(17_999), 1), (seconds(18), 2)] {
+        bench.at(after);
+        bench.get().await.unwrap();
+        bench.settle().await;
+        assert_eq!(bench.calls(), calls, "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_down_a_credential_serves_to_its_last_second() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Give(until(call, seconds(100))),
+        _ => Step::Fail,
+    });
+    for after in [0, 90, 91, 95, 99] {
+        bench.at(seconds(after));
+        assert_eq!(bench.get().await.unwrap(), "token 1", "{after}");
+        bench.settle().await;
+    }
+    assert!(bench.calls() > 1);
+    bench.at(seconds(100));
+    bench.get().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_issuer_delays_nobody_who_has_a_credential() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Give(until(call, seconds(100))),
+        _ => Step::GiveAfter(seconds(5), until(call, seconds(300))),
+    });
+    bench.get().await.unwrap();
+    bench.at(seconds(95));
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(bench.get().await.unwrap(), "token 1");
+    }
+    assert!(began.elapsed().is_zero());
+    bench.settle().await;
+    assert_eq!(
+        (bench.get().await.unwrap().as_str(), bench.calls()),
+        ("token 2", 2)
+    );
+}
+
+#[tokio::test]
+async fn a_credential_that_comes_expired_is_used_and_does_not_cause_a_loop() {
+    let bench = Bench::new(|call| Step::Give(until(call, Duration::ZERO)));
+    bench.at(seconds(3600));
+    for _ in 0..10 {
+        assert_eq!(bench.get().await.unwrap(), "token 1");
+    }
+    assert_eq!(bench.calls(), 1);
+    bench.pass(seconds(1));
+    assert_eq!(bench.get().await.unwrap(), "token 2");
+}
+
+#[tokio::test]
+async fn a_panic_in_a_source_is_an_error_and_not_the_end() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Panic,
+        _ => Step::Give(token("recovered")),
+    });
+    let error = bench.cache.get().await.unwrap_err();
+    assert!(error.to_string().contains("the scripted source"), "{error}");
+    bench.pass(seconds(1));
+    assert_eq!(bench.get().await.unwrap(), "recovered");
+}
+
+#[tokio::test]
+async fn a_file_is_looked_at_again_after_a_second_and_at_once_after_two() {
+    let bench = Bench::at_pace(Pace::FILE, |call| {
+        Step::Give(token(&format!("token {call}")))
+    });
+    bench.get().await.unwrap();
+    bench.at(millis(999));
+    bench.get().await.unwrap();
+    bench.settle().await;
+    assert_eq!(bench.calls(), 1);
+
+    bench.at(seconds(1));
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    bench.settle().await;
+    assert_eq!(bench.get().await.unwrap(), "token 2");
+
+    bench.at(seconds(3));
+    assert_eq!(bench.get().await.unwrap(), "token 3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_read_any_more_leaves_the_last_good() {
+    let bench = Bench::at_pace(Pace::FILE, |call| match call {
+        1 => Step::Give(token("good")),
+        2 | 3 => Step::Fail,
+        _ => Step::GiveAfter(seconds(20), token("slow")),
+    });
+    for after in [0, 60, 120] {
+        bench.at(seconds(after));
+        // The second is not the cause of another try, which has its pause too.
+        for _ in 0..2 {
+            assert_eq!(bench.get().await.unwrap(), "good");
+        }
+    }
+    assert_eq!(bench.calls(), 3);
+    bench.at(seconds(180));
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(bench.get().await.unwrap(), "good");
+    }
+    assert_eq!(
+        began.elapsed().as_secs(),
+        1,
+        "a hung disk holds each request up"
+    );
+    bench.settle().await;
+    assert_eq!(bench.get().await.unwrap(), "slow");
+}
+
+#[tokio::test]
+async fn what_did_not_change_stays_the_same_object() {
+    let bench = Bench::at_pace(Pace::FILE, |call| {
+        Step::Give(token(if call < 3 { "same" } else { "other" }))
+    });
+    let first = bench.cache.get().await.unwrap();
+    bench.at(seconds(10));
+    assert!(Arc::ptr_eq(&first, &bench.cache.get().await.unwrap()));
+    bench.at(seconds(20));
+    assert!(!Arc::ptr_eq(&first, &bench.cache.get().await.unwrap()));
+    assert_eq!(bench.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_were_refused_share_one_refresh() {
+    let bench = Bench::new(|call| Step::GiveAfter(seconds(1), token(&format!("token {call}"))));
+    let used = bench.cache.get().await.unwrap();
+    let all: Vec<_> = (0..100)
+        .map(|_| {
+            let (cache, used) = (Arc::clone(&bench.cache), Arc::clone(&used));
+            tokio::spawn(async move { cache.refused(&used).await })
+        })
+        .collect();
+    for one in all {
+        assert_eq!(shown(&one.await.unwrap().unwrap()), "token 2");
+    }
+    assert_eq!(bench.calls(), 2);
+    // One who learns of it later gets the newer one, and nobody is asked.
+    assert_eq!(shown(&bench.cache.refused(&used).await.unwrap()), "token 2");
+    assert_eq!(bench.calls(), 2);
+}
+
+#[tokio::test]
+async fn refusals_cause_at_most_one_refresh_in_ten_seconds() {
+    let bench = Bench::new(|call| Step::Give(token(&format!("token {call}"))));
+    let first = bench.cache.get().await.unwrap();
+    let second = bench.cache.refused(&first).await.unwrap();
+    bench.at(millis(9_999));
+    assert!(bench.cache.refused(&second).await.is_none());
+    assert_eq!(bench.calls(), 2);
+    bench.at(seconds(10));
+    assert_eq!(
+        shown(&bench.cache.refused(&second).await.unwrap()),
+        "token 3"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_that_brings_the_same_is_no_answer_to_a_refusal() {
+    let bench = Bench::new(|call| {
+        Step::Give(Credential {
+            expires_at: Some(start() + seconds(100 * call as u64)),
+            ..token("same")
+        })
+    });
+    let used = bench.cache.get().await.unwrap();
+    assert!(bench.cache.refused(&used).await.is_none());
+    assert_eq!(bench.calls(), 2);
+    assert_eq!(bench.get().await.unwrap(), "same");
+}
+
+#[tokio::test]
+async fn a_refused_credential_stays_if_its_refresh_fails() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Give(until(call, seconds(1000))),
+        _ => Step::Fail,
+    });
+    let used = bench.cache.get().await.unwrap();
+    assert!(bench.cache.refused(&used).await.is_none());
+    assert_eq!(bench.calls(), 2);
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_during_a_recheck_has_the_source_asked_all_the_same() {
+    let bench = Bench::at_pace(Pace::FILE, |call| match call {
+        1 | 2 => Step::GiveAfter(millis(10), token("old")),
+        _ => Step::Give(token("new")),
+    });
+    let used = bench.cache.get().await.unwrap();
+    bench.at(seconds(1));
+    bench.get().await.unwrap();
+    assert_eq!(shown(&bench.cache.refused(&used).await.unwrap()), "new");
+    assert_eq!(bench.calls(), 3);
+}
+
+#[test]
+fn each_distinct_failure_is_news_once() {
+    let mut state = State::default();
+    let calls = [2, 2, 2, 6, 6, 2];
+    let news = calls.map(|call| state.is_news(&failure(call)));
+    assert_eq!(news, [true, false, false, true, false, true]);
+}
+
+#[tokio::test]
+async fn a_failure_is_news_again_after_a_success() {
+    let bench = Bench::at_pace(Pace::FILE, |call| match call % 2 {
+        1 => Step::Give(token("good")),
+        _ => Step::Fail,
+    });
+    for (after, warned) in [(0, false), (10, true), (20, false), (30, true)] {
+        bench.at(seconds(after));
+        assert_eq!(bench.get().await.unwrap(), "good");
+        assert_eq!(bench.cache.lock().warned_of.is_some(), warned, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn one_who_looked_before_another_landed_takes_what_that_one_brought() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(100 * call as u64))));
+    let nothing = bench.cache.entry.load_full();
+    bench.get().await.unwrap();
+    let expired = bench.cache.entry.load_full();
+    bench.at(seconds(100));
+    assert_eq!(bench.get().await.unwrap(), "token 2");
+    for seen in [nothing, expired] {
+        let got = bench.cache.obtain(seen, start() + seconds(100)).await;
+        assert_eq!(shown(&got.unwrap()), "token 2");
+    }
+    assert_eq!(bench.calls(), 2);
+}
+
+/// The hot path must stay a load and a comparison: no task, no lock, no allocation that waits.
+#[test]
+fn a_fresh_credential_is_there_at_the_first_poll_even_while_the_lock_is_held() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(100))));
+    runtime.block_on(bench.get()).unwrap();
+    let state = bench.cache.lock();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut getting = std::pin::pin!(bench.cache.get());
+    assert!(getting.as_mut().poll(&mut context).is_ready());
+    // In the leeway too.
+    bench.at(seconds(95));
+    let mut getting = std::pin::pin!(bench.cache.get());
+    assert!(getting.as_mut().poll(&mut context).is_ready());
+    drop(state);
+}

@@ -1,0 +1,262 @@
+//! Why there is no credential.
+
+use std::{fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+
+use rustix::io::Errno;
+
+use crate::{kubeconfig, tls};
+
+/// What the system says when it is short of something, or a program is just being written.
+const PASSING: [Errno; 5] = [
+    Errno::AGAIN,
+    Errno::NOMEM,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::TXTBSY,
+];
+
+/// Why there is no credential. Shared by all who waited for it, so it can be cloned; no variant
+/// ever holds a secret.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The plugin's program is not there.
+    #[error("exec plugin {} was not found{}{}", command.display(), where_looked(command), hint(install_hint.as_deref()))]
+    PluginNotFound {
+        /// The program.
+        command: PathBuf,
+        /// `installHint` of the kubeconfig.
+        install_hint: Option<String>,
+    },
+    /// The plugin's program cannot be started, or contact with it was lost.
+    #[error("exec plugin {} {what}", command.display())]
+    PluginUnusable {
+        /// The program.
+        command: PathBuf,
+        /// What is wrong, and what to do.
+        what: &'static str,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The plugin needs a terminal, and there is none for it.
+    #[error("exec plugin {} needs a terminal (interactiveMode: Always), but {what}", command.display())]
+    PluginNeedsTerminal {
+        /// The program.
+        command: PathBuf,
+        /// Why it cannot have one.
+        what: &'static str,
+    },
+    /// The plugin said no.
+    #[error("exec plugin {} failed ({status}){}", command.display(), said(stderr))]
+    PluginFailed {
+        /// The program.
+        command: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it wrote to standard error, made harmless.
+        stderr: String,
+    },
+    /// The plugin took too long and was killed.
+    #[error("exec plugin {} did not finish within {} s and was killed{}", command.display(), after.as_secs_f32(), said(stderr))]
+    PluginTimedOut {
+        /// The program.
+        command: PathBuf,
+        /// How long it was given.
+        after: Duration,
+        /// The end of what it wrote to standard error, made harmless.
+        stderr: String,
+    },
+    /// The plugin ended well, but what it printed is no credential.
+    #[error("exec plugin {} printed no credential that can be used: {what}", command.display())]
+    PluginOutput {
+        /// The program.
+        command: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A fetch is under way and takes longer than a request may wait.
+    #[error("waited {} s for {subject}, which is still under way; try again soon", after.as_secs())]
+    WaitedTooLong {
+        /// Whom for.
+        subject: String,
+        /// How long.
+        after: Duration,
+    },
+    /// The token file cannot be read.
+    #[error("cannot read token file {}", path.display())]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The token file holds no token.
+    #[error("token file {} {what}", path.display())]
+    BadTokenFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Secret text with characters that a header cannot have.
+    #[error("{subject} has characters that no HTTP header can carry, such as a line break")]
+    Unsendable {
+        /// Whose text.
+        subject: String,
+    },
+    /// RFC 7617 has no way to send such a name.
+    #[error("username of user {user:?} has a colon, which basic authentication cannot send")]
+    ColonInUsername {
+        /// Name of the user entry.
+        user: String,
+    },
+    /// A certificate and key that cannot be used.
+    #[error("the client certificate cannot be used")]
+    Certificate(#[source] Arc<tls::Error>),
+    /// A certificate, key or authority that cannot be read.
+    #[error("a certificate or key cannot be read")]
+    Pem(#[source] Arc<kubeconfig::Error>),
+    /// A fault of ours.
+    #[error("{subject}: obtaining the credential broke off; this is a bug in kubegate")]
+    SourceFailed {
+        /// Whom it was to come from.
+        subject: String,
+    },
+    /// The last fetch failed, and the next one has to wait.
+    #[error(transparent)]
+    Failing(Failing),
+}
+
+impl Error {
+    pub(super) fn pem(error: kubeconfig::Error) -> Self {
+        Self::Pem(Arc::new(error))
+    }
+
+    /// Whether it may pass by itself. Else a human must act: log in, install, correct a file.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::PluginTimedOut { .. }
+            | Self::WaitedTooLong { .. }
+            | Self::SourceFailed { .. } => true,
+            // Killed, by the out-of-memory killer for example: it had no say.
+            Self::PluginFailed { status, .. } => status.code().is_none(),
+            Self::PluginUnusable { source, .. } => source
+                .raw_os_error()
+                .map(Errno::from_raw_os_error)
+                .is_some_and(|errno| PASSING.contains(&errno)),
+            Self::Failing(failing) => failing.cause.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// When a new request may have better luck; for `Retry-After`.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::WaitedTooLong { .. } => Some(Duration::from_secs(5)),
+            Self::Failing(failing) => Some(failing.retry_after),
+            _ => None,
+        }
+    }
+}
+
+/// A failed fetch and the pause after it, during which nobody is asked again.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    /// Why the fetch failed.
+    pub cause: Arc<Error>,
+    /// What is left of the pause.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.retry_after.as_millis().div_ceil(1000);
+        write!(f, "{} (next try in {seconds} s)", self.cause)
+    }
+}
+
+/// Stands for its cause, so it passes on the cause's own source.
+impl std::error::Error for Failing {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.cause)
+    }
+}
+
+fn where_looked(command: &std::path::Path) -> &'static str {
+    if command.components().count() == 1 {
+        " in PATH"
+    } else {
+        ""
+    }
+}
+
+fn hint(install_hint: Option<&str>) -> String {
+    install_hint.map_or_else(String::new, |hint| format!("; {}", hint.trim()))
+}
+
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() {
+        String::new()
+    } else {
+        format!(": {stderr}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    fn not_started(errno: Errno) -> Error {
+        Error::PluginUnusable {
+            command: "plugin".into(),
+            what: "cannot be started",
+            source: Arc::new(errno.into()),
+        }
+    }
+
+    fn failed(status: i32) -> Error {
+        Error::PluginFailed {
+            command: "plugin".into(),
+            status: ExitStatus::from_raw(status),
+            stderr: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_human_must_put_right_is_not_transient() {
+        let by_signal = failed(9);
+        let by_itself = failed(1 << 8);
+        for (error, transient) in [
+            (not_started(Errno::NOMEM), true),
+            (not_started(Errno::ACCESS), false),
+            (not_started(Errno::TOOBIG), false),
+            (by_signal, true),
+            (by_itself, false),
+        ] {
+            assert_eq!(error.is_transient(), transient, "{error:?}");
+            assert_eq!(error.retry_after(), None);
+            let failing = Error::Failing(Failing {
+                cause: Arc::new(error),
+                retry_after: Duration::from_millis(1500),
+            });
+            assert_eq!(failing.is_transient(), transient);
+            assert_eq!(failing.retry_after(), Some(Duration::from_millis(1500)));
+        }
+    }
+
+    #[test]
+    fn a_failure_in_its_pause_speaks_for_its_cause() {
+        let failing = Error::Failing(Failing {
+            cause: Arc::new(not_started(Errno::ACCESS)),
+            retry_after: Duration::from_millis(1500),
+        });
+        let shown = format!("{:#}", anyhow::Error::new(failing));
+        assert!(
+            shown.starts_with("exec plugin plugin cannot be started (next try in 2 s): Permission"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! `exec`: a client-go credential plugin, `client.authentication.k8s.io/v1` and `v1beta1`.
+//!
+//! Rules: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
+//! and client-go's `plugin/pkg/client/auth/exec`.
+
+mod find;
+mod process;
+mod protocol;
+mod stderr;
+mod terminal;
+
+use std::{io, path::Path, sync::Arc};
+
+use tokio::process::Command;
+use zeroize::Zeroizing;
+
+use self::process::{Finished, Halt, Timeouts};
+use super::{Credential, Error, Fetch, Source, authorization, client_cert::LastIdentity};
+use crate::{
+    kubeconfig::{Cluster, ExecConfig},
+    tls::identity,
+};
+
+/// Runs a plugin for every credential that the cache wants.
+pub(super) struct Exec(Arc<Plugin>);
+
+struct Plugin {
+    config: ExecConfig,
+    cluster: Cluster,
+    last_identity: LastIdentity,
+    timeouts: Timeouts,
+    /// Why standard input is no terminal for a plugin, if so.
+    terminal: fn() -> Result<(), &'static str>,
+}
+
+impl Exec {
+    pub(super) fn new(config: &ExecConfig, cluster: &Cluster) -> Self {
+        Self(Arc::new(Plugin {
+            config: config.clone(),
+            cluster: cluster.clone(),
+            last_identity: LastIdentity::default(),
+            timeouts: Timeouts::default(),
+            terminal: terminal::available,
+        }))
+    }
+}
+
+impl Source for Exec {
+    fn subject(&self) -> String {
+        format!("exec plugin {}", self.0.config.command.display())
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(self.0.run())
+    }
+}
+
+impl Plugin {
+    async fn run(self: &Arc<Self>) -> Result<Credential, Error> {
+        let config = &self.config;
+        let interactive = terminal::decide(config, self.terminal)?;
+        let program = find::program(&config.command, std::env::var_os("PATH").as_deref())
+            .ok_or_else(|| self.not_found())?;
+        let request = self.request(interactive).await?;
+        let mut command = Command::new(program);
+        command.args(&config.args);
+        for (name, value) in &config.env {
+            command.env(name, value.expose());
+        }
+        command.env("KUBERNETES_EXEC_INFO", request.as_str());
+        if interactive {
+            tracing::warn!(
+                plugin = %config.command.display(),
+                "an exec plugin has the terminal now; it is stopped after {} s",
+                self.timeouts.interactive.as_secs(),
+            );
+        }
+        let finished = process::run(command, interactive, &self.timeouts).await;
+        let finished = finished.map_err(|halt| self.halted(halt, interactive))?;
+        if !finished.status.success() {
+            return Err(Error::PluginFailed {
+                command: config.command.clone(),
+                status: finished.status,
+                stderr: self.presentable(&finished),
+            });
+        }
+        self.credential(&finished.stdout)
+    }
+
+    /// The text of `KUBERNETES_EXEC_INFO`; it may hold the password of a proxy.
+    async fn request(self: &Arc<Self>, interactive: bool) -> Result<Zeroizing<String>, Error> {
+        let plugin = Arc::clone(self);
+        // Reads the certificate authority's file.
+        let made = tokio::task::spawn_blocking(move || {
+            let cluster = plugin
+                .config
+                .provide_cluster_info
+                .then_some(&plugin.cluster);
+            protocol::request(&plugin.config.api_version, interactive, cluster)
+        });
+        let made = made.await.map_err(|_| Error::SourceFailed {
+            subject: format!("exec plugin {}", self.config.command.display()),
+        })?;
+        made.map_err(Error::pem)
+    }
+
+    fn credential(&self, stdout: &[u8]) -> Result<Credential, Error> {
+        let bad = |what: String| Error::PluginOutput {
+            command: self.config.command.clone(),
+            what,
+        };
+        let answer = protocol::answer(stdout, &self.config.api_version).map_err(bad)?;
+        let command = self.config.command.display();
+        let authorization = match &answer.token {
+            Some(token) => Some(authorization::bearer_of(token.expose(), || {
+                format!("the token of exec plugin {command}")
+            })?),
+            None => None,
+        };
+        let certificate = match &answer.pair {
+            Some((certificate, key)) => Some(self.last_identity.certified_key(
+                certificate.expose().as_bytes(),
+                key.expose().as_bytes(),
+                (
+                    &format!("clientCertificateData of exec plugin {command}"),
+                    &format!("clientKeyData of exec plugin {command}"),
+                ),
+            )?),
+            None => None,
+        };
+        let not_after = certificate.as_deref().and_then(identity::not_after);
+        Ok(Credential {
+            expires_at: [answer.expires_at, not_after].into_iter().flatten().min(),
+            authorization,
+            certificate,
+        })
+    }
+
+    fn halted(&self, halt: Halt, interactive: bool) -> Error {
+        let command = self.config.command.clone();
+        match halt {
+            Halt::Spawn(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
+                Error::PluginUnusable {
+                    command,
+                    what: "cannot be started: its arguments and environment are too long",
+                    source: Arc::new(error),
+                }
+            }
+            Halt::Spawn(error) => Error::PluginUnusable {
+                what: why_not_started(&command, &error),
+                command,
+                source: Arc::new(error),
+            },
+            Halt::Lost(error) => Error::PluginUnusable {
+                command,
+                what: "was lost while it ran",
+                source: Arc::new(error),
+            },
+            Halt::TooMuch => Error::PluginOutput {
+                command,
+                what: "more than 1 MiB on standard output".to_owned(),
+            },
+            Halt::TimedOut(finished) => Error::PluginTimedOut {
+                command,
+                after: self.timeouts.limit(interactive),
+                stderr: stderr::presentable(&finished.stderr, &finished.stdout, &self.config.env),
+            },
+        }
+    }
+
+    fn presentable(&self, finished: &Finished) -> String {
+        stderr::presentable(&finished.stderr, &finished.stdout, &self.config.env)
+    }
+
+    fn not_found(&self) -> Error {
+        Error::PluginNotFound {
+            command: self.config.command.clone(),
+            install_hint: self.config.install_hint.clone(),
+        }
+    }
+}
+
+fn why_not_started(command: &Path, error: &io::Error) -> &'static str {
+    const ENOEXEC: i32 = rustix::io::Errno::NOEXEC.raw_os_error();
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::PermissionDenied, _) if command.is_dir() => {
+            "cannot be started: it is a folder"
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            "cannot be started: it is not executable (chmod +x)"
+        }
+        // The file itself was found before.
+        (io::ErrorKind::NotFound, _) => {
+            "cannot be started: the interpreter that its first line names is missing"
+        }
+        (_, Some(ENOEXEC)) => {
+            "cannot be started: it is no program for this machine (a script needs a first line \
+             such as #!/bin/sh)"
+        }
+        _ => "cannot be started",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Whether a plugin may have the terminal.
+
+use std::io::{IsTerminal as _, stdin};
+
+use crate::{
+    credential::Error,
+    kubeconfig::{ExecConfig, InteractiveMode},
+};
+
+/// Whether the plugin gets standard input, by its `interactiveMode`.
+pub(super) fn decide(
+    config: &ExecConfig,
+    available: fn() -> Result<(), &'static str>,
+) -> Result<bool, Error> {
+    match (config.interactive_mode, available()) {
+        (InteractiveMode::Never, _) | (InteractiveMode::IfAvailable, Err(_)) => Ok(false),
+        (_, Ok(())) => Ok(true),
+        (InteractiveMode::Always, Err(what)) => Err(Error::PluginNeedsTerminal {
+            command: config.command.clone(),
+            what,
+        }),
+    }
+}
+
+/// Whether our standard input is a terminal that a plugin could read from; if not, why.
+pub(super) fn available() -> Result<(), &'static str> {
+    if !stdin().is_terminal() {
+        return Err("standard input is not a terminal");
+    }
+    // The terminal stops (SIGTTIN) whoever reads from it in the background, and us with it.
+    match rustix::termios::tcgetpgrp(stdin()) {
+        Ok(foreground) if foreground == rustix::process::getpgrp() => Ok(()),
+        _ => Err("kubegate runs in the background"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_plugin_has_the_terminal_by_its_mode_and_only_where_there_is_one() {
+        let mut config = ExecConfig {
+            api_version: "client.authentication.k8s.io/v1".into(),
+            command: "plugin".into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            provide_cluster_info: false,
+            interactive_mode: InteractiveMode::Never,
+            install_hint: None,
+        };
+        let (yes, no) = (|| Ok(()), || Err("there is none"));
+        for (mode, with, without) in [
+            (InteractiveMode::Never, Some(false), Some(false)),
+            (InteractiveMode::IfAvailable, Some(true), Some(false)),
+            (InteractiveMode::Always, Some(true), None),
+        ] {
+            config.interactive_mode = mode;
+            assert_eq!(decide(&config, yes).ok(), with, "{mode:?}");
+            assert_eq!(decide(&config, no).ok(), without, "{mode:?}");
+        }
+        let error = decide(&config, no).unwrap_err().to_string();
+        assert!(
+            error.contains("plugin") && error.contains("there is none"),
+            "{error}"
+        );
+    }
+}

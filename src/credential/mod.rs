@@ -1,0 +1,158 @@
+//! HOW A USER BECOMES A CREDENTIAL.
+//!
+//! A [`Source`] obtains, a [`Credential`] is what is obtained, and one [`Cache`] over all kinds
+//! owns expiry, single flight and the last good value. One file per kind; [`from_user`] picks
+//! among them by what the kubeconfig says.
+
+mod anonymous;
+mod authorization;
+mod basic;
+pub mod cache;
+mod client_cert;
+mod error;
+mod exec;
+mod static_token;
+mod token_file;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderValue;
+use rustls::sign::CertifiedKey;
+
+pub use authorization::bearer;
+pub use cache::Cache;
+pub use error::{Error, Failing};
+
+use crate::kubeconfig::{Login, Target};
+
+/// What makes a request somebody's: a header, a client certificate, or both.
+#[derive(Clone, Default)]
+pub struct Credential {
+    /// Value of `Authorization`, marked sensitive.
+    pub authorization: Option<HeaderValue>,
+    /// Shown in the TLS handshake. The same `Arc` for as long as its content is the same.
+    pub certificate: Option<Arc<CertifiedKey>>,
+    /// When the issuer says that it ends, by wall clock.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl Credential {
+    /// Whether nothing at all differs.
+    fn is(&self, other: &Self) -> bool {
+        self.proves_the_same(other) && self.expires_at == other.expires_at
+    }
+
+    /// Whether both would look the same to the API server, whatever their expiry.
+    fn proves_the_same(&self, other: &Self) -> bool {
+        let certificates = (&self.certificate, &other.certificate);
+        self.authorization == other.authorization
+            && match certificates {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("authorization", &self.authorization.is_some())
+            .field("certificate", &self.certificate.is_some())
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+/// A future that a [`Source`] returns.
+pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, Error>> + Send + 'a>>;
+
+/// One way to obtain a credential. It knows nothing of caching, sharing or retries, and bounds
+/// its own time: the cache never ends a fetch.
+pub trait Source: Send + Sync + 'static {
+    /// Names it in errors and logs: `exec plugin aws`, `token file /path`.
+    fn subject(&self) -> String {
+        "the issuer of the credential".to_owned()
+    }
+
+    /// Obtains a credential now.
+    fn fetch(&self) -> Fetch<'_>;
+
+    /// How often the cache may and must ask.
+    fn pace(&self) -> Pace {
+        Pace::ISSUER
+    }
+
+    /// Looks whether `last` still stands, at a cost that bears being paid every
+    /// [`Pace::recheck_after`]. Only called where that is set.
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        let _ = last;
+        self.fetch()
+    }
+}
+
+/// How often the cache asks a [`Source`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long a credential is used before it is looked at again; `None`: until it expires.
+    pub recheck_after: Option<Duration>,
+    /// The longest pause between two tries while fetching fails.
+    pub retry_within: Duration,
+}
+
+impl Pace {
+    /// For what costs a process or a call to somebody.
+    pub const ISSUER: Self = Self {
+        recheck_after: None,
+        retry_within: Duration::from_secs(60),
+    };
+    /// For files, whose change must be in force within two seconds.
+    pub const FILE: Self = Self {
+        recheck_after: Some(Duration::from_secs(1)),
+        retry_within: Duration::from_secs(1),
+    };
+}
+
+/// Makes the cache for the user that the kubeconfig and flags chose. What stands in a file or
+/// field is checked at once, so that a mistake shows at start; a plugin runs when it is needed.
+///
+/// # Errors
+/// A certificate and key that cannot be read or do not match, a token file without fallback that
+/// cannot be used, a token or password that cannot be sent.
+pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
+    let user = &target.user;
+    let name = user.name.as_deref();
+    let login: Option<Arc<dyn Source>> = match &user.login {
+        Login::None => None,
+        Login::Token(token) => Some(Arc::new(static_token::StaticToken::new(name, token)?)),
+        Login::TokenFile { path, fallback } => {
+            let source = token_file::TokenFile::new(path.clone(), fallback.as_ref())?;
+            Some(Arc::new(source))
+        }
+        Login::Basic { username, password } => {
+            Some(Arc::new(basic::Basic::new(name, username, password)?))
+        }
+        Login::Exec(config) => Some(Arc::new(exec::Exec::new(config, &target.cluster))),
+    };
+    let certificate = match &user.certificate {
+        Some(pair) => Some(client_cert::ClientCert::new(pair.clone())?),
+        None => None,
+    };
+    let source: Arc<dyn Source> = match (certificate, login) {
+        (Some(certificate), Some(login)) => {
+            Arc::new(client_cert::WithCertificate::new(certificate, login))
+        }
+        (Some(certificate), None) => Arc::new(certificate),
+        (None, Some(login)) => login,
+        (None, None) => Arc::new(anonymous::Anonymous),
+    };
+    Ok(Cache::new(source))
+}
+
+#[cfg(test)]
+mod tests;

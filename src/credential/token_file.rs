@@ -1,0 +1,187 @@
+//! `tokenFile`: a bearer token that somebody else keeps fresh on disk, such as the kubelet's
+//! projected service account token.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::{Credential, Error, Fetch, Pace, Source, authorization};
+use crate::secret::Secret;
+
+/// Bytes that a token file may have.
+const LIMIT: u64 = 1 << 20;
+
+/// A token that is read anew whenever the cache asks.
+pub(super) struct TokenFile {
+    path: PathBuf,
+    /// Used until the file could be read once.
+    fallback: Option<HeaderValue>,
+    was_read: AtomicBool,
+    warned: Once,
+}
+
+impl TokenFile {
+    /// Checks the file at once where there is nothing else to use.
+    pub(super) fn new(path: PathBuf, fallback: Option<&Secret>) -> Result<Self, Error> {
+        let subject = || format!("the token beside token file {}", path.display());
+        let fallback = match fallback {
+            Some(token) => Some(authorization::bearer_of(token.expose(), subject)?),
+            None => None,
+        };
+        if fallback.is_none() {
+            read(&path)?;
+        }
+        Ok(Self {
+            path,
+            fallback,
+            was_read: AtomicBool::new(false),
+            warned: Once::new(),
+        })
+    }
+
+    async fn obtain(&self) -> Result<HeaderValue, Error> {
+        let path = self.path.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&path)).await;
+        let outcome = reading.unwrap_or_else(|_| {
+            Err(Error::SourceFailed {
+                subject: self.subject(),
+            })
+        });
+        match (&outcome, &self.fallback) {
+            (Ok(_), _) => self.was_read.store(true, Ordering::Relaxed),
+            (Err(error), Some(fallback)) if !self.was_read.load(Ordering::Relaxed) => {
+                self.warned.call_once(|| {
+                    let error = error as &dyn std::error::Error;
+                    tracing::warn!(error, "`token` is used in place of `tokenFile`");
+                });
+                return Ok(fallback.clone());
+            }
+            (Err(_), _) => {}
+        }
+        outcome
+    }
+}
+
+impl Source for TokenFile {
+    fn subject(&self) -> String {
+        format!("token file {}", self.path.display())
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(async {
+            Ok(Credential {
+                authorization: Some(self.obtain().await?),
+                ..Credential::default()
+            })
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::FILE
+    }
+}
+
+fn read(path: &Path) -> Result<HeaderValue, Error> {
+    let bad = |what| Error::BadTokenFile {
+        path: path.to_owned(),
+        what,
+    };
+    let text = read_text(path).map_err(|source| Error::TokenFile {
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let Some(text) = text else {
+        return Err(bad("is not a file, or has more than 1 MiB"));
+    };
+    // Editors and `echo` leave a line break at the end, which no header can carry.
+    match std::str::from_utf8(&text).map(str::trim) {
+        Ok("") => Err(bad("is empty")),
+        Ok(token) => authorization::bearer_of(token, || format!("token file {}", path.display())),
+        Err(_) => Err(bad("is not text")),
+    }
+}
+
+/// `None` for what cannot be a token file.
+fn read_text(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    // Opening a pipe that nobody writes to would block for ever.
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LIMIT {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(8 << 10));
+    File::open(path)?.take(LIMIT + 1).read_to_end(&mut text)?;
+    let fits = u64::try_from(text.len()).is_ok_and(|len| len <= LIMIT);
+    Ok(fits.then_some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn white_space_around_the_token_is_no_part_of_it() {
+        let folder = folder();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "\r\n  abc.def \n\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "Bearer abc.def");
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_by_the_name_of_the_file_alone() {
+        let folder = folder();
+        let path = folder.path().join("token");
+        let large = vec![b'a'; (1 << 20) + 1];
+        for (content, what) in [
+            (&b" \n"[..], "is empty"),
+            (b"hunter2\nhunter2", "header"),
+            (b"hunter2\xff", "is not text"),
+            (&large, "1 MiB"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let error = read(&path).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(path.to_str().unwrap()), "{shown}");
+            assert!(error.to_string().contains(what), "{shown}");
+            assert!(!shown.contains("hunter2") && shown.len() < 1000);
+        }
+        std::fs::write(&path, vec![b'a'; 1 << 20]).unwrap();
+        assert!(read(&path).is_ok());
+    }
+
+    #[test]
+    fn a_folder_or_a_missing_file_is_an_error_at_once_unless_there_is_a_token_beside_it() {
+        let folder = folder();
+        let missing = folder.path().join("missing");
+        for path in [folder.path(), &missing] {
+            let error = TokenFile::new(path.to_owned(), None).err().unwrap();
+            assert!(error.to_string().contains(path.to_str().unwrap()));
+            assert!(TokenFile::new(path.to_owned(), Some(&Secret::new("a"))).is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_beside_the_file_serves_until_the_file_was_read_once() {
+        let folder = folder();
+        let path = folder.path().join("token");
+        let source = TokenFile::new(path.clone(), Some(&Secret::new("beside"))).unwrap();
+        assert_eq!(source.obtain().await.unwrap(), "Bearer beside");
+        std::fs::write(&path, "from-file").unwrap();
+        assert_eq!(source.obtain().await.unwrap(), "Bearer from-file");
+        std::fs::remove_file(&path).unwrap();
+        assert!(source.obtain().await.is_err());
+    }
+}
