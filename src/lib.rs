@@ -57,6 +57,8 @@
 
 
 pub mod credential;
+pub mod dial;
 pub mod kubeconfig;
 pub mod secret;
 pub mod tls;
+pub mod upstream;

@@ -1,0 +1,259 @@
+//! HOW WE REACH A HOST: TCP, a proxy on the way, TLS on top.
+//!
+//! One [`Dialer`] serves ordinary requests and upgrades alike, so that neither can go past
+//! the proxy or the verifier that the other uses.
+
+mod environment;
+
+pub use environment::Environment;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderValue, Uri};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::connect::{
+        HttpConnector,
+        proxy::{SocksV5, Tunnel},
+    },
+    rt::TokioIo,
+};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tower::Service;
+
+use crate::{
+    kubeconfig::{Cluster, ProxyScheme, ProxyUrl},
+    tls::{
+        self, Refusal,
+        trust::{self, Trust},
+    },
+};
+
+/// How long a TCP connection may take to be made, per address tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a [`Dialer`] yields: plain TCP, or TLS to a proxy with a tunnel inside.
+pub type Stream = hyper_rustls::MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// What [`connector`] yields: a [`Stream`], or TLS to the API server over it.
+pub type Connection = hyper_rustls::MaybeHttpsStream<Stream>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a host cannot be dialled as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `HTTPS_PROXY` or the like holds no usable URL.
+    #[error("environment variable {variable}: {source}")]
+    Environment {
+        /// The variable's name.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: Box<crate::kubeconfig::Error>,
+    },
+    /// No name that could be sent or checked in a TLS handshake.
+    #[error("{name:?} is not a name a TLS certificate can be checked for; set tls-server-name")]
+    ServerName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Opens byte streams to hosts, through a proxy where there is one. Without `Debug`: the
+/// proxy's password is inside.
+#[derive(Clone)]
+pub struct Dialer(Route);
+
+#[derive(Clone)]
+enum Route {
+    Direct(HttpConnector),
+    Connect {
+        tunnel: Tunnel<HttpsConnector<HttpConnector>>,
+        proxy: Arc<str>,
+    },
+    Socks {
+        socks: SocksV5<HttpConnector>,
+        proxy: Arc<str>,
+    },
+}
+
+impl Dialer {
+    /// The dialer for a cluster: its `proxy-url` wins over the environment.
+    /// `keepalive` is the idle time before TCP keep-alive probes; `None` sends none.
+    pub fn new(
+        cluster: &Cluster,
+        environment: &Environment,
+        keepalive: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(keepalive);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let proxy = match &cluster.proxy_url {
+            Some(proxy) => Some(proxy.clone()),
+            None => environment.proxy_for(&cluster.server)?,
+        };
+        proxy.map_or(Ok(Self(Route::Direct(tcp.clone()))), |proxy| {
+            Self::through(&proxy, tcp)
+        })
+    }
+
+    fn through(proxy: &ProxyUrl, tcp: HttpConnector) -> Result<Self, Error> {
+        let host = bracketed(&proxy.host);
+        let name: Arc<str> = format!("{host}:{}", proxy.port).into();
+        let invalid = || Error::ServerName {
+            name: proxy.host.clone(),
+        };
+        let scheme = match proxy.scheme {
+            ProxyScheme::Https => "https",
+            ProxyScheme::Http | ProxyScheme::Socks5 => "http",
+        };
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(name.as_ref())
+            .path_and_query("/")
+            .build()
+            .map_err(|_| invalid())?;
+        if proxy.scheme == ProxyScheme::Socks5 {
+            let mut socks = SocksV5::new(uri, tcp).local_dns(false);
+            if let Some((user, password)) = &proxy.credentials {
+                socks = socks.with_auth(user.clone(), password.expose().to_owned());
+            }
+            return Ok(Self(Route::Socks { socks, proxy: name }));
+        }
+        // The proxy is verified against the system's roots and sees nothing of the cluster's
+        // CA, client certificate or server name.
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trust::client_config(&Trust::system(), None))
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let mut tunnel = Tunnel::new(uri, connector);
+        if let Some((user, password)) = &proxy.credentials {
+            tunnel = tunnel.with_auth(basic(user, password.expose()).ok_or_else(invalid)?);
+        }
+        Ok(Self(Route::Connect {
+            tunnel,
+            proxy: name,
+        }))
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, host: Uri) -> Self::Future {
+        match &mut self.0 {
+            Route::Direct(tcp) => {
+                let connecting = tcp.call(host);
+                Box::pin(async move { Ok(Stream::Http(connecting.await?)) })
+            }
+            Route::Connect { tunnel, proxy } => {
+                let (connecting, proxy) = (tunnel.call(host), proxy.clone());
+                Box::pin(async move { connecting.await.map_err(|e| via(&proxy, e)) })
+            }
+            Route::Socks { socks, proxy } => {
+                let (connecting, proxy) = (socks.call(host), proxy.clone());
+                Box::pin(async move {
+                    let stream = connecting.await.map_err(|e| via(&proxy, e))?;
+                    Ok(Stream::Http(stream))
+                })
+            }
+        }
+    }
+}
+
+/// Which protocols to offer to the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/2 first, HTTP/1.1 where the server does not speak it.
+    Http2OrHttp1,
+    /// HTTP/1.1 alone, as upgrades need it.
+    Http1,
+}
+
+/// Puts TLS on top of `dialer`: `server_name` is what is sent as SNI (an IP address never
+/// is, RFC 6066 section 3) and what the certificate must be for. Plain `http` stays plain.
+pub fn connector(
+    dialer: Dialer,
+    config: ClientConfig,
+    server_name: &str,
+    offer: Offer,
+) -> Result<HttpsConnector<Dialer>, Error> {
+    let bare = server_name.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| Error::ServerName {
+        name: server_name.to_owned(),
+    })?;
+    let builder = HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .with_server_name_resolver(FixedServerNameResolver::new(name));
+    Ok(match offer {
+        Offer::Http2OrHttp1 => builder.enable_all_versions().wrap_connector(dialer),
+        Offer::Http1 => builder.enable_http1().wrap_connector(dialer),
+    })
+}
+
+/// An error that names the proxy on the way and keeps its source.
+#[derive(Debug, thiserror::Error)]
+#[error("through proxy {proxy}: {source}")]
+struct Via {
+    proxy: String,
+    source: BoxError,
+}
+
+/// The proxy's certificate was refused. The refusal is no `source`, so that nobody takes it
+/// for one of the API server's certificate, which was not seen yet.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the proxy's own certificate was refused (a proxy is checked by this system's CA \
+     certificates and the name in its URL, not by certificate-authority or tls-server-name): \
+     {refusal}"
+)]
+struct UntrustedProxy {
+    refusal: Refusal,
+}
+
+fn via(proxy: &str, source: impl Into<BoxError>) -> BoxError {
+    let mut source = source.into();
+    if let Some(refusal) = tls::refusal(source.as_ref()).cloned() {
+        source = UntrustedProxy { refusal }.into();
+    }
+    Box::new(Via {
+        proxy: proxy.to_owned(),
+        source,
+    })
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+fn basic(user: &str, password: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!(
+        "Basic {}",
+        STANDARD.encode(format!("{user}:{password}"))
+    ))
+    .ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,312 @@
+//! Bodies on their way to and from the API server. They stream; nothing here waits for an end.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::pool::Lease;
+
+/// The most that a [`Replay`] remembers, in bytes.
+const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// The body of a request to the API server.
+pub enum RequestBody {
+    /// Nothing.
+    Empty,
+    /// The client's body, as it comes.
+    Stream(Stream),
+    /// The same, remembered in case it must be sent again.
+    Replay(Playback),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(Stream { incoming, fault }) => {
+                Pin::new(incoming).poll_frame(cx).map_err(|e| fault.note(e))
+            }
+            Self::Replay(playback) => playback.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(stream) => stream.incoming.is_end_stream(),
+            Self::Replay(playback) => playback.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(stream) => stream.incoming.size_hint(),
+            Self::Replay(playback) => playback.size,
+        }
+    }
+}
+
+impl RequestBody {
+    /// The client's body, as it comes.
+    #[must_use]
+    pub fn stream(incoming: Incoming) -> Self {
+        Self::Stream(Stream {
+            incoming,
+            fault: Fault::default(),
+        })
+    }
+
+    /// What will tell whether the client's body failed.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Empty => Fault::default(),
+            Self::Stream(stream) => stream.fault.clone(),
+            Self::Replay(playback) => playback.fault.clone(),
+        }
+    }
+}
+
+/// See [`RequestBody::stream`].
+pub struct Stream {
+    incoming: Incoming,
+    fault: Fault,
+}
+
+/// Why a request's body does not come to its end. Its request is cut off.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestBodyError {
+    /// The client broke it off, or framed it badly.
+    #[error("the client's body failed")]
+    Client(#[source] Arc<hyper::Error>),
+    /// The API server refused the request in mid-body, and another try has the body now.
+    #[error("the request is sent again")]
+    SentAgain,
+}
+
+/// Remembers how the client's body failed: over HTTP/2 the error that hyper gives for the
+/// request does not tell, it only says that the stream was reset.
+#[derive(Clone, Default)]
+pub(super) struct Fault(Arc<OnceLock<Arc<hyper::Error>>>);
+
+impl Fault {
+    fn note(&self, error: hyper::Error) -> RequestBodyError {
+        RequestBodyError::Client(self.0.get_or_init(|| Arc::new(error)).clone())
+    }
+
+    pub(super) fn get(&self) -> Option<Arc<hyper::Error>> {
+        self.0.get().cloned()
+    }
+}
+
+/// A client's body that can be sent a second time: what has been read of it is remembered,
+/// up to 64 KiB, and the rest is still to come from the client.
+#[derive(Clone)]
+pub struct Replay(Arc<Mutex<Tape>>);
+
+struct Tape {
+    incoming: Incoming,
+    size: SizeHint,
+    /// `None` once the limit was passed.
+    recorded: Option<Vec<Recorded>>,
+    bytes: usize,
+    ended: bool,
+    fault: Fault,
+    /// Which playback may read.
+    turn: usize,
+    /// To be woken when its turn is over.
+    reader: Option<Waker>,
+}
+
+enum Recorded {
+    Data(Bytes),
+    Trailers(http::HeaderMap),
+}
+
+impl Replay {
+    /// Begins to remember `incoming`.
+    #[must_use]
+    pub fn new(incoming: Incoming) -> Self {
+        Self(Arc::new(Mutex::new(Tape {
+            size: incoming.size_hint(),
+            incoming,
+            recorded: Some(Vec::new()),
+            bytes: 0,
+            ended: false,
+            fault: Fault::default(),
+            turn: 0,
+            reader: None,
+        })))
+    }
+
+    /// The body from its beginning, or `None` where too much of it has gone by. The playback
+    /// before fails from here on.
+    #[must_use]
+    pub fn play(&self) -> Option<RequestBody> {
+        let mut tape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tape.recorded.as_ref()?;
+        tape.turn += 1;
+        if let Some(reader) = tape.reader.take() {
+            reader.wake();
+        }
+        Some(RequestBody::Replay(Playback {
+            size: tape.size,
+            fault: tape.fault.clone(),
+            turn: tape.turn,
+            tape: self.0.clone(),
+            position: 0,
+        }))
+    }
+}
+
+/// One pass over a [`Replay`].
+pub struct Playback {
+    tape: Arc<Mutex<Tape>>,
+    position: usize,
+    size: SizeHint,
+    fault: Fault,
+    turn: usize,
+}
+
+impl Playback {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.turn != tape.turn {
+            return Poll::Ready(Some(Err(RequestBodyError::SentAgain)));
+        }
+        if let Some(recorded) = tape.recorded.as_ref().and_then(|r| r.get(self.position)) {
+            self.position += 1;
+            return Poll::Ready(Some(Ok(recorded.frame())));
+        }
+        if tape.ended {
+            return Poll::Ready(None);
+        }
+        let polled = Pin::new(&mut tape.incoming).poll_frame(cx);
+        tape.reader = polled.is_pending().then(|| cx.waker().clone());
+        let frame = match ready!(polled) {
+            Some(Ok(frame)) => frame,
+            Some(Err(e)) => return Poll::Ready(Some(Err(self.fault.note(e)))),
+            None => {
+                tape.ended = true;
+                return Poll::Ready(None);
+            }
+        };
+        tape.record(&frame);
+        self.position += 1;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let played = tape
+            .recorded
+            .as_ref()
+            .is_none_or(|recorded| self.position >= recorded.len());
+        played && (tape.ended || tape.incoming.is_end_stream())
+    }
+}
+
+impl Tape {
+    fn record(&mut self, frame: &Frame<Bytes>) {
+        self.bytes += frame.data_ref().map_or(0, Bytes::len);
+        if self.bytes > REPLAY_LIMIT {
+            self.recorded = None;
+        }
+        let Some(recorded) = &mut self.recorded else {
+            return;
+        };
+        if let Some(data) = frame.data_ref() {
+            recorded.push(Recorded::Data(data.clone()));
+        } else if let Some(trailers) = frame.trailers_ref() {
+            recorded.push(Recorded::Trailers(trailers.clone()));
+        }
+    }
+}
+
+impl Recorded {
+    fn frame(&self) -> Frame<Bytes> {
+        match self {
+            Self::Data(data) => Frame::data(data.clone()),
+            Self::Trailers(trailers) => Frame::trailers(trailers.clone()),
+        }
+    }
+}
+
+/// The body of an answer. It holds its place on the connection until it ends or is dropped;
+/// dropped before its end, it cancels the request at the server.
+pub struct ResponseBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+}
+
+impl ResponseBody {
+    pub(super) fn pooled(incoming: Incoming, lease: Lease) -> Self {
+        let mut body = Self {
+            incoming,
+            lease: Some(lease),
+        };
+        body.release_at_end();
+        body
+    }
+
+    pub(super) fn unpooled(incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            lease: None,
+        }
+    }
+
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.release();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => this.release_at_end(),
+            Some(Err(_)) => this.lease = None,
+            None => {
+                if let Some(lease) = this.lease.take() {
+                    lease.release();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

@@ -1,0 +1,331 @@
+//! ONE API SERVER: its connections, and what can go wrong with them.
+//!
+//! [`Upstream`] knows where the server is and whom to trust there. Requests share pooled
+//! connections; an upgrade gets an HTTP/1.1 connection of its own, made by the same dialer
+//! and checked by the same verifier.
+
+mod body;
+mod pool;
+
+pub use body::{Replay, RequestBody, ResponseBody};
+
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::HOST,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper_rustls::HttpsConnector;
+use rustls::sign::CertifiedKey;
+use tower::Service as _;
+
+use crate::{
+    dial::{self, Connection, Dialer, Offer},
+    kubeconfig::Cluster,
+    tls::{
+        self, Refusal,
+        trust::{self, Trust},
+    },
+};
+use pool::Pool;
+
+/// How long TCP, proxy and TLS together may take before the server counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why the API server gave no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Its certificate was refused; nothing was sent to it.
+    #[error("the certificate of {server} was refused: {refusal}")]
+    Untrusted {
+        /// Host and port.
+        server: String,
+        /// Which rule it broke.
+        refusal: Box<Refusal>,
+    },
+    /// No connection came about in time.
+    #[error("{server} did not accept a connection within {} s", .limit.as_secs())]
+    ConnectTimeout {
+        /// Host and port.
+        server: String,
+        /// The time it had.
+        limit: Duration,
+    },
+    /// No connection came about.
+    #[error("cannot connect to {server}")]
+    Connect {
+        /// Host and port.
+        server: String,
+        /// Why not.
+        #[source]
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// The connection broke before an answer.
+    #[error("the connection to {server} broke before it answered")]
+    Broken {
+        /// Host and port.
+        server: String,
+        /// How.
+        #[source]
+        source: Arc<hyper::Error>,
+    },
+    /// The client's own body broke off or was malformed, so the request was abandoned.
+    #[error("the request's body could not be read to its end")]
+    ClientBody {
+        /// What hyper says of it.
+        #[source]
+        source: Arc<hyper::Error>,
+    },
+}
+
+/// An API server.
+pub struct Upstream {
+    server: Server,
+    base_path: String,
+    host: HeaderValue,
+    origin: HeaderValue,
+    anonymous: Arc<Identity>,
+    certified: ArcSwapOption<Identity>,
+}
+
+/// Where the server is and how to get there: what does not depend on who asks.
+struct Server {
+    scheme: Scheme,
+    authority: Authority,
+    /// Scheme, host and an explicit port: what is dialled, also through proxies.
+    address: Uri,
+    /// What is sent as SNI and checked.
+    name: String,
+    dialer: Dialer,
+    trust: Trust,
+}
+
+/// The connections made with one client certificate, or with none. They never mix: a
+/// certificate is part of a connection's handshake and so of every request on it.
+struct Identity {
+    certificate: Option<Arc<CertifiedKey>>,
+    pool: Pool,
+    upgrades: HttpsConnector<Dialer>,
+}
+
+impl Upstream {
+    /// Makes ready to speak to `cluster`; connects when the first request comes. With
+    /// `append_path`, a path in the server's URL is put before every request's.
+    ///
+    /// # Errors
+    /// A server name that no certificate could be checked for.
+    pub fn new(
+        cluster: &Cluster,
+        trust: Trust,
+        dialer: Dialer,
+        append_path: bool,
+    ) -> Result<Self, dial::Error> {
+        let parts = cluster.server.clone().into_parts();
+        let scheme = parts.scheme.unwrap_or(Scheme::HTTPS);
+        let authority = parts.authority.ok_or_else(|| dial::Error::ServerName {
+            name: cluster.server.to_string(),
+        })?;
+        let base_path = if append_path {
+            cluster.server.path().trim_end_matches('/').to_owned()
+        } else {
+            String::new()
+        };
+        let invalid = |_| dial::Error::ServerName {
+            name: authority.to_string(),
+        };
+        let host = HeaderValue::try_from(authority.as_str()).map_err(invalid)?;
+        let origin = HeaderValue::try_from(format!("{scheme}://{authority}")).map_err(invalid)?;
+        let name = cluster
+            .tls_server_name
+            .clone()
+            .unwrap_or_else(|| authority.host().to_owned());
+        let server = Server {
+            address: address(&scheme, &authority).map_err(|_| dial::Error::ServerName {
+                name: authority.to_string(),
+            })?,
+            scheme,
+            authority,
+            name,
+            dialer,
+            trust,
+        };
+        Ok(Self {
+            anonymous: Arc::new(Identity::new(&server, None)?),
+            certified: ArcSwapOption::empty(),
+            server,
+            base_path,
+            host,
+            origin,
+        })
+    }
+
+    /// Whether requests travel unencrypted, so that no credential of ours may go with them.
+    #[must_use]
+    pub fn is_plaintext(&self) -> bool {
+        self.server.scheme == Scheme::HTTP
+    }
+
+    /// The server's own origin, `https://host:port`.
+    #[must_use]
+    pub fn origin(&self) -> &HeaderValue {
+        &self.origin
+    }
+
+    /// Sends one request, over a connection made with `certificate` or with none. The
+    /// request's URI must be in origin form; its path and query go out byte for byte behind
+    /// the server's own path.
+    ///
+    /// # Errors
+    /// No answer. A request is sent again by itself only where nothing of it was sent.
+    pub async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        certificate: Option<&Arc<CertifiedKey>>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let identity = self.identity(certificate)?;
+        *request.uri_mut() = self.target(request.uri());
+        request.headers_mut().remove(HOST);
+        identity.pool.send(request, &self.host).await
+    }
+
+    /// Sends one upgrade request over a connection of its own. On `101` the caller takes the
+    /// byte stream with [`hyper::upgrade::on`]; on anything else the connection ends with
+    /// the answer's body.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn upgrade(
+        &self,
+        mut request: Request<RequestBody>,
+        certificate: Option<&Arc<CertifiedKey>>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let identity = self.identity(certificate)?;
+        let connection = connect(identity.upgrades.clone(), &self.server.address).await?;
+        let fault = request.body().fault();
+        let broken = |source| Error::broken(&self.server.address, &fault, source);
+        let (mut sender, driver) = hyper::client::conn::http1::handshake(connection)
+            .await
+            .map_err(broken)?;
+        tokio::spawn(driver.with_upgrades());
+        let target = self.target(request.uri());
+        pool::to_origin_form(&mut request, &target, &self.host);
+        let response = sender.send_request(request).await.map_err(broken)?;
+        Ok(response.map(ResponseBody::unpooled))
+    }
+
+    /// The connections of one identity; a new certificate begins anew, and what runs on the
+    /// old connections ends there.
+    fn identity(&self, certificate: Option<&Arc<CertifiedKey>>) -> Result<Arc<Identity>, Error> {
+        let Some(certificate) = certificate else {
+            return Ok(self.anonymous.clone());
+        };
+        if let Some(current) = self.certified.load_full()
+            && current.is_of(certificate)
+        {
+            return Ok(current);
+        }
+        let identity = Identity::new(&self.server, Some(certificate.clone()))
+            .map_err(|e| Error::connect(&self.server.address, e))?;
+        let identity = Arc::new(identity);
+        self.certified.store(Some(identity.clone()));
+        Ok(identity)
+    }
+
+    fn target(&self, uri: &Uri) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.server.scheme.clone());
+        parts.authority = Some(self.server.authority.clone());
+        parts.path_and_query = if self.base_path.is_empty() {
+            uri.path_and_query().cloned()
+        } else {
+            let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            PathAndQuery::try_from(format!("{}{path}", self.base_path)).ok()
+        };
+        if parts.path_and_query.is_none() {
+            parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        }
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+}
+
+impl Identity {
+    fn new(server: &Server, certificate: Option<Arc<CertifiedKey>>) -> Result<Self, dial::Error> {
+        let connector = |offer| {
+            let config = trust::client_config(&server.trust, certificate.clone());
+            dial::connector(server.dialer.clone(), config, &server.name, offer)
+        };
+        Ok(Self {
+            pool: Pool::new(connector(Offer::Http2OrHttp1)?, server.address.clone()),
+            upgrades: connector(Offer::Http1)?,
+            certificate,
+        })
+    }
+
+    fn is_of(&self, certificate: &Arc<CertifiedKey>) -> bool {
+        self.certificate
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, certificate))
+    }
+}
+
+impl Error {
+    fn connect(address: &Uri, source: impl Into<BoxError>) -> Self {
+        let (server, source) = (server_name(address), source.into());
+        match tls::refusal(source.as_ref()) {
+            Some(refusal) => Self::Untrusted {
+                server,
+                refusal: Box::new(refusal.clone()),
+            },
+            None => Self::Connect {
+                server,
+                source: source.into(),
+            },
+        }
+    }
+
+    /// Of a request that got no answer, because of the client's body or of the connection.
+    fn broken(address: &Uri, fault: &body::Fault, source: hyper::Error) -> Self {
+        if let Some(source) = fault.get() {
+            return Self::ClientBody { source };
+        }
+        Self::Broken {
+            server: server_name(address),
+            source: Arc::new(source),
+        }
+    }
+}
+
+/// Opens a connection: TCP, proxy and TLS.
+async fn connect(
+    mut connector: HttpsConnector<Dialer>,
+    address: &Uri,
+) -> Result<Connection, Error> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connector.call(address.clone())).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(source)) => Err(Error::connect(address, source)),
+        Err(_) => Err(Error::ConnectTimeout {
+            server: server_name(address),
+            limit: CONNECT_TIMEOUT,
+        }),
+    }
+}
+
+fn address(scheme: &Scheme, authority: &Authority) -> Result<Uri, http::Error> {
+    let default = if *scheme == Scheme::HTTP { 80 } else { 443 };
+    let port = authority.port_u16().unwrap_or(default);
+    Uri::builder()
+        .scheme(scheme.clone())
+        .authority(format!("{}:{port}", authority.host()))
+        .path_and_query("/")
+        .build()
+}
+
+fn server_name(address: &Uri) -> String {
+    address
+        .authority()
+        .map_or_else(String::new, ToString::to_string)
+}
