@@ -59,6 +59,8 @@
 pub mod credential;
 pub mod dial;
 pub mod kubeconfig;
+pub mod proxy;
 pub mod secret;
+pub mod settings;
 pub mod tls;
 pub mod upstream;

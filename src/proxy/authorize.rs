@@ -1,0 +1,258 @@
+//! Exactly one credential goes upstream, and a 401 that a refresh can cure is cured here.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
+    request,
+};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use rustls::sign::CertifiedKey;
+use tower::{Layer, Service};
+
+use super::{
+    Body, Error,
+    guard::{
+        Refusal,
+        attributes::{Attributes, Verb},
+        path,
+    },
+    hop_by_hop::Protocol,
+};
+use crate::{
+    credential::{Credential, cache::Cache},
+    settings::ClientCredentials,
+    upstream::{Replay, RequestBody},
+};
+
+/// The subprotocol by which browsers pass a token to the API server
+/// (k8s.io/apiserver/pkg/authentication/request/websocket).
+const TOKEN_SUBPROTOCOL: &[u8] = b"base64url.bearer.authorization.k8s.io.";
+
+/// The client certificate that a request's connection must have been made with.
+#[derive(Clone)]
+pub(super) struct Certificate(pub(super) Arc<CertifiedKey>);
+
+/// Puts our credential on requests that bring none; sends them once more with a fresh one
+/// where the API server answers 401 and the body can be had again.
+pub(super) struct AuthorizeLayer {
+    rule: Arc<Rule>,
+}
+
+struct Rule {
+    credentials: Arc<Cache>,
+    client: ClientCredentials,
+    /// Over plain http nothing of ours is sent.
+    plaintext: bool,
+}
+
+impl AuthorizeLayer {
+    pub(super) fn new(credentials: Arc<Cache>, client: ClientCredentials, plaintext: bool) -> Self {
+        Self {
+            rule: Arc::new(Rule {
+                credentials,
+                client,
+                plaintext,
+            }),
+        }
+    }
+}
+
+impl<S> Layer<S> for AuthorizeLayer {
+    type Service = Authorize<S>;
+
+    fn layer(&self, inner: S) -> Authorize<S> {
+        Authorize {
+            rule: self.rule.clone(),
+            inner,
+        }
+    }
+}
+
+/// See [`AuthorizeLayer`].
+#[derive(Clone)]
+pub(super) struct Authorize<S> {
+    rule: Arc<Rule>,
+    inner: S,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+impl<S> Service<Request<Incoming>> for Authorize<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Error>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Answering {
+        let Self { rule, mut inner } = self.clone();
+        Box::pin(async move {
+            match rule.settle(&mut request)? {
+                Whose::Clients => inner.call(request.map(streamed)).await,
+                Whose::Ours => send(&mut inner, request, &rule.credentials).await,
+            }
+        })
+    }
+}
+
+/// Whose credential a request travels with.
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    /// The client's own, or over plain http none at all. No certificate of ours is shown
+    /// either: the API server would take the certificate and ignore the client's token.
+    Clients,
+    Ours,
+}
+
+impl Rule {
+    /// Decides whose credential counts, and takes off the other.
+    fn settle<B>(&self, request: &mut Request<B>) -> Result<Whose, Refusal> {
+        let upgrades = request.extensions().get() == Some(&Protocol::WebSocket);
+        let headers = request.headers_mut();
+        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Refusal::malformed(
+                "the request has more than one Authorization header; send one",
+            ));
+        }
+        if headers
+            .get(AUTHORIZATION)
+            .is_some_and(HeaderValue::is_empty)
+        {
+            headers.remove(AUTHORIZATION);
+        }
+        let brings_own = headers.contains_key(AUTHORIZATION) || (upgrades && names_token(headers));
+        match self.client {
+            ClientCredentials::Forward if brings_own => return Ok(Whose::Clients),
+            ClientCredentials::Refuse if brings_own => {
+                return Err(Refusal::forbidden(
+                    "this proxy takes no credentials from its clients \
+                     (--client-credentials=refuse); leave out Authorization and token subprotocols",
+                ));
+            }
+            ClientCredentials::Replace => {
+                headers.remove(AUTHORIZATION);
+                remove_token_subprotocols(headers);
+            }
+            ClientCredentials::Forward | ClientCredentials::Refuse => {}
+        }
+        Ok(if self.plaintext {
+            Whose::Clients
+        } else {
+            Whose::Ours
+        })
+    }
+}
+
+/// Sends with our credential, and again with a fresh one after a 401.
+async fn send<S>(
+    inner: &mut S,
+    request: Request<Incoming>,
+    credentials: &Arc<Cache>,
+) -> Result<Response<Body>, Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Error>,
+{
+    let credential = credentials.get().await?;
+    let (head, body) = request.into_parts();
+    let replay = (!body.is_end_stream()).then(|| Replay::new(body));
+    let again = || match &replay {
+        None => Some(RequestBody::Empty),
+        Some(replay) => replay.play(),
+    };
+    let first = again().unwrap_or(RequestBody::Empty);
+    let response = inner.call(authorized(&head, first, &credential)).await?;
+    if response.status() != StatusCode::UNAUTHORIZED || is_behind_proxy(&head) {
+        return Ok(response);
+    }
+    let Some(fresh) = credentials.refused(&credential).await else {
+        return Ok(response);
+    };
+    // Only now: where the 401 is passed on, the rest of the body still goes with it.
+    let Some(body) = again() else {
+        return Ok(response);
+    };
+    drop(response);
+    inner.call(authorized(&head, body, &fresh)).await
+}
+
+fn authorized(
+    head: &request::Parts,
+    body: RequestBody,
+    credential: &Credential,
+) -> Request<RequestBody> {
+    let mut head = head.clone();
+    if let Some(authorization) = &credential.authorization {
+        head.headers.insert(AUTHORIZATION, authorization.clone());
+    }
+    if let Some(certificate) = &credential.certificate {
+        head.extensions.insert(Certificate(certificate.clone()));
+    }
+    Request::from_parts(head, body)
+}
+
+/// What stands behind `services|pods|nodes/NAME/proxy` is not the API server: a 401 from there
+/// says nothing of our credential.
+fn is_behind_proxy(head: &request::Parts) -> bool {
+    let Ok(path) = path::normalise(head.uri.path()) else {
+        return false;
+    };
+    path.readings()
+        .filter_map(|path| Attributes::parse(&head.method, path, head.uri.query()))
+        .any(|asked| asked.subresource == "proxy" || asked.verb == Verb::Proxy)
+}
+
+fn streamed(body: Incoming) -> RequestBody {
+    if body.is_end_stream() {
+        RequestBody::Empty
+    } else {
+        RequestBody::stream(body)
+    }
+}
+
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+fn names_token(headers: &HeaderMap) -> bool {
+    subprotocols(headers).any(|token| token.starts_with(TOKEN_SUBPROTOCOL))
+}
+
+fn remove_token_subprotocols(headers: &mut HeaderMap) {
+    if !names_token(headers) {
+        return;
+    }
+    let kept: Vec<&[u8]> = subprotocols(headers)
+        .filter(|token| !token.starts_with(TOKEN_SUBPROTOCOL))
+        .collect();
+    // Joined parts of a header value are one again; if not, none is better than the token.
+    let value = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::credential::{Fetch, Source};
+
+struct Never;
+
+impl Source for Never {
+    fn subject(&self) -> String {
+        "nobody".to_owned()
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(std::future::pending())
+    }
+}
+
+fn rule(client: ClientCredentials, plaintext: bool) -> Rule {
+    Rule {
+        credentials: Cache::new(Arc::new(Never)),
+        client,
+        plaintext,
+    }
+}
+
+fn websocket(protocols: &str) -> Request<()> {
+    let mut request = Request::get("/")
+        .header(SEC_WEBSOCKET_PROTOCOL, protocols)
+        .body(())
+        .unwrap();
+    request.extensions_mut().insert(Protocol::WebSocket);
+    request
+}
+
+fn with_header() -> Request<()> {
+    Request::get("/")
+        .header(AUTHORIZATION, "Bearer mine")
+        .body(())
+        .unwrap()
+}
+
+const WITH_TOKEN: &str = "base64url.bearer.authorization.k8s.io.dG9rZW4, v5.channel.k8s.io";
+
+#[test]
+fn forward_passes_the_clients_own_and_adds_ours_to_none() {
+    let rule = rule(ClientCredentials::Forward, false);
+    let mut request = with_header();
+    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Clients);
+    assert_eq!(request.headers()[AUTHORIZATION], "Bearer mine");
+    let mut request = websocket(WITH_TOKEN);
+    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Clients);
+    assert_eq!(request.headers()[SEC_WEBSOCKET_PROTOCOL], WITH_TOKEN);
+    let mut bare = websocket("v5.channel.k8s.io");
+    assert_eq!(rule.settle(&mut bare).unwrap(), Whose::Ours);
+}
+
+#[test]
+fn a_token_subprotocol_counts_on_websockets_alone() {
+    // The API server reads it nowhere else, so elsewhere it would be nobody's request.
+    let mut plain = websocket(WITH_TOKEN);
+    plain.extensions_mut().clear();
+    let rule = rule(ClientCredentials::Forward, false);
+    assert_eq!(rule.settle(&mut plain).unwrap(), Whose::Ours);
+}
+
+#[test]
+fn replace_takes_off_header_and_token_subprotocol() {
+    let rule = rule(ClientCredentials::Replace, false);
+    let mut request = with_header();
+    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Ours);
+    assert!(!request.headers().contains_key(AUTHORIZATION));
+    let mut request = websocket(WITH_TOKEN);
+    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Ours);
+    assert_eq!(
+        request.headers()[SEC_WEBSOCKET_PROTOCOL],
+        "v5.channel.k8s.io"
+    );
+}
+
+#[test]
+fn refuse_refuses_both_and_lets_bare_requests_pass() {
+    let rule = rule(ClientCredentials::Refuse, false);
+    assert_eq!(rule.settle(&mut with_header()).unwrap_err().status, 403);
+    assert_eq!(
+        rule.settle(&mut websocket(WITH_TOKEN)).unwrap_err().status,
+        403
+    );
+    let mut bare = Request::get("/").body(()).unwrap();
+    assert_eq!(rule.settle(&mut bare).unwrap(), Whose::Ours);
+}
+
+#[test]
+fn two_authorization_headers_are_400() {
+    let mut request = with_header();
+    request
+        .headers_mut()
+        .append(AUTHORIZATION, HeaderValue::from_static("Bearer other"));
+    let rule = rule(ClientCredentials::Forward, false);
+    assert_eq!(rule.settle(&mut request).unwrap_err().status, 400);
+}
+
+#[test]
+fn an_empty_authorization_is_none() {
+    let mut request = Request::get("/")
+        .header(AUTHORIZATION, "")
+        .body(())
+        .unwrap();
+    let rule = rule(ClientCredentials::Forward, false);
+    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Ours);
+    assert!(!request.headers().contains_key(AUTHORIZATION));
+}
+
+#[test]
+fn nothing_of_ours_travels_in_plain_text() {
+    let mut bare = Request::get("/").body(()).unwrap();
+    let rule = rule(ClientCredentials::Forward, true);
+    assert_eq!(rule.settle(&mut bare).unwrap(), Whose::Clients);
+}
+
+#[test]
+fn a_401_from_behind_a_proxy_subresource_is_an_applications_own() {
+    let behind = |uri: &str| is_behind_proxy(&Request::get(uri).body(()).unwrap().into_parts().0);
+    for uri in [
+        "/api/v1/namespaces/a/services/https:web:443/proxy/login",
+        "/api/v1/namespaces/a/pods/web/proxy",
+        "/api/v1/nodes/one/%70roxy/metrics",
+        "/api/v1/proxy/namespaces/a/services/web/",
+    ] {
+        assert!(behind(uri), "{uri}");
+    }
+    for uri in [
+        "/api/v1/pods",
+        "/api/v1/namespaces/a/pods/proxy",
+        "/version",
+    ] {
+        assert!(!behind(uri), "{uri}");
+    }
+}

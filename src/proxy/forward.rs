@@ -1,0 +1,104 @@
+//! The innermost service: the request goes to the API server, the answer comes back.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderValue, Request, Response,
+    header::{ORIGIN, USER_AGENT},
+};
+use hyper::upgrade::OnUpgrade;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use super::{
+    Body, Error,
+    authorize::Certificate,
+    hop_by_hop::{self, Protocol},
+    upgrade,
+    watch::{WatchBody, is_watch},
+};
+use crate::upstream::{RequestBody, Upstream};
+
+const OUR_USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
+
+/// How what lives long is told of the end, and how the end knows of it.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    /// Cancelled when the drain begins: watches end at their next event boundary.
+    pub begun: CancellationToken,
+    /// Every joined pair of upgraded streams.
+    pub tunnels: TaskTracker,
+}
+
+/// See the module. Cheap to clone: every request does.
+#[derive(Clone)]
+pub(super) struct Forward(Arc<(Arc<Upstream>, Drain)>);
+
+impl Forward {
+    pub(super) fn new(upstream: Arc<Upstream>, drain: Drain) -> Self {
+        Self(Arc::new((upstream, drain)))
+    }
+}
+
+impl Service<Request<RequestBody>> for Forward {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let shared = self.0.clone();
+        Box::pin(async move { forward(&shared.0, &shared.1, request).await })
+    }
+}
+
+async fn forward(
+    upstream: &Upstream,
+    drain: &Drain,
+    mut request: Request<RequestBody>,
+) -> Result<Response<Body>, Error> {
+    let mut extensions = std::mem::take(request.extensions_mut());
+    let certificate = extensions.remove::<Certificate>().map(|c| c.0);
+    let protocol = extensions.remove::<Protocol>();
+    let headers = request.headers_mut();
+    headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
+    if let (Some(protocol), Some(client)) = (protocol, extensions.remove::<OnUpgrade>()) {
+        if protocol == Protocol::WebSocket && !request.headers().contains_key(ORIGIN) {
+            // The API server refuses WebSocket watches without one (golang.org/x/net/websocket).
+            let origin = upstream.origin().clone();
+            request.headers_mut().insert(ORIGIN, origin);
+        }
+        return upgrade::forward(
+            upstream,
+            request,
+            certificate.as_ref(),
+            protocol,
+            client,
+            &drain.tunnels,
+        )
+        .await;
+    }
+    let watches = is_watch(&request);
+    let response = upstream.send(request, certificate.as_ref()).await?;
+    let (mut head, body) = response.into_parts();
+    hop_by_hop::strip_response(&mut head.headers);
+    let body = if watches && head.status.is_success() {
+        Body::Watch(Box::new(WatchBody::new(
+            body,
+            &head.headers,
+            drain.begun.clone(),
+        )))
+    } else {
+        Body::Upstream(body)
+    };
+    Ok(Response::from_parts(head, body))
+}

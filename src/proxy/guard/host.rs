@@ -1,0 +1,211 @@
+//! The Host, parsed and not matched as text.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use http::header::HOST;
+use http::{Request, Uri};
+
+use super::Refusal;
+use super::filter::Patterns;
+
+/// A host and port as a Host header, a target or an origin names them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Host<'a> {
+    /// Lower case; an IPv6 address in its shortest form and in brackets.
+    pub(super) name: Cow<'a, str>,
+    /// As written; `None` is the scheme's own.
+    pub(super) port: Option<u16>,
+}
+
+impl<'a> Host<'a> {
+    /// Reads `host[:port]`, stricter than RFC 3986: no userinfo, no escapes, no trailing dot.
+    pub(super) fn parse(text: &'a str) -> Result<Self, &'static str> {
+        let (name, port) = match text.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+            Some((v6, rest)) => (ipv6(v6)?, rest),
+            None => match text.find(':') {
+                Some(colon) => (name(&text[..colon])?, &text[colon..]),
+                None => (name(text)?, ""),
+            },
+        };
+        let port = match port.strip_prefix(':') {
+            Some(digits) => Some(number(digits).ok_or("has a bad port")?),
+            None if port.is_empty() => None,
+            None => return Err("has text after its address"),
+        };
+        Ok(Self { name, port })
+    }
+
+    /// Whether both name the same host and port, where a port left out is `default`.
+    pub(super) fn is_same(&self, other: &Host<'_>, default: u16) -> bool {
+        self.name == other.name && self.port.unwrap_or(default) == other.port.unwrap_or(default)
+    }
+
+    /// The address within the brackets, if it is IPv6.
+    fn without_brackets(&self) -> Option<&str> {
+        self.name.strip_prefix('[')?.strip_suffix(']')
+    }
+}
+
+/// The one Host of a request, well-formed, accepted, and the same as in the target.
+///
+/// `accept` is `None` where any well-formed Host will do (`--disable-filter`).
+pub(super) fn judge<'a, B>(
+    request: &'a Request<B>,
+    accept: Option<&Patterns>,
+) -> Result<Host<'a>, Refusal> {
+    let host = only_host(request)?;
+    judge_target(request.uri(), &host)?;
+    match accept {
+        Some(patterns) if !is_accepted(&host, patterns) => Err(Refusal::forbidden(format!(
+            "host {:?} is not accepted; --accept-hosts='^{}$' would allow it",
+            host.name,
+            regex::escape(&host.name)
+        ))),
+        _ => Ok(host),
+    }
+}
+
+/// RFC 9112 section 3.2: 400 for a request that lacks a Host, has two, or has a bad one.
+/// HTTP/1.0 gets no exception: without a Host there is nothing to hold a page's origin to.
+fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::malformed("a request needs exactly one Host header").and_close());
+    };
+    host.to_str()
+        .map_err(|_| "is not text")
+        .and_then(Host::parse)
+        .map_err(|reason| Refusal::malformed(format!("the Host header {reason}")))
+}
+
+/// RFC 9112 section 3.2.2 lets an absolute-form target override the Host. Two different
+/// answers to where a request goes are one too many here.
+fn judge_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
+    let Some(authority) = target.authority() else {
+        return Ok(());
+    };
+    let default = target
+        .scheme_str()
+        .and_then(default_port)
+        .ok_or_else(|| Refusal::malformed("the request target must begin with / or http://"))?;
+    let named = Host::parse(authority.as_str())
+        .map_err(|reason| Refusal::malformed(format!("the host in the request target {reason}")))?;
+    if named.is_same(host, default) {
+        Ok(())
+    } else {
+        Err(Refusal::malformed(
+            "the request target and the Host header name different hosts",
+        ))
+    }
+}
+
+/// The port that `http` and `https` leave out.
+pub(super) fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// kubectl loses the brackets of IPv6 where a port follows, so patterns for either
+/// spelling are in use.
+fn is_accepted(host: &Host<'_>, patterns: &Patterns) -> bool {
+    patterns.accept(&host.name)
+        || host
+            .without_brackets()
+            .is_some_and(|address| patterns.accept(address))
+}
+
+fn name(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if text.is_empty() {
+        return Err("names no host");
+    }
+    if !text.bytes().all(usual) {
+        return Err("has characters that no host name has");
+    }
+    if text.ends_with('.') {
+        return Err("ends in a dot; leave it out");
+    }
+    Ok(if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    })
+}
+
+fn ipv6(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    let address: Ipv6Addr = text.parse().map_err(|_| "has a bad IPv6 address")?;
+    Ok(Cow::Owned(format!("[{address}]")))
+}
+
+/// 1 to 65535 and digits only: `str::parse` would take a sign too.
+fn number(digits: &str) -> Option<u16> {
+    let digits = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(digits)?;
+    digits.parse().ok().filter(|port| *port != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_read_as_name_and_port() {
+        for (text, name, port) in [
+            ("localhost", "localhost", None),
+            ("LocalHost:8001", "localhost", Some(8001)),
+            ("127.0.0.1:1", "127.0.0.1", Some(1)),
+            ("[::1]", "[::1]", None),
+            ("[::1]:65535", "[::1]", Some(65535)),
+            ("[0:0:0:0:0:0:0:1]:8001", "[::1]", Some(8001)),
+            ("[FE80::A]", "[fe80::a]", None),
+            ("my_pod.ns-1.svc", "my_pod.ns-1.svc", None),
+        ] {
+            let host = Host::parse(text).expect(text);
+            assert_eq!((host.name.as_ref(), host.port), (name, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_another_form_is_refused() {
+        for text in [
+            "",
+            ":8001",
+            "localhost:",
+            "localhost:0",
+            "localhost:65536",
+            "localhost:+80",
+            "localhost:80a",
+            "localhost:8001:8001",
+            "user@localhost",
+            "user:pw@localhost:8001",
+            "localhost.",
+            "localhost.:8001",
+            "local host",
+            "localhost/",
+            "localhost%00",
+            "localhost,evil",
+            "::1",
+            "[::1",
+            "[::1]8001",
+            "[::1]:",
+            "[localhost]",
+            "[fe80::1%25eth0]",
+            "[::1].evil.example",
+            "b\u{fc}cher.example",
+        ] {
+            assert!(Host::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_clean_host_costs_no_allocation() {
+        let host = Host::parse("localhost:8001").expect("a host");
+        assert!(matches!(host.name, Cow::Borrowed(_)));
+    }
+}

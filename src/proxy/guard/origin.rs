@@ -1,0 +1,244 @@
+//! Requests that a page in a browser sent. A page of any site can reach localhost, and its
+//! sockets and plain GETs need no permission from us to be sent, so the headers that
+//! browsers add, and scripts cannot forge, decide for every method and every upgrade.
+
+use http::header::ORIGIN;
+use http::{HeaderMap, HeaderValue};
+
+use super::host::{Host, default_port};
+use super::{Error, Refusal};
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// The origins of `--allow-origin`, each as a browser writes it.
+#[derive(Debug)]
+pub(super) struct AllowedOrigins(Vec<HeaderValue>);
+
+impl AllowedOrigins {
+    pub(super) fn new(origins: &[String]) -> Result<Self, Error> {
+        let read = |origin: &String| {
+            canonical(origin).map_err(|reason| Error::Origin {
+                origin: origin.clone(),
+                reason,
+            })
+        };
+        origins.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn as_slice(&self) -> &[HeaderValue] {
+        &self.0
+    }
+}
+
+/// Refuses what a foreign page sent. `host` has been accepted before.
+pub(super) fn judge(
+    headers: &HeaderMap,
+    host: &Host<'_>,
+    allowed: &AllowedOrigins,
+) -> Result<(), Refusal> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (None, _) => judge_site(headers),
+        (Some(origin), None) if is_own(origin, host) || allowed.0.contains(origin) => Ok(()),
+        (Some(origin), None) => Err(foreign(origin)),
+        (Some(_), Some(_)) => Err(Refusal::forbidden("a request has one Origin at most")),
+    }
+}
+
+/// Without an Origin (navigation, images, scripts) only this header tells that a page of
+/// another site asks. Browsers send four values; only the two harmless ones pass.
+fn judge_site(headers: &HeaderMap) -> Result<(), Refusal> {
+    let foreign = |site: &&HeaderValue| *site != "same-origin" && *site != "none";
+    match headers.get_all(SEC_FETCH_SITE).iter().find(foreign) {
+        None => Ok(()),
+        Some(site) => Err(Refusal::forbidden(format!(
+            "a page of another site sent this request (Sec-Fetch-Site: {}); open the address directly",
+            String::from_utf8_lossy(site.as_bytes())
+        ))),
+    }
+}
+
+/// Our own: the authority the request itself was sent to.
+fn is_own(origin: &HeaderValue, host: &Host<'_>) -> bool {
+    let Some((scheme, authority)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
+    else {
+        return false;
+    };
+    default_port(scheme)
+        .zip(Host::parse(authority).ok())
+        .is_some_and(|(default, own)| own.is_same(host, default))
+}
+
+fn foreign(origin: &HeaderValue) -> Refusal {
+    let text = String::from_utf8_lossy(origin.as_bytes());
+    Refusal::forbidden(match canonical(&text) {
+        Ok(_) => format!(
+            "pages of the origin {text:?} may not call this proxy; --allow-origin={text} would allow them"
+        ),
+        Err(_) => format!("pages of the origin {text:?} may not call this proxy"),
+    })
+}
+
+/// `scheme://host[:port]` as RFC 6454 section 6.2 serialises it: lower case, no default port.
+fn canonical(origin: &str) -> Result<HeaderValue, &'static str> {
+    const FORM: &str = "is not an origin; write scheme://host[:port] without a path";
+    if origin == "*" {
+        return Err("would let any web page use your credentials; name each origin");
+    }
+    if origin == "null" {
+        return Err("is what many unrelated pages send; name a real origin");
+    }
+    let (scheme, authority) = origin.split_once("://").ok_or(FORM)?;
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(usual)
+    {
+        return Err(FORM);
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    let host = Host::parse(authority).map_err(|_| FORM)?;
+    let port = host
+        .port
+        .filter(|port| default_port(&scheme) != Some(*port));
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    HeaderValue::try_from(format!("{scheme}://{}{port}", host.name)).map_err(|_| FORM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(host: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        let allowed = AllowedOrigins::new(&["https://UI.example:443".into()]).expect("an origin");
+        judge(&map, &Host::parse(host).expect("a host"), &allowed)
+    }
+
+    #[test]
+    fn without_browser_headers_nothing_changes() {
+        assert_eq!(judged("localhost:8001", &[]), Ok(()));
+    }
+
+    #[test]
+    fn our_own_and_allowed_origins_pass() {
+        for (host, origin) in [
+            ("localhost:8001", "http://localhost:8001"),
+            ("localhost:8001", "https://localhost:8001"),
+            ("localhost", "http://localhost"),
+            ("localhost:80", "http://localhost"),
+            ("localhost", "https://localhost:443"),
+            ("[::1]:8001", "http://[::1]:8001"),
+            ("localhost:8001", "https://ui.example"),
+        ] {
+            assert_eq!(
+                judged(host, &[("origin", origin)]),
+                Ok(()),
+                "{host} {origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn foreign_origins_are_403() {
+        for (host, origin) in [
+            ("localhost:8001", "https://evil.example"),
+            ("localhost:8001", "null"),
+            ("localhost:8001", ""),
+            ("localhost:8001", "localhost:8001"),
+            ("localhost:8001", "http://localhost"),
+            ("localhost:8001", "http://localhost:8002"),
+            ("localhost:8001", "http://127.0.0.1:8001"),
+            ("localhost:8001", "http://localhost:8001/"),
+            (
+                "localhost:8001",
+                "http://localhost:8001 http://localhost:8001",
+            ),
+            ("localhost:8001", "http://user@localhost:8001"),
+            ("localhost:8001", "http://localhost.:8001"),
+            ("localhost:8001", "file://localhost:8001"),
+            ("localhost:443", "http://localhost"),
+            ("localhost:8001", "http://ui.example"),
+            ("localhost:8001", "https://ui.example:8443"),
+            ("localhost:8001", "https://ui.example.evil"),
+        ] {
+            let refusal = judged(host, &[("origin", origin)]).expect_err(origin);
+            assert_eq!(refusal.status, http::StatusCode::FORBIDDEN, "{origin}");
+        }
+        let two = [
+            ("origin", "http://localhost:8001"),
+            ("origin", "http://localhost:8001"),
+        ];
+        assert!(judged("localhost:8001", &two).is_err());
+    }
+
+    #[test]
+    fn a_foreign_site_without_origin_is_403() {
+        for site in ["cross-site", "same-site", "cross-site, none", ""] {
+            assert!(
+                judged("localhost", &[("sec-fetch-site", site)]).is_err(),
+                "{site:?}"
+            );
+        }
+        for site in ["same-origin", "none"] {
+            assert_eq!(
+                judged("localhost", &[("sec-fetch-site", site)]),
+                Ok(()),
+                "{site:?}"
+            );
+        }
+        let two = [("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
+        assert!(judged("localhost", &two).is_err());
+    }
+
+    #[test]
+    fn an_allowed_origin_passes_although_its_site_is_foreign() {
+        let headers = [
+            ("origin", "https://ui.example"),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        assert_eq!(judged("localhost", &headers), Ok(()));
+    }
+
+    #[test]
+    fn the_refusal_names_the_flag_where_there_is_one() {
+        let refusal = judged("localhost", &[("origin", "https://evil.example")]).expect_err("403");
+        assert!(
+            refusal
+                .message
+                .contains("--allow-origin=https://evil.example"),
+            "{refusal}"
+        );
+        let refusal = judged("localhost", &[("origin", "null")]).expect_err("403");
+        assert!(!refusal.message.contains("--allow-origin"), "{refusal}");
+    }
+
+    #[test]
+    fn only_whole_origins_can_be_allowed() {
+        for (given, sent) in [
+            ("https://ui.example", "https://ui.example"),
+            ("HTTP://UI.example:80", "http://ui.example"),
+            ("http://[0::1]:3000", "http://[::1]:3000"),
+            ("vscode-webview://0abc", "vscode-webview://0abc"),
+        ] {
+            assert_eq!(canonical(given).expect(given), sent);
+        }
+        for given in [
+            "*",
+            "null",
+            "",
+            "ui.example",
+            "https://ui.example/",
+            "https://ui.example/app",
+            "https://*.example",
+            "https://",
+            "://ui.example",
+            "1http://ui.example",
+            "https://u@x",
+        ] {
+            let error = AllowedOrigins::new(&[given.into()]).expect_err(given);
+            assert!(error.to_string().starts_with("--allow-origin: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+#![allow(clippy::unwrap_used)]
+
+mod callers;
+mod requests;
+mod spellings;
+
+use std::sync::Arc;
+
+use http::{HeaderName, Request, Response, StatusCode};
+use tower::{Layer, Service, service_fn};
+
+use super::*;
+use crate::proxy::{self, Body};
+
+const EXEC: &str = "/api/v1/namespaces/default/pods/web-0/exec";
+
+fn guard(change: impl FnOnce(&mut Rules)) -> Guard {
+    let mut rules = Rules::default();
+    change(&mut rules);
+    Guard::new(&rules).unwrap()
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(())
+        .unwrap();
+    for (name, value) in headers {
+        request
+            .headers_mut()
+            .append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    request
+}
+
+/// Both judgements of a request from localhost.
+fn judge(guard: &Guard, method: &str, target: &str) -> Result<(), Refusal> {
+    judge_with(guard, method, target, &[])
+}
+
+fn judge_with(
+    guard: &Guard,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Result<(), Refusal> {
+    let mut request = request(method, target, headers);
+    request
+        .headers_mut()
+        .append("host", "localhost:8001".parse().unwrap());
+    guard.judge_origin(&request)?;
+    guard.judge_request(&request)
+}
+
+fn status(judged: &Result<(), Refusal>) -> u16 {
+    judged
+        .as_ref()
+        .map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
+}
+
+fn patterns(list: &str) -> Vec<String> {
+    list.split(',')
+        .filter(|_| !list.is_empty())
+        .map(String::from)
+        .collect()
+}
+
+const WEBSOCKET: [(&str, &str); 2] = [("connection", "Upgrade"), ("upgrade", "websocket")];
+
+#[test]
+fn kubectl_proxys_own_cases_are_decided_alike() {
+    let pod = "/api/v1/namespaces/default/pods/somepod";
+    for (method, host, path, reject_methods, accepted) in [
+        ("GET", "127.0.0.1", "/", "^$", true),
+        ("GET", "127.0.0.1", "/api/v1/pods", "^$", true),
+        ("GET", "localhost", "/api/v1/pods", "^$", true),
+        (
+            "GET",
+            "localhost",
+            "/api/v1/namespaces/default/pods/foo",
+            "^$",
+            true,
+        ),
+        (
+            "GET",
+            "localhost",
+            "/api/v1/namespaces/default/pods/attachfoo",
+            "^$",
+            true,
+        ),
+        (
+            "GET",
+            "localhost",
+            "/api/v1/namespaces/default/pods/execfoo",
+            "^$",
+            true,
+        ),
+        (
+            "GET",
+            "127.0.0.1",
+            "/api/v1/namespaces/default/pods/foo/exec",
+            "^$",
+            false,
+        ),
+        (
+            "GET",
+            "127.0.0.1",
+            "/api/v1/namespaces/default/pods/foo/attach",
+            "^$",
+            false,
+        ),
+        ("GET", "evil.com", "/api/v1/pods", "^$", false),
+        ("GET", "localhost.evil.com", "/api/v1/pods", "^$", false),
+        ("GET", "127a0b0c1", "/api/v1/pods", "^$", false),
+        ("GET", "localhost", "/ui", "^$", true),
+        ("POST", "localhost", "/api/v1/pods", "^$", true),
+        ("PUT", "localhost", pod, "^$", true),
+        ("PATCH", "localhost", pod, "^$", true),
+        ("GET", "127.0.0.1", "/api/v1/pods", "GET", false),
+        ("POST", "localhost", "/api/v1/pods", "POST", false),
+        ("PUT", "localhost", pod, "PUT", false),
+        ("PATCH", "localhost", pod, "PATCH", false),
+        ("PATCH", "localhost", pod, "POST,PUT,PATCH", false),
+        ("PUT", "localhost", pod, "POST,PUT,PATCH", false),
+        (
+            "POST",
+            "localhost",
+            "/api/v1/namespaces/default/pods/somepod/exec",
+            "^$",
+            false,
+        ),
+    ] {
+        let guard = guard(|rules| rules.reject_methods = patterns(reject_methods));
+        let request = request(method, path, &[("host", host)]);
+        let judged = guard
+            .judge_origin(&request)
+            .and_then(|()| guard.judge_request(&request));
+        let expected = if accepted { 200 } else { 403 };
+        assert_eq!(
+            status(&judged),
+            expected,
+            "{method} {host} {path} {reject_methods}"
+        );
+    }
+}
+
+#[test]
+fn disable_filter_opens_hosts_paths_methods_and_commands_but_not_malformed_requests() {
+    let guard = guard(|rules| {
+        rules.disable_filter = true;
+        rules.reject_methods = patterns("DELETE");
+    });
+    assert_eq!(judge(&guard, "DELETE", EXEC), Ok(()));
+    let host = |name| guard.judge_origin(&request("GET", "/", &[("host", name)]));
+    assert_eq!(host("evil.example"), Ok(()));
+    assert_eq!(status(&host("user@evil.example")), 400);
+    assert_eq!(status(&judge(&guard, "GET", "/api/%00")), 400);
+}
+
+#[test]
+fn an_empty_accept_list_accepts_nothing() {
+    let paths = guard(|rules| rules.accept_paths.clear());
+    assert_eq!(status(&judge(&paths, "GET", "/api")), 403);
+    let hosts = guard(|rules| rules.accept_hosts.clear());
+    assert_eq!(status(&judge(&hosts, "GET", "/api")), 403);
+}
+
+#[test]
+fn a_bad_rule_is_named_by_flag_and_text() {
+    type Change = fn(&mut Rules);
+    let cases: [(&str, Change); 4] = [
+        ("--accept-hosts", |rules| {
+            rules.accept_hosts = patterns("a,(b");
+        }),
+        ("--accept-paths", |rules| {
+            rules.accept_paths = patterns("(b");
+        }),
+        ("--reject-paths", |rules| {
+            rules.reject_paths = Some(patterns("(b"));
+        }),
+        ("--reject-methods", |rules| {
+            rules.reject_methods = patterns("(b");
+        }),
+    ];
+    for (flag, change) in cases {
+        let mut rules = Rules::default();
+        change(&mut rules);
+        let error = Guard::new(&rules).unwrap_err().to_string();
+        assert!(error.contains(flag) && error.contains("\"(b\""), "{error}");
+    }
+    let rules = Rules {
+        allow_origins: patterns("*"),
+        ..Rules::default()
+    };
+    let error = Guard::new(&rules).unwrap_err().to_string();
+    assert!(error.starts_with(r#"--allow-origin: "*""#), "{error}");
+}
+
+#[tokio::test]
+async fn a_layer_lets_through_what_its_judgement_allows_and_nothing_else() {
+    let guard = Arc::new(guard(|_| ()));
+    let inner =
+        service_fn(async |_: Request<()>| Ok::<_, proxy::Error>(Response::new(Body::Empty)));
+    let mut origin = layer::origin_layer(guard.clone()).layer(inner);
+    let mut wanted = layer::request_layer(guard).layer(inner);
+    let here = [("host", "localhost")];
+    let there = [("host", "evil.example")];
+
+    assert!(origin.call(request("GET", "/a%2Fb", &here)).await.is_ok());
+    let refused = origin.call(request("GET", "/", &there)).await;
+    assert!(matches!(refused, Err(proxy::Error::Refused(r)) if r.status == StatusCode::FORBIDDEN));
+    assert!(wanted.call(request("GET", "/a%2Fb", &there)).await.is_ok());
+    let refused = wanted.call(request("GET", "/..", &here)).await;
+    assert!(
+        matches!(refused, Err(proxy::Error::Refused(r)) if r.status == StatusCode::BAD_REQUEST)
+    );
+}

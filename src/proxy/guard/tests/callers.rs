@@ -1,0 +1,192 @@
+//! Who is calling: hosts, targets, framing, pages.
+
+use super::{WEBSOCKET, guard, judge, judge_with, patterns, request, status};
+
+#[test]
+fn every_spelling_of_an_accepted_host_passes() {
+    let guard = guard(|_| ());
+    for host in [
+        "localhost",
+        "LOCALHOST:8001",
+        "localhost:1",
+        "127.0.0.1",
+        "127.0.0.1:65535",
+        "[::1]",
+        "[::1]:8001",
+        "[0:0:0:0:0:0:0:1]:8001",
+    ] {
+        assert_eq!(
+            guard.judge_origin(&request("GET", "/api", &[("host", host)])),
+            Ok(()),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn other_hosts_are_4xx() {
+    let guard = guard(|_| ());
+    for (host, expected) in [
+        ("evil.example", 403),
+        ("127.1", 403),
+        ("127.0.0.2", 403),
+        ("127.000.000.001", 403),
+        ("2130706433", 403),
+        ("0.0.0.0:8001", 403),
+        ("[::]:8001", 403),
+        ("[::ffff:127.0.0.1]", 403),
+        ("localhost.evil.example", 403),
+        ("localhost.", 400),
+        ("localhost.:8001", 400),
+        ("user@localhost:8001", 400),
+        ("localhost:8001@evil.example", 400),
+        ("localhost:", 400),
+        ("localhost:99999", 400),
+        ("localhost:abc", 400),
+        ("::1", 400),
+        ("", 400),
+    ] {
+        let judged = guard.judge_origin(&request("GET", "/api", &[("host", host)]));
+        assert_eq!(status(&judged), expected, "{host}");
+    }
+    assert_eq!(
+        status(&guard.judge_origin(&request("GET", "/api", &[]))),
+        400
+    );
+    let two = [("host", "localhost"), ("host", "localhost")];
+    assert_eq!(
+        status(&guard.judge_origin(&request("GET", "/api", &two))),
+        400
+    );
+}
+
+#[test]
+fn a_refused_host_is_told_a_pattern_that_lets_it_in() {
+    let refuse = request("GET", "/", &[("host", "Proxy.example:8001")]);
+    let refusal = guard(|_| ()).judge_origin(&refuse).unwrap_err();
+    assert!(
+        refusal
+            .message
+            .contains(r"--accept-hosts='^proxy\.example$'"),
+        "{refusal}"
+    );
+    let wider = guard(|rules| rules.accept_hosts = patterns(r"^proxy\.example$"));
+    assert_eq!(wider.judge_origin(&refuse), Ok(()));
+}
+
+#[test]
+fn an_ipv6_pattern_may_have_brackets_or_not() {
+    for (pattern, expected) in [("^::1$", 200), (r"^\[::1\]$", 200), ("^::2$", 403)] {
+        let guard = guard(|rules| rules.accept_hosts = patterns(pattern));
+        let judged = guard.judge_origin(&request("GET", "/", &[("host", "[::1]:8001")]));
+        assert_eq!(status(&judged), expected, "{pattern}");
+    }
+}
+
+#[test]
+fn an_absolute_target_must_agree_with_the_host() {
+    let guard = guard(|_| ());
+    for (target, host, expected) in [
+        ("http://localhost:8001/api", "localhost:8001", 200),
+        ("http://LOCALHOST:8001/api", "localhost:8001", 200),
+        ("http://localhost/api", "localhost:80", 200),
+        ("https://localhost/api", "localhost:443", 200),
+        ("http://localhost:8001", "localhost:8001", 200),
+        ("http://localhost:8001/api", "127.0.0.1:8001", 400),
+        ("http://localhost:8001/api", "localhost:8002", 400),
+        ("http://localhost/api", "localhost:8001", 400),
+        ("http://evil.example/api", "localhost:8001", 400),
+        ("http://localhost:8001/api", "evil.example", 400),
+        ("http://user@localhost:8001/api", "localhost:8001", 400),
+        ("ftp://localhost:8001/api", "localhost:8001", 400),
+        ("localhost:8001", "localhost:8001", 400),
+        ("http://evil.example/api", "evil.example", 403),
+    ] {
+        let judged = guard.judge_origin(&request("GET", target, &[("host", host)]));
+        assert_eq!(status(&judged), expected, "{target} {host}");
+    }
+}
+
+#[test]
+fn framing_is_judged_before_anything_is_asked_for() {
+    let guard = guard(|rules| rules.disable_filter = true);
+    let length = ("content-length", "5");
+    let both = [length, ("transfer-encoding", "chunked")];
+    assert_eq!(
+        judge_with(&guard, "POST", "/api/v1/pods", &[length]),
+        Ok(())
+    );
+    let refusal = judge_with(&guard, "POST", "/api/v1/pods", &both).unwrap_err();
+    assert_eq!((refusal.status.as_u16(), refusal.close), (400, true));
+}
+
+#[test]
+fn connect_and_trace_are_never_served() {
+    let guard = guard(|rules| rules.disable_filter = true);
+    for (method, target) in [("CONNECT", "localhost:8001"), ("TRACE", "/api")] {
+        let refusal = judge(&guard, method, target).unwrap_err();
+        assert_eq!(
+            (refusal.status.as_u16(), refusal.close),
+            (405, true),
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn a_foreign_page_is_403_by_every_method_and_upgrade() {
+    let evil = ("origin", "https://evil.example");
+    let navigates = ("sec-fetch-site", "cross-site");
+    for guard in [
+        guard(|_| ()),
+        guard(|rules| rules.disable_filter = true),
+        guard(|rules| rules.allow_origins = patterns("https://ui.example")),
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            for header in [evil, navigates] {
+                let judged = judge_with(&guard, method, "/api/v1/pods", &[header]);
+                assert_eq!(status(&judged), 403, "{method} {header:?}");
+            }
+            let own = [("origin", "http://localhost:8001")];
+            assert_eq!(
+                judge_with(&guard, method, "/api/v1/pods", &own),
+                Ok(()),
+                "{method}"
+            );
+        }
+        let upgrade = [WEBSOCKET[0], WEBSOCKET[1], evil];
+        assert_eq!(
+            status(&judge_with(&guard, "GET", "/api/v1/pods?watch=1", &upgrade)),
+            403
+        );
+    }
+}
+
+#[test]
+fn an_allowed_origin_and_its_preflight_pass() {
+    let guard = guard(|rules| rules.allow_origins = patterns("https://UI.example:443"));
+    let origin = ("origin", "https://ui.example");
+    let preflight = [origin, ("access-control-request-method", "PUT")];
+    assert_eq!(
+        judge_with(&guard, "PUT", "/api/v1/pods/p", &[origin]),
+        Ok(())
+    );
+    assert_eq!(
+        judge_with(&guard, "OPTIONS", "/api/v1/pods/p", &preflight),
+        Ok(())
+    );
+    assert_eq!(guard.origins(), ["https://ui.example"]);
+}
+
+#[test]
+fn a_rebound_name_fails_although_origin_and_host_agree() {
+    let guard = guard(|_| ());
+    let rebound = [
+        ("host", "evil.example:8001"),
+        ("origin", "http://evil.example:8001"),
+    ];
+    assert_eq!(
+        status(&guard.judge_origin(&request("GET", "/api", &rebound))),
+        403
+    );
+}

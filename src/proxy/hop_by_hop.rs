@@ -1,0 +1,283 @@
+//! What belongs to one connection stays on it (RFC 9110 section 7.6.1), and nobody smuggles
+//! in what only a trusted front proxy may say.
+
+use http::{
+    HeaderMap, HeaderName, Request, Version,
+    header::{
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, ORIGIN,
+        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+use super::{
+    guard::Refusal,
+    screen::{Screen, ScreenLayer},
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// The protocols that a connection may be upgraded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// RFC 6455
+    WebSocket,
+    /// The framing of kubectl's older remote commands.
+    Spdy31,
+}
+
+impl Protocol {
+    /// The token in `Upgrade`.
+    pub(super) fn token(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Spdy31 => "SPDY/3.1",
+        }
+    }
+
+    /// The protocol of exactly this token. Tokens compare without case (RFC 9110 section 7.8).
+    pub(super) fn of_token(token: &[u8]) -> Option<Self> {
+        [Self::WebSocket, Self::Spdy31]
+            .into_iter()
+            .find(|protocol| token.eq_ignore_ascii_case(protocol.token().as_bytes()))
+    }
+}
+
+/// Takes off what is the downstream connection's own. A request that may upgrade carries its
+/// [`Protocol`] as an extension from here on; any other `Upgrade` is ignored, as a server may.
+pub(super) fn layer() -> ScreenLayer<HopByHop> {
+    ScreenLayer::new(HopByHop)
+}
+
+#[derive(Debug)]
+pub(super) struct HopByHop;
+
+impl Screen for HopByHop {
+    fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+        let named = named_in_connection(request.headers())?;
+        if let Some(protocol) = upgrade(request, &named) {
+            request.extensions_mut().insert(protocol);
+        }
+        let headers = request.headers_mut();
+        strip(headers, &named);
+        headers.remove(PROXY_AUTHORIZATION);
+        headers.remove(HTTP2_SETTINGS);
+        strip_identities(headers);
+        Ok(())
+    }
+}
+
+/// Takes off an answer what is the upstream connection's own.
+pub(super) fn strip_response(headers: &mut HeaderMap) {
+    // A server that names odd headers harms only its own answer: they are taken off.
+    let named = named_in_connection(headers).unwrap_or_default();
+    strip(headers, &named);
+    headers.remove(PROXY_AUTHENTICATE);
+}
+
+fn strip(headers: &mut HeaderMap, named: &[HeaderName]) {
+    if headers.get(TE).is_some_and(|te| te != "trailers") {
+        headers.remove(TE);
+    }
+    for name in named.iter().filter(|name| **name != TE) {
+        headers.remove(name);
+    }
+    for name in [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The names in all `Connection` lines.
+fn named_in_connection(headers: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> {
+    let mut named = Vec::new();
+    for line in headers.get_all(CONNECTION) {
+        for token in line.as_bytes().split(|b| *b == b',') {
+            let token = token.trim_ascii();
+            if token.is_empty() {
+                continue;
+            }
+            let name = HeaderName::from_bytes(token)
+                .map_err(|_| Refusal::malformed("the Connection header is malformed"))?;
+            if is_protected(&name) {
+                return Err(Refusal::malformed(format!(
+                    "the Connection header names {name}, which is not hop-by-hop; leave it out"
+                )));
+            }
+            named.push(name);
+        }
+    }
+    Ok(named)
+}
+
+/// Headers that decide who asks, for whom, or where the request ends: a client that had them
+/// dropped by naming them in `Connection` would be judged by one request and served another.
+fn is_protected(name: &HeaderName) -> bool {
+    const EXACT: [HeaderName; 7] = [
+        AUTHORIZATION,
+        CONTENT_LENGTH,
+        COOKIE,
+        EXPECT,
+        HOST,
+        ORIGIN,
+        TRANSFER_ENCODING,
+    ];
+    const PREFIXES: [&str; 5] = [
+        "impersonate",
+        "x-remote-",
+        "x-forwarded-",
+        "sec-",
+        "content-",
+    ];
+    let canonical = canonical(name);
+    EXACT.contains(name) || PREFIXES.iter().any(|prefix| canonical.starts_with(prefix))
+}
+
+/// Identities that a front proxy vouches for; the API server trusts `X-Remote-*` from one
+/// (`--requestheader-username-headers`), others are in use with other proxies for OAuth.
+fn strip_identities(headers: &mut HeaderMap) {
+    let forged: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_identity(name))
+        .cloned()
+        .collect();
+    for name in forged {
+        headers.remove(name);
+    }
+}
+
+fn is_identity(name: &HeaderName) -> bool {
+    const EXACT: [&str; 7] = [
+        "remote-user",
+        "x-forwarded-user",
+        "x-forwarded-groups",
+        "x-forwarded-email",
+        "x-forwarded-preferred-username",
+        "x-forwarded-access-token",
+        "x-webauth-user",
+    ];
+    const PREFIXES: [&str; 2] = ["x-remote-", "x-auth-request-"];
+    let text = name.as_str();
+    if !text.starts_with(['x', 'r']) {
+        return false;
+    }
+    let canonical = canonical(name);
+    EXACT.contains(&canonical.as_ref()) || PREFIXES.iter().any(|p| canonical.starts_with(p))
+}
+
+/// Some servers read `x_remote_user` as `x-remote-user`.
+pub(super) fn canonical(name: &HeaderName) -> std::borrow::Cow<'_, str> {
+    if name.as_str().contains('_') {
+        name.as_str().replace('_', "-").into()
+    } else {
+        name.as_str().into()
+    }
+}
+
+fn upgrade<B>(request: &Request<B>, named: &[HeaderName]) -> Option<Protocol> {
+    if request.version() != Version::HTTP_11 || !named.contains(&UPGRADE) {
+        return None;
+    }
+    let mut tokens = request.headers().get_all(UPGRADE).into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => Protocol::of_token(token.as_bytes().trim_ascii()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn screened(headers: &[(&str, &str)]) -> Result<Request<()>, Refusal> {
+        let mut builder = Request::get("/");
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        let mut request = builder.body(()).unwrap();
+        HopByHop.screen(&mut request).map(|()| request)
+    }
+
+    fn names(request: &Request<()>) -> Vec<&str> {
+        request.headers().keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_any_connection_line_names_is_taken_off() {
+        let request = screened(&[
+            ("Connection", "X-One, close"),
+            ("Connection", "x-two"),
+            ("X-One", "1"),
+            ("X-Two", "2"),
+            ("X-Three", "3"),
+            ("Keep-Alive", "timeout=5"),
+            ("TE", "gzip"),
+        ])
+        .unwrap();
+        assert_eq!(names(&request), ["x-three"]);
+    }
+
+    #[test]
+    fn te_trailers_passes() {
+        let request = screened(&[("Connection", "TE"), ("TE", "trailers")]).unwrap();
+        assert_eq!(names(&request), ["te"]);
+    }
+
+    #[test]
+    fn a_connection_that_names_a_protected_header_is_400() {
+        for name in [
+            "Authorization",
+            "impersonate-user",
+            "Impersonate_User",
+            "Host",
+            "Content-Length",
+            "X-Remote-User",
+            "sec-websocket-protocol",
+        ] {
+            let refusal = screened(&[("Connection", name)]).unwrap_err();
+            assert_eq!(refusal.status, 400, "{name}");
+            assert!(refusal.message.contains(&name.to_lowercase()), "{name}");
+        }
+        assert!(screened(&[("Connection", "x-mine")]).is_ok());
+    }
+
+    #[test]
+    fn front_proxy_identities_never_pass_in_any_spelling() {
+        let request = screened(&[
+            ("X-Remote-User", "admin"),
+            ("x_remote_group", "system:masters"),
+            ("X-Remote-Extra-Scopes", "all"),
+            ("X_Forwarded_User", "admin"),
+            ("Remote-User", "admin"),
+            ("X-Request-Id", "7"),
+        ])
+        .unwrap();
+        assert_eq!(names(&request), ["x-request-id"]);
+    }
+
+    #[test]
+    fn only_websocket_and_spdy_upgrade_and_only_alone() {
+        let protocol = |connection, upgrade| {
+            screened(&[("Connection", connection), ("Upgrade", upgrade)])
+                .unwrap()
+                .extensions()
+                .get::<Protocol>()
+                .copied()
+        };
+        assert_eq!(protocol("Upgrade", "WebSocket"), Some(Protocol::WebSocket));
+        assert_eq!(
+            protocol("keep-alive, upgrade", "SPDY/3.1"),
+            Some(Protocol::Spdy31)
+        );
+        assert_eq!(protocol("keep-alive", "websocket"), None);
+        assert_eq!(protocol("Upgrade", "h2c"), None);
+        assert_eq!(protocol("Upgrade", "websocket, h2c"), None);
+    }
+}

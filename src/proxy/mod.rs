@@ -1,0 +1,162 @@
+//! ONE REQUEST: the stack it passes, one file a layer.
+
+mod authorize;
+mod body;
+mod cors;
+mod forward;
+pub mod guard;
+mod hop_by_hop;
+pub mod impersonate;
+mod peer;
+mod respond;
+mod route;
+mod screen;
+mod upgrade;
+mod watch;
+
+pub use body::Body;
+pub use forward::Drain;
+pub use peer::Peer;
+pub use route::{Prefix, StaticFiles};
+
+use std::{convert::Infallible, sync::Arc};
+
+use http::{
+    Request, Response,
+    header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE},
+};
+use hyper::body::Incoming;
+use tower::{Service, ServiceBuilder};
+use tower_http::{
+    classify::{NeverClassifyEos, ServerErrorsFailureClass},
+    sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer},
+    trace::{self, TraceLayer},
+};
+
+use crate::{
+    credential, kubeconfig::Impersonation, settings::ClientCredentials, upstream,
+    upstream::Upstream,
+};
+use guard::{Guard, Refusal};
+
+/// Why a request got no answer from the API server, or not the server's own.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The guard, or a layer that judges headers, refused it.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// There is no credential to send it with.
+    #[error("no credential for the API server")]
+    Credential(#[from] credential::Error),
+    /// The API server could not be asked.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+    /// The API server answered an upgrade with neither 101 nor an error.
+    #[error("the API server answered the upgrade to {asked} with {answered}")]
+    BadUpgrade {
+        /// The protocol that the client asked for.
+        asked: &'static str,
+        /// Status, and for a 101 the protocol it named.
+        answered: String,
+    },
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What the stack is made of.
+pub struct Parts {
+    /// Judges requests.
+    pub guard: Arc<Guard>,
+    /// `--api-prefix`
+    pub api: Prefix,
+    /// `--www` under `--www-prefix`
+    pub files: Option<StaticFiles>,
+    /// Whom to act as.
+    pub impersonation: Impersonation,
+    /// `--client-credentials`
+    pub client_credentials: ClientCredentials,
+    /// Our own credential.
+    pub credentials: Arc<credential::cache::Cache>,
+    /// The API server.
+    pub upstream: Arc<Upstream>,
+    /// Tells running watches and tunnels that the end is near.
+    pub drain: Drain,
+}
+
+/// The whole of the proxy: any request in, some answer out.
+pub trait Proxy:
+    Service<Request<Incoming>, Response = Response<Traced>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Proxy for S where
+    S: Service<Request<Incoming>, Response = Response<Traced>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// An answer's body in the wrapping of the trace layer, which has nothing to tell of bodies.
+pub type Traced = trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
+
+/// Builds the stack. It reads in the order in which a request passes it.
+///
+/// # Errors
+/// An identity to act as that cannot be sent in headers.
+pub fn stack(parts: Parts) -> Result<impl Proxy, impersonate::Error> {
+    Ok(ServiceBuilder::new()
+        // Marked first, so that no layer below can show a credential by accident.
+        .layer(SetSensitiveRequestHeadersLayer::new([
+            AUTHORIZATION,
+            COOKIE,
+            // May carry a bearer token as a subprotocol.
+            SEC_WEBSOCKET_PROTOCOL,
+        ]))
+        .layer(SetSensitiveResponseHeadersLayer::new([SET_COOKIE]))
+        // A span of our own: the default one records the query, which may hold an exec's command.
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_body_chunk(())
+                .on_eos(())
+                .on_failure(()),
+        )
+        // Any error from here on becomes a Kubernetes Status.
+        .layer(respond::RespondLayer)
+        // Who asks comes before what is asked: a foreign page learns nothing, not even a 404.
+        .layer(guard::origin_layer(parts.guard.clone()))
+        // Pages of allowed origins get their preflight answered here, and may read what
+        // comes back, refusals included: hence a second `respond` inside.
+        .map_err(|never: Infallible| match never {})
+        .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
+        .layer(respond::RespondLayer)
+        // Strips the API prefix, so that everything below sees the API server's own paths.
+        .layer(route::RouteLayer::new(parts.api, parts.files))
+        // What is asked: paths, methods, exec, read-only.
+        .layer(guard::request_layer(parts.guard))
+        // Framing and connection headers end here; upgrades are recognised.
+        .layer(hop_by_hop::layer())
+        // Whom the user acts as is settled before our credential could vouch for it.
+        .layer(impersonate::Impersonate::layer(&parts.impersonation)?)
+        // Exactly one credential, refreshed and replayed once on a 401.
+        .layer(authorize::AuthorizeLayer::new(
+            parts.credentials,
+            parts.client_credentials,
+            parts.upstream.is_plaintext(),
+        ))
+        .service(forward::Forward::new(parts.upstream, parts.drain)))
+}
+
+fn span(request: &Request<Incoming>) -> tracing::Span {
+    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+}

@@ -1,0 +1,260 @@
+//! Any error becomes a Kubernetes `Status`: the one place that chooses an HTTP status.
+
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    fmt::Write as _,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+};
+use pin_project_lite::pin_project;
+use serde_json::json;
+use tower::{Layer, Service};
+
+use super::{Body, Error};
+use crate::upstream;
+
+/// How long a client should wait before it asks again, where nothing better is known.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Turns errors of the service within into answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RespondLayer;
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { inner }
+    }
+}
+
+/// See [`RespondLayer`].
+#[derive(Clone, Debug)]
+pub(super) struct Respond<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Respond<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Error>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Responding<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // One that failed to become ready fails its call too, and is answered there.
+        let _ = ready!(self.inner.poll_ready(cx));
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Responding {
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Respond`].
+    pub(super) struct Responding<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F> Future for Responding<F>
+where
+    F: Future<Output = Result<Response<Body>, Error>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = ready!(self.project().inner.poll(cx));
+        Poll::Ready(Ok(answered.unwrap_or_else(|error| {
+            let answer = Answer::to(&error);
+            if answer.status.is_server_error() {
+                tracing::warn!(status = answer.status.as_u16(), "{}", answer.message);
+            } else {
+                tracing::debug!(status = answer.status.as_u16(), "{}", answer.message);
+            }
+            answer.into_response()
+        })))
+    }
+}
+
+/// An error as the client sees it.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    message: String,
+    retry_after: Option<Duration>,
+    close: bool,
+}
+
+impl Answer {
+    fn to(error: &Error) -> Self {
+        let (status, retry_after) = match error {
+            Error::Refused(refusal) => (refusal.status, None),
+            Error::Credential(e) if e.is_transient() => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some(e.retry_after().unwrap_or(RETRY)),
+            ),
+            Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
+            Error::BadUpgrade { .. } => (StatusCode::BAD_GATEWAY, None),
+            Error::Upstream(e) => match e {
+                upstream::Error::ConnectTimeout { .. } => {
+                    (StatusCode::GATEWAY_TIMEOUT, Some(RETRY))
+                }
+                upstream::Error::Connect { .. } => (StatusCode::BAD_GATEWAY, Some(RETRY)),
+                // Without a time to retry: a certificate does not mend itself, and a request
+                // that broke may have been carried out.
+                upstream::Error::Untrusted { .. } | upstream::Error::Broken { .. } => {
+                    (StatusCode::BAD_GATEWAY, None)
+                }
+                upstream::Error::ClientBody { .. } => (StatusCode::BAD_REQUEST, None),
+            },
+        };
+        Self {
+            status,
+            message: chain(error) + fix(error),
+            retry_after,
+            close: match error {
+                Error::Refused(refusal) => refusal.close,
+                // What comes behind a broken body or a failed upgrade was not meant as a request.
+                Error::Upstream(upstream::Error::ClientBody { .. }) | Error::BadUpgrade { .. } => {
+                    true
+                }
+                _ => false,
+            },
+        }
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": format!("kubegate: {}", self.message),
+            "reason": reason(self.status),
+            "code": self.status.as_u16(),
+        });
+        let seconds = self.retry_after.map(|d| d.as_secs().max(1));
+        if let Some(seconds) = seconds {
+            status["details"] = json!({ "retryAfterSeconds": seconds });
+        }
+        let mut response = Response::new(Body::text(status.to_string() + "\n"));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = seconds {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// The error and its causes in one line, each once.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let part = e.to_string();
+        if !text.ends_with(&part) {
+            let _ = write!(text, ": {part}");
+        }
+        cause = e.source();
+    }
+    text
+}
+
+/// What to do about it, where the error does not say so itself.
+fn fix(error: &Error) -> &'static str {
+    match error {
+        Error::Upstream(upstream::Error::Connect { .. }) => {
+            "; see that the API server runs and that the kubeconfig's cluster, or --server, \
+             names it"
+        }
+        Error::Upstream(upstream::Error::ConnectTimeout { .. }) => {
+            "; see that this machine can reach it (network, VPN, HTTPS_PROXY or the cluster's \
+             proxy-url)"
+        }
+        _ => "",
+    }
+}
+
+/// `metav1.StatusReason` for a status, as the API server names it.
+fn reason(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "BadRequest",
+        StatusCode::UNAUTHORIZED => "Unauthorized",
+        StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowed",
+        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
+        StatusCode::GATEWAY_TIMEOUT => "Timeout",
+        // Kubernetes has no reason of its own for 502.
+        StatusCode::BAD_GATEWAY => "InternalError",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::proxy::guard::Refusal;
+
+    async fn answer(error: Error) -> (Response<()>, serde_json::Value) {
+        let (parts, body) = Answer::to(&error).into_response().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (
+            Response::from_parts(parts, ()),
+            serde_json::from_slice(&bytes).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_a_status_with_its_own_code_and_reason() {
+        let (response, status) = answer(Error::Refused(Refusal::forbidden("not here"))).await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert_eq!(status["kind"], "Status");
+        assert_eq!(status["code"], 403);
+        assert_eq!(status["reason"], "Forbidden");
+        assert_eq!(status["message"], "kubegate: not here");
+        assert!(response.headers().get(RETRY_AFTER).is_none());
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_server_is_502_with_its_cause_and_a_time_to_retry() {
+        let source = std::io::Error::other("connection refused");
+        let (response, status) = answer(Error::Upstream(upstream::Error::Connect {
+            server: "api.example:6443".into(),
+            source: Arc::new(source),
+        }))
+        .await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert_eq!(
+            status["message"],
+            "kubegate: cannot connect to api.example:6443: connection refused; see that the API \
+             server runs and that the kubeconfig's cluster, or --server, names it"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Upgrades: one HTTP/1.1 exchange, and after a valid 101 two joined byte streams.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, UPGRADE},
+};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use rustls::sign::CertifiedKey;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Body, Error,
+    hop_by_hop::{self, Protocol},
+};
+use crate::upstream::{RequestBody, ResponseBody, Upstream};
+
+/// Bytes held for each direction of a tunnel.
+const BUFFER: usize = 16 * 1024;
+
+/// Sends an upgrade and relays what comes of it.
+///
+/// Only a 101 that names `protocol` joins the streams. An error is relayed and its connections
+/// carry nothing more; anything else would leave it open who believes what about the
+/// connection (CVE-2018-1002105), so it is refused. Redirects are never followed.
+pub(super) async fn forward(
+    upstream: &Upstream,
+    mut request: Request<RequestBody>,
+    certificate: Option<&Arc<CertifiedKey>>,
+    protocol: Protocol,
+    client: OnUpgrade,
+    tunnels: &TaskTracker,
+) -> Result<Response<Body>, Error> {
+    announce(request.headers_mut(), protocol);
+    let mut response = upstream.upgrade(request, certificate).await?;
+    let status = response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        if !switches_to(response.headers(), protocol) {
+            return Err(refused(protocol, &response));
+        }
+        let server = hyper::upgrade::on(&mut response);
+        tunnels.spawn(join(client, server));
+        return Ok(relayed(response, |headers| announce(headers, protocol)));
+    }
+    if status.is_client_error() || status.is_server_error() {
+        return Ok(relayed(response, |headers| {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }));
+    }
+    Err(refused(protocol, &response))
+}
+
+fn announce(headers: &mut HeaderMap, protocol: Protocol) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(protocol.token()));
+}
+
+fn switches_to(headers: &HeaderMap, protocol: Protocol) -> bool {
+    let mut tokens = headers.get_all(UPGRADE).iter();
+    let named = tokens.next().map(|token| token.as_bytes().trim_ascii());
+    named.and_then(Protocol::of_token) == Some(protocol) && tokens.next().is_none()
+}
+
+fn relayed(
+    response: Response<ResponseBody>,
+    connection: impl FnOnce(&mut HeaderMap),
+) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    hop_by_hop::strip_response(&mut head.headers);
+    connection(&mut head.headers);
+    head.extensions.clear();
+    let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        Body::Empty
+    } else {
+        Body::Upstream(body)
+    };
+    Response::from_parts(head, body)
+}
+
+fn refused(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
+    let named = response.headers().get(UPGRADE);
+    let named = named.map(|v| format!(" naming {:?}", String::from_utf8_lossy(v.as_bytes())));
+    Error::BadUpgrade {
+        asked: protocol.token(),
+        answered: format!("{}{}", response.status(), named.unwrap_or_default()),
+    }
+}
+
+/// Bytes both ways, each direction with its own end, until both have ended or one broke.
+async fn join(client: OnUpgrade, server: OnUpgrade) {
+    let joined = async {
+        let (client, server) = tokio::try_join!(client, server)?;
+        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+        tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER).await?;
+        Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    };
+    if let Err(error) = joined.await {
+        tracing::debug!(%error, "tunnel broke");
+    }
+}
