@@ -56,6 +56,9 @@
 //!   a cluster's own CA, so that a refusal always says why.
 
 
+#[cfg(feature = "demo")]
+pub mod demo;
+
 pub mod credential;
 pub mod dial;
 pub mod kubeconfig;

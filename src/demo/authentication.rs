@@ -1,0 +1,226 @@
+//! Who sends a request: a bearer token, a password, a client certificate, or nobody.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use http::{HeaderMap, HeaderValue, header};
+use percent_encoding::percent_decode_str;
+
+use super::{identity::Identity, status::Status, tokens::Tokens, watch_socket};
+
+/// The subprotocol by which a browser's WebSocket brings a bearer token.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// The password login: user `admin`. Real servers dropped it in 1.19; kubeconfigs still can.
+const PASSWORD: &[u8] = b"admin:demo";
+
+/// Judges credentials.
+#[derive(Debug)]
+pub(super) struct Authentication {
+    tokens: Tokens,
+}
+
+impl Authentication {
+    pub(super) fn new(tokens: Tokens) -> Self {
+        Self { tokens }
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Who a request acts as. A credential that is wrong is 401; none at all is anonymous.
+    ///
+    /// A token subprotocol is taken out of the headers, as nothing behind may see it.
+    pub(super) fn identify(
+        &self,
+        headers: &mut HeaderMap,
+        certificate: Option<&Identity>,
+    ) -> Result<Identity, Status> {
+        let user = match certificate {
+            Some(identity) => identity.clone(),
+            None => self.by_headers(headers)?,
+        };
+        // What follows in the request is nobody else's business.
+        headers.remove(header::AUTHORIZATION);
+        impersonate(headers, user)
+    }
+
+    fn by_headers(&self, headers: &mut HeaderMap) -> Result<Identity, Status> {
+        let now = SystemTime::now();
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            let value = value.to_str().map_err(|_| Status::unauthorized())?;
+            let (scheme, secret) = value.split_once(' ').unwrap_or((value, ""));
+            let identity = match scheme.to_ascii_lowercase().as_str() {
+                "bearer" => self.tokens.identify(secret.trim(), now),
+                "basic" => STANDARD
+                    .decode(secret.trim())
+                    .is_ok_and(|password| password == PASSWORD)
+                    .then(Identity::admin),
+                _ => None,
+            };
+            return identity.ok_or_else(Status::unauthorized);
+        }
+        match token_protocol(headers)? {
+            Some(token) => self
+                .tokens
+                .identify(&token, now)
+                .ok_or_else(Status::unauthorized),
+            None => Ok(Identity::anonymous()),
+        }
+    }
+}
+
+/// Takes the bearer token out of the subprotocols of a WebSocket handshake. There must be one
+/// other subprotocol, which can be answered to the client.
+fn token_protocol(headers: &mut HeaderMap) -> Result<Option<String>, Status> {
+    if !watch_socket::is_upgrade(headers) {
+        return Ok(None);
+    }
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let offered: Vec<String> = offered
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .map(|protocol| protocol.trim().to_owned())
+        .collect();
+    let (tokens, others): (Vec<_>, Vec<_>) = offered
+        .into_iter()
+        .partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
+    let token = match &tokens[..] {
+        [] => return Ok(None),
+        [token] if !others.is_empty() => &token[TOKEN_PROTOCOL.len()..],
+        _ => return Err(Status::unauthorized()),
+    };
+    let token = URL_SAFE_NO_PAD.decode(token).ok();
+    let token = token.and_then(|bytes| String::from_utf8(bytes).ok());
+    let others = HeaderValue::from_str(&others.join(", ")).ok();
+    let (token, others) = token.zip(others).ok_or_else(Status::unauthorized)?;
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
+    Ok(Some(token))
+}
+
+/// Applies `Impersonate-User`, `-Uid`, `-Group` and `-Extra-*`.
+fn impersonate(headers: &HeaderMap, user: Identity) -> Result<Identity, Status> {
+    let all = |name: &str| -> Vec<String> {
+        let values = headers.get_all(name).iter();
+        values
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect()
+    };
+    let extra = extra(headers);
+    let groups = all("impersonate-group");
+    let uid = all("impersonate-uid").into_iter().next();
+    let Some(name) = all("impersonate-user").into_iter().next() else {
+        if groups.is_empty() && uid.is_none() && extra.is_empty() {
+            return Ok(user);
+        }
+        let message = "Internal Server Error: requested attributes without impersonating a user";
+        return Err(Status::internal(message));
+    };
+    if user.is_anonymous() {
+        let what = format!(
+            "User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+            user.username
+        );
+        return Err(Status::forbidden(None, &what));
+    }
+    let uid = uid.unwrap_or_default();
+    Ok(Identity::impersonated(name, uid, groups, extra))
+}
+
+/// `Impersonate-Extra-Scopes: a` is `{"scopes": ["a"]}`; the key may be percent-encoded.
+fn extra(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
+    let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in headers {
+        let key = name.as_str().strip_prefix("impersonate-extra-");
+        if let (Some(key), Ok(value)) = (key, value.to_str()) {
+            let key = percent_decode_str(key).decode_utf8_lossy().to_lowercase();
+            extra.entry(key).or_default().push(value.to_owned());
+        }
+    }
+    extra
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn authentication() -> Authentication {
+        Authentication::new(Tokens::new(Duration::from_secs(60)).unwrap())
+    }
+
+    #[test]
+    fn no_credential_is_anonymous_and_a_wrong_one_unauthorized() {
+        let authentication = authentication();
+        let nobody = authentication
+            .identify(&mut HeaderMap::new(), None)
+            .unwrap();
+        assert!(nobody.is_anonymous());
+        for wrong in ["Bearer nope", "Basic bm9wZTpub3Bl", "Digest x", "Bearer"] {
+            let mut headers = headers(&[("authorization", wrong)]);
+            assert!(
+                authentication.identify(&mut headers, None).is_err(),
+                "{wrong}"
+            );
+        }
+        let mut right = headers(&[("authorization", "Basic YWRtaW46ZGVtbw==")]);
+        let admin = authentication.identify(&mut right, None).unwrap();
+        assert_eq!(admin.username, "demo-admin");
+    }
+
+    #[test]
+    fn a_token_subprotocol_logs_in_and_is_taken_out() {
+        let authentication = authentication();
+        let (token, _) = authentication.tokens().issue_admin();
+        let offered = format!(
+            "v5.channel.k8s.io, {TOKEN_PROTOCOL}{}",
+            URL_SAFE_NO_PAD.encode(token.expose())
+        );
+        let mut headers = headers(&[
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-protocol", &offered),
+        ]);
+        let user = authentication.identify(&mut headers, None).unwrap();
+        assert_eq!(user.username, "demo-admin");
+        assert_eq!(headers["sec-websocket-protocol"], "v5.channel.k8s.io");
+    }
+
+    #[test]
+    fn impersonation_changes_the_user_and_needs_one() {
+        let authentication = authentication();
+        let mut request = headers(&[
+            ("authorization", "Basic YWRtaW46ZGVtbw=="),
+            ("impersonate-user", "jane"),
+            ("impersonate-group", "dev"),
+            ("impersonate-group", "ops"),
+            ("impersonate-extra-acme.com%2fscopes", "view"),
+        ]);
+        let jane = authentication.identify(&mut request, None).unwrap();
+        assert_eq!(jane.username, "jane");
+        assert_eq!(jane.groups, ["dev", "ops", "system:authenticated"]);
+        assert_eq!(jane.extra["acme.com/scopes"], ["view"]);
+
+        let mut groups_only = headers(&[
+            ("authorization", "Basic YWRtaW46ZGVtbw=="),
+            ("impersonate-group", "dev"),
+        ]);
+        assert!(authentication.identify(&mut groups_only, None).is_err());
+        let mut nobody = headers(&[("impersonate-user", "jane")]);
+        assert!(authentication.identify(&mut nobody, None).is_err());
+    }
+}

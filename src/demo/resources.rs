@@ -1,0 +1,278 @@
+//! The kinds that the control plane serves. Discovery, `OpenAPI`, routes and tables read them here.
+
+/// One resource of one group and version.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Resource {
+    /// Empty for the core group.
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+    pub(super) plural: &'static str,
+    pub(super) singular: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) namespaced: bool,
+    pub(super) short_names: &'static [&'static str],
+    pub(super) categories: &'static [&'static str],
+    pub(super) subresources: &'static [Subresource],
+    /// What a field selector may name, beside `metadata.name` and `metadata.namespace`.
+    pub(super) selectable: &'static [&'static str],
+    /// Whether `spec` changes are counted in `metadata.generation`.
+    pub(super) counts_generations: bool,
+}
+
+/// A subresource: `pods/log`, `deployments/scale`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Subresource {
+    pub(super) name: &'static str,
+    /// Group, version and kind of what it answers with.
+    pub(super) kind: (&'static str, &'static str, &'static str),
+    pub(super) verbs: &'static [&'static str],
+}
+
+/// What every listed resource can do.
+pub(super) const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
+impl Resource {
+    /// `v1`, `apps/v1`.
+    pub(super) fn api_version(&self) -> String {
+        group_version(self.group, self.version)
+    }
+
+    /// As messages name it: `pods`, `deployments.apps`.
+    pub(super) fn qualified(&self) -> String {
+        match self.group {
+            "" => self.plural.to_owned(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    pub(super) fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|sub| sub.name == name)
+    }
+
+    pub(super) fn has_status(&self) -> bool {
+        self.subresource("status").is_some()
+    }
+}
+
+/// `v1`, `apps/v1`.
+pub(super) fn group_version(group: &str, version: &str) -> String {
+    match group {
+        "" => version.to_owned(),
+        group => format!("{group}/{version}"),
+    }
+}
+
+/// The resource under that name, if it is served.
+pub(super) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+    RESOURCES.iter().find(|resource| {
+        resource.group == group && resource.version == version && resource.plural == plural
+    })
+}
+
+/// A kind that can only be created and is not kept: the caller asks, the answer is a status.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Review {
+    pub(super) group: &'static str,
+    pub(super) plural: &'static str,
+    pub(super) kind: &'static str,
+}
+
+pub(super) static REVIEWS: [Review; 3] = [
+    Review {
+        group: "authentication.k8s.io",
+        plural: "selfsubjectreviews",
+        kind: "SelfSubjectReview",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        plural: "selfsubjectaccessreviews",
+        kind: "SelfSubjectAccessReview",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        plural: "selfsubjectrulesreviews",
+        kind: "SelfSubjectRulesReview",
+    },
+];
+
+/// The named groups, in discovery's order; the core group is apart from them.
+pub(super) const GROUPS: &[&str] = &["apps", "authentication.k8s.io", "authorization.k8s.io"];
+
+const CORE: Resource = Resource {
+    group: "",
+    version: "v1",
+    plural: "",
+    singular: "",
+    kind: "",
+    namespaced: true,
+    short_names: &[],
+    categories: &[],
+    subresources: &[],
+    selectable: &[],
+    counts_generations: false,
+};
+
+const APPS: Resource = Resource {
+    group: "apps",
+    categories: &["all"],
+    counts_generations: true,
+    ..CORE
+};
+
+const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
+
+const fn status(group: &'static str, kind: &'static str) -> Subresource {
+    Subresource {
+        name: "status",
+        kind: (group, "v1", kind),
+        verbs: STATUS_VERBS,
+    }
+}
+
+const SCALE: Subresource = Subresource {
+    name: "scale",
+    kind: ("autoscaling", "v1", "Scale"),
+    verbs: STATUS_VERBS,
+};
+
+const fn stream(name: &'static str, kind: &'static str) -> Subresource {
+    Subresource {
+        name,
+        kind: ("", "v1", kind),
+        verbs: &["create", "get"],
+    }
+}
+
+/// Everything that is stored.
+pub(super) static RESOURCES: [Resource; 10] = [
+    Resource {
+        plural: "configmaps",
+        singular: "configmap",
+        kind: "ConfigMap",
+        short_names: &["cm"],
+        ..CORE
+    },
+    Resource {
+        plural: "events",
+        singular: "event",
+        kind: "Event",
+        short_names: &["ev"],
+        selectable: &[
+            "involvedObject.apiVersion",
+            "involvedObject.fieldPath",
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.resourceVersion",
+            "involvedObject.uid",
+            "reason",
+            "reportingComponent",
+            "type",
+        ],
+        ..CORE
+    },
+    Resource {
+        plural: "namespaces",
+        singular: "namespace",
+        kind: "Namespace",
+        namespaced: false,
+        short_names: &["ns"],
+        subresources: &[status("", "Namespace")],
+        selectable: &["status.phase"],
+        ..CORE
+    },
+    Resource {
+        plural: "nodes",
+        singular: "node",
+        kind: "Node",
+        namespaced: false,
+        short_names: &["no"],
+        subresources: &[status("", "Node")],
+        selectable: &["spec.unschedulable"],
+        ..CORE
+    },
+    Resource {
+        plural: "pods",
+        singular: "pod",
+        kind: "Pod",
+        short_names: &["po"],
+        categories: &["all"],
+        subresources: &[
+            stream("attach", "PodAttachOptions"),
+            stream("exec", "PodExecOptions"),
+            Subresource {
+                name: "log",
+                kind: ("", "v1", "Pod"),
+                verbs: &["get"],
+            },
+            stream("portforward", "PodPortForwardOptions"),
+            status("", "Pod"),
+        ],
+        selectable: &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.nominatedNodeName",
+            "status.phase",
+            "status.podIP",
+        ],
+        counts_generations: true,
+        ..CORE
+    },
+    Resource {
+        plural: "secrets",
+        singular: "secret",
+        kind: "Secret",
+        selectable: &["type"],
+        ..CORE
+    },
+    Resource {
+        plural: "serviceaccounts",
+        singular: "serviceaccount",
+        kind: "ServiceAccount",
+        short_names: &["sa"],
+        subresources: &[Subresource {
+            name: "token",
+            kind: ("authentication.k8s.io", "v1", "TokenRequest"),
+            verbs: &["create"],
+        }],
+        ..CORE
+    },
+    Resource {
+        plural: "services",
+        singular: "service",
+        kind: "Service",
+        short_names: &["svc"],
+        categories: &["all"],
+        subresources: &[status("", "Service")],
+        selectable: &["spec.clusterIP", "spec.type"],
+        ..CORE
+    },
+    Resource {
+        plural: "deployments",
+        singular: "deployment",
+        kind: "Deployment",
+        short_names: &["deploy"],
+        subresources: &[SCALE, status("apps", "Deployment")],
+        ..APPS
+    },
+    Resource {
+        plural: "replicasets",
+        singular: "replicaset",
+        kind: "ReplicaSet",
+        short_names: &["rs"],
+        subresources: &[SCALE, status("apps", "ReplicaSet")],
+        selectable: &["status.replicas"],
+        ..APPS
+    },
+];

@@ -1,0 +1,300 @@
+//! One request: count it, find out who asks and what for, and pass it on.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Body, Counts,
+    authentication::Authentication,
+    body, delete, discovery,
+    identity::Identity,
+    openapi, pod_streams, probes,
+    query::Query,
+    read,
+    respond::{self, Format},
+    review,
+    route::{Route, Target},
+    scale,
+    status::Status,
+    store::{Key, Store},
+    view::View,
+    watch, watch_socket, write,
+};
+
+/// Everything that requests share.
+#[derive(Debug)]
+pub(super) struct Plane {
+    pub(super) store: Store,
+    pub(super) authentication: Authentication,
+    pub(super) address: SocketAddr,
+    pub(super) bookmark_interval: Duration,
+    /// Cancelled when the control plane stops.
+    pub(super) stop: CancellationToken,
+    connections: AtomicU64,
+    requests: AtomicU64,
+    unauthorized: AtomicU64,
+    open_watches: AtomicU64,
+}
+
+impl Plane {
+    pub(super) fn new(
+        store: Store,
+        authentication: Authentication,
+        address: SocketAddr,
+        bookmark_interval: Duration,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            authentication,
+            address,
+            bookmark_interval,
+            stop,
+            connections: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            unauthorized: AtomicU64::new(0),
+            open_watches: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn count_connection(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn open_watches(&self) -> &AtomicU64 {
+        &self.open_watches
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            connections: self.connections.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            unauthorized: self.unauthorized.load(Ordering::Relaxed),
+            open_watches: self.open_watches.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What a handler needs to know of a request.
+pub(super) struct Context<'a> {
+    pub(super) plane: &'a Arc<Plane>,
+    pub(super) identity: Identity,
+    pub(super) query: Query,
+    pub(super) format: Format,
+}
+
+/// Answers a request that came on a connection with that client certificate.
+pub(super) async fn answer(
+    plane: Arc<Plane>,
+    certificate: Option<Arc<Identity>>,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    plane.requests.fetch_add(1, Ordering::Relaxed);
+    let identity = plane
+        .authentication
+        .identify(request.headers_mut(), certificate.as_deref());
+    let authenticated = identity.is_ok();
+    let answered = match identity {
+        Ok(identity) => route(&plane, identity, request).await,
+        Err(status) => Err(status),
+    };
+    let mut response = answered.unwrap_or_else(|status| respond::failure(&status));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        plane.unauthorized.fetch_add(1, Ordering::Relaxed);
+    }
+    respond::common_headers(response.headers_mut(), authenticated);
+    response
+}
+
+async fn route(
+    plane: &Arc<Plane>,
+    identity: Identity,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Status> {
+    let route = Route::parse(request.uri().path());
+    authorize(&identity, route.as_ref().ok(), &request)?;
+    let query = Query::parse(request.uri().query());
+    let route = route?;
+    if let Route::Object(target) = &route
+        && let Some(pod) = pod_behind_stream(plane, target)
+    {
+        let subresource = target.subresource.clone().unwrap_or_default();
+        let pod = pod?;
+        let mut request = request;
+        // A tunnel outlives its request; this tells it when the control plane stops.
+        request.extensions_mut().insert(plane.stop.clone());
+        return Ok(pod_streams::serve(request, pod, &subresource).await);
+    }
+    let format = Format::negotiate(request.headers(), &query)?;
+    let context = Context {
+        plane,
+        identity,
+        query,
+        format,
+    };
+    match route {
+        Route::Object(target) => object(&context, target, request).await,
+        Route::Review(review) => {
+            only(&[Method::POST], &request)?;
+            let (parts, incoming) = request.into_parts();
+            let sent = body::object(&parts.headers, &body::read(incoming).await?)?;
+            review::answer(&context, review, sent)
+        }
+        route => {
+            only(&[Method::GET, Method::HEAD], &request)?;
+            public(&context, &route, request.headers())
+        }
+    }
+}
+
+/// Reading what is not stored.
+fn public(
+    context: &Context<'_>,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Status> {
+    let (plane, format) = (context.plane, &context.format);
+    match route {
+        Route::Version => probes::version(format),
+        Route::Health(check) => Ok(probes::health(check, &context.query)),
+        Route::OpenApiV2 => Ok(openapi::v2()),
+        Route::OpenApiIndex => Ok(openapi::index()),
+        Route::OpenApi(group_version) => {
+            openapi::document(group_version, context.query.get("hash"), headers)
+        }
+        route => discovery::answer(plane, route, format),
+    }
+}
+
+/// The pod whose streams are asked for; `None` if the target is something else.
+fn pod_behind_stream(plane: &Plane, target: &Target) -> Option<Result<serde_json::Value, Status>> {
+    let is_stream = target.resource.plural == "pods"
+        && matches!(
+            target.subresource.as_deref(),
+            Some("exec" | "attach" | "portforward" | "log")
+        );
+    is_stream.then(|| {
+        let name = target.name.as_deref().unwrap_or_default();
+        let pod = plane
+            .store
+            .get(&Key::new(target.resource, target.namespace(), name));
+        let pod = pod.ok_or_else(|| Status::not_found(target.resource, name))?;
+        Ok(pod.value.clone())
+    })
+}
+
+async fn object(
+    context: &Context<'_>,
+    target: Target,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Status> {
+    let plane = context.plane;
+    let view = View::new(context.format.clone(), &context.query)?;
+    let method = request.method().clone();
+    if target.name.is_none() && method == Method::GET && context.query.flag("watch") {
+        return if watch_socket::is_upgrade(request.headers()) {
+            watch_socket::answer(plane, request, &target, &context.query, view)
+        } else {
+            watch::answer(plane, &target, &context.query, view)
+        };
+    }
+    let (parts, incoming) = request.into_parts();
+    let sent = body::read(incoming).await?;
+    let writer = write::Writer::new(context, &target, &parts.headers, view);
+    let subresource = target.subresource.as_deref();
+    match (method, target.name.is_some(), subresource) {
+        (Method::GET, true, None | Some("status")) => {
+            read::get(&plane.store, &target, &writer.view)
+        }
+        (Method::GET, false, None) => {
+            read::list(&plane.store, &target, &context.query, &writer.view)
+        }
+        (Method::POST, false, None) if placed(&target) => writer.create(&sent),
+        (Method::PUT, true, None | Some("status")) => writer.replace(&sent),
+        (Method::PATCH, true, None | Some("status")) => writer.patch(&sent),
+        (Method::DELETE, true, None) => delete::one(&writer, &sent),
+        (Method::DELETE, false, None) if placed(&target) => delete::many(&writer),
+        (Method::GET, true, Some("scale")) => scale::get(&writer),
+        (Method::PUT, true, Some("scale")) => scale::replace(&writer, &sent),
+        (Method::PATCH, true, Some("scale")) => scale::patch(&writer, &sent),
+        (Method::POST, true, Some("token")) => review::token(&writer, &sent),
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Whether a target says where its objects are: a namespaced kind needs a namespace to be
+/// written to.
+fn placed(target: &Target) -> bool {
+    !target.resource.namespaced || target.namespace.is_some()
+}
+
+fn only(methods: &[Method], request: &Request<Incoming>) -> Result<(), Status> {
+    if methods.contains(request.method()) {
+        Ok(())
+    } else {
+        Err(Status::method_not_allowed())
+    }
+}
+
+/// Everybody who says who they are may do everything. Without, only what real servers make
+/// public: the version and the health checks.
+fn authorize(
+    identity: &Identity,
+    route: Option<&Route>,
+    request: &Request<Incoming>,
+) -> Result<(), Status> {
+    let public = matches!(route, Some(Route::Version | Route::Health(_)));
+    if public || !identity.is_anonymous() {
+        return Ok(());
+    }
+    let user = &identity.username;
+    let Some(Route::Object(target)) = route else {
+        let verb = request.method().as_str().to_lowercase();
+        let what = format!(
+            "User {user:?} cannot {verb} path {:?}",
+            request.uri().path()
+        );
+        return Err(Status::forbidden(None, &what));
+    };
+    let resource = target.resource;
+    let named = match &target.subresource {
+        Some(subresource) => format!("{}/{subresource}", resource.plural),
+        None => resource.plural.to_owned(),
+    };
+    let place = match &target.namespace {
+        Some(namespace) => format!("in the namespace {namespace:?}"),
+        None => "at the cluster scope".to_owned(),
+    };
+    let what = format!(
+        "User {user:?} cannot {} resource {named:?} in API group {:?} {place}",
+        verb(request, target),
+        resource.group,
+    );
+    let name = target.name.as_deref().unwrap_or_default();
+    Err(Status::forbidden(Some((resource, name)), &what))
+}
+
+/// The verb of a request, as in roles.
+fn verb(request: &Request<Incoming>, target: &Target) -> &'static str {
+    let named = target.name.is_some();
+    match *request.method() {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if named => "delete",
+        Method::DELETE => "deletecollection",
+        _ if named => "get",
+        _ if Query::parse(request.uri().query()).flag("watch") => "watch",
+        _ => "list",
+    }
+}

@@ -1,0 +1,269 @@
+//! Failures as Kubernetes says them: the `Status` kind of `v1`.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::resources::Resource;
+
+/// A failure, answered as a `Status` object with its HTTP status.
+#[derive(Debug, Clone)]
+pub(super) struct Status {
+    pub(super) code: StatusCode,
+    reason: &'static str,
+    message: String,
+    details: Option<Box<Details>>,
+}
+
+/// `StatusDetails`, in the server's field order.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Details {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) group: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) uid: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) causes: Vec<Cause>,
+}
+
+/// One field that was refused.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Cause {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) field: String,
+}
+
+impl Cause {
+    pub(super) fn required(field: &str, why: &str) -> Self {
+        Self {
+            reason: "FieldValueRequired",
+            message: format!("Required value: {why}"),
+            field: field.to_owned(),
+        }
+    }
+
+    pub(super) fn invalid(field: &str, value: &Value, why: &str) -> Self {
+        Self {
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {value}: {why}"),
+            field: field.to_owned(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    kind: &'a str,
+    api_version: &'a str,
+    metadata: serde_json::Map<String, Value>,
+    status: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Details>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+}
+
+/// The body of an accomplished deletion: a `Status` that says `Success`.
+pub(super) fn success(resource: &Resource, name: &str, uid: &str) -> Vec<u8> {
+    wire(&Wire {
+        kind: "Status",
+        api_version: "v1",
+        metadata: serde_json::Map::new(),
+        status: "Success",
+        message: "",
+        reason: "",
+        details: Some(&Details {
+            uid: uid.to_owned(),
+            ..about(resource, name)
+        }),
+        code: None,
+    })
+}
+
+fn wire(status: &Wire<'_>) -> Vec<u8> {
+    // Strings and numbers only: there is nothing in it that could fail to serialise.
+    let mut body = serde_json::to_vec(status).unwrap_or_default();
+    body.push(b'\n');
+    body
+}
+
+fn about(resource: &Resource, name: &str) -> Details {
+    Details {
+        name: name.to_owned(),
+        group: resource.group,
+        kind: resource.plural.to_owned(),
+        ..Details::default()
+    }
+}
+
+impl Status {
+    /// The JSON that goes on the wire, with the newline that real servers end it with.
+    pub(super) fn body(&self) -> Vec<u8> {
+        wire(&Wire {
+            kind: "Status",
+            api_version: "v1",
+            metadata: serde_json::Map::new(),
+            status: "Failure",
+            message: &self.message,
+            reason: self.reason,
+            details: self.details.as_deref(),
+            code: Some(self.code.as_u16()),
+        })
+    }
+
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    fn with(mut self, details: Details) -> Self {
+        self.details = Some(Box::new(details));
+        self
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// A refusal; `what` is the sentence behind "forbidden: ".
+    pub(super) fn forbidden(resource: Option<(&Resource, &str)>, what: &str) -> Self {
+        let (subject, details) = match resource {
+            Some((resource, "")) => (format!("{} is ", resource.qualified()), about(resource, "")),
+            Some((resource, name)) => (
+                format!("{} {name:?} is ", resource.qualified()),
+                about(resource, name),
+            ),
+            None => (String::new(), Details::default()),
+        };
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            format!("{subject}forbidden: {what}"),
+        )
+        .with(details)
+    }
+
+    pub(super) fn not_found(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", resource.qualified());
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with(about(resource, name))
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+        .with(Details::default())
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+        .with(Details::default())
+    }
+
+    pub(super) fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", resource.qualified());
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with(about(resource, name))
+    }
+
+    pub(super) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            resource.qualified()
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with(about(resource, name))
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 422 for fields of a known kind; `kind` as in `Deployment.apps`.
+    pub(super) fn invalid(kind: &str, group: &'static str, name: &str, causes: Vec<Cause>) -> Self {
+        let qualified = match group {
+            "" => kind.to_owned(),
+            group => format!("{kind}.{group}"),
+        };
+        let mut said: Vec<_> = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
+        let said = match said.len() {
+            1 => said.remove(0),
+            _ => format!("[{}]", said.join(", ")),
+        };
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            format!("{qualified} {name:?} is invalid: {said}"),
+        )
+        .with(Details {
+            name: name.to_owned(),
+            group,
+            kind: kind.to_owned(),
+            causes,
+            ..Details::default()
+        })
+    }
+
+    pub(super) fn unsupported_media_type(accepted: &[&str]) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        );
+        let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(code, "UnsupportedMediaType", message)
+    }
+
+    pub(super) fn not_acceptable() -> Self {
+        let message = "only the following media types are accepted: application/json";
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let message = format!("Request entity too large: limit is {limit}");
+        let code = StatusCode::PAYLOAD_TOO_LARGE;
+        Self::new(code, "RequestEntityTooLarge", message)
+    }
+
+    /// A resource version that the log no longer reaches back to.
+    pub(super) fn expired(asked: u64, oldest: u64) -> Self {
+        let message = format!("too old resource version: {asked} ({oldest})");
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// A resource version that is still to come.
+    pub(super) fn too_large_version(asked: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {asked}, current: {current}");
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+    }
+
+    /// 422 for a patch that does not fit its object.
+    pub(super) fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        let code = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::new(code, "InternalError", message)
+    }
+}

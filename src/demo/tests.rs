@@ -1,0 +1,283 @@
+#![allow(clippy::unwrap_used)]
+
+//! Through a real TLS connection, as clients come.
+
+mod client;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use self::client::{Client, config_map};
+use super::{ControlPlane, Options};
+
+async fn start() -> ControlPlane {
+    ControlPlane::start(Options::default()).await.unwrap()
+}
+
+/// After which something that should come has not.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+#[tokio::test]
+async fn what_is_created_is_listed_and_seen_by_a_watch() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    let before = client.get(CONFIG_MAPS).await.1;
+    let version = before["metadata"]["resourceVersion"].as_str().unwrap();
+
+    let mut watch = client
+        .watch(&format!("{CONFIG_MAPS}?watch=1&resourceVersion={version}"))
+        .await;
+    let (code, created) = client
+        .send(Method::POST, CONFIG_MAPS, &config_map("new"))
+        .await;
+    assert_eq!(code, StatusCode::CREATED);
+    let event = watch.next().await.unwrap();
+    assert_eq!(
+        (&event["type"], &event["object"]),
+        (&json!("ADDED"), &created)
+    );
+
+    let after = client.get(CONFIG_MAPS).await.1;
+    let names = |list: &Value| -> Vec<String> {
+        let items = list["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&before), ["kube-root-ca.crt", "settings"]);
+    assert_eq!(names(&after), ["kube-root-ca.crt", "new", "settings"]);
+    assert_eq!(plane.counts().open_watches, 1);
+}
+
+#[tokio::test]
+async fn a_websocket_watch_sends_an_event_a_message_and_wants_an_origin() {
+    let plane = start().await;
+    let path = format!("{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Dsettings");
+    let mut socket = client::web_socket(&plane, &path, Some("http://localhost"))
+        .await
+        .unwrap();
+    let event = client::message(&mut socket).await;
+    assert_eq!(event["object"]["metadata"]["name"], "settings");
+
+    let mut client = Client::connect(&plane, "http/1.1").await;
+    let deleted = client
+        .send(
+            Method::DELETE,
+            &format!("{CONFIG_MAPS}/settings"),
+            &Value::Null,
+        )
+        .await;
+    assert_eq!(deleted.1["status"], "Success");
+    assert_eq!(client::message(&mut socket).await["type"], "DELETED");
+
+    let refused = client::web_socket(&plane, &path, None).await;
+    assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_401_with_the_servers_words_and_a_fresh_one_works() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    assert_eq!(client.get("/api/v1/pods").await.0, StatusCode::OK);
+    plane.revoke_tokens();
+    let (code, body) = client.text("/api/v1/pods").await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        body,
+        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
+         \"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401}\n"
+    );
+    client.authorize(&plane);
+    assert_eq!(client.get("/api/v1/pods").await.0, StatusCode::OK);
+    assert_eq!(plane.counts().unauthorized, 1);
+}
+
+#[tokio::test]
+async fn nobody_sees_the_version_and_nothing_else() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    client.authorization = None;
+    assert_eq!(client.get("/version").await.1["minor"], "35");
+    let (code, body) = client.text("/api/v1/pods").await;
+    assert_eq!(code, StatusCode::FORBIDDEN);
+    assert_eq!(
+        body,
+        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
+         \"message\":\"pods is forbidden: User \\\"system:anonymous\\\" cannot list resource \
+         \\\"pods\\\" in API group \\\"\\\" at the cluster scope\",\"reason\":\"Forbidden\",\
+         \"details\":{\"kind\":\"pods\"},\"code\":403}\n"
+    );
+}
+
+#[tokio::test]
+async fn a_client_certificate_logs_in() {
+    let plane = start().await;
+    let mut client = Client::connect_with_certificate(&plane).await;
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let (code, review) = client.send(Method::POST, path, &json!({})).await;
+    assert_eq!(code, StatusCode::CREATED);
+    assert_eq!(
+        review["status"]["userInfo"],
+        json!({"username": "demo-admin", "groups": ["system:masters", "system:authenticated"]})
+    );
+}
+
+#[tokio::test]
+async fn a_watch_from_before_the_log_is_told_that_it_expired() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    let mut watch = client
+        .watch(&format!("{CONFIG_MAPS}?watch=1&resourceVersion=1"))
+        .await;
+    let event = watch.next().await.unwrap();
+    assert_eq!(
+        (&event["type"], &event["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+    assert!(watch.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_streaming_list_ends_with_a_bookmark_and_a_watch_with_its_time() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    let mut watch = client
+        .watch(&format!(
+            "{CONFIG_MAPS}?watch=1&sendInitialEvents=true&allowWatchBookmarks=true\
+             &resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
+        ))
+        .await;
+    let mut events = Vec::new();
+    while let Some(event) = watch.next().await {
+        events.push(event);
+    }
+    let types: Vec<_> = events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, ["ADDED", "ADDED", "BOOKMARK", "BOOKMARK"]);
+    let annotations = &events[2]["object"]["metadata"]["annotations"];
+    assert_eq!(*annotations, json!({"k8s.io/initial-events-end": "true"}));
+    assert_eq!(plane.counts().open_watches, 0);
+}
+
+#[tokio::test]
+async fn an_object_that_leaves_a_selector_is_deleted_for_its_watch() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    let mut watch = client
+        .watch(&format!("{CONFIG_MAPS}?watch=1&labelSelector=app%3Dhello"))
+        .await;
+    assert_eq!(watch.next().await.unwrap()["type"], "ADDED");
+    let path = format!("{CONFIG_MAPS}/settings");
+    for (label, seen) in [("other", "DELETED"), ("hello", "ADDED")] {
+        let relabel = json!({"metadata": {"labels": {"app": label}}});
+        client.patch(&path, "merge-patch+json", &relabel).await;
+        let event = watch.next().await.unwrap();
+        assert_eq!(event["type"], seen, "after the label became {label}");
+        assert_eq!(event["object"]["metadata"]["labels"]["app"], "hello");
+    }
+}
+
+#[tokio::test]
+async fn pages_hold_every_object_once() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    for name in ["a", "b", "c"] {
+        client
+            .send(Method::POST, CONFIG_MAPS, &config_map(name))
+            .await;
+    }
+    let mut names = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = client
+            .get(&format!("{CONFIG_MAPS}?limit=2&continue={next}"))
+            .await
+            .1;
+        for item in page["items"].as_array().unwrap() {
+            names.push(item["metadata"]["name"].as_str().unwrap().to_owned());
+        }
+        match page["metadata"]["continue"].as_str() {
+            Some(token) => token.clone_into(&mut next),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "c", "kube-root-ca.crt", "settings"]);
+}
+
+#[tokio::test]
+async fn a_stale_update_conflicts_and_a_fresh_one_does_not() {
+    let plane = start().await;
+    let mut client = Client::connect(&plane, "h2").await;
+    let path = format!("{CONFIG_MAPS}/settings");
+    let mut object = client.get(&path).await.1;
+    let stale = object.clone();
+    object["data"]["color"] = json!("red");
+    assert_eq!(
+        client.send(Method::PUT, &path, &object).await.0,
+        StatusCode::OK
+    );
+    let (code, status) = client.send(Method::PUT, &path, &stale).await;
+    assert_eq!(
+        (code, &status["reason"]),
+        (StatusCode::CONFLICT, &json!("Conflict"))
+    );
+}
+
+#[tokio::test]
+async fn http2_settings_are_those_of_a_real_server_but_for_the_streams_asked_for() {
+    let options = Options {
+        max_concurrent_streams: 7,
+        ..Options::default()
+    };
+    for (options, streams) in [(Options::default(), 100), (options, 7)] {
+        let plane = ControlPlane::start(options).await.unwrap();
+        let settings = client::settings(&plane).await;
+        assert_eq!(settings[&3], streams, "MAX_CONCURRENT_STREAMS");
+        assert_eq!(settings[&4], 262_144, "INITIAL_WINDOW_SIZE");
+        assert_eq!(settings[&5], 262_144, "MAX_FRAME_SIZE");
+        assert_eq!(settings[&6], 1_048_896, "MAX_HEADER_LIST_SIZE");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_its_client_leaves() {
+    let plane = start().await;
+    for protocol in ["h2", "http/1.1"] {
+        let mut client = Client::connect(&plane, protocol).await;
+        let mut watch = client.watch(&format!("{CONFIG_MAPS}?watch=1")).await;
+        assert!(watch.next().await.is_some());
+        assert_eq!(plane.counts().open_watches, 1, "over {protocol}");
+        drop((client, watch));
+        let ended = async {
+            while plane.counts().open_watches > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, ended).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_control_plane_cuts_watches_and_listens_no_more() {
+    let plane = start().await;
+    let address = plane.address();
+    let mut client = Client::connect(&plane, "http/1.1").await;
+    let mut watch = client.watch(&format!("{CONFIG_MAPS}?watch=1")).await;
+    assert!(watch.next().await.is_some());
+    drop(plane);
+    while watch.next().await.is_some() {}
+    // The listener's task ends on its own time.
+    let closed = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, closed).await.unwrap();
+}

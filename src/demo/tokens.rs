@@ -1,0 +1,158 @@
+//! Bearer tokens that expire: JWTs signed with a key that only this process knows.
+
+use std::{
+    sync::{PoisonError, RwLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::{error::Unspecified, hmac, rand};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use super::identity::Identity;
+use crate::secret::Secret;
+
+/// Issues tokens and knows its own again.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    key: RwLock<hmac::Key>,
+    time_to_live: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    /// Whole seconds since 1970, rounded down, for clients that read it.
+    exp: u64,
+    /// Milliseconds since 1970: what is enforced, so that short-lived tokens are exact.
+    exp_ms: u128,
+    iat: u64,
+    jti: String,
+}
+
+const ADMIN: &str = "demo-admin";
+
+impl Tokens {
+    pub(super) fn new(time_to_live: Duration) -> Result<Self, Unspecified> {
+        Ok(Self {
+            key: RwLock::new(fresh_key()?),
+            time_to_live,
+        })
+    }
+
+    /// A token for `demo-admin` and when it ends.
+    pub(super) fn issue_admin(&self) -> (Secret, SystemTime) {
+        self.issue(ADMIN, self.time_to_live)
+    }
+
+    /// A token for a service account and when it ends.
+    pub(super) fn issue_for_account(
+        &self,
+        namespace: &str,
+        name: &str,
+        time_to_live: Duration,
+    ) -> (Secret, SystemTime) {
+        let subject = format!("system:serviceaccount:{namespace}:{name}");
+        self.issue(&subject, time_to_live)
+    }
+
+    /// Refuses everything issued so far, by forgetting the key.
+    pub(super) fn revoke(&self) {
+        // Should the system have no random numbers now, the old key must still go: a key
+        // derived from it by signing is as unknown to the outside as a fresh one.
+        let mut key = self.key.write().unwrap_or_else(PoisonError::into_inner);
+        let next = hmac::sign(&key, b"next key");
+        *key = hmac::Key::new(hmac::HMAC_SHA256, next.as_ref());
+    }
+
+    /// Whose token this is; `None` if it is not ours, was altered, revoked or has ended.
+    pub(super) fn identify(&self, token: &str, now: SystemTime) -> Option<Identity> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let key = self.key.read().unwrap_or_else(PoisonError::into_inner);
+        hmac::verify(&key, signed.as_bytes(), &signature).ok()?;
+        let (_, claims) = signed.split_once('.')?;
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+        if since_epoch(now).as_millis() >= claims.exp_ms {
+            return None;
+        }
+        match claims.sub.strip_prefix("system:serviceaccount:") {
+            Some(account) => {
+                let (namespace, name) = account.split_once(':')?;
+                Some(Identity::service_account(namespace, name))
+            }
+            None => Some(Identity::admin()),
+        }
+    }
+
+    fn issue(&self, subject: &str, time_to_live: Duration) -> (Secret, SystemTime) {
+        let now = SystemTime::now();
+        let expires_at = now + time_to_live;
+        let claims = serde_json::json!(Claims {
+            sub: subject.to_owned(),
+            exp: since_epoch(expires_at).as_secs(),
+            exp_ms: since_epoch(expires_at).as_millis(),
+            iat: since_epoch(now).as_secs(),
+            jti: super::object::new_uid(),
+        });
+        let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let key = self.key.read().unwrap_or_else(PoisonError::into_inner);
+        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
+        (Secret::new(format!("{signed}.{signature}")), expires_at)
+    }
+}
+
+fn fresh_key() -> Result<hmac::Key, Unspecified> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes)?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_known_until_the_moment_it_ends() {
+        let tokens = Tokens::new(Duration::from_millis(1500)).unwrap();
+        let (token, expires_at) = tokens.issue_admin();
+        let just_before = expires_at - Duration::from_millis(2);
+        assert_eq!(
+            tokens.identify(token.expose(), just_before),
+            Some(Identity::admin())
+        );
+        assert_eq!(tokens.identify(token.expose(), expires_at), None);
+    }
+
+    #[test]
+    fn a_revoked_token_is_refused_and_a_later_one_accepted() {
+        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        let (old, _) = tokens.issue_admin();
+        tokens.revoke();
+        let (new, _) = tokens.issue_admin();
+        let now = SystemTime::now();
+        assert_eq!(tokens.identify(old.expose(), now), None);
+        assert!(tokens.identify(new.expose(), now).is_some());
+    }
+
+    #[test]
+    fn an_altered_token_is_refused() {
+        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        let (token, _) = tokens.issue_for_account("default", "robot", Duration::from_secs(600));
+        let now = SystemTime::now();
+        let identity = tokens.identify(token.expose(), now).unwrap();
+        assert_eq!(identity.username, "system:serviceaccount:default:robot");
+        let mut parts: Vec<_> = token.expose().split('.').collect();
+        let claims = URL_SAFE_NO_PAD.encode(
+            r#"{"sub":"demo-admin","exp":9999999999,"exp_ms":9999999999999,"iat":0,"jti":""}"#,
+        );
+        parts[1] = &claims;
+        assert_eq!(tokens.identify(&parts.join("."), now), None);
+    }
+}
