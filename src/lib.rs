@@ -55,15 +55,17 @@
 //! - The system's roots are read with rustls-native-certs and judged by the same verifier as
 //!   a cluster's own CA, so that a refusal always says why.
 
-
 #[cfg(feature = "demo")]
 pub mod demo;
 
+pub mod cli;
 pub mod credential;
 pub mod dial;
 pub mod kubeconfig;
 pub mod proxy;
 pub mod secret;
+pub mod serve;
 pub mod settings;
+pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -1,0 +1,26 @@
+//! `kubegate completions`
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use super::Cli;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  source <(kubegate completions bash)
+  kubegate completions zsh > \"${fpath[1]}/_kubegate\"
+  kubegate completions fish > ~/.config/fish/completions/kubegate.fish
+  kubegate completions powershell | Out-String | Invoke-Expression";
+
+/// Prints the script to stdout.
+pub(super) fn run(shell: Shell) -> anyhow::Result<()> {
+    // Not straight to stdout: clap panics where that is closed early, as by `| head`.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kubegate", &mut script);
+    std::io::stdout()
+        .write_all(&script)
+        .context("cannot write to stdout")
+}

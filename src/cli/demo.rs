@@ -1,0 +1,115 @@
+//! `kubegate demo`
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{
+    credential::{Credential, Fetch, Source, bearer, cache::Cache},
+    demo::{ControlPlane, Options},
+    kubeconfig::{Cluster, Pem, Target, User},
+    serve::Listener,
+    settings::ProxyFlags,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kubegate demo
+  curl http://127.0.0.1:8001/api/v1/pods
+  kubectl -s http://127.0.0.1:8001 get pods
+
+  # Commands in pods are refused unless you allow them
+  kubegate demo --port 8002 --allow-exec
+  kubectl -s http://127.0.0.1:8002 exec -it hello -- sh";
+
+/// Flags of `kubegate demo`.
+#[derive(Args, Debug)]
+pub(super) struct Flags {
+    /// Lifetime of the pretend cluster's tokens: watch how a new one is fetched in time (-v 4)
+    #[arg(long, value_name = "DURATION", default_value = "30s",
+          value_parser = crate::settings::duration)]
+    token_ttl: Duration,
+    #[command(flatten)]
+    proxy: ProxyFlags,
+}
+
+/// Starts the control plane and the proxy in front of it.
+pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+    let options = Options {
+        token_ttl: flags.token_ttl,
+        ..Options::default()
+    };
+    let cluster = ControlPlane::start(options)
+        .await
+        .context("cannot start the demo's control plane")?;
+    let cluster = Arc::new(cluster);
+    let target = target(&cluster)?;
+    let credentials = Cache::new(Arc::new(Tokens(cluster)));
+    let greet = |listener: &Listener| {
+        if let Some(address) = listener.tcp_address() {
+            print!("{}", greeting(address, flags.proxy.allow_exec));
+        }
+    };
+    super::proxy::serve(target, credentials, &flags.proxy, greet).await
+}
+
+/// The control plane as a kubeconfig would describe it.
+fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
+    Ok(Target {
+        context: Some("demo".to_owned()),
+        namespace: Some("default".to_owned()),
+        cluster: Cluster {
+            name: Some("demo".to_owned()),
+            server: cluster.url().parse()?,
+            certificate_authority: Some(Pem::Inline {
+                data: cluster.ca_pem().as_bytes().to_vec().into(),
+                origin: "the demo's own authority".to_owned(),
+            }),
+            insecure_skip_tls_verify: false,
+            tls_server_name: None,
+            proxy_url: None,
+            disable_compression: false,
+            exec_config: None,
+        },
+        user: User::default(),
+    })
+}
+
+/// The demo's issuer: asks the control plane itself.
+struct Tokens(Arc<ControlPlane>);
+
+impl Source for Tokens {
+    fn subject(&self) -> String {
+        "the demo's issuer".to_owned()
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(async {
+            let (token, expires_at) = self.0.token();
+            tracing::debug!("the demo issued a new token");
+            Ok(Credential {
+                authorization: Some(bearer(token.expose())?),
+                certificate: None,
+                expires_at: Some(expires_at),
+            })
+        })
+    }
+}
+
+fn greeting(address: SocketAddr, allow_exec: bool) -> String {
+    let exec = if allow_exec {
+        format!("  kubectl -s http://{address} exec -it hello -- sh\n")
+    } else {
+        "  (start with --allow-exec to try kubectl exec and attach)\n".to_owned()
+    };
+    format!(
+        "\nA pretend cluster is behind it. Try:\n\
+         \x20 curl http://{address}/api/v1/pods\n\
+         \x20 curl http://{address}/openapi/v3/apis/apps/v1\n\
+         \x20 curl -N 'http://{address}/api/v1/pods?watch=1'\n\
+         \x20 kubectl -s http://{address} get pods,deployments\n\
+         \x20 kubectl -s http://{address} logs -f hello\n\
+         {exec}"
+    )
+}

@@ -1,0 +1,126 @@
+//! The commands, one file each. They read flags, call the rooms, and print.
+
+mod completions;
+#[cfg(feature = "demo")]
+mod demo;
+mod proxy;
+
+use anyhow::Context as _;
+use clap::{
+    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
+};
+
+use crate::settings::{ConnectionFlags, ProxyFlags};
+
+const EXAMPLES: &str = "\
+Examples:
+  # The current context of your kubeconfig at http://127.0.0.1:8001
+  kubegate
+  curl http://127.0.0.1:8001/api/v1/namespaces/default/pods
+
+  # Another context, any free port, nothing but reading
+  kubegate --context staging --port 0 --read-only
+
+  # On a unix socket, acting as somebody else
+  kubegate proxy --unix-socket /run/user/1000/kube.sock --as jane --as-group dev
+
+  # Nothing at hand? A pretend cluster and the proxy in front of it
+  kubegate demo
+
+Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
+
+/// One local door to every cluster: a proxy in front of the Kubernetes API server of your
+/// kubeconfig (or of the pod it runs in) that verifies the server's certificate and puts a
+/// fresh credential on every request.
+#[derive(Debug, Parser)]
+// As in kubectl, of a flag given twice the last one stands.
+#[command(name = "kubegate", version, after_help = EXAMPLES, args_override_self = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+    #[command(flatten)]
+    proxy: ProxyFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Proxy to the API server; what `kubegate` does without a command
+    #[command(after_help = EXAMPLES)]
+    Proxy(Box<ProxyFlags>),
+    /// Start a pretend cluster and a proxy in front of it, to try things out
+    #[cfg(feature = "demo")]
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(Box<demo::Flags>),
+    /// Print a script that completes commands and flags in your shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Cli {
+    /// Reads the command line; prints what is wrong with it, or the help asked for, and ends
+    /// the process.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        let matches = Self::command().get_matches();
+        if let Some(flag) = misplaced(&matches) {
+            Self::command()
+                .error(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    format!("give --{flag} after the command, not before it"),
+                )
+                .exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+    }
+
+    /// `-v`
+    #[must_use]
+    pub fn verbosity(&self) -> u8 {
+        self.connection.verbosity
+    }
+}
+
+/// A flag of the proxy's own before a command: clap would take it and the command not see it.
+fn misplaced(matches: &ArgMatches) -> Option<String> {
+    matches.subcommand()?;
+    let proxy_flags = <ProxyFlags as clap::Args>::augment_args(clap::Command::new("proxy"));
+    proxy_flags
+        .get_arguments()
+        .filter(|flag| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        })
+        .find_map(|flag| flag.get_long().map(str::to_owned))
+}
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// Why it could not be done, with the chain of causes.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let ignored = cli.connection.ignored.given();
+    if cli.verbosity() > 0 && !ignored.is_empty() {
+        tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
+    }
+    let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
+    if let Command::Completions { shell } = command {
+        return completions::run(shell);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = match command {
+        Command::Proxy(flags) => runtime.block_on(proxy::run(&cli.connection, &flags)),
+        #[cfg(feature = "demo")]
+        Command::Demo(flags) => runtime.block_on(demo::run(&flags)),
+        Command::Completions { .. } => Ok(()),
+    };
+    // What still runs was given its time: it is cut off, not waited for.
+    runtime.shutdown_background();
+    outcome
+}

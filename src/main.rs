@@ -1,0 +1,17 @@
+//! `kubegate`: see the library for the map.
+
+use std::process::ExitCode;
+
+use kubegate::{cli, telemetry};
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::from_command_line();
+    telemetry::start(cli.verbosity());
+    match cli::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kubegate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
