@@ -1,0 +1,689 @@
+//! The command line: what `kubectl proxy` takes is taken, and what cannot work is said.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    net::{SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    path::Path,
+    process::Stdio,
+};
+
+use tempfile::tempdir;
+
+use crate::support::{
+    Connection, Kubegate, Refused, Upstream, cert, exchange, exchange_unix, get, status,
+};
+
+/// An API server that nobody speaks to here.
+const NOWHERE: [&str; 2] = ["--server", "https://127.0.0.1:1"];
+
+fn run(args: &[&str]) -> Refused {
+    Kubegate::refused(Kubegate::command(args))
+}
+
+/// Runs it as it must not start: with an API server, and on a port that is free.
+fn run_beside(args: &[&str]) -> Refused {
+    let mut command = Kubegate::command(NOWHERE);
+    command.args(args);
+    Kubegate::refused(command)
+}
+
+fn start_beside(args: &[&str]) -> Kubegate {
+    Kubegate::start(NOWHERE.iter().chain(args))
+}
+
+fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap().port()
+}
+
+// What is printed.
+
+#[tokio::test]
+async fn stdout_says_where_it_serves_and_nothing_else() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::start(["proxy", "--server", &upstream.url()]);
+    let address: SocketAddr = kubegate.address.parse().unwrap();
+    assert!(address.ip().is_loopback() && address.is_ipv4());
+    assert_ne!(address.port(), 0);
+    assert_eq!(upstream.connections(), 0, "asked before anybody asked us");
+    assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
+    kubegate.signal("TERM");
+    let ended = kubegate.ended();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stdout, format!("Starting to serve on {address}\n"));
+    assert!(ended.stderr.contains("drain"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_default_port_is_8001() {
+    for args in [&[][..], &["proxy"]] {
+        let mut command = Kubegate::command(NOWHERE);
+        command
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let mut said = String::new();
+        BufReader::new(stdout).read_line(&mut said).unwrap();
+        // Whether the port is free is up to this machine; both answers name it.
+        if said.is_empty() {
+            stderr.read_to_string(&mut said).unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let said_so = said == "Starting to serve on 127.0.0.1:8001\n"
+            || said.contains("cannot listen on 127.0.0.1:8001");
+        assert!(said_so, "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn version_and_help_are_printed_on_stdout() {
+    let ended = run(&["--version"]);
+    assert_eq!(ended.code, Some(0));
+    let version = concat!("kubegate ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(ended.stdout, version);
+    for args in [&["--help"][..], &["proxy", "--help"]] {
+        let help = Kubegate::command(args).output().unwrap();
+        assert!(help.status.success());
+        let help = String::from_utf8(help.stdout).unwrap();
+        for part in ["Examples:", "curl http://", "[default: 8001]", "--as-group"] {
+            assert!(help.contains(part), "{args:?}: no {part:?} in {help}");
+        }
+    }
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for (shell, sign) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef kubegate"),
+        ("fish", "complete -c kubegate"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let made = Kubegate::command(["completions", shell]).output().unwrap();
+        assert!(made.status.success(), "{shell}");
+        let script = String::from_utf8(made.stdout).unwrap();
+        assert!(script.contains(sign), "{shell}: {script}");
+        assert!(script.contains("reject-paths"), "{shell}: {script}");
+        if shell == "bash" {
+            assert!(parses_in_bash(&script));
+        }
+    }
+    assert!(!parses_in_bash("if"), "bash -n finds no fault at all");
+    assert_eq!(run(&["completions", "tcsh"]).code, Some(2));
+}
+
+fn parses_in_bash(script: &str) -> bool {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("script");
+    fs::write(&path, script).unwrap();
+    let mut bash = std::process::Command::new("bash");
+    let checked = bash.arg("-n").arg(path).stderr(Stdio::null()).status();
+    checked.unwrap().success()
+}
+
+// Flags.
+
+/// kubectl's global flags, with a value that alone cannot make it start.
+const GLOBAL: &[&[&str]] = &[
+    &["--kubeconfig", "/nonexistent/config"],
+    &["--context", "a"],
+    &["--cluster", "a"],
+    &["--user", "a"],
+    &["--namespace", "a"],
+    &["-n", "a"],
+    &["--server", "ftp://a"],
+    &["-s", "ftp://a"],
+    &["--token", "a"],
+    &["--token", "-a"],
+    &["--username", "a"],
+    &["--password", "a"],
+    &["--password", "-a"],
+    &["--as", "a"],
+    &["--as-group", "a", "--as-group", "b"],
+    &["--as-uid", "a"],
+    &["--as-user-extra", "a=b", "--as-user-extra", "a=c"],
+    &["--certificate-authority", "/a"],
+    &["--client-certificate", "/a"],
+    &["--client-key", "/a"],
+    &["--insecure-skip-tls-verify"],
+    &["--insecure-skip-tls-verify=false"],
+    &["--tls-server-name", "a"],
+    &["--request-timeout", "30s"],
+    &["--disable-compression"],
+    &["--disable-compression=true"],
+    &["--cache-dir", "/a"],
+    &["--kuberc", "/a"],
+    &["--match-server-version"],
+    &["--match-server-version=true"],
+    &["--warnings-as-errors"],
+    &["--warnings-as-errors=false"],
+    &["--v", "2"],
+    &["-v", "2"],
+    &["-v2"],
+    &["-v=2"],
+    &["--vmodule", "a=2"],
+    &["--log-flush-frequency", "5s"],
+    &["--profile", "none"],
+    &["--profile-output", "profile.pprof"],
+];
+
+/// The flags of `kubectl proxy` itself.
+const PROXY: &[&[&str]] = &[
+    &["--port", "0"],
+    &["-p", "0"],
+    &["-p0"],
+    &["-p=0"],
+    &["--address", "127.0.0.1"],
+    &["--unix-socket", "/nonexistent/socket"],
+    &["-u", "/nonexistent/socket"],
+    &["--www", "/"],
+    &["-w", "/"],
+    &["--www-prefix", "/a/"],
+    &["-P", "/a/"],
+    &["--api-prefix", "/a"],
+    &["--accept-hosts", r"^localhost$,^127\.0\.0\.1$,^\[::1\]$"],
+    &["--accept-paths", "^.*"],
+    &[
+        "--reject-paths",
+        "^/api/.*/pods/.*/exec,^/api/.*/pods/.*/attach",
+    ],
+    &["--reject-methods", "^$"],
+    &["--disable-filter"],
+    &["--disable-filter=false"],
+    &["--keepalive", "0"],
+    &["--keepalive", "30s"],
+    &["--append-server-path"],
+    &["--append-server-path=false"],
+];
+
+/// 1 where all flags were understood and there was no API server to be found, 2 where not.
+fn understood(args: &[&str]) -> bool {
+    let ended = run(args);
+    match ended.code {
+        Some(1) => true,
+        Some(2) => false,
+        _ => panic!("{args:?}: {ended:?}"),
+    }
+}
+
+#[test]
+fn every_global_flag_of_kubectl_stands_before_or_after_the_command() {
+    for flag in GLOBAL {
+        assert!(understood(flag), "{flag:?}");
+        assert!(understood(&[flag, &["proxy"][..]].concat()), "{flag:?}");
+        assert!(understood(&[&["proxy"][..], flag].concat()), "{flag:?}");
+    }
+    assert!(!understood(&["--no-such-flag"]));
+    assert!(!understood(&["proxy", "--no-such-flag"]));
+}
+
+#[test]
+fn every_flag_of_kubectl_proxy_is_taken_and_only_after_the_command() {
+    for flag in PROXY {
+        assert!(understood(flag), "{flag:?}");
+        assert!(understood(&[&["proxy"][..], flag].concat()), "{flag:?}");
+        let before = run(&[flag, &["proxy"][..]].concat());
+        assert_eq!(before.code, Some(2), "{flag:?}");
+        assert!(before.stderr.contains("after the command"), "{before:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_flag_given_twice_the_last_stands() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::start([
+        "--server",
+        "http://127.0.0.1:1",
+        "--server",
+        &upstream.url(),
+        "--port",
+        "1",
+    ]);
+    assert_eq!(status(&get(&kubegate.address, "/").await), 200);
+    assert_ne!(kubegate.address, "127.0.0.1:1");
+}
+
+#[tokio::test]
+async fn an_empty_value_counts_as_none() {
+    let folder = tempdir().unwrap();
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let config = folder.path().join("config");
+    let text = format!(
+        "current-context: c\n\
+         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: '{}', certificate-authority: '{}'}}}}]\n\
+         users: [{{name: u, user: {{token: sesame, as: jane}}}}]\n",
+        upstream.url(),
+        cert("ca.pem").display(),
+    );
+    fs::write(&config, text).unwrap();
+    let empty = [
+        "--kubeconfig",
+        "--context",
+        "--cluster",
+        "--user",
+        "--namespace",
+        "--server",
+        "--token",
+        "--username",
+        "--password",
+        "--as",
+        "--as-group",
+        "--as-uid",
+        "--certificate-authority",
+        "--client-certificate",
+        "--client-key",
+        "--tls-server-name",
+        "--cache-dir",
+    ];
+    let mut args: Vec<String> = empty.iter().map(|flag| format!("{flag}=")).collect();
+    args.extend(["proxy", "--www=", "--unix-socket="].map(str::to_owned));
+    let mut command = Kubegate::command(args);
+    command.args(["--port", "0"]).env("KUBECONFIG", &config);
+    let kubegate = Kubegate::spawn(command);
+    let answer = get(&kubegate.address, "/").await;
+    for header in ["authorization: Bearer sesame", "impersonate-user: jane"] {
+        let lower = answer.replace("Impersonate-User", "impersonate-user");
+        assert!(lower.contains(header), "{answer}");
+    }
+}
+
+#[test]
+fn flags_without_a_meaning_here_are_named_when_asked() {
+    let args = ["--cache-dir", "/a", "--profile=none"];
+    let kubegate = start_beside(&[&args[..], &["-v", "1"]].concat());
+    kubegate.signal("TERM");
+    let (_, log) = kubegate.wait();
+    assert!(log.contains("--cache-dir --profile"), "{log}");
+
+    let kubegate = start_beside(&args);
+    kubegate.signal("TERM");
+    let (_, log) = kubegate.wait();
+    assert!(!log.contains("--cache-dir"), "{log}");
+}
+
+#[test]
+fn a_bad_value_is_told_by_its_flag() {
+    for (args, flag) in [
+        (&["--port", "x"][..], "--port"),
+        (&["--port", "65536"], "--port"),
+        (&["--address", "example.com"], "--address"),
+        (&["--reject-paths", "["], "--reject-paths"),
+        (&["--accept-paths", "("], "--accept-paths"),
+        (&["--accept-hosts", "*"], "--accept-hosts"),
+        (&["--reject-methods", "a{2,1}"], "--reject-methods"),
+        (&["--drain-timeout", "soon"], "--drain-timeout"),
+        (&["--disable-filter", "--keepalive=-1s"], "--keepalive"),
+        (&["--disable-filter=maybe"], "--disable-filter"),
+        (&["--client-credentials", "eat"], "--client-credentials"),
+        (&["--allow-origin", "not an origin"], "--allow-origin"),
+        (&["--server", "ftp://x"], "--server"),
+        (&["--server", "https://u:hunter2@x"], "--server"),
+        (&["--as-user-extra", "nokey"], "--as-user-extra"),
+        (&["--as-group", "g"], "--as"),
+        (&["--token", "a", "--username", "b"], "--token"),
+        (&["--token", "hunter2\nx"], "token"),
+        (
+            &["--client-certificate", "/nonexistent/c"],
+            "--client-certificate",
+        ),
+        (
+            &["--certificate-authority", "/nonexistent/c"],
+            "--certificate-authority",
+        ),
+    ] {
+        let args = [&["--port", "0"], args].concat();
+        let ended = run_beside(&args);
+        assert!(matches!(ended.code, Some(1 | 2)), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(flag), "{args:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
+    let _control = start_beside(&["--reject-paths", "[a]", "--drain-timeout", "1m"]);
+}
+
+// Where it listens.
+
+#[test]
+fn a_taken_port_is_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ended = run_beside(&["-p", &address.port().to_string()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains(&address.to_string()), "{ended:?}");
+    assert!(ended.stderr.contains("--port"), "{ended:?}");
+}
+
+#[test]
+fn beyond_loopback_it_starts_only_with_hosts_named() {
+    let ended = run_beside(&["--address", "0.0.0.0", "--port", "0"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    for part in ["--accept-hosts", "0.0.0.0", "credential"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", "^me$"]);
+    assert!(kubegate.address.starts_with("0.0.0.0:"));
+    kubegate.signal("TERM");
+    let (_, log) = kubegate.wait();
+    assert!(log.contains("WARN") && log.contains("beyond"), "{log}");
+    assert!(!log.contains("rebinding"), "{log}");
+
+    let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", ".*"]);
+    kubegate.signal("TERM");
+    assert!(kubegate.wait().1.contains("rebinding"));
+
+    let kubegate = start_beside(&["--address", "localhost"]);
+    kubegate.signal("TERM");
+    assert!(!kubegate.wait().1.contains("WARN"));
+}
+
+#[test]
+fn a_server_that_is_our_own_listener_is_refused() {
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    if !has_ipv6 {
+        eprintln!("NOT TESTED: this machine has no IPv6 loopback");
+    }
+    let wide = ["--accept-hosts", "^me$", "--address"];
+    for (server, extra) in [
+        ("http://127.0.0.1", &[][..]),
+        ("https://localhost", &[]),
+        ("127.0.0.1", &[]),
+        ("http://0.0.0.0", &[]),
+        ("http://[::ffff:127.0.0.1]", &[]),
+        ("http://127.0.0.1", &[&wide[..], &["0.0.0.0"]].concat()),
+        ("http://127.0.0.9", &[&wide[..], &["0.0.0.0"]].concat()),
+        ("http://0.0.0.0", &[&wide[..], &["0.0.0.0"]].concat()),
+        ("http://[::1]", &["--address", "::1"]),
+        ("http://[::1]", &[&wide[..], &["::"]].concat()),
+    ] {
+        if server.contains("::1") && !has_ipv6 {
+            continue;
+        }
+        let port = free_port();
+        let (server, port) = (format!("{server}:{port}"), port.to_string());
+        let args = [&["--server", &server, "--port", &port], extra].concat();
+        let ended = run(&args);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(1), ""),
+            "{args:?}"
+        );
+        assert!(ended.stderr.contains("own listener"), "{args:?}: {ended:?}");
+    }
+    // The same host on another port is somebody else.
+    let _control = Kubegate::start(["--server", &format!("http://127.0.0.1:{}", free_port())]);
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_ours_alone_and_goes_when_we_go() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("kube.sock");
+    // One that another process left behind.
+    drop(UnixListener::bind(&path).unwrap());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    let upstream = Upstream::plain(Connection::echo).await;
+    let mut command = Kubegate::command(["--server", &upstream.url(), "-u"]);
+    command.arg(&path);
+    let kubegate = Kubegate::spawn(command);
+    assert_eq!(kubegate.address, path.to_str().unwrap());
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+
+    let request =
+        |host: &str| format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = exchange_unix(&path, request("localhost")).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(
+        !answer.to_lowercase().contains("x-forwarded-for"),
+        "{answer}"
+    );
+    let answer = exchange_unix(&path, request("evil.example")).await;
+    assert_eq!(status(&answer), 403, "{answer}");
+
+    kubegate.signal("TERM");
+    let ended = kubegate.ended();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(
+        ended.stdout,
+        format!("Starting to serve on {}\n", path.display())
+    );
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_unix_socket_takes_no_other_files_place() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("precious");
+    fs::write(&path, "data").unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for path in [&path, &link, &folder.path().to_owned()] {
+        let ended = run_beside(&["--unix-socket", path.to_str().unwrap()]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+        assert!(ended.stderr.contains(path.to_str().unwrap()), "{ended:?}");
+        assert!(ended.stderr.contains("--unix-socket"), "{ended:?}");
+    }
+    assert_eq!(fs::read_to_string(&link).unwrap(), "data");
+}
+
+#[test]
+fn a_unix_socket_and_a_port_exclude_each_other() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let ended = run_beside(&["-u", path.to_str().unwrap(), "-p", "8002"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    for flag in ["--unix-socket", "--port"] {
+        assert!(ended.stderr.contains(flag), "{ended:?}");
+    }
+    assert!(!path.exists());
+}
+
+// Nothing to go by.
+
+#[test]
+fn with_nothing_to_go_by_it_says_so_in_one_sentence() {
+    let folder = tempdir().unwrap();
+    let home = folder.path().join(".kube/config");
+    let mut command = Kubegate::command(["--port", "0"]);
+    command.env("HOME", folder.path());
+    let ended = Kubegate::refused(command);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    for part in [home.to_str().unwrap(), "service account", "--server"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    assert_eq!(
+        ended.stderr.contains("`kubegate demo`"),
+        cfg!(feature = "demo"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("8080"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_empty_kubeconfig_leads_to_no_server_of_its_own() {
+    let folder = tempdir().unwrap();
+    let config = folder.path().join("config");
+    for text in ["", "{}", "apiVersion: v1\nkind: Config\n", "clusters: []\n"] {
+        fs::write(&config, text).unwrap();
+        let mut by_env = Kubegate::command(["--port", "0"]);
+        by_env.env("KUBECONFIG", &config);
+        let mut by_flag = Kubegate::command(["--port", "0", "--kubeconfig"]);
+        by_flag.arg(&config);
+        for command in [by_env, by_flag] {
+            let ended = Kubegate::refused(command);
+            assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{text}");
+            assert!(ended.stderr.contains(config.to_str().unwrap()), "{ended:?}");
+        }
+    }
+}
+
+// Static files.
+
+fn site(folder: &Path) {
+    fs::create_dir_all(folder.join("www/nested")).unwrap();
+    for (name, text) in [
+        ("secret", "out of reach"),
+        ("www/index.html", "<p>front</p>"),
+        ("www/a b.txt", "spaced"),
+        ("www/nested/index.html", "<p>nested</p>"),
+        ("www/nested/deep.js", "deep"),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn static_files_are_served_beside_the_api() {
+    let folder = tempdir().unwrap();
+    site(folder.path());
+    let www = folder.path().join("www");
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::start(["-s", &upstream.url(), "-w", www.to_str().unwrap()]);
+    for (path, text) in [
+        ("/static/", "<p>front</p>"),
+        ("/static/index.html", "<p>front</p>"),
+        ("/static/a%20b.txt", "spaced"),
+        ("/static/nested/", "<p>nested</p>"),
+        ("/static/nested/deep.js?v=1", "deep"),
+        ("/version", "GET /version HTTP/1.1"),
+        ("/statics", "GET /statics HTTP/1.1"),
+    ] {
+        let answer = get(&kubegate.address, path).await;
+        assert_eq!(status(&answer), 200, "{path}: {answer}");
+        assert!(answer.contains(text), "{path}: {answer}");
+    }
+    assert_eq!(status(&get(&kubegate.address, "/static/no.txt").await), 404);
+    // A folder without its slash leads to the folder, under the prefix.
+    let answer = get(&kubegate.address, "/static/nested").await;
+    assert!(matches!(status(&answer), 301 | 307), "{answer}");
+    let location = answer.split("\r\nlocation: ").nth(1).unwrap();
+    let location = location.split("\r\n").next().unwrap();
+    assert_eq!(location, "/static/nested/", "{answer}");
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn static_files_end_at_their_folder() {
+    let folder = tempdir().unwrap();
+    site(folder.path());
+    let www = folder.path().join("www");
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::start([
+        "-s",
+        &upstream.url(),
+        "-w",
+        www.to_str().unwrap(),
+        "-P",
+        "/ui",
+    ]);
+    let control = get(&kubegate.address, "/ui/nested/deep.js").await;
+    assert_eq!(status(&control), 200, "{control}");
+    for path in [
+        "/ui/../secret",
+        "/ui/..%2fsecret",
+        "/ui/..%2Fsecret",
+        "/ui/%2e%2e/secret",
+        "/ui/%2e%2e%2fsecret",
+        "/ui/nested/../../secret",
+        "/ui/..%5csecret",
+        "/ui//../secret",
+    ] {
+        let answer = get(&kubegate.address, path).await;
+        assert!((400..500).contains(&status(&answer)), "{path}: {answer}");
+        assert!(!answer.contains("out of reach"), "{path}: {answer}");
+    }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn static_files_are_not_for_other_hosts_or_pages() {
+    let folder = tempdir().unwrap();
+    site(folder.path());
+    let www = folder.path().join("www");
+    let kubegate = start_beside(&["-w", www.to_str().unwrap()]);
+    let ask = async |host: &str, more: &str| {
+        let head =
+            format!("GET /static/ HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n");
+        status(&exchange(&kubegate.address, head).await)
+    };
+    assert_eq!(ask("localhost", "").await, 200);
+    assert_eq!(ask("evil.example", "").await, 403);
+    assert_eq!(
+        ask("localhost", "Origin: https://evil.example\r\n").await,
+        403
+    );
+}
+
+#[test]
+fn a_missing_www_folder_is_told_at_start() {
+    let folder = tempdir().unwrap();
+    let missing = folder.path().join("www");
+    let ended = run_beside(&["--port", "0", "-w", missing.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("--www"), "{ended:?}");
+    assert!(
+        ended.stderr.contains(missing.to_str().unwrap()),
+        "{ended:?}"
+    );
+}
+
+// What it keeps to itself.
+
+#[tokio::test]
+async fn no_secret_is_logged_however_much_is_asked_for() {
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let ca = cert("ca.pem");
+    let base = [
+        "-s",
+        &upstream.url(),
+        "--certificate-authority",
+        ca.to_str().unwrap(),
+        "-v",
+        "9",
+    ];
+    for login in [
+        &["--token", "hunter2-token"][..],
+        &["--username", "jane", "--password", "hunter2-password"],
+    ] {
+        let kubegate = Kubegate::start(base.iter().chain(login));
+        let answer = get(&kubegate.address, "/seen-path?command=hunter2-query").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        let head = format!(
+            "GET /own HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer hunter2-own\r\n\
+             Cookie: hunter2-cookie\r\nConnection: close\r\n\r\n",
+            kubegate.address
+        );
+        let answer = exchange(&kubegate.address, head).await;
+        assert!(answer.contains("hunter2-own"), "{answer}");
+        kubegate.signal("TERM");
+        let (_, log) = kubegate.wait();
+        assert!(log.contains("seen-path"), "no request in the log: {log}");
+        for secret in ["hunter2", "amFuZTpodW50ZXIyLXBhc3N3b3Jk"] {
+            assert!(!log.contains(secret), "{log}");
+        }
+        for library in ["hyper::", "h2::", "rustls::", "hyper_util"] {
+            assert!(!log.contains(library), "{log}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_stdout_is_an_error_and_no_panic() {
+    for args in [&["--port", "0"][..], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Kubegate::command(NOWHERE);
+        command.args(args).stdout(writer);
+        let ended = Kubegate::refused_into(command);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("stdout"), "{ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+    }
+}

@@ -1,0 +1,447 @@
+//! Which hosts, paths and methods pass, and what each refusal says about it.
+
+use crate::support::{Connection, Kubegate, Upstream, exchange, in_time, status};
+
+/// A kubegate before an echoing server.
+struct Bench {
+    upstream: Upstream,
+    kubegate: Kubegate,
+}
+
+impl Bench {
+    async fn start(flags: &[&str]) -> Self {
+        let upstream = Upstream::plain(Connection::echo).await;
+        let kubegate = Kubegate::before(&upstream, flags);
+        Self { upstream, kubegate }
+    }
+
+    async fn send(&self, method: &str, path: &str, lines: &str) -> String {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n"
+        );
+        exchange(&self.kubegate.address, head).await
+    }
+
+    /// The request passes, and its path as it was written.
+    async fn passes(&self, method: &str, path: &str) {
+        let answer = self.send(method, path, "").await;
+        assert_eq!(status(&answer), 200, "{method} {path}: {answer}");
+        if method != "HEAD" {
+            let line = format!("\r\n\r\n{method} {path} HTTP/1.1\r\n");
+            assert!(answer.contains(&line), "{method} {path}: {answer}");
+        }
+    }
+
+    /// It is refused and says `why`, and the server hears nothing.
+    async fn refuses(&self, method: &str, path: &str, code: u16, why: &str) {
+        self.refuses_with(method, path, "", code, why).await;
+    }
+
+    async fn refuses_with(&self, method: &str, path: &str, lines: &str, code: u16, why: &str) {
+        let before = self.upstream.bytes();
+        let answer = self.send(method, path, lines).await;
+        assert_eq!(status(&answer), code, "{method} {path}: {answer}");
+        if method != "HEAD" {
+            assert!(
+                answer.contains("\"kind\":\"Status\""),
+                "{method} {path}: {answer}"
+            );
+            assert!(answer.contains(why), "{method} {path}: {answer}");
+        }
+        assert_eq!(self.upstream.bytes(), before, "{method} {path}");
+    }
+}
+
+const POD: &str = "/api/v1/namespaces/x/pods/p";
+const WEBSOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// The status for a GET with these lines in place of `Host`.
+async fn host(kubegate: &Kubegate, target: &str, lines: &str) -> u16 {
+    let head = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n{lines}\r\n");
+    status(&exchange(&kubegate.address, head).await)
+}
+
+#[tokio::test]
+async fn a_host_is_parsed_and_not_matched_as_text() {
+    let Bench { upstream, kubegate } = Bench::start(&[]).await;
+    for (name, code) in [
+        ("evil.example", 403),
+        ("evil.example:8001", 403),
+        ("localhost.evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("127.1", 403),
+        ("127.0.0.2", 403),
+        ("2130706433", 403),
+        ("0x7f000001", 403),
+        ("0.0.0.0:8001", 403),
+        ("[::]:8001", 403),
+        ("[::ffff:127.0.0.1]", 403),
+        ("localhost.", 400),
+        ("localhost.:8001", 400),
+        ("user@localhost", 400),
+        ("user:pw@localhost:8001", 400),
+        ("localhost@evil.example", 400),
+        ("localhost:", 400),
+        ("localhost:0", 400),
+        ("localhost:65536", 400),
+        ("localhost:80a", 400),
+        ("localhost:+80", 400),
+        ("localhost:8001:8001", 400),
+        ("localhost:8001, evil.example", 400),
+        ("localhost/", 400),
+        ("local%68ost", 400),
+        ("::1", 400),
+        ("[::1", 400),
+        ("[::1]8001", 400),
+        ("", 400),
+        ("l\u{f6}calhost", 400),
+    ] {
+        let got = host(&kubegate, "/x", &format!("Host: {name}\r\n")).await;
+        assert_eq!(got, code, "{name:?}");
+    }
+    assert_eq!(host(&kubegate, "/x", "").await, 400);
+    assert_eq!(
+        host(&kubegate, "/x", "Host: localhost\r\nhost: localhost\r\n").await,
+        400
+    );
+    for target in [
+        "http://evil.example/x",
+        "http://localhost:8002/x",
+        "http://127.0.0.1:8001/x",
+        "https://localhost:8001/x",
+    ] {
+        let got = host(&kubegate, target, "Host: localhost\r\n").await;
+        assert_eq!(got, 400, "{target}");
+    }
+    assert_eq!(upstream.connections(), 0);
+    for name in [
+        "localhost",
+        "LocalHost:1",
+        "localhost:65535",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "[::1]",
+        "[::1]:8001",
+        "[0:0:0:0:0:0:0:1]:8001",
+    ] {
+        let got = host(&kubegate, "/x", &format!("Host: {name}\r\n")).await;
+        assert_eq!(got, 200, "{name:?}");
+        let got = host(
+            &kubegate,
+            &format!("http://{name}/x"),
+            &format!("Host: {name}\r\n"),
+        )
+        .await;
+        assert_eq!(got, 200, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_host_is_checked_on_a_unix_socket_too() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubegate.sock");
+    let path = path.to_str().unwrap();
+    let _kubegate = Kubegate::before(&upstream, &["--unix-socket", path]);
+    for (name, code) in [("localhost", "200"), ("evil.example", "403"), ("", "400")] {
+        let mut client = Connection::open_unix(path).await;
+        client
+            .write(format!("GET /x HTTP/1.1\r\nHost: {name}\r\n\r\n"))
+            .await;
+        let head = in_time(client.head()).await.unwrap();
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {code} ")),
+            "{name}: {head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn accept_hosts_takes_patterns_as_kubectl_does() {
+    let bench = Bench::start(&["--accept-hosts", r"^kubegate\.example$,^10\."]).await;
+    for (name, code) in [
+        ("kubegate.example:8001", 200),
+        ("KUBEGATE.example", 200),
+        ("10.1.2.3", 200),
+        ("kubegate.example.evil", 403),
+        ("kubegatexexample", 403),
+        ("localhost", 403),
+        ("kubegate.example.", 400),
+    ] {
+        let got = host(&bench.kubegate, "/x", &format!("Host: {name}\r\n")).await;
+        assert_eq!(got, code, "{name}");
+    }
+    let answer = bench.send("GET", "/x", "").await;
+    assert!(answer.contains("--accept-hosts"), "{answer}");
+    let bench = Bench::start(&["--accept-hosts", ".*"]).await;
+    assert_eq!(
+        host(&bench.kubegate, "/x", "Host: any.example\r\n").await,
+        200
+    );
+    let bench = Bench::start(&["--disable-filter"]).await;
+    assert_eq!(
+        host(&bench.kubegate, "/x", "Host: any.example\r\n").await,
+        200
+    );
+    // Malformed stays malformed.
+    assert_eq!(
+        host(&bench.kubegate, "/x", "Host: u@any.example\r\n").await,
+        400
+    );
+    assert_eq!(host(&bench.kubegate, "/x", "").await, 400);
+}
+
+#[tokio::test]
+async fn paths_and_methods_are_filtered_as_told() {
+    let bench = Bench::start(&["--accept-paths", "^/api/,^/version$"]).await;
+    for path in ["/api/v1/pods", "/version", "/%61pi/v1", "/version?x=/other"] {
+        bench.passes("GET", path).await;
+    }
+    for path in ["/apis/apps/v1", "/version/", "/", "/healthz?x=/api/"] {
+        bench.refuses("GET", path, 403, "--accept-paths").await;
+    }
+
+    let bench = Bench::start(&["--reject-paths", "^/api/v1/secrets,/nodes/"]).await;
+    for path in ["/api/v1/pods", "/api/v1/nodes", "/x?/nodes/"] {
+        bench.passes("GET", path).await;
+    }
+    for path in [
+        "/api/v1/secrets",
+        "/api/v1/%73ecrets",
+        "/api//v1/secrets",
+        "/api/./v1/secrets",
+        "/api%2fv1/secrets",
+        "/api/v1/nodes/n",
+    ] {
+        bench.refuses("GET", path, 403, "--reject-paths").await;
+    }
+
+    let bench = Bench::start(&["--reject-methods", "^DELETE$,PATCH"]).await;
+    for method in ["GET", "POST", "PUT", "delete"] {
+        bench.passes(method, "/api/v1/pods").await;
+    }
+    for method in ["DELETE", "PATCH"] {
+        bench
+            .refuses(method, "/api/v1/pods", 403, "--reject-methods")
+            .await;
+    }
+
+    let flags = [
+        "--disable-filter",
+        "--accept-paths=^/a$",
+        "--reject-paths=.*",
+        "--reject-methods=GET",
+    ];
+    let bench = Bench::start(&flags).await;
+    bench.passes("GET", "/api/v1/pods").await;
+}
+
+#[tokio::test]
+async fn what_runs_commands_is_refused_in_every_spelling() {
+    let bench = Bench::start(&[]).await;
+    for path in [
+        "/api/v1/namespaces/x/pods/p/exec",
+        "/api/v1/namespaces/x/pods/p/exec?command=sh&stdin=true",
+        "/api/v1/namespaces/x/pods/p/exec/",
+        "/api/v1/namespaces/x/pods/p/attach",
+        "/api/v1/namespaces/x/pods/p/ephemeralcontainers",
+        "/api/v1/namespaces/x/pods/p/%65xec",
+        "/api/v1/namespaces/x/pods/p/e%78ec",
+        "/api/v1/namespaces/x/pods/p//exec",
+        "/api//v1/namespaces/x/pods/p/exec",
+        "//api/v1/namespaces/x/pods/p/exec",
+        "/api/v1/namespaces/x/pods/p/./exec",
+        "/api/v1/namespaces/x/pods/p/%2e/exec",
+        "/api/v1/namespaces/x/pods/p%2fexec",
+        "/api/v1/namespaces/x/pods/p%2Fexec",
+        "/api/v1/namespaces/x%2fpods/p/exec",
+        "/%61pi/v1/namespaces/x/pods/p/attach",
+        "/api/v1/proxy/namespaces/x/pods/p/run",
+        "/api/v1/proxy/nodes/n/run/x/p/c",
+        "/api/v1/nodes/n/proxy/run/x/p/c",
+        "/api/v1/nodes/n/proxy/exec/x/p/c",
+        "/api/v1/nodes/n:10250/proxy/",
+        "/api/v1/nodes/n/proxy",
+        "/api/v1/nodes/n/proxy/metrics/..%2frun",
+    ] {
+        for method in ["GET", "POST", "PATCH"] {
+            let code = if path.contains("..") { 400 } else { 403 };
+            let why = if code == 403 { "--allow-exec" } else { ".." };
+            bench.refuses(method, path, code, why).await;
+            bench.refuses_with(method, path, WEBSOCKET, code, why).await;
+        }
+    }
+    for path in [
+        "/api/v1/namespaces/x/pods/exec-demo",
+        "/api/v1/namespaces/x/pods/exec",
+        "/api/v1/namespaces/exec/pods/attach/log",
+        "/api/v1/namespaces/x/pods/p?x=/exec",
+        "/api/v1/namespaces/x/pods/p/log?container=exec",
+        "/api/v1/namespaces/x/configmaps/c/exec",
+        "/api/v1/namespaces/x/pods/p/%252e%252e/exec2",
+        "/api/v1/namespaces/x/services/web/proxy/exec",
+        "/api/v1/nodes/n/proxy/metrics",
+        "/api/v1/nodes/n/proxy/metrics/cadvisor",
+        "/api/v1/nodes/n/proxy/stats/summary",
+        "/api/v1/nodes/n/proxy/configz",
+        "/api/v1/nodes/n/proxy/healthz",
+        "/api/v1/nodes/n",
+    ] {
+        bench.passes("GET", path).await;
+    }
+    bench.passes("POST", &format!("{POD}/portforward")).await;
+    bench
+        .refuses("POST", "/api/v1/nodes/n/proxy/metrics", 403, "--allow-exec")
+        .await;
+    bench
+        .refuses_with(
+            "GET",
+            "/api/v1/nodes/n/proxy/metrics",
+            WEBSOCKET,
+            403,
+            "--allow-exec",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn three_flags_open_what_runs_commands() {
+    for flag in ["--allow-exec", "--disable-filter", "--reject-paths="] {
+        let bench = Bench::start(&[flag]).await;
+        for path in ["exec?command=sh", "attach", "ephemeralcontainers", "%65xec"] {
+            bench.passes("POST", &format!("{POD}/{path}")).await;
+        }
+        bench.passes("GET", "/api/v1/nodes/n/proxy/run/x").await;
+    }
+    // An explicit list decides alone.
+    let bench = Bench::start(&["--reject-paths", "/attach$"]).await;
+    bench.passes("POST", &format!("{POD}/exec")).await;
+    bench
+        .refuses("POST", &format!("{POD}/attach"), 403, "--reject-paths")
+        .await;
+    let bench = Bench::start(&["--allow-exec=false"]).await;
+    bench
+        .refuses("POST", &format!("{POD}/exec"), 403, "--allow-exec")
+        .await;
+}
+
+#[tokio::test]
+async fn ambiguous_paths_are_400_and_never_a_redirect() {
+    for flags in [&[][..], &["--disable-filter"]] {
+        let bench = Bench::start(flags).await;
+        for path in [
+            "/..",
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a/%2E./b",
+            "/a/..",
+            "/a%2f..%2fb",
+            "/%00",
+            "/a%0d%0aX:%20y",
+            "/a%09b",
+            "/%7f",
+            "/a%5cb",
+            "/a%5Cb",
+            "/%c0%af",
+            "/%",
+            "/%2",
+            "/%zz",
+        ] {
+            bench.refuses("GET", path, 400, "the path").await;
+        }
+        for path in [
+            "/a/.../b",
+            "/a..b",
+            "/%252e%252e/",
+            "/?x=/../%00",
+            "/a//b",
+            "/./a",
+        ] {
+            bench.passes("GET", path).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn read_only_lets_questions_pass_and_nothing_else() {
+    let bench = Bench::start(&["--read-only"]).await;
+    for (method, path) in [
+        ("GET", "/api/v1/pods"),
+        ("HEAD", "/api/v1/pods"),
+        ("GET", "/api/v1/pods?watch=1"),
+        ("GET", "/version"),
+        ("GET", "/openapi/v3"),
+        ("GET", "/api/v1/namespaces/x/pods/p/log?follow=true"),
+        ("GET", "/api/v1/namespaces/x/services/web/proxy/"),
+        ("GET", "/api/v1/nodes/n/proxy/metrics"),
+        (
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        ),
+        (
+            "POST",
+            "/apis/authorization.k8s.io/v1/namespaces/x/localsubjectaccessreviews",
+        ),
+        ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews"),
+        ("POST", "/apis/authentication.k8s.io/v1/tokenreviews"),
+    ] {
+        bench.passes(method, path).await;
+    }
+    for (method, path) in [
+        ("POST", "/api/v1/namespaces/x/pods"),
+        ("POST", "/api/v1/namespaces/x/pods?dryRun=All"),
+        ("PUT", POD),
+        ("PATCH", POD),
+        ("DELETE", POD),
+        ("DELETE", "/api/v1/namespaces/x/pods"),
+        ("POST", "/api/v1/namespaces/x/serviceaccounts/s/token"),
+        ("POST", "/api/v1/namespaces/x/pods/p/eviction"),
+        ("POST", "/apis/example.com/v1/selfsubjectaccessreviews"),
+        (
+            "PUT",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        ),
+        ("POST", "/version"),
+        ("OPTIONS", "/api/v1/pods"),
+        ("POST", "/api/v1/namespaces/x/services/web/proxy/"),
+        ("GET", "/api/v1/namespaces/x/pods/p/exec?command=sh"),
+        ("GET", "/api/v1/nodes/n/proxy/run"),
+        ("POST", "/api/v1/namespaces/x/pods/p/portforward"),
+        ("FROB", "/api/v1/pods"),
+    ] {
+        bench.refuses(method, path, 403, "--read-only").await;
+    }
+    for path in [
+        "/api/v1/namespaces/x/pods/p/exec",
+        "/api/v1/namespaces/x/pods/p/portforward",
+        "/api/v1/namespaces/x/services/web/proxy/socket",
+        "/version",
+        "/api/v1/pods",
+    ] {
+        bench
+            .refuses_with("GET", path, WEBSOCKET, 403, "--read-only")
+            .await;
+    }
+    // A watch may be a WebSocket; that the server does not upgrade is its own answer.
+    let upstream = Upstream::plain(async |mut connection: Connection| {
+        connection.head().await;
+        connection
+            .write("HTTP/1.1 404 Not Found\r\nX-From: the server\r\nContent-Length: 0\r\n\r\n")
+            .await;
+    })
+    .await;
+    let kubegate = Kubegate::before(&upstream, &["--read-only", "--allow-exec"]);
+    let bench = Bench { upstream, kubegate };
+    for path in ["/api/v1/pods?watch=1", "/api/v1/watch/pods"] {
+        let answer = bench.send("GET", path, WEBSOCKET).await;
+        assert!(
+            answer.contains("x-from: the server\r\n"),
+            "{path}: {answer}"
+        );
+    }
+    // Whatever else is allowed.
+    bench
+        .refuses("POST", &format!("{POD}/exec"), 403, "--read-only")
+        .await;
+}

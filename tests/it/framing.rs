@@ -1,0 +1,500 @@
+//! Exactly one well-framed request goes upstream, or the client gets a 4xx and a close.
+
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Connection, Kubegate, Message, Upstream, exchange, in_time, status};
+
+/// A kubegate before a server that answers each whole request and then closes.
+struct Bench {
+    kubegate: Kubegate,
+    upstream: Upstream,
+    requests: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let upstream = Upstream::plain({
+            let requests = requests.clone();
+            move |mut connection: Connection| {
+                let requests = requests.clone();
+                async move {
+                    if let Some(request) = connection.request().await {
+                        requests.lock().unwrap().push(request);
+                        connection
+                            .write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+                            .await;
+                        let more = connection.rest().await;
+                        assert_eq!(String::from_utf8_lossy(&more), "");
+                    }
+                }
+            }
+        })
+        .await;
+        Self {
+            kubegate: Kubegate::before(&upstream, &[]),
+            upstream,
+            requests,
+        }
+    }
+
+    /// Sends `bytes` over a connection of their own. Returns when that was closed from the
+    /// other side and all is over upstream: what the client saw, and each whole request that
+    /// reached the server.
+    async fn send(&self, bytes: impl AsRef<[u8]>) -> (String, Vec<Message>) {
+        let answer = exchange(&self.kubegate.address, bytes).await;
+        (answer, self.take().await)
+    }
+
+    /// The whole requests that reached the server since the last look, once all is over there.
+    async fn take(&self) -> Vec<Message> {
+        self.upstream.settled().await;
+        std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// A POST with these header lines and whatever follows them.
+    async fn post(&self, rest: &str) -> (String, Vec<Message>) {
+        self.send(format!("POST /x HTTP/1.1\r\nHost: localhost\r\n{rest}"))
+            .await
+    }
+
+    /// Sends what must not reach the server.
+    async fn refuses(&self, bytes: impl AsRef<[u8]>) {
+        let shown = String::from_utf8_lossy(bytes.as_ref()).into_owned();
+        let (answer, requests) = self.send(bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{shown:?}: {answer:?}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{shown:?}: {answer}"
+        );
+        assert!(requests.is_empty(), "{shown:?}: {requests:?}");
+    }
+}
+
+/// A request that must never be taken for one.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn well_framed_bodies_pass_byte_for_byte() {
+    let bench = Bench::start().await;
+    for (rest, body) in [
+        ("Connection: close\r\n\r\n", ""),
+        ("Connection: close\r\nContent-Length: 0\r\n\r\n", ""),
+        (
+            "Connection: close\r\nContent-Length: 5\r\n\r\nhello",
+            "hello",
+        ),
+        // RFC 9110 section 8.6: the same length twice may be taken for one.
+        (
+            "Connection: close\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+            "hello",
+        ),
+        (
+            "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "hello",
+        ),
+        (
+            "Connection: close\r\nTransfer-Encoding: Chunked\r\n\r\n3;a=b;c\r\nhel\r\n02\r\nlo\r\n0\r\n\r\n",
+            "hello",
+        ),
+    ] {
+        let (answer, requests) = bench.post(rest).await;
+        assert_eq!(status(&answer), 200, "{rest:?}: {answer}");
+        assert_eq!(requests.len(), 1, "{rest:?}: {requests:?}");
+        assert_eq!(requests[0].body, body.as_bytes(), "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_passes_with_every_method() {
+    let bench = Bench::start().await;
+    for method in ["GET", "DELETE", "PATCH", "OPTIONS", "SEARCH"] {
+        let request = format!(
+            "{method} /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        );
+        let (answer, requests) = bench.send(request).await;
+        assert_eq!(status(&answer), 200, "{method}: {answer}");
+        assert_eq!(requests[0].body, b"hello", "{method}: {requests:?}");
+        assert!(requests[0].head.starts_with(method), "{requests:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_never_counts() {
+    let bench = Bench::start().await;
+    for lines in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Transfer-Encoding: chunked\r\nContent-Length: 900",
+        "Transfer-Encoding: chunked\r\nContent-Length: +1",
+    ] {
+        let (answer, requests) = bench
+            .post(&format!("{lines}\r\n\r\n0\r\n\r\n{SMUGGLED}"))
+            .await;
+        // Refused, or read as chunks alone; closed either way, and nothing behind it is read.
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{lines:?}: {answer}"
+        );
+        if !answer.starts_with("HTTP/1.1 4") {
+            assert_eq!(requests.len(), 1, "{lines:?}: {requests:?}");
+            assert!(requests[0].body.is_empty(), "{requests:?}");
+            assert!(
+                !requests[0]
+                    .head
+                    .to_lowercase()
+                    .contains("content-length: 5")
+            );
+        }
+        assert!(
+            requests.iter().all(|r| r.head.starts_with("POST /x ")),
+            "{requests:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn odd_codings_and_lengths_are_refused() {
+    let bench = Bench::start().await;
+    let body = "5\r\nhello\r\n0\r\n\r\n";
+    for lines in [
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding: \x0bchunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+        "Content-Length: 5, 5",
+        "Content-Length: +5",
+        "Content-Length: -1",
+        "Content-Length: 0x5",
+        "Content-Length: 5 5",
+        "Content-Length: 5.0",
+        "Content-Length: ",
+        "Content-Length: 99999999999999999999999",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 15\r\nContent-Length:",
+    ] {
+        bench
+            .refuses(format!(
+                "POST /x HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n{body}"
+            ))
+            .await;
+    }
+    bench
+        .refuses(format!(
+            "POST /x HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ))
+        .await;
+    let (answer, requests) = bench
+        .post(&format!(
+            "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ))
+        .await;
+    assert_eq!((status(&answer), requests.len()), (200, 1), "{answer}");
+}
+
+#[tokio::test]
+async fn bad_chunks_are_400_and_the_request_never_becomes_whole_upstream() {
+    let bench = Bench::start().await;
+    for chunks in [
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "5\r\nhello0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "xyz\r\nhello\r\n0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "+5\r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        " 5\r\nhello\r\n0\r\n\r\n",
+        "\r\n5\r\nhello\r\n0\r\n\r\n",
+        "5\rhello\r\n0\r\n\r\n",
+        "5;a\nb\r\nhello\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\nX",
+        "5\r\nhello\r\n0\r\nno colon\r\n\r\n",
+        "5\r\nhello\r\n5\r\nwor",
+    ] {
+        let request = format!(
+            "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+        );
+        // An end of the client's bytes tells a body that was cut from one still to come.
+        let mut client = Connection::open(&bench.kubegate.address).await;
+        client.write(&request).await;
+        if chunks.ends_with('X') || chunks.ends_with("wor") {
+            drop(client);
+            assert!(bench.take().await.is_empty(), "{chunks:?}");
+            continue;
+        }
+        let answer = in_time(client.rest()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with("HTTP/1.1 400 "),
+            "{chunks:?}: {answer:?}"
+        );
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{chunks:?}: {answer}"
+        );
+        let requests = bench.take().await;
+        assert!(requests.is_empty(), "{chunks:?}: {requests:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_never_becomes_whole_upstream() {
+    let bench = Bench::start().await;
+    for rest in [
+        "Content-Length: 10\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "Transfer-Encoding: chunked\r\n\r\na\r\nhello",
+    ] {
+        let mut client = Connection::open(&bench.kubegate.address).await;
+        client
+            .write(format!("POST /x HTTP/1.1\r\nHost: localhost\r\n{rest}"))
+            .await;
+        client.shutdown().await;
+        let answer = in_time(client.rest()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
+            "{rest:?}: {answer}"
+        );
+        let requests = bench.take().await;
+        assert!(requests.is_empty(), "{rest:?}: {requests:?}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_heads_are_refused() {
+    let bench = Bench::start().await;
+    for head in [
+        // Folded lines, in all places.
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tb\r\n\r\n",
+        "GET / HTTP/1.1\r\n X: a\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n \r\n\r\n",
+        // Line ends that are none, and NUL.
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\rY: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX\x00: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\rX: a\r\n\r\n",
+        "GET /a\x00b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /a\rb HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1\rHost: localhost\r\n\r\n",
+        // Names.
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX : a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length : 5\r\n\r\nhello",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX(Y): a\r\n\r\n",
+        // Hosts.
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+        // Request lines.
+        "GET /\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.2\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1 x\r\nHost: localhost\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        " GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "G(T / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03 a TLS hello\r\n\r\n",
+        // Targets that are no path.
+        "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "GET * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "GET localhost:8001 HTTP/1.1\r\nHost: localhost:8001\r\nConnection: close\r\n\r\n",
+        "GET ftp://localhost/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "GET http://user@localhost/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        // Methods that are never served.
+        "CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n",
+        "CONNECT / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "CONNECT /api HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ] {
+        bench.refuses(head).await;
+    }
+    let (answer, requests) = bench
+        .send("GET http://localhost:8001/api?x HTTP/1.1\r\nHost: localhost:8001\r\nX: a\tb \r\nConnection: close\r\n\r\n")
+        .await;
+    assert_eq!((status(&answer), requests.len()), (200, 1), "{answer}");
+    assert!(
+        requests[0].head.starts_with("GET /api?x HTTP/1.1\r\n"),
+        "{requests:?}"
+    );
+    assert!(requests[0].head.contains("x: a\tb\r\n"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn bare_line_feeds_are_refused_or_become_line_ends_once_and_for_all() {
+    let bench = Bench::start().await;
+    let length = SMUGGLED.len();
+    for head in [
+        "GET /x HTTP/1.1\nHost: localhost\nConnection: close\n\n".to_owned(),
+        "GET /x HTTP/1.1\r\nHost: localhost\nConnection: close\r\n\r\n".to_owned(),
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nX: a\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_owned(),
+        format!("POST /x HTTP/1.1\r\nHost: localhost\r\nX: a\nContent-Length: {length}\nConnection: close\r\n\r\n{SMUGGLED}"),
+    ] {
+        let (answer, requests) = bench.send(&head).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head:?}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 4") == requests.is_empty(),
+            "{head:?}: {answer}"
+        );
+        for request in requests {
+            let lines = request.head.replace("\r\n", "");
+            assert!(!lines.contains(['\n', '\r']), "{head:?}: {request:?}");
+            assert!(
+                request.head.contains(" /x HTTP/1.1"),
+                "{head:?}: {request:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_never_reaches_the_server() {
+    let bench = Bench::start().await;
+    let (answer, requests) = bench
+        .send("GET /x#/../exec HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await;
+    // RFC 9112 section 3.2 knows no fragment; where it is not refused it is gone for good.
+    assert!(
+        answer.starts_with("HTTP/1.1 4") == requests.is_empty(),
+        "{answer}"
+    );
+    assert!(
+        requests
+            .iter()
+            .all(|r| r.head.starts_with("GET /x HTTP/1.1\r\n")),
+        "{requests:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_hidden_in_a_body_stays_a_body() {
+    let bench = Bench::start().await;
+    let length = SMUGGLED.len();
+    for rest in [
+        format!("Connection: close\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
+        format!(
+            "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{SMUGGLED}\r\n0\r\n\r\n"
+        ),
+        // Refused before its body was read.
+        format!("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n{SMUGGLED}"),
+        format!("X: y\r\nHost: two\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
+        format!("Origin: null\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
+    ] {
+        let (answer, requests) = bench.post(&rest).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{rest:?}: {answer}");
+        assert!(requests.len() <= 1, "{rest:?}: {requests:?}");
+        if let [request] = &requests[..] {
+            assert_eq!(request.body, SMUGGLED.as_bytes(), "{rest:?}");
+        } else {
+            assert!(answer.starts_with("HTTP/1.1 4"), "{rest:?}: {answer}");
+        }
+    }
+    // The control: behind a whole body it is a request.
+    let (answer, requests) = bench
+        .post(&format!(
+            "Content-Length: 5\r\n\r\nhello{}",
+            SMUGGLED.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+        ))
+        .await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+    assert!(
+        requests[1].head.starts_with("GET /smuggled "),
+        "{requests:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_body_is_not_read_as_the_next_request() {
+    let bench = Bench::start().await;
+    // A 403 keeps the connection; its body must be gone when the next request is read.
+    let length = SMUGGLED.len();
+    let refused = format!(
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
+    );
+    let next = "GET /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let (answer, requests) = bench.send(format!("{refused}{next}")).await;
+    assert_eq!(status(&answer), 403, "{answer}");
+    assert!(
+        requests.iter().all(|r| r.head.starts_with("GET /next ")),
+        "{requests:?}"
+    );
+    assert_eq!(
+        answer.matches("HTTP/1.1 200").count(),
+        requests.len(),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let get = |n: u32, more: &str| format!("GET /{n} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+    let mut bytes = get(1, "");
+    bytes += "POST /2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+    // One that is answered here, between others that go upstream.
+    bytes += &get(3, "Origin: null\r\n");
+    bytes += "POST /4 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    bytes += &get(5, "Connection: close\r\n");
+    let answer = exchange(&kubegate.address, bytes).await;
+    let places: Vec<_> = [
+        "GET /1 ",
+        "POST /2 ",
+        "403 Forbidden",
+        "POST /4 ",
+        "GET /5 ",
+    ]
+    .map(|mark| answer.find(mark))
+    .into();
+    assert!(places.is_sorted() && places[0].is_some(), "{answer}");
+    assert!(answer.contains("\r\n\r\nhello"), "{answer}");
+    assert!(answer.contains("\r\n\r\nabc"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 4, "{answer}");
+}
+
+#[tokio::test]
+async fn http_1_0_is_served_and_closed() {
+    let bench = Bench::start().await;
+    let (answer, requests) = bench
+        .send("POST /x HTTP/1.0\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
+        .await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(
+        requests[0].head.starts_with("POST /x HTTP/1.1\r\n"),
+        "{requests:?}"
+    );
+    assert_eq!(requests[0].body, b"hello");
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_http_2_at_once_reaches_nothing() {
+    let bench = Bench::start().await;
+    let (answer, requests) = bench.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    // A 4xx in HTTP/1.1 would be noise to it: its preface is made so that others close.
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+        "{answer}"
+    );
+    assert!(requests.is_empty());
+}

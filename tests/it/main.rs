@@ -1,0 +1,20 @@
+//! The promises of the whole, one file each, in one binary over the compiled program.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod authorization;
+mod browsers;
+mod command;
+mod credentials;
+mod drain;
+mod filters;
+mod first_request;
+mod forwarding;
+mod framing;
+mod house;
+mod http2;
+mod kubeconfig;
+mod proxies;
+mod streaming;
+mod support;
+mod trust;
+mod upgrades;

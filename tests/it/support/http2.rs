@@ -1,0 +1,71 @@
+//! A scripted API server over HTTP/2, where hyper frames what a test answers.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::sync::mpsc;
+
+use super::{Connection, Upstream, tls_config};
+
+impl Upstream {
+    /// HTTP/2 alone, at most 100 streams a connection, as real API servers allow.
+    pub async fn http2<S, F>(answer: S) -> Self
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Frames>> + Send + 'static,
+    {
+        let script = move |connection: Connection| {
+            let answer = answer.clone();
+            async move {
+                let service = service_fn(move |request| {
+                    let answer = answer(request);
+                    async { Ok::<_, Infallible>(answer.await) }
+                });
+                // The end of a client that went away is not an error here.
+                let _ = http2::Builder::new(TokioExecutor::new())
+                    .max_concurrent_streams(100)
+                    .serve_connection(TokioIo::new(connection.into_stream()), service)
+                    .await;
+            }
+        };
+        Self::with(tls_config("localhost", &[b"h2"]), script).await
+    }
+}
+
+/// A body whose frames are sent as a test goes on; it ends with its sender.
+pub struct Frames(mpsc::UnboundedReceiver<Frame<Bytes>>);
+
+impl Frames {
+    pub fn channel() -> (mpsc::UnboundedSender<Frame<Bytes>>, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (sender, Self(receiver))
+    }
+
+    /// A whole body.
+    pub fn of(text: impl Into<Bytes>) -> Self {
+        let (sender, frames) = Self::channel();
+        sender.send(Frame::data(text.into())).unwrap();
+        frames
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
+    }
+}

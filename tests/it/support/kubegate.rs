@@ -1,0 +1,208 @@
+//! The compiled program as a process.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::{PATIENCE, Upstream, cert};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_kubegate");
+
+/// A running kubegate. Ends with the test.
+pub struct Kubegate {
+    child: Child,
+    /// What stands behind "Starting to serve on".
+    pub address: String,
+    /// The first line on stdout, as it came.
+    greeting: String,
+    stderr: Arc<Mutex<String>>,
+    readers: Option<(JoinHandle<String>, JoinHandle<()>)>,
+}
+
+/// What came of a kubegate that ended by itself.
+#[derive(Debug)]
+pub struct Refused {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Kubegate {
+    /// The program with nothing of this machine in its environment.
+    pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(args).env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", "/nonexistent");
+        command
+    }
+
+    /// Starts the program with `--port 0` and waits until it serves.
+    pub fn start<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Self {
+        let mut command = Self::command(args);
+        command.args(["--port", "0"]);
+        Self::spawn(command)
+    }
+
+    /// Starts the program before `upstream`, whose certificate it trusts, with the token
+    /// `sesame` unless `args` say otherwise.
+    pub fn before(upstream: &Upstream, args: &[&str]) -> Self {
+        Self::before_url(&upstream.url(), args)
+    }
+
+    /// As [`Self::before`], with the server's URL as given.
+    pub fn before_url(url: &str, args: &[&str]) -> Self {
+        let mut command = Self::command(["--server", url]);
+        if url.starts_with("https:") {
+            command.arg("--certificate-authority").arg(cert("ca.pem"));
+        }
+        if !args
+            .iter()
+            .any(|arg| matches!(*arg, "--kubeconfig" | "--token"))
+        {
+            command.args(["--token", "sesame"]);
+        }
+        if !args.contains(&"--unix-socket") {
+            command.args(["--port", "0"]);
+        }
+        command.args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts `command` and waits until it serves.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let reader = std::thread::spawn({
+            let (pipe, stderr) = (child.stderr.take().unwrap(), stderr.clone());
+            move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    let mut text = stderr.lock().unwrap();
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            }
+        });
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let Some(address) = line.strip_prefix("Starting to serve on ") else {
+            let _ = child.wait();
+            reader.join().unwrap();
+            panic!("it did not start: {line:?} {}", stderr.lock().unwrap());
+        };
+        let address = address.trim_end().to_owned();
+        // Keep reading, so that the program never blocks on a full pipe.
+        let rest = std::thread::spawn(move || {
+            let mut rest = String::new();
+            let _ = stdout.read_to_string(&mut rest);
+            rest
+        });
+        Self {
+            child,
+            address,
+            greeting: line,
+            stderr,
+            readers: Some((rest, reader)),
+        }
+    }
+
+    /// Runs the program, which must end by itself.
+    pub fn refused(mut command: Command) -> Refused {
+        command.stdout(Stdio::piped());
+        Self::refused_into(command)
+    }
+
+    /// As [`Kubegate::refused`], with stdout as `command` has it.
+    pub fn refused_into(mut command: Command) -> Refused {
+        let started = Instant::now();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let status = wait(&mut child);
+        let mut refused = Refused {
+            code: status.and_then(|s| s.code()),
+            stdout: String::new(),
+            stderr: String::new(),
+            took: started.elapsed(),
+        };
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_string(&mut refused.stdout).unwrap();
+        }
+        let mut stderr = child.stderr.take().unwrap();
+        stderr.read_to_string(&mut refused.stderr).unwrap();
+        refused
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end: the exit code (`None`: it was killed) and all that it logged.
+    pub fn wait(self) -> (Option<i32>, String) {
+        let ended = self.ended();
+        (ended.code, ended.stderr)
+    }
+
+    /// Waits for its end: exit code and all that it printed. `took` counts from this call.
+    pub fn ended(mut self) -> Refused {
+        let started = Instant::now();
+        let status = wait(&mut self.child).expect("it does not end");
+        let took = started.elapsed();
+        let mut stdout = self.greeting.clone();
+        if let Some((rest, stderr)) = self.readers.take() {
+            stdout.push_str(&rest.join().unwrap());
+            stderr.join().unwrap();
+        }
+        Refused {
+            code: status.code(),
+            stdout,
+            stderr: self.log(),
+            took,
+        }
+    }
+}
+
+impl Drop for Kubegate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits within the tests' patience; what takes longer is killed.
+fn wait(child: &mut Child) -> Option<std::process::ExitStatus> {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}

@@ -1,0 +1,71 @@
+//! What the tests stand on: the compiled program, a scripted API server, raw clients.
+
+mod http2;
+mod kubegate;
+mod upstream;
+
+pub use http2::Frames;
+pub use kubegate::{Kubegate, Refused};
+pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config};
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixStream},
+};
+
+/// Far longer than anything here takes, so that only what hangs runs into it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A file of `certs/`.
+pub fn cert(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("certs")
+        .join(name)
+}
+
+/// Fails the test where `future` hangs.
+pub async fn in_time<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it hangs")
+}
+
+/// Sends `bytes` over a new connection and reads until the other end closes.
+pub async fn exchange(address: &str, bytes: impl AsRef<[u8]>) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It may be answered, and closed, before all of it was read.
+    let _ = in_time(stream.write_all(bytes.as_ref())).await;
+    let mut answer = Vec::new();
+    // A reset after an answer is an end like any other here: what counts is what was read.
+    let _ = in_time(stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The same over a unix socket.
+pub async fn exchange_unix(path: &Path, bytes: impl AsRef<[u8]>) -> String {
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    stream.write_all(bytes.as_ref()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = in_time(stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A GET that closes its connection: the whole answer, head and body.
+pub async fn get(address: &str, path: &str) -> String {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    exchange(address, head).await
+}
+
+/// The status of an answer.
+pub fn status(answer: &str) -> u16 {
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_else(|| panic!("no status in {answer:?}"))
+}

@@ -1,0 +1,502 @@
+//! Whom we trust: each rule on an ordinary request and on both kinds of upgrade, and not one
+//! byte of a request to a server that breaks it.
+
+use std::{process::Command, sync::Arc};
+
+use rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs};
+
+use crate::support::{
+    Connection, Kubegate, Upstream, cert, certified, exchange, status, tls_config,
+};
+
+/// An ordinary request, and both kinds of upgrade. Each asks for its connection to be closed.
+const ASKED: [&str; 3] = [
+    "GET /api/v1/pods HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n\
+     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    "POST /api/v1/namespaces/default/pods/web/portforward HTTP/1.1\r\nHost: localhost\r\n\
+     Connection: Upgrade, close\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n",
+];
+
+/// Answers every request, upgrades with a 101, by its head and what the handshake told.
+async fn tell(mut connection: Connection) {
+    let told = connection.handshake.as_ref().map_or_else(
+        || "plain".to_owned(),
+        |tls| {
+            let name = tls.server_name.as_deref().unwrap_or("none");
+            let client = tls.certificate.as_ref().map_or("none", |shown| {
+                let ours = certified("client").0;
+                if *shown == ours[0] {
+                    "client.pem"
+                } else {
+                    "another"
+                }
+            });
+            format!("sni={name} version={} client={client}", tls.version)
+        },
+    );
+    while let Some(request) = connection.request().await {
+        let text = format!("{}{told}\r\n", request.head);
+        let Some(protocol) = upgrade(&request.head) else {
+            connection.answer(&text).await;
+            continue;
+        };
+        let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade";
+        let head = format!("{switch}\r\nUpgrade: {protocol}\r\n\r\n");
+        connection.write(head + &text).await;
+        connection.shutdown().await;
+        connection.rest().await;
+        return;
+    }
+}
+
+fn upgrade(head: &str) -> Option<&str> {
+    let line = head.split("\r\nupgrade: ").nth(1)?;
+    line.split("\r\n").next()
+}
+
+fn trusting(ca: &str) -> [String; 2] {
+    let ca = cert(&format!("{ca}.pem"));
+    [
+        "--certificate-authority".to_owned(),
+        ca.display().to_string(),
+    ]
+}
+
+fn command(upstream: &str, trust: &[String]) -> Command {
+    let mut command = Kubegate::command(["--server", upstream, "--token", "sesame"]);
+    command.args(trust).args(["--port", "0"]);
+    command
+}
+
+/// All that is asked is refused with a 502 whose Status has every one of `words`.
+async fn all_refused(kubegate: &Kubegate, upstream: &Upstream, words: &[&str]) {
+    for asked in ASKED {
+        let answer = exchange(&kubegate.address, asked).await;
+        assert_eq!(status(&answer), 502, "{asked}{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&body["kind"], &body["code"]),
+            (&"Status".into(), &502.into())
+        );
+        let message = body["message"].as_str().unwrap();
+        for word in words {
+            assert!(message.contains(word), "{word:?} is not in {message:?}");
+        }
+    }
+    upstream.settled().await;
+    assert!(
+        upstream.connections() >= ASKED.len(),
+        "each must have been tried"
+    );
+    assert_eq!((upstream.handshakes(), upstream.bytes()), (0, 0));
+}
+
+/// All that is asked arrives, and the answers tell every one of `facts`.
+async fn all_answered(kubegate: &Kubegate, upstream: &Upstream, facts: &[&str]) {
+    for (asked, expected) in ASKED.iter().zip([200, 101, 101]) {
+        let answer = exchange(&kubegate.address, asked).await;
+        assert_eq!(status(&answer), expected, "{asked}{answer}");
+        for fact in facts {
+            assert!(answer.contains(fact), "{fact:?} is not in {answer:?}");
+        }
+    }
+    assert!(upstream.bytes() > 0);
+}
+
+async fn refused(leaf: &str, host: &str, trust: &[String], words: &[&str]) {
+    let upstream = Upstream::tls(leaf, tell).await;
+    let kubegate = Kubegate::spawn(command(&upstream.url_for(host), trust));
+    all_refused(&kubegate, &upstream, words).await;
+}
+
+async fn answered(leaf: &str, host: &str, trust: &[String], facts: &[&str]) {
+    let upstream = Upstream::tls(leaf, tell).await;
+    let kubegate = Kubegate::spawn(command(&upstream.url_for(host), trust));
+    all_answered(&kubegate, &upstream, facts).await;
+}
+
+#[tokio::test]
+async fn a_server_of_our_ca_is_answered_for_and_gets_our_token() {
+    let facts = ["authorization: Bearer sesame\r\n", "sni=localhost"];
+    answered("localhost", "localhost", &trusting("ca"), &facts).await;
+}
+
+#[tokio::test]
+async fn an_unknown_ca_is_refused_with_subject_issuer_and_fingerprint() {
+    let fingerprint = std::fs::read_to_string(cert("localhost.sha256")).unwrap();
+    let (_, sha256) = fingerprint
+        .trim()
+        .rsplit_once('=')
+        .unwrap_or(("", &fingerprint));
+    let words = [
+        "not issued by",
+        "subject \"O=kubegate TEST ONLY, CN=localhost\"",
+        "issuer \"O=kubegate TEST ONLY, CN=test CA\"",
+        sha256.trim(),
+        "set certificate-authority",
+    ];
+    refused("localhost", "localhost", &trusting("other-ca"), &words).await;
+}
+
+#[tokio::test]
+async fn a_ca_of_the_same_name_with_another_key_is_refused() {
+    let words = ["another key", "SHA-256", "rebuilt"];
+    refused("localhost", "localhost", &trusting("same-name-ca"), &words).await;
+}
+
+#[tokio::test]
+async fn an_expired_leaf_is_refused() {
+    let words = ["certificate \"", "expired at 2021-"];
+    refused("expired", "localhost", &trusting("ca"), &words).await;
+}
+
+#[tokio::test]
+async fn a_leaf_that_is_not_valid_yet_is_refused() {
+    let words = ["certificate \"", "not valid before 2100-"];
+    refused("not-yet-valid", "localhost", &trusting("ca"), &words).await;
+}
+
+#[tokio::test]
+async fn an_expired_ca_is_refused() {
+    let words = ["the CA \"", "expired at 2021-"];
+    refused(
+        "expired-ca-leaf",
+        "localhost",
+        &trusting("expired-ca"),
+        &words,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_ca_that_is_not_valid_yet_is_refused() {
+    let words = ["the CA \"", "not valid before 2100-"];
+    refused(
+        "future-ca-leaf",
+        "localhost",
+        &trusting("future-ca"),
+        &words,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_renewed_ca_is_believed_again() {
+    answered("expired-ca-leaf", "localhost", &trusting("renewed-ca"), &[]).await;
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_and_tls_server_name_makes_it_right() {
+    let words = ["not for \"localhost\"", "other.example", "tls-server-name"];
+    refused("wrong-san", "localhost", &trusting("ca"), &words).await;
+
+    let mut trust = trusting("ca").to_vec();
+    trust.push("--tls-server-name=other.example".to_owned());
+    answered("wrong-san", "localhost", &trust, &["sni=other.example"]).await;
+}
+
+#[tokio::test]
+async fn a_common_name_alone_is_refused() {
+    let words = ["no subjectAltName", "common name \"localhost\""];
+    refused("cn-only", "localhost", &trusting("ca"), &words).await;
+}
+
+#[tokio::test]
+async fn a_dns_name_does_not_do_for_an_ip_url_and_an_ip_name_does() {
+    let words = ["no IP address", "not for 127.0.0.1", "only for localhost"];
+    refused("dns-only", "127.0.0.1", &trusting("ca"), &words).await;
+    // The control: by name it is fine.
+    answered("dns-only", "localhost", &trusting("ca"), &["sni=localhost"]).await;
+    // RFC 6066 section 3: an address is never sent as a server name.
+    answered("localhost", "127.0.0.1", &trusting("ca"), &["sni=none"]).await;
+}
+
+#[tokio::test]
+async fn tls_server_name_is_sent_and_checked_for_an_ip_url_too() {
+    let mut trust = trusting("ca").to_vec();
+    trust.push("--tls-server-name=localhost".to_owned());
+    answered("dns-only", "127.0.0.1", &trust, &["sni=localhost"]).await;
+
+    trust.push("--tls-server-name=elsewhere.example".to_owned());
+    let trust = [&trust[..2], &trust[3..]].concat();
+    let words = ["not for \"elsewhere.example\""];
+    refused("localhost", "127.0.0.1", &trust, &words).await;
+}
+
+#[tokio::test]
+async fn a_server_certificate_that_is_its_own_ca_verifies() {
+    let trust = trusting("self-signed");
+    answered("self-signed", "localhost", &trust, &[]).await;
+    answered("self-signed", "127.0.0.1", &trust, &[]).await;
+}
+
+#[tokio::test]
+async fn one_that_is_its_own_ca_is_still_checked_for_name_dates_and_identity() {
+    let mut trust = trusting("self-signed").to_vec();
+    refused("localhost", "localhost", &trust, &["not issued by"]).await;
+    trust.push("--tls-server-name=other.example".to_owned());
+    refused(
+        "self-signed",
+        "localhost",
+        &trust,
+        &["not for \"other.example\""],
+    )
+    .await;
+
+    let expired = trusting("self-signed-expired");
+    refused(
+        "self-signed-expired",
+        "localhost",
+        &expired,
+        &["expired at 2021-"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_chain_verifies_up_to_the_root_or_the_intermediate() {
+    answered("chain", "localhost", &trusting("ca"), &[]).await;
+    answered("chain", "localhost", &trusting("intermediate-ca"), &[]).await;
+}
+
+#[tokio::test]
+async fn tls_1_2_and_1_3_are_spoken_and_verified_alike() {
+    for (version, told) in [
+        (&rustls::version::TLS12, "version=TLSv1_2"),
+        (&rustls::version::TLS13, "version=TLSv1_3"),
+    ] {
+        let upstream = Upstream::with(only(version), tell).await;
+        let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("ca")));
+        all_answered(&kubegate, &upstream, &[told]).await;
+
+        let upstream = Upstream::with(only(version), tell).await;
+        let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("other-ca")));
+        all_refused(&kubegate, &upstream, &["not issued by"]).await;
+    }
+}
+
+/// `certs/localhost.pem` by one version of TLS.
+fn only(version: &'static SupportedProtocolVersion) -> ServerConfig {
+    let (chain, key) = certified("localhost");
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn skipping_verification_is_possible_and_said_loudly_once() {
+    let skip = ["--insecure-skip-tls-verify".to_owned()];
+    let upstream = Upstream::tls("expired", tell).await;
+    let kubegate = Kubegate::spawn(command(&upstream.url(), &skip));
+    all_answered(&kubegate, &upstream, &["authorization: Bearer sesame\r\n"]).await;
+    kubegate.signal("TERM");
+    let (code, log) = kubegate.wait();
+    assert_eq!(code, Some(0));
+    let warnings: Vec<_> = log.lines().filter(|l| l.contains("NOT verified")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("WARN"), "{log}");
+
+    let upstream = Upstream::tls("localhost", tell).await;
+    let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("ca")));
+    all_answered(&kubegate, &upstream, &[]).await;
+    kubegate.signal("TERM");
+    let (_, log) = kubegate.wait();
+    assert!(!log.contains("NOT verified"), "{log}");
+}
+
+#[tokio::test]
+async fn skipping_verification_must_be_said_in_so_many_words() {
+    let mut trust = trusting("ca").to_vec();
+    trust.push("--insecure-skip-tls-verify=false".to_owned());
+    refused("expired", "localhost", &trust, &["expired at"]).await;
+}
+
+#[tokio::test]
+async fn skipping_verification_may_be_said_in_the_kubeconfig() {
+    let upstream = Upstream::tls("cn-only", tell).await;
+    for skips in [true, false] {
+        let cluster = serde_json::json!({
+            "server": upstream.url(),
+            "insecure-skip-tls-verify": skips,
+        });
+        let file = serde_json::json!({
+            "clusters": [{ "name": "c", "cluster": cluster }],
+            "contexts": [{ "name": "x", "context": { "cluster": "c" } }],
+            "current-context": "x",
+        });
+        let config = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&config, file.to_string()).unwrap();
+        let kubegate = Kubegate::start(["--kubeconfig".as_ref(), config.path()]);
+        let answer = exchange(&kubegate.address, ASKED[0]).await;
+        assert_eq!(status(&answer), if skips { 200 } else { 502 }, "{answer}");
+        kubegate.signal("TERM");
+        let (_, log) = kubegate.wait();
+        assert_eq!(log.contains("NOT verified"), skips, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_ca_of_its_own_the_systems_count() {
+    let upstream = Upstream::tls("localhost", tell).await;
+    let mut with = command(&upstream.url(), &[]);
+    with.env("SSL_CERT_FILE", cert("ca.pem"));
+    all_answered(&Kubegate::spawn(with), &upstream, &[]).await;
+
+    let upstream = Upstream::tls("localhost", tell).await;
+    let without = Kubegate::spawn(command(&upstream.url(), &[]));
+    all_refused(&without, &upstream, &["set certificate-authority"]).await;
+}
+
+#[tokio::test]
+async fn a_ca_of_its_own_counts_alone() {
+    let upstream = Upstream::tls("localhost", tell).await;
+    let mut other = command(&upstream.url(), &trusting("other-ca"));
+    other.env("SSL_CERT_FILE", cert("ca.pem"));
+    all_refused(&Kubegate::spawn(other), &upstream, &["not issued by"]).await;
+}
+
+fn client_certificate() -> Vec<String> {
+    let [pem, key] = ["client.pem", "client.key"].map(|name| cert(name).display().to_string());
+    let flags = [
+        "--client-certificate".to_owned(),
+        pem,
+        "--client-key".to_owned(),
+        key,
+    ];
+    [&trusting("ca")[..], &flags].concat()
+}
+
+#[tokio::test]
+async fn the_server_is_shown_our_client_certificate() {
+    answered(
+        "localhost",
+        "localhost",
+        &client_certificate(),
+        &["client=client.pem"],
+    )
+    .await;
+    answered("localhost", "localhost", &trusting("ca"), &["client=none"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_refused_is_not_shown_our_client_certificate() {
+    refused(
+        "expired",
+        "localhost",
+        &client_certificate(),
+        &["expired at"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_with_its_own_authorization_does_not_travel_under_our_certificate() {
+    let upstream = Upstream::tls("localhost", tell).await;
+    let kubegate = Kubegate::spawn(command(&upstream.url(), &client_certificate()));
+    for asked in ASKED {
+        let own = asked.replace("Host:", "Authorization: Bearer mine\r\nHost:");
+        let answer = exchange(&kubegate.address, own).await;
+        assert!(
+            answer.contains("authorization: Bearer mine\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("client=none"), "{answer}");
+        assert!(!answer.contains("sesame"), "{answer}");
+    }
+    // The control: the next one without is ours again.
+    all_answered(&kubegate, &upstream, &["client=client.pem", "sesame"]).await;
+}
+
+#[tokio::test]
+async fn over_plain_http_no_credential_of_ours_is_sent() {
+    let upstream = Upstream::plain(tell).await;
+    let url = upstream.url();
+    let basic = [
+        "--username=admin".to_owned(),
+        "--password=hunter2".to_owned(),
+    ];
+    let logins = [
+        vec!["--token=sesame".to_owned()],
+        basic.to_vec(),
+        client_certificate(),
+    ];
+    for login in logins {
+        let server = ["--server".to_owned(), url.clone()];
+        let kubegate = Kubegate::start(server.iter().chain(&login));
+        for (asked, expected) in ASKED.iter().zip([200, 101, 101]) {
+            let answer = exchange(&kubegate.address, asked).await;
+            assert_eq!(status(&answer), expected, "{answer}");
+            let lower = answer.to_ascii_lowercase();
+            assert!(!lower.contains("authorization:"), "{login:?}: {answer}");
+
+            let own = asked.replace("Host:", "Authorization: Bearer mine\r\nHost:");
+            let answer = exchange(&kubegate.address, own).await;
+            assert!(
+                answer.contains("authorization: Bearer mine\r\n"),
+                "{answer}"
+            );
+        }
+        kubegate.signal("TERM");
+        let (_, log) = kubegate.wait();
+        assert_eq!(
+            log.matches("no credential of yours is sent").count(),
+            1,
+            "{log}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn over_https_the_same_credential_is_sent() {
+    let upstream = Upstream::tls("localhost", tell).await;
+    let server = ["--server".to_owned(), upstream.url()];
+    let basic = [
+        "--username=admin".to_owned(),
+        "--password=hunter2".to_owned(),
+    ];
+    let trust = trusting("ca");
+    let kubegate = Kubegate::start(server.iter().chain(&trust).chain(&basic));
+    // base64 of admin:hunter2
+    let facts = ["authorization: Basic YWRtaW46aHVudGVyMg==\r\n"];
+    all_answered(&kubegate, &upstream, &facts).await;
+}
+
+#[tokio::test]
+async fn http_2_is_offered_for_requests_and_never_for_upgrades() {
+    let config = tls_config("localhost", &[b"h2", b"http/1.1"]);
+    let (sender, mut agreed) = tokio::sync::mpsc::unbounded_channel();
+    let upstream = Upstream::with(config, move |connection| {
+        let alpn = connection
+            .handshake
+            .as_ref()
+            .and_then(|tls| tls.alpn.clone());
+        sender.send(alpn.clone()).unwrap();
+        async move {
+            if alpn.as_deref() != Some("h2") {
+                tell(connection).await;
+            }
+        }
+    })
+    .await;
+    let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("ca")));
+    for asked in &ASKED[1..] {
+        let answer = exchange(&kubegate.address, asked).await;
+        assert_eq!(status(&answer), 101, "{answer}");
+        let alpn = agreed.recv().await.unwrap();
+        assert_ne!(alpn.as_deref(), Some("h2"), "{asked}");
+    }
+    // The control: this server would have had HTTP/2.
+    let answer = exchange(&kubegate.address, ASKED[0]).await;
+    assert_eq!(
+        status(&answer),
+        502,
+        "the script speaks no HTTP/2: {answer}"
+    );
+    assert_eq!(agreed.recv().await.unwrap().as_deref(), Some("h2"));
+}
