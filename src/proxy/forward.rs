@@ -77,15 +77,16 @@ async fn forward(
             let origin = upstream.origin().clone();
             request.headers_mut().insert(ORIGIN, origin);
         }
-        return upgrade::forward(
+        let upgrading = upgrade::forward(
             upstream,
             request,
             certificate.as_ref(),
             protocol,
             client,
             &drain.tunnels,
-        )
-        .await;
+        );
+        // Boxed, so that the future of every ordinary request need not have room for it.
+        return Box::pin(upgrading).await;
     }
     let watches = is_watch(&request);
     let response = upstream.send(request, certificate.as_ref()).await?;

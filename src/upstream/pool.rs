@@ -168,7 +168,12 @@ impl Pool {
         None
     }
 
-    async fn open(&self) -> Result<Lease, Error> {
+    /// Boxed, so that a request that finds a connection need not have room for a handshake.
+    fn open(&self) -> Pin<Box<dyn Future<Output = Result<Lease, Error>> + Send + '_>> {
+        Box::pin(self.connect())
+    }
+
+    async fn connect(&self) -> Result<Lease, Error> {
         let connection = connect(self.connector.clone(), &self.address).await?;
         if connection.connected().is_negotiated_h2() {
             self.open_http2(connection).await
