@@ -1,6 +1,6 @@
 //! The streams of a pod: exec, attach, port-forward and logs of a pretend container.
 //!
-//! A request becomes a `query::Query` and a `pod::Container`, or a refusal in Kubernetes'
+//! A request becomes a `Query` and a `pod::Container`, or a `Status` in Kubernetes'
 //! own words. Exec, attach and port-forward then speak the
 //! WebSocket channel protocols (`websocket`); SPDY/3.1 is not offered.
 //!
@@ -13,8 +13,6 @@ mod logs;
 mod main_process;
 mod pod;
 mod port_forward;
-mod query;
-mod refusal;
 mod remote_command;
 mod shell;
 mod terminal;
@@ -30,9 +28,9 @@ use hyper::{Method, Request, Response};
 use serde_json::Value;
 
 use self::pod::Pod;
-use self::query::Query;
-use self::refusal::Refusal;
 use super::Body;
+use super::query::Query;
+use super::status::Status;
 
 /// How often the pretend main process writes a line.
 const TICK: Duration = Duration::from_secs(1);
@@ -41,37 +39,24 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// `pod` is the stored object. The connection must be served with upgrades
 /// (`with_upgrades`, HTTP/1.1) for the WebSocket streams to begin; a `CancellationToken`
-/// among the request's extensions ends them. What is refused is answered with a Kubernetes
-/// `Status`.
-#[expect(
-    clippy::unused_async,
-    reason = "the handlers of the demo are all awaited alike"
-)]
-pub(super) async fn serve(
+/// among the request's extensions ends them.
+pub(super) fn answer(
     request: Request<Incoming>,
     pod: Value,
     subresource: &str,
-) -> Response<Body> {
-    serve_paced(request, pod, subresource, TICK)
+) -> Result<Response<Body>, Status> {
+    answer_paced(request, pod, subresource, TICK)
 }
 
-/// [`serve`], with the pace of the pretend main process in the caller's hands.
-fn serve_paced(
+/// [`answer`], with the pace of the pretend main process in the caller's hands.
+fn answer_paced(
     request: Request<Incoming>,
     pod: Value,
     subresource: &str,
     tick: Duration,
-) -> Response<Body> {
-    answer(request, pod, subresource, tick).unwrap_or_else(Refusal::into_response)
-}
-
-fn answer(
-    request: Request<Incoming>,
-    pod: Value,
-    subresource: &str,
-    tick: Duration,
-) -> Result<Response<Body>, Refusal> {
-    let pod: Pod = serde_json::from_value(pod).map_err(Refusal::MalformedPod)?;
+) -> Result<Response<Body>, Status> {
+    let pod: Pod = serde_json::from_value(pod)
+        .map_err(|error| Status::internal(format!("the stored pod cannot be read: {error}")))?;
     let query = Query::parse(request.uri().query());
     match subresource {
         "log" if request.method() == Method::GET => {
@@ -86,6 +71,6 @@ fn answer(
             remote_command::attach(request, &query, container)
         }
         "portforward" => port_forward::answer(request, &query, &pod),
-        _ => Err(Refusal::MethodNotAllowed),
+        _ => Err(Status::method_not_allowed()),
     }
 }

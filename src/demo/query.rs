@@ -22,23 +22,26 @@ impl Query {
 
     /// The first value of that name, unless it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.first(name).filter(|value| !value.is_empty())
+        self.all(name).next().filter(|value| !value.is_empty())
     }
 
-    /// As the API server reads booleans: present, and neither `false` nor `0`.
+    /// Every value of that name, in the order sent.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.0.iter().filter(move |(key, _)| key == name);
+        pairs.map(|(_, value)| value.as_str())
+    }
+
+    /// A boolean by apimachinery's rule (`Convert_Slice_string_To_bool`): absent, `0` and
+    /// `false` are false, anything else is true, even the empty string.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.first(name)
+        self.all(name)
+            .next()
             .is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
 
     /// A whole number; absent or unreadable is `None`.
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.get(name)?.parse().ok()
-    }
-
-    fn first(&self, name: &str) -> Option<&str> {
-        let pair = self.0.iter().find(|(key, _)| key == name)?;
-        Some(&pair.1)
     }
 }
 
@@ -52,16 +55,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_are_read_as_the_api_server_reads_them() {
-        let query = Query::parse(Some("watch&pretty=0&dry=FALSE&follow=1&empty="));
-        assert!(query.flag("watch") && query.flag("follow") && query.flag("empty"));
-        assert!(!query.flag("pretty") && !query.flag("dry") && !query.flag("absent"));
+    fn a_flag_is_false_only_when_absent_zero_or_false() {
+        let query = Query::parse(Some("a=1&b=true&c=&d=0&e=False&f"));
+        let set: Vec<_> = ["a", "b", "c", "d", "e", "f", "g"]
+            .into_iter()
+            .filter(|name| query.flag(name))
+            .collect();
+        assert_eq!(set, ["a", "b", "c", "f"]);
     }
 
     #[test]
-    fn values_are_decoded_after_the_pairs_are_split() {
+    fn values_are_decoded_after_the_pairs_are_split_and_keep_their_order() {
         let query = Query::parse(Some("labelSelector=a%3Db%26c&x=1+2&x=3"));
         assert_eq!(query.get("labelSelector"), Some("a=b&c"));
         assert_eq!(query.get("x"), Some("1 2"));
+        assert_eq!(query.all("x").collect::<Vec<_>>(), ["1 2", "3"]);
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_none_given() {
+        assert_eq!(Query::parse(Some("container=")).get("container"), None);
+        let query = Query::parse(Some("container=x"));
+        assert_eq!(query.get("container"), Some("x"));
     }
 }

@@ -119,7 +119,7 @@ pub(super) async fn answer(
 async fn route(
     plane: &Arc<Plane>,
     identity: Identity,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let route = Route::parse(request.uri().path());
     authorize(&identity, route.as_ref().ok(), &request)?;
@@ -128,12 +128,11 @@ async fn route(
     if let Route::Object(target) = &route
         && let Some(pod) = pod_behind_stream(plane, target)
     {
-        let subresource = target.subresource.clone().unwrap_or_default();
         let pod = pod?;
-        let mut request = request;
+        let subresource = target.subresource.as_deref().unwrap_or_default();
         // A tunnel outlives its request; this tells it when the control plane stops.
         request.extensions_mut().insert(plane.stop.clone());
-        return Ok(pod_streams::serve(request, pod, &subresource).await);
+        return pod_streams::answer(request, pod, subresource);
     }
     let format = Format::negotiate(request.headers(), &query)?;
     let context = Context {

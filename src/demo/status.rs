@@ -11,7 +11,7 @@ use super::resources::Resource;
 pub(super) struct Status {
     pub(super) code: StatusCode,
     reason: &'static str,
-    message: String,
+    pub(super) message: String,
     details: Option<Box<Details>>,
 }
 

@@ -7,12 +7,13 @@ use hyper::Response;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use super::main_process::MainProcess;
 use super::pod::Container;
-use super::query::Query;
-use super::refusal::Refusal;
 use crate::demo::Body;
+use crate::demo::query::Query;
+use crate::demo::status::{Cause, Status};
 
 /// How many of the last lines are still there; a kubelet rotates by size instead.
 const KEPT: u64 = 1000;
@@ -31,11 +32,11 @@ struct Options {
 ///
 /// # Errors
 /// Options that cannot be read or met, in the API server's words.
-pub(super) fn answer(query: &Query, container: &Container) -> Result<Response<Body>, Refusal> {
+pub(super) fn answer(query: &Query, container: &Container) -> Result<Response<Body>, Status> {
     if query.flag("previous") {
         // The pretend container has never been restarted.
         let Container { name, pod, .. } = container;
-        return Err(Refusal::BadRequest(format!(
+        return Err(Status::bad_request(format!(
             "previous terminated container \"{name}\" in pod \"{pod}\" not found"
         )));
     }
@@ -49,15 +50,12 @@ pub(super) fn answer(query: &Query, container: &Container) -> Result<Response<Bo
 }
 
 impl Options {
-    fn read(query: &Query, now: Timestamp) -> Result<Self, Refusal> {
+    fn read(query: &Query, now: Timestamp) -> Result<Self, Status> {
         let seconds = number(query, "sinceSeconds", 1)?;
         let time = query.get("sinceTime");
         if let (Some(seconds), Some(_)) = (seconds, time) {
-            return Err(Refusal::Invalid {
-                field: "sinceSeconds",
-                value: seconds.to_string(),
-                rule: "at most one of `sinceTime` or `sinceSeconds` may be specified",
-            });
+            let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+            return Err(invalid("sinceSeconds", &json!(seconds), why));
         }
         let since = match (seconds, time) {
             (Some(seconds), _) => {
@@ -66,7 +64,7 @@ impl Options {
                 Some(now.checked_sub(back).unwrap_or(Timestamp::MIN))
             }
             (None, Some(time)) => Some(time.parse().map_err(|error| {
-                Refusal::BadRequest(format!("sinceTime: {time:?} is no RFC 3339 time: {error}"))
+                Status::bad_request(format!("sinceTime: {time:?} is no RFC 3339 time: {error}"))
             })?),
             (None, None) => None,
         };
@@ -110,25 +108,27 @@ impl Options {
 }
 
 /// A whole number of at least `least`.
-fn number(query: &Query, field: &'static str, least: i64) -> Result<Option<u64>, Refusal> {
+fn number(query: &Query, field: &'static str, least: i64) -> Result<Option<u64>, Status> {
     let Some(text) = query.get(field) else {
         return Ok(None);
     };
     let number: i64 = text.parse().map_err(|error| {
-        Refusal::BadRequest(format!("{field}: {text:?} is no whole number: {error}"))
+        Status::bad_request(format!("{field}: {text:?} is no whole number: {error}"))
     })?;
     match u64::try_from(number) {
         Ok(found) if number >= least => Ok(Some(found)),
-        _ => Err(Refusal::Invalid {
+        _ if least == 0 => Err(invalid(
             field,
-            value: number.to_string(),
-            rule: if least == 0 {
-                "must be greater than or equal to 0"
-            } else {
-                "must be greater than 0"
-            },
-        }),
+            &json!(number),
+            "must be greater than or equal to 0",
+        )),
+        _ => Err(invalid(field, &json!(number), "must be greater than 0")),
     }
+}
+
+fn invalid(field: &str, value: &Value, why: &str) -> Status {
+    let cause = Cause::invalid(field, value, why);
+    Status::invalid("PodLogOptions", "", "", vec![cause])
 }
 
 /// How far a followed log has come.

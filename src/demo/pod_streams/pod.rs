@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::main_process::MainProcess;
-use super::refusal::Refusal;
+use crate::demo::status::Status;
 
 /// The fields of a stored pod that its pretend containers show.
 #[derive(Debug, Default, Deserialize)]
@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 pub(super) struct Pod {
     metadata: Metadata,
     spec: Spec,
-    status: Status,
+    status: PodStatus,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,7 +51,7 @@ struct Variable {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Status {
+struct PodStatus {
     start_time: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl Pod {
         &self,
         wanted: Option<&str>,
         tick: Duration,
-    ) -> Result<Container, Refusal> {
+    ) -> Result<Container, Status> {
         let pod = self.name();
         let Some(wanted) = wanted else {
             let [only] = self.spec.containers.as_slice() else {
@@ -91,7 +91,7 @@ impl Pod {
         };
         let found = self.all().find(|spec| spec.name == wanted);
         let spec = found.ok_or_else(|| {
-            Refusal::BadRequest(format!("container {wanted} is not valid for pod {pod}"))
+            Status::bad_request(format!("container {wanted} is not valid for pod {pod}"))
         })?;
         Ok(self.build(spec, tick))
     }
@@ -108,14 +108,14 @@ impl Pod {
             .chain(ephemeral_containers)
     }
 
-    fn no_choice(&self) -> Refusal {
+    fn no_choice(&self) -> Status {
         let pod = self.name();
         let mut message = format!("a container name must be specified for pod {pod}");
         if !self.spec.containers.is_empty() {
             let names: Vec<_> = self.all().map(|spec| spec.name.as_str()).collect();
             message = format!("{message}, choose one of: [{}]", names.join(" "));
         }
-        Refusal::BadRequest(message)
+        Status::bad_request(message)
     }
 
     fn build(&self, spec: &ContainerSpec, tick: Duration) -> Container {
@@ -192,7 +192,7 @@ mod tests {
 
     fn refusal(pod: &Pod, wanted: Option<&str>) -> String {
         let refused = pod.container(wanted, Duration::from_secs(1));
-        refused.unwrap_err().to_string()
+        refused.unwrap_err().message
     }
 
     #[test]

@@ -11,10 +11,10 @@ use hyper::{Request, Response};
 use tokio_tungstenite::tungstenite;
 
 use super::pod::Pod;
-use super::query::Query;
-use super::refusal::Refusal;
 use super::websocket::{self, Frame, Protocol, Socket};
 use crate::demo::Body;
+use crate::demo::query::Query;
+use crate::demo::status::Status;
 
 /// As many as fit into the digits of the base64 protocol's channel, two channels each.
 const PORTS: usize = 5;
@@ -30,7 +30,7 @@ pub(super) fn answer(
     request: Request<Incoming>,
     query: &Query,
     pod: &Pod,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Status> {
     let accepted = websocket::accept(request, Protocol::PORT_FORWARD)?;
     let ports = read_ports(query)?;
     let servers = ports
@@ -43,19 +43,17 @@ pub(super) fn answer(
     }))
 }
 
-fn read_ports(query: &Query) -> Result<Vec<u16>, Refusal> {
+fn read_ports(query: &Query) -> Result<Vec<u16>, Status> {
     let ports = query.all("ports").chain(query.all("port"));
     let ports = ports.flat_map(|list| list.split(',')).map(|text| {
         let port = text.parse().ok().filter(|port| *port > 0);
-        port.ok_or_else(|| Refusal::BadRequest(format!("unable to parse {text:?} as a port")))
+        port.ok_or_else(|| Status::bad_request(format!("unable to parse {text:?} as a port")))
     });
     let ports: Vec<u16> = ports.collect::<Result<_, _>>()?;
     match ports.len() {
-        0 => Err(Refusal::BadRequest(
-            "query parameter \"ports\" is required".to_owned(),
-        )),
+        0 => Err(Status::bad_request("query parameter \"ports\" is required")),
         1..=PORTS => Ok(ports),
-        _ => Err(Refusal::BadRequest(format!(
+        _ => Err(Status::bad_request(format!(
             "the demo forwards at most {PORTS} ports at once"
         ))),
     }
@@ -175,7 +173,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::{Server, read_ports};
-    use crate::demo::pod_streams::query::Query;
+    use crate::demo::query::Query;
 
     #[test]
     fn ports_are_read_as_kubelets_read_them() {

@@ -17,11 +17,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::console::{self, Console, Keyboard, Output};
 use super::pod::Container;
-use super::query::Query;
-use super::refusal::Refusal;
 use super::shell;
 use super::websocket::{self, Frame, Protocol, Socket};
 use crate::demo::Body;
+use crate::demo::query::Query;
+use crate::demo::status::Status;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -60,11 +60,11 @@ pub(super) fn exec(
     request: Request<Incoming>,
     query: &Query,
     container: Container,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Status> {
     let command: Vec<String> = query.all("command").map(str::to_owned).collect();
     if command.is_empty() {
-        return Err(Refusal::BadRequest(
-            "you must specify at least 1 command for the container".to_owned(),
+        return Err(Status::bad_request(
+            "you must specify at least 1 command for the container",
         ));
     }
     start(request, query, container, Process::Exec(command))
@@ -78,7 +78,7 @@ pub(super) fn attach(
     request: Request<Incoming>,
     query: &Query,
     container: Container,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Status> {
     start(request, query, container, Process::Attach)
 }
 
@@ -87,7 +87,7 @@ fn start(
     query: &Query,
     container: Container,
     process: Process,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Status> {
     let streams = Streams::read(query)?;
     let accepted = websocket::accept(request, Protocol::REMOTE_COMMAND)?;
     Ok(
@@ -97,7 +97,7 @@ fn start(
 }
 
 impl Streams {
-    fn read(query: &Query) -> Result<Self, Refusal> {
+    fn read(query: &Query) -> Result<Self, Status> {
         let tty = query.flag("tty");
         let streams = Self {
             stdin: query.flag("stdin"),
@@ -107,8 +107,8 @@ impl Streams {
             tty,
         };
         if !(streams.stdin || streams.stdout || streams.stderr) {
-            return Err(Refusal::BadRequest(
-                "you must specify at least 1 of stdin, stdout, stderr".to_owned(),
+            return Err(Status::bad_request(
+                "you must specify at least 1 of stdin, stdout, stderr",
             ));
         }
         Ok(streams)

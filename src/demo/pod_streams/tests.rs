@@ -18,6 +18,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
 
+use crate::demo::respond;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 const V4: &str = "v4.channel.k8s.io";
 const V5: &str = "v5.channel.k8s.io";
@@ -40,7 +42,8 @@ async fn server(stop: CancellationToken) -> SocketAddr {
                 request.extensions_mut().insert(stop.clone());
                 let subresource = request.uri().path()[1..].to_owned();
                 let tick = Duration::from_millis(10);
-                let answer = super::serve_paced(request, pod(), &subresource, tick);
+                let answer = super::answer_paced(request, pod(), &subresource, tick);
+                let answer = answer.unwrap_or_else(|status| respond::failure(&status));
                 std::future::ready(Ok::<_, hyper::Error>(answer))
             });
             let server = hyper::server::conn::http1::Builder::new();

@@ -22,8 +22,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::refusal::Refusal;
 use crate::demo::Body;
+use crate::demo::status::Status;
 
 /// A bearer token in the guise of a subprotocol: the authenticator's, not ours.
 const BEARER_PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
@@ -173,7 +173,7 @@ impl Accepted {
 pub(super) fn accept(
     mut request: Request<Incoming>,
     supported: &[Protocol],
-) -> Result<Accepted, Refusal> {
+) -> Result<Accepted, Status> {
     let key = check_handshake(request.method(), request.headers())?;
     let protocol = negotiate(request.headers(), supported)?;
     let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
@@ -195,8 +195,8 @@ pub(super) fn accept(
 }
 
 /// The `Sec-WebSocket-Accept` that answers a well-formed handshake (RFC 6455, 4.2.1).
-fn check_handshake(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
-    let refuse = |text: &str| Err(Refusal::BadRequest(text.to_owned()));
+fn check_handshake(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, Status> {
+    let refuse = |text: &str| Err(Status::bad_request(text));
     if !lists(headers, &CONNECTION, "upgrade") || !headers.contains_key(UPGRADE) {
         return refuse("Upgrade request required");
     }
@@ -223,12 +223,12 @@ fn check_handshake(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, 
         return refuse("unable to upgrade: Sec-WebSocket-Key is missing");
     };
     HeaderValue::try_from(derive_accept_key(key.as_bytes()))
-        .map_err(|_| Refusal::BadRequest("unable to upgrade: bad Sec-WebSocket-Key".to_owned()))
+        .map_err(|_| Status::bad_request("unable to upgrade: bad Sec-WebSocket-Key"))
 }
 
 /// v5 if it is listed at all, as the API server itself speaks it; else the client's first
 /// choice that is supported.
-fn negotiate(headers: &HeaderMap, supported: &[Protocol]) -> Result<Protocol, Refusal> {
+fn negotiate(headers: &HeaderMap, supported: &[Protocol]) -> Result<Protocol, Status> {
     let asked: Vec<&str> = tokens(headers, &SEC_WEBSOCKET_PROTOCOL)
         .filter(|name| !name.starts_with(BEARER_PREFIX))
         .collect();
@@ -246,13 +246,16 @@ fn negotiate(headers: &HeaderMap, supported: &[Protocol]) -> Result<Protocol, Re
     } else {
         asked.iter().find_map(find)
     };
-    found.ok_or_else(|| Refusal::Subprotocol {
-        asked: asked.join(" "),
-        supported: supported
-            .iter()
-            .map(|known| known.name())
-            .collect::<Vec<_>>()
-            .join(" "),
+    found.ok_or_else(|| {
+        // golang.org/x/net/websocket, which real servers use, answers 403 to a handshake that
+        // its hook refuses.
+        let supported: Vec<_> = supported.iter().map(|known| known.name()).collect();
+        let what = format!(
+            "requested protocol(s) are not supported: [{}]; supports [{}]",
+            asked.join(" "),
+            supported.join(" ")
+        );
+        Status::forbidden(None, &what)
     })
 }
 

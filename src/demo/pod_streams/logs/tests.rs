@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Options, Reader, body};
 use crate::demo::pod_streams::main_process::MainProcess;
-use crate::demo::pod_streams::query::Query;
+use crate::demo::query::Query;
 
 const STARTED: &str = "2026-01-01T00:00:00Z";
 
@@ -105,11 +105,11 @@ async fn following_goes_on_where_the_log_ended() {
 fn options_out_of_range_are_refused_by_name() {
     let refusal = |query| {
         let refused = Options::read(&Query::parse(Some(query)), now());
-        refused.unwrap_err().to_string()
+        refused.unwrap_err().message
     };
     assert_eq!(
         refusal("tailLines=-1"),
-        "PodLogOptions \"\" is invalid: tailLines: Invalid value: \"-1\": \
+        "PodLogOptions \"\" is invalid: tailLines: Invalid value: -1: \
          must be greater than or equal to 0"
     );
     assert!(refusal("limitBytes=0").contains("limitBytes"));
