@@ -65,7 +65,7 @@ use self::{
     authentication::Authentication, certificates::Authority, router::Plane, store::Store,
     tokens::Tokens,
 };
-use crate::secret::Secret;
+use crate::{secret::Secret, tls};
 
 /// The body of every answer of the control plane.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, io::Error>;
@@ -113,7 +113,7 @@ pub enum Error {
     Certificates(#[source] rcgen::Error),
     /// The TLS settings were refused.
     #[error("cannot set up the control plane's TLS")]
-    Tls(#[source] rustls::Error),
+    Tls(#[source] tls::Error),
     /// The system gave no random numbers.
     #[error("the system gives no random numbers")]
     Random,
@@ -161,7 +161,7 @@ impl ControlPlane {
             options.bookmark_interval,
             stop.clone(),
         ));
-        let acceptor = server::acceptor(&authority, options.http2)?;
+        let acceptor = server::acceptor(&authority, options.http2).map_err(Error::Tls)?;
         let server = server::Server::new(acceptor, options.max_concurrent_streams, plane.clone());
         tokio::spawn(server.run(listener, stop.clone()));
         Ok(Self {

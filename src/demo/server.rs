@@ -7,9 +7,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{
-    RootCertStore, ServerConfig, crypto::aws_lc_rs::default_provider, server::WebPkiClientVerifier,
-};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -17,7 +14,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, certificates::Authority, identity::Identity, router, router::Plane};
+use super::{certificates::Authority, identity::Identity, router, router::Plane};
+use crate::tls::{self, server::server_config};
 
 /// A client that does not finish its handshake by then is left.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -28,27 +26,14 @@ const MAX_HEADER_LIST_SIZE: u32 = 1_048_896;
 const INITIAL_WINDOW_SIZE: u32 = 262_144;
 
 /// TLS with the authority's server certificate; clients may show one that it signed.
-pub(super) fn acceptor(authority: &Authority, http2: bool) -> Result<TlsAcceptor, Error> {
-    let provider = Arc::new(default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.ca()).map_err(Error::Tls)?;
-    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| Error::Tls(rustls::Error::General(error.to_string())))?;
+pub(super) fn acceptor(authority: &Authority, http2: bool) -> Result<TlsAcceptor, tls::Error> {
     let (chain, key) = authority.server_identity();
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder
-                .with_client_cert_verifier(clients)
-                .with_single_cert(chain, key)
-        })
-        .map_err(Error::Tls)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    if http2 {
-        config.alpn_protocols.insert(0, b"h2".to_vec());
-    }
+    let alpn: &[&[u8]] = if http2 {
+        &[b"h2", b"http/1.1"]
+    } else {
+        &[b"http/1.1"]
+    };
+    let config = server_config(chain, key, alpn, Some(authority.ca()))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
