@@ -32,11 +32,14 @@ struct Claims {
 
 const ADMIN: &str = "demo-admin";
 
+/// Longer lives are cut to this, a century, so that no clock runs over.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 impl Tokens {
     pub(super) fn new(time_to_live: Duration) -> Result<Self, Unspecified> {
         Ok(Self {
             key: RwLock::new(fresh_key()?),
-            time_to_live,
+            time_to_live: time_to_live.min(LONGEST),
         })
     }
 
@@ -128,6 +131,13 @@ mod tests {
             Some(Identity::admin())
         );
         assert_eq!(tokens.identify(token.expose(), expires_at), None);
+    }
+
+    #[test]
+    fn a_life_without_end_is_cut_to_what_clocks_can_hold() {
+        let tokens = Tokens::new(Duration::MAX).unwrap();
+        let (_, expires_at) = tokens.issue_admin();
+        assert!(expires_at > SystemTime::now() + LONGEST - Duration::from_secs(60));
     }
 
     #[test]
