@@ -9,7 +9,7 @@ use base64::{
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
-use super::{identity::Identity, status::Status, tokens::Tokens, watch_socket};
+use super::{handshake, identity::Identity, status::Status, tokens::Tokens};
 
 /// The subprotocol by which a browser's WebSocket brings a bearer token.
 const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
@@ -40,16 +40,22 @@ impl Authentication {
         headers: &mut HeaderMap,
         certificate: Option<&Identity>,
     ) -> Result<Identity, Status> {
+        let token = token_protocol(headers);
         let user = match certificate {
             Some(identity) => identity.clone(),
-            None => self.by_headers(headers)?,
+            None => self.by_headers(headers, token)?,
         };
         // What follows in the request is nobody else's business.
         headers.remove(header::AUTHORIZATION);
         impersonate(headers, user)
     }
 
-    fn by_headers(&self, headers: &mut HeaderMap) -> Result<Identity, Status> {
+    /// By `Authorization`, else by the `token` of a subprotocol.
+    fn by_headers(
+        &self,
+        headers: &HeaderMap,
+        token: Result<Option<String>, Status>,
+    ) -> Result<Identity, Status> {
         let now = SystemTime::now();
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let value = value.to_str().map_err(|_| Status::unauthorized())?;
@@ -64,7 +70,7 @@ impl Authentication {
             };
             return identity.ok_or_else(Status::unauthorized);
         }
-        match token_protocol(headers)? {
+        match token? {
             Some(token) => self
                 .tokens
                 .identify(&token, now)
@@ -74,32 +80,31 @@ impl Authentication {
     }
 }
 
-/// Takes the bearer token out of the subprotocols of a WebSocket handshake. There must be one
-/// other subprotocol, which can be answered to the client.
+/// Takes the bearer token out of the subprotocols of a WebSocket handshake, whether it is good or
+/// not. There must be one other subprotocol, which can be answered to the client.
 fn token_protocol(headers: &mut HeaderMap) -> Result<Option<String>, Status> {
-    if !watch_socket::is_upgrade(headers) {
+    if !handshake::is_upgrade(headers) {
         return Ok(None);
     }
-    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
-    let offered: Vec<String> = offered
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .map(|protocol| protocol.trim().to_owned())
-        .collect();
-    let (tokens, others): (Vec<_>, Vec<_>) = offered
-        .into_iter()
-        .partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
-    let token = match &tokens[..] {
-        [] => return Ok(None),
-        [token] if !others.is_empty() => &token[TOKEN_PROTOCOL.len()..],
-        _ => return Err(Status::unauthorized()),
+    let (tokens, others): (Vec<String>, Vec<String>) =
+        handshake::tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+            .map(str::to_owned)
+            .partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
+    if tokens.is_empty() {
+        return Ok(None);
+    }
+    headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+    let (Ok(left), [token], [_, ..]) = (
+        HeaderValue::from_str(&others.join(", ")),
+        &tokens[..],
+        &others[..],
+    ) else {
+        return Err(Status::unauthorized());
     };
-    let token = URL_SAFE_NO_PAD.decode(token).ok();
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, left);
+    let token = URL_SAFE_NO_PAD.decode(&token[TOKEN_PROTOCOL.len()..]).ok();
     let token = token.and_then(|bytes| String::from_utf8(bytes).ok());
-    let others = HeaderValue::from_str(&others.join(", ")).ok();
-    let (token, others) = token.zip(others).ok_or_else(Status::unauthorized)?;
-    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
-    Ok(Some(token))
+    token.map(Some).ok_or_else(Status::unauthorized)
 }
 
 /// Applies `Impersonate-User`, `-Uid`, `-Group` and `-Extra-*`.
@@ -198,6 +203,23 @@ mod tests {
         let user = authentication.identify(&mut headers, None).unwrap();
         assert_eq!(user.username, "demo-admin");
         assert_eq!(headers["sec-websocket-protocol"], "v5.channel.k8s.io");
+    }
+
+    #[test]
+    fn a_token_subprotocol_is_taken_out_even_where_another_credential_counts() {
+        for rest in ["", "v4.channel.k8s.io"] {
+            let offered = format!("{TOKEN_PROTOCOL}bm9wZQ, {rest}");
+            let mut headers = headers(&[
+                ("connection", "Upgrade"),
+                ("upgrade", "websocket"),
+                ("sec-websocket-protocol", &offered),
+            ]);
+            let certificate = Identity::admin();
+            let user = authentication().identify(&mut headers, Some(&certificate));
+            assert_eq!(user.unwrap(), certificate);
+            let left = headers.get("sec-websocket-protocol");
+            assert_eq!(left.map_or("", |left| left.to_str().unwrap()), rest);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod defaults;
 mod delete;
 mod discovery;
 mod fields;
+mod handshake;
 mod identity;
 mod object;
 mod openapi;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Body, Counts,
     authentication::Authentication,
-    body, delete, discovery,
+    body, delete, discovery, handshake,
     identity::Identity,
     openapi, pod_streams, probes,
     query::Query,
@@ -201,7 +201,7 @@ async fn object(
     let view = View::new(context.format.clone(), &context.query)?;
     let method = request.method().clone();
     if target.name.is_none() && method == Method::GET && context.query.flag("watch") {
-        return if watch_socket::is_upgrade(request.headers()) {
+        return if handshake::is_upgrade(request.headers()) {
             watch_socket::answer(plane, request, &target, &context.query, view)
         } else {
             watch::answer(plane, &target, &context.query, view)

@@ -16,7 +16,7 @@ use crate::demo::Body;
 use crate::demo::query::Query;
 use crate::demo::status::Status;
 
-/// As many as fit into the digits of the base64 protocol's channel, two channels each.
+/// Enough for a demo; each takes two channels.
 const PORTS: usize = 5;
 /// A request's head may not grow beyond this.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -66,8 +66,8 @@ async fn serve(
 ) -> tungstenite::Result<()> {
     for (channels, server) in (0u8..).step_by(2).zip(&servers) {
         let port = server.port.to_le_bytes();
-        socket.feed(protocol.encode(channels, &port)).await?;
-        socket.feed(protocol.encode(channels + 1, &port)).await?;
+        socket.feed(websocket::encode(channels, &port)).await?;
+        socket.feed(websocket::encode(channels + 1, &port)).await?;
     }
     socket.flush().await?;
     while let Some(message) = socket.next().await {
@@ -77,7 +77,7 @@ async fn serve(
         let server = servers.get_mut(usize::from(channel / 2));
         if let Some(server) = server.filter(|_| channel % 2 == 0) {
             for reply in server.receive(data) {
-                socket.send(protocol.encode(channel, &reply)).await?;
+                socket.send(websocket::encode(channel, &reply)).await?;
             }
         }
     }

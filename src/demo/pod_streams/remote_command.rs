@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::body::Incoming;
@@ -127,7 +126,7 @@ async fn serve(
     let (sink, incoming) = socket.split();
     let listen = listen(incoming, protocol, keyboard);
     let run = run(console, &container, &process, streams);
-    let tell = tell(sink, protocol, streams, &process, output);
+    let tell = tell(sink, streams, &process, output);
     tokio::pin!(listen, run, tell);
     tokio::select! {
         () = &mut listen => return,
@@ -181,7 +180,6 @@ async fn listen(mut incoming: SplitStream<Socket>, protocol: Protocol, mut keybo
 /// Sends the client what the process says, at last its status and a close.
 async fn tell(
     mut sink: SplitSink<Socket, Message>,
-    protocol: Protocol,
     streams: Streams,
     process: &Process,
     mut output: mpsc::Receiver<Output>,
@@ -193,7 +191,7 @@ async fn tell(
         Streams { stderr: true, .. } => STDERR,
         _ => STATUS,
     };
-    sink.send(protocol.encode(first, b"")).await?;
+    sink.send(websocket::encode(first, b"")).await?;
     let mut code = 0;
     while let Some(output) = output.recv().await {
         let (channel, wanted, data) = match output {
@@ -205,12 +203,12 @@ async fn tell(
             }
         };
         if wanted {
-            sink.send(protocol.encode(channel, &data)).await?;
+            sink.send(websocket::encode(channel, &data)).await?;
         }
     }
-    if let Some(status) = status(protocol, process, code) {
-        sink.send(protocol.encode(STATUS, &status)).await?;
-    }
+    let status = status(process, code);
+    sink.send(websocket::encode(STATUS, status.as_bytes()))
+        .await?;
     let close = CloseFrame {
         code: CloseCode::Normal,
         reason: tungstenite::Utf8Bytes::default(),
@@ -219,7 +217,7 @@ async fn tell(
 }
 
 /// The last word on the status channel, in the form that kubelets give it.
-fn status(protocol: Protocol, process: &Process, code: i32) -> Option<Bytes> {
+fn status(process: &Process, code: i32) -> String {
     let command = match process {
         Process::Exec(command) => command.join(" "),
         Process::Attach => String::new(),
@@ -228,18 +226,15 @@ fn status(protocol: Protocol, process: &Process, code: i32) -> Option<Bytes> {
         "command terminated with non-zero exit code: \
          error executing command [{command}], exit code {code}"
     );
-    let status = match (protocol.has_json_status(), code) {
-        (true, 0) => json!({"metadata": {}, "status": "Success"}).to_string(),
-        (true, code) => json!({
+    let status = match code {
+        0 => json!({"metadata": {}, "status": "Success"}),
+        code => json!({
             "metadata": {},
             "status": "Failure",
             "message": message,
             "reason": "NonZeroExitCode",
             "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
-        })
-        .to_string(),
-        (false, 0) => return None,
-        (false, _) => message,
+        }),
     };
-    Some(status.into())
+    status.to_string()
 }

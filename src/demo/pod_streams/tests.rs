@@ -115,6 +115,16 @@ impl Client {
         seen
     }
 
+    /// The number in the next line of the main process.
+    async fn tick(&mut self) -> u64 {
+        let line = self.see("\n").await;
+        let number = line.trim_end().strip_prefix("tick ");
+        number
+            .unwrap_or_else(|| panic!("{line:?}"))
+            .parse()
+            .unwrap()
+    }
+
     /// Reads to the normal close: what came on channels 0 to 3.
     async fn finish(mut self) -> [Vec<u8>; 4] {
         let mut channels: [Vec<u8>; 4] = Default::default();
@@ -180,29 +190,6 @@ async fn an_exit_code_is_told_as_kubelets_tell_it() {
 }
 
 #[tokio::test]
-async fn the_oldest_protocols_give_an_errors_text_alone() {
-    let failing = "/exec?command=false&stdout=1";
-    let client = connect(failing, None).await.unwrap();
-    assert_eq!(client.protocol, None);
-    let channels = client.finish().await;
-    assert!(channels[3].starts_with(b"command terminated with non-zero exit code"));
-
-    let client = open("/exec?command=true&stdout=1", "channel.k8s.io").await;
-    assert_eq!(client.finish().await[3], b"");
-}
-
-#[tokio::test]
-async fn base64_protocols_speak_text() {
-    let mut client = open(
-        "/exec?command=echo&command=hi&stdout=1",
-        "v4.base64.channel.k8s.io",
-    )
-    .await;
-    assert_eq!(client.next().await, Some(Message::text("1")));
-    assert_eq!(client.next().await, Some(Message::text("1aGkK")));
-}
-
-#[tokio::test]
 async fn cat_gives_back_a_mebibyte_after_the_input_is_closed() {
     let sent: Vec<u8> = (0..1024 * 1024 + 7u32)
         .map(|n| (n * 31 / 7).to_le_bytes()[0])
@@ -240,16 +227,17 @@ async fn input_that_nobody_reads_waits_at_the_client() {
     let client = open("/exec?command=sleep&command=1000&stdin=1&stdout=1", V5).await;
     let (mut sink, _stream) = client.socket.split();
     let piece = Bytes::from(vec![0; 1024 * 1024]);
-    let flood = async {
-        for _ in 0..256 {
-            sink.send(Message::Binary(piece.clone())).await.unwrap();
+    for _ in 0..64 {
+        // Far longer than one piece takes that somebody reads.
+        let sent = tokio::time::timeout(
+            Duration::from_secs(2),
+            sink.send(Message::Binary(piece.clone())),
+        );
+        if sent.await.is_err() {
+            return;
         }
-    };
-    let flooded = tokio::time::timeout(Duration::from_secs(2), flood).await;
-    assert!(
-        flooded.is_err(),
-        "256 MiB were taken from the client and kept"
-    );
+    }
+    panic!("64 MiB were taken from the client and kept");
 }
 
 #[tokio::test]
@@ -287,8 +275,8 @@ async fn a_terminal_is_interactive_and_resizes() {
 #[tokio::test]
 async fn attach_shows_the_main_process_as_it_goes_on() {
     let mut client = open("/attach?stdout=1&stderr=1", V5).await;
-    let seen = client.see("tick 3\n").await;
-    assert!(!seen.contains("started"), "only what comes after: {seen}");
+    let (first, second) = (client.tick().await, client.tick().await);
+    assert_eq!(second, first + 1);
 }
 
 #[tokio::test]
