@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     credential::{Credential, Fetch, Source, bearer, cache::Cache},
-    demo::{ControlPlane, Options},
+    demo::ControlPlane,
     kubeconfig::{Cluster, Pem, Target, User},
     serve::Listener,
     settings::ProxyFlags,
@@ -36,11 +36,7 @@ pub(super) struct Flags {
 
 /// Starts the control plane and the proxy in front of it.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
-    let options = Options {
-        token_ttl: flags.token_ttl,
-        ..Options::default()
-    };
-    let cluster = ControlPlane::start(options)
+    let cluster = ControlPlane::start(flags.token_ttl)
         .await
         .context("cannot start the demo's control plane")?;
     let cluster = Arc::new(cluster);

@@ -1,11 +1,8 @@
-//! Who sends a request: a bearer token, a password, a client certificate, or nobody.
+//! Who sends a request: the owner of a bearer token, or nobody.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
@@ -13,9 +10,6 @@ use super::{handshake, identity::Identity, status::Status, tokens::Tokens};
 
 /// The subprotocol by which a browser's WebSocket brings a bearer token.
 const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
-
-/// The password login: user `admin`. Real servers dropped it in 1.19; kubeconfigs still can.
-const PASSWORD: &[u8] = b"admin:demo";
 
 /// Judges credentials.
 #[derive(Debug)]
@@ -34,50 +28,29 @@ impl Authentication {
 
     /// Who a request acts as. A credential that is wrong is 401; none at all is anonymous.
     ///
-    /// A token subprotocol is taken out of the headers, as nothing behind may see it.
-    pub(super) fn identify(
-        &self,
-        headers: &mut HeaderMap,
-        certificate: Option<&Identity>,
-    ) -> Result<Identity, Status> {
-        let token = token_protocol(headers);
-        let user = match certificate {
-            Some(identity) => identity.clone(),
-            None => self.by_headers(headers, token)?,
+    /// Credentials are taken out of the headers, as nothing behind may see them.
+    pub(super) fn identify(&self, headers: &mut HeaderMap) -> Result<Identity, Status> {
+        let by_protocol = token_protocol(headers);
+        let token = match headers.remove(header::AUTHORIZATION) {
+            Some(value) => Some(bearer(&value).ok_or_else(Status::unauthorized)?),
+            None => by_protocol?,
         };
-        // What follows in the request is nobody else's business.
-        headers.remove(header::AUTHORIZATION);
-        impersonate(headers, user)
-    }
-
-    /// By `Authorization`, else by the `token` of a subprotocol.
-    fn by_headers(
-        &self,
-        headers: &HeaderMap,
-        token: Result<Option<String>, Status>,
-    ) -> Result<Identity, Status> {
-        let now = SystemTime::now();
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            let value = value.to_str().map_err(|_| Status::unauthorized())?;
-            let (scheme, secret) = value.split_once(' ').unwrap_or((value, ""));
-            let identity = match scheme.to_ascii_lowercase().as_str() {
-                "bearer" => self.tokens.identify(secret.trim(), now),
-                "basic" => STANDARD
-                    .decode(secret.trim())
-                    .is_ok_and(|password| password == PASSWORD)
-                    .then(Identity::admin),
-                _ => None,
-            };
-            return identity.ok_or_else(Status::unauthorized);
-        }
-        match token? {
+        let user = match token {
             Some(token) => self
                 .tokens
-                .identify(&token, now)
-                .ok_or_else(Status::unauthorized),
-            None => Ok(Identity::anonymous()),
-        }
+                .identify(&token, SystemTime::now())
+                .ok_or_else(Status::unauthorized)?,
+            None => Identity::anonymous(),
+        };
+        impersonate(headers, user)
     }
+}
+
+fn bearer(value: &HeaderValue) -> Option<String> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }
 
 /// Takes the bearer token out of the subprotocols of a WebSocket handshake, whether it is good or
@@ -168,23 +141,26 @@ mod tests {
         Authentication::new(Tokens::new(Duration::from_secs(60)).unwrap())
     }
 
+    fn admins(authentication: &Authentication) -> String {
+        format!(
+            "Bearer {}",
+            authentication.tokens().issue_admin().0.expose()
+        )
+    }
+
     #[test]
     fn no_credential_is_anonymous_and_a_wrong_one_unauthorized() {
         let authentication = authentication();
-        let nobody = authentication
-            .identify(&mut HeaderMap::new(), None)
-            .unwrap();
+        let nobody = authentication.identify(&mut HeaderMap::new()).unwrap();
         assert!(nobody.is_anonymous());
         for wrong in ["Bearer nope", "Basic bm9wZTpub3Bl", "Digest x", "Bearer"] {
             let mut headers = headers(&[("authorization", wrong)]);
-            assert!(
-                authentication.identify(&mut headers, None).is_err(),
-                "{wrong}"
-            );
+            assert!(authentication.identify(&mut headers).is_err(), "{wrong}");
         }
-        let mut right = headers(&[("authorization", "Basic YWRtaW46ZGVtbw==")]);
-        let admin = authentication.identify(&mut right, None).unwrap();
+        let mut right = headers(&[("authorization", &admins(&authentication))]);
+        let admin = authentication.identify(&mut right).unwrap();
         assert_eq!(admin.username, "demo-admin");
+        assert!(right.is_empty());
     }
 
     #[test]
@@ -200,23 +176,26 @@ mod tests {
             ("upgrade", "websocket"),
             ("sec-websocket-protocol", &offered),
         ]);
-        let user = authentication.identify(&mut headers, None).unwrap();
+        let user = authentication.identify(&mut headers).unwrap();
         assert_eq!(user.username, "demo-admin");
         assert_eq!(headers["sec-websocket-protocol"], "v5.channel.k8s.io");
     }
 
     #[test]
     fn a_token_subprotocol_is_taken_out_even_where_another_credential_counts() {
+        let authentication = authentication();
         for rest in ["", "v4.channel.k8s.io"] {
-            let offered = format!("{TOKEN_PROTOCOL}bm9wZQ, {rest}");
             let mut headers = headers(&[
+                ("authorization", &admins(&authentication)),
                 ("connection", "Upgrade"),
                 ("upgrade", "websocket"),
-                ("sec-websocket-protocol", &offered),
+                (
+                    "sec-websocket-protocol",
+                    &format!("{TOKEN_PROTOCOL}bm9wZQ, {rest}"),
+                ),
             ]);
-            let certificate = Identity::admin();
-            let user = authentication().identify(&mut headers, Some(&certificate));
-            assert_eq!(user.unwrap(), certificate);
+            let user = authentication.identify(&mut headers).unwrap();
+            assert_eq!(user.username, "demo-admin");
             let left = headers.get("sec-websocket-protocol");
             assert_eq!(left.map_or("", |left| left.to_str().unwrap()), rest);
         }
@@ -226,23 +205,23 @@ mod tests {
     fn impersonation_changes_the_user_and_needs_one() {
         let authentication = authentication();
         let mut request = headers(&[
-            ("authorization", "Basic YWRtaW46ZGVtbw=="),
+            ("authorization", &admins(&authentication)),
             ("impersonate-user", "jane"),
             ("impersonate-group", "dev"),
             ("impersonate-group", "ops"),
             ("impersonate-extra-acme.com%2fscopes", "view"),
         ]);
-        let jane = authentication.identify(&mut request, None).unwrap();
+        let jane = authentication.identify(&mut request).unwrap();
         assert_eq!(jane.username, "jane");
         assert_eq!(jane.groups, ["dev", "ops", "system:authenticated"]);
         assert_eq!(jane.extra["acme.com/scopes"], ["view"]);
 
         let mut groups_only = headers(&[
-            ("authorization", "Basic YWRtaW46ZGVtbw=="),
+            ("authorization", &admins(&authentication)),
             ("impersonate-group", "dev"),
         ]);
-        assert!(authentication.identify(&mut groups_only, None).is_err());
+        assert!(authentication.identify(&mut groups_only).is_err());
         let mut nobody = headers(&[("impersonate-user", "jane")]);
-        assert!(authentication.identify(&mut nobody, None).is_err());
+        assert!(authentication.identify(&mut nobody).is_err());
     }
 }

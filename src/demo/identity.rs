@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// `userInfo` of `authentication.k8s.io/v1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,18 +49,6 @@ impl Identity {
             format!("system:serviceaccount:{namespace}:{name}"),
             service_account_groups(namespace),
         )
-    }
-
-    /// The identity in a client certificate: CN is the user, each O a group.
-    pub(super) fn from_certificate(der: &[u8]) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let subject = certificate.subject();
-        let name = subject.iter_common_name().next()?.as_str().ok()?;
-        let groups = subject
-            .iter_organization()
-            .filter_map(|o| o.as_str().ok().map(str::to_owned))
-            .collect();
-        Some(Self::authenticated(name, groups))
     }
 
     pub(super) fn is_anonymous(&self) -> bool {

@@ -68,35 +68,11 @@ use self::{
 };
 use crate::{secret::Secret, tls};
 
+/// How many past changes a watch may start from before it gets `410 Expired`.
+const HISTORY: usize = 10_000;
+
 /// The body of every answer of the control plane.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, io::Error>;
-
-/// How the control plane behaves.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How long a token from [`ControlPlane::token`] is valid. 30 s by default.
-    pub token_ttl: Duration,
-    /// HTTP/2 streams that one connection may have open at once; 100 as real servers.
-    pub max_concurrent_streams: u32,
-    /// Whether HTTP/2 is offered in ALPN.
-    pub http2: bool,
-    /// How often a quiet watch gets a `BOOKMARK`, if it asked for them. 60 s by default.
-    pub bookmark_interval: Duration,
-    /// How many past changes a watch may start from before it gets `410 Expired`.
-    pub history: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            token_ttl: Duration::from_secs(30),
-            max_concurrent_streams: 100,
-            http2: true,
-            bookmark_interval: Duration::from_secs(60),
-            history: 10_000,
-        }
-    }
-}
 
 /// Why the control plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,54 +96,41 @@ pub enum Error {
     Random,
 }
 
-/// What has happened so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// TCP connections accepted.
-    pub connections: u64,
-    /// Requests received, refused ones included.
-    pub requests: u64,
-    /// Requests answered with 401.
-    pub unauthorized: u64,
-    /// Watches open now, over HTTP and WebSocket.
-    pub open_watches: u64,
-}
-
 /// A running control plane. It stops when dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
     plane: Arc<Plane>,
-    authority: Authority,
+    ca_pem: String,
     address: SocketAddr,
     stop: CancellationToken,
 }
 
 impl ControlPlane {
-    /// Starts on a random port of 127.0.0.1, with a CA and a certificate made on the spot.
-    pub async fn start(options: Options) -> Result<Self, Error> {
+    /// Starts on a random port of 127.0.0.1, with a CA and a certificate made on the spot. Its
+    /// tokens are valid for `token_ttl`.
+    pub async fn start(token_ttl: Duration) -> Result<Self, Error> {
         let authority = Authority::generate().map_err(Error::Certificates)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let bind = |source| Error::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
 
-        let tokens = Tokens::new(options.token_ttl).map_err(|_| Error::Random)?;
-        let store = Store::new(options.history);
+        let tokens = Tokens::new(token_ttl).map_err(|_| Error::Random)?;
+        let store = Store::new(HISTORY);
         seed::fill(&store);
         let stop = CancellationToken::new();
-        let plane = Arc::new(Plane::new(
+        let plane = Arc::new(Plane {
             store,
-            Authentication::new(tokens),
+            authentication: Authentication::new(tokens),
             address,
-            options.bookmark_interval,
-            stop.clone(),
-        ));
-        let acceptor = server::acceptor(&authority, options.http2).map_err(Error::Tls)?;
-        let server = server::Server::new(acceptor, options.max_concurrent_streams, plane.clone());
+            stop: stop.clone(),
+        });
+        let acceptor = server::acceptor(&authority).map_err(Error::Tls)?;
+        let server = server::Server::new(acceptor, plane.clone());
         tokio::spawn(server.run(listener, stop.clone()));
         Ok(Self {
             plane,
-            authority,
+            ca_pem: authority.ca_pem().to_owned(),
             address,
             stop,
         })
@@ -188,31 +151,13 @@ impl ControlPlane {
     /// The CA to verify it with, PEM. The certificate names localhost, 127.0.0.1 and `::1`.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
-        self.authority.ca_pem()
+        &self.ca_pem
     }
 
     /// A fresh bearer token for `demo-admin`, and when it stops being accepted.
     #[must_use]
     pub fn token(&self) -> (Secret, SystemTime) {
         self.plane.authentication.tokens().issue_admin()
-    }
-
-    /// Refuses, from now on, every token issued so far.
-    pub fn revoke_tokens(&self) {
-        self.plane.authentication.tokens().revoke();
-    }
-
-    /// A client certificate for `demo-admin` in `system:masters`, and its key, both PEM.
-    pub fn client_certificate(&self) -> Result<(String, Secret), Error> {
-        self.authority
-            .client_certificate()
-            .map_err(Error::Certificates)
-    }
-
-    /// What has happened so far.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.plane.counts()
     }
 
     /// Stops listening and cuts every connection, watch and tunnel.

@@ -1,20 +1,13 @@
-//! One request: count it, find out who asks and what for, and pass it on.
+//! One request: find out who asks and what for, and pass it on.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Body, Counts,
+    Body,
     authentication::Authentication,
     body, delete, discovery, handshake,
     identity::Identity,
@@ -37,52 +30,8 @@ pub(super) struct Plane {
     pub(super) store: Store,
     pub(super) authentication: Authentication,
     pub(super) address: SocketAddr,
-    pub(super) bookmark_interval: Duration,
     /// Cancelled when the control plane stops.
     pub(super) stop: CancellationToken,
-    connections: AtomicU64,
-    requests: AtomicU64,
-    unauthorized: AtomicU64,
-    open_watches: AtomicU64,
-}
-
-impl Plane {
-    pub(super) fn new(
-        store: Store,
-        authentication: Authentication,
-        address: SocketAddr,
-        bookmark_interval: Duration,
-        stop: CancellationToken,
-    ) -> Self {
-        Self {
-            store,
-            authentication,
-            address,
-            bookmark_interval,
-            stop,
-            connections: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
-            unauthorized: AtomicU64::new(0),
-            open_watches: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn count_connection(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn open_watches(&self) -> &AtomicU64 {
-        &self.open_watches
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
-            connections: self.connections.load(Ordering::Relaxed),
-            requests: self.requests.load(Ordering::Relaxed),
-            unauthorized: self.unauthorized.load(Ordering::Relaxed),
-            open_watches: self.open_watches.load(Ordering::Relaxed),
-        }
-    }
 }
 
 /// What a handler needs to know of a request.
@@ -93,25 +42,15 @@ pub(super) struct Context<'a> {
     pub(super) format: Format,
 }
 
-/// Answers a request that came on a connection with that client certificate.
-pub(super) async fn answer(
-    plane: Arc<Plane>,
-    certificate: Option<Arc<Identity>>,
-    mut request: Request<Incoming>,
-) -> Response<Body> {
-    plane.requests.fetch_add(1, Ordering::Relaxed);
-    let identity = plane
-        .authentication
-        .identify(request.headers_mut(), certificate.as_deref());
+/// Answers a request.
+pub(super) async fn answer(plane: Arc<Plane>, mut request: Request<Incoming>) -> Response<Body> {
+    let identity = plane.authentication.identify(request.headers_mut());
     let authenticated = identity.is_ok();
     let answered = match identity {
         Ok(identity) => route(&plane, identity, request).await,
         Err(status) => Err(status),
     };
     let mut response = answered.unwrap_or_else(|status| respond::failure(&status));
-    if response.status() == StatusCode::UNAUTHORIZED {
-        plane.unauthorized.fetch_add(1, Ordering::Relaxed);
-    }
     respond::common_headers(response.headers_mut(), authenticated);
     response
 }

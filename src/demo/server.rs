@@ -1,4 +1,4 @@
-//! The listener: TCP, TLS with optional client certificates, HTTP/2 or HTTP/1.1 by ALPN.
+//! The listener: TCP, TLS, HTTP/2 or HTTP/1.1 by ALPN.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,43 +14,34 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{certificates::Authority, identity::Identity, router, router::Plane};
+use super::{certificates::Authority, router, router::Plane};
 use crate::tls::{self, server::server_config};
 
 /// A client that does not finish its handshake by then is left.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// What a real 1.35 server says in its SETTINGS frame, in bytes.
+/// What a real 1.35 server says in its SETTINGS frame; sizes in bytes.
+const MAX_CONCURRENT_STREAMS: u32 = 100;
 const MAX_FRAME_SIZE: u32 = 262_144;
 const MAX_HEADER_LIST_SIZE: u32 = 1_048_896;
 const INITIAL_WINDOW_SIZE: u32 = 262_144;
 
-/// TLS with the authority's server certificate; clients may show one that it signed.
-pub(super) fn acceptor(authority: &Authority, http2: bool) -> Result<TlsAcceptor, tls::Error> {
+/// TLS with the authority's server certificate.
+pub(super) fn acceptor(authority: &Authority) -> Result<TlsAcceptor, tls::Error> {
     let (chain, key) = authority.server_identity();
-    let alpn: &[&[u8]] = if http2 {
-        &[b"h2", b"http/1.1"]
-    } else {
-        &[b"http/1.1"]
-    };
-    let config = server_config(chain, key, alpn, Some(authority.ca()))?;
+    let config = server_config(chain, key, &[b"h2", b"http/1.1"], None)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Accepts connections and serves each in a task of its own.
 pub(super) struct Server {
     acceptor: TlsAcceptor,
-    max_concurrent_streams: u32,
     plane: Arc<Plane>,
 }
 
 impl Server {
-    pub(super) fn new(acceptor: TlsAcceptor, streams: u32, plane: Arc<Plane>) -> Self {
-        Self {
-            acceptor,
-            max_concurrent_streams: streams,
-            plane,
-        }
+    pub(super) fn new(acceptor: TlsAcceptor, plane: Arc<Plane>) -> Self {
+        Self { acceptor, plane }
     }
 
     /// Runs until `stop`, which cuts every connection too.
@@ -78,7 +69,6 @@ impl Server {
     }
 
     async fn connection(&self, stream: TcpStream) {
-        self.plane.count_connection();
         // Without it the last small segment of an answer waits; the error would be a closed
         // socket, which the handshake meets next.
         let _ = stream.set_nodelay(true);
@@ -96,21 +86,16 @@ impl Server {
     }
 
     async fn http(&self, stream: TlsStream<TcpStream>) -> Result<(), hyper::Error> {
-        let (_, tls) = stream.get_ref();
-        let http2 = tls.alpn_protocol() == Some(b"h2");
-        let certificate = tls
-            .peer_certificates()
-            .and_then(|chain| Identity::from_certificate(chain.first()?))
-            .map(Arc::new);
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let plane = self.plane.clone();
         let service = service_fn(move |request| {
-            let (plane, certificate) = (plane.clone(), certificate.clone());
-            async move { Ok::<_, Infallible>(router::answer(plane, certificate, request).await) }
+            let plane = plane.clone();
+            async move { Ok::<_, Infallible>(router::answer(plane, request).await) }
         });
         let io = TokioIo::new(stream);
         if http2 {
             http2::Builder::new(TokioExecutor::new())
-                .max_concurrent_streams(self.max_concurrent_streams)
+                .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
                 .max_frame_size(MAX_FRAME_SIZE)
                 .max_header_list_size(MAX_HEADER_LIST_SIZE)
                 .initial_stream_window_size(INITIAL_WINDOW_SIZE)

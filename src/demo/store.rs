@@ -223,6 +223,12 @@ impl Store {
         inner.oldest = inner.revision;
     }
 
+    /// How many watches follow the changes.
+    #[cfg(test)]
+    pub(super) fn watches(&self) -> usize {
+        self.latest.receiver_count()
+    }
+
     /// Tells of new revisions.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()

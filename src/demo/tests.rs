@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 
 use self::client::{Client, config_map};
-use super::{ControlPlane, Options};
+use super::ControlPlane;
 
 async fn start() -> ControlPlane {
-    ControlPlane::start(Options::default()).await.unwrap()
+    ControlPlane::start(Duration::from_secs(30)).await.unwrap()
 }
 
 /// After which something that should come has not.
@@ -51,7 +51,7 @@ async fn what_is_created_is_listed_and_seen_by_a_watch() {
     };
     assert_eq!(names(&before), ["kube-root-ca.crt", "settings"]);
     assert_eq!(names(&after), ["kube-root-ca.crt", "new", "settings"]);
-    assert_eq!(plane.counts().open_watches, 1);
+    assert_eq!(plane.plane.store.watches(), 1);
 }
 
 #[tokio::test]
@@ -80,11 +80,11 @@ async fn a_websocket_watch_sends_an_event_a_message_and_wants_an_origin() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_401_with_the_servers_words_and_a_fresh_one_works() {
+async fn a_wrong_token_is_401_with_the_servers_words_and_a_fresh_one_works() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     assert_eq!(client.get("/api/v1/pods").await.0, StatusCode::OK);
-    plane.revoke_tokens();
+    client.authorization = Some("Bearer nope".to_owned());
     let (code, body) = client.text("/api/v1/pods").await;
     assert_eq!(code, StatusCode::UNAUTHORIZED);
     assert_eq!(
@@ -94,7 +94,6 @@ async fn a_revoked_token_is_401_with_the_servers_words_and_a_fresh_one_works() {
     );
     client.authorize(&plane);
     assert_eq!(client.get("/api/v1/pods").await.0, StatusCode::OK);
-    assert_eq!(plane.counts().unauthorized, 1);
 }
 
 #[tokio::test]
@@ -111,19 +110,6 @@ async fn nobody_sees_the_version_and_nothing_else() {
          \"message\":\"pods is forbidden: User \\\"system:anonymous\\\" cannot list resource \
          \\\"pods\\\" in API group \\\"\\\" at the cluster scope\",\"reason\":\"Forbidden\",\
          \"details\":{\"kind\":\"pods\"},\"code\":403}\n"
-    );
-}
-
-#[tokio::test]
-async fn a_client_certificate_logs_in() {
-    let plane = start().await;
-    let mut client = Client::connect_with_certificate(&plane).await;
-    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    let (code, review) = client.send(Method::POST, path, &json!({})).await;
-    assert_eq!(code, StatusCode::CREATED);
-    assert_eq!(
-        review["status"]["userInfo"],
-        json!({"username": "demo-admin", "groups": ["system:masters", "system:authenticated"]})
     );
 }
 
@@ -163,7 +149,7 @@ async fn a_streaming_list_ends_with_a_bookmark_and_a_watch_with_its_time() {
     assert_eq!(types, ["ADDED", "ADDED", "BOOKMARK", "BOOKMARK"]);
     let annotations = &events[2]["object"]["metadata"]["annotations"];
     assert_eq!(*annotations, json!({"k8s.io/initial-events-end": "true"}));
-    assert_eq!(plane.counts().open_watches, 0);
+    assert_eq!(plane.plane.store.watches(), 0);
 }
 
 #[tokio::test]
@@ -231,19 +217,12 @@ async fn a_stale_update_conflicts_and_a_fresh_one_does_not() {
 }
 
 #[tokio::test]
-async fn http2_settings_are_those_of_a_real_server_but_for_the_streams_asked_for() {
-    let options = Options {
-        max_concurrent_streams: 7,
-        ..Options::default()
-    };
-    for (options, streams) in [(Options::default(), 100), (options, 7)] {
-        let plane = ControlPlane::start(options).await.unwrap();
-        let settings = client::settings(&plane).await;
-        assert_eq!(settings[&3], streams, "MAX_CONCURRENT_STREAMS");
-        assert_eq!(settings[&4], 262_144, "INITIAL_WINDOW_SIZE");
-        assert_eq!(settings[&5], 262_144, "MAX_FRAME_SIZE");
-        assert_eq!(settings[&6], 1_048_896, "MAX_HEADER_LIST_SIZE");
-    }
+async fn http2_settings_are_those_of_a_real_server() {
+    let settings = client::settings(&start().await).await;
+    assert_eq!(settings[&3], 100, "MAX_CONCURRENT_STREAMS");
+    assert_eq!(settings[&4], 262_144, "INITIAL_WINDOW_SIZE");
+    assert_eq!(settings[&5], 262_144, "MAX_FRAME_SIZE");
+    assert_eq!(settings[&6], 1_048_896, "MAX_HEADER_LIST_SIZE");
 }
 
 #[tokio::test]
@@ -253,10 +232,10 @@ async fn a_watch_ends_when_its_client_leaves() {
         let mut client = Client::connect(&plane, protocol).await;
         let mut watch = client.watch(&format!("{CONFIG_MAPS}?watch=1")).await;
         assert!(watch.next().await.is_some());
-        assert_eq!(plane.counts().open_watches, 1, "over {protocol}");
+        assert_eq!(plane.plane.store.watches(), 1, "over {protocol}");
         drop((client, watch));
         let ended = async {
-            while plane.counts().open_watches > 0 {
+            while plane.plane.store.watches() > 0 {
                 tokio::task::yield_now().await;
             }
         };

@@ -1,9 +1,6 @@
 //! Bearer tokens that expire: JWTs signed with a key that only this process knows.
 
-use std::{
-    sync::{PoisonError, RwLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{error::Unspecified, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,7 +12,7 @@ use crate::secret::Secret;
 /// Issues tokens and knows its own again.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    key: RwLock<hmac::Key>,
+    key: hmac::Key,
     time_to_live: Duration,
 }
 
@@ -37,8 +34,10 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Tokens {
     pub(super) fn new(time_to_live: Duration) -> Result<Self, Unspecified> {
+        let mut bytes = [0; 32];
+        rand::fill(&mut bytes)?;
         Ok(Self {
-            key: RwLock::new(fresh_key()?),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
             time_to_live: time_to_live.min(LONGEST),
         })
     }
@@ -59,21 +58,11 @@ impl Tokens {
         self.issue(&subject, time_to_live)
     }
 
-    /// Refuses everything issued so far, by forgetting the key.
-    pub(super) fn revoke(&self) {
-        // Should the system have no random numbers now, the old key must still go: a key
-        // derived from it by signing is as unknown to the outside as a fresh one.
-        let mut key = self.key.write().unwrap_or_else(PoisonError::into_inner);
-        let next = hmac::sign(&key, b"next key");
-        *key = hmac::Key::new(hmac::HMAC_SHA256, next.as_ref());
-    }
-
-    /// Whose token this is; `None` if it is not ours, was altered, revoked or has ended.
+    /// Whose token this is; `None` if it is not ours, was altered or has ended.
     pub(super) fn identify(&self, token: &str, now: SystemTime) -> Option<Identity> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let key = self.key.read().unwrap_or_else(PoisonError::into_inner);
-        hmac::verify(&key, signed.as_bytes(), &signature).ok()?;
+        hmac::verify(&self.key, signed.as_bytes(), &signature).ok()?;
         let (_, claims) = signed.split_once('.')?;
         let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
         if since_epoch(now).as_millis() >= claims.exp_ms {
@@ -100,16 +89,9 @@ impl Tokens {
         });
         let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let key = self.key.read().unwrap_or_else(PoisonError::into_inner);
-        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
+        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, signed.as_bytes()));
         (Secret::new(format!("{signed}.{signature}")), expires_at)
     }
-}
-
-fn fresh_key() -> Result<hmac::Key, Unspecified> {
-    let mut bytes = [0; 32];
-    rand::fill(&mut bytes)?;
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
 fn since_epoch(time: SystemTime) -> Duration {
@@ -138,17 +120,6 @@ mod tests {
         let tokens = Tokens::new(Duration::MAX).unwrap();
         let (_, expires_at) = tokens.issue_admin();
         assert!(expires_at > SystemTime::now() + LONGEST - Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_revoked_token_is_refused_and_a_later_one_accepted() {
-        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
-        let (old, _) = tokens.issue_admin();
-        tokens.revoke();
-        let (new, _) = tokens.issue_admin();
-        let now = SystemTime::now();
-        assert_eq!(tokens.identify(old.expose(), now), None);
-        assert!(tokens.identify(new.expose(), now).is_some());
     }
 
     #[test]

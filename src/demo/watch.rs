@@ -1,14 +1,6 @@
 //! Watches: the log of changes, filtered and sent as it grows.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -34,6 +26,9 @@ use super::{
 /// How long a watch lives that names no `timeoutSeconds`; real servers pick 30 to 60 minutes.
 const LIFETIME: Duration = Duration::from_secs(45 * 60);
 
+/// How often a quiet watch gets a `BOOKMARK`, if it asked for them, as from real servers.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The annotation that ends the initial events of a streaming list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
@@ -51,24 +46,6 @@ pub(super) struct Watch {
     deadline: Instant,
     /// When the next `BOOKMARK` is due, if the client wants them.
     bookmark: Option<Instant>,
-    _open: Open,
-}
-
-/// Counts a watch as open while it lives.
-struct Open(Arc<Plane>);
-
-impl Open {
-    fn new(plane: Arc<Plane>) -> Self {
-        plane.open_watches().fetch_add(1, Ordering::Relaxed);
-        Self(plane)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let open: &AtomicU64 = self.0.open_watches();
-        open.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A watch as a chunked body of JSON lines.
@@ -127,8 +104,7 @@ impl Watch {
             pending: VecDeque::new(),
             last: false,
             deadline: now + lifetime,
-            bookmark: bookmarks.then(|| now + plane.bookmark_interval),
-            _open: Open::new(plane.clone()),
+            bookmark: bookmarks.then(|| now + BOOKMARK_INTERVAL),
             plane,
             selection,
             view,
@@ -174,7 +150,7 @@ impl Watch {
         self.last = now >= self.deadline;
         if self.bookmark.is_some() {
             self.send_bookmark(json!({}));
-            self.bookmark = Some(now + self.plane.bookmark_interval);
+            self.bookmark = Some(now + BOOKMARK_INTERVAL);
         }
     }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -46,22 +46,7 @@ enum Sender {
 
 impl Client {
     pub(super) async fn connect(plane: &ControlPlane, protocol: &str) -> Self {
-        let config = config(plane).with_no_client_auth();
-        let mut client = Self::on(plane, config, protocol).await;
-        client.authorize(plane);
-        client
-    }
-
-    pub(super) async fn connect_with_certificate(plane: &ControlPlane) -> Self {
-        let (certificate, key) = plane.client_certificate().unwrap();
-        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).unwrap();
-        let config = config(plane).with_client_auth_cert(vec![certificate], key);
-        Self::on(plane, config.unwrap(), "h2").await
-    }
-
-    async fn on(plane: &ControlPlane, config: ClientConfig, protocol: &str) -> Self {
-        let stream = tls(plane, config, protocol).await;
+        let stream = tls(plane, protocol).await;
         let io = TokioIo::new(stream);
         let sender = if protocol == "h2" {
             let handshake = http2::handshake(TokioExecutor::new(), io).await;
@@ -73,11 +58,13 @@ impl Client {
             tokio::spawn(connection);
             Sender::Http1(sender)
         };
-        Self {
+        let mut client = Self {
             sender,
             authorization: None,
             host: plane.address().to_string(),
-        }
+        };
+        client.authorize(plane);
+        client
     }
 
     pub(super) fn authorize(&mut self, plane: &ControlPlane) {
@@ -182,7 +169,7 @@ impl Events {
 
 /// The SETTINGS frame that the server opens an HTTP/2 connection with, by identifier.
 pub(super) async fn settings(plane: &ControlPlane) -> BTreeMap<u16, u32> {
-    let mut stream = tls(plane, config(plane).with_no_client_auth(), "h2").await;
+    let mut stream = tls(plane, "h2").await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     stream.write_all(preface).await.unwrap();
     let length = u32::from(stream.read_u8().await.unwrap()) << 16
@@ -212,8 +199,7 @@ pub(super) async fn web_socket(
     path: &str,
     origin: Option<&str>,
 ) -> Result<Socket, StatusCode> {
-    let config = config(plane).with_no_client_auth();
-    let stream = tls(plane, config, "http/1.1").await;
+    let stream = tls(plane, "http/1.1").await;
     let url = format!("wss://{}{path}", plane.address());
     let mut request = url.into_client_request().unwrap();
     let bearer = format!("Bearer {}", plane.token().0.expose());
@@ -234,23 +220,15 @@ pub(super) async fn message(socket: &mut Socket) -> Value {
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
 
-fn config(
-    plane: &ControlPlane,
-) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+async fn tls(plane: &ControlPlane, protocol: &str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(plane.ca_pem().as_bytes()).unwrap();
     roots.add(ca).unwrap();
-    ClientConfig::builder_with_provider(default_provider().into())
+    let mut config = ClientConfig::builder_with_provider(default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-}
-
-async fn tls(
-    plane: &ControlPlane,
-    mut config: ClientConfig,
-    protocol: &str,
-) -> TlsStream<TcpStream> {
+        .with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let tcp = TcpStream::connect(plane.address()).await.unwrap();
     let connector = TlsConnector::from(Arc::new(config));
