@@ -129,11 +129,7 @@ const NODES: &[Column] = &[
             .flatten()
             .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
             .collect();
-        json!(if roles.is_empty() {
-            "<none>".to_owned()
-        } else {
-            roles.join(",")
-        })
+        list_or_none(&roles)
     }),
     AGE,
     column("Version", "Kubelet version.", |o, _| {
@@ -212,11 +208,7 @@ const SERVICES: &[Column] = &[
                 format!("{}/{protocol}", port["port"])
             })
             .collect();
-        json!(if ports.is_empty() {
-            "<none>".to_owned()
-        } else {
-            ports.join(",")
-        })
+        list_or_none(&ports)
     }),
     AGE,
     wide("Selector", "The labels of its pods.", |o, _| {
@@ -316,6 +308,11 @@ fn or_none(value: &Value) -> Value {
     }
 }
 
+fn list_or_none<S: AsRef<str>>(parts: &[S]) -> Value {
+    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    or_none(&json!(parts.join(",")))
+}
+
 fn ago(value: &Value, now: Timestamp) -> Value {
     json!(age::since(value.as_str(), now))
 }
@@ -347,11 +344,7 @@ fn labels(map: &Value) -> Value {
         .flatten()
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
-    json!(if parts.is_empty() {
-        "<none>".to_owned()
-    } else {
-        parts.join(",")
-    })
+    list_or_none(&parts)
 }
 
 fn condition(object: &Value, kind: &str) -> bool {

@@ -46,11 +46,11 @@ fn architecture() -> &'static str {
 /// `ok`, or the checks one by one with `?verbose`.
 pub(super) fn health(check: &str, query: &Query) -> Response<Body> {
     if !query.flag("verbose") {
-        return respond::text(StatusCode::OK, "ok");
+        return respond::text("ok");
     }
     let mut lines = ["ping", "log", "etcd", "informer-sync"]
         .map(|name| format!("[+]{name} ok"))
         .to_vec();
     lines.push(format!("{check} check passed\n"));
-    respond::text(StatusCode::OK, lines.join("\n"))
+    respond::text(lines.join("\n"))
 }

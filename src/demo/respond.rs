@@ -14,7 +14,7 @@ pub(super) fn body(bytes: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
-/// 200 with a JSON body, as serialised already.
+/// A JSON body, as serialised already.
 pub(super) fn json_bytes(code: StatusCode, bytes: impl Into<Bytes>) -> Response<Body> {
     with_type(code, "application/json", bytes)
 }
@@ -36,8 +36,8 @@ pub(super) fn json<T: Serialize>(
 }
 
 /// 200 with text.
-pub(super) fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    with_type(code, "text/plain; charset=utf-8", text)
+pub(super) fn text(text: impl Into<Bytes>) -> Response<Body> {
+    with_type(StatusCode::OK, "text/plain; charset=utf-8", text)
 }
 
 /// A body of any type.

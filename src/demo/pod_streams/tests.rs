@@ -262,8 +262,8 @@ async fn a_terminal_is_interactive_and_resizes() {
     client.send(0, b"stty size\r").await;
     client.see("33 101\r\n$ ").await;
     client.send(4, br#"{"Width":60,"Height":20}"#).await;
-    client.send(0, b"tput cols; nope\r").await;
-    client.see("60\r\nsh: nope: not found\r\n$ ").await;
+    client.send(0, b"stty size; nope\r").await;
+    client.see("20 60\r\nsh: nope: not found\r\n$ ").await;
     client.send(0, b"sleep 1000\r").await;
     client.send(0, b"\x03").await;
     client.see("^C\r\n$ ").await;

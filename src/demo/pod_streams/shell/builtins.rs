@@ -25,7 +25,6 @@ pub(super) async fn run(
         "ls" => ls(shell, arguments, console).await,
         "sleep" => sleep(arguments, console).await,
         "stty" => stty(arguments, console).await,
-        "tput" => tput(arguments, console).await,
         "env" | "printenv" => show(environment(shell), console).await,
         "pwd" => show(format!("{}\n", shell.directory), console).await,
         "whoami" => show("root\n".to_owned(), console).await,
@@ -130,16 +129,4 @@ async fn stty(arguments: &[String], console: &mut Console) -> i32 {
     }
     let size = console.size();
     show(format!("{} {}\n", size.height, size.width), console).await
-}
-
-async fn tput(arguments: &[String], console: &mut Console) -> i32 {
-    let size = console.size();
-    match arguments.first().map(String::as_str) {
-        Some("cols") => show(format!("{}\n", size.width), console).await,
-        Some("lines") => show(format!("{}\n", size.height), console).await,
-        _ => {
-            let text = "tput: only cols and lines are known to this demo\n".to_owned();
-            fail(text, 1, console).await
-        }
-    }
 }
