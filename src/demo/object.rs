@@ -45,6 +45,12 @@ pub(super) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
     object["metadata"][field].as_str().unwrap_or_default()
 }
 
+/// What `metadata.generation` becomes when the spec changes.
+pub(super) fn next_generation(object: &Value) -> Value {
+    let generation = object["metadata"]["generation"].as_u64();
+    json!(generation.unwrap_or_default() + 1)
+}
+
 /// The metadata to write to; made if it is absent or no object.
 pub(super) fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
     child_mut(as_map(object), "metadata")

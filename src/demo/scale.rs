@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Body, body, defaults,
-    object::{as_map, child_mut, meta, metadata_mut},
+    object::{as_map, child_mut, metadata_mut, next_generation},
     ownership,
     patch::Patch,
     respond,
@@ -42,12 +42,7 @@ fn set(
     let resource = writer.target.resource;
     let changed = writer.update(|current| {
         let wanted = wanted(scale(current))?;
-        let version = meta(&wanted, "resourceVersion");
-        if !version.is_empty() && version != meta(current, "resourceVersion") {
-            let why = "the object has been modified; please apply your changes to the latest \
-                       version and try again";
-            return Err(Status::conflict(resource, writer.name(), why));
-        }
+        writer.check_version(current, &wanted)?;
         let replicas = match &wanted["spec"]["replicas"] {
             Value::Null => 0,
             value => value.as_u64().ok_or_else(|| {
@@ -59,15 +54,11 @@ fn set(
         let mut next = current.clone();
         child_mut(as_map(&mut next), "spec").insert("replicas".to_owned(), json!(replicas));
         if next["spec"] != current["spec"] {
-            let generation = current["metadata"]["generation"]
-                .as_u64()
-                .unwrap_or_default()
-                + 1;
             let fields = json!({"f:spec": {"f:replicas": {}}});
             let entries = ownership::entries(current);
             let entries = ownership::record(entries, &writer.manager("Update"), fields);
             let metadata = metadata_mut(&mut next);
-            metadata.insert("generation".to_owned(), json!(generation));
+            metadata.insert("generation".to_owned(), next_generation(current));
             metadata.insert("managedFields".to_owned(), entries);
             defaults::settle(resource, &mut next);
         }

@@ -1,11 +1,11 @@
 //! Creating, replacing and patching.
 
 use http::{HeaderMap, Response, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Body, apply, body, defaults,
-    object::{as_map, meta, metadata_mut, name_suffix, new_uid, timestamp},
+    object::{as_map, meta, metadata_mut, name_suffix, new_uid, next_generation, timestamp},
     ownership::{self, Manager},
     patch::Patch,
     resources::{self, Resource},
@@ -224,12 +224,7 @@ impl<'a> Writer<'a> {
     /// What a client may say of an existing object, joined with what only the server may.
     fn merged(&self, current: &Value, mut next: Value) -> Result<Value, Status> {
         let (resource, name) = (self.target.resource, self.name());
-        let version = meta(&next, "resourceVersion");
-        if !version.is_empty() && version != meta(current, "resourceVersion") {
-            let why = "the object has been modified; please apply your changes to the latest \
-                       version and try again";
-            return Err(Status::conflict(resource, name, why));
-        }
+        self.check_version(current, &next)?;
         let uid = meta(&next, "uid");
         if !uid.is_empty() && uid != meta(current, "uid") {
             let why = format!(
@@ -244,40 +239,24 @@ impl<'a> Writer<'a> {
             as_map(&mut next).insert("status".to_owned(), status.unwrap_or_else(|| json!({})));
             return Ok(next);
         }
-        let kept = [
-            "name",
-            "namespace",
-            "uid",
-            "creationTimestamp",
-            "generation",
-            "resourceVersion",
-        ];
-        let metadata = metadata_mut(&mut next);
-        for field in kept {
-            match &current["metadata"][field] {
-                Value::Null => metadata.remove(field),
-                value => metadata.insert(field.to_owned(), value.clone()),
-            };
-        }
-        let map = as_map(&mut next);
-        map.insert("kind".to_owned(), json!(resource.kind));
-        map.insert("apiVersion".to_owned(), json!(resource.api_version()));
-        if resource.has_status() {
-            match &current["status"] {
-                Value::Null => map.remove("status"),
-                status => map.insert("status".to_owned(), status.clone()),
-            };
-        }
+        keep_the_servers(resource, current, &mut next);
         validate::object(resource, &next)?;
         if resource.counts_generations && next["spec"] != current["spec"] {
-            let generation = current["metadata"]["generation"]
-                .as_u64()
-                .unwrap_or_default()
-                + 1;
-            metadata_mut(&mut next).insert("generation".to_owned(), json!(generation));
+            metadata_mut(&mut next).insert("generation".to_owned(), next_generation(current));
         }
         defaults::settle(resource, &mut next);
         Ok(next)
+    }
+
+    /// Whether what was sent builds on the current version, if it says on which.
+    pub(super) fn check_version(&self, current: &Value, sent: &Value) -> Result<(), Status> {
+        let version = meta(sent, "resourceVersion");
+        if version.is_empty() || version == meta(current, "resourceVersion") {
+            return Ok(());
+        }
+        let why = "the object has been modified; please apply your changes to the latest version \
+                   and try again";
+        Err(Status::conflict(self.target.resource, self.name(), why))
     }
 
     /// Whether what was sent is of the kind, name and namespace of the URL.
@@ -323,6 +302,32 @@ pub(super) fn complete(resource: &Resource, namespace: &str, object: &mut Value)
         as_map(object).remove("status");
     }
     defaults::fill(resource, object);
+}
+
+/// Undoes in `next` what only the server may change.
+fn keep_the_servers(resource: &Resource, current: &Value, next: &mut Value) {
+    let keep = |map: &mut Map<String, Value>, current: &Value, field: &str| {
+        match &current[field] {
+            Value::Null => map.remove(field),
+            value => map.insert(field.to_owned(), value.clone()),
+        };
+    };
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "resourceVersion",
+    ] {
+        keep(metadata_mut(next), &current["metadata"], field);
+    }
+    let map = as_map(next);
+    map.insert("kind".to_owned(), json!(resource.kind));
+    map.insert("apiVersion".to_owned(), json!(resource.api_version()));
+    if resource.has_status() {
+        keep(map, current, "status");
+    }
 }
 
 /// `next` with the manager's entry brought up to date, unless the client edited the entries.
