@@ -510,7 +510,9 @@ async fn a_token_is_renewed_before_it_ends() {
     }
     tokens.dedup();
     assert!((3..=8).contains(&tokens.len()), "{tokens:?}");
-    assert_eq!(tokens.len(), home.spawns());
+    // The last renewal may not have reached a request yet.
+    let unseen = home.spawns() - tokens.len();
+    assert!(unseen <= 1, "{unseen} of the tokens were never used");
     assert_eq!(
         refused.load(Ordering::SeqCst),
         0,

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read as _},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -93,21 +93,27 @@ impl Kubegate {
                 }
             }
         });
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
+        let (greet, greeting) = mpsc::channel();
+        let rest = std::thread::spawn({
+            let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            move || {
+                let (mut line, mut rest) = (String::new(), String::new());
+                stdout.read_line(&mut line).unwrap();
+                // Nobody listens where it took too long.
+                let _ = greet.send(line);
+                // Keep reading, so that the program never blocks on a full pipe.
+                let _ = stdout.read_to_string(&mut rest);
+                rest
+            }
+        });
+        let line = greeting.recv_timeout(PATIENCE).unwrap_or_default();
         let Some(address) = line.strip_prefix("Starting to serve on ") else {
+            let _ = child.kill();
             let _ = child.wait();
             reader.join().unwrap();
             panic!("it did not start: {line:?} {}", stderr.lock().unwrap());
         };
         let address = address.trim_end().to_owned();
-        // Keep reading, so that the program never blocks on a full pipe.
-        let rest = std::thread::spawn(move || {
-            let mut rest = String::new();
-            let _ = stdout.read_to_string(&mut rest);
-            rest
-        });
         Self {
             child,
             address,

@@ -10,6 +10,7 @@ pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config}
 
 use std::{
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -33,6 +34,17 @@ pub async fn in_time<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future)
         .await
         .expect("it hangs")
+}
+
+/// Waits until what counts up has begun and come to a halt, and says where.
+pub async fn halt(progress: &AtomicUsize) -> usize {
+    loop {
+        let before = progress.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if before > 0 && progress.load(Ordering::SeqCst) == before {
+            return before;
+        }
+    }
 }
 
 /// Sends `bytes` over a new connection and reads until the other end closes.

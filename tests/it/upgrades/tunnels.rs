@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Door, PORT_FORWARD, spdy, websocket};
-use crate::support::{Connection, in_time};
+use crate::support::{Connection, halt, in_time};
 
 const MIB: usize = 1024 * 1024;
 
@@ -228,16 +228,7 @@ const HELD: usize = 32 * MIB;
 async fn stops_and_goes_on(writer: Connection, reader: Connection) {
     let progress = Arc::new(AtomicUsize::new(0));
     let writing = tokio::spawn(write_counted(writer.into_stream(), progress.clone()));
-    let halted_at = in_time(async {
-        loop {
-            let before = progress.load(Ordering::SeqCst);
-            sleep(Duration::from_millis(300)).await;
-            if before > 0 && progress.load(Ordering::SeqCst) == before {
-                return before;
-            }
-        }
-    })
-    .await;
+    let halted_at = in_time(halt(&progress)).await;
     assert!(halted_at < HELD, "{halted_at} bytes went to nobody");
     let expected = noise(6, MIB);
     let (mut stream, mut got) = (reader.into_stream(), vec![0; MIB]);
