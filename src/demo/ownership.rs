@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{object::timestamp, strategic::merge_key};
+use super::{
+    object::{as_map, metadata_mut, timestamp},
+    strategic::merge_key,
+};
 
 /// Who changes an object, and how.
 #[derive(Debug, Clone)]
@@ -215,6 +218,37 @@ pub(super) fn record(entries: &[Value], manager: &Manager, fields: Value) -> Val
         None => entries.push(entry),
     }
     Value::Array(entries)
+}
+
+/// `next` with the manager's entry brought up to date, unless the client edited the entries.
+pub(super) fn recorded(current: &Value, mut next: Value, manager: &Manager) -> Value {
+    let before = &current["metadata"]["managedFields"];
+    let sent = &next["metadata"]["managedFields"];
+    if !sent.is_null() && sent != before {
+        return next;
+    }
+    let fields = changed(current, &next);
+    let entries = if fields == json!({}) {
+        before.clone()
+    } else {
+        record(entries(current), manager, fields)
+    };
+    metadata_mut(&mut next).insert("managedFields".to_owned(), entries);
+    next
+}
+
+/// Whether two versions are equal but for the times in `managedFields`.
+pub(super) fn is_same(current: &Value, next: &Value) -> bool {
+    let plain = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(Value::Array(entries)) = metadata_mut(&mut object).get_mut("managedFields") {
+            for entry in entries {
+                as_map(entry).remove("time");
+            }
+        }
+        object
+    };
+    plain(current) == plain(next)
 }
 
 fn add(owned: &mut Value, more: Value) {

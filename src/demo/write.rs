@@ -103,7 +103,7 @@ impl<'a> Writer<'a> {
         let manager = self.manager("Update");
         let replaced = self.update(|current| {
             let next = self.merged(current, next)?;
-            Ok(recorded(current, next, &manager))
+            Ok(ownership::recorded(current, next, &manager))
         })?;
         self.show(StatusCode::OK, &replaced.value)
     }
@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
                     patch.apply_to(&mut next)?;
                     self.check(&next)?;
                     let next = self.merged(current, next)?;
-                    Ok(recorded(current, next, &manager))
+                    Ok(ownership::recorded(current, next, &manager))
                 })?;
                 self.show(StatusCode::OK, &patched.value)
             }
@@ -212,7 +212,7 @@ impl<'a> Writer<'a> {
         let changed = self.store().change(&self.key(), self.dry_run, |current| {
             let current = current.ok_or_else(missing)?;
             let next = next(&current.value)?;
-            Ok(if is_same(&current.value, &next) {
+            Ok(if ownership::is_same(&current.value, &next) {
                 Outcome::Unchanged
             } else {
                 Outcome::Put(next)
@@ -328,35 +328,4 @@ fn keep_the_servers(resource: &Resource, current: &Value, next: &mut Value) {
     if resource.has_status() {
         keep(map, current, "status");
     }
-}
-
-/// `next` with the manager's entry brought up to date, unless the client edited the entries.
-fn recorded(current: &Value, mut next: Value, manager: &Manager) -> Value {
-    let before = &current["metadata"]["managedFields"];
-    let sent = &next["metadata"]["managedFields"];
-    if !sent.is_null() && sent != before {
-        return next;
-    }
-    let fields = ownership::changed(current, &next);
-    let entries = if fields == json!({}) {
-        before.clone()
-    } else {
-        ownership::record(ownership::entries(current), manager, fields)
-    };
-    metadata_mut(&mut next).insert("managedFields".to_owned(), entries);
-    next
-}
-
-/// Whether two versions are equal but for the times in `managedFields`.
-fn is_same(current: &Value, next: &Value) -> bool {
-    let plain = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(Value::Array(entries)) = metadata_mut(&mut object).get_mut("managedFields") {
-            for entry in entries {
-                as_map(entry).remove("time");
-            }
-        }
-        object
-    };
-    plain(current) == plain(next)
 }
