@@ -128,8 +128,8 @@ impl Upstream {
         let task = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let (tls, script, counts) = (tls.clone(), script.clone(), counted.clone());
+                counts.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
-                    counts.connections.fetch_add(1, Ordering::SeqCst);
                     // A client that refuses our certificate ends here, as it should.
                     if let Some(mut connection) = Connection::accept(tcp, tls).await {
                         counts.handshakes.fetch_add(1, Ordering::SeqCst);
@@ -180,6 +180,8 @@ impl Upstream {
 
     /// Waits until every connection accepted so far has ended.
     pub async fn settled(&self) {
+        // What has arrived is accepted, and counted, first.
+        tokio::task::yield_now().await;
         in_time(async {
             while self.counts.ended.load(Ordering::SeqCst) < self.connections() {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
