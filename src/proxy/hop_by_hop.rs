@@ -72,12 +72,16 @@ impl Screen for HopByHop {
 pub(super) fn strip_response(headers: &mut HeaderMap) {
     // A server that names odd headers harms only its own answer: they are taken off.
     let named = named_in_connection(headers).unwrap_or_default();
+    // Its body was read by its chunks, and it may be longer (RFC 9112 section 6.3).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     strip(headers, &named);
     headers.remove(PROXY_AUTHENTICATE);
 }
 
 fn strip(headers: &mut HeaderMap, named: &[HeaderName]) {
-    if headers.get(TE).is_some_and(|te| te != "trailers") {
+    if headers.get_all(TE).iter().any(|te| te != "trailers") {
         headers.remove(TE);
     }
     for name in named.iter().filter(|name| **name != TE) {

@@ -516,6 +516,32 @@ async fn a_server_that_refuses_connections_is_a_502_status_with_cause_and_fix() 
 }
 
 #[tokio::test]
+async fn chunks_count_and_not_the_length_beside_them() {
+    let upstream = Upstream::plain(async |mut server: Connection| {
+        while let Some(request) = server.request().await {
+            let lines = if request.head.starts_with("GET /both") {
+                "Content-Length: 3\r\nTransfer-Encoding: chunked"
+            } else {
+                "Transfer-Encoding: chunked"
+            };
+            server
+                .write(format!(
+                    "HTTP/1.1 200 OK\r\n{lines}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+                ))
+                .await;
+        }
+    })
+    .await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    for path in ["/both", "/chunked"] {
+        let answer = get(&kubegate.address, path).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(!head.contains("content-length"), "{path}: {head}");
+        assert_eq!(body, "5\r\nhello\r\n0\r\n\r\n", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_answers_nonsense_or_nothing_is_a_502_status() {
     for nonsense in [
         "",

@@ -109,6 +109,23 @@ async fn the_token_goes_over_http_2_and_heads_stay_heads() {
 }
 
 #[tokio::test]
+async fn te_passes_only_where_it_says_trailers_and_nothing_else() {
+    let upstream = Upstream::http2(told).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    for (lines, passes) in [
+        ("TE: trailers\r\n", true),
+        // HTTP/2 servers take any other value for a malformed request.
+        ("TE: trailers\r\nTE: gzip\r\n", false),
+        ("TE: gzip\r\n", false),
+    ] {
+        let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n");
+        let answer = exchange(&kubegate.address, head).await;
+        assert_eq!(status(&answer), 200, "{lines:?}: {answer}");
+        assert_eq!(answer.contains("\"te\""), passes, "{lines:?}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_stream_both_ways() {
     let (upstream, mut requests) = handed().await;
     let kubegate = Kubegate::before(&upstream, &[]);
