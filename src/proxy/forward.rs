@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Request, Response,
+    HeaderValue, Request, Response, StatusCode,
     header::{ORIGIN, USER_AGENT},
 };
 use hyper::upgrade::OnUpgrade;
@@ -90,6 +90,9 @@ async fn forward(
     }
     let watches = is_watch(&request);
     let response = upstream.send(request, certificate.as_ref()).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Error::UnaskedSwitch);
+    }
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
     let body = if watches && head.status.is_success() {

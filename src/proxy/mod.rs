@@ -51,6 +51,9 @@ pub enum Error {
     /// The API server could not be asked.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    /// The API server switched protocols for a request that is no upgrade.
+    #[error("the API server answered with 101 Switching Protocols, which was not asked for")]
+    UnaskedSwitch,
     /// The API server answered an upgrade with neither 101 nor an error.
     #[error("the API server answered the upgrade to {asked} with {answered}")]
     BadUpgrade {

@@ -109,7 +109,7 @@ impl Answer {
                 Some(e.retry_after().unwrap_or(RETRY)),
             ),
             Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
-            Error::BadUpgrade { .. } => (StatusCode::BAD_GATEWAY, None),
+            Error::UnaskedSwitch | Error::BadUpgrade { .. } => (StatusCode::BAD_GATEWAY, None),
             Error::Upstream(e) => match e {
                 upstream::Error::ConnectTimeout { .. } => {
                     (StatusCode::GATEWAY_TIMEOUT, Some(RETRY))

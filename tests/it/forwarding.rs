@@ -542,6 +542,28 @@ async fn chunks_count_and_not_the_length_beside_them() {
 }
 
 #[tokio::test]
+async fn a_101_that_nobody_asked_for_is_a_502_status() {
+    const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                          Upgrade: websocket\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    let upstream = Upstream::plain(async |mut server: Connection| {
+        while let Some(request) = server.request().await {
+            if request.head.starts_with("GET /switch") {
+                server.write(SWITCH).await;
+            } else {
+                server.answer("ok").await;
+            }
+        }
+    })
+    .await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let answer = get(&kubegate.address, "/switch").await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert!(answer.contains("101"), "{answer}");
+    assert!(!answer.contains("evil"), "{answer}");
+    assert!(get(&kubegate.address, "/").await.ends_with("\r\n\r\nok"));
+}
+
+#[tokio::test]
 async fn a_server_that_answers_nonsense_or_nothing_is_a_502_status() {
     for nonsense in [
         "",
