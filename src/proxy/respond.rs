@@ -121,6 +121,7 @@ impl Answer {
                     (StatusCode::BAD_GATEWAY, None)
                 }
                 upstream::Error::ClientBody { .. } => (StatusCode::BAD_REQUEST, None),
+                upstream::Error::PathTooLong => (StatusCode::URI_TOO_LONG, None),
             },
         };
         Self {

@@ -15,7 +15,7 @@ use arc_swap::ArcSwapOption;
 use http::{
     HeaderValue, Request, Response, Uri,
     header::HOST,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{Authority, Scheme},
 };
 use hyper_rustls::HttpsConnector;
 use rustls::sign::CertifiedKey;
@@ -47,6 +47,9 @@ pub enum Error {
         /// Which rule it broke.
         refusal: Box<Refusal>,
     },
+    /// The server's own path and the request's are too long together.
+    #[error("the path is too long to be sent behind the server's own path")]
+    PathTooLong,
     /// No connection came about in time.
     #[error("{server} did not accept a connection within {} s", .limit.as_secs())]
     ConnectTimeout {
@@ -187,7 +190,7 @@ impl Upstream {
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Response<ResponseBody>, Error> {
         let identity = self.identity(certificate)?;
-        *request.uri_mut() = self.target(request.uri());
+        *request.uri_mut() = self.target(request.uri())?;
         request.headers_mut().remove(HOST);
         identity.pool.send(request, &self.host).await
     }
@@ -203,6 +206,7 @@ impl Upstream {
         mut request: Request<RequestBody>,
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Response<ResponseBody>, Error> {
+        let target = self.target(request.uri())?;
         let identity = self.identity(certificate)?;
         let connection = connect(identity.upgrades.clone(), &self.server.address).await?;
         let fault = request.body().fault();
@@ -211,7 +215,6 @@ impl Upstream {
             .await
             .map_err(broken)?;
         tokio::spawn(driver.with_upgrades());
-        let target = self.target(request.uri());
         pool::to_origin_form(&mut request, &target, &self.host);
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok(response.map(ResponseBody::unpooled))
@@ -235,20 +238,18 @@ impl Upstream {
         Ok(identity)
     }
 
-    fn target(&self, uri: &Uri) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.server.scheme.clone());
-        parts.authority = Some(self.server.authority.clone());
-        parts.path_and_query = if self.base_path.is_empty() {
-            uri.path_and_query().cloned()
-        } else {
-            let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            PathAndQuery::try_from(format!("{}{path}", self.base_path)).ok()
+    /// The path and query as they came, behind the server's own path. Never any other: what
+    /// was judged is what is sent.
+    fn target(&self, uri: &Uri) -> Result<Uri, Error> {
+        let target = Uri::builder()
+            .scheme(self.server.scheme.clone())
+            .authority(self.server.authority.clone());
+        let target = match uri.path_and_query() {
+            None => target.path_and_query(format!("{}/", self.base_path)),
+            Some(path) if self.base_path.is_empty() => target.path_and_query(path.clone()),
+            Some(path) => target.path_and_query(format!("{}{path}", self.base_path)),
         };
-        if parts.path_and_query.is_none() {
-            parts.path_and_query = Some(PathAndQuery::from_static("/"));
-        }
-        Uri::from_parts(parts).unwrap_or_default()
+        target.build().map_err(|_| Error::PathTooLong)
     }
 }
 

@@ -564,6 +564,21 @@ async fn a_101_that_nobody_asked_for_is_a_502_status() {
 }
 
 #[tokio::test]
+async fn a_path_too_long_behind_the_servers_own_is_refused_and_not_shortened() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::before_url(&(upstream.url() + "/k8s/clusters/c-1"), &[]);
+    let answer = get(&kubegate.address, &format!("/{}", "a".repeat(65_520))).await;
+    assert_eq!(status(&answer), 414, "{}", &answer[..answer.len().min(300)]);
+    assert_eq!(upstream.bytes(), 0);
+    let path = format!("/{}", "a".repeat(65_000));
+    let answer = get(&kubegate.address, &path).await;
+    assert_eq!(
+        asked(&answer),
+        format!("GET /k8s/clusters/c-1{path} HTTP/1.1")
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_answers_nonsense_or_nothing_is_a_502_status() {
     for nonsense in [
         "",
