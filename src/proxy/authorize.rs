@@ -24,7 +24,7 @@ use super::{
         attributes::{Attributes, Verb},
         path,
     },
-    hop_by_hop::Protocol,
+    hop_by_hop::{Protocol, strip_trailers},
 };
 use crate::{
     credential::{Credential, cache::Cache},
@@ -171,7 +171,7 @@ where
 {
     let credential = credentials.get().await?;
     let (head, body) = request.into_parts();
-    let replay = (!body.is_end_stream()).then(|| Replay::new(body));
+    let replay = (!body.is_end_stream()).then(|| Replay::new(body, strip_trailers));
     let again = || match &replay {
         None => Some(RequestBody::Empty),
         Some(replay) => replay.play(),
@@ -222,7 +222,7 @@ fn streamed(body: Incoming) -> RequestBody {
     if body.is_end_stream() {
         RequestBody::Empty
     } else {
-        RequestBody::stream(body)
+        RequestBody::stream(body, strip_trailers)
     }
 }
 

@@ -80,6 +80,20 @@ pub(super) fn strip_response(headers: &mut HeaderMap) {
     headers.remove(PROXY_AUTHENTICATE);
 }
 
+/// Takes off a request's trailers what may not be said behind a body (RFC 9110 section 6.5.1):
+/// a server that merged them into the headers would serve somebody else.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    let forbidden: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_protected(name) || is_identity(name) || **name == PROXY_AUTHORIZATION)
+        .cloned()
+        .collect();
+    for name in forbidden {
+        trailers.remove(name);
+    }
+    strip(trailers, &[]);
+}
+
 fn strip(headers: &mut HeaderMap, named: &[HeaderName]) {
     if headers.get_all(TE).iter().any(|te| te != "trailers") {
         headers.remove(TE);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -14,6 +15,9 @@ use super::pool::Lease;
 
 /// The most that a [`Replay`] remembers, in bytes.
 const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// Takes off a client's trailers what may not be sent.
+pub type Sieve = fn(&mut HeaderMap);
 
 /// The body of a request to the API server.
 pub enum RequestBody {
@@ -35,9 +39,11 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Stream(Stream { incoming, fault }) => {
-                Pin::new(incoming).poll_frame(cx).map_err(|e| fault.note(e))
-            }
+            Self::Stream(Stream {
+                incoming,
+                sieve,
+                fault,
+            }) => poll_sifted(incoming, *sieve, cx).map_err(|e| fault.note(e)),
             Self::Replay(playback) => playback.poll_frame(cx),
         }
     }
@@ -62,9 +68,10 @@ impl Body for RequestBody {
 impl RequestBody {
     /// The client's body, as it comes.
     #[must_use]
-    pub fn stream(incoming: Incoming) -> Self {
+    pub fn stream(incoming: Incoming, sieve: Sieve) -> Self {
         Self::Stream(Stream {
             incoming,
+            sieve,
             fault: Fault::default(),
         })
     }
@@ -79,9 +86,23 @@ impl RequestBody {
     }
 }
 
+fn poll_sifted(
+    incoming: &mut Incoming,
+    sieve: Sieve,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    Pin::new(incoming).poll_frame(cx).map_ok(|mut frame| {
+        if let Some(trailers) = frame.trailers_mut() {
+            sieve(trailers);
+        }
+        frame
+    })
+}
+
 /// See [`RequestBody::stream`].
 pub struct Stream {
     incoming: Incoming,
+    sieve: Sieve,
     fault: Fault,
 }
 
@@ -118,6 +139,7 @@ pub struct Replay(Arc<Mutex<Tape>>);
 
 struct Tape {
     incoming: Incoming,
+    sieve: Sieve,
     size: SizeHint,
     /// `None` once the limit was passed.
     recorded: Option<Vec<Recorded>>,
@@ -132,16 +154,17 @@ struct Tape {
 
 enum Recorded {
     Data(Bytes),
-    Trailers(http::HeaderMap),
+    Trailers(HeaderMap),
 }
 
 impl Replay {
     /// Begins to remember `incoming`.
     #[must_use]
-    pub fn new(incoming: Incoming) -> Self {
+    pub fn new(incoming: Incoming, sieve: Sieve) -> Self {
         Self(Arc::new(Mutex::new(Tape {
             size: incoming.size_hint(),
             incoming,
+            sieve,
             recorded: Some(Vec::new()),
             bytes: 0,
             ended: false,
@@ -196,7 +219,8 @@ impl Playback {
         if tape.ended {
             return Poll::Ready(None);
         }
-        let polled = Pin::new(&mut tape.incoming).poll_frame(cx);
+        let sieve = tape.sieve;
+        let polled = poll_sifted(&mut tape.incoming, sieve, cx);
         tape.reader = polled.is_pending().then(|| cx.waker().clone());
         let frame = match ready!(polled) {
             Some(Ok(frame)) => frame,

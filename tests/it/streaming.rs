@@ -179,6 +179,34 @@ async fn trailers_pass_both_ways_where_they_are_announced() {
 }
 
 #[tokio::test]
+async fn trailers_say_nothing_that_headers_may_not() {
+    let (upstream, mut connections) = Upstream::handed().await;
+    let kubegate = Kubegate::before(&upstream, &["--as", "jane"]);
+    let mut client = Connection::open(&kubegate.address).await;
+    in_time(async {
+        client
+            .write(request(
+                "POST",
+                "Trailer: X-Remote-User, X_Remote_Group, Impersonate-User, X-Sum\r\n\
+                 Transfer-Encoding: chunked\r\n",
+            ))
+            .await;
+        client
+            .write(
+                "1\r\na\r\n0\r\nX-Remote-User: admin\r\nX_Remote_Group: system:masters\r\n\
+                 Impersonate-User: root\r\nX-Sum: 7\r\n\r\n",
+            )
+            .await;
+        let mut server = connections.next().await;
+        server.head().await.unwrap();
+        assert_eq!(server.chunk().await.unwrap(), b"a");
+        assert_eq!(server.chunk().await.unwrap(), b"");
+        assert_eq!(server.trailers().await.unwrap(), "x-sum: 7\r\n\r\n");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_client_that_expects_100_continue_gets_it_before_its_body() {
     let (upstream, mut connections) = Upstream::handed().await;
     let kubegate = Kubegate::before(&upstream, &[]);
