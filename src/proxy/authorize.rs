@@ -34,7 +34,7 @@ use crate::{
 
 /// The subprotocol by which browsers pass a token to the API server
 /// (k8s.io/apiserver/pkg/authentication/request/websocket).
-const TOKEN_SUBPROTOCOL: &[u8] = b"base64url.bearer.authorization.k8s.io.";
+const TOKEN_SUBPROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// The client certificate that a request's connection must have been made with.
 #[derive(Clone)]
@@ -235,8 +235,15 @@ fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .filter(|token| !token.is_empty())
 }
 
+/// The API server trims every space that Unicode knows before it looks for the prefix.
+fn is_token(subprotocol: &[u8]) -> bool {
+    String::from_utf8_lossy(subprotocol)
+        .trim_start()
+        .starts_with(TOKEN_SUBPROTOCOL)
+}
+
 fn names_token(headers: &HeaderMap) -> bool {
-    subprotocols(headers).any(|token| token.starts_with(TOKEN_SUBPROTOCOL))
+    subprotocols(headers).any(is_token)
 }
 
 fn remove_token_subprotocols(headers: &mut HeaderMap) {
@@ -244,7 +251,7 @@ fn remove_token_subprotocols(headers: &mut HeaderMap) {
         return;
     }
     let kept: Vec<&[u8]> = subprotocols(headers)
-        .filter(|token| !token.starts_with(TOKEN_SUBPROTOCOL))
+        .filter(|token| !is_token(token))
         .collect();
     // Joined parts of a header value are one again; if not, none is better than the token.
     let value = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
