@@ -6,21 +6,35 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, Request,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 use http_body::{Body, Frame};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::guard::{
+    attributes::{Attributes, Verb},
+    path,
+};
 use crate::upstream::ResponseBody;
 
-/// Whether a request asks for a watch, as `metav1.ListOptions` is read from a query: Go's
-/// `strconv.ParseBool` in the API server's conversion, where a bare `watch` means true.
+/// Whether a request asks for a watch. An API server may stand below a path, so an API path
+/// counts wherever it begins.
 pub(super) fn is_watch<B>(request: &Request<B>) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    let asked = query.split('&').any(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        key == "watch" && !matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False")
-    });
-    asked || request.uri().path().contains("/watch/")
+    let (raw, query) = (request.uri().path(), request.uri().query());
+    if !raw.contains("watch") && !query.is_some_and(|query| query.contains("watch")) {
+        return false;
+    }
+    let Ok(path) = path::normalise(raw) else {
+        return false;
+    };
+    path.readings().any(|path| {
+        path.match_indices("/api").any(|(at, _)| {
+            Attributes::parse(request.method(), &path[at..], query)
+                .is_some_and(|asked| asked.verb == Verb::Watch && asked.subresource.is_empty())
+        })
+    })
 }
 
 /// How events follow one another in a watch's body.
@@ -40,7 +54,9 @@ impl Framing {
             .get(CONTENT_TYPE)
             .and_then(|v| v.to_str().ok())
             .unwrap_or_default();
-        if content_type.starts_with("application/json") {
+        if headers.contains_key(CONTENT_ENCODING) {
+            Self::Unknown
+        } else if content_type.starts_with("application/json") {
             Self::Lines { within: false }
         } else if content_type.starts_with("application/vnd.kubernetes.protobuf") {
             Self::Lengths {
@@ -175,6 +191,11 @@ mod tests {
         let mut unknown = framing("application/cbor-seq");
         unknown.pass(b"\n");
         assert!(!unknown.is_between_events());
+
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        headers.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert_eq!(Framing::of(&headers), Framing::Unknown);
     }
 
     #[test]
@@ -183,16 +204,23 @@ mod tests {
         for uri in [
             "/api/v1/pods?watch=1",
             "/api/v1/pods?a=b&watch=true",
-            "/x?watch",
+            "/apis/apps/v1/namespaces/x/deployments?watch",
             "/api/v1/watch/pods",
+            "/api/v1/watch/namespaces/x/pods/p",
+            "/k8s/clusters/c-1/api/v1/pods?watch=1",
+            "/api/v1/namespaces/x/services/y/proxy/api/v1/pods?watch=1",
         ] {
             assert!(is(uri), "{uri}");
         }
         for uri in [
             "/api/v1/pods",
-            "/x?watch=0",
-            "/x?watch=false",
-            "/x?nowatch=1",
+            "/api/v1/pods?watch=0",
+            "/api/v1/pods?watch=false",
+            "/api/v1/pods?nowatch=1",
+            "/api/v1/pods?labelSelector=watch",
+            "/api/v1/namespaces/watch/pods",
+            "/api/v1/namespaces/x/pods/p?watch=1",
+            "/api/v1/namespaces/x/services/y/proxy/watch/file?watch=1",
         ] {
             assert!(!is(uri), "{uri}");
         }

@@ -50,6 +50,11 @@ async fn serve(mut connection: Connection, go_on: Arc<Notify>) {
                 connection.write("4\r\n:1}\n\r\n").await;
                 connection.rest().await;
             }
+            "/api/v1/namespaces/watch/pods" | "/api/v1/namespaces/x/pods/p?watch=1" => {
+                connection.write(format!("{CHUNKED}2\r\n{{\n\r\n")).await;
+                go_on.notified().await;
+                connection.write("2\r\n}\n\r\n0\r\n\r\n").await;
+            }
             "/log?follow=true" => {
                 connection.write(format!("{CHUNKED}5\r\nline\n\r\n")).await;
                 connection.rest().await;
@@ -139,6 +144,24 @@ async fn a_request_in_flight_ends_with_its_whole_answer() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.took < AT_ONCE, "{ended:?}");
         assert!(ended.stderr.contains("drained"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_watch_ends_with_its_whole_answer() {
+    for path in [
+        "/api/v1/namespaces/watch/pods",
+        "/api/v1/namespaces/x/pods/p?watch=1",
+    ] {
+        let go_on = Arc::new(Notify::new());
+        let (_upstream, kubegate) = start(&go_on, &[]).await;
+        let client = Client::ask(&kubegate.address, path, "{\n").await;
+        kubegate.signal("TERM");
+        closed(&kubegate.address).await;
+        go_on.notify_one();
+        let answer = client.rest().await;
+        assert!(answer.ends_with("}\n\r\n0\r\n\r\n"), "{path}: {answer:?}");
+        assert_eq!(kubegate.ended().code, Some(0));
     }
 }
 
