@@ -17,7 +17,7 @@ use super::guard::{
     attributes::{Attributes, Verb},
     path,
 };
-use crate::upstream::ResponseBody;
+use crate::upstream::{ResponseBody, ResponseBodyError};
 
 /// Whether a request asks for a watch. An API server may stand below a path, so an API path
 /// counts wherever it begins.
@@ -125,12 +125,12 @@ impl WatchBody {
 
 impl Body for WatchBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ResponseBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         if self.ended {
             return Poll::Ready(None);
         }

@@ -276,12 +276,29 @@ impl Recorded {
 pub struct ResponseBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    /// Whether its end must be marked as such.
+    marked: bool,
+}
+
+/// Why an answer's body does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ResponseBodyError {
+    /// The connection or the stream broke.
+    #[error("the answer broke off")]
+    Broken(#[from] hyper::Error),
+    /// The server took its stream or connection away without an error, and without an end.
+    #[error("the answer stopped before its end")]
+    Stopped,
 }
 
 impl ResponseBody {
-    pub(super) fn pooled(incoming: Incoming, lease: Lease) -> Self {
+    /// `bodiless`: whether the request had no body. hyper takes an HTTP/2 stream that is reset
+    /// without an error for one that has ended; but only where the request is still being sent
+    /// may a whole answer be followed by such a reset (RFC 9113 section 8.1).
+    pub(super) fn pooled(incoming: Incoming, lease: Lease, bodiless: bool) -> Self {
         let mut body = Self {
             incoming,
+            marked: bodiless && matches!(lease, Lease::Http2(_)),
             lease: Some(lease),
         };
         body.release_at_end();
@@ -292,6 +309,7 @@ impl ResponseBody {
         Self {
             incoming,
             lease: None,
+            marked: false,
         }
     }
 
@@ -306,12 +324,12 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ResponseBodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
         match &frame {
@@ -321,9 +339,12 @@ impl Body for ResponseBody {
                 if let Some(lease) = this.lease.take() {
                     lease.release();
                 }
+                if this.marked && !this.incoming.is_end_stream() {
+                    return Poll::Ready(Some(Err(ResponseBodyError::Stopped)));
+                }
             }
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

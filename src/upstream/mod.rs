@@ -7,7 +7,7 @@
 mod body;
 mod pool;
 
-pub use body::{Replay, RequestBody, ResponseBody, Sieve};
+pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 

@@ -107,13 +107,14 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, Error> {
         let uri = request.uri().clone();
         let fault = request.body().fault();
+        let bodiless = request.body().is_end_stream();
         let mut lease = self.lease().await?;
         let mut attempt = 1;
         loop {
             let spare = lease.spare(&request);
             match lease.send(request, &uri, host).await {
                 Ok(response) => {
-                    return Ok(response.map(|body| ResponseBody::pooled(body, lease)));
+                    return Ok(response.map(|body| ResponseBody::pooled(body, lease, bodiless)));
                 }
                 Err(mut error) => match error.take_message().or(spare) {
                     Some(again) if attempt < ATTEMPTS => request = again,

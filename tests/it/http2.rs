@@ -12,7 +12,9 @@ use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
-use crate::support::{Connection, Frames, Kubegate, Upstream, exchange, get, in_time, status};
+use crate::support::{
+    Connection, Frames, Kubegate, Upstream, exchange, get, in_time, status, tls_config,
+};
 
 /// What the server was asked, as text, with the body's length behind it.
 async fn told(request: Request<Incoming>) -> Response<Frames> {
@@ -368,4 +370,53 @@ async fn a_large_answer_head_passes() {
     let kubegate = Kubegate::before(&upstream, &[]);
     let answer = get(&kubegate.address, "/").await;
     assert_eq!(answer.matches("set-cookie: ").count(), 200, "{answer}");
+}
+
+/// Frames of the first stream (RFC 9113 section 6), each with its length and type.
+const HEAD: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88";
+const HELLO: &[u8] = b"\0\0\x05\0\0\0\0\0\x01hello";
+const END: &[u8] = b"\0\0\0\0\x01\0\0\0\x01";
+const RESET_WITHOUT_ERROR: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\0";
+const GO_AWAY_WITHOUT_ERROR: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+
+/// Answers the first request by these frames, and ends the connection.
+async fn frames(mut server: Connection, answer: &[&[u8]]) {
+    let preface = server.exactly(24).await;
+    assert!(preface.is_some_and(|preface| preface.starts_with(b"PRI * HTTP/2.0")));
+    server.write(b"\0\0\0\x04\0\0\0\0\0").await;
+    loop {
+        let Some(frame) = server.exactly(9).await else {
+            return;
+        };
+        let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+        server.exactly(length as usize).await;
+        if frame[3] == 1 {
+            break;
+        }
+    }
+    server.write(answer.concat()).await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_without_an_error_is_seen_to_break_off() {
+    let answers: [(&[&[u8]], bool); 5] = [
+        (&[HEAD, HELLO, END], true),
+        (&[HEAD, HELLO, END, GO_AWAY_WITHOUT_ERROR], true),
+        (&[HEAD, HELLO, RESET_WITHOUT_ERROR], false),
+        (&[HEAD, HELLO, GO_AWAY_WITHOUT_ERROR], false),
+        (&[HEAD, HELLO], false),
+    ];
+    for (i, (answer, whole)) in answers.into_iter().enumerate() {
+        let upstream = Upstream::with(tls_config("localhost", &[b"h2"]), move |server| {
+            frames(server, answer)
+        })
+        .await;
+        let kubegate = Kubegate::before(&upstream, &[]);
+        let answer = get(&kubegate.address, "/").await;
+        let ended = answer.ends_with("5\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(ended, whole, "{i}: {answer}");
+        // Where all comes at once, the head may fall with the body.
+        assert!(answer.is_empty() || status(&answer) == 200, "{i}: {answer}");
+    }
 }
