@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Who is on the other end of a downstream connection, as the API server will be told.
 #[derive(Clone, Debug)]
@@ -20,8 +21,10 @@ impl Peer {
     }
 
     /// Says on whose behalf a request comes. What the client claims of addresses is dropped:
-    /// the peer's is the only one that we know.
+    /// the peer's is the only one that we know, and the API server writes both headers into
+    /// its audit log (`SourceIPs` in k8s.io/apimachinery/pkg/util/net).
     pub fn introduce(&self, headers: &mut HeaderMap) {
+        headers.remove(X_REAL_IP);
         match &self.0 {
             Some(address) => {
                 headers.insert(X_FORWARDED_FOR, address.clone());
@@ -43,10 +46,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
         headers.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.2"));
+        headers.append(X_REAL_IP, HeaderValue::from_static("10.0.0.3"));
         let peer = Peer::new(Some("::ffff:192.0.2.7".parse().unwrap()));
         peer.introduce(&mut headers);
         let told: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().collect();
         assert_eq!(told, ["192.0.2.7"]);
+        assert!(!headers.contains_key(X_REAL_IP));
     }
 
     #[test]
