@@ -74,6 +74,10 @@ pub struct ConnectionFlags {
     /// Name to ask for and to check in the API server's certificate
     #[arg(long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
+    /// Proxy to reach the API server through: http, https or socks5
+    // As a secret, for it may hold a password.
+    #[arg(long, global = true, value_name = "URL")]
+    pub proxy_url: Option<Secret>,
     /// Do not ask for compressed answers
     #[arg(long, global = true, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_missing_value = "true")]
@@ -175,6 +179,7 @@ impl From<&ConnectionFlags> for Overrides {
                 .map(Path::to_owned),
             insecure_skip_tls_verify: flags.insecure_skip_tls_verify,
             tls_server_name: text_given(flags.tls_server_name.as_ref()),
+            proxy_url: secret_given(flags.proxy_url.as_ref()),
             disable_compression: flags.disable_compression,
             token: secret_given(flags.token.as_ref()),
             username: text_given(flags.username.as_ref()),

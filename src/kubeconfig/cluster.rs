@@ -73,6 +73,14 @@ impl Draft {
                 self.certificate_authority = None;
             }
         }
+        if let Some(url) = &flags.proxy_url {
+            let parsed = ProxyUrl::read(url.expose()).map_err(|problem| Error::Field {
+                place: "flags".to_owned(),
+                field: "--proxy-url".to_owned(),
+                problem: problem.to_owned(),
+            })?;
+            self.proxy_url = Some(parsed);
+        }
         if let Some(disable) = flags.disable_compression {
             self.disable_compression = disable;
         }

@@ -33,6 +33,8 @@ pub struct Overrides {
     pub insecure_skip_tls_verify: Option<bool>,
     /// `--tls-server-name`
     pub tls_server_name: Option<String>,
+    /// `--proxy-url`; may hold a password
+    pub proxy_url: Option<Secret>,
     /// `--disable-compression`
     pub disable_compression: Option<bool>,
     /// `--token`

@@ -154,6 +154,7 @@ const GLOBAL: &[&[&str]] = &[
     &["--insecure-skip-tls-verify=false"],
     &["--tls-server-name", "a"],
     &["--request-timeout", "30s"],
+    &["--proxy-url", "http://a"],
     &["--disable-compression"],
     &["--disable-compression=true"],
     &["--cache-dir", "/a"],
@@ -279,6 +280,7 @@ async fn an_empty_value_counts_as_none() {
         "--client-certificate",
         "--client-key",
         "--tls-server-name",
+        "--proxy-url",
         "--cache-dir",
     ];
     let mut args: Vec<String> = empty.iter().map(|flag| format!("{flag}=")).collect();
@@ -324,6 +326,7 @@ fn a_bad_value_is_told_by_its_flag() {
         (&["--allow-origin", "not an origin"], "--allow-origin"),
         (&["--server", "ftp://x"], "--server"),
         (&["--server", "https://u:hunter2@x"], "--server"),
+        (&["--proxy-url", "ftp://u:hunter2@x"], "--proxy-url"),
         (&["--as-user-extra", "nokey"], "--as-user-extra"),
         (&["--as-group", "g"], "--as"),
         (&["--token", "a", "--username", "b"], "--token"),

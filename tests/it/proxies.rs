@@ -253,7 +253,7 @@ async fn a_proxy_that_refuses_is_named() {
 }
 
 #[tokio::test]
-async fn the_proxy_of_the_environment_is_taken_and_proxy_url_wins_over_it() {
+async fn the_proxy_of_the_environment_is_taken_then_proxy_url_then_the_flag() {
     let server = Upstream::tls("wrong-san", server).await;
     let (by_file, of_file) = proxy(None, server.port(), connect).await;
     let (by_environment, of_environment) = proxy(None, server.port(), connect).await;
@@ -274,6 +274,12 @@ async fn the_proxy_of_the_environment_is_taken_and_proxy_url_wins_over_it() {
     command.env("HTTPS_PROXY", by_environment.url());
     both_arrive(&Kubegate::spawn(command)).await;
     assert_eq!(counts(), (2, 2));
+
+    let (by_flag, of_flag) = proxy(None, server.port(), connect).await;
+    let (_folder, mut command) = kubeconfig(&there, "ca", Some(&by_file.url()));
+    command.args(["--proxy-url", &by_flag.url()]);
+    both_arrive(&Kubegate::spawn(command)).await;
+    assert_eq!((of_flag.lock().unwrap().len(), counts()), (2, (2, 2)));
 }
 
 #[tokio::test]
