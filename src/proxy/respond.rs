@@ -19,7 +19,7 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::{Body, Error};
-use crate::upstream;
+use crate::{tls, upstream};
 
 /// How long a client should wait before it asks again, where nothing better is known.
 const RETRY: Duration = Duration::from_secs(1);
@@ -184,6 +184,11 @@ fn chain(error: &dyn StdError) -> String {
 /// What to do about it, where the error does not say so itself.
 fn fix(error: &Error) -> &'static str {
     match error {
+        Error::Upstream(upstream::Error::Connect { source, .. })
+            if tls::spoke_no_tls(source.as_ref()) =>
+        {
+            "; it does not speak TLS there; if it serves plain HTTP, its URL begins with http://"
+        }
         Error::Upstream(upstream::Error::Connect { .. }) => {
             "; see that the API server runs and that the kubeconfig's cluster, or --server, \
              names it"

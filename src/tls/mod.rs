@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use refusal::{Refusal, refusal};
+pub use refusal::{Refusal, refusal, spoke_no_tls};
 pub use trust::{Trust, client_config};
 
 /// Why certificates or keys that we were given cannot be used. Each names its origin (the file,

@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, io, sync::Arc};
 
 use jiff::Timestamp;
-use rustls::{CertificateError, OtherError};
+use rustls::{CertificateError, InvalidMessage, OtherError};
 
 /// Why we did not believe a server. Nothing was sent to it but the handshake.
 ///
@@ -184,9 +184,28 @@ impl From<Refusal> for rustls::Error {
 
 /// Finds the [`Refusal`] in an error of a failed connection, however deep.
 #[must_use]
-pub fn refusal<'a>(mut error: &'a (dyn StdError + 'static)) -> Option<&'a Refusal> {
+pub fn refusal<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Refusal> {
+    find(error, |error| error.downcast_ref())
+}
+
+/// Whether a connection failed because what the server said is not TLS.
+#[must_use]
+pub fn spoke_no_tls(error: &(dyn StdError + 'static)) -> bool {
+    let no_tls = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+    find(error, |error| {
+        error
+            .downcast_ref::<rustls::Error>()
+            .filter(|e| **e == no_tls)
+    })
+    .is_some()
+}
+
+fn find<'a, T>(
+    mut error: &'a (dyn StdError + 'static),
+    wanted: impl Fn(&'a (dyn StdError + 'static)) -> Option<&'a T>,
+) -> Option<&'a T> {
     loop {
-        if let Some(found) = error.downcast_ref::<Refusal>() {
+        if let Some(found) = wanted(error) {
             return Some(found);
         }
         // Neither of these shows what it wraps through `source`.

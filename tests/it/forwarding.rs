@@ -579,6 +579,21 @@ async fn a_path_too_long_behind_the_servers_own_is_refused_and_not_shortened() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_tls_is_told_with_the_url_to_try() {
+    let upstream = Upstream::plain(async |mut connection: Connection| {
+        connection.exactly(1).await;
+        connection.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    })
+    .await;
+    let url = format!("https://127.0.0.1:{}", upstream.port());
+    let kubegate = Kubegate::before_url(&url, &[]);
+    let answer = get(&kubegate.address, "/api").await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert!(answer.contains("does not speak TLS"), "{answer}");
+    assert!(answer.contains("begins with http://"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_server_that_answers_nonsense_or_nothing_is_a_502_status() {
     for nonsense in [
         "",
