@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service, ServiceExt as _, util::Oneshot};
 use tower_http::services::ServeDir;
@@ -137,7 +137,10 @@ where
                     prefix: files.prefix,
                 }
             }
-            Err(refusal) => Routed::Nowhere {
+            Ok(Way::Slash(location)) => Routed::Here {
+                future: ready(Ok(redirect(location))),
+            },
+            Err(refusal) => Routed::Here {
                 future: ready(Err(refusal.into())),
             },
         }
@@ -148,6 +151,8 @@ enum Way {
     Api,
     StrippedApi(Uri),
     File(StaticFiles, Uri),
+    /// To a prefix without its last slash: as in kubectl, sent on to the one with it.
+    Slash(HeaderValue),
 }
 
 impl Routes {
@@ -158,6 +163,12 @@ impl Routes {
         {
             let file = origin_form(&path[files.prefix.len() - 1..])?;
             return Ok(Way::File(files.clone(), file));
+        }
+        let files = self.files.as_ref().map(|files| &files.prefix);
+        for prefix in files.into_iter().chain([&self.api.prefix]) {
+            if prefix.strip_suffix('/') == Some(uri.path()) {
+                return Ok(Way::Slash(with_slash(uri)?));
+            }
         }
         match self.api.of_api(path) {
             Some(api) if api.len() == path.len() => Ok(Way::Api),
@@ -177,6 +188,21 @@ impl Routes {
 fn origin_form(path: &str) -> Result<Uri, Refusal> {
     let path = PathAndQuery::try_from(path).map_err(|e| Refusal::malformed(e.to_string()))?;
     Ok(Uri::from(path))
+}
+
+fn with_slash(uri: &Uri) -> Result<HeaderValue, Refusal> {
+    let query = uri
+        .query()
+        .map_or(String::new(), |query| format!("?{query}"));
+    let location = format!("{}/{query}", uri.path());
+    HeaderValue::try_from(location).map_err(|e| Refusal::malformed(e.to_string()))
+}
+
+fn redirect(location: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    response
 }
 
 /// The files know nothing of their prefix: where they lead elsewhere, as from a folder's name
@@ -200,7 +226,7 @@ pin_project! {
             #[pin] future: Oneshot<ServeDir, Request<Body>>,
             prefix: String,
         },
-        Nowhere { #[pin] future: Ready<Result<Response<Body>, Error>> },
+        Here { #[pin] future: Ready<Result<Response<Body>, Error>> },
     }
 }
 
@@ -217,7 +243,7 @@ where
                 .poll(cx)
                 .map_ok(|response| under(prefix, response.map(Body::boxed)))
                 .map_err(|never: Infallible| match never {}),
-            Projected::Nowhere { future } => future.poll(cx),
+            Projected::Here { future } => future.poll(cx),
         }
     }
 }

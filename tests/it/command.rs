@@ -564,11 +564,17 @@ async fn static_files_are_served_beside_the_api() {
     }
     assert_eq!(status(&get(&kubegate.address, "/static/no.txt").await), 404);
     // A folder without its slash leads to the folder, under the prefix.
-    let answer = get(&kubegate.address, "/static/nested").await;
-    assert!(matches!(status(&answer), 301 | 307), "{answer}");
-    let location = answer.split("\r\nlocation: ").nth(1).unwrap();
-    let location = location.split("\r\n").next().unwrap();
-    assert_eq!(location, "/static/nested/", "{answer}");
+    for (path, to) in [
+        ("/static/nested", "/static/nested/"),
+        ("/static", "/static/"),
+        ("/static?a=b", "/static/?a=b"),
+    ] {
+        let answer = get(&kubegate.address, path).await;
+        assert!(matches!(status(&answer), 301 | 307), "{answer}");
+        let location = answer.split("\r\nlocation: ").nth(1).unwrap();
+        let location = location.split("\r\n").next().unwrap();
+        assert_eq!(location, to, "{answer}");
+    }
     assert_eq!(upstream.connections(), 1);
 }
 

@@ -73,6 +73,9 @@ async fn an_api_prefix_is_taken_off_unless_it_begins_with_api() {
     ] {
         assert_eq!(asked(&get(&kubegate.address, path).await), line);
     }
+    let answer = get(&kubegate.address, "/k8s?x").await;
+    assert_eq!(status(&answer), 307, "{answer}");
+    assert!(answer.contains("location: /k8s/?x\r\n"), "{answer}");
     for path in [
         "/",
         "/api/v1",
