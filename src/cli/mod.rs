@@ -75,6 +75,15 @@ impl Cli {
                 )
                 .exit();
         }
+        #[cfg(feature = "demo")]
+        if let Some(flag) = connection_of_demo(&matches) {
+            Self::command()
+                .error(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    format!("the demo has a cluster and user of its own; leave out --{flag}"),
+                )
+                .exit();
+        }
         Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
     }
 
@@ -91,6 +100,22 @@ fn misplaced(matches: &ArgMatches) -> Option<String> {
     let proxy_flags = <ProxyFlags as clap::Args>::augment_args(clap::Command::new("proxy"));
     proxy_flags
         .get_arguments()
+        .filter(|flag| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        })
+        .find_map(|flag| flag.get_long().map(str::to_owned))
+}
+
+/// A flag that chooses a cluster or user, given to the demo, which would not heed it.
+#[cfg(feature = "demo")]
+fn connection_of_demo(matches: &ArgMatches) -> Option<String> {
+    let ("demo", _) = matches.subcommand()? else {
+        return None;
+    };
+    let connection = <ConnectionFlags as clap::Args>::augment_args(clap::Command::new("demo"));
+    connection
+        .get_arguments()
+        .filter(|flag| !flag.is_hide_set() && flag.get_long() != Some("v"))
         .filter(|flag| {
             matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
         })

@@ -113,8 +113,8 @@ pub enum Error {
     #[error("the client certificate cannot be used")]
     Certificate(#[source] Arc<tls::Error>),
     /// A certificate, key or authority that cannot be read.
-    #[error("a certificate or key cannot be read")]
-    Pem(#[source] Arc<kubeconfig::Error>),
+    #[error(transparent)]
+    Pem(Arc<kubeconfig::Error>),
     /// A fault of ours.
     #[error("{subject}: obtaining the credential broke off; this is a bug in kubegate")]
     SourceFailed {
@@ -192,7 +192,8 @@ fn where_looked(command: &std::path::Path) -> &'static str {
 }
 
 fn hint(install_hint: Option<&str>) -> String {
-    install_hint.map_or_else(String::new, |hint| format!("; {}", hint.trim()))
+    let own = "install it, or correct exec.command in the kubeconfig";
+    format!("; {}", install_hint.map_or(own, str::trim))
 }
 
 fn said(stderr: &str) -> String {

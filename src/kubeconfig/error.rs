@@ -57,10 +57,7 @@ pub enum Error {
         name: String,
     },
     /// There is a kubeconfig, but nothing says which part of it to use.
-    #[error(
-        "no context is chosen: {} sets no current-context; choose one with --context; {}",
-        Files(files), Existing { kind: "context", names: existing }
-    )]
+    #[error("{}", Unchosen { files, existing })]
     NoContext {
         /// The files searched.
         files: Vec<PathBuf>,
@@ -68,10 +65,7 @@ pub enum Error {
         existing: Vec<String>,
     },
     /// A name that no entry has.
-    #[error(
-        "{kind} {name:?}, named by {named_by}, does not exist in {}; {}",
-        Files(files), Existing { kind, names: existing }
-    )]
+    #[error("{kind} {name:?}, named by {named_by}, does not exist{}", Searched { files, kind, existing })]
     Missing {
         /// `cluster`, `user` or `context`.
         kind: &'static str,
@@ -89,7 +83,7 @@ pub enum Error {
     ProxyUrl(&'static str),
     /// No kubeconfig, no service account and no `--server`.
     #[error(
-        "no API server to talk to: there is no kubeconfig (looked at {}), this is not a pod with \
+        "no API server to talk to: there is no kubeconfig, or an empty one (looked at {}), this is not a pod with \
          a service account, and --server is not given",
         Files(looked_at)
     )]
@@ -107,6 +101,47 @@ impl fmt::Display for Position {
             Some((line, column)) => write!(f, ", line {line}, column {column}"),
             None => Ok(()),
         }
+    }
+}
+
+struct Unchosen<'a> {
+    files: &'a [PathBuf],
+    existing: &'a [String],
+}
+
+impl fmt::Display for Unchosen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (files, names) = (Files(self.files), self.existing);
+        if names.is_empty() {
+            return write!(
+                f,
+                "there are no contexts in {files}; name another file with --kubeconfig or \
+                 KUBECONFIG, or give --server"
+            );
+        }
+        let kind = "context";
+        write!(
+            f,
+            "no context is chosen: {files} sets no current-context; choose one with --context; {}",
+            Existing { kind, names }
+        )
+    }
+}
+
+struct Searched<'a> {
+    files: &'a [PathBuf],
+    kind: &'a str,
+    existing: &'a [String],
+}
+
+impl fmt::Display for Searched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.files.is_empty() {
+            return f
+                .write_str(": there is no kubeconfig; name one with --kubeconfig or KUBECONFIG");
+        }
+        let (kind, names) = (self.kind, self.existing);
+        write!(f, " in {}; {}", Files(self.files), Existing { kind, names })
     }
 }
 

@@ -45,11 +45,31 @@ pub fn resolve(
     let config = load::load(explicit, env)?;
     if config.is_empty() && explicit.is_none() && flags.server.is_none() {
         let folder = Path::new(in_cluster::FOLDER);
-        return in_cluster::target(env, folder, flags)?.ok_or_else(|| Error::NothingFound {
+        let pod = in_cluster::target(env, folder, flags)?.ok_or_else(|| Error::NothingFound {
             looked_at: config.looked_at().to_vec(),
-        });
+        })?;
+        return entry_named(flags).map_or(Ok(pod), Err);
     }
     select::target(&config, flags)
+}
+
+/// A pod has no entries to choose from: whoever names one meant another cluster or user.
+fn entry_named(flags: &Overrides) -> Option<Error> {
+    let named = [
+        ("context", &flags.context),
+        ("cluster", &flags.cluster),
+        ("user", &flags.user),
+    ];
+    let (kind, name) = named
+        .into_iter()
+        .find_map(|(kind, name)| Some((kind, name.clone()?)))?;
+    Some(Error::Missing {
+        kind,
+        name,
+        named_by: format!("--{kind}"),
+        files: Vec::new(),
+        existing: Vec::new(),
+    })
 }
 
 #[cfg(test)]

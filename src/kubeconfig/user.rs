@@ -109,16 +109,10 @@ impl<'a> Draft<'a> {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some(KeyPair { certificate, key }),
             (Some(certificate), None) => {
-                return Err(unpaired(
-                    &certificate,
-                    "has no key; add client-key or client-key-data",
-                ));
+                return Err(unpaired(&certificate, "key", "client-key"));
             }
             (None, Some(key)) => {
-                return Err(unpaired(
-                    &key,
-                    "has no certificate; add client-certificate or client-certificate-data",
-                ));
+                return Err(unpaired(&key, "certificate", "client-certificate"));
             }
         };
         let impersonation = std::mem::take(&mut self.impersonation);
@@ -198,11 +192,12 @@ fn error(place: &str, field: &str, problem: &str) -> Error {
     }
 }
 
-fn unpaired(half: &Pem, problem: &str) -> Error {
+fn unpaired(half: &Pem, missing: &str, field: &str) -> Error {
+    let problem = format!("has no {missing}; add {field} or {field}-data, or give --{field}");
     // An origin is "place: field".
-    let (place, field) = half
+    let (place, half) = half
         .origin()
         .rsplit_once(": ")
         .unwrap_or(("flags", half.origin()));
-    error(place, field, problem)
+    error(place, half, &problem)
 }

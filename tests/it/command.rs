@@ -510,6 +510,43 @@ fn with_nothing_to_go_by_it_says_so_in_one_sentence() {
 }
 
 #[test]
+fn a_name_that_no_kubeconfig_holds_is_told_in_one_clear_sentence() {
+    for kind in ["context", "cluster", "user"] {
+        let ended = run_beside(&["--port", "0", &format!("--{kind}"), "nope"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{kind}");
+        let said = format!("{kind} \"nope\", named by --{kind}, does not exist: there is no kube");
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+    }
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn the_demo_takes_no_other_cluster_or_user() {
+    for flags in [
+        &["--context", "prod"][..],
+        &["--as=jane"],
+        &["--server", "https://a"],
+    ] {
+        for args in [[&["demo"], flags].concat(), [flags, &["demo"]].concat()] {
+            let ended = run(&[&args[..], &["--port=0"]].concat());
+            assert_eq!(
+                (ended.code, ended.stdout.as_str()),
+                (Some(2), ""),
+                "{args:?}"
+            );
+            let flag = flags[0].split('=').next().unwrap().trim_start_matches('-');
+            assert!(ended.stderr.contains("of its own"), "{}", ended.stderr);
+            assert!(
+                ended.stderr.contains(&format!("--{flag}")),
+                "{}",
+                ended.stderr
+            );
+        }
+    }
+    let _control = Kubegate::start(["-v", "1", "--cache-dir=/a", "demo"]);
+}
+
+#[test]
 fn an_empty_kubeconfig_leads_to_no_server_of_its_own() {
     let folder = tempdir().unwrap();
     let config = folder.path().join("config");
@@ -523,6 +560,8 @@ fn an_empty_kubeconfig_leads_to_no_server_of_its_own() {
             let ended = Kubegate::refused(command);
             assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{text}");
             assert!(ended.stderr.contains(config.to_str().unwrap()), "{ended:?}");
+            assert!(!ended.stderr.contains("choose one"), "{ended:?}");
+            assert!(ended.stderr.contains("--server"), "{ended:?}");
         }
     }
 }

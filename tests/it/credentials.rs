@@ -359,7 +359,10 @@ async fn a_plugin_that_cannot_run_is_told_with_its_remedy() {
                 "get it from\nexample.com",
             ],
         ),
-        (json!({"command": "./gone"}), &["/gone", "not found"]),
+        (
+            json!({"command": "./gone"}),
+            &["/gone", "not found", "install it", "exec.command"],
+        ),
         (json!({"command": "./config"}), &["/config", "chmod +x"]),
         (
             json!({"apiVersion": "client.authentication.k8s.io/v1beta1"}),

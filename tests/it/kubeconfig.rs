@@ -292,6 +292,16 @@ async fn without_a_kubeconfig_a_pod_uses_its_service_account() {
     let host = format!("127.0.0.1:{}", upstream.port());
     assert!(answer.contains(&host), "{answer}");
 
+    // Who names an entry of a kubeconfig means another cluster or user than the pod's.
+    for flag in ["--context=prod", "--cluster=prod", "--user=prod"] {
+        let mut command = pod();
+        command.arg(flag);
+        let refused = Kubegate::refused(in_pod(&command, folder.path()).unwrap());
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+        assert!(refused.stderr.contains("\"prod\""), "{refused:?}");
+        assert!(refused.stderr.contains("no kubeconfig"), "{refused:?}");
+    }
+
     // A kubeconfig goes before it.
     let path = write(&folder, "config", &config("c", &upstream));
     let mut command = pod();

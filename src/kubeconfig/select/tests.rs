@@ -443,7 +443,10 @@ fn what_is_wrong_with_a_user_is_named_by_file_entry_and_field() {
             "token and tokenFile stand beside",
         ),
         ("password: hunter2", "password has no username"),
-        ("client-certificate: c", "client-certificate has no key"),
+        (
+            "client-certificate: c",
+            "client-certificate has no key; add client-key or client-key-data, or give --client-key",
+        ),
         (
             "client-key-data: aHVudGVyMg==",
             "client-key-data has no certificate",
