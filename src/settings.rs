@@ -227,7 +227,7 @@ pub struct ProxyFlags {
     /// Unix socket to listen on in place of a port
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path())]
     pub unix_socket: Option<PathBuf>,
-    /// Also serve the files of this folder
+    /// Also serve the files of this folder; of a folder in it the index.html, no listing
     #[arg(short, long, value_name = "FOLDER", value_hint = ValueHint::DirPath, value_parser = any_path())]
     pub www: Option<PathBuf>,
     /// Path under which the files of --www are served

@@ -1,0 +1,284 @@
+"""kubegate beside `kubectl proxy`: what README.md says of either, one row of its table a test."""
+
+import base64
+import hashlib
+import http.client
+import http.server
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import unittest
+
+from case import Case
+
+CERTS = pathlib.Path(__file__).resolve().parents[2] / "certs"
+PROXIES = ("kubectl", "kubegate")
+
+
+class Beside(Case):
+    def serve(self, tls=False):
+        server = Server(tls)
+        self.addCleanup(server.stop)
+        return server
+
+    def start(self, proxy, *flags, serves=True, **environment):
+        program = "kubectl" if proxy == "kubectl" else os.environ["KUBEGATE"]
+        process = subprocess.Popen(
+            [program, "proxy", "--port=0", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self.environment | environment,
+            text=True,
+        )
+
+        def stop():
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+        self.addCleanup(stop)
+        process.port = 0
+        line = process.stdout.readline()
+        self.assertEqual(line.startswith("Starting to serve on 127.0.0.1:"), serves, f"{proxy}: {line}")
+        if serves:
+            process.port = int(line.rsplit(":", 1)[1])
+        return process
+
+    def ask(self, proxy, path, method="GET", **headers):
+        """Status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_host="Host" in headers)
+            for name, value in headers.items():
+                connection.putheader(name.replace("_", "-"), value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            # Behind a 101 the connection belongs to another protocol.
+            return answer.status, b"" if answer.status == 101 else answer.read()
+        finally:
+            connection.close()
+
+    def websocket(self, proxy, **headers):
+        path = "/api/v1/pods?watch=1"
+        key = base64.b64encode(os.urandom(16)).decode()
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+        return self.ask(proxy, path, Sec_WebSocket_Key=key, **upgrade, **headers)[0]
+
+    def kubeconfig(self, server, **user):
+        return self.file(
+            "config",
+            {
+                "current-context": "x",
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": server}],
+                "users": [{"name": "u", "user": user}],
+            },
+        )
+
+    def plugin(self, script):
+        """A kubeconfig user whose plugin is `script`; each run leaves a line in `runs`."""
+        path = self.file("plugin", f"#!/bin/sh\necho run >>{self.home}/runs\n{script}\n")
+        os.chmod(path, 0o700)
+        return {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": path,
+            "interactiveMode": "Never",
+        }
+
+    def runs(self):
+        return len(pathlib.Path(self.home, "runs").read_text().splitlines())
+
+    def test_a_web_page_gets_a_websocket_watch_from_kubectl_alone(self):
+        server = self.serve()
+        statuses = {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}")
+            self.assertEqual(self.websocket(proxy), 101, name)
+            statuses[name] = self.websocket(proxy, Origin="https://evil.example")
+        self.assertEqual(statuses, {"kubectl": 101, "kubegate": 403})
+
+    def test_an_upgrade_to_an_unknown_ca_carries_the_token_of_kubectl_alone(self):
+        server = self.serve(tls=True)
+        config = self.kubeconfig({"server": server.url}, token="sesame")
+        statuses, sent = {}, {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--kubeconfig={config}")
+            self.assertIn(self.ask(proxy, "/version")[0], (500, 502), name)
+            self.assertEqual(server.seen, [], name)
+            statuses[name] = self.websocket(proxy)
+            sent[name] = [authorization for _, authorization in server.take()]
+        self.assertEqual(statuses, {"kubectl": 101, "kubegate": 502})
+        self.assertEqual(sent, {"kubectl": ["Bearer sesame"], "kubegate": []})
+
+    def test_other_ways_to_run_commands_pass_the_filter_of_kubectl_alone(self):
+        server = self.serve()
+        pod = "/api/v1/namespaces/default/pods/web"
+        ways = [
+            f"{pod}/ephemeralcontainers",
+            "/api/v1/nodes/n/proxy/run/default/web/shell",
+            "/api/v1/proxy/nodes/n/run/default/web/shell",
+        ]
+        statuses = {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}")
+            for exec_ in ("exec", "%65xec"):
+                self.assertEqual(self.ask(proxy, f"{pod}/{exec_}", "POST")[0], 403, name)
+            statuses[name] = [self.ask(proxy, way, "PATCH")[0] for way in ways]
+        self.assertEqual(statuses, {"kubectl": [200] * 3, "kubegate": [403] * 3})
+
+    def test_encoded_and_double_slashes_arrive_from_kubegate_alone(self):
+        server = self.serve()
+        arrived = {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}", "--api-prefix=/k8s")
+            for path in ("/k8s/a%2Fb", "/k8s/a//b"):
+                self.ask(proxy, path)
+            arrived[name] = [path for path, _ in server.take()]
+        self.assertEqual(arrived, {"kubectl": ["/a/b"], "kubegate": ["/a%2Fb", "/a//b"]})
+
+    def test_a_first_401_reaches_the_client_of_kubectl_alone(self):
+        # The first run gives a token that is not accepted, each later one the right one.
+        token = "$([ $(wc -l <runs) = 1 ] && echo first || echo second)"
+        exec_ = self.plugin(
+            f"cd {self.home}\n"
+            'printf \'{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1",'
+            f'"status":{{"token":"%s"}}}}\' {token}'
+        )
+        # Over plain HTTP neither would send it.
+        server = self.serve(tls=True)
+        server.accepted = "Bearer second"
+        cluster = {"server": server.url, "certificate-authority": str(CERTS / "ca.pem")}
+        config = self.kubeconfig(cluster, exec=exec_)
+        statuses = {}
+        for name in PROXIES:
+            pathlib.Path(self.home, "runs").write_text("")
+            proxy = self.start(name, f"--kubeconfig={config}")
+            statuses[name] = [self.ask(proxy, "/version")[0] for _ in range(2)]
+        self.assertEqual(statuses, {"kubectl": [401, 200], "kubegate": [200, 200]})
+
+    def test_fifty_requests_run_a_failing_plugin_fifty_times_in_kubectl_alone(self):
+        server = self.serve(tls=True)
+        exec_ = self.plugin("sleep 0.1; exit 1")
+        cluster = {"server": server.url, "certificate-authority": str(CERTS / "ca.pem")}
+        config = self.kubeconfig(cluster, exec=exec_)
+        runs = {}
+        for name in PROXIES:
+            pathlib.Path(self.home, "runs").write_text("")
+            proxy = self.start(name, f"--kubeconfig={config}")
+            threads = [threading.Thread(target=self.ask, args=(proxy, "/version")) for _ in range(50)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            runs[name] = self.runs()
+        self.assertEqual(runs["kubectl"], 50)
+        self.assertLess(runs["kubegate"], 5)
+
+    def test_an_ipv6_host_is_refused_by_kubectl_alone(self):
+        server = self.serve()
+        statuses = {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}")
+            statuses[name] = self.ask(proxy, "/version", Host="[::1]:8001")[0]
+        self.assertEqual(statuses, {"kubectl": 403, "kubegate": 200})
+
+    def test_without_a_kubeconfig_kubectl_alone_starts(self):
+        proxy = self.start("kubectl")
+        status, body = self.ask(proxy, "/no-such-path")
+        self.assertTrue(status >= 400 and (b":8080" in body or status != 502), body)
+        proxy = self.start("kubegate", serves=False)
+        self.assertEqual(proxy.wait(timeout=10), 1)
+
+    def test_a_request_in_flight_survives_the_sigterm_of_kubegate_alone(self):
+        server = self.serve()
+        survived = {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}")
+            connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
+            self.addCleanup(connection.close)
+            connection.request("GET", "/slow")
+            self.assertTrue(server.slow.acquire(timeout=20))
+            proxy.send_signal(signal.SIGTERM)
+            if name == "kubectl":
+                proxy.wait(timeout=20)
+            server.go_on.release()
+            try:
+                survived[name] = connection.getresponse().read() == b"ok"
+            except (http.client.HTTPException, ConnectionError):
+                survived[name] = False
+        self.assertEqual(survived, {"kubectl": False, "kubegate": True})
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """An API server that says 200, or 101 to a WebSocket, and notes who asked for what."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, tls):
+        self.seen = []
+        self.accepted = None
+        self.slow = threading.Semaphore(0)
+        self.go_on = threading.Semaphore(0)
+        super().__init__(("127.0.0.1", 0), Handler)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTS / "localhost.pem", CERTS / "localhost.key")
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"{'https' if tls else 'http'}://localhost:{self.server_port}"
+        self._thread = threading.Thread(target=self.serve_forever)
+        self._thread.start()
+
+    def take(self):
+        seen, self.seen = self.seen, []
+        return seen
+
+    def handle_error(self, request, client_address):
+        """Handshakes that a verifier breaks off are no news."""
+
+    def stop(self):
+        self.go_on.release()
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.seen.append((self.path, self.headers["Authorization"]))
+        if self.path == "/slow":
+            self.server.slow.release()
+            self.server.go_on.acquire()
+        if self.headers["Upgrade"] == "websocket":
+            accept = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", "websocket")
+            digest = hashlib.sha1(accept.encode()).digest()
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
+            self.end_headers()
+            self.close_connection = True
+            return
+        accepted = self.server.accepted in (None, self.headers["Authorization"])
+        self.send_response(200 if accepted else 401)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    do_POST = do_PATCH = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+if __name__ == "__main__":
+    unittest.main()
