@@ -73,6 +73,10 @@ async fn route(
         request.extensions_mut().insert(plane.stop.clone());
         return pod_streams::answer(request, pod, subresource);
     }
+    if let Route::OpenApiV2 = route {
+        only(&[Method::GET, Method::HEAD], &request)?;
+        return Ok(openapi::v2(request.headers()));
+    }
     let format = Format::negotiate(request.headers(), &query)?;
     let context = Context {
         plane,
@@ -105,7 +109,6 @@ fn public(
     match route {
         Route::Version => probes::version(format),
         Route::Health(check) => Ok(probes::health(check, &context.query)),
-        Route::OpenApiV2 => Ok(openapi::v2()),
         Route::OpenApiIndex => Ok(openapi::index()),
         Route::OpenApi(group_version) => {
             openapi::document(group_version, context.query.get("hash"), headers)

@@ -127,6 +127,11 @@ class Writing(Kubectl):
         self.assertIn("configmap/applied configured", self.out("apply", "-f", path))
         self.assertEqual(self.object("configmap", "applied")["data"], {"b": "2"})
 
+    def test_a_kind_that_the_server_does_not_know_is_named(self):
+        path = self.file("unknown.json", self.configmap("x") | {"apiVersion": "foo.example/v1", "kind": "Foo"})
+        text = self.refusal(self.kubectl("apply", "-f", path))
+        self.assertIn('no matches for kind "Foo" in version "foo.example/v1"', text)
+
     def test_server_side_apply_owns_its_fields(self):
         path = self.file("owned.json", self.configmap("owned", a="1"))
         apply = ["apply", "--server-side", "--field-manager=kubegate-test", "-f", path]

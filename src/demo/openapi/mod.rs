@@ -97,8 +97,23 @@ pub(super) fn document(
     Ok(response)
 }
 
-/// `/openapi/v2`: only the outline. Clients that know v3, as kubectl, read that.
-pub(super) fn v2() -> Response<Body> {
+/// `/openapi/v2`: only the outline. Clients that know v3, as kubectl, read that, and come here
+/// for a kind that v3 does not know; kubectl accepts nothing but protobuf.
+pub(super) fn v2(headers: &HeaderMap) -> Response<Body> {
+    const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    // The API server answers without the `@`, which no media type may have.
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    // An `openapi.v2.Document` whose field 1, `swagger`, is "2.0".
+    const OUTLINE: &[u8] = b"\x0a\x032.0";
+    let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains(ASKED)) {
+        let mut response = respond::json_bytes(StatusCode::OK, OUTLINE);
+        let protobuf = HeaderValue::from_static(PROTOBUF);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, protobuf);
+        return response;
+    }
     let document = json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "v1.35.0"},
