@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Where the kubelet mounts the service account.
-pub const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub(super) const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Bytes a token or namespace may have.
 const LIMIT: u64 = 1 << 20;
@@ -22,7 +22,7 @@ const LIMIT: u64 = 1 << 20;
 ///
 /// # Errors
 /// Files that are there but cannot be read, or environment or flags that make no sense.
-pub fn target(
+pub(super) fn target(
     env: &dyn Fn(&str) -> Option<OsString>,
     folder: &Path,
     flags: &Overrides,

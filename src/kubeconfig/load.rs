@@ -1,7 +1,7 @@
 //! [`Kubeconfig`]: the files found by kubectl's rules, merged.
 
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::BTreeMap,
     ffi::OsString,
     fmt, io,
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use crate::kubeconfig::{Error, fields::Entry, file::Document};
 /// One or more kubeconfig files, merged. Entries stay as written, unknown fields included,
 /// and remember their file; only what a [`Target`](super::Target) needs is judged.
 #[derive(Default)]
-pub struct Kubeconfig {
+pub(super) struct Kubeconfig {
     pub(super) current_context: Option<String>,
     pub(super) clusters: BTreeMap<String, Entry>,
     pub(super) users: BTreeMap<String, Entry>,
@@ -23,20 +23,17 @@ pub struct Kubeconfig {
 
 impl Kubeconfig {
     /// The files that were read, in the order of their precedence.
-    #[must_use]
-    pub fn files(&self) -> &[PathBuf] {
+    pub(super) fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
     /// The files that were looked for, found or not.
-    #[must_use]
-    pub fn looked_at(&self) -> &[PathBuf] {
+    pub(super) fn looked_at(&self) -> &[PathBuf] {
         &self.looked_at
     }
 
     /// No file was found, or nothing is in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.current_context.is_none()
             && self.clusters.is_empty()
             && self.users.is_empty()
@@ -79,7 +76,7 @@ impl fmt::Debug for Kubeconfig {
 /// # Errors
 /// `explicit` that does not exist, and any file that cannot be read or parsed; files of
 /// `KUBECONFIG` that do not exist are skipped, as kubectl does.
-pub fn load(
+pub(super) fn load(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Kubeconfig, Error> {
@@ -122,9 +119,7 @@ fn candidates(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -
 
 fn keep_first(entries: &mut BTreeMap<String, Entry>, later: BTreeMap<String, Entry>) {
     for (name, entry) in later {
-        if let btree_map::Entry::Vacant(place) = entries.entry(name) {
-            place.insert(entry);
-        }
+        entries.entry(name).or_insert(entry);
     }
 }
 

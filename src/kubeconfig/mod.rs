@@ -1,8 +1,8 @@
 //! WHAT THE FILE SAYS: kubeconfig files, their merging, and the choice of one context.
 //!
-//! No network and no clock: [`load`] reads and merges, [`select`] turns a context and the
-//! flags over it into one [`Target`], [`in_cluster`] makes the same from a pod's service
-//! account. Everything further in works on a [`Target`], and [`resolve`] goes the whole way.
+//! No network and no clock: `load` reads and merges, `select` turns a context and the flags
+//! over it into one [`Target`], `in_cluster` makes the same from a pod's service account.
+//! Everything further in works on a [`Target`], and [`resolve`] goes the whole way.
 //!
 //! Fields are taken from the parsed document one by one (`fields`) rather than by a derived
 //! type for the file: serde's own errors quote the value they dislike, which may be a token,
@@ -13,24 +13,24 @@ mod error;
 mod exec;
 mod fields;
 mod file;
-pub mod in_cluster;
-pub mod load;
+mod in_cluster;
+mod load;
 mod proxy_url;
-pub mod select;
+mod select;
 mod server_url;
+mod target;
 mod user;
 
 use std::{ffi::OsString, path::Path};
 
 pub use error::Error;
-pub use load::Kubeconfig;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
-pub use select::{
-    Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Overrides, Pem, Target,
-    User,
+pub use select::Overrides;
+pub use target::{
+    Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Pem, Target, User,
 };
 
-/// Finds the API server and user to work with: the kubeconfig as [`load::load`] finds it and
+/// Finds the API server and user to work with: the kubeconfig as kubectl finds it and
 /// `flags` over it; where there is no kubeconfig and no `--server`, a pod's service account.
 ///
 /// `explicit` is `--kubeconfig`, `env` reads an environment variable.

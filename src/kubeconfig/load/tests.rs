@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::kubeconfig::{Login, Overrides, Pem, select};
+use crate::kubeconfig::{Login, Overrides, Pem, Target, select};
 
 const NONE: &dyn Fn(&str) -> Option<OsString> = &|_| None;
 
@@ -66,7 +66,7 @@ impl Home {
     }
 }
 
-fn choose(config: &Kubeconfig, context: &str) -> select::Target {
+fn choose(config: &Kubeconfig, context: &str) -> Target {
     let flags = Overrides {
         context: Some(context.to_owned()),
         ..Overrides::default()

@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::unnecessary_wraps)]
 
-use std::fs;
+use std::{fs, path::Path};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::kubeconfig::{ProxyScheme, load};
+use crate::kubeconfig::{InteractiveMode, Login, Pem, ProxyScheme, file, load};
 
 fn load(text: &str) -> Kubeconfig {
     let folder = tempfile::tempdir().unwrap();

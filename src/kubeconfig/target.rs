@@ -1,0 +1,200 @@
+//! [`Target`]: what a kubeconfig, or a pod's service account, comes to.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use http::Uri;
+use zeroize::Zeroizing;
+
+use crate::{
+    kubeconfig::{Error, ProxyUrl, file},
+    secret::Secret,
+};
+
+/// One API server and one way to be somebody there.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Name of the context, where one was chosen.
+    pub context: Option<String>,
+    /// Default namespace of the context.
+    pub namespace: Option<String>,
+    /// The API server.
+    pub cluster: Cluster,
+    /// The user.
+    pub user: User,
+}
+
+/// What the file says of an API server.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Name of the entry, where one was chosen.
+    pub name: Option<String>,
+    /// `http` or `https`, an authority, and possibly a path; never user info, query or fragment.
+    pub server: Uri,
+    /// The only roots to trust, where given.
+    pub certificate_authority: Option<Pem>,
+    /// Do not verify the server's certificate.
+    pub insecure_skip_tls_verify: bool,
+    /// Name to send as SNI and to check in place of the host of `server`.
+    pub tls_server_name: Option<String>,
+    /// Proxy to reach the server through; wins over the environment.
+    pub proxy_url: Option<ProxyUrl>,
+    /// Do not ask the server for compressed answers.
+    pub disable_compression: bool,
+    /// The `client.authentication.k8s.io/exec` extension, handed to exec plugins as `config`.
+    pub exec_config: Option<serde_json::Value>,
+}
+
+/// PEM text and where it stands.
+#[derive(Clone)]
+pub enum Pem {
+    /// From a `*-data` field, base64 already decoded.
+    Inline {
+        /// The PEM text.
+        data: Zeroizing<Vec<u8>>,
+        /// For error messages: file, entry and field.
+        origin: String,
+    },
+    /// A file, to be read when needed; its path is absolute or relative to the working folder.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// For error messages: file, entry and field.
+        origin: String,
+    },
+}
+
+impl Pem {
+    /// Bytes a certificate, chain or key file may have.
+    const LIMIT: u64 = 1 << 20;
+
+    pub(super) fn from_flag(flag: &str, path: &Path) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            origin: format!("flags: {flag}"),
+        }
+    }
+
+    /// The PEM text: what is inline, or what its file holds now.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has more than 1 MiB; the error names it and its origin.
+    pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        match self {
+            Self::Inline { data, .. } => Ok(data.clone()),
+            Self::File { path, origin } => {
+                file::read_bounded(&format!("({origin})"), path, Self::LIMIT)
+            }
+        }
+    }
+
+    /// File, entry and field that this comes from, for error messages.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        match self {
+            Self::Inline { origin, .. } | Self::File { origin, .. } => origin,
+        }
+    }
+}
+
+/// Shows where it stands, never what it holds: it may be a private key.
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pem({})", self.origin())
+    }
+}
+
+/// What the file says of a user.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    /// Name of the entry, where one was chosen.
+    pub name: Option<String>,
+    /// Client certificate and key, beside the login or alone.
+    pub certificate: Option<KeyPair>,
+    /// What goes into `Authorization`.
+    pub login: Login,
+    /// Whom to act as.
+    pub impersonation: Impersonation,
+}
+
+/// A client certificate with its key.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// The certificate chain.
+    pub certificate: Pem,
+    /// The private key.
+    pub key: Pem,
+}
+
+/// The ways a kubeconfig (or flag) lets a user log in.
+#[derive(Clone, Debug, Default)]
+pub enum Login {
+    /// Nothing, or a client certificate alone.
+    #[default]
+    None,
+    /// `token`
+    Token(Secret),
+    /// `tokenFile`, with `token` as its first value where both are given.
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// Used until the file can be read.
+        fallback: Option<Secret>,
+    },
+    /// `username` and `password`
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// `exec`
+    Exec(ExecConfig),
+}
+
+/// The `exec` section: a client-go credential plugin.
+#[derive(Clone, Debug)]
+pub struct ExecConfig {
+    /// `client.authentication.k8s.io/v1` or `.../v1beta1`
+    pub api_version: String,
+    /// The program; already resolved against the kubeconfig's folder where it is a relative path.
+    pub command: PathBuf,
+    /// Its arguments, never read by a shell.
+    pub args: Vec<String>,
+    /// Variables added to the environment.
+    pub env: Vec<(String, Secret)>,
+    /// Hand the cluster over in `KUBERNETES_EXEC_INFO`.
+    pub provide_cluster_info: bool,
+    /// Whether the plugin may have the terminal.
+    pub interactive_mode: InteractiveMode,
+    /// Shown where the program cannot be found.
+    pub install_hint: Option<String>,
+}
+
+/// `interactiveMode` of an exec plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InteractiveMode {
+    /// Never hand it standard input.
+    Never,
+    /// Hand it standard input where that is a terminal.
+    #[default]
+    IfAvailable,
+    /// It cannot work without a terminal.
+    Always,
+}
+
+/// `as`, `as-uid`, `as-groups` and `as-user-extra`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Impersonation {
+    /// User to act as.
+    pub user: Option<String>,
+    /// UID to act as.
+    pub uid: Option<String>,
+    /// Groups to act with.
+    pub groups: Vec<String>,
+    /// Extra fields.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
