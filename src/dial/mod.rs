@@ -102,14 +102,14 @@ impl Dialer {
             Some(proxy) => Some(proxy.clone()),
             None => environment.proxy_for(&cluster.server)?,
         };
-        proxy.map_or(Ok(Self(Route::Direct(tcp.clone()))), |proxy| {
-            Self::through(&proxy, tcp)
-        })
+        match proxy {
+            Some(proxy) => Self::through(&proxy, tcp),
+            None => Ok(Self(Route::Direct(tcp))),
+        }
     }
 
     fn through(proxy: &ProxyUrl, tcp: HttpConnector) -> Result<Self, Error> {
-        let host = bracketed(&proxy.host);
-        let name: Arc<str> = format!("{host}:{}", proxy.port).into();
+        let name: Arc<str> = proxy.address().into();
         let invalid = || Error::ServerName {
             name: proxy.host.clone(),
         };
@@ -238,14 +238,6 @@ fn via(proxy: &str, source: impl Into<BoxError>) -> BoxError {
         proxy: proxy.to_owned(),
         source,
     })
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
 }
 
 fn basic(user: &str, password: &str) -> Option<HeaderValue> {

@@ -58,11 +58,11 @@ impl Draft {
         }
         if let Some(path) = &flags.certificate_authority {
             if flags.insecure_skip_tls_verify == Some(true) {
-                return Err(Error::Field {
-                    place: "flags".to_owned(),
-                    field: "--certificate-authority".to_owned(),
-                    problem: "contradicts --insecure-skip-tls-verify; give one of them".to_owned(),
-                });
+                return Err(Error::field(
+                    "flags",
+                    "--certificate-authority",
+                    "contradicts --insecure-skip-tls-verify; give one of them",
+                ));
             }
             self.certificate_authority = Some(Pem::from_flag("--certificate-authority", path));
             self.insecure_skip_tls_verify = false;
@@ -88,11 +88,7 @@ impl Draft {
     }
 
     pub(super) fn finish(self) -> Result<Cluster, Error> {
-        let error = |field: &str, problem: &str| Error::Field {
-            place: self.origin.clone(),
-            field: field.to_owned(),
-            problem: problem.to_owned(),
-        };
+        let error = |field, problem| Error::field(&self.origin, field, problem);
         let server = self.server.as_deref().unwrap_or_default();
         if server.is_empty() {
             return Err(error("server", "is missing; set it or give --server"));

@@ -93,6 +93,21 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// An [`Error::Field`].
+    pub(super) fn field(
+        place: impl Into<String>,
+        field: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::Field {
+            place: place.into(),
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
 struct Position(Option<(u64, u64)>);
 
 impl fmt::Display for Position {

@@ -44,11 +44,7 @@ impl Place {
 
     /// An error about a field here.
     pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> Error {
-        Error::Field {
-            place: self.to_string(),
-            field: field.to_owned(),
-            problem: problem.into(),
-        }
+        Error::field(self.to_string(), field, problem)
     }
 
     /// An error about a value of the wrong type, which is named but not shown.

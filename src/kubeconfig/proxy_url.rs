@@ -40,6 +40,17 @@ impl ProxyUrl {
         Self::read(text).map_err(Error::ProxyUrl)
     }
 
+    /// `host:port` as it stands in URLs, IPv6 in brackets.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+
     /// As [`parse`](Self::parse), for callers that name the URL's place themselves.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = text
@@ -69,6 +80,18 @@ impl ProxyUrl {
             port: port.unwrap_or(default_port),
             credentials: login.map(credentials).transpose()?,
         })
+    }
+}
+
+impl ProxyScheme {
+    /// As it stands in URLs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+        }
     }
 }
 
@@ -148,6 +171,7 @@ mod tests {
     fn an_ipv6_host_loses_its_brackets() {
         let url = ProxyUrl::parse("http://[::1]:8080").unwrap();
         assert_eq!((url.host.as_str(), url.port), ("::1", 8080));
+        assert_eq!(url.address(), "[::1]:8080");
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl<'a> Draft<'a> {
     pub(super) fn apply(&mut self, flags: &Overrides) -> Result<(), Error> {
         let basic = flags.username.is_some() || flags.password.is_some();
         if flags.token.is_some() && basic {
-            return Err(error(
+            return Err(Error::field(
                 "flags",
                 "--token",
                 "contradicts --username and --password; give one of them",
@@ -117,7 +117,7 @@ impl<'a> Draft<'a> {
         };
         let impersonation = std::mem::take(&mut self.impersonation);
         if impersonation.user.is_none() && impersonation != Impersonation::default() {
-            return Err(error(
+            return Err(Error::field(
                 &self.origin,
                 "as-uid, as-groups and as-user-extra",
                 "need a user to act as; set as or give --as",
@@ -139,10 +139,10 @@ impl<'a> Draft<'a> {
         let has_basic = self.username.is_some() || self.password.is_some();
         if has_token && has_basic {
             let problem = "stand beside username or password; only one way to log in is allowed";
-            return Err(error(&origin, "token and tokenFile", problem));
+            return Err(Error::field(&origin, "token and tokenFile", problem));
         }
         if self.exec.is_some() && self.auth_provider.is_some() {
-            return Err(error(
+            return Err(Error::field(
                 &origin,
                 "auth-provider",
                 "stands beside exec; remove one of them",
@@ -158,7 +158,7 @@ impl<'a> Draft<'a> {
             return Ok(Login::Token(token));
         }
         if has_basic {
-            let missing = || error(&origin, "password", "has no username beside it");
+            let missing = || Error::field(&origin, "password", "has no username beside it");
             return Ok(Login::Basic {
                 username: self.username.ok_or_else(missing)?,
                 password: self.password.unwrap_or_else(|| Secret::new("")),
@@ -169,10 +169,10 @@ impl<'a> Draft<'a> {
         }
         match self.auth_provider {
             None => Ok(Login::None),
-            Some(name) => Err(error(
+            Some(name) => Err(Error::field(
                 &origin,
                 "auth-provider",
-                &format!("{name:?} is not supported yet; use an exec plugin or a token"),
+                format!("{name:?} is not supported yet; use an exec plugin or a token"),
             )),
         }
     }
@@ -184,14 +184,6 @@ fn replace<T: Clone>(place: &mut Option<T>, flag: Option<&T>) {
     }
 }
 
-fn error(place: &str, field: &str, problem: &str) -> Error {
-    Error::Field {
-        place: place.to_owned(),
-        field: field.to_owned(),
-        problem: problem.to_owned(),
-    }
-}
-
 fn unpaired(half: &Pem, missing: &str, field: &str) -> Error {
     let problem = format!("has no {missing}; add {field} or {field}-data, or give --{field}");
     // An origin is "place: field".
@@ -199,5 +191,5 @@ fn unpaired(half: &Pem, missing: &str, field: &str) -> Error {
         .origin()
         .rsplit_once(": ")
         .unwrap_or(("flags", half.origin()));
-    error(place, half, &problem)
+    Error::field(place, half, &problem)
 }

@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use zeroize::Zeroizing;
 
 use crate::{
-    kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl},
+    kubeconfig::{self, Cluster, ProxyUrl},
     secret::Secret,
 };
 
@@ -103,21 +103,12 @@ fn cluster_info(cluster: &Cluster) -> Result<ClusterInfo<'_>, kubeconfig::Error>
 }
 
 fn proxy_url(proxy: &ProxyUrl) -> String {
-    let scheme = match proxy.scheme {
-        ProxyScheme::Http => "http",
-        ProxyScheme::Https => "https",
-        ProxyScheme::Socks5 => "socks5",
-    };
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let login = match &proxy.credentials {
         Some((user, password)) => format!("{}:{}@", encode(user), encode(password.expose())),
         None => String::new(),
     };
-    let host = match proxy.host.as_str() {
-        ipv6 if ipv6.contains(':') => format!("[{ipv6}]"),
-        host => host.to_owned(),
-    };
-    format!("{scheme}://{login}{host}:{}", proxy.port)
+    format!("{}://{login}{}", proxy.scheme.as_str(), proxy.address())
 }
 
 /// What a plugin gave.
@@ -210,7 +201,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::kubeconfig::Pem;
+    use crate::kubeconfig::{Pem, ProxyScheme};
 
     const V1: &str = "client.authentication.k8s.io/v1";
 
