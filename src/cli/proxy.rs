@@ -180,18 +180,12 @@ fn accepts_any_host(patterns: &crate::settings::Patterns) -> bool {
 
 /// A server that is our own listener would have us ask ourselves for ever.
 async fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Result<()> {
-    let default = if server.scheme() == Some(&Scheme::HTTP) {
-        80
-    } else {
-        443
-    };
-    if server.port_u16().unwrap_or(default) != own.port() {
+    if kubeconfig::port(server) != own.port() {
         return Ok(());
     }
-    let host = server.host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let host = kubeconfig::host(server);
     // A name that does not resolve now is not ours; the first request will say so.
-    let Ok(addresses) = tokio::net::lookup_host((bare, own.port())).await else {
+    let Ok(addresses) = tokio::net::lookup_host((host, own.port())).await else {
         return Ok(());
     };
     for address in addresses {

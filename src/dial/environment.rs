@@ -7,7 +7,7 @@ use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::Error;
-use crate::kubeconfig::ProxyUrl;
+use crate::kubeconfig::{self, ProxyUrl};
 
 /// The proxy variables of the process. `Debug` is left out: their URLs may hold passwords.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl Environment {
         let Some((variable, value)) = variable else {
             return Ok(None);
         };
-        if is_loopback(server) || self.excludes(server, https) {
+        if is_loopback(server) || self.excludes(server) {
             return Ok(None);
         }
         // Go takes a bare `host:port` for an http proxy.
@@ -56,11 +56,8 @@ impl Environment {
             })
     }
 
-    fn excludes(&self, server: &Uri, https: bool) -> bool {
-        let port = server
-            .port_u16()
-            .unwrap_or(if https { 443 } else { 80 })
-            .to_string();
+    fn excludes(&self, server: &Uri) -> bool {
+        let port = kubeconfig::port(server).to_string();
         let entries: Vec<&str> = self
             .no
             .split(',')
@@ -89,10 +86,9 @@ fn without_port<'a>(entry: &'a str, port: &str) -> Option<&'a str> {
 }
 
 fn is_loopback(server: &Uri) -> bool {
-    let host = server.host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let host = kubeconfig::host(server);
     host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::{
-    kubeconfig::{Cluster, ProxyScheme, ProxyUrl},
+    kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl},
     tls::{
         self, Refusal,
         trust::{self, Trust},
@@ -52,12 +52,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `HTTPS_PROXY` or the like holds no usable URL.
-    #[error("environment variable {variable}: {source}")]
+    #[error("environment variable {variable}")]
     Environment {
         /// The variable's name.
         variable: &'static str,
         /// What is wrong with it.
-        source: Box<crate::kubeconfig::Error>,
+        source: Box<kubeconfig::Error>,
     },
     /// No name that could be sent or checked in a TLS handshake.
     #[error("{name:?} is not a name a TLS certificate can be checked for; set tls-server-name")]
@@ -211,7 +211,7 @@ pub fn connector(
 
 /// An error that names the proxy on the way and keeps its source.
 #[derive(Debug, thiserror::Error)]
-#[error("through proxy {proxy}: {source}")]
+#[error("through proxy {proxy}")]
 struct Via {
     proxy: String,
     source: BoxError,

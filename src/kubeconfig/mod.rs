@@ -26,6 +26,7 @@ use std::{ffi::OsString, path::Path};
 pub use error::Error;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub use select::Overrides;
+pub use server_url::{host, port};
 pub use target::{
     Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Pem, Target, User,
 };

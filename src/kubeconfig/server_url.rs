@@ -1,6 +1,6 @@
 //! The `server` of a cluster, as text, becomes a [`Uri`].
 
-use http::Uri;
+use http::{Uri, uri::Scheme};
 
 use crate::kubeconfig::proxy_url::host_and_port;
 
@@ -35,10 +35,36 @@ pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
         .map_err(|_| "is not a valid URL")
 }
 
+/// The host of an API server's URL, IPv6 without its brackets.
+#[must_use]
+pub fn host(server: &Uri) -> &str {
+    let host = server.host().unwrap_or_default();
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The port of an API server's URL: its scheme's own, 80 or 443, where it names none.
+#[must_use]
+pub fn port(server: &Uri) -> u16 {
+    let https = server.scheme() == Some(&Scheme::HTTPS);
+    server.port_u16().unwrap_or(if https { 443 } else { 80 })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_server_has_a_bare_host_and_always_a_port() {
+        for (text, address) in [
+            ("https://a", ("a", 443)),
+            ("http://a/path", ("a", 80)),
+            ("https://[::1]:6443", ("::1", 6443)),
+        ] {
+            let server = parse(text).unwrap();
+            assert_eq!((host(&server), port(&server)), address, "{text}");
+        }
+    }
 
     #[test]
     fn urls_and_bare_hosts_are_read() {

@@ -23,7 +23,7 @@ use tower::Service as _;
 
 use crate::{
     dial::{self, Connection, Dialer, Offer},
-    kubeconfig::Cluster,
+    kubeconfig::{self, Cluster},
     tls::{
         self, Refusal,
         trust::{self, Trust},
@@ -147,7 +147,7 @@ impl Upstream {
             .clone()
             .unwrap_or_else(|| authority.host().to_owned());
         let server = Server {
-            address: address(&scheme, &authority).map_err(|_| dial::Error::ServerName {
+            address: address(&cluster.server).map_err(|_| dial::Error::ServerName {
                 name: authority.to_string(),
             })?,
             scheme,
@@ -315,12 +315,11 @@ async fn connect(
     }
 }
 
-fn address(scheme: &Scheme, authority: &Authority) -> Result<Uri, http::Error> {
-    let default = if *scheme == Scheme::HTTP { 80 } else { 443 };
-    let port = authority.port_u16().unwrap_or(default);
+fn address(server: &Uri) -> Result<Uri, http::Error> {
+    let (host, port) = (server.host().unwrap_or_default(), kubeconfig::port(server));
     Uri::builder()
-        .scheme(scheme.clone())
-        .authority(format!("{}:{port}", authority.host()))
+        .scheme(server.scheme_str().unwrap_or("https"))
+        .authority(format!("{host}:{port}"))
         .path_and_query("/")
         .build()
 }
