@@ -36,8 +36,8 @@ impl Body {
         Self::Text(Some(text.into()))
     }
 
-    /// Any other body, boxed.
-    pub fn boxed<B>(body: B) -> Self
+    /// A file's content.
+    pub fn file<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,

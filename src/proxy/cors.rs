@@ -1,16 +1,12 @@
 //! CORS for the origins of `--allow-origin`, and for nobody else.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use http::{
     HeaderValue, Method, Request, Response,
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
-use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tower_http::cors::{self, AllowHeaders, AllowMethods, AllowOrigin, Any, Cors};
 
@@ -60,7 +56,7 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = CorsFuture<S::Future>;
+    type Future = Either<cors::ResponseFuture<S::Future>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -68,12 +64,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match &mut self.cors {
-            Some(cors) if concerns(&request) => CorsFuture::Cors {
-                future: cors.call(request),
-            },
-            _ => CorsFuture::Plain {
-                future: self.inner.call(request),
-            },
+            Some(cors) if concerns(&request) => Either::Left(cors.call(request)),
+            _ => Either::Right(self.inner.call(request)),
         }
     }
 }
@@ -85,27 +77,4 @@ fn concerns<B>(request: &Request<B>) -> bool {
     headers.contains_key(ORIGIN)
         && (request.method() != Method::OPTIONS
             || headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))
-}
-
-pin_project! {
-    /// The future of [`WithCors`].
-    #[project = Projected]
-    pub(super) enum CorsFuture<F> {
-        Cors { #[pin] future: cors::ResponseFuture<F> },
-        Plain { #[pin] future: F },
-    }
-}
-
-impl<F, E> Future for CorsFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, E>>,
-{
-    type Output = Result<Response<Body>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            Projected::Cors { future } => future.poll(cx),
-            Projected::Plain { future } => future.poll(cx),
-        }
-    }
 }

@@ -4,17 +4,15 @@ use std::{
     convert::Infallible,
     error::Error as StdError,
     fmt::Write as _,
-    future::Future,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures_util::future::{FutureExt as _, Map};
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
 };
-use pin_project_lite::pin_project;
 use serde_json::json;
 use tower::{Layer, Service};
 
@@ -48,7 +46,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Responding<S::Future>;
+    type Future = Map<S::Future, Answering>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // One that failed to become ready fails its call too, and is answered there.
@@ -57,38 +55,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Responding {
-            inner: self.inner.call(request),
+        self.inner.call(request).map(answer)
+    }
+}
+
+type Answering = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible>;
+
+fn answer(outcome: Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible> {
+    Ok(outcome.unwrap_or_else(|error| {
+        let answer = Answer::to(&error);
+        if answer.status.is_server_error() {
+            tracing::warn!(status = answer.status.as_u16(), "{}", answer.message);
+        } else {
+            tracing::debug!(status = answer.status.as_u16(), "{}", answer.message);
         }
-    }
-}
-
-pin_project! {
-    /// The future of [`Respond`].
-    pub(super) struct Responding<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F> Future for Responding<F>
-where
-    F: Future<Output = Result<Response<Body>, Error>>,
-{
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answered = ready!(self.project().inner.poll(cx));
-        Poll::Ready(Ok(answered.unwrap_or_else(|error| {
-            let answer = Answer::to(&error);
-            if answer.status.is_server_error() {
-                tracing::warn!(status = answer.status.as_u16(), "{}", answer.message);
-            } else {
-                tracing::debug!(status = answer.status.as_u16(), "{}", answer.message);
-            }
-            answer.into_response()
-        })))
-    }
+        answer.into_response()
+    }))
 }
 
 /// An error as the client sees it.

@@ -2,16 +2,16 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, Ready, ready},
+    future::{Future, ready},
     path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
-use pin_project_lite::pin_project;
-use tower::{Layer, Service, ServiceExt as _, util::Oneshot};
+use tower::{Layer, Service, ServiceExt as _};
 use tower_http::services::ServeDir;
 
 use super::{Body, Error, guard::Refusal};
@@ -71,6 +71,12 @@ impl StaticFiles {
             folder: ServeDir::new(folder),
         }
     }
+
+    async fn serve(self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        let served = self.folder.oneshot(request).await;
+        let response = served.unwrap_or_else(|never: Infallible| match never {});
+        Ok(under(&self.prefix, response.map(Body::file)))
+    }
 }
 
 /// Sends requests for files to the files, and hands on what is for the API.
@@ -100,6 +106,9 @@ impl<S> Layer<S> for RouteLayer {
     }
 }
 
+/// An answer that does not come from the API.
+type Elsewhere = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
 /// See [`RouteLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct Route<S> {
@@ -113,7 +122,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Routed<S::Future>;
+    type Future = Either<S::Future, Elsewhere>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -121,28 +130,19 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.routes.route(request.uri()) {
-            Ok(Way::Api) => Routed::Api {
-                future: self.inner.call(request),
-            },
+            Ok(Way::Api) => Either::Left(self.inner.call(request)),
             Ok(Way::StrippedApi(uri)) => {
                 *request.uri_mut() = uri;
-                Routed::Api {
-                    future: self.inner.call(request),
-                }
+                Either::Left(self.inner.call(request))
             }
             Ok(Way::File(files, uri)) => {
                 *request.uri_mut() = uri;
-                Routed::File {
-                    future: files.folder.oneshot(request.map(|_| Body::Empty)),
-                    prefix: files.prefix,
-                }
+                Either::Right(Box::pin(files.serve(request.map(|_| Body::Empty))))
             }
-            Ok(Way::Slash(location)) => Routed::Here {
-                future: ready(Ok(redirect(location))),
-            },
-            Err(refusal) => Routed::Here {
-                future: ready(Err(refusal.into())),
-            },
+            Ok(Way::Slash(location)) => {
+                Either::Right(Box::pin(ready(Ok(redirect(location)))))
+            }
+            Err(refusal) => Either::Right(Box::pin(ready(Err(refusal.into())))),
         }
     }
 }
@@ -215,37 +215,6 @@ fn under(prefix: &str, mut response: Response<Body>) -> Response<Body> {
         response.headers_mut().insert(LOCATION, location);
     }
     response
-}
-
-pin_project! {
-    /// The future of [`Route`].
-    #[project = Projected]
-    pub(super) enum Routed<F> {
-        Api { #[pin] future: F },
-        File {
-            #[pin] future: Oneshot<ServeDir, Request<Body>>,
-            prefix: String,
-        },
-        Here { #[pin] future: Ready<Result<Response<Body>, Error>> },
-    }
-}
-
-impl<F> Future for Routed<F>
-where
-    F: Future<Output = Result<Response<Body>, Error>>,
-{
-    type Output = Result<Response<Body>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            Projected::Api { future } => future.poll(cx),
-            Projected::File { future, prefix } => future
-                .poll(cx)
-                .map_ok(|response| under(prefix, response.map(Body::boxed)))
-                .map_err(|never: Infallible| match never {}),
-            Projected::Here { future } => future.poll(cx),
-        }
-    }
 }
 
 #[cfg(test)]

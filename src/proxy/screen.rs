@@ -2,14 +2,13 @@
 //! and either refuses it or lets it pass.
 
 use std::{
-    future::{Future, Ready, ready},
-    pin::Pin,
+    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
+use futures_util::future::Either;
 use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{Body, Error, guard::Refusal};
@@ -64,7 +63,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Screening<S::Future>;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -72,35 +71,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.rule.screen(&mut request) {
-            Ok(()) => Screening::Passed {
-                future: self.inner.call(request),
-            },
-            Err(refusal) => Screening::Refused {
-                future: ready(Err(refusal.into())),
-            },
-        }
-    }
-}
-
-pin_project! {
-    /// The future of [`Screened`].
-    #[project = Projected]
-    pub(super) enum Screening<F> {
-        Passed { #[pin] future: F },
-        Refused { #[pin] future: Ready<Result<Response<Body>, Error>> },
-    }
-}
-
-impl<F> Future for Screening<F>
-where
-    F: Future<Output = Result<Response<Body>, Error>>,
-{
-    type Output = Result<Response<Body>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            Projected::Passed { future } => future.poll(cx),
-            Projected::Refused { future } => future.poll(cx),
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(refusal) => Either::Right(ready(Err(refusal.into()))),
         }
     }
 }
