@@ -38,11 +38,16 @@ pub struct Drain {
 
 /// See the module. Cheap to clone: every request does.
 #[derive(Clone)]
-pub(super) struct Forward(Arc<(Arc<Upstream>, Drain)>);
+pub(super) struct Forward(Arc<Shared>);
+
+struct Shared {
+    upstream: Arc<Upstream>,
+    drain: Drain,
+}
 
 impl Forward {
     pub(super) fn new(upstream: Arc<Upstream>, drain: Drain) -> Self {
-        Self(Arc::new((upstream, drain)))
+        Self(Arc::new(Shared { upstream, drain }))
     }
 }
 
@@ -57,7 +62,7 @@ impl Service<Request<RequestBody>> for Forward {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let shared = self.0.clone();
-        Box::pin(async move { forward(&shared.0, &shared.1, request).await })
+        Box::pin(async move { forward(&shared.upstream, &shared.drain, request).await })
     }
 }
 

@@ -43,8 +43,8 @@ use guard::{Guard, Refusal};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The guard, or a layer that judges headers, refused it.
-    #[error("{}", .0.message)]
-    Refused(Refusal),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// There is no credential to send it with.
     #[error("no credential for the API server")]
     Credential(#[from] credential::Error),
@@ -62,12 +62,6 @@ pub enum Error {
         /// Status, and for a 101 the protocol it named.
         answered: String,
     },
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 /// What the stack is made of.

@@ -1,4 +1,5 @@
-//! Any error becomes a Kubernetes `Status`: the one place that chooses an HTTP status.
+//! Any error becomes a Kubernetes `Status`. A refusal brings its HTTP status; for every other
+//! error it is chosen here.
 
 use std::{
     convert::Infallible,

@@ -173,14 +173,10 @@ impl Routes {
         match self.api.of_api(path) {
             Some(api) if api.len() == path.len() => Ok(Way::Api),
             Some(api) => Ok(Way::StrippedApi(origin_form(api)?)),
-            None => Err(Refusal {
-                status: StatusCode::NOT_FOUND,
-                message: format!(
-                    "nothing is served at this path; the API is at {} (--api-prefix)",
-                    self.api.prefix
-                ),
-                close: false,
-            }),
+            None => Err(Refusal::not_found(format!(
+                "nothing is served at this path; the API is at {} (--api-prefix)",
+                self.api.prefix
+            ))),
         }
     }
 }

@@ -104,7 +104,7 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// 400, 403 or 405.
+    /// 400, 403, 404 or 405.
     pub status: StatusCode,
     /// The reason and, where there is one, the flag that would allow it.
     pub message: String,
@@ -121,6 +121,11 @@ impl Refusal {
     /// 403: understood, and not allowed.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// 404: nothing is served there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
     }
 
     /// 405: a method this proxy never serves.
