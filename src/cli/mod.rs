@@ -132,19 +132,20 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
-    if let Command::Completions { shell } = command {
-        return completions::run(shell);
+    match command {
+        Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),
+        #[cfg(feature = "demo")]
+        Command::Demo(flags) => block_on(demo::run(&flags)),
+        Command::Completions { shell } => completions::run(shell),
     }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = match command {
-        Command::Proxy(flags) => runtime.block_on(proxy::run(&cli.connection, &flags)),
-        #[cfg(feature = "demo")]
-        Command::Demo(flags) => runtime.block_on(demo::run(&flags)),
-        Command::Completions { .. } => Ok(()),
-    };
+    let outcome = runtime.block_on(command);
     // What still runs was given its time: it is cut off, not waited for.
     runtime.shutdown_background();
     outcome

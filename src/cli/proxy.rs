@@ -20,7 +20,7 @@ use crate::{
         guard::{Guard, Rules},
     },
     serve::{self, Address, Listener, Signals},
-    settings::{ConnectionFlags, DEFAULT_PORT, ProxyFlags},
+    settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags},
     tls::trust::Trust,
     upstream::Upstream,
 };
@@ -55,9 +55,8 @@ pub(super) async fn serve(
     let guard = Arc::new(Guard::new(&rules(flags))?);
     let upstream = Arc::new(upstream(&target, flags)?);
     let drain = Drain::default();
-    let server = target.cluster.server.clone();
     let stack = proxy::stack(proxy::Parts {
-        guard,
+        guard: guard.clone(),
         api: Prefix::new(&flags.api_prefix),
         files: flags.www().map(|folder| files(flags, folder)).transpose()?,
         impersonation: target.user.impersonation.clone(),
@@ -66,11 +65,11 @@ pub(super) async fn serve(
         upstream,
         drain: drain.clone(),
     })?;
-    warn(&target, flags);
+    warn(&target, &guard, flags);
     let signals = Signals::install().context("cannot handle signals")?;
     let listener = Listener::bind(&address).await?;
     if let Some(own) = listener.tcp_address() {
-        refuse_own_listener(own, &server).await?;
+        refuse_own_listener(own, &target.cluster.server).await?;
     }
     let mut stdout = std::io::stdout();
     writeln!(stdout, "Starting to serve on {listener}")
@@ -101,7 +100,7 @@ fn listen_address(flags: &ProxyFlags) -> anyhow::Result<Address> {
 
 fn rules(flags: &ProxyFlags) -> Rules {
     let defaults = Rules::default();
-    let given = |patterns: &Option<crate::settings::Patterns>| patterns.clone().map(|p| p.0);
+    let given = |patterns: &Option<Patterns>| patterns.clone().map(|p| p.0);
     Rules {
         accept_hosts: given(&flags.accept_hosts).unwrap_or(defaults.accept_hosts),
         accept_paths: given(&flags.accept_paths).unwrap_or(defaults.accept_paths),
@@ -142,7 +141,7 @@ fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
 }
 
 /// Says once, at start, what is less safe than it could be.
-fn warn(target: &Target, flags: &ProxyFlags) {
+fn warn(target: &Target, guard: &Guard, flags: &ProxyFlags) {
     let server = &target.cluster.server;
     if target.cluster.insecure_skip_tls_verify {
         tracing::warn!(
@@ -162,20 +161,12 @@ fn warn(target: &Target, flags: &ProxyFlags) {
             flags.address
         );
     }
-    let wide = flags.disable_filter || flags.accept_hosts.as_ref().is_some_and(accepts_any_host);
-    if wide {
+    if guard.accepts_any_host() {
         tracing::warn!(
             "requests may name any host: a web page whose name is made to resolve to this \
              machine (DNS rebinding) gets in; narrow --accept-hosts and leave out --disable-filter"
         );
     }
-}
-
-/// Whether patterns for hosts are so wide that a name nobody here chose matches.
-fn accepts_any_host(patterns: &crate::settings::Patterns) -> bool {
-    patterns.0.iter().any(|pattern| {
-        regex::Regex::new(pattern).is_ok_and(|p| p.is_match("rebound.attacker.example"))
-    })
 }
 
 /// A server that is our own listener would have us ask ourselves for ever.

@@ -187,6 +187,14 @@ impl Guard {
         self.origins.as_slice()
     }
 
+    /// Whether hosts pass that nobody here chose: then a page under DNS rebinding gets in.
+    #[must_use]
+    pub fn accepts_any_host(&self) -> bool {
+        self.accept_hosts
+            .as_ref()
+            .is_none_or(|hosts| hosts.accept("rebound.attacker.example"))
+    }
+
     /// Judges who is calling. To be asked first, whatever the request is for.
     ///
     /// # Errors
