@@ -35,13 +35,9 @@ pub async fn run(
     limit: Duration,
 ) {
     let connections = TaskTracker::new();
-    {
-        let accepting = accept_all(&listener, &proxy, &drain, &connections);
-        let mut accepting = pin!(accepting);
-        tokio::select! {
-            () = &mut accepting => {}
-            () = signals.received() => {}
-        }
+    tokio::select! {
+        () = accept_all(&listener, &proxy, &drain, &connections) => {}
+        () = signals.received() => {}
     }
     drop(listener);
     tracing::info!(

@@ -2,13 +2,13 @@
 
 use std::io;
 
-/// SIGINT and SIGTERM, or Ctrl-C where there are no signals.
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGINT and SIGTERM.
 #[derive(Debug)]
 pub struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
 impl Signals {
@@ -16,9 +16,7 @@ impl Signals {
     ///
     /// # Errors
     /// The system refuses the handlers.
-    #[cfg(unix)]
     pub fn install() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -26,7 +24,6 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    #[cfg(unix)]
     pub async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
