@@ -56,22 +56,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.inner.call(request).map(answer)
+        let answered = self.inner.call(request);
+        answered.map(|outcome| Ok(outcome.unwrap_or_else(|error| answer(&error))))
     }
 }
 
 type Answering = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible>;
 
-fn answer(outcome: Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible> {
-    Ok(outcome.unwrap_or_else(|error| {
-        let answer = Answer::to(&error);
-        if answer.status.is_server_error() {
-            tracing::warn!(status = answer.status.as_u16(), "{}", answer.message);
-        } else {
-            tracing::debug!(status = answer.status.as_u16(), "{}", answer.message);
-        }
-        answer.into_response()
-    }))
+/// Says what went wrong in the log, and to the client.
+fn answer(error: &Error) -> Response<Body> {
+    let answer = Answer::to(error);
+    if answer.status.is_server_error() {
+        tracing::warn!(status = answer.status.as_u16(), "{}", answer.message);
+    } else {
+        tracing::debug!(status = answer.status.as_u16(), "{}", answer.message);
+    }
+    answer.into_response()
 }
 
 /// An error as the client sees it.
