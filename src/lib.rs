@@ -40,7 +40,7 @@
 //! # The path of a credential
 //!
 //! [`kubeconfig::resolve`] chooses a [`kubeconfig::User`]; [`credential::from_user`] makes the
-//! [`credential::Source`] for it; [`credential::cache::Cache`] fetches, shares and renews; the
+//! [`credential::Source`] for it; [`credential::Cache`] fetches, shares and renews; the
 //! authorize layer puts the header on. A client certificate goes with the request to
 //! [`upstream`], where each certificate has connections of its own: one that was replaced is
 //! used no more, and what runs on its connections ends there.

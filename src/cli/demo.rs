@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
-    credential::{Credential, Fetch, Source, bearer, cache::Cache},
+    credential::{Cache, Credential, Fetch, Source, bearer},
     demo::ControlPlane,
     kubeconfig::{Cluster, Pem, Target, User},
     serve::Listener,

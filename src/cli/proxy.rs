@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use http::{Uri, uri::Scheme};
 
 use crate::{
-    credential::{self, cache::Cache},
+    credential::{self, Cache},
     dial::{Dialer, Environment},
     kubeconfig::{self, Overrides, Target},
     proxy::{

@@ -39,7 +39,7 @@ const RECHECK_PATIENCE: Duration = Duration::from_secs(1);
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Tells the wall clock's time.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+pub(super) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// Holds the credential of one user and keeps it fresh.
 pub struct Cache {
@@ -66,8 +66,7 @@ impl Cache {
     }
 
     /// As [`Cache::new`], with another wall clock.
-    #[must_use]
-    pub fn with_clock(source: Arc<dyn Source>, clock: Clock) -> Arc<Self> {
+    pub(super) fn with_clock(source: Arc<dyn Source>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             pace: source.pace(),
             source,
@@ -85,16 +84,7 @@ impl Cache {
     /// the pause after it, or [`Error::WaitedTooLong`] after 30 s, while the fetch runs on.
     pub async fn get(self: &Arc<Self>) -> Result<Arc<Credential>, Error> {
         let now = (self.clock)();
-        let seen = {
-            let entry = self.entry.load();
-            match entry.as_ref() {
-                Some(entry) if entry.standing(now, self.pace) == Standing::Fresh => {
-                    return Ok(Arc::clone(&entry.credential));
-                }
-                other => other.cloned(),
-            }
-        };
-        let Some(held) = seen else {
+        let Some(held) = self.entry.load_full() else {
             return self.obtain(None, now).await;
         };
         match held.standing(now, self.pace) {
@@ -129,8 +119,7 @@ impl Cache {
     }
 
     /// The held credential, whether it still holds or not; `None` before the first fetch.
-    #[must_use]
-    pub fn current(&self) -> Option<Arc<Credential>> {
+    pub(super) fn current(&self) -> Option<Arc<Credential>> {
         let entry = self.entry.load();
         entry.as_ref().map(|entry| Arc::clone(&entry.credential))
     }

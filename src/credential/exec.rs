@@ -14,7 +14,7 @@ use std::{io, path::Path, sync::Arc};
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-use self::process::{Finished, Halt, Timeouts};
+use self::process::{Halt, Output, Timeouts};
 use super::{Credential, Error, Fetch, Source, authorization, client_cert::LastIdentity};
 use crate::{
     kubeconfig::{Cluster, ExecConfig},
@@ -47,7 +47,7 @@ impl Exec {
 
 impl Source for Exec {
     fn subject(&self) -> String {
-        format!("exec plugin {}", self.0.config.command.display())
+        self.0.subject()
     }
 
     fn fetch(&self) -> Fetch<'_> {
@@ -56,6 +56,10 @@ impl Source for Exec {
 }
 
 impl Plugin {
+    fn subject(&self) -> String {
+        format!("exec plugin {}", self.config.command.display())
+    }
+
     async fn run(self: &Arc<Self>) -> Result<Credential, Error> {
         let config = &self.config;
         let interactive = terminal::decide(config, self.terminal)?;
@@ -75,16 +79,16 @@ impl Plugin {
                 self.timeouts.interactive.as_secs(),
             );
         }
-        let finished = process::run(command, interactive, &self.timeouts).await;
-        let finished = finished.map_err(|halt| self.halted(halt, interactive))?;
-        if !finished.status.success() {
+        let ended = process::run(command, interactive, &self.timeouts).await;
+        let (status, output) = ended.map_err(|halt| self.halted(halt, interactive))?;
+        if !status.success() {
             return Err(Error::PluginFailed {
                 command: config.command.clone(),
-                status: finished.status,
-                stderr: self.presentable(&finished),
+                status,
+                stderr: self.presentable(&output),
             });
         }
-        self.credential(&finished.stdout)
+        self.credential(&output.stdout)
     }
 
     /// The text of `KUBERNETES_EXEC_INFO`; it may hold the password of a proxy.
@@ -99,7 +103,7 @@ impl Plugin {
             protocol::request(&plugin.config.api_version, interactive, cluster)
         });
         let made = made.await.map_err(|_| Error::SourceFailed {
-            subject: format!("exec plugin {}", self.config.command.display()),
+            subject: self.subject(),
         })?;
         made.map_err(Error::pem)
     }
@@ -110,10 +114,10 @@ impl Plugin {
             what,
         };
         let answer = protocol::answer(stdout, &self.config.api_version).map_err(bad)?;
-        let command = self.config.command.display();
+        let subject = self.subject();
         let authorization = match &answer.token {
             Some(token) => Some(authorization::bearer_of(token.expose(), || {
-                format!("the token of exec plugin {command}")
+                format!("the token of {subject}")
             })?),
             None => None,
         };
@@ -122,8 +126,8 @@ impl Plugin {
                 certificate.expose().as_bytes(),
                 key.expose().as_bytes(),
                 (
-                    &format!("clientCertificateData of exec plugin {command}"),
-                    &format!("clientKeyData of exec plugin {command}"),
+                    &format!("clientCertificateData of {subject}"),
+                    &format!("clientKeyData of {subject}"),
                 ),
             )?),
             None => None,
@@ -160,16 +164,16 @@ impl Plugin {
                 command,
                 what: "more than 1 MiB on standard output".to_owned(),
             },
-            Halt::TimedOut(finished) => Error::PluginTimedOut {
+            Halt::TimedOut(output) => Error::PluginTimedOut {
                 command,
                 after: self.timeouts.limit(interactive),
-                stderr: stderr::presentable(&finished.stderr, &finished.stdout, &self.config.env),
+                stderr: self.presentable(&output),
             },
         }
     }
 
-    fn presentable(&self, finished: &Finished) -> String {
-        stderr::presentable(&finished.stderr, &finished.stdout, &self.config.env)
+    fn presentable(&self, output: &Output) -> String {
+        stderr::presentable(&output.stderr, &output.stdout, &self.config.env)
     }
 
     fn not_found(&self) -> Error {

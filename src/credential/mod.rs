@@ -7,7 +7,7 @@
 mod anonymous;
 mod authorization;
 mod basic;
-pub mod cache;
+mod cache;
 mod client_cert;
 mod error;
 mod exec;
@@ -76,9 +76,7 @@ pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, Error>> + Se
 /// its own time: the cache never ends a fetch.
 pub trait Source: Send + Sync + 'static {
     /// Names it in errors and logs: `exec plugin aws`, `token file /path`.
-    fn subject(&self) -> String {
-        "the issuer of the credential".to_owned()
-    }
+    fn subject(&self) -> String;
 
     /// Obtains a credential now.
     fn fetch(&self) -> Fetch<'_>;
@@ -88,10 +86,9 @@ pub trait Source: Send + Sync + 'static {
         Pace::ISSUER
     }
 
-    /// Looks whether `last` still stands, at a cost that bears being paid every
+    /// Looks whether the last credential still stands, at a cost that bears being paid every
     /// [`Pace::recheck_after`]. Only called where that is set.
-    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
-        let _ = last;
+    fn recheck<'a>(&'a self, _last: &'a Credential) -> Fetch<'a> {
         self.fetch()
     }
 }

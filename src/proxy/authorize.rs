@@ -27,7 +27,7 @@ use super::{
     hop_by_hop::{Protocol, strip_trailers},
 };
 use crate::{
-    credential::{Credential, cache::Cache},
+    credential::{Cache, Credential},
     settings::ClientCredentials,
     upstream::{Replay, RequestBody},
 };

@@ -77,7 +77,7 @@ pub struct Parts {
     /// `--client-credentials`
     pub client_credentials: ClientCredentials,
     /// Our own credential.
-    pub credentials: Arc<credential::cache::Cache>,
+    pub credentials: Arc<credential::Cache>,
     /// The API server.
     pub upstream: Arc<Upstream>,
     /// Tells running watches and tunnels that the end is near.

@@ -1,6 +1,10 @@
 //! Runs a plugin to its end, whatever it does: hang, flood, ignore signals, leave children.
 
-use std::{io, process::ExitStatus, process::Stdio, time::Duration};
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
@@ -50,15 +54,8 @@ impl Timeouts {
     }
 }
 
-/// A plugin that ended by itself.
-pub(super) struct Finished {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: Zeroizing<Vec<u8>>,
-    pub(super) stderr: Tail,
-}
-
-/// What a plugin had written when it was stopped.
-pub(super) struct Unfinished {
+/// What a plugin wrote.
+pub(super) struct Output {
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Tail,
 }
@@ -71,8 +68,8 @@ pub(super) enum Halt {
     Lost(io::Error),
     /// It printed more than [`STDOUT_LIMIT`].
     TooMuch,
-    /// It took longer than its [`Timeouts`].
-    TimedOut(Unfinished),
+    /// It took longer than its [`Timeouts`], and had written this.
+    TimedOut(Output),
 }
 
 /// Runs `command` and captures what it writes. Where it is stopped, so is its whole process
@@ -82,7 +79,7 @@ pub(super) async fn run(
     mut command: Command,
     interactive: bool,
     timeouts: &Timeouts,
-) -> Result<Finished, Halt> {
+) -> Result<(ExitStatus, Output), Halt> {
     command.stdout(Stdio::piped());
     if interactive {
         command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
@@ -105,18 +102,14 @@ pub(super) async fn run(
         timeout(timeouts.limit(interactive), conversation).await
     };
     match ended {
-        Ok(Ok(status)) => Ok(Finished {
-            status,
-            stdout,
-            stderr,
-        }),
+        Ok(Ok(status)) => Ok((status, Output { stdout, stderr })),
         Ok(Err(halt)) => {
             running.stop(timeouts.grace).await;
             Err(halt)
         }
         Err(_) => {
             running.stop(timeouts.grace).await;
-            Err(Halt::TimedOut(Unfinished { stdout, stderr }))
+            Err(Halt::TimedOut(Output { stdout, stderr }))
         }
     }
 }

@@ -3,17 +3,13 @@
 use std::{
     fs,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use super::*;
-use crate::{
-    credential::{Cache, cache::Clock},
-    kubeconfig::InteractiveMode,
-    secret::Secret,
-};
+use crate::{credential::Cache, kubeconfig::InteractiveMode, secret::Secret};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
@@ -407,8 +403,7 @@ async fn a_bare_name_is_found_in_path() {
 #[tokio::test]
 async fn any_number_of_waiting_requests_start_one_plugin() {
     let stage = Stage::new(&format!("echo x >> \"$STAGE/runs\"; sleep 0.2; {GIVE}"));
-    let clock: Clock = Arc::new(SystemTime::now);
-    let cache = Cache::with_clock(Arc::new(stage.source()), clock);
+    let cache = Cache::new(Arc::new(stage.source()));
     let herd: Vec<_> = (0..1000)
         .map(|_| {
             let cache = Arc::clone(&cache);
