@@ -45,10 +45,10 @@
 //! [`upstream`], where each certificate has connections of its own: one that was replaced is
 //! used no more, and what runs on its connections ends there.
 //!
-//! # Where this differs from the first plan
+//! # What may surprise
 //!
-//! - One frame, `proxy::screen`, carries every layer that only judges a request's head, so
-//!   that the guard, `hop_by_hop` and impersonate are pure functions.
+//! - The guard, `hop_by_hop` and impersonate are no layers of their own: one frame,
+//!   `proxy::screen`, carries every judgement of a request's head.
 //! - The guard judges twice: who asks comes before routing, what is asked after it.
 //! - A request that brings its own credential travels over connections made without our
 //!   client certificate: the API server would believe the certificate and ignore the token.

@@ -6,8 +6,8 @@ use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// Begins to log. Only this program's own events are shown, whatever the verbosity: what
-/// libraries log of headers is not ours to vouch for.
+/// Begins to log. Only this program's own events and those of its trace layer are shown,
+/// whatever the verbosity: what other libraries log of headers is not ours to vouch for.
 pub fn start(verbosity: u8) {
     let level = match verbosity {
         0..=3 => tracing::Level::INFO,

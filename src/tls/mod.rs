@@ -1,7 +1,8 @@
 //! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
 //!
 //! [`trust::Trust`] decides about servers, [`refusal::Refusal`] says why one was refused and what
-//! to do about it, [`identity`] makes client certificates ready, [`server`] is our own listener.
+//! to do about it, [`identity`] makes client certificates ready, [`server`] is the other
+//! end, which the demo and the tests are.
 //! The cryptography is always aws-lc-rs, given explicitly and never taken from the process.
 
 mod certificate;
@@ -81,7 +82,7 @@ pub enum Error {
         /// Where the key came from.
         key: String,
     },
-    /// rustls refused a configuration for our own listener.
+    /// rustls refused a configuration for a listener.
     #[error("cannot set up TLS for a listener")]
     Listener(#[source] rustls::Error),
     /// The authority that client certificates are checked against cannot be used.

@@ -1,4 +1,4 @@
-//! TLS for a listener of our own.
+//! TLS for a listener: the demo's control plane, and the servers of the tests.
 
 use std::sync::Arc;
 
