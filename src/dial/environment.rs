@@ -92,8 +92,8 @@ fn is_loopback(server: &Uri) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn proxied(no: &str, server: &str) -> bool {

@@ -210,8 +210,8 @@ fn upgrade<B>(request: &Request<B>, named: &[HeaderName]) -> Option<Protocol> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn screened(headers: &[(&str, &str)]) -> Result<Request<()>, Refusal> {

@@ -110,8 +110,8 @@ fn headers(identity: &Impersonation) -> Result<HeaderMap, Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn jane() -> Impersonate {

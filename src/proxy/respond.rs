@@ -201,8 +201,8 @@ fn reason(status: StatusCode) -> &'static str {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
     use http_body_util::BodyExt;

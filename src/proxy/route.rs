@@ -214,8 +214,8 @@ fn under(prefix: &str, mut response: Response<Body>) -> Response<Body> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn api_path(prefix: &str, path: &str) -> Option<String> {

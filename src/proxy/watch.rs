@@ -154,8 +154,8 @@ impl Body for WatchBody {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn framing(content_type: &'static str) -> Framing {

@@ -1,9 +1,9 @@
 //! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
 //!
 //! [`trust::Trust`] decides about servers, [`refusal::Refusal`] says why one was refused and what
-//! to do about it, [`identity`] makes client certificates ready, [`server`] is the other
-//! end, which the demo and the tests are.
-//! The cryptography is always aws-lc-rs, given explicitly and never taken from the process.
+//! to do about it, [`identity`] makes client certificates ready, [`server`] is the other end,
+//! which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
+//! never taken from the process.
 
 mod certificate;
 pub mod identity;

@@ -3,7 +3,7 @@
 use http::Method;
 
 /// The verb that the API server authorises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Verb {
     Get,
@@ -21,7 +21,7 @@ pub enum Verb {
 }
 
 /// What a path and method ask of a resource. Empty text stands for what is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes<'a> {
     /// The verb by method, name, `watch` parameter and legacy prefix.
     pub verb: Verb,

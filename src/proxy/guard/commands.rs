@@ -1,7 +1,9 @@
 //! What runs commands in containers or on nodes, told by resource and subresource.
 
-use super::Wanted;
-use super::attributes::{Attributes, Verb};
+use super::{
+    Wanted,
+    attributes::{Attributes, Verb},
+};
 
 /// What a kubelet answers about itself. Everything else of its API, `/run`, `/exec`,
 /// `/containerLogs` and `/logs` among it, stays behind `--allow-exec`.

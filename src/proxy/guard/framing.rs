@@ -4,8 +4,10 @@
 //! length and chunks are sent it drops the length and closes. What it lets through is
 //! judged here.
 
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 
 use super::Refusal;
 

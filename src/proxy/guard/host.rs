@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use http::header::HOST;
-use http::{Request, Uri};
+use http::{Request, Uri, header::HOST};
 
-use super::Refusal;
-use super::filter::Patterns;
+use super::{Refusal, filter::Patterns};
 
 /// A host and port as a Host header, a target or an origin names them.
 #[derive(Debug, PartialEq, Eq)]

@@ -28,8 +28,7 @@ mod read_only;
 #[cfg(test)]
 mod tests;
 
-use http::header::UPGRADE;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, header::UPGRADE};
 
 use filter::{Filter, Patterns};
 use origin::AllowedOrigins;
@@ -38,7 +37,7 @@ pub(super) use layer::{origin_layer, request_layer};
 
 /// What the flags say about the guard. Pattern lists are already split on commas; patterns
 /// are unanchored searches, as kubectl's.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// `--accept-hosts`: patterns for the Host, lower-cased and without its port.
     pub accept_hosts: Vec<String>,
@@ -101,7 +100,7 @@ pub enum Error {
 }
 
 /// Why a request goes no further.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
     /// 400, 403, 404 or 405.

@@ -2,11 +2,12 @@
 //! sockets and plain GETs need no permission from us to be sent, so the headers that
 //! browsers add, and scripts cannot forge, decide for every method and every upgrade.
 
-use http::header::ORIGIN;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header::ORIGIN};
 
-use super::host::{Host, default_port};
-use super::{Error, Refusal};
+use super::{
+    Error, Refusal,
+    host::{Host, default_port},
+};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 

@@ -2,8 +2,11 @@
 
 use http::Method;
 
-use super::attributes::{Attributes, Verb};
-use super::{Refusal, Wanted, commands};
+use super::{
+    Refusal, Wanted,
+    attributes::{Attributes, Verb},
+    commands,
+};
 
 /// Groups whose reviews are questions, although they are asked by POST.
 const REVIEW_GROUPS: [&str; 3] = [
