@@ -21,7 +21,7 @@ use crate::{
     },
     serve::{self, Address, Listener, Signals},
     settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags},
-    tls::trust::Trust,
+    tls::Trust,
     upstream::Upstream,
 };
 

@@ -31,10 +31,7 @@ use tower::Service;
 
 use crate::{
     kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl},
-    tls::{
-        self, Refusal,
-        trust::{self, Trust},
-    },
+    tls::{self, Refusal, Trust},
 };
 
 /// How long a TCP connection may take to be made, per address tried.
@@ -133,7 +130,7 @@ impl Dialer {
         // The proxy is verified against the system's roots and sees nothing of the cluster's
         // CA, client certificate or server name.
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust::client_config(&Trust::system(), None))
+            .with_tls_config(tls::client_config(&Trust::system(), None))
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);

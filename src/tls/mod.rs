@@ -1,6 +1,6 @@
 //! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
 //!
-//! [`trust::Trust`] decides about servers, [`refusal::Refusal`] says why one was refused and what
+//! [`Trust`] decides about servers, [`Refusal`] says why one was refused and what
 //! to do about it, [`identity`] makes client certificates ready, [`server`] is the other end,
 //! which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
 //! never taken from the process.
@@ -8,10 +8,10 @@
 mod certificate;
 pub mod identity;
 pub mod pem;
-pub mod refusal;
+mod refusal;
 mod roots;
 pub mod server;
-pub mod trust;
+mod trust;
 
 use std::sync::{Arc, LazyLock};
 

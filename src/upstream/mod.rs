@@ -24,10 +24,7 @@ use tower::Service as _;
 use crate::{
     dial::{self, Connection, Dialer, Offer},
     kubeconfig::{self, Cluster},
-    tls::{
-        self, Refusal,
-        trust::{self, Trust},
-    },
+    tls::{self, Refusal, Trust},
 };
 use pool::Pool;
 
@@ -256,7 +253,7 @@ impl Upstream {
 impl Identity {
     fn new(server: &Server, certificate: Option<Arc<CertifiedKey>>) -> Result<Self, dial::Error> {
         let connector = |offer| {
-            let config = trust::client_config(&server.trust, certificate.clone());
+            let config = tls::client_config(&server.trust, certificate.clone());
             dial::connector(server.dialer.clone(), config, &server.name, offer)
         };
         Ok(Self {
