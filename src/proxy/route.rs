@@ -139,9 +139,7 @@ where
                 *request.uri_mut() = uri;
                 Either::Right(Box::pin(files.serve(request.map(|_| Body::Empty))))
             }
-            Ok(Way::Slash(location)) => {
-                Either::Right(Box::pin(ready(Ok(redirect(location)))))
-            }
+            Ok(Way::Slash(location)) => Either::Right(Box::pin(ready(Ok(redirect(location))))),
             Err(refusal) => Either::Right(Box::pin(ready(Err(refusal.into())))),
         }
     }

@@ -25,8 +25,6 @@ mod layer;
 mod origin;
 pub mod path;
 mod read_only;
-#[cfg(test)]
-mod tests;
 
 use http::{HeaderValue, Method, Request, StatusCode, header::UPGRADE};
 
@@ -261,3 +259,6 @@ impl Wanted<'_> {
         !self.upgrade && (self.method == Method::GET || self.method == Method::HEAD)
     }
 }
+
+#[cfg(test)]
+mod tests;
