@@ -43,9 +43,10 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let target = target(&cluster)?;
     let credentials = Cache::new(Arc::new(Tokens(cluster)));
     let greet = |listener: &Listener| {
-        if let Some(address) = listener.tcp_address() {
-            print!("{}", greeting(address, flags.proxy.allow_exec));
-        }
+        let address = listener.tcp_address();
+        address.map_or_else(String::new, |address| {
+            greeting(address, flags.proxy.allow_exec)
+        })
     };
     super::proxy::serve(target, credentials, &flags.proxy, greet).await
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> any
     let target = kubeconfig::resolve(explicit, &overrides, &|name| std::env::var_os(name))
         .map_err(with_hint)?;
     let credentials = credential::from_user(&target)?;
-    serve(target, credentials, flags, |_| ()).await
+    serve(target, credentials, flags, |_| String::new()).await
 }
 
 /// Who has no cluster at all may still want to see what this is.
@@ -43,13 +43,13 @@ fn with_hint(error: kubeconfig::Error) -> anyhow::Error {
     error.into()
 }
 
-/// Opens the door to `target`, says so, and serves until a signal ends it. `greet` may print
-/// more once the door is open.
+/// Opens the door to `target`, says so, and serves until a signal ends it. `greet` may have
+/// more to say once the door is open.
 pub(super) async fn serve(
     target: Target,
     credentials: Arc<Cache>,
     flags: &ProxyFlags,
-    greet: impl FnOnce(&Listener),
+    greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
     let address = listen_address(flags)?;
     let guard = Arc::new(Guard::new(&rules(flags))?);
@@ -72,10 +72,10 @@ pub(super) async fn serve(
         refuse_own_listener(own, &target.cluster.server).await?;
     }
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "Starting to serve on {listener}")
+    let greeting = greet(&listener);
+    write!(stdout, "Starting to serve on {listener}\n{greeting}")
         .and_then(|()| stdout.flush())
         .context("cannot write to stdout")?;
-    greet(&listener);
     serve::run(listener, stack, drain, signals, flags.drain_timeout).await;
     Ok(())
 }
