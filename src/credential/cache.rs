@@ -1,15 +1,19 @@
 //! The one cache over all kinds: expiry, single flight and the last good value.
 //!
-//! A request takes the held credential without a lock. What is due for renewal is renewed in
-//! the background; only where no credential holds does a request wait, together with all
-//! others, for one fetch, which runs on when they leave. After a failure nobody is asked again
-//! until a pause has passed; a credential that still holds is served meanwhile.
+//! A request takes the held credential without a lock. From 80 % of its lifetime on it is
+//! renewed in the background; only where no credential holds does a request wait, together with
+//! all others, for one fetch, which runs on when they leave. After a failure nobody is asked
+//! again until a pause has passed; a credential that still holds is served to its end meanwhile.
+//!
+//! What was used since it was renewed last is renewed without a request too; what was not, only
+//! when a request comes.
 //!
 //! Everything is judged by wall clock, for monotonic timers stop while a machine sleeps.
 
 mod backoff;
 mod entry;
 mod flight;
+mod tend;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
@@ -23,7 +27,7 @@ use tokio::{
 };
 
 use self::{
-    entry::{Entry, Standing, within},
+    entry::{Entry, Standing, comes_ended, within},
     flight::{Errand, Flight, Outcome, Pause, State, run},
 };
 use super::{Credential, Error, Pace, Source};
@@ -37,6 +41,9 @@ const RECHECK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// At most one refresh in this time because the API server refused a credential.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The longest pause that an error can ask for, such as by an issuer's `Retry-After`.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Tells the wall clock's time.
 pub(super) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -83,8 +90,21 @@ impl Cache {
     /// Where none holds: what the fetch that all requests share said, the same at once during
     /// the pause after it, or [`Error::WaitedTooLong`] after 30 s, while the fetch runs on.
     pub async fn get(self: &Arc<Self>) -> Result<Arc<Credential>, Error> {
+        let got = self.take().await?;
+        // A credential that is used is renewed without further requests.
+        if let Some(entry) = self.entry.load().as_ref()
+            && entry.is_first_use()
+        {
+            tend::start(self, entry);
+        }
+        Ok(got)
+    }
+
+    async fn take(self: &Arc<Self>) -> Outcome {
+        // The time comes second, lest what lands in between seem to be from the future.
+        let seen = self.entry.load_full();
         let now = (self.clock)();
-        let Some(held) = self.entry.load_full() else {
+        let Some(held) = seen else {
             return self.obtain(None, now).await;
         };
         match held.standing(now, self.pace) {
@@ -118,6 +138,19 @@ impl Cache {
         }
     }
 
+    /// Tells that what the source reads has changed: a kubeconfig, a file, a saved login. The
+    /// failures until then say nothing any more, so the next request has the source asked at
+    /// once, whatever pause was under way and however permanent the failure. Those who wait for
+    /// a fetch that began before do not share its failure; they have another one made.
+    pub fn forget_failure(&self) {
+        let mut state = self.lock();
+        *state = State {
+            flight: state.flight.take(),
+            changes: state.changes.wrapping_add(1),
+            ..State::default()
+        };
+    }
+
     /// The held credential, whether it still holds or not; `None` before the first fetch.
     pub(super) fn current(&self) -> Option<Arc<Credential>> {
         let entry = self.entry.load();
@@ -135,16 +168,18 @@ impl Cache {
                 Boarding::Landed(credential) => return Ok(credential),
                 Boarding::Paused(error) => return Err(error),
             };
-            let errand = flight.errand;
+            let (errand, changes) = (flight.errand, flight.changes);
             let outcome = timeout_at(deadline, flight.landed(&*self.source)).await;
             let outcome = outcome.map_err(|_| Error::WaitedTooLong {
                 subject: self.source.subject(),
                 after: PATIENCE,
             })?;
-            if errand == Errand::Fetch {
+            let in_vain = outcome.is_err() && changes != self.lock().changes;
+            if errand == Errand::Fetch && !in_vain {
                 return outcome;
             }
-            // A recheck, begun while the credential still held, does not renew its expiry.
+            // A recheck, begun while the credential still held, does not renew its expiry. What
+            // failed by a file that has changed since may succeed now.
             now = (self.clock)();
             seen = self.entry.load_full();
         }
@@ -222,7 +257,7 @@ impl Cache {
     /// Sends a task on the errand. It belongs to nobody who waits, so that it outlives them.
     fn start(self: &Arc<Self>, state: &mut State, errand: Errand) -> Flight {
         let (arrival, landing) = watch::channel(None);
-        let cache = Arc::clone(self);
+        let (cache, changes) = (Arc::clone(self), state.changes);
         tokio::spawn(async move {
             // A task of its own, so that a panic in the source ends there.
             let running = tokio::spawn(run(Arc::clone(&cache.source), cache.current(), errand));
@@ -231,42 +266,57 @@ impl Cache {
                     subject: cache.source.subject(),
                 })
             });
-            arrival.send_replace(Some(cache.land(errand, outcome)));
+            arrival.send_replace(Some(cache.land(errand, changes, outcome)));
         });
         let flight = Flight {
             errand,
             started: Instant::now(),
+            changes,
             landing,
         };
         state.flight = Some(flight.clone());
         flight
     }
 
-    /// Takes up what a flight brought.
-    fn land(&self, errand: Errand, outcome: Result<Credential, Error>) -> Outcome {
+    /// Takes up what a flight brought that began after so many `changes`.
+    fn land(&self, errand: Errand, changes: u64, outcome: Result<Credential, Error>) -> Outcome {
         let now = (self.clock)();
         let mut state = self.lock();
         state.flight = None;
         match outcome {
             Ok(credential) => Ok(self.keep(&mut state, errand, credential, now)),
-            Err(error) => {
-                if state.is_news(&error) {
-                    self.warn(&error, now);
-                }
-                let length = match errand {
-                    Errand::Fetch => state.back_off(self.pace),
-                    Errand::Recheck => self.pace.retry_within.min(RECHECK_PATIENCE),
-                };
-                let pause = Pause {
-                    since: now,
-                    length,
-                    cause: Arc::new(error),
-                };
-                let error = pause.failing(length);
-                state.pause = Some(pause);
-                Err(error)
-            }
+            Err(error) if changes != state.changes => Err(error),
+            Err(error) => Err(self.fail(&mut state, errand, error, now)),
         }
+    }
+
+    /// Begins the pause after a failure.
+    fn fail(&self, state: &mut State, errand: Errand, error: Error, now: SystemTime) -> Error {
+        let asked = error.retry_after().unwrap_or_default();
+        let cause = match error {
+            // Of a source that stands on another cache.
+            Error::Failing(failing) => failing.cause,
+            error => Arc::new(error),
+        };
+        if state.is_news(&cause) {
+            self.warn(&cause, now);
+        }
+        let held = self.entry.load();
+        let length = match errand {
+            Errand::Fetch => {
+                let ours = state.back_off(held.as_deref(), now, self.pace);
+                ours.max(asked.min(LONGEST_RETRY_AFTER))
+            }
+            Errand::Recheck => self.pace.retry_within.min(RECHECK_PATIENCE),
+        };
+        let pause = Pause {
+            since: now,
+            length,
+            cause,
+        };
+        let error = pause.failing(length);
+        state.pause = Some(pause);
+        error
     }
 
     fn warn(&self, error: &Error, now: SystemTime) {
@@ -295,22 +345,56 @@ impl Cache {
             Some(held) if held.credential.is(&credential) => Arc::clone(&held.credential),
             _ => Arc::new(credential),
         };
-        let entry = match held {
+        let entry = match held.as_deref() {
             Some(held) if errand == Errand::Recheck => held.rechecked(&credential, now),
-            // The issuer's clock or ours is off. It is for the API server to judge; asking
-            // again for every request would not help.
-            _ if credential.expires_at.is_some_and(|end| end <= now) => {
-                Entry::already_ended(&credential, now, state.back_off(self.pace))
-            }
-            _ => {
-                state.failures = 0;
-                Entry::new(&credential, now)
-            }
+            held => self.renew(state, held, &credential, now),
         };
         state.pause = None;
         state.warned_of = None;
+        let kept = Arc::clone(&entry.credential);
         self.entry.store(Some(Arc::new(entry)));
-        credential
+        kept
+    }
+
+    fn renew(
+        &self,
+        state: &mut State,
+        held: Option<&Entry>,
+        credential: &Arc<Credential>,
+        now: SystemTime,
+    ) -> Entry {
+        let comes_ended = comes_ended(credential, now);
+        let was_refused = (state.refused_at).is_some_and(|at| within(now, at, REFUSAL_INTERVAL));
+        let outlasts = |held: &&Entry| held.outlasts(credential, now);
+        match held.filter(outlasts) {
+            // An issuer whose clock is off does not displace what still holds.
+            Some(held) if !(comes_ended && was_refused) => {
+                let stays = if comes_ended {
+                    &held.credential
+                } else {
+                    credential
+                };
+                let pause = (held.is_due(now)).then(|| state.back_off(Some(held), now, self.pace));
+                held.not_prolonged(stays, now, pause)
+            }
+            // The issuer's clock or ours is off. It is for the API server to judge; asking
+            // again for every request would not help.
+            _ if comes_ended => {
+                let respite = state.back_off(None, now, self.pace);
+                if state.failures == 1 {
+                    tracing::warn!(
+                        subject = self.source.subject(),
+                        "the credential had ended when it came; is the clock of its issuer or \
+                         of this machine off?"
+                    );
+                }
+                Entry::already_ended(credential, now, respite)
+            }
+            _ => {
+                state.failures = 0;
+                Entry::new(credential, now)
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

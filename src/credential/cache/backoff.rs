@@ -1,20 +1,34 @@
-//! The pause after a failure.
+//! The pause after a failure: a second, doubling with every failure in a row up to `longest`,
+//! and of that a random part, so that many of us do not ask an issuer in step.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
 
-/// One second, doubling with every failure in a row up to `longest`; of that a random part
-/// between a half and the whole, so that many of us do not ask an issuer in step.
+/// Lest a burst of requests ask twice in one moment.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// While no credential holds: at least half of the whole, for then every request would ask.
 pub(super) fn pause(failures: u32, longest: Duration) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let whole = (FIRST * 2_u32.pow(doublings)).min(longest);
-    whole.mul_f64(0.5 + 0.5 * random_fraction())
+    whole(FIRST, failures, longest).mul_f64(0.5 + 0.5 * random_fraction())
 }
 
-fn random_fraction() -> f64 {
+/// While one holds: any part of the whole ("full jitter"), from a start low enough for several
+/// tries where `longest` is short.
+pub(super) fn full_jitter(failures: u32, longest: Duration) -> Duration {
+    let whole = whole(FIRST.min(longest / 8), failures, longest);
+    whole.mul_f64(random_fraction()).max(SHORTEST)
+}
+
+fn whole(first: Duration, failures: u32, longest: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    (first * 2_u32.pow(doublings)).min(longest)
+}
+
+/// From 0 to 1.
+pub(super) fn random_fraction() -> f64 {
     let mut bytes = [0; 4];
-    // Without randomness the pause is half as long as it could be, and as good.
+    // Without randomness the pause is as short as it could be, and as good.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
 }
@@ -23,13 +37,21 @@ fn random_fraction() -> f64 {
 mod tests {
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(60);
+    const WHOLES: [(u32, f64); 6] = [
+        (1, 1.0),
+        (2, 2.0),
+        (3, 4.0),
+        (6, 32.0),
+        (7, 60.0),
+        (u32::MAX, 60.0),
+    ];
+
     #[test]
     fn pauses_double_from_a_second_to_the_longest() {
-        let longest = Duration::from_secs(60);
-        for (failures, whole) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (u32::MAX, 60)] {
+        for (failures, whole) in WHOLES {
             for _ in 0..100 {
-                let pause = pause(failures, longest).as_secs_f64();
-                let whole = f64::from(whole);
+                let pause = pause(failures, LONGEST).as_secs_f64();
                 assert!(
                     (whole / 2.0..=whole).contains(&pause),
                     "{failures}: {pause}"
@@ -39,8 +61,42 @@ mod tests {
     }
 
     #[test]
+    fn full_jitter_takes_any_part_of_the_same() {
+        for (failures, whole) in WHOLES {
+            let pauses = (0..200).map(|_| full_jitter(failures, LONGEST).as_secs_f64());
+            let pauses: Vec<_> = pauses.collect();
+            let all =
+                |range: std::ops::Range<f64>| pauses.iter().all(|pause| range.contains(pause));
+            assert!(all(0.0..whole + 0.01), "{failures}: {pauses:?}");
+            // Of 200, not one in some quarter: once in 10^25 runs.
+            for quarter in [0.0, 0.25, 0.5, 0.75] {
+                let range = quarter * whole..(quarter + 0.25) * whole;
+                let hit = pauses.iter().any(|pause| range.contains(pause));
+                assert!(hit, "{failures}: none in {range:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_longest_pause_scales_the_first_one_down() {
+        let longest = Duration::from_millis(400);
+        for (failures, whole) in [(1, 50), (2, 100), (4, 400), (5, 400)] {
+            for _ in 0..100 {
+                let pause = full_jitter(failures, longest);
+                assert!(
+                    pause <= Duration::from_millis(whole),
+                    "{failures}: {pause:?}"
+                );
+                assert!(pause >= SHORTEST);
+            }
+        }
+    }
+
+    #[test]
     fn pauses_differ() {
-        let first = pause(7, Duration::from_secs(60));
-        assert!((0..100).any(|_| pause(7, Duration::from_secs(60)) != first));
+        for pause in [pause, full_jitter] {
+            let first = pause(7, LONGEST);
+            assert!((0..100).any(|_| pause(7, LONGEST) != first));
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::backoff;
+use super::{backoff, entry::Entry};
 use crate::credential::{Credential, Error, Failing, Pace, Source};
 
 /// What a flight is for.
@@ -24,6 +24,8 @@ pub(super) type Outcome = Result<Arc<Credential>, Error>;
 pub(super) struct Flight {
     pub(super) errand: Errand,
     pub(super) started: Instant,
+    /// [`State::changes`] at its start.
+    pub(super) changes: u64,
     pub(super) landing: watch::Receiver<Option<Outcome>>,
 }
 
@@ -85,12 +87,27 @@ pub(super) struct State {
     pub(super) refused_at: Option<SystemTime>,
     /// The failure that was last warned of.
     pub(super) warned_of: Option<String>,
+    /// How often past failures were declared void.
+    pub(super) changes: u64,
 }
 
 impl State {
-    pub(super) fn back_off(&mut self, pace: Pace) -> Duration {
+    /// Counts a fetch that brought nothing to work with, and tells how long to let the issuer
+    /// rest.
+    pub(super) fn back_off(
+        &mut self,
+        held: Option<&Entry>,
+        now: SystemTime,
+        pace: Pace,
+    ) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        backoff::pause(self.failures, pace.retry_within)
+        let longest = held.map_or(pace.retry_within, |held| held.longest_pause(now, pace));
+        match held {
+            Some(held) if held.holds(now) => {
+                held.bounded(backoff::full_jitter(self.failures, longest), now)
+            }
+            _ => backoff::pause(self.failures, longest),
+        }
     }
 
     /// Whether a failure differs from the one before it: each deserves one warning, not one for

@@ -105,6 +105,14 @@ impl Bench {
         *self.now.lock().unwrap() += time;
     }
 
+    fn elapsed(&self) -> Duration {
+        self.now.lock().unwrap().duration_since(start()).unwrap()
+    }
+
+    fn entry(&self) -> Arc<Entry> {
+        self.cache.entry.load_full().unwrap()
+    }
+
     async fn get(&self) -> Result<String, Error> {
         self.cache.get().await.map(|got| shown(&got))
     }
@@ -251,31 +259,122 @@ async fn a_clock_set_back_does_not_prolong_a_pause() {
 }
 
 #[tokio::test]
-async fn in_the_last_ten_seconds_it_is_renewed_in_the_background() {
-    let bench = Bench::new(|call| Step::Give(until(call, seconds(200 * call as u64))));
-    bench.get().await.unwrap();
-    bench.at(millis(189_999));
-    assert_eq!(bench.get().await.unwrap(), "token 1");
-    bench.settle().await;
-    assert_eq!(bench.calls(), 1);
+async fn between_80_and_90_percent_of_its_life_it_is_renewed_in_the_background() {
+    // The last tenth of the second one's life is longer than the leeway.
+    for life in [20, 200] {
+        let bench = Bench::new(move |call| Step::Give(until(call, seconds(life * call as u64))));
+        bench.get().await.unwrap();
+        bench.at(seconds(life).mul_f64(0.799));
+        assert_eq!(bench.get().await.unwrap(), "token 1");
+        bench.settle().await;
+        assert_eq!(bench.calls(), 1);
 
-    bench.at(seconds(190));
-    assert_eq!(bench.get().await.unwrap(), "token 1");
-    bench.settle().await;
-    assert_eq!(bench.calls(), 2);
-    assert_eq!(bench.get().await.unwrap(), "token 2");
+        bench.at(seconds(life).mul_f64(0.9));
+        assert_eq!(bench.get().await.unwrap(), "token 1");
+        bench.settle().await;
+        assert_eq!(bench.calls(), 2);
+        assert_eq!(bench.get().await.unwrap(), "token 2");
+    }
 }
 
 #[tokio::test]
-async fn of_a_short_life_the_last_tenth_is_enough() {
-    let bench = Bench::new(|call| Step::Give(until(call, seconds(20 * call as u64))));
-    bench.get().await.unwrap();
-    for (after, calls) in [(millis(17_999), 1), (seconds(18), 2)] {
-        bench.at(after);
+async fn not_all_of_us_renew_at_the_same_time() {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let bench = Bench::new(|call| Step::Give(until(call, seconds(1000))));
+        bench.get().await.unwrap();
+        times.push(bench.entry().renew_at.unwrap());
+    }
+    let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+    assert!(*first >= start() + seconds(800) && *last <= start() + seconds(900));
+    assert!(last.duration_since(*first).unwrap() > seconds(10));
+}
+
+/// Lets a second after the other pass until `end`, with a request in each, and gives the times
+/// of the calls.
+async fn calls_by_second(bench: &Bench, end: u64) -> Vec<u64> {
+    let mut calls = Vec::new();
+    for second in 0..end {
+        bench.at(seconds(second));
+        let before = bench.calls();
         bench.get().await.unwrap();
         bench.settle().await;
-        assert_eq!(bench.calls(), calls, "{after:?}");
+        calls.extend((before..bench.calls()).map(|_| second));
     }
+    calls
+}
+
+#[tokio::test]
+async fn a_failed_renewal_is_tried_again_with_pauses_up_to_a_minute() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Give(until(call, seconds(3600))),
+        _ => Step::Fail,
+    });
+    let calls = calls_by_second(&bench, 3600).await;
+    let pauses: Vec<_> = calls[1..].windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(pauses.iter().all(|pause| *pause <= 61), "{pauses:?}");
+    assert!(*pauses.iter().max().unwrap() > 10, "{pauses:?}");
+    // 700 to 360 s, half a minute each, and a few short ones first.
+    assert!((10..=50).contains(&calls.len()), "{calls:?}");
+    assert!(
+        calls.contains(&3590),
+        "the leeway is no time to pause: {calls:?}"
+    );
+    bench.at(seconds(3600));
+    bench.get().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn of_a_short_life_the_pauses_are_short() {
+    let bench = Bench::new(|call| match call {
+        1..=4 => Step::Give(until(1, seconds(10))),
+        5 => Step::Give(until(call, seconds(20))),
+        _ => Step::Fail,
+    });
+    bench.get().await.unwrap();
+    // Two that bring no later end, then one that does; its renewal fails.
+    for (end, calls) in [(10_000, 5), (20_000, 8)] {
+        while bench.elapsed() < millis(end) {
+            assert!(bench.get().await.is_ok(), "{:?}", bench.elapsed());
+            bench.settle().await;
+            bench.pass(millis(10));
+        }
+        assert!(bench.calls() >= calls, "{end}: {}", bench.calls());
+    }
+    assert!(bench.calls() <= 60, "{}", bench.calls());
+}
+
+#[tokio::test]
+async fn an_issuer_that_gives_what_it_gave_is_asked_with_the_same_pauses() {
+    for renews in [false, true] {
+        let bench = Bench::new(move |call| {
+            let end = if renews { 3600 * call as u64 } else { 3600 };
+            Step::Give(until(1, seconds(end)))
+        });
+        let calls = calls_by_second(&bench, 3600).await;
+        if renews {
+            assert_eq!(calls.len(), 2, "{calls:?}");
+        } else {
+            assert!((10..=50).contains(&calls.len()), "{calls:?}");
+            assert!(calls.contains(&3590), "{calls:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_renewal_brings_is_used_though_it_ends_no_later() {
+    let bench =
+        Bench::new(|call| Step::Give(until(call, seconds(if call == 1 { 100 } else { 98 }))));
+    bench.get().await.unwrap();
+    bench.at(seconds(90));
+    bench.get().await.unwrap();
+    bench.settle().await;
+    assert_eq!(bench.get().await.unwrap(), "token 2");
+    // It is held to its own end.
+    bench.at(seconds(98));
+    let calls = bench.calls();
+    bench.get().await.unwrap();
+    assert_eq!(bench.calls(), calls + 1);
 }
 
 #[tokio::test]
