@@ -8,7 +8,7 @@ use std::{
 use http::HeaderValue;
 
 use super::*;
-use crate::credential::Fetch;
+use crate::credential::{Failing, Fetch};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -25,6 +25,9 @@ enum Step {
     Give(Credential),
     GiveAfter(Duration, Credential),
     Fail,
+    FailWith(Error),
+    /// Once the channel says so.
+    FailWhen(watch::Receiver<bool>),
     Panic,
 }
 
@@ -51,6 +54,11 @@ impl Source for Scripted {
                     Ok(credential)
                 }
                 Step::Fail => Err(failure(call)),
+                Step::FailWith(error) => Err(error),
+                Step::FailWhen(mut fails) => {
+                    let _told = fails.wait_for(|fails| *fails).await;
+                    Err(failure(call))
+                }
                 Step::Panic => panic!("as planned"),
             }
         })
@@ -626,4 +634,278 @@ fn a_fresh_credential_is_there_at_the_first_poll_even_while_the_lock_is_held() {
     let mut getting = std::pin::pin!(bench.cache.get());
     assert!(getting.as_mut().poll(&mut context).is_ready());
     drop(state);
+}
+
+/// Lets the clock and tokio's time pass together, in steps that no renewal here is shorter than.
+async fn live(bench: &Bench, time: Duration) {
+    let end = bench.elapsed() + time;
+    while bench.elapsed() < end {
+        bench.pass(millis(500));
+        tokio::time::sleep(millis(500)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_request_what_was_used_is_renewed_once_and_what_was_not_is_left_alone() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(100 * call as u64))));
+    bench.get().await.unwrap();
+    live(&bench, millis(79_500)).await;
+    assert_eq!(bench.calls(), 1);
+    live(&bench, millis(16_500)).await;
+    assert_eq!(bench.calls(), 2);
+    // The second one: nobody used it.
+    live(&bench, seconds(1000)).await;
+    assert_eq!(bench.calls(), 2);
+    assert!(tasks_end(&bench).await);
+}
+
+/// Whether nothing but the bench still knows the cache.
+async fn tasks_end(bench: &Bench) -> bool {
+    tokio::time::sleep(seconds(6)).await;
+    Arc::weak_count(&bench.cache) == 0 && Arc::strong_count(&bench.cache) == 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_used_now_and_then_is_always_there() {
+    let bench =
+        Bench::new(|call| Step::GiveAfter(seconds(1), until(call, seconds(100 * call as u64))));
+    bench.get().await.unwrap();
+    for _ in 0..20 {
+        live(&bench, seconds(50)).await;
+        let asked = Instant::now();
+        bench.get().await.unwrap();
+        assert!(asked.elapsed().is_zero(), "a request waited");
+    }
+    assert!((10..=14).contains(&bench.calls()), "{}", bench.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_without_a_request_that_fails_is_tried_again_and_not_beyond_the_end() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Give(until(call, seconds(100))),
+        _ => Step::Fail,
+    });
+    bench.get().await.unwrap();
+    live(&bench, seconds(100)).await;
+    let calls = bench.calls();
+    assert!((4..=40).contains(&calls), "{calls}");
+    live(&bench, seconds(3600)).await;
+    assert_eq!(bench.calls(), calls);
+    assert!(tasks_end(&bench).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_seconds_of_a_wake_what_was_in_use_is_renewed() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(24 * 3600 * call as u64))));
+    bench.get().await.unwrap();
+    live(&bench, seconds(60)).await;
+    assert_eq!(bench.calls(), 1);
+    // Asleep, tokio's time stands still.
+    for call in 2..=3 {
+        bench.pass(seconds(24 * 3600));
+        tokio::time::sleep(seconds(6)).await;
+        // The second was not used before the second sleep.
+        assert_eq!(bench.calls(), 2, "{call}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_renews_for_a_cache_that_is_gone() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(100))));
+    bench.get().await.unwrap();
+    let Bench { source, cache, now } = bench;
+    let gone = Arc::downgrade(&cache);
+    assert_eq!(gone.strong_count(), 1, "the task keeps it alive");
+    drop(cache);
+    *now.lock().unwrap() += seconds(95);
+    tokio::time::sleep(seconds(200)).await;
+    assert_eq!(source.calls.load(Ordering::SeqCst), 1);
+    assert_eq!(Arc::strong_count(&source), 1, "the task still runs");
+}
+
+#[tokio::test]
+async fn after_the_clock_was_set_back_it_is_renewed_in_the_background() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(100_000))));
+    bench.at(seconds(10_000));
+    bench.get().await.unwrap();
+    // By little, as time services do: nothing happens.
+    for (back, calls) in [(4, 1), (3600, 2), (3600, 2)] {
+        bench.at(seconds(10_000 - back));
+        assert_eq!(
+            bench.get().await.unwrap(),
+            format!("token {}", bench.calls())
+        );
+        bench.settle().await;
+        assert_eq!(bench.calls(), calls, "{back}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_clock_jump_beyond_its_end_the_next_request_has_a_new_one() {
+    let bench = Bench::new(|call| Step::Give(until(call, seconds(3600 * 24 * call as u64))));
+    bench.get().await.unwrap();
+    bench.pass(seconds(3600 * 30));
+    assert_eq!(bench.get().await.unwrap(), "token 2");
+}
+
+#[tokio::test]
+async fn what_comes_ended_does_not_displace_what_holds_unless_that_was_refused() {
+    let bench =
+        Bench::new(|call| Step::Give(until(call, seconds(if call == 1 { 100 } else { 10 }))));
+    let used = bench.cache.get().await.unwrap();
+    for second in 80..100 {
+        bench.at(seconds(second));
+        assert_eq!(bench.get().await.unwrap(), "token 1");
+        bench.settle().await;
+    }
+    assert!((2..=20).contains(&bench.calls()), "{}", bench.calls());
+    bench.at(millis(99_500));
+    let calls = bench.calls();
+    let other = bench.cache.refused(&used).await.unwrap();
+    assert_eq!(shown(&other), format!("token {}", calls + 1));
+}
+
+#[tokio::test]
+async fn an_issuer_whose_clock_is_off_is_not_asked_all_the_time() {
+    // It says to end long ago, now, or in a moment.
+    for end in [-3600_i64, 0, 1, 900] {
+        let now = Arc::new(Mutex::new(start()));
+        let clock = Arc::clone(&now);
+        let issuer = Arc::clone(&now);
+        let source: Arc<Scripted> = Arc::new(Scripted {
+            calls: AtomicUsize::new(0),
+            pace: Pace::ISSUER,
+            plan: Box::new(move |call| {
+                let now = *issuer.lock().unwrap();
+                let end = if end < 0 {
+                    now - seconds(3600)
+                } else {
+                    now + millis(end.unsigned_abs())
+                };
+                Step::Give(Credential {
+                    expires_at: Some(end),
+                    ..token(&format!("token {call}"))
+                })
+            }),
+        });
+        let dynamic: Arc<dyn Source> = Arc::clone(&source) as _;
+        let cache = Cache::with_clock(dynamic, Arc::new(move || *clock.lock().unwrap()));
+        for _ in 0..36_000 {
+            cache.get().await.unwrap();
+            *now.lock().unwrap() += millis(100);
+        }
+        let calls = source.calls.load(Ordering::SeqCst);
+        // An hour: one or two in a minute.
+        assert!((60..=160).contains(&calls), "{end}: {calls}");
+    }
+}
+
+#[tokio::test]
+async fn an_absurdly_late_end_is_as_good_as_none() {
+    let ages = i64::MAX.unsigned_abs() - 1_800_000_001;
+    for end in [1 << 40, ages] {
+        let bench = Bench::new(move |call| Step::Give(until(call, seconds(end))));
+        for after in [0, 3600, 1 << 30] {
+            bench.at(seconds(after));
+            assert_eq!(bench.get().await.unwrap(), "token 1");
+        }
+        bench.settle().await;
+        assert_eq!(bench.calls(), 1);
+        let used = bench.cache.get().await.unwrap();
+        assert_eq!(shown(&bench.cache.refused(&used).await.unwrap()), "token 2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_moment_of_expiry_a_herd_makes_one_call_though_renewals_failed_just_before() {
+    let bench = Bench::new(|call| match call {
+        1 => Step::Give(until(call, seconds(3600))),
+        2 => Step::Fail,
+        _ => Step::GiveAfter(seconds(1), until(call, seconds(7200))),
+    });
+    bench.get().await.unwrap();
+    // One of many failures: its pause is up to a minute, or to the end.
+    bench.cache.lock().failures = 20;
+    bench.at(millis(3_599_999));
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    bench.settle().await;
+    assert_eq!(bench.calls(), 2);
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    bench.settle().await;
+    assert_eq!(bench.calls(), 2, "no pause");
+
+    bench.at(seconds(3600));
+    let herd: Vec<_> = (0..1000)
+        .map(|_| {
+            let cache = Arc::clone(&bench.cache);
+            tokio::spawn(async move { shown(&cache.get().await.unwrap()) })
+        })
+        .collect();
+    for one in herd {
+        assert_eq!(one.await.unwrap(), "token 3");
+    }
+    assert_eq!(bench.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_change_ends_a_failure_and_its_pause_at_once() {
+    let bench = Bench::new(|call| match call {
+        1..=6 => Step::Fail,
+        _ => Step::Give(token("logged in")),
+    });
+    for _ in 1..=5 {
+        let error = bench.cache.get().await.unwrap_err();
+        assert!(!error.is_transient());
+        bench.pass(error.retry_after().unwrap());
+    }
+    bench.get().await.unwrap_err();
+    bench.get().await.unwrap_err();
+    assert_eq!(bench.calls(), 6);
+    bench.cache.forget_failure();
+    assert_eq!(bench.get().await.unwrap(), "logged in");
+    assert_eq!(bench.calls(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_during_a_change_does_not_get_the_failure_from_before_it() {
+    for changed in [true, false] {
+        let (went, fails) = watch::channel(false);
+        let bench = Bench::new(move |call| match call {
+            1 => Step::FailWhen(fails.clone()),
+            _ => Step::Give(token("logged in")),
+        });
+        let cache = Arc::clone(&bench.cache);
+        let waiting = tokio::spawn(async move { cache.get().await.map(|got| shown(&got)) });
+        tokio::time::sleep(seconds(1)).await;
+        if changed {
+            bench.cache.forget_failure();
+        }
+        went.send_replace(true);
+        let outcome = waiting.await.unwrap();
+        if changed {
+            assert_eq!(outcome.unwrap(), "logged in");
+        } else {
+            outcome.unwrap_err();
+        }
+        assert_eq!(bench.calls(), if changed { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_asks_for_a_longer_pause_has_it_up_to_an_hour() {
+    for (asked, at_least, at_most) in [(0, 0, 1), (120, 120, 120), (1 << 40, 3600, 3600)] {
+        let bench = Bench::new(move |call| {
+            Step::FailWith(Error::Failing(Failing {
+                cause: Arc::new(failure(call)),
+                retry_after: seconds(asked),
+            }))
+        });
+        let error = bench.cache.get().await.unwrap_err();
+        let pause = error.retry_after().unwrap();
+        assert!(
+            (seconds(at_least)..=seconds(at_most)).contains(&pause),
+            "{pause:?}"
+        );
+        assert_eq!(error.to_string().matches("next try").count(), 1, "{error}");
+    }
 }
