@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration
 
 use rustix::io::Errno;
 
-use crate::{kubeconfig, tls};
+use crate::{dial, kubeconfig, tls};
 
 /// What the system says when it is short of something, or a program is just being written.
 const PASSING: [Errno; 5] = [
@@ -115,6 +115,60 @@ pub enum Error {
     /// A certificate, key or authority that cannot be read.
     #[error(transparent)]
     Pem(Arc<kubeconfig::Error>),
+    /// The URL of an issuer cannot be used.
+    #[error("{what} {problem}")]
+    IssuerUrl {
+        /// Which URL, and where it stands.
+        what: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The issuer cannot be reached as configured.
+    #[error("the issuer cannot be reached as configured")]
+    Dial(#[source] Arc<dial::Error>),
+    /// No connection to the issuer, or it broke.
+    #[error("cannot reach the issuer at {url}")]
+    IssuerUnreachable {
+        /// What was asked for.
+        url: String,
+        /// Why not.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The issuer took too long.
+    #[error("the issuer at {url} did not answer within {} s", after.as_secs())]
+    IssuerTimedOut {
+        /// What was asked for.
+        url: String,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// The issuer answered with something other than tokens.
+    #[error("the issuer at {url} gave no token: {problem}")]
+    IssuerAnswer {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with the answer, without its text.
+        problem: String,
+        /// Whether it may pass by itself.
+        passing: bool,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// Only a human can go on.
+    #[error("{problem}; log in again to {issuer} for user {user:?} of {}", file.display())]
+    LoginNeeded {
+        /// The issuer's URL.
+        issuer: String,
+        /// Name of the user entry.
+        user: String,
+        /// The kubeconfig that holds it.
+        file: PathBuf,
+        /// Why what is there will not do.
+        problem: &'static str,
+    },
+    /// The kubeconfig that holds the tokens cannot be used.
+    #[error("the tokens in the kubeconfig cannot be read or locked")]
+    Kubeconfig(#[source] Arc<kubeconfig::Error>),
     /// A fault of ours.
     #[error("{subject}: obtaining the credential broke off; this is a bug in kubegate")]
     SourceFailed {
@@ -137,7 +191,11 @@ impl Error {
         match self {
             Self::PluginTimedOut { .. }
             | Self::WaitedTooLong { .. }
+            | Self::IssuerUnreachable { .. }
+            | Self::IssuerTimedOut { .. }
             | Self::SourceFailed { .. } => true,
+            Self::IssuerAnswer { passing, .. } => *passing,
+            Self::Kubeconfig(error) => matches!(**error, kubeconfig::Error::Locked { .. }),
             // Killed, by the out-of-memory killer for example: it had no say.
             Self::PluginFailed { status, .. } => status.code().is_none(),
             Self::PluginUnusable { source, .. } => source
@@ -154,6 +212,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::WaitedTooLong { .. } => Some(Duration::from_secs(5)),
+            Self::IssuerAnswer { retry_after, .. } => *retry_after,
             Self::Failing(failing) => Some(failing.retry_after),
             _ => None,
         }

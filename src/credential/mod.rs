@@ -11,6 +11,8 @@ mod cache;
 mod client_cert;
 mod error;
 mod exec;
+mod issuer;
+mod oidc;
 mod static_token;
 mod token_file;
 
@@ -134,6 +136,7 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
         Login::Basic { username, password } => {
             Some(Arc::new(basic::Basic::new(name, username, password)?))
         }
+        Login::Oidc(config) => Some(Arc::new(oidc::Oidc::new(config.clone())?)),
         Login::Exec(config) => Some(Arc::new(exec::Exec::new(config, &target.cluster))),
     };
     let certificate = match &user.certificate {

@@ -90,14 +90,25 @@ impl Dialer {
         environment: &Environment,
         keepalive: Option<Duration>,
     ) -> Result<Self, Error> {
+        let proxy = cluster.proxy_url.as_ref();
+        Self::to(&cluster.server, proxy, environment, keepalive)
+    }
+
+    /// The dialer for any server; `proxy` wins over the environment.
+    pub fn to(
+        server: &Uri,
+        proxy: Option<&ProxyUrl>,
+        environment: &Environment,
+        keepalive: Option<Duration>,
+    ) -> Result<Self, Error> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(keepalive);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let proxy = match &cluster.proxy_url {
+        let proxy = match proxy {
             Some(proxy) => Some(proxy.clone()),
-            None => environment.proxy_for(&cluster.server)?,
+            None => environment.proxy_for(server)?,
         };
         match proxy {
             Some(proxy) => Self::through(&proxy, tcp),

@@ -16,6 +16,22 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file, or a lock beside it, cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file stays locked.
+    #[error("{} is held by {holder}", lock.display())]
+    Locked {
+        /// The lock file.
+        lock: PathBuf,
+        /// By whom, and what to do.
+        holder: &'static str,
+    },
     /// The path leads to something other than a file of sensible size.
     #[error("cannot read {what} {}: {problem}", path.display())]
     NotReadable {

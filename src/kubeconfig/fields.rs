@@ -94,7 +94,7 @@ impl Drop for Entry {
     }
 }
 
-fn wipe(value: &mut Value) {
+pub(super) fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
         Value::Array(items) => items.iter_mut().for_each(wipe),
@@ -119,6 +119,11 @@ impl<'a> Fields<'a> {
 
     fn wrong(&self, field: &str, wanted: &str, found: &Value) -> Error {
         self.place.wrong(&self.name(field), wanted, found)
+    }
+
+    /// The file, as it was named.
+    pub(super) fn file(&self) -> &'a Path {
+        self.place.path()
     }
 
     /// File and entry, for errors.

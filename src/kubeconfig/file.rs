@@ -112,7 +112,7 @@ fn entries(
 }
 
 /// YAML, of which JSON is a part. The parser's own messages are dropped: they quote the file.
-fn parse_yaml(path: &Path, text: &str) -> Result<Value, Error> {
+pub(super) fn parse_yaml(path: &Path, text: &str) -> Result<Value, Error> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         // The scanner looks up to 1,024 signs ahead for a key: with a limit beyond that, deep

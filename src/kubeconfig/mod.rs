@@ -9,12 +9,14 @@
 //! and cannot name the entry it stands in.
 
 mod cluster;
+pub mod edit;
 mod error;
 mod exec;
 mod fields;
 mod file;
 mod in_cluster;
 mod load;
+mod oidc;
 mod proxy_url;
 mod select;
 mod server_url;
@@ -24,6 +26,7 @@ mod user;
 use std::{ffi::OsString, path::Path};
 
 pub use error::Error;
+pub use oidc::{OidcConfig, OidcTokens};
 pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub use select::Overrides;
 pub use server_url::{host, port};

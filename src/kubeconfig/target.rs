@@ -10,7 +10,7 @@ use http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
-    kubeconfig::{Error, ProxyUrl, file},
+    kubeconfig::{Error, OidcConfig, ProxyUrl, file},
     secret::Secret,
 };
 
@@ -153,6 +153,8 @@ pub enum Login {
     },
     /// `exec`
     Exec(ExecConfig),
+    /// `auth-provider` with the name `oidc`
+    Oidc(OidcConfig),
 }
 
 /// The `exec` section: a client-go credential plugin.

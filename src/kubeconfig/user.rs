@@ -6,6 +6,7 @@ use crate::{
     kubeconfig::{
         Error, Impersonation, KeyPair, Login, Overrides, Pem, User, exec,
         fields::{Entry, Fields},
+        oidc,
     },
     secret::Secret,
 };
@@ -23,16 +24,13 @@ pub(super) struct Draft<'a> {
     pub(super) certificate: Option<Pem>,
     pub(super) key: Option<Pem>,
     pub(super) exec: Option<Fields<'a>>,
-    pub(super) auth_provider: Option<String>,
+    pub(super) auth_provider: Option<Fields<'a>>,
     pub(super) impersonation: Impersonation,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn from_entry(name: &str, entry: &'a Entry) -> Result<Self, Error> {
         let fields = entry.fields();
-        let auth_provider = fields.inner("auth-provider")?;
-        let provider_name =
-            |provider: Fields<'_>| provider.owned("name").map(Option::unwrap_or_default);
         Ok(Self {
             name: Some(name.to_owned()),
             origin: fields.origin(),
@@ -43,7 +41,7 @@ impl<'a> Draft<'a> {
             certificate: fields.pem("client-certificate-data", "client-certificate")?,
             key: fields.pem("client-key-data", "client-key")?,
             exec: fields.inner("exec")?,
-            auth_provider: auth_provider.map(provider_name).transpose()?,
+            auth_provider: fields.inner("auth-provider")?,
             impersonation: Impersonation {
                 user: fields.owned("as")?,
                 uid: fields.owned("as-uid")?,
@@ -124,7 +122,7 @@ impl<'a> Draft<'a> {
             ));
         }
         Ok(User {
-            name: self.name.take(),
+            name: self.name.clone(),
             certificate,
             login: self.login()?,
             impersonation,
@@ -167,12 +165,18 @@ impl<'a> Draft<'a> {
         if let Some(fields) = self.exec {
             return exec::config(&fields).map(Login::Exec);
         }
-        match self.auth_provider {
-            None => Ok(Login::None),
-            Some(name) => Err(Error::field(
+        let Some(provider) = self.auth_provider else {
+            return Ok(Login::None);
+        };
+        match provider.text("name")?.unwrap_or_default() {
+            "oidc" => {
+                let user = self.name.as_deref().unwrap_or_default();
+                oidc::config(&provider, user).map(Login::Oidc)
+            }
+            name => Err(Error::field(
                 &origin,
                 "auth-provider",
-                format!("{name:?} is not supported yet; use an exec plugin or a token"),
+                format!("{name:?} is not supported; use an exec plugin or a token"),
             )),
         }
     }

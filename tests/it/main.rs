@@ -13,6 +13,7 @@ mod framing;
 mod house;
 mod http2;
 mod kubeconfig;
+mod oidc;
 mod proxies;
 mod streaming;
 mod support;

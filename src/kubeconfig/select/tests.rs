@@ -456,8 +456,16 @@ fn what_is_wrong_with_a_user_is_named_by_file_entry_and_field() {
             "client-key-data is not valid base64",
         ),
         (
+            "auth-provider: {name: gcp}",
+            "auth-provider \"gcp\" is not supported",
+        ),
+        (
             "auth-provider: {name: oidc}",
-            "auth-provider \"oidc\" is not supported yet",
+            "auth-provider.config is missing",
+        ),
+        (
+            "auth-provider: {name: oidc, config: {client-id: c}}",
+            "auth-provider.config.idp-issuer-url is missing",
         ),
         (
             "auth-provider: {name: oidc}, exec: {}",

@@ -1,0 +1,278 @@
+//! Calls to token endpoints: HTTPS alone, with the issuer's own trust, through the proxy that
+//! the environment names, bounded in time and size. What an issuer answers is never shown.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::Error;
+use crate::{
+    dial::{self, Dialer, Environment, Offer},
+    kubeconfig,
+    tls::{self, Trust},
+};
+
+/// How long a call may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that an answer may have.
+const LIMIT: usize = 1 << 20;
+/// The longest `Retry-After` that is believed.
+const RETRY_LIMIT: Duration = Duration::from_secs(3600);
+/// What `application/x-www-form-urlencoded` leaves as it is.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*');
+
+/// How issuers are reached.
+pub(super) struct Issuer {
+    trust: Trust,
+    environment: Environment,
+}
+
+/// What an issuer answered. The body may hold tokens and is wiped on drop.
+pub(super) struct Answer {
+    pub(super) url: Uri,
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Answer {
+    /// An error about this answer.
+    pub(super) fn error(&self, problem: impl Into<String>) -> Error {
+        let busy = matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+        );
+        Error::IssuerAnswer {
+            url: self.url.to_string(),
+            problem: problem.into(),
+            passing: busy || self.status.is_server_error(),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+impl Issuer {
+    pub(super) fn new(trust: Trust, environment: Environment) -> Self {
+        Self { trust, environment }
+    }
+
+    /// Fetches a document.
+    pub(super) async fn get(&self, url: &Uri) -> Result<Answer, Error> {
+        self.call(url, Request::get(url), Bytes::new()).await
+    }
+
+    /// Posts a form. `authorization` is sent where it is given.
+    pub(super) async fn post(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let mut request =
+            Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        // Wiped when the last part of the connection is done with it.
+        self.call(url, request, Bytes::from_owner(encoded(form)))
+            .await
+    }
+
+    async fn call(
+        &self,
+        url: &Uri,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        let answer = timeout(PATIENCE, self.exchange(url, request, body)).await;
+        let answer = answer.map_err(|_| Error::IssuerTimedOut {
+            url: url.to_string(),
+            after: PATIENCE,
+        })??;
+        // Its target would get the secrets of the request.
+        if answer.status.is_redirection() {
+            return Err(answer
+                .error("it redirects elsewhere, which is not followed; check the issuer's URL"));
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        url: &Uri,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        let broken = |source: Box<dyn std::error::Error + Send + Sync>| Error::IssuerUnreachable {
+            url: url.to_string(),
+            source: source.into(),
+        };
+        let (host, authority) = address(url)?;
+        let request = request
+            .header(HOST, authority)
+            .header(ACCEPT, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| broken(error.into()))?;
+        let dial = |error| Error::Dial(Arc::new(error));
+        let dialer = Dialer::to(url, None, &self.environment, None).map_err(dial)?;
+        let tls = tls::client_config(&self.trust, None);
+        let connector = dial::connector(dialer, tls, host, Offer::Http1).map_err(dial)?;
+        // Minutes or hours pass between two calls: no connection is kept.
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        let response = client.request(request).await;
+        let (head, mut incoming) = response.map_err(|error| broken(error.into()))?.into_parts();
+        let mut answer = Answer {
+            url: url.clone(),
+            status: head.status,
+            retry_after: retry_after(&head.headers, Timestamp::now()),
+            // Room for all of it at once: growing would leave unwiped copies behind.
+            body: Zeroizing::new(Vec::with_capacity(64 << 10)),
+        };
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| broken(error.into()))?;
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            if answer.body.len() + data.len() > LIMIT {
+                return Err(answer.error(format!("its answer has more than {LIMIT} bytes")));
+            }
+            if answer.body.len() + data.len() > answer.body.capacity() {
+                let mut larger = Zeroizing::new(Vec::with_capacity(LIMIT));
+                larger.extend_from_slice(&answer.body);
+                answer.body = larger;
+            }
+            answer.body.extend_from_slice(data);
+        }
+        Ok(answer)
+    }
+}
+
+/// Parses the URL of an issuer or of one of its endpoints; `what` names it.
+pub(super) fn https(what: &str, url: &str) -> Result<Uri, Error> {
+    let bad = |problem| Error::IssuerUrl {
+        what: what.to_owned(),
+        problem,
+    };
+    let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+    if uri.scheme_str() != Some("https") {
+        return Err(bad(
+            "must begin with https://: over anything else tokens would travel in plain text",
+        ));
+    }
+    // User info would end up in errors.
+    if uri.authority().is_none_or(|a| a.as_str().contains('@')) || uri.query().is_some() {
+        return Err(bad("must have a host, and no user info and no query"));
+    }
+    Ok(uri)
+}
+
+fn address(url: &Uri) -> Result<(&str, &str), Error> {
+    let authority = url.authority().ok_or_else(|| Error::IssuerUrl {
+        what: url.to_string(),
+        problem: "has no host",
+    })?;
+    Ok((kubeconfig::host(url), authority.as_str()))
+}
+
+/// Text as a form carries it (RFC 6749, appendix B).
+pub(super) fn form_encoded(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(utf8_percent_encode(text, FORM).to_string())
+}
+
+fn encoded(form: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    let room = form
+        .iter()
+        .map(|(key, value)| 3 * (key.len() + value.len()) + 2);
+    let mut body = Zeroizing::new(Vec::with_capacity(room.sum()));
+    for (key, value) in form {
+        if !body.is_empty() {
+            body.push(b'&');
+        }
+        body.extend_from_slice(form_encoded(key).as_bytes());
+        body.push(b'=');
+        body.extend_from_slice(form_encoded(value).as_bytes());
+    }
+    body
+}
+
+/// `Retry-After` in both its forms (RFC 9110, section 10.2.3), an hour at most.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = DateTimeParser::new().parse_timestamp(text).ok()?;
+        Duration::try_from(date.duration_since(now)).unwrap_or_default()
+    };
+    Some(pause.min(RETRY_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn retry_after_may_be_seconds_or_a_date() {
+        let now: Timestamp = "2026-11-06T08:49:37Z".parse().unwrap();
+        for (text, seconds) in [
+            ("7", Some(7)),
+            ("Fri, 06 Nov 2026 08:49:47 GMT", Some(10)),
+            ("Fri, 06 Nov 2026 08:49:07 GMT", Some(0)),
+            ("99999999999", Some(3600)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now), expected, "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn a_form_keeps_its_values_whole() {
+        let body = encoded(&[
+            ("grant_type", "refresh_token"),
+            ("client_secret", "a&b=ü +"),
+        ]);
+        let expected = "grant_type=refresh_token&client_secret=a%26b%3D%C3%BC%20%2B";
+        assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn only_https_is_spoken() {
+        assert!(https("x", "https://issuer.example:8443/realm").is_ok());
+        for url in [
+            "http://127.0.0.1:1/",
+            "issuer.example",
+            "https://",
+            "https://user:hunter2@issuer.example",
+            "https://issuer.example/?hunter2",
+        ] {
+            let error = https("idp-issuer-url", url).unwrap_err().to_string();
+            assert!(error.contains("idp-issuer-url"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a JWT says of its own time. Nothing is verified: that is the API server's part.
+
+use std::time::{Duration, SystemTime};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// The longest time before its end at which a token is renewed rather than used.
+const LEEWAY: Duration = Duration::from_secs(10);
+
+/// The times of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claims {
+    pub(super) expires_at: SystemTime,
+    issued_at: Option<SystemTime>,
+}
+
+impl Claims {
+    /// Whether a token is to be used at `now`. One that can be renewed is not used to its last
+    /// moments.
+    pub(super) fn holds(&self, now: SystemTime, renewable: bool) -> bool {
+        let lifetime = self
+            .issued_at
+            .and_then(|issued| self.expires_at.duration_since(issued).ok());
+        let leeway = match (renewable, lifetime) {
+            (false, _) => Duration::ZERO,
+            (true, Some(lifetime)) => LEEWAY.min(lifetime / 10),
+            (true, None) => LEEWAY,
+        };
+        let left = self.expires_at.duration_since(now);
+        left.is_ok_and(|left| left > leeway)
+    }
+}
+
+/// Reads `exp` and `iat`; `None` for what is not a JWT (RFC 7519) with a sensible `exp`.
+pub(super) fn claims(token: &str) -> Option<Claims> {
+    #[derive(Deserialize)]
+    struct Payload {
+        exp: f64,
+        iat: Option<f64>,
+    }
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let payload = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?);
+    let payload: Payload = serde_json::from_slice(&payload).ok()?;
+    Some(Claims {
+        expires_at: time(payload.exp)?,
+        issued_at: payload.iat.and_then(time),
+    })
+}
+
+/// `NumericDate` of RFC 7519, which may have a fraction.
+fn time(seconds: f64) -> Option<SystemTime> {
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(since)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn jwt(payload: &str) -> String {
+        format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_token_that_can_be_renewed_is_not_used_to_its_last_moments() {
+        let hour = claims(&jwt(r#"{"exp": 3600, "iat": 0}"#)).unwrap();
+        assert_eq!(hour.expires_at, at(3600));
+        assert!(hour.holds(at(3589), true) && !hour.holds(at(3590), true));
+        assert!(hour.holds(at(3599), false) && !hour.holds(at(3600), false));
+        let short = claims(&jwt(r#"{"exp": 100, "iat": 90}"#)).unwrap();
+        assert!(short.holds(at(98), true) && !short.holds(at(99), true));
+        let fraction = claims(&jwt(r#"{"exp": 100.5}"#)).unwrap();
+        assert!(fraction.holds(at(100), false));
+    }
+
+    #[test]
+    fn what_is_no_jwt_with_an_expiry_says_nothing() {
+        for token in [
+            String::new(),
+            "opaque".to_owned(),
+            "a.b".to_owned(),
+            "a.b.c".to_owned(),
+            jwt("{}"),
+            jwt("[]"),
+            jwt(r#"{"exp": "soon"}"#),
+            jwt(r#"{"exp": -1}"#),
+            jwt(r#"{"exp": 1e300}"#),
+            format!("{}.more", jwt(r#"{"exp": 1}"#)),
+        ] {
+            assert_eq!(claims(&token), None, "{token}");
+        }
+    }
+}

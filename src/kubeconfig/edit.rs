@@ -1,0 +1,287 @@
+//! Writes renewed tokens back to the kubeconfig that holds them.
+//!
+//! Two locks: kubectl's own (`FILE.lock`, made with `O_EXCL`, as in client-go's `clientcmd`),
+//! held only around the write, and one that kubegates hold among themselves over re-read,
+//! renewal and write, since kubectl renews unlocked.
+//!
+//! The text is edited rather than written anew, so that comments, order and unknown fields
+//! stay. Every edit is parsed and compared with what was meant before it counts; where no edit
+//! of the text will do (anchors, odd quoting), the file is written as JSON, which is YAML.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::kubeconfig::{
+    Error, OidcTokens,
+    fields::wipe,
+    file::{LIMIT, parse_yaml, read_bounded},
+};
+
+/// How long kubectl's lock is waited for; it holds it for a write.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long another kubegate is waited for; it holds its lock over calls to the issuer.
+const TURN_PATIENCE: Duration = Duration::from_secs(90);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// Places in the text that an edit is tried at.
+const TRIES: usize = 16;
+
+/// This process's turn to renew what a file holds. Ends when dropped, or with the process.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
+
+/// Waits for the turn among kubegates on the file at `path`. Blocks, for 90 s at most.
+///
+/// # Errors
+/// Where the lock file cannot be made, or others hold it all that time.
+pub fn turn(path: &Path) -> Result<Turn, Error> {
+    let target = fs::canonicalize(path).map_err(failed(path))?;
+    let lock = beside(&target, ".kubegate.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&lock)
+        .map_err(failed(&lock))?;
+    let started = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Turn(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < TURN_PATIENCE => {
+                sleep(LOCK_RETRY);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::Locked {
+                    lock,
+                    holder: "another kubegate",
+                });
+            }
+            Err(errno) => return Err(failed(&lock)(errno.into())),
+        }
+    }
+}
+
+/// Puts `tokens` into the `auth-provider` of `user` in the file at `path`; a token that is
+/// `None` stays as it is there. Blocks. The file is replaced whole or not at all, through
+/// symlinks, readable by its owner alone.
+///
+/// # Errors
+/// Where the file is locked, cannot be read or written, or has no such entry any more.
+pub fn write_tokens(path: &Path, user: &str, tokens: &OidcTokens) -> Result<(), Error> {
+    write_within(path, user, tokens, LOCK_PATIENCE)
+}
+
+fn write_within(
+    path: &Path,
+    user: &str,
+    tokens: &OidcTokens,
+    patience: Duration,
+) -> Result<(), Error> {
+    let _lock = Lock::take(path, patience)?;
+    let target = fs::canonicalize(path).map_err(failed(path))?;
+    let bytes = read_bounded("kubeconfig", &target, LIMIT)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Error::Syntax {
+        path: path.to_owned(),
+        position: None,
+        problem: "is not UTF-8 text",
+    })?;
+    let mut edited = Zeroizing::new(text.to_owned());
+    let values = [
+        ("id-token", &tokens.id_token),
+        ("refresh-token", &tokens.refresh_token),
+    ];
+    for (key, value) in values {
+        if let Some(value) = value {
+            edited = set(path, &edited, user, key, value.expose())?;
+        }
+    }
+    if *edited == text {
+        return Ok(());
+    }
+    replace(&target, edited.as_bytes())
+}
+
+/// The text with one value of the user's `auth-provider` set.
+fn set(
+    path: &Path,
+    text: &str,
+    user: &str,
+    key: &str,
+    value: &str,
+) -> Result<Zeroizing<String>, Error> {
+    let mut meant = Parsed(parse_yaml(path, text)?);
+    let config = provider_config(&mut meant.0, user).ok_or_else(|| {
+        let place = format!("kubeconfig {}: user {user:?}", path.display());
+        Error::field(place, "auth-provider.config", "is gone; log in again")
+    })?;
+    let before = match &config[key] {
+        Value::String(before) => Zeroizing::new(before.clone()),
+        _ => Zeroizing::default(),
+    };
+    if *before == value {
+        return Ok(Zeroizing::new(text.to_owned()));
+    }
+    let absent = config.get(key).is_none();
+    let anchor = config["idp-issuer-url"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    config[key] = json!(value);
+
+    let is_meant =
+        |edited: &str| parse_yaml(path, edited).is_ok_and(|parsed| Parsed(parsed).0 == meant.0);
+    let candidates: Vec<Zeroizing<String>> = if !before.is_empty() {
+        let found = text.match_indices(before.as_str()).take(TRIES);
+        found
+            .map(|(at, old)| splice(text, at, at + old.len(), value))
+            .collect()
+    } else if absent && !anchor.is_empty() {
+        let found = text.match_indices(anchor.as_str()).take(TRIES);
+        found
+            .flat_map(|(at, old)| inserted(text, at + old.len(), key, value))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    if let Some(edited) = candidates.into_iter().find(|edited| is_meant(edited)) {
+        return Ok(edited);
+    }
+    Ok(Zeroizing::new(format!("{:#}\n", meant.0)))
+}
+
+/// The text with a new key behind the value that ends at `end`: on a line of its own, and
+/// behind a comma.
+fn inserted(text: &str, end: usize, key: &str, value: &str) -> [Zeroizing<String>; 2] {
+    let rest = &text[end..];
+    let end = end + usize::from(rest.starts_with(['"', '\'']));
+    let line_start = text[..end].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+    let line = &text[line_start..];
+    let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+    let value = Zeroizing::new(json!(value).to_string());
+    let own_line = Zeroizing::new(format!("\n{indent}{key}: {}", *value));
+    let behind_comma = Zeroizing::new(format!(", \"{key}\": {}", *value));
+    [
+        splice(text, line_end, line_end, &own_line),
+        splice(text, end, end, &behind_comma),
+    ]
+}
+
+fn splice(text: &str, from: usize, to: usize, new: &str) -> Zeroizing<String> {
+    let mut edited = Zeroizing::new(String::with_capacity(text.len() + new.len()));
+    edited.push_str(&text[..from]);
+    edited.push_str(new);
+    edited.push_str(&text[to..]);
+    edited
+}
+
+fn provider_config<'a>(top: &'a mut Value, user: &str) -> Option<&'a mut Value> {
+    let users = top.get_mut("users")?.as_array_mut()?;
+    let entry = users.iter_mut().find(|entry| entry["name"] == user)?;
+    let config = entry
+        .get_mut("user")?
+        .get_mut("auth-provider")?
+        .get_mut("config")?;
+    config.is_object().then_some(config)
+}
+
+/// A parsed file, wiped on drop.
+struct Parsed(Value);
+
+impl Drop for Parsed {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Writes beside `target` and renames over it.
+fn replace(target: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let old = fs::metadata(target).map_err(failed(target))?;
+    let new = beside(target, &format!(".kubegate.{}", std::process::id()));
+    let written = (|| {
+        // Left by a process that died and had the same id.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o600))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, target)
+    })();
+    if written.is_err() {
+        // What counts is the first error.
+        let _ = fs::remove_file(&new);
+    }
+    written.map_err(failed(target))
+}
+
+/// kubectl's lock.
+struct Lock(PathBuf);
+
+impl Lock {
+    fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
+        let lock = beside(path, ".lock");
+        let started = Instant::now();
+        loop {
+            let made = OpenOptions::new()
+                .create_new(true)
+                .write(true)
+                .mode(0o600)
+                .open(&lock);
+            match made {
+                Ok(_) => return Ok(Self(lock)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(&lock)(error));
+                }
+                Err(_) if started.elapsed() < patience => sleep(LOCK_RETRY),
+                Err(_) => {
+                    return Err(Error::Locked {
+                        lock,
+                        holder: "kubectl or another program; if none is running, remove the lock file",
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(%error, lock = %self.0.display(), "cannot remove the lock file");
+        }
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Write {
+        path: path.clone(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+#![allow(clippy::unwrap_used)]
+use std::os::unix::fs::symlink;
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::secret::Secret;
+
+const YAML: &str = "\
+# mine
+apiVersion: v1
+users:
+- name: other
+  user: {token: old-id}
+- name: jane # hers
+  user:
+    surprise: [1, 2]
+    auth-provider:
+      name: oidc
+      config:
+        client-id: kube
+        idp-issuer-url: https://issuer.example
+        id-token: old-id # short-lived
+        refresh-token: 'old-refresh'
+";
+
+fn tokens(id: &str, refresh: Option<&str>) -> OidcTokens {
+    OidcTokens {
+        id_token: Some(Secret::new(id)),
+        refresh_token: refresh.map(Secret::new),
+    }
+}
+
+fn holding(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("config");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn after(text: &str, new: &OidcTokens) -> String {
+    let (folder, path) = holding(text);
+    write_tokens(&path, "jane", new).unwrap();
+    assert_eq!(
+        OidcTokens::read(&path, "jane").unwrap().id_token,
+        new.id_token
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "something was left"
+    );
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn only_the_two_values_change_in_yaml() {
+    let expected = YAML
+        .replace("id-token: old-id", "id-token: new.id")
+        .replace("'old-refresh'", "'new-refresh'");
+    assert_eq!(
+        after(YAML, &tokens("new.id", Some("new-refresh"))),
+        expected
+    );
+    let expected = YAML.replace("id-token: old-id", "id-token: new.id");
+    assert_eq!(after(YAML, &tokens("new.id", None)), expected);
+}
+
+#[test]
+fn only_the_two_values_change_in_json() {
+    let json = r#"{"users": [{"name": "jane", "user": {"auth-provider": {"name": "oidc",
+      "config": {"idp-issuer-url": "https://i", "id-token": "a", "x": 1}}}}], "y": null}"#;
+    let expected = json
+        .replace(r#""https://i""#, r#""https://i", "refresh-token": "r""#)
+        .replace(r#""id-token": "a""#, r#""id-token": "b""#);
+    assert_eq!(after(json, &tokens("b", Some("r"))), expected);
+}
+
+#[test]
+fn a_missing_token_gets_a_line_of_its_own() {
+    let bare = YAML.replace("        id-token: old-id # short-lived\n", "");
+    let expected = bare.replace(
+        "https://issuer.example\n",
+        "https://issuer.example\n        id-token: \"new\"\n",
+    );
+    assert_eq!(after(&bare, &tokens("new", None)), expected);
+}
+
+#[test]
+fn where_no_edit_will_do_no_value_is_lost() {
+    let shared = YAML
+        .replace("{token: old-id}", "{token: &t old-id}")
+        .replace("id-token: old-id", "id-token: *t");
+    let text = after(&shared, &tokens("new", None));
+    let top: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(top["users"][0]["user"]["token"], "old-id");
+    assert_eq!(top["users"][1]["user"]["surprise"], json!([1, 2]));
+    let odd = "say \"no\": # {it}";
+    assert!(after(YAML, &tokens(odd, None)).contains("surprise"));
+}
+
+#[test]
+fn the_file_is_for_its_owner_alone_and_symlinks_stay() {
+    for (before, after) in [(0o644, 0o600), (0o600, 0o600), (0o400, 0o400)] {
+        let (folder, path) = holding(YAML);
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        let link = folder.path().join("link");
+        symlink("config", &link).unwrap();
+        write_tokens(&link, "jane", &tokens("new", None)).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, after);
+        assert!(fs::read_to_string(&path).unwrap().contains("id-token: new"));
+    }
+}
+
+#[test]
+fn kubectls_lock_is_waited_for_and_named_when_it_stays() {
+    let (_folder, path) = holding(YAML);
+    let lock = beside(&path, ".lock");
+    File::create(&lock).unwrap();
+    let short = Duration::from_millis(50);
+    let error = write_within(&path, "jane", &tokens("new", None), short).unwrap_err();
+    assert!(
+        error.to_string().contains(lock.to_str().unwrap()),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), YAML);
+
+    let writer = std::thread::spawn({
+        let path = path.clone();
+        move || write_tokens(&path, "jane", &tokens("new", None))
+    });
+    fs::remove_file(&lock).unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(!lock.exists());
+    assert!(fs::read_to_string(&path).unwrap().contains("id-token: new"));
+}
+
+#[test]
+fn one_kubegate_has_the_turn_at_a_time_whatever_name_it_uses() {
+    let (folder, path) = holding(YAML);
+    let link = folder.path().join("link");
+    symlink("config", &link).unwrap();
+    let first = turn(&path).unwrap();
+    let file = File::open(beside(&fs::canonicalize(&link).unwrap(), ".kubegate.lock")).unwrap();
+    assert!(flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
+    drop(first);
+    drop(turn(&link).unwrap());
+    flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+}
+
+#[test]
+fn a_user_that_is_gone_is_named_and_nothing_is_written() {
+    let (_folder, path) = holding(YAML);
+    let error = write_tokens(&path, "joe", &tokens("hunter2", None)).unwrap_err();
+    assert!(error.to_string().contains("\"joe\""), "{error}");
+    assert!(!error.to_string().contains("hunter2"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), YAML);
+}

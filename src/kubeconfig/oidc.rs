@@ -1,0 +1,84 @@
+//! The `auth-provider` section of a user becomes an [`OidcConfig`].
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    kubeconfig::{Error, Pem, fields::Fields, file},
+    secret::Secret,
+};
+
+/// An `auth-provider` named `oidc`, and where it stands.
+#[derive(Clone, Debug)]
+pub struct OidcConfig {
+    /// The file that holds the entry, as it was named.
+    pub file: PathBuf,
+    /// Name of the user entry.
+    pub user: String,
+    /// `idp-issuer-url`, as written.
+    pub issuer: String,
+    /// `client-id`
+    pub client_id: String,
+    /// `client-secret`; a public client has none.
+    pub client_secret: Option<Secret>,
+    /// `idp-certificate-authority-data`, else `idp-certificate-authority`.
+    pub certificate_authority: Option<Pem>,
+    /// What was in the file when it was loaded.
+    pub tokens: OidcTokens,
+}
+
+/// What changes at every renewal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OidcTokens {
+    /// `id-token`, sent to the API server.
+    pub id_token: Option<Secret>,
+    /// `refresh-token`, sent to the issuer.
+    pub refresh_token: Option<Secret>,
+}
+
+impl OidcTokens {
+    pub(super) fn from_fields(fields: &Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            id_token: fields.secret("id-token")?,
+            refresh_token: fields.secret("refresh-token")?,
+        })
+    }
+
+    /// Reads the tokens of `user` in `path` as they are now.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or in which the entry or its `auth-provider` is gone.
+    pub fn read(path: &Path, user: &str) -> Result<Self, Error> {
+        let document = file::Document::read(path)?;
+        let gone = || {
+            let place = format!("kubeconfig {}: user {user:?}", path.display());
+            Error::field(place, "auth-provider.config", "is gone; log in again")
+        };
+        let fields = document.users.get(user).ok_or_else(gone)?.fields();
+        let provider = fields.inner("auth-provider")?.ok_or_else(gone)?;
+        let config = provider.inner("config")?.ok_or_else(gone)?;
+        Self::from_fields(&config)
+    }
+}
+
+/// Reads the section of client-go's `oidc` plugin. `extra-scopes` has no meaning for a renewal
+/// and is passed over, as there.
+pub(super) fn config(provider: &Fields<'_>, user: &str) -> Result<OidcConfig, Error> {
+    let config = provider.inner("config")?;
+    let config = config.ok_or_else(|| provider.error("config", "is missing"))?;
+    let needed = |field| {
+        let text = config.owned(field)?;
+        text.ok_or_else(|| config.error(field, "is missing"))
+    };
+    Ok(OidcConfig {
+        file: config.file().to_owned(),
+        user: user.to_owned(),
+        issuer: needed("idp-issuer-url")?,
+        client_id: needed("client-id")?,
+        client_secret: config.secret("client-secret")?,
+        certificate_authority: config.pem(
+            "idp-certificate-authority-data",
+            "idp-certificate-authority",
+        )?,
+        tokens: OidcTokens::from_fields(&config)?,
+    })
+}
