@@ -227,7 +227,7 @@ async fn twenty_renewals_under_steady_load_go_unnoticed() {
 
 #[tokio::test]
 async fn two_kubegates_on_one_file_never_spend_a_token_twice() {
-    let home = Home::new(1.0).await;
+    let home = Home::new(3.0).await;
     home.write(&jwt(0, -60.0), "refresh-0");
     let (one, other) = (home.start(), home.start());
     while home.issuer.book().renewals < 6 {
