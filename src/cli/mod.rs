@@ -146,7 +146,8 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
         .build()
         .context("cannot start the runtime")?;
     let outcome = runtime.block_on(command);
-    // What still runs was given its time: it is cut off, not waited for.
-    runtime.shutdown_background();
+    // What still runs was given its time and is cut off, but for a file that is being written:
+    // it would leave kubectl's lock behind.
+    runtime.shutdown_timeout(LAST_WRITES);
     outcome
 }

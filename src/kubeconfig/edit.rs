@@ -6,12 +6,13 @@
 //!
 //! The text is edited rather than written anew, so that comments, order and unknown fields
 //! stay. Every edit is parsed and compared with what was meant before it counts; where no edit
-//! of the text will do (anchors, odd quoting), the file is written as JSON, which is YAML.
+//! of the text will do, the file stays as it is. Written anew from what was parsed, it might mean
+//! something else to kubectl, which reads YAML 1.1 (`yes`, `0777`).
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
@@ -32,8 +33,10 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long another kubegate is waited for; it holds its lock over calls to the issuer.
 const TURN_PATIENCE: Duration = Duration::from_secs(90);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// Places in the text that an edit is tried at.
-const TRIES: usize = 16;
+/// How often a file that changes while it is edited is read.
+const REREADS: usize = 5;
+/// Edits that are tried.
+const TRIES: usize = 200;
 
 /// This process's turn to renew what a file holds. Ends when dropped, or with the process.
 #[derive(Debug)]
@@ -73,10 +76,11 @@ pub fn turn(path: &Path) -> Result<Turn, Error> {
 
 /// Puts `tokens` into the `auth-provider` of `user` in the file at `path`; a token that is
 /// `None` stays as it is there. Blocks. The file is replaced whole or not at all, through
-/// symlinks, readable by its owner alone.
+/// symlinks; its owner stays, and alone may read it.
 ///
 /// # Errors
-/// Where the file is locked, cannot be read or written, or has no such entry any more.
+/// Where the file is locked, cannot be read or written, has no such entry any more, or has it in
+/// a form that cannot be edited.
 pub fn write_tokens(path: &Path, user: &str, tokens: &OidcTokens) -> Result<(), Error> {
     write_within(path, user, tokens, LOCK_PATIENCE)
 }
@@ -89,8 +93,26 @@ fn write_within(
 ) -> Result<(), Error> {
     let _lock = Lock::take(path, patience)?;
     let target = fs::canonicalize(path).map_err(failed(path))?;
-    let bytes = read_bounded("kubeconfig", &target, LIMIT)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Error::Syntax {
+    // An editor takes no lock. One that saves now and again comes to an end.
+    for _ in 0..REREADS {
+        let bytes = read_bounded("kubeconfig", &target, LIMIT)?;
+        let edited = edited(path, &bytes, user, tokens)?;
+        if edited.as_bytes() == *bytes || replace(&target, &bytes, edited.as_bytes())? {
+            return Ok(());
+        }
+    }
+    let source = io::Error::other("other programs keep writing it");
+    Err(failed(path)(source))
+}
+
+/// The file's text with the tokens in it.
+fn edited(
+    path: &Path,
+    bytes: &[u8],
+    user: &str,
+    tokens: &OidcTokens,
+) -> Result<Zeroizing<String>, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::Syntax {
         path: path.to_owned(),
         position: None,
         problem: "is not UTF-8 text",
@@ -105,10 +127,7 @@ fn write_within(
             edited = set(path, &edited, user, key, value.expose())?;
         }
     }
-    if *edited == text {
-        return Ok(());
-    }
-    replace(&target, edited.as_bytes())
+    Ok(edited)
 }
 
 /// The text with one value of the user's `auth-provider` set.
@@ -140,23 +159,46 @@ fn set(
 
     let is_meant =
         |edited: &str| parse_yaml(path, edited).is_ok_and(|parsed| Parsed(parsed).0 == meant.0);
-    let candidates: Vec<Zeroizing<String>> = if !before.is_empty() {
-        let found = text.match_indices(before.as_str()).take(TRIES);
-        found
-            .map(|(at, old)| splice(text, at, at + old.len(), value))
-            .collect()
-    } else if absent && !anchor.is_empty() {
-        let found = text.match_indices(anchor.as_str()).take(TRIES);
-        found
-            .flat_map(|(at, old)| inserted(text, at + old.len(), key, value))
-            .collect()
-    } else {
-        Vec::new()
-    };
-    if let Some(edited) = candidates.into_iter().find(|edited| is_meant(edited)) {
-        return Ok(edited);
+    let absent = absent && !anchor.is_empty();
+    let values = text
+        .match_indices(before.as_str())
+        .take_while(|_| !before.is_empty())
+        .map(|(at, old)| splice(text, at, at + old.len(), value));
+    let keys = text
+        .match_indices(key)
+        .flat_map(|(at, key)| overwritten(text, at + key.len(), value));
+    let places = text
+        .match_indices(anchor.as_str())
+        .take_while(|_| absent)
+        .flat_map(|(at, old)| inserted(text, at + old.len(), key, value));
+    values
+        .take(TRIES)
+        .chain(keys.take(TRIES))
+        .chain(places.take(TRIES))
+        .find(|edited| is_meant(edited))
+        .ok_or_else(|| {
+            let place = format!("kubeconfig {}: user {user:?}", path.display());
+            let field = format!("auth-provider.config.{key}");
+            let problem = "cannot be replaced where it stands; write it on one line, in quotes";
+            Error::field(place, &field, problem)
+        })
+}
+
+/// The text with all that follows the key that ends at `end` replaced: up to the next comment,
+/// comma or brace, or to the end of the line.
+fn overwritten(text: &str, end: usize, value: &str) -> Vec<Zeroizing<String>> {
+    let rest = text[end..].lines().next().unwrap_or_default();
+    let quote = usize::from(rest.starts_with(['"', '\'']));
+    if !rest[quote..].starts_with(':') {
+        return Vec::new();
     }
-    Ok(Zeroizing::new(format!("{:#}\n", meant.0)))
+    let from = quote + 1;
+    let stops = [" #", ",", "}"].map(|stop| rest[from..].find(stop).map(|at| from + at));
+    let value = Zeroizing::new(format!(" {}", json!(value)));
+    let stops = stops.into_iter().flatten().chain([rest.len()]);
+    stops
+        .map(|stop| splice(text, end + from, end + stop, &value))
+        .collect()
 }
 
 /// The text with a new key behind the value that ends at `end`: on a line of its own, and
@@ -204,8 +246,8 @@ impl Drop for Parsed {
     }
 }
 
-/// Writes beside `target` and renames over it.
-fn replace(target: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes `bytes` beside `target` and renames over it, unless it no longer holds `before`.
+fn replace(target: &Path, before: &[u8], bytes: &[u8]) -> Result<bool, Error> {
     let old = fs::metadata(target).map_err(failed(target))?;
     let new = beside(target, &format!(".kubegate.{}", std::process::id()));
     let written = (|| {
@@ -219,12 +261,21 @@ fn replace(target: &Path, bytes: &[u8]) -> Result<(), Error> {
             .write(true)
             .mode(0o600)
             .open(&new)?;
+        let own = file.metadata()?;
+        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+            // Run as root on a user's file, it must stay that user's.
+            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
         file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o600))?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&new, target)
+        if *Zeroizing::new(fs::read(target)?) != before {
+            return Ok(false);
+        }
+        fs::rename(&new, target)?;
+        Ok(true)
     })();
-    if written.is_err() {
+    if !matches!(written, Ok(true)) {
         // What counts is the first error.
         let _ = fs::remove_file(&new);
     }

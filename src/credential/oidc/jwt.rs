@@ -6,8 +6,11 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// The longest time before its end at which a token is renewed rather than used.
+/// How long before its end a token is renewed rather than used, where its lifetime is not known.
 const LEEWAY: Duration = Duration::from_secs(10);
+/// The part of its lifetime, at its end, in which a token is renewed rather than used: the same
+/// in which the cache renews one that it holds.
+const LAST_PART: u32 = 5;
 
 /// The times of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +20,15 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Whether a token is to be used at `now`. One that can be renewed is not used to its last
-    /// moments.
+    /// Whether a token found in the file is to be used at `now`. One that can be renewed must
+    /// have a fifth of its lifetime left, lest it end on its way.
     pub(super) fn holds(&self, now: SystemTime, renewable: bool) -> bool {
         let lifetime = self
             .issued_at
             .and_then(|issued| self.expires_at.duration_since(issued).ok());
         let leeway = match (renewable, lifetime) {
             (false, _) => Duration::ZERO,
-            (true, Some(lifetime)) => LEEWAY.min(lifetime / 10),
+            (true, Some(lifetime)) => lifetime / LAST_PART,
             (true, None) => LEEWAY,
         };
         let left = self.expires_at.duration_since(now);
@@ -73,15 +76,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_can_be_renewed_is_not_used_to_its_last_moments() {
+    fn a_token_that_can_be_renewed_is_not_used_in_its_last_fifth() {
         let hour = claims(&jwt(r#"{"exp": 3600, "iat": 0}"#)).unwrap();
         assert_eq!(hour.expires_at, at(3600));
-        assert!(hour.holds(at(3589), true) && !hour.holds(at(3590), true));
+        assert!(hour.holds(at(2879), true) && !hour.holds(at(2880), true));
         assert!(hour.holds(at(3599), false) && !hour.holds(at(3600), false));
         let short = claims(&jwt(r#"{"exp": 100, "iat": 90}"#)).unwrap();
-        assert!(short.holds(at(98), true) && !short.holds(at(99), true));
+        assert!(short.holds(at(97), true) && !short.holds(at(98), true));
         let fraction = claims(&jwt(r#"{"exp": 100.5}"#)).unwrap();
         assert!(fraction.holds(at(100), false));
+        assert!(fraction.holds(at(90), true) && !fraction.holds(at(91), true));
     }
 
     #[test]

@@ -87,16 +87,54 @@ fn a_missing_token_gets_a_line_of_its_own() {
 }
 
 #[test]
-fn where_no_edit_will_do_no_value_is_lost() {
-    let shared = YAML
-        .replace("{token: old-id}", "{token: &t old-id}")
-        .replace("id-token: old-id", "id-token: *t");
-    let text = after(&shared, &tokens("new", None));
-    let top: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(top["users"][0]["user"]["token"], "old-id");
-    assert_eq!(top["users"][1]["user"]["surprise"], json!([1, 2]));
+fn a_value_in_another_form_is_replaced_where_it_stands() {
+    let old = "id-token: old-id #";
+    for form in [
+        "id-token: *t #",
+        "id-token: &id old-id #",
+        "id-token: '' #",
+        "id-token: #",
+        "\"id-token\": \"old\\x2did\" #",
+    ] {
+        let text = YAML
+            .replace("{token: old-id}", "{token: &t old-id, flag: yes}")
+            .replace(old, form);
+        let edited = after(&text, &tokens("new", None));
+        let lines = text.lines().zip(edited.lines());
+        let changed: Vec<_> = lines.filter(|(old, new)| old != new).collect();
+        assert_eq!(changed.len(), 1, "{edited}");
+        assert!(changed[0].1.contains("id-token") && changed[0].1.contains("new"));
+        assert!(changed[0].1.ends_with("# short-lived"), "{edited}");
+    }
+    let flow = r#"users: [{name: jane, user: {auth-provider: {config: {id-token: "", x: 1}}}}]"#;
+    let expected = flow.replace("\"\"", "\"b\"");
+    assert_eq!(after(flow, &tokens("b", None)), expected);
     let odd = "say \"no\": # {it}";
-    assert!(after(YAML, &tokens(odd, None)).contains("surprise"));
+    assert!(after(YAML, &tokens(odd, None)).contains("surprise: [1, 2]"));
+}
+
+#[test]
+fn lines_may_end_as_on_windows() {
+    let text = YAML.replace('\n', "\r\n");
+    let expected = text.replace("id-token: old-id", "id-token: new");
+    assert_eq!(after(&text, &tokens("new", None)), expected);
+    let empty = text.replace("old-id # short-lived", "");
+    let expected = empty.replace("id-token: \r", "id-token: \"new\"\r");
+    assert_eq!(after(&empty, &tokens("new", None)), expected);
+}
+
+#[test]
+fn where_no_edit_will_do_the_file_stays_as_it_is() {
+    let text = YAML.replace("old-id # short-lived", "\"old\n          id\"");
+    let (folder, path) = holding(&text);
+    let error = write_tokens(&path, "jane", &tokens("hunter2", None)).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("id-token") && !error.contains("hunter2"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -111,6 +149,31 @@ fn the_file_is_for_its_owner_alone_and_symlinks_stay() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, after);
         assert!(fs::read_to_string(&path).unwrap().contains("id-token: new"));
     }
+}
+
+#[test]
+fn a_file_that_root_renews_stays_its_owners() {
+    let (_folder, path) = holding(YAML);
+    let old = fs::metadata(&path).unwrap();
+    // Only root can give files away; for others the file keeps its owner here.
+    let _ = std::os::unix::fs::chown(&path, Some(4321), Some(4321));
+    let given = fs::metadata(&path).unwrap();
+    write_tokens(&path, "jane", &tokens("new", None)).unwrap();
+    let new = fs::metadata(&path).unwrap();
+    assert_ne!(new.ino(), old.ino());
+    assert_eq!((new.uid(), new.gid()), (given.uid(), given.gid()));
+}
+
+#[test]
+fn what_another_wrote_meanwhile_is_not_written_over() {
+    let (folder, path) = holding(YAML);
+    let theirs = YAML.replace("# mine", "# theirs");
+    fs::write(&path, &theirs).unwrap();
+    assert!(!replace(&path, YAML.as_bytes(), b"ours").unwrap());
+    assert_eq!(fs::read_to_string(&path).unwrap(), theirs);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(replace(&path, theirs.as_bytes(), b"ours").unwrap());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
 }
 
 #[test]
