@@ -5,12 +5,17 @@ mod completions;
 mod demo;
 mod proxy;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
 };
 
 use crate::settings::{ConnectionFlags, ProxyFlags};
+
+/// How long the end waits for files that are being written.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
