@@ -21,7 +21,8 @@
 //!
 //! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
 //! `upstream` <- `proxy` <- `serve` <- `cli` <- `main`. [`settings`] (flags and environment)
-//! stands on `secret` and `kubeconfig`, [`telemetry`] on nothing. Only `cli` and tests know
+//! stands on `secret` and `kubeconfig` and is read from `credential` upwards, [`telemetry`]
+//! stands on nothing. Only `cli` and tests know
 //! `demo`. A test reads the imports and fails on one that runs the other way.
 //!
 //! # The path of a request

@@ -1,5 +1,7 @@
 //! Flags and environment: text becomes types here, and a bad value is reported by its flag.
 
+mod login;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -11,6 +13,8 @@ use clap::{
     Args, ValueEnum, ValueHint,
     builder::{OsStringValueParser, TypedValueParser},
 };
+
+pub use login::{IbmFlags, Login, OidcFlags, OpenshiftFlags};
 
 use crate::{kubeconfig::Overrides, secret::Secret};
 

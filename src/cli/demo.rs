@@ -87,8 +87,8 @@ impl Source for Tokens {
             tracing::debug!("the demo issued a new token");
             Ok(Credential {
                 authorization: Some(bearer(token.expose())?),
-                certificate: None,
                 expires_at: Some(expires_at),
+                ..Credential::default()
             })
         })
     }

@@ -115,13 +115,7 @@ fn rules(flags: &ProxyFlags) -> Rules {
 
 fn upstream(target: &Target, flags: &ProxyFlags) -> anyhow::Result<Upstream> {
     let cluster = &target.cluster;
-    let trust = if cluster.insecure_skip_tls_verify {
-        Trust::insecure()
-    } else if let Some(ca) = &cluster.certificate_authority {
-        Trust::roots(&ca.read()?, ca.origin())?
-    } else {
-        Trust::system()
-    };
+    let trust = Trust::of_cluster(cluster)?;
     let environment = Environment::read(|name| std::env::var(name).ok());
     let keepalive = (flags.keepalive > Duration::ZERO).then_some(flags.keepalive);
     let dialer = Dialer::new(cluster, &environment, keepalive)?;

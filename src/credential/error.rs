@@ -1,9 +1,10 @@
 //! Why there is no credential.
 
-use std::{fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use rustix::io::Errno;
 
+use super::store;
 use crate::{dial, kubeconfig, tls};
 
 /// What the system says when it is short of something, or a program is just being written.
@@ -155,17 +156,18 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// Only a human can go on.
-    #[error("{problem}; log in again to {issuer} for user {user:?} of {}", file.display())]
+    #[error("{subject}: {problem}; {remedy}")]
     LoginNeeded {
-        /// The issuer's URL.
-        issuer: String,
-        /// Name of the user entry.
-        user: String,
-        /// The kubeconfig that holds it.
-        file: PathBuf,
+        /// The issuer, by kind and URL: `OIDC issuer https://...`.
+        subject: String,
         /// Why what is there will not do.
-        problem: &'static str,
+        problem: Cow<'static, str>,
+        /// What to do: ``run `kubegate login openshift --server https://...` ``.
+        remedy: String,
     },
+    /// The state folder, where saved logins rest, cannot be used.
+    #[error("the saved login cannot be used")]
+    Store(#[source] Arc<store::Error>),
     /// The kubeconfig that holds the tokens cannot be used.
     #[error("the tokens in the kubeconfig cannot be read or locked")]
     Kubeconfig(#[source] Arc<kubeconfig::Error>),

@@ -15,13 +15,14 @@ use hyper_util::{
 };
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::sign::CertifiedKey;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::Error;
 use crate::{
     dial::{self, Dialer, Environment, Offer},
-    kubeconfig,
+    kubeconfig::{self, Cluster, ProxyUrl},
     tls::{self, Trust},
 };
 
@@ -38,23 +39,33 @@ const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'*');
 
-/// How issuers are reached.
-pub(super) struct Issuer {
+/// How issuers, and an API server that is asked for tokens, are reached.
+pub struct Issuer {
     trust: Trust,
     environment: Environment,
+    /// Wins over the environment.
+    proxy: Option<ProxyUrl>,
+    /// Sent as SNI and checked in place of the URL's host.
+    server_name: Option<String>,
 }
 
 /// What an issuer answered. The body may hold tokens and is wiped on drop.
-pub(super) struct Answer {
-    pub(super) url: Uri,
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Zeroizing<Vec<u8>>,
+pub struct Answer {
+    /// What was asked for, without its query.
+    pub url: Uri,
+    /// The status, redirects included.
+    pub status: StatusCode,
+    /// The headers; `Location` may hold a code or a token.
+    pub headers: HeaderMap,
+    /// `Retry-After`, an hour at most.
+    pub retry_after: Option<Duration>,
+    /// 1 MiB at most.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
     /// An error about this answer.
-    pub(super) fn error(&self, problem: impl Into<String>) -> Error {
+    pub fn error(&self, problem: impl Into<String>) -> Error {
         let busy = matches!(
             self.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
@@ -69,17 +80,53 @@ impl Answer {
 }
 
 impl Issuer {
-    pub(super) fn new(trust: Trust, environment: Environment) -> Self {
-        Self { trust, environment }
+    /// For hosts that `trust` accepts, through the proxy that `environment` names.
+    #[must_use]
+    pub fn new(trust: Trust, environment: Environment) -> Self {
+        Self {
+            trust,
+            environment,
+            proxy: None,
+            server_name: None,
+        }
     }
 
-    /// Fetches a document.
-    pub(super) async fn get(&self, url: &Uri) -> Result<Answer, Error> {
-        self.call(url, Request::get(url), Bytes::new()).await
+    /// For an API server as its kubeconfig describes it.
+    ///
+    /// # Errors
+    /// Where its authority cannot be read.
+    pub fn of_cluster(cluster: &Cluster, environment: Environment) -> Result<Self, Error> {
+        let trust =
+            Trust::of_cluster(cluster).map_err(|error| Error::Certificate(Arc::new(error)))?;
+        Ok(Self {
+            trust,
+            environment,
+            proxy: cluster.proxy_url.clone(),
+            server_name: cluster.tls_server_name.clone(),
+        })
     }
 
-    /// Posts a form. `authorization` is sent where it is given.
-    pub(super) async fn post(
+    /// Fetches a document. `authorization` is sent where it is given. A redirect is an error.
+    ///
+    /// # Errors
+    /// No answer, within 30 s.
+    pub async fn get(
+        &self,
+        url: &Uri,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let mut request = Request::get(url);
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        no_redirect(self.send(built(url, request, Bytes::new())?, None).await?)
+    }
+
+    /// Posts a form. `authorization` is sent where it is given. A redirect is an error.
+    ///
+    /// # Errors
+    /// No answer, within 30 s.
+    pub async fn post(
         &self,
         url: &Uri,
         form: &[(&str, &str)],
@@ -91,65 +138,67 @@ impl Issuer {
             request = request.header(AUTHORIZATION, value);
         }
         // Wiped when the last part of the connection is done with it.
-        self.call(url, request, Bytes::from_owner(encoded(form)))
-            .await
+        let body = Bytes::from_owner(encoded(form));
+        no_redirect(self.send(built(url, request, body)?, None).await?)
     }
 
-    async fn call(
+    /// Sends any request, over a connection made with `certificate` or with none. Redirects are
+    /// never followed: their target would get the secrets of the request.
+    ///
+    /// # Errors
+    /// No answer, within 30 s; a header that proves an identity, over plain http.
+    pub async fn send(
         &self,
-        url: &Uri,
-        request: http::request::Builder,
-        body: Bytes,
+        request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Answer, Error> {
-        let answer = timeout(PATIENCE, self.exchange(url, request, body)).await;
-        let answer = answer.map_err(|_| Error::IssuerTimedOut {
+        let url = without_query(request.uri());
+        if url.scheme_str() != Some("https") && request.headers().contains_key(AUTHORIZATION) {
+            return Err(Error::IssuerUrl {
+                what: url.to_string(),
+                problem: "is no https:// URL: a credential would travel in plain text",
+            });
+        }
+        let answer = timeout(PATIENCE, self.exchange(&url, request, certificate)).await;
+        answer.map_err(|_| Error::IssuerTimedOut {
             url: url.to_string(),
             after: PATIENCE,
-        })??;
-        // Its target would get the secrets of the request.
-        if answer.status.is_redirection() {
-            return Err(answer
-                .error("it redirects elsewhere, which is not followed; check the issuer's URL"));
-        }
-        Ok(answer)
+        })?
     }
 
     async fn exchange(
         &self,
         url: &Uri,
-        request: http::request::Builder,
-        body: Bytes,
+        mut request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Answer, Error> {
-        let broken = |source: Box<dyn std::error::Error + Send + Sync>| Error::IssuerUnreachable {
-            url: url.to_string(),
-            source: source.into(),
-        };
         let (host, authority) = address(url)?;
-        let request = request
-            .header(HOST, authority)
-            .header(ACCEPT, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| broken(error.into()))?;
+        let authority = HeaderValue::from_str(authority).map_err(|e| broken(url, e.into()))?;
+        request.headers_mut().insert(HOST, authority);
+        let accept = HeaderValue::from_static("application/json");
+        request.headers_mut().entry(ACCEPT).or_insert(accept);
         let dial = |error| Error::Dial(Arc::new(error));
-        let dialer = Dialer::to(url, None, &self.environment, None).map_err(dial)?;
-        let tls = tls::client_config(&self.trust, None);
-        let connector = dial::connector(dialer, tls, host, Offer::Http1).map_err(dial)?;
+        let dialer = Dialer::to(url, self.proxy.as_ref(), &self.environment, None).map_err(dial)?;
+        let tls = tls::client_config(&self.trust, certificate.cloned());
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let connector = dial::connector(dialer, tls, name, Offer::Http1).map_err(dial)?;
         // Minutes or hours pass between two calls: no connection is kept.
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_max_idle_per_host(0)
             .build(connector);
-        let response = client.request(request).await;
-        let (head, mut incoming) = response.map_err(|error| broken(error.into()))?.into_parts();
+        let response = client.request(request.map(Full::new)).await;
+        let (head, mut incoming) = response.map_err(|e| broken(url, e.into()))?.into_parts();
         let mut answer = Answer {
             url: url.clone(),
             status: head.status,
             retry_after: retry_after(&head.headers, Timestamp::now()),
+            headers: head.headers,
             // Room for all of it at once: growing would leave unwiped copies behind.
             body: Zeroizing::new(Vec::with_capacity(64 << 10)),
         };
         while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|error| broken(error.into()))?;
+            let frame = frame.map_err(|e| broken(url, e.into()))?;
             let Some(data) = frame.data_ref() else {
                 continue;
             };
@@ -167,8 +216,38 @@ impl Issuer {
     }
 }
 
+fn built(url: &Uri, request: http::request::Builder, body: Bytes) -> Result<Request<Bytes>, Error> {
+    request.body(body).map_err(|e| broken(url, e.into()))
+}
+
+fn broken(url: &Uri, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::IssuerUnreachable {
+        url: url.to_string(),
+        source: source.into(),
+    }
+}
+
+fn no_redirect(answer: Answer) -> Result<Answer, Error> {
+    if answer.status.is_redirection() {
+        return Err(
+            answer.error("it redirects elsewhere, which is not followed; check the issuer's URL")
+        );
+    }
+    Ok(answer)
+}
+
+/// What may be shown: a query may hold a code or a state.
+fn without_query(url: &Uri) -> Uri {
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = url.path().parse().ok();
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
 /// Parses the URL of an issuer or of one of its endpoints; `what` names it.
-pub(super) fn https(what: &str, url: &str) -> Result<Uri, Error> {
+///
+/// # Errors
+/// Where it is no https URL, or has user info or a query.
+pub fn https(what: &str, url: &str) -> Result<Uri, Error> {
     let bad = |problem| Error::IssuerUrl {
         what: what.to_owned(),
         problem,
@@ -195,7 +274,8 @@ fn address(url: &Uri) -> Result<(&str, &str), Error> {
 }
 
 /// Text as a form carries it (RFC 6749, appendix B).
-pub(super) fn form_encoded(text: &str) -> Zeroizing<String> {
+#[must_use]
+pub fn form_encoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(utf8_percent_encode(text, FORM).to_string())
 }
 

@@ -11,9 +11,11 @@ mod cache;
 mod client_cert;
 mod error;
 mod exec;
-mod issuer;
+pub mod issuer;
 mod oidc;
+mod own;
 mod static_token;
+pub mod store;
 mod token_file;
 
 use std::{
@@ -31,7 +33,10 @@ pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
 
-use crate::kubeconfig::{Login, Target};
+use crate::{
+    kubeconfig::{Login, Target},
+    settings,
+};
 
 /// What makes a request somebody's: a header, a client certificate, or both.
 #[derive(Clone, Default)]
@@ -42,6 +47,8 @@ pub struct Credential {
     pub certificate: Option<Arc<CertifiedKey>>,
     /// When the issuer says that it ends, by wall clock.
     pub expires_at: Option<SystemTime>,
+    /// What a human must run to have the next one; `None` where it renews itself.
+    pub renewed_by: Option<Arc<str>>,
 }
 
 impl Credential {
@@ -67,6 +74,7 @@ impl fmt::Debug for Credential {
             .field("authorization", &self.authorization.is_some())
             .field("certificate", &self.certificate.is_some())
             .field("expires_at", &self.expires_at)
+            .field("renewed_by", &self.renewed_by)
             .finish()
     }
 }
@@ -137,7 +145,10 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
             Some(Arc::new(basic::Basic::new(name, username, password)?))
         }
         Login::Oidc(config) => Some(Arc::new(oidc::Oidc::new(config.clone())?)),
-        Login::Exec(config) => Some(Arc::new(exec::Exec::new(config, &target.cluster))),
+        Login::Exec(config) => Some(match settings::Login::of_exec(config) {
+            Some(login) => own::source(&login, &target.cluster)?,
+            None => Arc::new(exec::Exec::new(config, &target.cluster)),
+        }),
     };
     let certificate = match &user.certificate {
         Some(pair) => Some(client_cert::ClientCert::new(pair.clone())?),

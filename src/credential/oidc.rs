@@ -7,7 +7,6 @@
 mod jwt;
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -191,7 +190,7 @@ impl Oidc {
     }
 
     async fn metadata(&self) -> Result<Metadata, Error> {
-        let answer = self.issuer.get(&self.discovery).await?;
+        let answer = self.issuer.get(&self.discovery, None).await?;
         if answer.status != StatusCode::OK {
             return Err(answer.error(format!("it answered {}", answer.status)));
         }
@@ -290,10 +289,13 @@ impl Oidc {
 
     fn login_needed(&self, problem: &'static str) -> Error {
         Error::LoginNeeded {
-            issuer: self.config.issuer.clone(),
-            user: self.config.user.clone(),
-            file: Path::new(&self.config.file).to_owned(),
-            problem,
+            subject: self.subject(),
+            problem: problem.into(),
+            remedy: format!(
+                "log in again for user {:?} of {}",
+                self.config.user,
+                self.config.file.display()
+            ),
         }
     }
 

@@ -18,6 +18,7 @@ mod defaults;
 mod delete;
 mod discovery;
 mod fields;
+mod flavor;
 mod handshake;
 mod identity;
 mod object;
@@ -63,8 +64,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    authentication::Authentication, certificates::Authority, router::Plane, store::Store,
-    tokens::Tokens,
+    authentication::Authentication, certificates::Authority, flavor::Flavor, router::Plane,
+    store::Store, tokens::Tokens,
 };
 use crate::{secret::Secret, tls};
 
@@ -109,6 +110,11 @@ impl ControlPlane {
     /// Starts on a random port of 127.0.0.1, with a CA and a certificate made on the spot. Its
     /// tokens are valid for `token_ttl`.
     pub async fn start(token_ttl: Duration) -> Result<Self, Error> {
+        Self::start_as(token_ttl, None).await
+    }
+
+    /// As [`Self::start`], with a vendor's part.
+    async fn start_as(token_ttl: Duration, flavor: Option<Arc<dyn Flavor>>) -> Result<Self, Error> {
         let authority = Authority::generate().map_err(Error::Certificates)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let bind = |source| Error::Bind { address, source };
@@ -121,7 +127,7 @@ impl ControlPlane {
         let stop = CancellationToken::new();
         let plane = Arc::new(Plane {
             store,
-            authentication: Authentication::new(tokens),
+            authentication: Authentication::new(tokens, flavor),
             address,
             stop: stop.clone(),
         });

@@ -20,6 +20,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 pub use refusal::{Refusal, refusal, spoke_no_tls};
 pub use trust::{Trust, client_config};
 
+use crate::kubeconfig;
+
 /// Why certificates or keys that we were given cannot be used. Each names its origin (the file,
 /// or the entry and field) and none shows content.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,9 @@ pub enum Error {
         /// Where the key came from.
         key: String,
     },
+    /// The cluster's authority cannot be read.
+    #[error(transparent)]
+    Authority(#[from] Box<kubeconfig::Error>),
     /// rustls refused a configuration for a listener.
     #[error("cannot set up TLS for a listener")]
     Listener(#[source] rustls::Error),

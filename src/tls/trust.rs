@@ -20,6 +20,7 @@ use super::{
     Error, Refusal, pem, provider,
     roots::{Roots, Shown},
 };
+use crate::kubeconfig::Cluster;
 
 /// Whom we trust. Cheap to clone; clones share what was loaded.
 #[derive(Clone, Debug)]
@@ -38,7 +39,35 @@ impl Trust {
     /// Trusts whom this system trusts. The system's store is read at the first handshake.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(Verifier::System(OnceLock::new())))
+        Self(Arc::new(Verifier::System(OnceLock::new(), Vec::new())))
+    }
+
+    /// Trusts whom this system trusts, and the certificates in each of `ca_pems` (PEM and its
+    /// origin) too: for servers that may have either, such as a cluster's OAuth server.
+    ///
+    /// # Errors
+    /// Broken PEM, or no certificate in one of them.
+    pub fn system_and(ca_pems: &[(&[u8], &str)]) -> Result<Self, Error> {
+        let mut more = Vec::new();
+        for (pem, origin) in ca_pems {
+            more.extend(pem::certificates(pem, origin)?);
+        }
+        Ok(Self(Arc::new(Verifier::System(OnceLock::new(), more))))
+    }
+
+    /// Trusts whom the kubeconfig says is the API server: its authority alone, the system's
+    /// where it names none, anybody where it says not to verify. Reads the authority's file.
+    ///
+    /// # Errors
+    /// An authority that cannot be read, or holds no certificate that can be used.
+    pub fn of_cluster(cluster: &Cluster) -> Result<Self, Error> {
+        if cluster.insecure_skip_tls_verify {
+            return Ok(Self::insecure());
+        }
+        match &cluster.certificate_authority {
+            Some(ca) => Self::roots(&ca.read().map_err(Box::new)?, ca.origin()),
+            None => Ok(Self::system()),
+        }
     }
 
     /// Trusts anybody (`insecure-skip-tls-verify`). Only the handshake's own signature is
@@ -82,7 +111,8 @@ pub fn client_config(trust: &Trust, identity: Option<Arc<CertifiedKey>>) -> Clie
 
 enum Verifier {
     Roots(Roots),
-    System(OnceLock<Roots>),
+    /// The system's roots, once they were read, and what is trusted beside them.
+    System(OnceLock<Roots>, Vec<CertificateDer<'static>>),
     Anybody,
 }
 
@@ -90,12 +120,12 @@ impl Verifier {
     fn judge(&self, shown: &Shown<'_>) -> Result<(), Refusal> {
         match self {
             Self::Roots(roots) => roots.judge(shown),
-            Self::System(loaded) => {
+            Self::System(loaded, more) => {
                 if let Some(roots) = loaded.get() {
                     return roots.judge(shown);
                 }
                 // A failure is not kept: the store may be installed meanwhile.
-                let roots = system_roots()?;
+                let roots = system_roots(more)?;
                 loaded.get_or_init(|| roots).judge(shown)
             }
             Self::Anybody => Ok(()),
@@ -104,8 +134,9 @@ impl Verifier {
 }
 
 /// Reads the system's store (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured, as in Go).
-fn system_roots() -> Result<Roots, Refusal> {
-    let found = rustls_native_certs::load_native_certs();
+fn system_roots(more: &[CertificateDer<'static>]) -> Result<Roots, Refusal> {
+    let mut found = rustls_native_certs::load_native_certs();
+    found.certs.extend_from_slice(more);
     Roots::new(found.certs, "a CA that this system trusts").map_err(|_| Refusal::NoSystemRoots {
         reason: match found.errors.first() {
             Some(error) => error.to_string(),
@@ -174,7 +205,7 @@ impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Roots(_) => "Verifier(roots)",
-            Self::System(_) => "Verifier(system)",
+            Self::System(..) => "Verifier(system)",
             Self::Anybody => "Verifier(anybody)",
         })
     }

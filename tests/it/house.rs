@@ -31,7 +31,15 @@ const LEAVES: &[(&str, &[&str], &[&str])] = &[
     (
         "settings",
         &["secret", "kubeconfig"],
-        &["proxy", "serve", "admin", "cli", "main"],
+        &[
+            "credential",
+            "proxy",
+            "login",
+            "serve",
+            "admin",
+            "cli",
+            "main",
+        ],
     ),
     ("telemetry", &[], &["serve", "admin", "cli", "main"]),
 ];

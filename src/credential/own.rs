@@ -1,0 +1,21 @@
+//! Logins that kubegate keeps itself: what its `exec` entry means becomes a [`Source`], in the
+//! proxy as in `kubegate credential`.
+
+use std::sync::Arc;
+
+use super::{Error, Source};
+use crate::{kubeconfig::Cluster, settings::Login};
+
+/// The source for a login of our own at `cluster`.
+pub(super) fn source(login: &Login, _cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
+    let (kind, login) = match login {
+        Login::Openshift(flags) => ("OpenShift", flags.login.as_str()),
+        Login::Ibm(flags) => ("IBM Cloud", flags.login.as_deref().unwrap_or_default()),
+        Login::Oidc(flags) => ("OIDC", flags.login.as_str()),
+    };
+    Err(Error::LoginNeeded {
+        subject: format!("{kind} login {login:?}"),
+        problem: "this kind is not known yet".into(),
+        remedy: "use another".to_owned(),
+    })
+}

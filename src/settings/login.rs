@@ -1,0 +1,78 @@
+//! How a login of our own is told: the flags behind `kubegate credential`, which stand in the
+//! `exec` entry that `kubegate login` writes.
+
+use std::path::Path;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::kubeconfig::ExecConfig;
+
+/// Which issuer to ask, and for what. Never holds a secret: those rest in the state folder.
+// The doc comments are the help's text.
+#[allow(clippy::doc_markdown)]
+#[derive(Clone, Debug, Subcommand)]
+pub enum Login {
+    /// An OpenShift session
+    Openshift(OpenshiftFlags),
+    /// An IBM Cloud cluster's token
+    Ibm(IbmFlags),
+    /// An OIDC issuer's ID token
+    Oidc(OidcFlags),
+}
+
+/// A session at an `OpenShift` cluster.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OpenshiftFlags {
+    /// Name of the saved login
+    #[arg(long, value_name = "NAME")]
+    pub login: String,
+}
+
+/// A cluster of IBM Cloud.
+#[derive(Args, Clone, Debug, Default)]
+pub struct IbmFlags {
+    /// Name of the saved login
+    #[arg(long, value_name = "NAME")]
+    pub login: Option<String>,
+}
+
+/// An OIDC issuer, with the names that kubelogin gives its flags.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OidcFlags {
+    /// Name of the saved login
+    #[arg(long, value_name = "NAME")]
+    pub login: String,
+}
+
+/// The words behind the program's name in an `exec` entry.
+#[derive(Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Entry {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Credential {
+        #[command(subcommand)]
+        login: Login,
+    },
+}
+
+impl Login {
+    /// The login that an `exec` entry means which runs `kubegate credential`, so that kubegate
+    /// need not run itself; `None` for any other program, and for words that this kubegate does
+    /// not know: the program named may be another version.
+    #[must_use]
+    pub fn of_exec(config: &ExecConfig) -> Option<Self> {
+        let is_own = config.command.file_name() == Some("kubegate".as_ref())
+            || std::env::current_exe().is_ok_and(|own| own == Path::new(&config.command));
+        // Variables of its own may mean another state folder.
+        if !is_own || !config.env.is_empty() {
+            return None;
+        }
+        let Command::Credential { login } = Entry::try_parse_from(&config.args).ok()?.command;
+        Some(login)
+    }
+}
