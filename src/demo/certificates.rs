@@ -1,4 +1,4 @@
-//! A CA made on the spot, and the server's certificate.
+//! A CA made on the spot, and certificates of servers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,23 +8,35 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// The CA and what it signed for the server. Nothing of it is ever written to disk.
+/// A CA. Nothing of it is ever written to disk.
 pub(super) struct Authority {
     ca_pem: String,
-    server: CertificateDer<'static>,
-    server_key: KeyPair,
+    issuer: Issuer<'static, KeyPair>,
 }
 
+/// A chain (without the CA) and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
 impl Authority {
-    /// Makes a CA and a server certificate for localhost, 127.0.0.1 and `::1`.
+    /// Makes a CA.
     pub(super) fn generate() -> Result<Self, rcgen::Error> {
         let mut params = named("kubegate demo CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let ca = params.self_signed(&key)?;
-        let issuer = Issuer::new(params, key);
+        Ok(Self {
+            ca_pem: ca.pem(),
+            issuer: Issuer::new(params, key),
+        })
+    }
 
+    pub(super) fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Makes a server's certificate for localhost, 127.0.0.1, `::1` and further DNS names.
+    pub(super) fn server_identity(&self, names: &[&str]) -> Result<Identity, rcgen::Error> {
         let mut params = named("kubegate-demo");
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -34,23 +46,14 @@ impl Authority {
             SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ];
-        let server_key = KeyPair::generate()?;
-        let server = params.signed_by(&server_key, &issuer)?;
-        Ok(Self {
-            ca_pem: ca.pem(),
-            server: server.der().clone(),
-            server_key,
-        })
-    }
-
-    pub(super) fn ca_pem(&self) -> &str {
-        &self.ca_pem
-    }
-
-    /// The server's chain (without the CA) and its key.
-    pub(super) fn server_identity(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let key = PrivatePkcs8KeyDer::from(self.server_key.serialize_der());
-        (vec![self.server.clone()], key.into())
+        for name in names {
+            let name = SanType::DnsName((*name).try_into()?);
+            params.subject_alt_names.push(name);
+        }
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        Ok((vec![certificate.der().clone()], key.into()))
     }
 }
 

@@ -20,6 +20,7 @@ mod discovery;
 mod fields;
 mod flavor;
 mod handshake;
+pub mod host;
 mod identity;
 mod object;
 mod openapi;
@@ -55,12 +56,11 @@ mod tests;
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -75,7 +75,7 @@ const HISTORY: usize = 10_000;
 /// The body of every answer of the control plane.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, io::Error>;
 
-/// Why the control plane did not start.
+/// Why a demo server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No loopback port could be had.
@@ -87,10 +87,10 @@ pub enum Error {
         source: io::Error,
     },
     /// The certificates made on the spot were refused.
-    #[error("cannot make the control plane's certificates")]
+    #[error("cannot make a demo server's certificates")]
     Certificates(#[source] rcgen::Error),
     /// The TLS settings were refused.
-    #[error("cannot set up the control plane's TLS")]
+    #[error("cannot set up a demo server's TLS")]
     Tls(#[source] tls::Error),
     /// The system gave no random numbers.
     #[error("the system gives no random numbers")]
@@ -116,11 +116,7 @@ impl ControlPlane {
     /// As [`Self::start`], with a vendor's part.
     async fn start_as(token_ttl: Duration, flavor: Option<Arc<dyn Flavor>>) -> Result<Self, Error> {
         let authority = Authority::generate().map_err(Error::Certificates)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let bind = |source| Error::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-
+        let (listener, address) = server::listen().await?;
         let tokens = Tokens::new(token_ttl).map_err(|_| Error::Random)?;
         let store = Store::new(HISTORY);
         seed::fill(&store);
@@ -131,7 +127,7 @@ impl ControlPlane {
             address,
             stop: stop.clone(),
         });
-        let acceptor = server::acceptor(&authority).map_err(Error::Tls)?;
+        let acceptor = server::acceptor(&authority, &[])?;
         let server = server::Server::new(acceptor, plane.clone());
         tokio::spawn(server.run(listener, stop.clone()));
         Ok(Self {

@@ -18,6 +18,7 @@ use super::{
     review,
     route::{Route, Target},
     scale,
+    server::Service,
     status::Status,
     store::{Key, Store},
     view::View,
@@ -42,8 +43,13 @@ pub(super) struct Context<'a> {
     pub(super) format: Format,
 }
 
-/// Answers a request.
-pub(super) async fn answer(plane: Arc<Plane>, mut request: Request<Incoming>) -> Response<Body> {
+impl Service for Plane {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Option<Response<Body>> {
+        Some(answer(self, request).await)
+    }
+}
+
+async fn answer(plane: Arc<Plane>, mut request: Request<Incoming>) -> Response<Body> {
     let identity = plane.authentication.identify(request.headers_mut());
     let authenticated = identity.is_ok();
     let answered = match identity {

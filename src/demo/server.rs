@@ -1,8 +1,15 @@
 //! The listener: TCP, TLS, HTTP/2 or HTTP/1.1 by ALPN.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
+use http::{Request, Response};
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -14,8 +21,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{certificates::Authority, router, router::Plane};
-use crate::tls::{self, server::server_config};
+use super::{Body, Error, certificates::Authority};
+use crate::tls::server::server_config;
 
 /// A client that does not finish its handshake by then is left.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -26,22 +33,46 @@ const MAX_FRAME_SIZE: u32 = 262_144;
 const MAX_HEADER_LIST_SIZE: u32 = 1_048_896;
 const INITIAL_WINDOW_SIZE: u32 = 262_144;
 
-/// TLS with the authority's server certificate.
-pub(super) fn acceptor(authority: &Authority) -> Result<TlsAcceptor, tls::Error> {
-    let (chain, key) = authority.server_identity();
-    let config = server_config(chain, key, &[b"h2", b"http/1.1"], None)?;
+/// TLS with a certificate of the authority, for further DNS names too.
+pub(super) fn acceptor(authority: &Authority, names: &[&str]) -> Result<TlsAcceptor, Error> {
+    let identity = authority.server_identity(names);
+    let (chain, key) = identity.map_err(Error::Certificates)?;
+    let config = server_config(chain, key, &[b"h2", b"http/1.1"], None).map_err(Error::Tls)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Accepts connections and serves each in a task of its own.
-pub(super) struct Server {
-    acceptor: TlsAcceptor,
-    plane: Arc<Plane>,
+/// Listens on a random port of 127.0.0.1.
+pub(super) async fn listen() -> Result<(TcpListener, SocketAddr), Error> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let bind = |source| Error::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    Ok((listener, address))
 }
 
-impl Server {
-    pub(super) fn new(acceptor: TlsAcceptor, plane: Arc<Plane>) -> Self {
-        Self { acceptor, plane }
+/// What a server serves.
+pub(super) trait Service: Send + Sync + 'static {
+    /// Whether a connection just made is served; it is reset if not.
+    fn admits(&self) -> bool {
+        true
+    }
+
+    /// Answers a request, or cuts its connection.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Option<Response<Body>>> + Send;
+}
+
+/// Accepts connections and serves each in a task of its own.
+pub(super) struct Server<S> {
+    acceptor: TlsAcceptor,
+    service: Arc<S>,
+}
+
+impl<S: Service> Server<S> {
+    pub(super) fn new(acceptor: TlsAcceptor, service: Arc<S>) -> Self {
+        Self { acceptor, service }
     }
 
     /// Runs until `stop`, which cuts every connection too.
@@ -53,44 +84,58 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
+                Ok((stream, _)) if !server.service.admits() => {
+                    // The error would be a socket closed by the client: as gone as it should be.
+                    let _ = stream.set_zero_linger();
+                }
                 Ok((stream, _)) => {
-                    let (server, stop) = (server.clone(), stop.clone());
+                    let (server, cut) = (server.clone(), stop.child_token());
                     tokio::spawn(async move {
-                        stop.run_until_cancelled(server.connection(stream)).await;
+                        let connection = server.connection(stream, &cut);
+                        cut.run_until_cancelled(connection).await;
                     });
                 }
                 // Out of file descriptors, most likely: leave room for some to close.
                 Err(error) => {
-                    tracing::warn!(%error, "the demo control plane cannot accept");
+                    tracing::warn!(%error, "a demo server cannot accept");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
     }
 
-    async fn connection(&self, stream: TcpStream) {
+    async fn connection(&self, stream: TcpStream, cut: &CancellationToken) {
         // Without it the last small segment of an answer waits; the error would be a closed
         // socket, which the handshake meets next.
         let _ = stream.set_nodelay(true);
         let stream = match timeout(HANDSHAKE, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                tracing::debug!(%error, "a TLS handshake with the demo control plane failed");
+                tracing::debug!(%error, "a TLS handshake with a demo server failed");
                 return;
             }
             Err(_) => return,
         };
-        if let Err(error) = self.http(stream).await {
-            tracing::debug!(%error, "a connection to the demo control plane ended early");
+        if let Err(error) = self.http(stream, cut).await {
+            tracing::debug!(%error, "a connection to a demo server ended early");
         }
     }
 
-    async fn http(&self, stream: TlsStream<TcpStream>) -> Result<(), hyper::Error> {
+    async fn http(
+        &self,
+        stream: TlsStream<TcpStream>,
+        cut: &CancellationToken,
+    ) -> Result<(), hyper::Error> {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let plane = self.plane.clone();
         let service = service_fn(move |request| {
-            let plane = plane.clone();
-            async move { Ok::<_, Infallible>(router::answer(plane, request).await) }
+            let (service, cut) = (self.service.clone(), cut.clone());
+            async move {
+                let Some(response) = service.answer(request).await else {
+                    cut.cancel();
+                    return std::future::pending().await;
+                };
+                Ok::<_, Infallible>(response)
+            }
         });
         let io = TokioIo::new(stream);
         if http2 {
