@@ -15,12 +15,13 @@
 //! | [`credential`] | how a user becomes a credential |
 //! | [`upstream`] | one API server |
 //! | [`proxy`] | one request: a file a layer |
+//! | [`login`] | what a login needs of a human |
 //! | [`serve`] | our own door |
 //! | [`cli`] | a file a command |
 //! | `demo` | a pretend control plane, to try against and to test against |
 //!
 //! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
-//! `upstream` <- `proxy` <- `serve` <- `cli` <- `main`. [`settings`] (flags and environment)
+//! `upstream` <- {`proxy`, `login`} <- `serve` <- `cli` <- `main`. [`settings`] (flags and environment)
 //! stands on `secret` and `kubeconfig` and is read from `credential` upwards, [`telemetry`]
 //! stands on nothing. Only `cli` and tests know
 //! `demo`. A test reads the imports and fails on one that runs the other way.
@@ -63,6 +64,7 @@ pub mod cli;
 pub mod credential;
 pub mod dial;
 pub mod kubeconfig;
+pub mod login;
 pub mod proxy;
 pub mod secret;
 pub mod serve;

@@ -171,6 +171,9 @@ pub enum Error {
     /// The kubeconfig that holds the tokens cannot be used.
     #[error("the tokens in the kubeconfig cannot be read or locked")]
     Kubeconfig(#[source] Arc<kubeconfig::Error>),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes, without which no login is safe")]
+    NoRandomness,
     /// A fault of ours.
     #[error("{subject}: obtaining the credential broke off; this is a bug in kubegate")]
     SourceFailed {

@@ -14,6 +14,7 @@ mod exec;
 pub mod issuer;
 mod oidc;
 mod own;
+mod pkce;
 mod static_token;
 pub mod store;
 mod token_file;
@@ -32,6 +33,7 @@ use rustls::sign::CertifiedKey;
 pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
+pub use pkce::{Pkce, random_text};
 
 use crate::{
     kubeconfig::{Login, Target},

@@ -1,0 +1,103 @@
+//! Logging in on the issuer's own pages: a listener on loopback to which the browser comes back
+//! with a code (RFC 8252, section 7.3), and the browser itself.
+//!
+//! The caller puts [`Callback::redirect_uri`], [`Callback::state`] and a
+//! [`Pkce`](crate::credential::Pkce) challenge into the authorize URL, gives it to [`open`], and
+//! redeems the code in [`Callback::complete`].
+
+mod callback;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    process::{Command, Stdio},
+};
+
+pub use callback::Callback;
+
+/// The program that opens a URL as the desktop does.
+const OPENER: &str = if cfg!(target_os = "macos") {
+    "open"
+} else {
+    "xdg-open"
+};
+
+/// Shows `url` on standard error, for wherever the browser is, and opens it in the one here:
+/// `BROWSER` of `env`, else the desktop's own. That there may be none is no error.
+pub fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
+    // Where nobody reads it, the browser may open all the same.
+    let _ = writeln!(
+        io::stderr(),
+        "Log in here, in a browser on this machine:\n\n  {url}\n"
+    );
+    let browsers = env("BROWSER").unwrap_or_default();
+    let browsers = browsers.to_string_lossy();
+    let mut commands = browsers.split(':').filter(|one| !one.trim().is_empty());
+    let started = commands.any(|command| start(command, url)) || start(OPENER, url);
+    if !started {
+        tracing::debug!("no browser could be started");
+    }
+}
+
+/// Starts one of `BROWSER`'s commands: words, among which `%s` stands for the URL; without it,
+/// the URL comes last.
+fn start(command: &str, url: &str) -> bool {
+    let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    if !words.iter().any(|word| word.contains("%s")) {
+        words.push("%s".to_owned());
+    }
+    let mut words = words.into_iter().map(|word| word.replace("%s", url));
+    let Some(program) = words.next() else {
+        return false;
+    };
+    let child = Command::new(program)
+        .args(words)
+        // What it prints is not for here, and the terminal is not for it.
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else {
+        return false;
+    };
+    // Some run for as long as their window is open.
+    std::thread::spawn(move || child.wait());
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::{fs, time::Duration, time::Instant};
+
+    use super::*;
+
+    #[test]
+    fn the_browser_of_the_environment_gets_the_url_as_one_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = folder.path().join("seen");
+        let script = folder.path().join("browser");
+        let text = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" > {0}.new; mv {0}.new {0}",
+            seen.display()
+        );
+        fs::write(&script, text).unwrap();
+        let url = "https://issuer.example/?a=1&b=$(x)";
+        for (arguments, expected) in [
+            ("", format!("{url}\n")),
+            (" --new %s --end", format!("--new\n{url}\n--end\n")),
+        ] {
+            let browser = format!("/nonexistent/browser:sh {}{arguments}", script.display());
+            open(url, &|name| {
+                (name == "BROWSER").then(|| browser.clone().into())
+            });
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !seen.exists() {
+                assert!(Instant::now() < deadline, "no browser ran");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            assert_eq!(fs::read_to_string(&seen).unwrap(), expected);
+            fs::remove_file(&seen).unwrap();
+        }
+    }
+}

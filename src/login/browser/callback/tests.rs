@@ -1,0 +1,125 @@
+#![allow(clippy::unwrap_used)]
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A visit by a browser: the whole answer.
+async fn visit(uri: &str, method: &str, query: &str) -> String {
+    let authority = uri.strip_prefix("http://").unwrap();
+    let (address, path) = authority.split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("{method} /{path}{query} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Waits for the visits of one login, where redeeming goes well.
+fn login(callback: Callback) -> tokio::task::JoinHandle<Result<String, Error>> {
+    tokio::spawn(callback.complete(PATIENCE, async |code| Ok(code.expose().to_owned())))
+}
+
+#[tokio::test]
+async fn the_code_of_a_visit_with_the_right_state_counts() {
+    let callback = Callback::listen().await.unwrap();
+    let uri = callback.redirect_uri().to_owned();
+    assert!(uri.starts_with("http://127.0.0.1:") && uri.ends_with("/callback"));
+    let query = format!("?code=sha256~sesame%2D7&state={}", callback.state());
+    // Browsers connect ahead and ask for an icon.
+    let address = uri[7..].split('/').next().unwrap().to_owned();
+    let _idle = TcpStream::connect(address).await.unwrap();
+    let login = login(callback);
+    for (method, query, status) in [
+        ("GET", "/favicon.ico", "404"),
+        ("HEAD", &query, "405"),
+        ("GET", "", "400"),
+    ] {
+        let answer = visit(&uri, method, query).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    let answer = visit(&uri, "GET", &query).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with(RECEIVED), "{answer}");
+    assert_eq!(login.await.unwrap().unwrap(), "sha256~sesame-7");
+}
+
+#[tokio::test]
+async fn the_first_visit_is_final_even_with_another_state() {
+    for query in [
+        "?code=hunter2&state=other",
+        "?code=hunter2",
+        "?code=hunter2&state=",
+    ] {
+        let callback = Callback::listen().await.unwrap();
+        let uri = callback.redirect_uri().to_owned();
+        let login = login(callback);
+        let answer = visit(&uri, "GET", query).await;
+        assert!(answer.ends_with(FAILED), "{answer}");
+        let error = login.await.unwrap().unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            shown.contains("state") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        let address = uri[7..].split('/').next().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_error_ends_the_login_and_only_known_words_of_it_are_shown() {
+    for (query, expected) in [
+        (
+            "?error=access_denied&error_description=hunter2",
+            "access_denied",
+        ),
+        ("?error=invalid_scope&state=x", "invalid_scope"),
+        ("?error=hunter2", "without a reason"),
+    ] {
+        let callback = Callback::listen().await.unwrap();
+        let uri = callback.redirect_uri().to_owned();
+        let login = login(callback);
+        assert!(visit(&uri, "GET", query).await.ends_with(FAILED));
+        let error = login.await.unwrap().unwrap_err().to_string();
+        assert!(
+            error.contains(expected) && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_cannot_be_redeemed_is_said_in_the_browser_too() {
+    let callback = Callback::listen().await.unwrap();
+    let uri = callback.redirect_uri().to_owned();
+    let query = format!("?state={}&code=x", callback.state());
+    let login =
+        tokio::spawn(callback.complete(PATIENCE, async |_| Err::<(), _>(Error::Interrupted)));
+    assert!(visit(&uri, "GET", &query).await.ends_with(FAILED));
+    assert!(matches!(login.await.unwrap(), Err(Error::Interrupted)));
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_for_ever() {
+    let callback = Callback::listen().await.unwrap();
+    let patience = Duration::from_millis(50);
+    let outcome = callback.complete(patience, async |_| Ok(())).await;
+    let error: Error = outcome.unwrap_err();
+    assert!(matches!(error, Error::BrowserTimedOut { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_issuer_may_know_another_address() {
+    let address = (Ipv4Addr::LOCALHOST, 0).into();
+    let callback = Callback::listen_on(address, "localhost", "/")
+        .await
+        .unwrap();
+    let uri = callback.redirect_uri();
+    assert!(uri.starts_with("http://localhost:") && uri.ends_with('/'));
+}

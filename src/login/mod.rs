@@ -1,0 +1,76 @@
+//! HUMAN FLOWS: what a login needs of the person who runs it.
+//!
+//! | file | asks |
+//! |---|---|
+//! | [`terminal`] | for a user name, a password, a choice; or standard input for one secret line |
+//! | [`browser`] | for a login on the issuer's own pages, which comes back with a code |
+//!
+//! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
+//! comes here: it cannot ask anybody.
+
+pub mod browser;
+pub mod terminal;
+
+use std::{io, time::Duration};
+
+use crate::credential;
+
+/// Why a login was not finished. No variant ever holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody can be asked.
+    #[error("cannot ask for the {what}, for there is no terminal (/dev/tty); {instead}")]
+    NoTerminal {
+        /// What was to be asked for: `password`.
+        what: &'static str,
+        /// What to do: `give it by --password-stdin`.
+        instead: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The terminal or standard input cannot be read.
+    #[error("cannot read the {what}")]
+    Input {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What was typed or piped is no answer.
+    #[error("the {what} {problem}")]
+    BadInput {
+        /// What was asked for.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Ctrl-C, or the end of input, at a prompt.
+    #[error("interrupted, so nothing was changed")]
+    Interrupted,
+    /// No port on loopback for the browser to come back to.
+    #[error("cannot listen on {address} for the browser to come back to")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The browser did not come back.
+    #[error(
+        "the browser did not come back within {} s; run the command again, and log in sooner",
+        after.as_secs()
+    )]
+    BrowserTimedOut {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// The browser came back with something other than a code for this login.
+    #[error("the login in the browser failed: {problem}")]
+    Browser {
+        /// What is wrong, without what the issuer wrote.
+        problem: String,
+    },
+    /// The issuer or the cluster said no.
+    #[error(transparent)]
+    Credential(#[from] credential::Error),
+}
