@@ -1,4 +1,5 @@
-//! Writes renewed tokens back to the kubeconfig that holds them.
+//! Writes renewed tokens back to the kubeconfig that holds them, and adds or removes what a
+//! login made.
 //!
 //! Two locks: kubectl's own (`FILE.lock`, made with `O_EXCL`, as in client-go's `clientcmd`),
 //! held only around the write, and one that kubegates hold among themselves over re-read,
@@ -9,15 +10,23 @@
 //! of the text will do, the file stays as it is. Written anew from what was parsed, it might mean
 //! something else to kubectl, which reads YAML 1.1 (`yes`, `0777`).
 
+mod context;
+mod outline;
+mod patch;
+
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+    },
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+pub use context::{NewContext, add_context, remove_user};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -26,6 +35,7 @@ use crate::kubeconfig::{
     Error, OidcTokens,
     fields::wipe,
     file::{LIMIT, parse_yaml, read_bounded},
+    load::candidates,
 };
 
 /// How long kubectl's lock is waited for; it holds it for a write.
@@ -91,13 +101,60 @@ fn write_within(
     tokens: &OidcTokens,
     patience: Duration,
 ) -> Result<(), Error> {
+    edit_within(path, false, patience, |text| {
+        edited(path, text, user, tokens)
+    })
+}
+
+/// Puts what `edit` makes of the text of the file in its place. `make` takes a file that is
+/// missing for an empty one.
+fn edit_file(
+    path: &Path,
+    make: bool,
+    edit: impl Fn(&str) -> Result<Zeroizing<String>, Error>,
+) -> Result<(), Error> {
+    edit_within(path, make, LOCK_PATIENCE, edit)
+}
+
+fn edit_within(
+    path: &Path,
+    make: bool,
+    patience: Duration,
+    edit: impl Fn(&str) -> Result<Zeroizing<String>, Error>,
+) -> Result<(), Error> {
+    if make && let Some(folder) = path.parent() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed(folder))?;
+    }
     let _lock = Lock::take(path, patience)?;
-    let target = fs::canonicalize(path).map_err(failed(path))?;
+    let is_missing =
+        make && fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let target = if is_missing {
+        Ok(path.to_owned())
+    } else {
+        fs::canonicalize(path)
+    };
+    let target = target.map_err(failed(path))?;
     // An editor takes no lock. One that saves now and again comes to an end.
     for _ in 0..REREADS {
-        let bytes = read_bounded("kubeconfig", &target, LIMIT)?;
-        let edited = edited(path, &bytes, user, tokens)?;
-        if edited.as_bytes() == *bytes || replace(&target, &bytes, edited.as_bytes())? {
+        let bytes = match read_bounded("kubeconfig", &target, LIMIT) {
+            Ok(bytes) => Some(bytes),
+            Err(Error::Read { source, .. }) if make && source.kind() == io::ErrorKind::NotFound => {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let before = bytes.as_deref().map(Vec::as_slice);
+        let text = std::str::from_utf8(before.unwrap_or_default()).map_err(|_| Error::Syntax {
+            path: path.to_owned(),
+            position: None,
+            problem: "is not UTF-8 text",
+        })?;
+        let edited = edit(text)?;
+        if Some(edited.as_bytes()) == before || replace(&target, before, edited.as_bytes())? {
             return Ok(());
         }
     }
@@ -105,18 +162,32 @@ fn write_within(
     Err(failed(path)(source))
 }
 
+/// The file that a new context goes into, by the rule of kubectl (client-go's
+/// `PathOptions.GetDefaultFilename`): `explicit`, else the first file of `KUBECONFIG` that
+/// exists, else the last, else `~/.kube/config`.
+///
+/// # Errors
+/// Where nothing names a file.
+pub fn file_to_edit(
+    explicit: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, Error> {
+    let candidates = candidates(explicit, env);
+    let existing = candidates.iter().find(|path| path.exists());
+    let file = existing.or(candidates.last()).cloned();
+    file.ok_or_else(|| {
+        let problem = "are not set, so there is no kubeconfig to write; name one with --kubeconfig";
+        Error::field("environment", "KUBECONFIG and HOME", problem)
+    })
+}
+
 /// The file's text with the tokens in it.
 fn edited(
     path: &Path,
-    bytes: &[u8],
+    text: &str,
     user: &str,
     tokens: &OidcTokens,
 ) -> Result<Zeroizing<String>, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::Syntax {
-        path: path.to_owned(),
-        position: None,
-        problem: "is not UTF-8 text",
-    })?;
     let mut edited = Zeroizing::new(text.to_owned());
     let values = [
         ("id-token", &tokens.id_token),
@@ -246,9 +317,9 @@ impl Drop for Parsed {
     }
 }
 
-/// Writes `bytes` beside `target` and renames over it, unless it no longer holds `before`.
-fn replace(target: &Path, before: &[u8], bytes: &[u8]) -> Result<bool, Error> {
-    let old = fs::metadata(target).map_err(failed(target))?;
+/// Writes `bytes` beside `target` and renames over it, unless it no longer holds `before`;
+/// `None` where there was no file.
+fn replace(target: &Path, before: Option<&[u8]>, bytes: &[u8]) -> Result<bool, Error> {
     let new = beside(target, &format!(".kubegate.{}", std::process::id()));
     let written = (|| {
         // Left by a process that died and had the same id.
@@ -261,18 +332,25 @@ fn replace(target: &Path, before: &[u8], bytes: &[u8]) -> Result<bool, Error> {
             .write(true)
             .mode(0o600)
             .open(&new)?;
-        let own = file.metadata()?;
-        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
-            // Run as root on a user's file, it must stay that user's.
-            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        match (fs::metadata(target), before) {
+            (Ok(old), Some(_)) => keep_owner(&file, &old)?,
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {}
+            (Err(error), _) => return Err(error),
+            (Ok(_), None) => return Ok(false),
         }
-        file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o600))?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        if *Zeroizing::new(fs::read(target)?) != before {
+        if let Some(before) = before
+            && *Zeroizing::new(fs::read(target)?) != before
+        {
             return Ok(false);
         }
         fs::rename(&new, target)?;
+        // The new name must outlive a power failure too.
+        let folder = target
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(true)
     })();
     if !matches!(written, Ok(true)) {
@@ -280,6 +358,15 @@ fn replace(target: &Path, before: &[u8], bytes: &[u8]) -> Result<bool, Error> {
         let _ = fs::remove_file(&new);
     }
     written.map_err(failed(target))
+}
+
+/// Run as root on a user's file, it must stay that user's; and others may not read it.
+fn keep_owner(new: &File, old: &fs::Metadata) -> io::Result<()> {
+    let own = new.metadata()?;
+    if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+        fchown(new, Some(old.uid()), Some(old.gid()))?;
+    }
+    new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o600))
 }
 
 /// kubectl's lock.

@@ -24,6 +24,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Its text has a form that cannot be edited with care.
+    #[error(
+        "kubeconfig {} is written in a way that kubegate cannot change without changing more than \
+         it means to; {by_hand}",
+        path.display()
+    )]
+    NotEditable {
+        /// The file.
+        path: PathBuf,
+        /// What a human can do.
+        by_hand: String,
+    },
     /// A file stays locked.
     #[error("{} is held by {holder}", lock.display())]
     Locked {

@@ -98,7 +98,11 @@ pub(super) fn load(
     Ok(config)
 }
 
-fn candidates(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+/// The files that kubectl would look at, in the order of their precedence.
+pub(super) fn candidates(
+    explicit: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Vec<PathBuf> {
     let set = |name| env(name).filter(|value| !value.is_empty());
     if let Some(path) = explicit {
         return vec![path.to_owned()];

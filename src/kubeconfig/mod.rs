@@ -25,6 +25,7 @@ mod user;
 
 use std::{ffi::OsString, path::Path};
 
+pub use edit::file_to_edit;
 pub use error::Error;
 pub use oidc::{OidcConfig, OidcTokens};
 pub use proxy_url::{ProxyScheme, ProxyUrl};

@@ -169,10 +169,10 @@ fn what_another_wrote_meanwhile_is_not_written_over() {
     let (folder, path) = holding(YAML);
     let theirs = YAML.replace("# mine", "# theirs");
     fs::write(&path, &theirs).unwrap();
-    assert!(!replace(&path, YAML.as_bytes(), b"ours").unwrap());
+    assert!(!replace(&path, Some(YAML.as_bytes()), b"ours").unwrap());
     assert_eq!(fs::read_to_string(&path).unwrap(), theirs);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert!(replace(&path, theirs.as_bytes(), b"ours").unwrap());
+    assert!(replace(&path, Some(theirs.as_bytes()), b"ours").unwrap());
     assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
 }
 

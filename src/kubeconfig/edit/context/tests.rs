@@ -1,0 +1,324 @@
+#![allow(clippy::unwrap_used)]
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::PathBuf,
+};
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::kubeconfig::{Login, Overrides, file_to_edit, resolve};
+
+const KUBECTL: &str = "\
+# mine
+apiVersion: v1
+clusters:
+- cluster: # the old one
+    extensions: [{name: x, extension: 1}] # mine too
+    insecure-skip-tls-verify: true
+    server: https://old.example:6443
+  name: c
+- cluster:
+    server: https://other.example
+  name: other
+contexts:
+  - context:
+      cluster: other
+      user: other
+    name: other
+# none yet
+current-context: other
+kind: Config
+preferences: {}
+users:
+- name: jane
+  user:
+    token: hunter2
+    as: somebody
+- name: other
+  user: {token: yes-token, flag: yes} # theirs
+";
+
+fn new() -> NewContext {
+    let args = "credential openshift --login a/b:6443/jane --scope user:full";
+    NewContext {
+        context: "dev/c/jane".to_owned(),
+        cluster: "c".to_owned(),
+        user: "jane".to_owned(),
+        namespace: Some("dev".to_owned()),
+        server: "https://api.example:6443".to_owned(),
+        certificate_authority: Some(b"-----BEGIN".to_vec()),
+        tls_server_name: None,
+        proxy_url: None,
+        credential_args: args.split(' ').map(str::to_owned).collect(),
+    }
+}
+
+fn holding(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("config");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// Adds the context, reads it back as kubegate would, and gives the new text.
+fn after(text: &str) -> String {
+    let (folder, path) = holding(text);
+    add_context(&path, &new(), true).unwrap();
+    let target = resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
+    assert_eq!(target.context.as_deref(), Some("dev/c/jane"));
+    assert_eq!(target.namespace.as_deref(), Some("dev"));
+    assert_eq!(target.cluster.server, "https://api.example:6443/");
+    assert!(!target.cluster.insecure_skip_tls_verify);
+    let authority = target
+        .cluster
+        .certificate_authority
+        .unwrap()
+        .read()
+        .unwrap();
+    assert_eq!(**authority, *b"-----BEGIN");
+    let Login::Exec(exec) = target.user.login else {
+        panic!("{:?}", target.user.login);
+    };
+    assert_eq!(exec.args, new().credential_args);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_login_comes_among_what_is_there_and_leaves_all_else_as_it_stands() {
+    let edited = after(KUBECTL);
+    let expected = "\
+# mine
+apiVersion: v1
+clusters:
+- cluster: # the old one
+    extensions: [{name: x, extension: 1}] # mine too
+    server: https://api.example:6443
+    certificate-authority-data: LS0tLS1CRUdJTg==
+  name: c
+- cluster:
+    server: https://other.example
+  name: other
+contexts:
+  - context:
+      cluster: other
+      user: other
+    name: other
+  - context:
+      cluster: c
+      namespace: dev
+      user: jane
+    name: dev/c/jane
+# none yet
+current-context: dev/c/jane
+kind: Config
+preferences: {}
+users:
+- name: jane
+  user:
+    as: somebody
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      args:
+      - credential
+      - openshift
+      - \"--login\"
+      - a/b:6443/jane
+      - \"--scope\"
+      - user:full
+      command: kubegate
+      interactiveMode: Never
+      provideClusterInfo: true
+- name: other
+  user: {token: yes-token, flag: yes} # theirs
+";
+    assert_eq!(edited, expected);
+    assert_eq!(after(&edited), edited, "a second time");
+    assert_eq!(
+        after(&KUBECTL.replace('\n', "\r\n")),
+        expected.replace('\n', "\r\n")
+    );
+}
+
+#[test]
+fn what_a_file_may_look_like_without_entries() {
+    let fresh = after("");
+    assert!(
+        fresh.starts_with("apiVersion: v1\nclusters:\n- cluster:\n"),
+        "{fresh}"
+    );
+    assert!(fresh.ends_with("provideClusterInfo: true\n"), "{fresh}");
+    let commented = after("# mine");
+    assert_eq!(commented, format!("# mine\n{fresh}"));
+    for text in [
+        "---\n",
+        "clusters: null\ncontexts: []\nusers: # none\ncurrent-context: \"\"\n",
+        "clusters:\ncontexts: [] # none\nusers: ~\n",
+        "kind: Config",
+        "{}",
+        "kind: Config\n...\n",
+    ] {
+        let edited = after(text);
+        assert!(
+            !text.contains("none") || edited.contains("# none"),
+            "{edited}"
+        );
+    }
+}
+
+#[test]
+fn json_stays_json() {
+    let (_folder, path) = holding("");
+    add_context(&path, &new(), true).unwrap();
+    let value: Value = parse_yaml(&path, &fs::read_to_string(&path).unwrap()).unwrap();
+    for text in [
+        serde_json::to_string_pretty(&value)
+            .unwrap()
+            .replace("c\"", "d\""),
+        value.to_string().replace("\"jane\"", "\"joe\""),
+        r#"{"clusters": [], "users": null, "contexts": [
+             {"name": "a", "context": {"user": "jane"}}]}"#
+            .to_owned(),
+    ] {
+        let edited = after(&text);
+        serde_json::from_str::<Value>(&edited).unwrap();
+    }
+}
+
+#[test]
+fn a_namespace_that_was_chosen_since_stays_where_the_login_names_none() {
+    let (_folder, path) = holding(KUBECTL);
+    add_context(&path, &new(), true).unwrap();
+    let without = NewContext {
+        namespace: None,
+        ..new()
+    };
+    add_context(&path, &without, false).unwrap();
+    let target = resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
+    assert_eq!(target.namespace.as_deref(), Some("dev"));
+}
+
+#[test]
+fn current_context_changes_only_where_that_is_asked_for() {
+    let (_folder, path) = holding(KUBECTL);
+    add_context(&path, &new(), false).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("current-context: other\n") && text.contains("name: dev/c/jane\n"));
+}
+
+#[test]
+fn a_missing_file_is_made_for_its_owner_alone() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("home/.kube/config");
+    add_context(&path, &new(), true).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    add_context(
+        &path,
+        &NewContext {
+            namespace: Some("x".to_owned()),
+            ..new()
+        },
+        true,
+    )
+    .unwrap();
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[test]
+fn where_no_edit_will_do_the_entries_are_shown_and_nothing_is_written() {
+    for text in [
+        "clusters: &all\n- &one {name: c, cluster: {server: x}}\nmine: *all\n",
+        "users: &none []\nmine: *none\n",
+    ] {
+        let (_folder, path) = holding(text);
+        let new = NewContext {
+            proxy_url: Some("http://me:hunter2@proxy:3128".to_owned()),
+            ..new()
+        };
+        let error = match add_context(&path, &new, true) {
+            Err(error) => error.to_string(),
+            Ok(()) => panic!("{}", fs::read_to_string(&path).unwrap()),
+        };
+        for part in [
+            "add this",
+            "config",
+            "- context:",
+            "- credential",
+            "proxy:3128",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    let (_folder, path) = holding("clusters: {}\n");
+    let error = add_context(&path, &new(), true).unwrap_err().to_string();
+    assert!(
+        error.contains("clusters") && error.contains("must be a list"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_user_goes_with_its_contexts_and_nothing_else() {
+    let (_folder, path) = holding(KUBECTL);
+    add_context(&path, &new(), true).unwrap();
+    remove_user(&path, "jane").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        !text.contains("jane") && !text.contains("current-context"),
+        "{text}"
+    );
+    assert!(
+        text.contains("api.example") && text.contains("# theirs"),
+        "{text}"
+    );
+    remove_user(&path, "other").unwrap();
+    remove_user(&path, "other").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("users:") && !text.contains("yes-token"),
+        "{text}"
+    );
+    remove_user(&path.with_extension("none"), "other").unwrap();
+
+    let (_folder, path) = holding(r#"{"users": [{"name": "a"}, {"name": "jane"}], "x": 1}"#);
+    remove_user(&path, "jane").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, r#"{"users": [{"name": "a"}], "x": 1}"#);
+    remove_user(&path, "a").unwrap();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        r#"{"users": [], "x": 1}"#
+    );
+}
+
+#[test]
+fn the_file_to_edit_is_kubectls() {
+    let (folder, path) = holding("");
+    let list = format!("/nonexistent/a:{}:/nonexistent/b", path.display());
+    let env = |list: &str| {
+        let (list, home) = (list.to_owned(), folder.path().as_os_str().to_owned());
+        move |name: &str| match name {
+            "KUBECONFIG" => Some(list.clone().into()),
+            "HOME" => Some(home.clone()),
+            _ => None,
+        }
+    };
+    let explicit = Path::new("/x/y");
+    assert_eq!(file_to_edit(Some(explicit), &env(&list)).unwrap(), explicit);
+    assert_eq!(file_to_edit(None, &env(&list)).unwrap(), path);
+    let none = "/nonexistent/a:/nonexistent/b";
+    assert_eq!(
+        file_to_edit(None, &env(none)).unwrap(),
+        Path::new("/nonexistent/b")
+    );
+    let home = folder.path().join(".kube/config");
+    assert_eq!(file_to_edit(None, &env("")).unwrap(), home);
+    let error = file_to_edit(None, &|_| None).unwrap_err().to_string();
+    assert!(error.contains("--kubeconfig"), "{error}");
+}

@@ -1,0 +1,334 @@
+//! Changes values in a YAML or JSON text where they stand, so that all the rest of it stays:
+//! comments, order, quotes, unknown fields.
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::outline::{Node, Shape};
+
+/// The text of `old` changed into one of `new`; `None` where it is written in a way that this
+/// cannot change. The caller parses it and compares: what comes out is a proposal.
+pub(super) fn patched(text: &str, old: &Value, new: &Value) -> Option<Zeroizing<String>> {
+    let mut patch = Patch {
+        text,
+        splices: Vec::new(),
+    };
+    match (old, new) {
+        (Value::Null, Value::Object(_)) => {
+            let end = text.trim_end().len();
+            let line = if end == 0 { "" } else { patch.newline() };
+            let block = patch.block(new, 0);
+            let rest = if text.len() == end { "\n" } else { "" };
+            patch.splice(end, end, &[line, &block, rest]);
+        }
+        _ => patch.value(&Node::outline(text)?, old, new)?,
+    }
+    patch.applied()
+}
+
+struct Patch<'a> {
+    text: &'a str,
+    /// What is to stand in place of which bytes.
+    splices: Vec<(usize, usize, Zeroizing<String>)>,
+}
+
+impl Patch<'_> {
+    /// Changes a value within its collection; `None` where only a new one will do.
+    fn value(&mut self, node: &Node, old: &Value, new: &Value) -> Option<()> {
+        match (&node.shape, old, new) {
+            (Shape::Map { flow, entries }, Value::Object(old), Value::Object(new)) => {
+                self.map(node, *flow, entries, old, new)
+            }
+            (Shape::List { flow, items }, Value::Array(old), Value::Array(new)) => {
+                self.list(node, *flow, items, old, new)
+            }
+            _ => None,
+        }
+    }
+
+    fn map(
+        &mut self,
+        node: &Node,
+        flow: bool,
+        entries: &[(Node, Node)],
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) -> Option<()> {
+        if new.is_empty() || old.len() != entries.len() {
+            return None;
+        }
+        for (at, (key, value)) in entries.iter().enumerate() {
+            let before = old.get(key.text())?;
+            match new.get(key.text()) {
+                None if flow => {
+                    let next = entries.get(at + 1).map(|(key, _)| key.from);
+                    self.take_out(
+                        at.checked_sub(1).map(|at| entries[at].1.to),
+                        key.from,
+                        value.to,
+                        next,
+                    );
+                }
+                None => self.take_lines(key.from, value.to)?,
+                Some(after) if after == before => {}
+                Some(after) => {
+                    let mark = self.splices.len();
+                    if self.value(value, before, after).is_none() {
+                        self.splices.truncate(mark);
+                        self.replace(flow, key, value, after);
+                    }
+                }
+            }
+        }
+        let added: Map<String, Value> = new
+            .iter()
+            .filter(|(key, _)| !old.contains_key(*key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if added.is_empty() {
+            return Some(());
+        }
+        let (first, last) = (entries.first(), entries.last());
+        if flow {
+            let json = Zeroizing::new(Value::Object(added).to_string());
+            let json = &json[1..json.len() - 1];
+            self.put_in(
+                node,
+                first.map(|(key, _)| key),
+                last.map(|(_, value)| value),
+                json,
+            );
+        } else {
+            let block = self.block(&Value::Object(added), self.column(first?.0.from));
+            let indent = " ".repeat(self.column(first?.0.from));
+            let end = self.line_end(last?.1.to);
+            self.splice(end, end, &[self.newline(), &indent, &block]);
+        }
+        Some(())
+    }
+
+    /// Changes a list whose items have names.
+    fn list(
+        &mut self,
+        node: &Node,
+        flow: bool,
+        items: &[Node],
+        old: &[Value],
+        new: &[Value],
+    ) -> Option<()> {
+        if new.is_empty() || items.is_empty() || old.len() != items.len() {
+            return None;
+        }
+        for (at, (item, before)) in items.iter().zip(old).enumerate() {
+            let Some(name) = before["name"].as_str() else {
+                continue;
+            };
+            match new.iter().find(|item| item["name"] == name) {
+                Some(after) if after == before => {}
+                Some(after) => self.value(item, before, after)?,
+                None if flow => {
+                    let next = items.get(at + 1).map(|item| item.from);
+                    self.take_out(
+                        at.checked_sub(1).map(|at| items[at].to),
+                        item.from,
+                        item.to,
+                        next,
+                    );
+                }
+                None => self.take_lines(self.dash(item.from)?, item.to)?,
+            }
+        }
+        for item in new
+            .iter()
+            .filter(|item| old.iter().all(|old| old["name"] != item["name"]))
+        {
+            if flow {
+                let json = Zeroizing::new(item.to_string());
+                self.put_in(node, items.first(), items.last(), &json);
+            } else {
+                let column = self.column(self.dash(items[0].from)?);
+                let (indent, block) = (" ".repeat(column), self.block(item, column + 2));
+                let end = self.line_end(items[items.len() - 1].to);
+                self.splice(end, end, &[self.newline(), &indent, "- ", &block]);
+            }
+        }
+        Some(())
+    }
+
+    /// Puts `new` in place of the value of `key`.
+    fn replace(&mut self, flow: bool, key: &Node, value: &Node, new: &Value) {
+        // What goes with a value on lines of its own; a comment behind the key stays there.
+        let from = self.text[..value.from].trim_end().len().max(key.to);
+        if flow || is_leaf(new) {
+            let text = Zeroizing::new(if flow { new.to_string() } else { scalar(new) });
+            if self.text[key.to..value.from].contains('\n') {
+                let colon = self.text[key.to..]
+                    .find(':')
+                    .map_or(key.to, |at| key.to + at + 1);
+                self.splice(colon, colon, &[" ", &text]);
+                self.splice(from, value.to, &[]);
+            } else {
+                let space = if value.from == value.to { " " } else { "" };
+                self.splice(value.from, value.to, &[space, &text]);
+            }
+            return;
+        }
+        let column = self.column(key.from);
+        let indent = column + if new.is_array() { 0 } else { 2 };
+        let block = self.block(new, indent);
+        let end = self.line_end(value.to);
+        self.splice(from, value.to, &[]);
+        self.splice(end, end, &[self.newline(), &" ".repeat(indent), &block]);
+    }
+
+    /// Puts JSON behind the last value of a flow collection, on a line of its own where that has
+    /// one.
+    fn put_in(&mut self, node: &Node, first: Option<&Node>, last: Option<&Node>, json: &str) {
+        let (Some(first), Some(last)) = (first, last) else {
+            self.splice(node.from + 1, node.from + 1, &[json]);
+            return;
+        };
+        let line = self.line_start(first.from);
+        let space = &self.text[line..first.from];
+        if space.trim().is_empty() {
+            self.splice(last.to, last.to, &[",", self.newline(), space, json]);
+        } else {
+            self.splice(last.to, last.to, &[", ", json]);
+        }
+    }
+
+    /// Removes a value of a flow collection, and one comma.
+    fn take_out(&mut self, previous: Option<usize>, from: usize, to: usize, next: Option<usize>) {
+        match (previous, next) {
+            (_, Some(next)) => self.splice(from, next, &[]),
+            (Some(previous), None) => self.splice(previous, to, &[]),
+            (None, None) => self.splice(from, to, &[]),
+        }
+    }
+
+    /// Removes the lines of a value in block style, which begin at `from`.
+    fn take_lines(&mut self, from: usize, to: usize) -> Option<()> {
+        let start = self.line_start(from);
+        if !self.text[start..from].trim().is_empty() {
+            return None;
+        }
+        let end = self.line_end(to);
+        // With the line break before them: what is put behind them keeps its own.
+        let before = self.text[..start].strip_suffix('\n').unwrap_or_default();
+        let before = before.strip_suffix('\r').unwrap_or(before);
+        if start > 0 {
+            self.splice(before.len(), end, &[]);
+        } else {
+            let next = self.text[end..].find('\n').map_or(end, |at| end + at + 1);
+            self.splice(0, next, &[]);
+        }
+        Some(())
+    }
+
+    fn splice(&mut self, from: usize, to: usize, parts: &[&str]) {
+        self.splices
+            .push((from, to, Zeroizing::new(parts.concat())));
+    }
+
+    fn applied(mut self) -> Option<Zeroizing<String>> {
+        // Stable: what was put at one place first stays first.
+        self.splices.sort_by_key(|(from, ..)| *from);
+        let room = self
+            .splices
+            .iter()
+            .map(|(.., new)| new.len())
+            .sum::<usize>();
+        let mut edited = Zeroizing::new(String::with_capacity(self.text.len() + room));
+        let mut done = 0;
+        for (from, to, new) in &self.splices {
+            edited.push_str(self.text.get(done..*from)?);
+            edited.push_str(new);
+            done = *to;
+        }
+        edited.push_str(self.text.get(done..)?);
+        Some(edited)
+    }
+
+    /// Where the dash of a list's item stands.
+    fn dash(&self, item: usize) -> Option<usize> {
+        self.text[..item].rfind('-')
+    }
+
+    fn line_start(&self, at: usize) -> usize {
+        self.text[..at].rfind('\n').map_or(0, |at| at + 1)
+    }
+
+    fn line_end(&self, at: usize) -> usize {
+        // A block scalar ends behind its last line break.
+        let at = at - (self.text[..at].len() - self.text[..at].trim_end().len());
+        let rest = self.text[at..].split('\n').next().unwrap_or_default();
+        at + rest.trim_end_matches('\r').len()
+    }
+
+    fn column(&self, at: usize) -> usize {
+        at - self.line_start(at)
+    }
+
+    fn newline(&self) -> &'static str {
+        if self.text.contains("\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        }
+    }
+
+    /// A value in block style, whose first line has its indent already.
+    fn block(&self, value: &Value, indent: usize) -> Zeroizing<String> {
+        let newline = format!("{}{}", self.newline(), " ".repeat(indent));
+        let lines: Vec<Zeroizing<String>> = match value {
+            Value::Object(map) if !map.is_empty() => map
+                .iter()
+                .map(|(key, value)| {
+                    let key = scalar(&Value::String(key.clone()));
+                    let deeper = indent + if value.is_array() { 0 } else { 2 };
+                    let gap = if is_leaf(value) {
+                        " ".to_owned()
+                    } else {
+                        format!("{}{}", self.newline(), " ".repeat(deeper))
+                    };
+                    Zeroizing::new(format!("{key}:{gap}{}", *self.block(value, deeper)))
+                })
+                .collect(),
+            Value::Array(items) if !items.is_empty() => items
+                .iter()
+                .map(|item| Zeroizing::new(format!("- {}", *self.block(item, indent + 2))))
+                .collect(),
+            leaf => vec![Zeroizing::new(scalar(leaf))],
+        };
+        let lines: Vec<&str> = lines.iter().map(|line| line.as_str()).collect();
+        Zeroizing::new(lines.join(&newline))
+    }
+}
+
+fn is_leaf(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => true,
+    }
+}
+
+/// Text stands without quotes where it can mean nothing else, in YAML 1.1 too.
+fn scalar(value: &Value) -> String {
+    const WORDS: [&str; 10] = [
+        "true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan",
+    ];
+    match value {
+        Value::String(text)
+            if text.starts_with(|sign: char| sign.is_ascii_alphabetic())
+                && text
+                    .chars()
+                    .all(|sign| sign.is_ascii_alphanumeric() || "-_./:@+=".contains(sign))
+                && !text.ends_with(':')
+                && !WORDS.contains(&text.to_ascii_lowercase().as_str()) =>
+        {
+            text.clone()
+        }
+        other => other.to_string(),
+    }
+}
