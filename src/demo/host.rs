@@ -1,6 +1,7 @@
 //! An HTTPS server with an authority of its own, which can be told to fail: what the issuers of
 //! the demo stand on.
 
+pub(super) mod exchange;
 mod faults;
 
 use std::{

@@ -1,0 +1,215 @@
+#![allow(clippy::unwrap_used)]
+use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderValue, Uri};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    credential::issuer::{Answer, Issuer, form_encoded},
+    dial::Environment,
+    tls::Trust,
+};
+
+const REDIRECT: &str = "http://127.0.0.1:4711/callback";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// Of the verifier above, by RFC 7636, appendix B.
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+fn to(ca_pem: &str) -> Issuer {
+    let trust = Trust::roots(ca_pem.as_bytes(), "the issuer").unwrap();
+    Issuer::new(trust, Environment::read(|_| None))
+}
+
+async fn token(oidc: &Oidc, form: &[(&str, &str)], basic: Option<&str>) -> (u16, Value) {
+    let url: Uri = format!("{}/token", oidc.url()).parse().unwrap();
+    let basic = basic.map(|value| HeaderValue::from_str(value).unwrap());
+    let answer = to(oidc.ca_pem()).post(&url, form, basic).await.unwrap();
+    let body = serde_json::from_slice(&answer.body).unwrap();
+    (answer.status.as_u16(), body)
+}
+
+async fn refresh(oidc: &Oidc, token_: &str) -> (u16, Value) {
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token_),
+        ("client_id", "kubegate-demo"),
+    ];
+    token(oidc, &form, None).await
+}
+
+/// Opens the login page as a browser does, with some parameters changed.
+async fn browse(oidc: &Oidc, changes: &[(&str, &str)]) -> Answer {
+    let mut parameters = vec![
+        ("response_type", "code"),
+        ("client_id", "kubegate-demo"),
+        ("redirect_uri", REDIRECT),
+        ("scope", "openid offline_access"),
+        ("state", "st&te"),
+        ("nonce", "n-1"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    for change in changes {
+        parameters.retain(|(name, _)| *name != change.0);
+        parameters.push(*change);
+    }
+    let query: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={}", *form_encoded(value)))
+        .collect();
+    let url = format!("{}/authorize?{}", oidc.url(), query.join("&"));
+    let request = Request::get(url).body(Bytes::new()).unwrap();
+    to(oidc.ca_pem()).send(request, None).await.unwrap()
+}
+
+fn location(answer: &Answer) -> &str {
+    answer.headers["location"].to_str().unwrap()
+}
+
+async fn code(oidc: &Oidc) -> String {
+    let answer = browse(oidc, &[]).await;
+    let (code, state) = location(&answer)
+        .strip_prefix(&format!("{REDIRECT}?code="))
+        .and_then(|rest| rest.split_once('&'))
+        .unwrap();
+    assert_eq!(state, "state=st%26te");
+    code.to_owned()
+}
+
+async fn redeem(oidc: &Oidc, code: &str, verifier: &str, redirect: &str) -> (u16, Value) {
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("code_verifier", verifier),
+        ("redirect_uri", redirect),
+        ("client_id", "kubegate-demo"),
+    ];
+    token(oidc, &form, None).await
+}
+
+async fn whoami(plane: &ControlPlane, token: &str) -> u16 {
+    let url = format!("{}/api/v1/namespaces", plane.url())
+        .parse()
+        .unwrap();
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    let answer = to(plane.ca_pem()).get(&url, Some(value)).await.unwrap();
+    answer.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_login_brings_tokens_that_the_cluster_takes_and_the_refresh_token_works_once() {
+    let oidc = Oidc::start(Options::default()).await.unwrap();
+    let plane = oidc.control_plane().await.unwrap();
+    let code = code(&oidc).await;
+    let (status, tokens) = redeem(&oidc, &code, VERIFIER, REDIRECT).await;
+    assert_eq!((status, &tokens["expires_in"]), (200, &json!(60)));
+    let id_token = tokens["id_token"].as_str().unwrap();
+    assert_eq!(oidc.desk.signer.claims(id_token).unwrap()["nonce"], "n-1");
+    assert_eq!(whoami(&plane, id_token).await, 200);
+    let access = tokens["access_token"].as_str().unwrap();
+    assert_eq!(whoami(&plane, access).await, 401);
+
+    let first = tokens["refresh_token"].as_str().unwrap();
+    let (status, tokens) = refresh(&oidc, first).await;
+    assert_eq!(status, 200);
+    let second = tokens["refresh_token"].as_str().unwrap();
+    let (status, answer) = refresh(&oidc, first).await;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")));
+    assert_eq!((oidc.logins(), oidc.refreshes(), oidc.refused()), (1, 1, 1));
+    oidc.revoke();
+    assert_eq!(refresh(&oidc, second).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_code_is_for_who_asked_for_it_and_works_once() {
+    let oidc = Oidc::start(Options::default()).await.unwrap();
+    for (verifier, redirect) in [
+        ("another", REDIRECT),
+        (VERIFIER, "http://127.0.0.1:4711/other"),
+    ] {
+        let code = code(&oidc).await;
+        assert_eq!(redeem(&oidc, &code, verifier, redirect).await.0, 400);
+        assert_eq!(redeem(&oidc, &code, VERIFIER, REDIRECT).await.0, 400);
+    }
+    assert_eq!((oidc.logins(), oidc.refused()), (0, 4));
+    let digest = digest::digest(&digest::SHA256, VERIFIER.as_bytes());
+    assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(digest), CHALLENGE);
+}
+
+#[tokio::test]
+async fn what_cannot_be_granted_is_said_to_the_client_and_strangers_are_sent_nowhere() {
+    let oidc = Oidc::start(Options::default()).await.unwrap();
+    for change in [
+        ("redirect_uri", "https://elsewhere.example/"),
+        ("redirect_uri", "http://127.0.0.1.elsewhere.example/"),
+        ("client_id", "another"),
+    ] {
+        let answer = browse(&oidc, &[change]).await;
+        assert_eq!(answer.status, 400, "{change:?}");
+        assert!(!answer.headers.contains_key("location"));
+    }
+    for (change, error) in [
+        (("response_type", "token"), "unsupported_response_type"),
+        (("scope", "email"), "invalid_scope"),
+        (("code_challenge_method", "plain"), "invalid_request"),
+        (("code_challenge", ""), "invalid_request"),
+    ] {
+        let answer = browse(&oidc, &[change]).await;
+        let expected = format!("{REDIRECT}?error={error}&state=st%26te");
+        assert_eq!(location(&answer), expected);
+    }
+    oidc.refuse_logins(true);
+    let answer = browse(&oidc, &[]).await;
+    assert!(location(&answer).contains("error=access_denied"));
+}
+
+#[tokio::test]
+async fn a_secret_is_taken_in_the_header_or_the_form_and_a_wrong_one_nowhere() {
+    let oidc = Oidc::start(Options {
+        client_id: "kube".to_owned(),
+        client_secret: Some("s&t".to_owned()),
+        reusable: true,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let (_, kept) = oidc.issue_login().unwrap();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", &kept)];
+    let with = |secret: &'static str| {
+        let mut form = form.to_vec();
+        form.extend([("client_id", "kube"), ("client_secret", secret)]);
+        form
+    };
+    // "kube:s%26t": form-encoded, then Basic; and the same with another secret.
+    let (right, wrong) = ("Basic a3ViZTpzJTI2dA==", "Basic a3ViZTpzJTI2dQ==");
+    assert_eq!(token(&oidc, &form, Some(right)).await.0, 200);
+    let (status, tokens) = token(&oidc, &with("s&t"), None).await;
+    assert_eq!((status, tokens.get("refresh_token")), (200, None));
+    for (form, basic) in [
+        (form.to_vec(), Some(wrong)),
+        (form.to_vec(), None),
+        (with("s&u"), None),
+        (with("s&t"), Some(right)),
+    ] {
+        let (status, answer) = token(&oidc, &form, basic).await;
+        assert_eq!((status, &answer["error"]), (401, &json!("invalid_client")));
+    }
+    assert_eq!(oidc.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn times_in_tokens_are_the_issuers_and_the_cluster_goes_by_its_own() {
+    let oidc = Oidc::start(Options::default()).await.unwrap();
+    let plane = oidc.control_plane().await.unwrap();
+    let metadata = format!("{}/.well-known/openid-configuration", oidc.url());
+    let url = metadata.parse().unwrap();
+    let answer = to(oidc.ca_pem()).get(&url, None).await.unwrap();
+    let metadata: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(metadata["issuer"], oidc.url());
+    for (skew, status) in [(0, 200), (3600, 200), (-3600, 401)] {
+        oidc.faults().skew(skew);
+        let (id_token, _) = oidc.issue_login().unwrap();
+        assert_eq!(whoami(&plane, &id_token).await, status, "{skew}");
+    }
+}
