@@ -73,7 +73,9 @@ impl Answer {
         Error::IssuerAnswer {
             url: self.url.to_string(),
             problem: problem.into(),
-            passing: busy || self.status.is_server_error(),
+            // An issuer that does not know how will not learn it meanwhile.
+            passing: busy
+                || self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED,
             retry_after: self.retry_after,
         }
     }

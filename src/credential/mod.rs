@@ -12,6 +12,7 @@ mod client_cert;
 mod error;
 mod exec;
 pub mod issuer;
+mod jwt;
 mod oidc;
 mod own;
 mod pkce;

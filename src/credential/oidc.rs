@@ -4,8 +4,6 @@
 //! An issuer may rotate refresh tokens, so that each works once. Hence one kubegate at a time
 //! re-reads, renews and writes; who comes second finds the new tokens in the file.
 
-mod jwt;
-
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
@@ -19,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{
     Credential, Error, Fetch, Source, authorization,
     issuer::{self, Answer, Issuer, form_encoded},
+    jwt,
 };
 use crate::{
     dial::Environment,

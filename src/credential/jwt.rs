@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 /// How long before its end a token is renewed rather than used, where its lifetime is not known.
@@ -43,17 +43,22 @@ pub(super) fn claims(token: &str) -> Option<Claims> {
         exp: f64,
         iat: Option<f64>,
     }
+    let payload: Payload = payload(token)?;
+    Some(Claims {
+        expires_at: time(payload.exp)?,
+        issued_at: payload.iat.and_then(time),
+    })
+}
+
+/// Reads what a JWT claims; `None` for what is not a JWT (RFC 7519) with such claims.
+pub(super) fn payload<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
     let payload = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?);
-    let payload: Payload = serde_json::from_slice(&payload).ok()?;
-    Some(Claims {
-        expires_at: time(payload.exp)?,
-        issued_at: payload.iat.and_then(time),
-    })
+    serde_json::from_slice(&payload).ok()
 }
 
 /// `NumericDate` of RFC 7519, which may have a fraction.
