@@ -1,8 +1,10 @@
 //! The commands, one file each. They read flags, call the rooms, and print.
 
 mod completions;
+mod credential;
 #[cfg(feature = "demo")]
 mod demo;
+mod login;
 mod proxy;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
 };
 
-use crate::settings::{ConnectionFlags, ProxyFlags};
+use crate::settings::{ConnectionFlags, Login, ProxyFlags};
 
 /// How long the end waits for files that are being written.
 const LAST_WRITES: Duration = Duration::from_secs(1);
@@ -58,6 +60,18 @@ enum Command {
     #[cfg(feature = "demo")]
     #[command(after_help = demo::EXAMPLES)]
     Demo(Box<demo::Flags>),
+    /// Log in to a cluster and write a context for it
+    #[command(after_help = login::EXAMPLES, hide = true)]
+    Login {
+        #[command(subcommand)]
+        kind: login::Kind,
+    },
+    /// Print a credential for kubectl, which runs this as a plugin
+    #[command(after_help = credential::EXAMPLES)]
+    Credential {
+        #[command(subcommand)]
+        login: Login,
+    },
     /// Print a script that completes commands and flags in your shell
     #[command(after_help = completions::EXAMPLES)]
     Completions {
@@ -141,6 +155,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),
         #[cfg(feature = "demo")]
         Command::Demo(flags) => block_on(demo::run(&flags)),
+        Command::Login { kind } => block_on(login::run(&cli.connection, &kind)),
+        Command::Credential { login } => block_on(credential::run(&login)),
         Command::Completions { shell } => completions::run(shell),
     }
 }

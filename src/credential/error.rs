@@ -104,6 +104,14 @@ pub enum Error {
         /// Whose text.
         subject: String,
     },
+    /// A user who is not known by a token.
+    #[error(
+        "{subject} gives no bearer token: it logs in by certificate or password, or not at all"
+    )]
+    NoToken {
+        /// Whose credential it is.
+        subject: String,
+    },
     /// RFC 7617 has no way to send such a name.
     #[error("username of user {user:?} has a colon, which basic authentication cannot send")]
     ColonInUsername {

@@ -16,6 +16,7 @@ mod jwt;
 mod oidc;
 mod own;
 mod pkce;
+pub mod plugin;
 mod static_token;
 pub mod store;
 mod token_file;
@@ -34,6 +35,7 @@ use rustls::sign::CertifiedKey;
 pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
+pub use own::source as of_login;
 pub use pkce::{Pkce, random_text};
 
 use crate::{

@@ -7,7 +7,10 @@ use super::{Error, Source};
 use crate::{kubeconfig::Cluster, settings::Login};
 
 /// The source for a login of our own at `cluster`.
-pub(super) fn source(login: &Login, _cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
+///
+/// # Errors
+/// A state folder or flag that cannot be used.
+pub fn source(login: &Login, _cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
     let (kind, login) = match login {
         Login::Openshift(flags) => ("OpenShift", flags.login.as_str()),
         Login::Ibm(flags) => ("IBM Cloud", flags.login.as_deref().unwrap_or_default()),

@@ -28,10 +28,10 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn from_entry(name: &str, entry: &Entry) -> Result<Self, Error> {
+    pub(super) fn from_entry(name: Option<&str>, entry: &Entry) -> Result<Self, Error> {
         let fields = entry.fields();
         Ok(Self {
-            name: Some(name.to_owned()),
+            name: name.map(str::to_owned),
             origin: fields.origin(),
             server: fields.owned("server")?,
             certificate_authority: fields

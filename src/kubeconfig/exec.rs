@@ -32,7 +32,7 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<ExecConfig, Error> {
     })
 }
 
-fn api_version(fields: &Fields<'_>) -> Result<String, Error> {
+pub(super) fn api_version(fields: &Fields<'_>) -> Result<String, Error> {
     let problem = match fields.text("apiVersion")? {
         Some(version @ (V1 | V1BETA1)) => return Ok(version.to_owned()),
         Some(version) if version.starts_with(GROUP) => {

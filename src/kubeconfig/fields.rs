@@ -19,6 +19,8 @@ use crate::{
 /// Where something stands: a file, and there an entry.
 #[derive(Clone)]
 pub(super) struct Place {
+    /// How errors call it: `kubeconfig /path`.
+    source: &'static str,
     path: Arc<Path>,
     within: String,
 }
@@ -26,13 +28,23 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn file(path: &Path) -> Self {
         Self {
+            source: "kubeconfig",
             path: path.into(),
+            within: String::new(),
+        }
+    }
+
+    pub(super) fn variable(name: &str) -> Self {
+        Self {
+            source: "environment",
+            path: Path::new(name).into(),
             within: String::new(),
         }
     }
 
     pub(super) fn entry(&self, kind: &str, name: &str) -> Self {
         Self {
+            source: self.source,
             path: Arc::clone(&self.path),
             within: format!(": {kind} {name:?}"),
         }
@@ -64,7 +76,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kubeconfig {}{}", self.path.display(), self.within)
+        write!(f, "{} {}{}", self.source, self.path.display(), self.within)
     }
 }
 

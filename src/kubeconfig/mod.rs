@@ -12,6 +12,7 @@ mod cluster;
 pub mod edit;
 mod error;
 mod exec;
+mod exec_info;
 mod fields;
 mod file;
 mod in_cluster;
@@ -27,6 +28,7 @@ use std::{ffi::OsString, path::Path};
 
 pub use edit::file_to_edit;
 pub use error::Error;
+pub use exec_info::{EXEC_INFO, ExecInfo};
 pub use oidc::{OidcConfig, OidcTokens};
 pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub use select::Overrides;

@@ -81,7 +81,7 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
         flags.cluster.as_deref(),
     )?;
     let mut cluster = match (&chosen, &context) {
-        (Some((name, entry)), _) => cluster::Draft::from_entry(name, entry)?,
+        (Some((name, entry)), _) => cluster::Draft::from_entry(Some(name), entry)?,
         (None, _) if flags.server.is_some() => cluster::Draft::default(),
         (None, Some((_, entry))) => {
             let problem = "is missing; set it or give --cluster or --server";

@@ -4,6 +4,7 @@
 mod authorization;
 mod browsers;
 mod command;
+mod commands;
 mod credentials;
 mod drain;
 mod filters;

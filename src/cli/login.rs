@@ -1,0 +1,21 @@
+//! `kubegate login`: one file a kind.
+
+use clap::Subcommand;
+
+use crate::settings::ConnectionFlags;
+
+pub(super) const EXAMPLES: &str = "\
+A login writes a context into your kubeconfig, whose user runs `kubegate credential`. Tokens and
+other secrets rest in the state folder ($XDG_STATE_HOME/kubegate, else ~/.local/state/kubegate).
+
+Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
+
+/// Where to log in.
+#[derive(Debug, Subcommand)]
+pub(super) enum Kind {}
+
+/// Logs in, and writes the context.
+#[expect(clippy::unused_async, reason = "each kind asks its issuer")]
+pub(super) async fn run(_connection: &ConnectionFlags, kind: &Kind) -> anyhow::Result<()> {
+    match *kind {}
+}
