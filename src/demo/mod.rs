@@ -8,6 +8,7 @@
 //! one of `read`, `watch`, `write`, `review`, `discovery`, `openapi` or
 //! `pod_streams`. What kinds there are is written once, in `resources`.
 
+mod account_secret;
 mod age;
 mod apply;
 mod authentication;
@@ -162,6 +163,18 @@ impl ControlPlane {
     #[must_use]
     pub fn token(&self) -> (Secret, SystemTime) {
         self.plane.authentication.tokens().issue_admin()
+    }
+
+    /// Lets service accounts' tokens have lifetimes from `shortest` on, in place of the 600 s
+    /// below which real servers refuse.
+    pub fn allow_account_tokens_from(&self, shortest: Duration) {
+        self.plane.authentication.tokens().allow_from(shortest);
+    }
+
+    /// How many tokens service accounts were given so far.
+    #[must_use]
+    pub fn account_tokens(&self) -> u64 {
+        self.plane.authentication.tokens().account_tokens()
     }
 
     /// Stops listening and cuts every connection, watch and tunnel.

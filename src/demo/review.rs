@@ -49,9 +49,6 @@ pub(super) fn answer(
     respond::json(StatusCode::CREATED, &answer, &context.format)
 }
 
-/// The shortest life of a token that real servers grant.
-const SHORTEST: u64 = 600;
-
 /// The longest here: a day.
 const LONGEST: u64 = 86_400;
 
@@ -65,10 +62,12 @@ pub(super) fn token(writer: &Writer<'_>, sent: &[u8]) -> Result<Response<Body>, 
         [] => json!({}),
         sent => body::object(writer.headers, sent)?,
     };
+    let tokens = writer.context.plane.authentication.tokens();
+    let shortest = tokens.shortest();
     let asked = &request["spec"]["expirationSeconds"];
     let seconds = match asked {
         Value::Null => Some(3600),
-        asked => asked.as_u64().filter(|seconds| *seconds >= SHORTEST),
+        asked => asked.as_u64().filter(|seconds| *seconds >= shortest),
     };
     let seconds = seconds.ok_or_else(|| {
         let why = "may not specify a duration less than 10 minutes";
@@ -76,7 +75,6 @@ pub(super) fn token(writer: &Writer<'_>, sent: &[u8]) -> Result<Response<Body>, 
         Status::invalid("TokenRequest", "authentication.k8s.io", "", vec![cause])
     })?;
     let seconds = seconds.min(LONGEST);
-    let tokens = writer.context.plane.authentication.tokens();
     let lifetime = Duration::from_secs(seconds);
     let (token, expires_at) = tokens.issue_for_account(namespace, name, lifetime);
     let expires_at =

@@ -1,6 +1,9 @@
 //! Bearer tokens that expire: JWTs signed with a key that only this process knows.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use aws_lc_rs::{error::Unspecified, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,6 +17,10 @@ use crate::secret::Secret;
 pub(super) struct Tokens {
     key: hmac::Key,
     time_to_live: Duration,
+    /// Seconds that a token for a service account must hold at least.
+    shortest: AtomicU64,
+    /// How many tokens service accounts were given.
+    accounts: AtomicU64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -27,6 +34,9 @@ struct Claims {
     jti: String,
 }
 
+/// The shortest life of a service account's token that real servers grant, in seconds.
+const SHORTEST: u64 = 600;
+
 const ADMIN: &str = "demo-admin";
 
 /// Longer lives are cut to this, a century, so that no clock runs over.
@@ -39,7 +49,24 @@ impl Tokens {
         Ok(Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
             time_to_live: time_to_live.min(LONGEST),
+            shortest: AtomicU64::new(SHORTEST),
+            accounts: AtomicU64::new(0),
         })
+    }
+
+    /// The shortest life of a token for a service account that is granted, in seconds.
+    pub(super) fn shortest(&self) -> u64 {
+        self.shortest.load(Ordering::Relaxed)
+    }
+
+    /// How many tokens service accounts were given so far.
+    pub(super) fn account_tokens(&self) -> u64 {
+        self.accounts.load(Ordering::Relaxed)
+    }
+
+    /// Changes what [`Self::shortest`] says.
+    pub(super) fn allow_from(&self, shortest: Duration) {
+        self.shortest.store(shortest.as_secs(), Ordering::Relaxed);
     }
 
     /// A token for `demo-admin` and when it ends.
@@ -54,8 +81,14 @@ impl Tokens {
         name: &str,
         time_to_live: Duration,
     ) -> (Secret, SystemTime) {
+        self.accounts.fetch_add(1, Ordering::Relaxed);
         let subject = format!("system:serviceaccount:{namespace}:{name}");
         self.issue(&subject, time_to_live)
+    }
+
+    /// A token for a service account that does not end.
+    pub(super) fn issue_lasting(&self, namespace: &str, name: &str) -> Secret {
+        self.issue_for_account(namespace, name, LONGEST).0
     }
 
     /// Whose token this is; `None` if it is not ours, was altered or has ended.

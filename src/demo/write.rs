@@ -4,7 +4,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Body, apply, body, defaults,
+    Body, account_secret, apply, body, defaults,
     object::{as_map, meta, metadata_mut, name_suffix, new_uid, next_generation, timestamp},
     ownership::{self, Manager},
     patch::Patch,
@@ -182,6 +182,7 @@ impl<'a> Writer<'a> {
         }
         let fields = ownership::fields_of(&object);
         complete(resource, self.target.namespace(), &mut object);
+        account_secret::fill(self, &mut object)?;
         let entries = ownership::record(&[], manager, fields);
         metadata_mut(&mut object).insert("managedFields".to_owned(), entries);
         Ok(object)
