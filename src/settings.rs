@@ -1,6 +1,7 @@
 //! Flags and environment: text becomes types here, and a bad value is reported by its flag.
 
 mod login;
+mod service_account;
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +16,7 @@ use clap::{
 };
 
 pub use login::{IbmFlags, Login, OidcFlags, OpenshiftFlags};
+pub use service_account::{Namespaced, ServiceAccountFlags};
 
 use crate::{kubeconfig::Overrides, secret::Secret};
 
@@ -282,6 +284,9 @@ pub struct ProxyFlags {
     /// How long requests may go on after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration)]
     pub drain_timeout: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub service_account: ServiceAccountFlags,
 }
 
 impl ProxyFlags {

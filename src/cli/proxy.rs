@@ -52,6 +52,8 @@ pub(super) async fn serve(
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
     let address = listen_address(flags)?;
+    let credentials =
+        credential::as_service_account(&target.cluster, &flags.service_account, credentials)?;
     let guard = Arc::new(Guard::new(&rules(flags))?);
     let upstream = Arc::new(upstream(&target, flags)?);
     let drain = Drain::default();

@@ -10,7 +10,7 @@
 //!
 //! Everything is judged by wall clock, for monotonic timers stop while a machine sleeps.
 
-mod backoff;
+pub(super) mod backoff;
 mod entry;
 mod flight;
 mod landing;

@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, StatusCode, Uri,
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER},
+    response,
 };
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
@@ -16,7 +18,9 @@ use hyper_util::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::sign::CertifiedKey;
-use tokio::time::timeout;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::Error;
@@ -78,6 +82,27 @@ impl Answer {
                 || self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED,
             retry_after: self.retry_after,
         }
+    }
+
+    /// The body as JSON; `otherwise` says in errors what it is not. The error's own text is
+    /// dropped, for it may quote the answer.
+    ///
+    /// # Errors
+    /// A body that is no such JSON. One that is none at all may come from something in between,
+    /// such as the login page of a network, and pass.
+    pub fn json<T: DeserializeOwned>(&self, otherwise: &str) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|parsing| match parsing.classify() {
+            Category::Data => self.error(format!("its answer is {otherwise}")),
+            _ => Error::IssuerAnswer {
+                url: self.url.to_string(),
+                problem: format!(
+                    "its answer is {otherwise}, nor any JSON; see that nothing in between \
+                     answers in its place, such as the login page of a network"
+                ),
+                passing: true,
+                retry_after: self.retry_after,
+            },
+        })
     }
 }
 
@@ -154,6 +179,16 @@ impl Issuer {
         request: Request<Bytes>,
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Answer, Error> {
+        self.open(request, certificate).await?.whole().await
+    }
+
+    /// As [`Issuer::send`], but returns with the head of the answer: its body may go on for as
+    /// long as it likes.
+    pub(super) async fn open(
+        &self,
+        request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
+    ) -> Result<Opened, Error> {
         let url = without_query(request.uri());
         if url.scheme_str() != Some("https") && request.headers().contains_key(AUTHORIZATION) {
             return Err(Error::IssuerUrl {
@@ -161,11 +196,16 @@ impl Issuer {
                 problem: "is no https:// URL: a credential would travel in plain text",
             });
         }
-        let answer = timeout(PATIENCE, self.exchange(&url, request, certificate)).await;
-        answer.map_err(|_| Error::IssuerTimedOut {
-            url: url.to_string(),
-            after: PATIENCE,
-        })?
+        let deadline = Instant::now() + PATIENCE;
+        let exchange = self.exchange(&url, request, certificate);
+        let head = timeout_at(deadline, exchange).await;
+        let (head, incoming) = head.map_err(|_| timed_out(&url))??.into_parts();
+        Ok(Opened {
+            url,
+            head,
+            incoming,
+            deadline,
+        })
     }
 
     async fn exchange(
@@ -173,7 +213,7 @@ impl Issuer {
         url: &Uri,
         mut request: Request<Bytes>,
         certificate: Option<&Arc<CertifiedKey>>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response<Incoming>, Error> {
         let (host, authority) = address(url)?;
         let authority = HeaderValue::from_str(authority).map_err(|e| broken(url, e.into()))?;
         request.headers_mut().insert(HOST, authority);
@@ -190,31 +230,75 @@ impl Issuer {
             .pool_max_idle_per_host(0)
             .build(connector);
         let response = client.request(request.map(Full::new)).await;
-        let (head, mut incoming) = response.map_err(|e| broken(url, e.into()))?.into_parts();
-        let mut answer = Answer {
-            url: url.clone(),
-            status: head.status,
-            retry_after: retry_after(&head.headers, Timestamp::now()),
-            headers: head.headers,
-            // Room for all of it at once: growing would leave unwiped copies behind.
-            body: Zeroizing::new(Vec::with_capacity(64 << 10)),
-        };
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|e| broken(url, e.into()))?;
-            let Some(data) = frame.data_ref() else {
-                continue;
-            };
-            if answer.body.len() + data.len() > LIMIT {
-                return Err(answer.error(format!("its answer has more than {LIMIT} bytes")));
+        response.map_err(|e| broken(url, e.into()))
+    }
+}
+
+/// An answer whose body is still on its way.
+pub(super) struct Opened {
+    url: Uri,
+    head: response::Parts,
+    incoming: Incoming,
+    deadline: Instant,
+}
+
+impl Opened {
+    pub(super) fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The next part of the body; `None` at its end.
+    pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
+        while let Some(frame) = self.incoming.frame().await {
+            let frame = frame.map_err(|e| broken(&self.url, e.into()))?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
             }
-            if answer.body.len() + data.len() > answer.body.capacity() {
+        }
+        Ok(None)
+    }
+
+    /// The whole answer, 30 s after it was asked for at the latest.
+    pub(super) async fn whole(self) -> Result<Answer, Error> {
+        let (url, deadline) = (self.url.clone(), self.deadline);
+        let answer = timeout_at(deadline, self.read()).await;
+        answer.map_err(|_| timed_out(&url))?
+    }
+
+    async fn read(mut self) -> Result<Answer, Error> {
+        // Room for all of it at once: growing would leave unwiped copies behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(64 << 10));
+        let mut too_long = false;
+        while let Some(data) = self.part().await? {
+            too_long = body.len() + data.len() > LIMIT;
+            if too_long {
+                break;
+            }
+            if body.len() + data.len() > body.capacity() {
                 let mut larger = Zeroizing::new(Vec::with_capacity(LIMIT));
-                larger.extend_from_slice(&answer.body);
-                answer.body = larger;
+                larger.extend_from_slice(&body);
+                body = larger;
             }
-            answer.body.extend_from_slice(data);
+            body.extend_from_slice(&data);
+        }
+        let answer = Answer {
+            url: self.url,
+            status: self.head.status,
+            retry_after: retry_after(&self.head.headers, Timestamp::now()),
+            headers: self.head.headers,
+            body,
+        };
+        if too_long {
+            return Err(answer.error(format!("its answer has more than {LIMIT} bytes")));
         }
         Ok(answer)
+    }
+}
+
+fn timed_out(url: &Uri) -> Error {
+    Error::IssuerTimedOut {
+        url: url.to_string(),
+        after: PATIENCE,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// How long before its end a token is renewed rather than used, where its lifetime is not known.
@@ -17,6 +18,9 @@ const LAST_PART: u32 = 5;
 pub(super) struct Claims {
     pub(super) expires_at: SystemTime,
     issued_at: Option<SystemTime>,
+    /// From when on the API server warns of one that should have been renewed by then:
+    /// `kubernetes.io.warnafter` of a service account's token.
+    pub(super) warn_after: Option<SystemTime>,
 }
 
 impl Claims {
@@ -42,11 +46,16 @@ pub(super) fn claims(token: &str) -> Option<Claims> {
     struct Payload {
         exp: f64,
         iat: Option<f64>,
+        #[serde(rename = "kubernetes.io")]
+        kubernetes: Option<Value>,
     }
     let payload: Payload = payload(token)?;
+    let warn_after = payload.kubernetes.as_ref();
+    let warn_after = warn_after.and_then(|claim| claim["warnafter"].as_f64());
     Some(Claims {
         expires_at: time(payload.exp)?,
         issued_at: payload.iat.and_then(time),
+        warn_after: warn_after.and_then(time),
     })
 }
 
@@ -91,6 +100,18 @@ mod tests {
         let fraction = claims(&jwt(r#"{"exp": 100.5}"#)).unwrap();
         assert!(fraction.holds(at(100), false));
         assert!(fraction.holds(at(90), true) && !fraction.holds(at(91), true));
+    }
+
+    #[test]
+    fn a_service_accounts_token_says_when_it_should_have_been_renewed() {
+        let token = jwt(r#"{"exp": 9000, "kubernetes.io": {"namespace": "a", "warnafter": 3607}}"#);
+        assert_eq!(claims(&token).unwrap().warn_after, Some(at(3607)));
+        for token in [
+            r#"{"exp": 1, "kubernetes.io": {}}"#,
+            r#"{"exp": 1, "kubernetes.io": 7}"#,
+        ] {
+            assert_eq!(claims(&jwt(token)).unwrap().warn_after, None, "{token}");
+        }
     }
 
     #[test]

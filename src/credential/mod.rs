@@ -5,6 +5,7 @@
 //! among them by what the kubeconfig says.
 
 mod anonymous;
+mod api_server;
 mod authorization;
 mod basic;
 mod cache;
@@ -20,6 +21,8 @@ pub mod plugin;
 mod static_token;
 pub mod store;
 mod token_file;
+mod token_request;
+mod token_secret;
 
 use std::{
     fmt,
@@ -39,8 +42,8 @@ pub use own::source as of_login;
 pub use pkce::{Pkce, random_text};
 
 use crate::{
-    kubeconfig::{Login, Target},
-    settings,
+    kubeconfig::{Cluster, Login, Target},
+    settings::{self, ServiceAccountFlags},
 };
 
 /// What makes a request somebody's: a header, a client certificate, or both.
@@ -166,6 +169,29 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
         (Some(certificate), None) => Arc::new(certificate),
         (None, Some(login)) => login,
         (None, None) => Arc::new(anonymous::Anonymous),
+    };
+    Ok(Cache::new(source))
+}
+
+/// The service account that `flags` choose, whose tokens `base`, the user's own credential, is
+/// used to ask the API server for; `base` itself where they choose none.
+///
+/// # Errors
+/// A server that is not reached over https, or whose authority cannot be read.
+pub fn as_service_account(
+    cluster: &Cluster,
+    flags: &ServiceAccountFlags,
+    base: Arc<Cache>,
+) -> Result<Arc<Cache>, Error> {
+    let source: Arc<dyn Source> = if let Some(account) = &flags.service_account {
+        let audiences = &flags.service_account_audience;
+        let lifetime = flags.service_account_lifetime;
+        let source = token_request::TokenRequest::new(cluster, base, account, audiences, lifetime)?;
+        Arc::new(source)
+    } else if let Some(secret) = &flags.service_account_secret {
+        Arc::new(token_secret::TokenSecret::new(cluster, base, secret)?)
+    } else {
+        return Ok(base);
     };
     Ok(Cache::new(source))
 }

@@ -15,7 +15,7 @@ pub(super) fn pause(failures: u32, longest: Duration) -> Duration {
 
 /// While one holds: any part of the whole ("full jitter"), from a start low enough for several
 /// tries where `longest` is short.
-pub(super) fn full_jitter(failures: u32, longest: Duration) -> Duration {
+pub(in crate::credential) fn full_jitter(failures: u32, longest: Duration) -> Duration {
     let whole = whole(FIRST.min(longest / 8), failures, longest);
     whole.mul_f64(random_fraction()).max(SHORTEST)
 }
