@@ -208,6 +208,10 @@ impl Error {
             | Self::IssuerTimedOut { .. }
             | Self::SourceFailed { .. } => true,
             Self::IssuerAnswer { passing, .. } => *passing,
+            Self::Store(error) => matches!(
+                **error,
+                store::Error::Turn(kubeconfig::Error::Locked { .. })
+            ),
             Self::Kubeconfig(error) => matches!(**error, kubeconfig::Error::Locked { .. }),
             // Killed, by the out-of-memory killer for example: it had no say.
             Self::PluginFailed { status, .. } => status.code().is_none(),

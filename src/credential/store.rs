@@ -3,22 +3,34 @@
 //! One file a login, JSON, mode 0600, in a folder of mode 0700; written whole or not at all. A
 //! login's name is chosen by whoever logs in and stands in the kubeconfig's `exec` entry.
 
+mod keyring;
+
 use std::{
     ffi::OsString,
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, File, Metadata},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
 };
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rustix::{fs::OFlags, process::geteuid};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::{
+    kubeconfig::{self, edit::Turn},
+    secret::Secret,
+};
 
 /// What stands in a file's name as it is.
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b':');
+/// Bytes that a file may have.
+const LIMIT: u64 = 1 << 20;
+/// What a file holds whose secrets rest in the OS's keyring.
+const MARKER: &str = "{\n  \"keyring\": true\n}\n";
 
 /// Why a saved login cannot be read or written. Never shows what it holds.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +48,24 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// A file that is no saved login.
+    /// A file that is no saved login, or a place where nothing secret should rest.
     #[error("{} {problem}", path.display())]
     Broken {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// What is wrong with it, and what to do.
         problem: &'static str,
+    },
+    /// Another kubegate renews the login for too long, or the lock cannot be had.
+    #[error("cannot have the login to ourselves")]
+    Turn(#[source] kubeconfig::Error),
+    /// The OS's keyring said no.
+    #[error("the keyring cannot be used: {problem}")]
+    Keyring {
+        /// What is wrong, and what to do.
+        problem: String,
+        /// What the system says.
+        source: Option<io::Error>,
     },
 }
 
@@ -60,6 +83,8 @@ pub struct Saved {
     pub token: Option<Secret>,
     /// When `token` ends, seconds since 1970.
     pub expires_at: Option<u64>,
+    /// Whether all this rests in the OS's keyring rather than in the file.
+    pub keyring: bool,
 }
 
 /// The state folder.
@@ -90,41 +115,119 @@ impl Store {
     /// The file of a login.
     #[must_use]
     pub fn path(&self, login: &str) -> PathBuf {
-        let name = utf8_percent_encode(login, FILE_NAME);
+        let name = file_name(login);
         self.folder.join("logins").join(format!("{name}.json"))
     }
 
-    /// What rests of a login; `None` where there is none of that name.
+    /// The names of the logins that rest here, sorted.
     ///
     /// # Errors
-    /// A file that cannot be read or understood.
-    pub fn read(&self, login: &str) -> Result<Option<Saved>, Error> {
-        let path = self.path(login);
-        let text = match fs::read(&path) {
-            Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(failed("read", &path)(source)),
+    /// A folder that cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let folder = self.folder.join("logins");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(failed("read", &folder)(source)),
         };
-        // The error's own text is dropped: it may quote a secret.
-        let saved = serde_json::from_slice(&text).map_err(|_| Error::Broken {
-            path,
-            problem: "is no saved login; remove it and log in again",
-        })?;
-        Ok(Some(saved))
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed("read", &folder))?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            let name = name.and_then(|name| percent_decode_str(name).decode_utf8().ok());
+            names.extend(name.map(std::borrow::Cow::into_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
     }
 
-    /// Saves a login, in place of what rested under its name.
+    /// What rests of a login; `None` where there is none of that name. Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood, or that belongs to somebody else; a keyring
+    /// that does not answer.
+    pub fn read(&self, login: &str) -> Result<Option<Saved>, Error> {
+        let path = self.path(login);
+        let Some(text) = private_text(&path)? else {
+            return Ok(None);
+        };
+        let saved = parsed(&path, &text)?;
+        if !saved.keyring {
+            return Ok(Some(saved));
+        }
+        let text = keyring::lookup(&file_name(login))?;
+        let saved = parsed(&path, &text)?;
+        Ok(Some(Saved {
+            keyring: true,
+            ..saved
+        }))
+    }
+
+    /// Saves a login, in place of what rested under its name. Blocks.
     ///
     /// # Errors
     /// Where the folder or file cannot be made or written; what was there stays.
     pub fn write(&self, login: &str, saved: &Saved) -> Result<(), Error> {
         let path = self.path(login);
+        if saved.keyring {
+            keyring::store(&file_name(login), &saved.to_json())?;
+            return self.write_file(&path, MARKER.as_bytes());
+        }
+        let was_in_keyring = is_in_keyring(&path)?;
+        self.write_file(&path, saved.to_json().as_bytes())?;
+        if was_in_keyring {
+            keyring::clear(&file_name(login))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a login; `false` where there was none of that name. Blocks.
+    ///
+    /// # Errors
+    /// Where the file or keyring entry cannot be removed.
+    pub fn remove(&self, login: &str) -> Result<bool, Error> {
+        let path = self.path(login);
+        // A file that is broken goes all the same.
+        if is_in_keyring(&path).unwrap_or(false) {
+            keyring::clear(&file_name(login))?;
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(failed("remove", &path)(source)),
+        }
+    }
+
+    /// Waits for this process's turn to renew a login: re-read, renew and write are one act
+    /// among kubegates, since many refresh tokens work once. Blocks, for 90 s at most.
+    ///
+    /// # Errors
+    /// Where others hold it all that time, or the folder cannot be written to.
+    pub fn turn(&self, login: &str) -> Result<Turn, Error> {
+        let path = self.path(login);
+        self.folder_of(&path)?;
+        Turn::take(&path.with_extension("lock")).map_err(Error::Turn)
+    }
+
+    /// Makes the folder of `path`, or sees to it that only its owner may enter.
+    fn folder_of<'a>(&'a self, path: &'a Path) -> Result<&'a Path, Error> {
         let folder = path.parent().unwrap_or(&self.folder);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)
             .map_err(failed("make", folder))?;
+        for folder in [&self.folder, folder] {
+            let found = fs::metadata(folder).map_err(failed("read", folder))?;
+            make_private(folder, &found, 0o700, |mode| {
+                fs::set_permissions(folder, mode)
+            })?;
+        }
+        Ok(folder)
+    }
+
+    fn write_file(&self, path: &Path, text: &[u8]) -> Result<(), Error> {
+        let folder = self.folder_of(path)?;
         let new = path.with_extension(format!("new.{}", std::process::id()));
         let written = (|| {
             match fs::remove_file(&new) {
@@ -136,29 +239,16 @@ impl Store {
                 .write(true)
                 .mode(0o600)
                 .open(&new)?;
-            file.write_all(saved.to_json().as_bytes())?;
+            file.write_all(text)?;
             file.sync_all()?;
-            fs::rename(&new, &path)?;
-            fs::File::open(folder)?.sync_all()
+            fs::rename(&new, path)?;
+            File::open(folder)?.sync_all()
         })();
         if written.is_err() {
             // What counts is the first error.
             let _ = fs::remove_file(&new);
         }
-        written.map_err(failed("write", &path))
-    }
-
-    /// Forgets a login; `false` where there was none of that name.
-    ///
-    /// # Errors
-    /// Where the file cannot be removed.
-    pub fn remove(&self, login: &str) -> Result<bool, Error> {
-        let path = self.path(login);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(failed("remove", &path)(source)),
-        }
+        written.map_err(failed("write", path))
     }
 }
 
@@ -186,6 +276,83 @@ impl Saved {
     }
 }
 
+fn file_name(login: &str) -> String {
+    utf8_percent_encode(login, FILE_NAME).to_string()
+}
+
+/// The error's own text is dropped: it may quote a secret.
+fn parsed(path: &Path, text: &[u8]) -> Result<Saved, Error> {
+    serde_json::from_slice(text).map_err(|_| Error::Broken {
+        path: path.to_owned(),
+        problem: "is no saved login; remove it and log in again",
+    })
+}
+
+fn is_in_keyring(path: &Path) -> Result<bool, Error> {
+    let text = private_text(path)?;
+    Ok(text.is_some_and(|text| parsed(path, &text).is_ok_and(|saved| saved.keyring)))
+}
+
+/// The text of a file that is ours alone; `None` where there is no such file.
+fn private_text(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let failed = failed("read", path);
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        // Neither another's file nor a pipe that never ends.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
+    let found = file.metadata().map_err(&failed)?;
+    let broken = |problem| Error::Broken {
+        path: path.to_owned(),
+        problem,
+    };
+    if !found.is_file() {
+        return Err(broken("is no regular file; remove it and log in again"));
+    }
+    make_private(path, &found, 0o600, |mode| file.set_permissions(mode))?;
+    // Room for all of it at once: growing would leave unwiped copies behind.
+    let room = usize::try_from(found.len().min(LIMIT)).unwrap_or(0) + 1;
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    file.take(LIMIT + 1)
+        .read_to_end(&mut text)
+        .map_err(&failed)?;
+    if text.len() as u64 > LIMIT {
+        return Err(broken("has more than 1 MiB; remove it and log in again"));
+    }
+    Ok(Some(text))
+}
+
+/// Sees to it that only its owner, who must be this process's user, may use what is at `path`.
+fn make_private(
+    path: &Path,
+    found: &Metadata,
+    mode: u32,
+    set: impl FnOnce(fs::Permissions) -> io::Result<()>,
+) -> Result<(), Error> {
+    if found.uid() != geteuid().as_raw() {
+        return Err(Error::Broken {
+            path: path.to_owned(),
+            problem: "belongs to another user, so no login is kept there; set XDG_STATE_HOME to \
+                      a folder of your own",
+        });
+    }
+    if found.mode() & 0o777 & !mode == 0 {
+        return Ok(());
+    }
+    set(fs::Permissions::from_mode(mode)).map_err(failed("close to other users", path))?;
+    tracing::warn!(
+        path = %path.display(),
+        "other users of this machine could use this; now they cannot. Where somebody may have \
+         read it, log out and in again"
+    );
+    Ok(())
+}
+
 fn failed(act: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io {
@@ -196,55 +363,4 @@ fn failed(act: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().as_os_str().to_owned();
-        let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone())).unwrap();
-        (folder, store)
-    }
-
-    #[test]
-    fn what_is_written_is_read_and_only_its_owner_may() {
-        let (_folder, store) = store();
-        let login = "default/api.example:6443/../jane";
-        assert!(store.read(login).unwrap().is_none());
-        let saved = Saved {
-            token: Some(Secret::new("a\"b\\c\u{e9}")),
-            expires_at: Some(1_900_000_000),
-            ..Saved::default()
-        };
-        store.write(login, &saved).unwrap();
-        let read = store.read(login).unwrap().unwrap();
-        assert_eq!(read.token, saved.token);
-        assert_eq!(read.expires_at, saved.expires_at);
-        assert_eq!(read.api_key, None);
-        let path = store.path(login);
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(path.parent().unwrap()), 0o700);
-        assert_eq!(mode(&store.folder), 0o700);
-        assert_eq!(path.parent().unwrap(), store.folder.join("logins"));
-        assert!(store.remove(login).unwrap());
-        assert!(!store.remove(login).unwrap());
-    }
-
-    #[test]
-    fn a_broken_file_is_named_and_not_shown() {
-        let (_folder, store) = store();
-        store.write("a", &Saved::default()).unwrap();
-        fs::write(store.path("a"), "{\"token\": hunter2}").unwrap();
-        let error = store.read("a").unwrap_err();
-        let shown = format!("{error} {error:?}");
-        assert!(
-            shown.contains("a.json") && shown.contains("log in again"),
-            "{shown}"
-        );
-        assert!(!shown.contains("hunter2"), "{shown}");
-    }
-}
+mod tests;

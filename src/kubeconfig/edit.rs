@@ -13,6 +13,7 @@
 mod context;
 mod outline;
 mod patch;
+mod turn;
 
 use std::{
     ffi::OsString,
@@ -27,8 +28,8 @@ use std::{
 };
 
 pub use context::{NewContext, add_context, remove_user};
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
+pub use turn::{Turn, turn};
 use zeroize::Zeroizing;
 
 use crate::kubeconfig::{
@@ -40,49 +41,11 @@ use crate::kubeconfig::{
 
 /// How long kubectl's lock is waited for; it holds it for a write.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// How long another kubegate is waited for; it holds its lock over calls to the issuer.
-const TURN_PATIENCE: Duration = Duration::from_secs(90);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// How often a file that changes while it is edited is read.
 const REREADS: usize = 5;
 /// Edits that are tried.
 const TRIES: usize = 200;
-
-/// This process's turn to renew what a file holds. Ends when dropped, or with the process.
-#[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
-
-/// Waits for the turn among kubegates on the file at `path`. Blocks, for 90 s at most.
-///
-/// # Errors
-/// Where the lock file cannot be made, or others hold it all that time.
-pub fn turn(path: &Path) -> Result<Turn, Error> {
-    let target = fs::canonicalize(path).map_err(failed(path))?;
-    let lock = beside(&target, ".kubegate.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&lock)
-        .map_err(failed(&lock))?;
-    let started = Instant::now();
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Turn(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < TURN_PATIENCE => {
-                sleep(LOCK_RETRY);
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(Error::Locked {
-                    lock,
-                    holder: "another kubegate",
-                });
-            }
-            Err(errno) => return Err(failed(&lock)(errno.into())),
-        }
-    }
-}
 
 /// Puts `tokens` into the `auth-provider` of `user` in the file at `path`; a token that is
 /// `None` stays as it is there. Blocks. The file is replaced whole or not at all, through

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use std::os::unix::fs::symlink;
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::{TempDir, tempdir};
 
 use super::*;

@@ -1,0 +1,127 @@
+#![allow(clippy::unwrap_used)]
+use std::{
+    os::unix::fs::symlink,
+    time::{Duration, Instant},
+};
+
+use super::*;
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().as_os_str().to_owned();
+    let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone())).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn what_is_written_is_read_and_only_its_owner_may() {
+    let (_folder, store) = store();
+    let login = "default/api.example:6443/../jane";
+    assert!(store.read(login).unwrap().is_none());
+    let saved = Saved {
+        token: Some(Secret::new("a\"b\\c\u{e9}")),
+        expires_at: Some(1_900_000_000),
+        ..Saved::default()
+    };
+    store.write(login, &saved).unwrap();
+    let read = store.read(login).unwrap().unwrap();
+    assert_eq!(read.token, saved.token);
+    assert_eq!(read.expires_at, saved.expires_at);
+    assert_eq!(read.api_key, None);
+    let path = store.path(login);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    assert_eq!(mode(&store.folder), 0o700);
+    assert_eq!(path.parent().unwrap(), store.folder.join("logins"));
+    assert!(store.remove(login).unwrap());
+    assert!(!store.remove(login).unwrap());
+}
+
+#[test]
+fn a_broken_file_is_named_and_not_shown() {
+    let (_folder, store) = store();
+    store.write("a", &Saved::default()).unwrap();
+    fs::write(store.path("a"), "{\"token\": hunter2}").unwrap();
+    let error = store.read("a").unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(
+        shown.contains("a.json") && shown.contains("log in again"),
+        "{shown}"
+    );
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_stands_open_is_closed_before_it_is_used() {
+    let (_folder, store) = store();
+    let saved = Saved {
+        token: Some(Secret::new("t")),
+        ..Saved::default()
+    };
+    store.write("a", &saved).unwrap();
+    let path = store.path("a");
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    let open = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(&path, 0o644);
+    assert_eq!(store.read("a").unwrap().unwrap().token, saved.token);
+    assert_eq!(mode(&path), 0o600);
+    open(&store.folder, 0o755);
+    open(path.parent().unwrap(), 0o777);
+    store.write("a", &saved).unwrap();
+    assert_eq!(mode(&store.folder), 0o700);
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+}
+
+#[test]
+fn what_is_no_file_of_ours_is_neither_read_nor_waited_for() {
+    let (folder, store) = store();
+    store.write("a", &Saved::default()).unwrap();
+    let path = store.path("a");
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    assert!(store.read("a").is_err(), "a symlink");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(store.read("a").is_err(), "a folder");
+    fs::remove_dir(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    assert!(store.read("a").is_err(), "a pipe");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, " ".repeat(2 << 20)).unwrap();
+    let error = store.read("a").unwrap_err().to_string();
+    assert!(error.contains("1 MiB"), "{error}");
+    fs::rename(&elsewhere, &path).unwrap();
+    assert!(store.read("a").unwrap().is_some(), "the control");
+    // Only root can give files away.
+    if std::os::unix::fs::chown(&path, Some(4321), None).is_ok() {
+        let error = store.read("a").unwrap_err().to_string();
+        assert!(error.contains("another user"), "{error}");
+    }
+}
+
+#[test]
+fn a_login_is_renewed_by_one_at_a_time() {
+    let (_folder, store) = store();
+    let first = store.turn("a/b").unwrap();
+    drop(store.turn("other").unwrap());
+    let waiting = std::thread::spawn({
+        let store = store.clone();
+        move || {
+            let _turn = store.turn("a/b").unwrap();
+            Instant::now()
+        }
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!waiting.is_finished());
+    let given_up = Instant::now();
+    drop(first);
+    assert!(waiting.join().unwrap() >= given_up);
+    assert_eq!(store.names().unwrap(), [""; 0]);
+    store.write("a/b", &Saved::default()).unwrap();
+    assert_eq!(store.names().unwrap(), ["a/b"]);
+}
