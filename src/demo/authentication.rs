@@ -23,17 +23,22 @@ impl Authentication {
         Self { tokens, flavor }
     }
 
+    pub(super) fn flavor(&self) -> Option<&dyn Flavor> {
+        self.flavor.as_deref()
+    }
+
     pub(super) fn tokens(&self) -> &Tokens {
         &self.tokens
     }
 
-    /// Who a request acts as. A credential that is wrong is 401; none at all is anonymous.
+    /// Who a request acts as. A bearer token that is wrong is 401; none at all, or a credential
+    /// of another scheme, which nothing here judges, is anonymous.
     ///
     /// Credentials are taken out of the headers, as nothing behind may see them.
     pub(super) fn identify(&self, headers: &mut HeaderMap) -> Result<Identity, Status> {
         let by_protocol = token_protocol(headers);
         let token = match headers.remove(header::AUTHORIZATION) {
-            Some(value) => Some(bearer(&value).ok_or_else(Status::unauthorized)?),
+            Some(value) => bearer(&value),
             None => by_protocol?,
         };
         let user = match token {
@@ -43,7 +48,8 @@ impl Authentication {
         impersonate(headers, user)
     }
 
-    fn owner(&self, token: &str) -> Option<Identity> {
+    /// Whose token this is, by anybody's books.
+    pub(super) fn owner(&self, token: &str) -> Option<Identity> {
         let now = SystemTime::now();
         let ours = self.tokens.identify(token, now);
         ours.or_else(|| self.flavor.as_ref()?.identify(token, now))
@@ -52,9 +58,9 @@ impl Authentication {
 
 fn bearer(value: &HeaderValue) -> Option<String> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim().to_owned())
+    let token = token.trim();
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty();
+    is_bearer.then(|| token.to_owned())
 }
 
 /// Takes the bearer token out of the subprotocols of a WebSocket handshake, whether it is good or
@@ -157,10 +163,13 @@ mod tests {
         let authentication = authentication();
         let nobody = authentication.identify(&mut HeaderMap::new()).unwrap();
         assert!(nobody.is_anonymous());
-        for wrong in ["Bearer nope", "Basic bm9wZTpub3Bl", "Digest x", "Bearer"] {
-            let mut headers = headers(&[("authorization", wrong)]);
-            assert!(authentication.identify(&mut headers).is_err(), "{wrong}");
+        for unjudged in ["Basic bm9wZTpub3Bl", "Digest x", "Bearer", "Bearer "] {
+            let mut headers = headers(&[("authorization", unjudged)]);
+            let nobody = authentication.identify(&mut headers).unwrap();
+            assert!(nobody.is_anonymous() && headers.is_empty(), "{unjudged}");
         }
+        let mut wrong = headers(&[("authorization", "Bearer nope")]);
+        assert!(authentication.identify(&mut wrong).is_err());
         let mut right = headers(&[("authorization", &admins(&authentication))]);
         let admin = authentication.identify(&mut right).unwrap();
         assert_eq!(admin.username, "demo-admin");
