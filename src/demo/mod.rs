@@ -27,8 +27,10 @@ mod jwt;
 mod object;
 pub mod oidc;
 mod openapi;
+pub mod openshift;
 mod ownership;
 mod patch;
+mod permission;
 mod pod_streams;
 mod probes;
 mod protobuf;
@@ -121,7 +123,7 @@ impl ControlPlane {
         let authority = Authority::generate().map_err(Error::Certificates)?;
         let (listener, address) = server::listen().await?;
         let tokens = Tokens::new(token_ttl).map_err(|_| Error::Random)?;
-        let store = Store::new(HISTORY);
+        let store = Arc::new(Store::new(HISTORY));
         seed::fill(&store);
         let stop = CancellationToken::new();
         let plane = Arc::new(Plane {

@@ -1,5 +1,7 @@
 //! What every object has: its metadata.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::rand;
 use serde_json::{Map, Value, json};
 
@@ -8,15 +10,17 @@ pub(super) fn new_uid() -> String {
     let mut bytes = random::<16>();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = |range: std::ops::Range<usize>| {
-        use std::fmt::Write;
-        bytes[range].iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    };
-    let parts = [hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)];
+    let parts = [0..4, 4..6, 6..8, 8..10, 10..16].map(|range| hex(&bytes[range]));
     parts.join("-")
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The five characters that `generateName` adds; vowels are left out, as in Kubernetes.

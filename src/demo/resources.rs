@@ -48,10 +48,7 @@ impl Resource {
 
     /// As messages name it: `pods`, `deployments.apps`.
     pub(super) fn qualified(&self) -> String {
-        match self.group {
-            "" => self.plural.to_owned(),
-            group => format!("{}.{group}", self.plural),
-        }
+        qualified(self.group, self.plural)
     }
 
     pub(super) fn subresource(&self, name: &str) -> Option<&'static Subresource> {
@@ -60,6 +57,14 @@ impl Resource {
 
     pub(super) fn has_status(&self) -> bool {
         self.subresource("status").is_some()
+    }
+}
+
+/// As messages name a resource: `pods`, `deployments.apps`.
+pub(super) fn qualified(group: &str, plural: &str) -> String {
+    match group {
+        "" => plural.to_owned(),
+        group => format!("{plural}.{group}"),
     }
 }
 

@@ -9,9 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Body,
     authentication::Authentication,
-    body, delete, discovery, handshake,
+    body, delete, discovery,
+    flavor::Asked,
+    handshake,
     identity::Identity,
-    openapi, pod_streams, probes,
+    openapi,
+    permission::Action,
+    pod_streams, probes,
     query::Query,
     read,
     respond::{self, Format},
@@ -28,11 +32,26 @@ use super::{
 /// Everything that requests share.
 #[derive(Debug)]
 pub(super) struct Plane {
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
     pub(super) authentication: Authentication,
     pub(super) address: SocketAddr,
     /// Cancelled when the control plane stops.
     pub(super) stop: CancellationToken,
+}
+
+impl Plane {
+    /// Whether somebody may do that. Nobody may do anything; everybody who says who they are
+    /// everything, as far as the vendor does not object.
+    pub(super) fn authorize(&self, identity: &Identity, action: &Action<'_>) -> Result<(), Status> {
+        let refused = if identity.is_anonymous() {
+            Some(String::new())
+        } else {
+            let flavor = self.authentication.flavor();
+            flavor.and_then(|flavor| flavor.refuses(identity, action))
+        };
+        let user = &identity.username;
+        refused.map_or(Ok(()), |because| Err(action.refusal(user, &because)))
+    }
 }
 
 /// What a handler needs to know of a request.
@@ -66,8 +85,20 @@ async fn route(
     identity: Identity,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
+    let asked = Asked {
+        plane,
+        identity: &identity,
+        request: &request,
+    };
+    let flavor = plane.authentication.flavor();
+    if let Some(answered) = flavor.and_then(|flavor| flavor.answer(&asked)) {
+        return answered;
+    }
     let route = Route::parse(request.uri().path());
-    authorize(&identity, route.as_ref().ok(), &request)?;
+    // What real servers make public: the version and the health checks.
+    if !matches!(route, Ok(Route::Version | Route::Health(_))) {
+        plane.authorize(&identity, &Action::of(&request, route.as_ref().ok()))?;
+    }
     let query = Query::parse(request.uri().query());
     let route = route?;
     if let Route::Object(target) = &route
@@ -152,7 +183,7 @@ async fn object(
         return if handshake::is_upgrade(request.headers()) {
             watch_socket::answer(plane, request, &target, &context.query, view)
         } else {
-            watch::answer(plane, &target, &context.query, view)
+            watch::answer((&plane.store, &plane.stop), &target, &context.query, view)
         };
     }
     let (parts, incoming) = request.into_parts();
@@ -190,58 +221,5 @@ fn only(methods: &[Method], request: &Request<Incoming>) -> Result<(), Status> {
         Ok(())
     } else {
         Err(Status::method_not_allowed())
-    }
-}
-
-/// Everybody who says who they are may do everything. Without, only what real servers make
-/// public: the version and the health checks.
-fn authorize(
-    identity: &Identity,
-    route: Option<&Route>,
-    request: &Request<Incoming>,
-) -> Result<(), Status> {
-    let public = matches!(route, Some(Route::Version | Route::Health(_)));
-    if public || !identity.is_anonymous() {
-        return Ok(());
-    }
-    let user = &identity.username;
-    let Some(Route::Object(target)) = route else {
-        let verb = request.method().as_str().to_lowercase();
-        let what = format!(
-            "User {user:?} cannot {verb} path {:?}",
-            request.uri().path()
-        );
-        return Err(Status::forbidden(None, &what));
-    };
-    let resource = target.resource;
-    let named = match &target.subresource {
-        Some(subresource) => format!("{}/{subresource}", resource.plural),
-        None => resource.plural.to_owned(),
-    };
-    let place = match &target.namespace {
-        Some(namespace) => format!("in the namespace {namespace:?}"),
-        None => "at the cluster scope".to_owned(),
-    };
-    let what = format!(
-        "User {user:?} cannot {} resource {named:?} in API group {:?} {place}",
-        verb(request, target),
-        resource.group,
-    );
-    let name = target.name.as_deref().unwrap_or_default();
-    Err(Status::forbidden(Some((resource, name)), &what))
-}
-
-/// The verb of a request, as in roles.
-fn verb(request: &Request<Incoming>, target: &Target) -> &'static str {
-    let named = target.name.is_some();
-    match *request.method() {
-        Method::POST => "create",
-        Method::PUT => "update",
-        Method::PATCH => "patch",
-        Method::DELETE if named => "delete",
-        Method::DELETE => "deletecollection",
-        _ if named => "get",
-        _ if Query::parse(request.uri().query()).flag("watch") => "watch",
-        _ => "list",
     }
 }

@@ -1,10 +1,12 @@
 //! Failures as Kubernetes says them: the `Status` kind of `v1`.
 
+use std::fmt;
+
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::resources::Resource;
+use super::resources::{Resource, qualified};
 
 /// A failure, answered as a `Status` object with its HTTP status.
 #[derive(Debug, Clone)]
@@ -28,6 +30,25 @@ pub(super) struct Details {
     pub(super) uid: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) causes: Vec<Cause>,
+}
+
+/// What a refusal is about: all of a resource or one by name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) group: &'static str,
+    pub(super) plural: &'a str,
+    /// Empty for all.
+    pub(super) name: &'a str,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&qualified(self.group, self.plural))?;
+        match self.name {
+            "" => Ok(()),
+            name => write!(f, " {name:?}"),
+        }
+    }
 }
 
 /// One field that was refused.
@@ -140,19 +161,23 @@ impl Status {
     }
 
     /// A refusal; `what` is the sentence behind "forbidden: ".
-    pub(super) fn forbidden(resource: Option<(&Resource, &str)>, what: &str) -> Self {
-        let (subject, details) = match resource {
-            Some((resource, "")) => (format!("{} is ", resource.qualified()), about(resource, "")),
-            Some((resource, name)) => (
-                format!("{} {name:?} is ", resource.qualified()),
-                about(resource, name),
-            ),
+    pub(super) fn forbidden(subject: Option<Subject<'_>>, what: &str) -> Self {
+        let (named, details) = match subject {
+            Some(subject) => {
+                let details = Details {
+                    name: subject.name.to_owned(),
+                    group: subject.group,
+                    kind: subject.plural.to_owned(),
+                    ..Details::default()
+                };
+                (format!("{subject} is "), details)
+            }
             None => (String::new(), Details::default()),
         };
         Self::new(
             StatusCode::FORBIDDEN,
             "Forbidden",
-            format!("{subject}forbidden: {what}"),
+            format!("{named}forbidden: {what}"),
         )
         .with(details)
     }

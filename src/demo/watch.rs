@@ -9,6 +9,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Body,
@@ -17,9 +18,8 @@ use super::{
     resources::Resource,
     respond,
     route::Target,
-    router::Plane,
     status::Status,
-    store::{Change, Event, event_line},
+    store::{Change, Event, Store, event_line},
     view::{Selection, View},
 };
 
@@ -34,7 +34,9 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// One client's watch. It costs a cursor and two timers; events are shared.
 pub(super) struct Watch {
-    plane: Arc<Plane>,
+    store: Arc<Store>,
+    /// Cancelled when the control plane stops.
+    stop: CancellationToken,
     selection: Selection,
     view: View,
     latest: watch::Receiver<u64>,
@@ -50,12 +52,12 @@ pub(super) struct Watch {
 
 /// A watch as a chunked body of JSON lines.
 pub(super) fn answer(
-    plane: &Arc<Plane>,
+    (store, stop): (&Arc<Store>, &CancellationToken),
     target: &Target,
     query: &Query,
     view: View,
 ) -> Result<Response<Body>, Status> {
-    let watch = Watch::start(plane.clone(), target, query, view)?;
+    let watch = Watch::start((store, stop), target, query, view)?;
     let frames = stream::unfold(watch, |mut watch| async move {
         let line = watch.next().await?;
         Some((Ok::<_, io::Error>(Frame::data(line)), watch))
@@ -72,7 +74,7 @@ impl Watch {
     /// the changes after that version. A version the log no longer has is told as an `ERROR`
     /// event, as the stream has begun by then.
     pub(super) fn start(
-        plane: Arc<Plane>,
+        (store, stop): (&Arc<Store>, &CancellationToken),
         target: &Target,
         query: &Query,
         view: View,
@@ -99,13 +101,14 @@ impl Watch {
             .map_or(LIFETIME, Duration::from_secs)
             .min(LIFETIME * 2);
         let mut watch = Self {
-            latest: plane.store.subscribe(),
+            latest: store.subscribe(),
             cursor: asked,
             pending: VecDeque::new(),
             last: false,
             deadline: now + lifetime,
             bookmark: bookmarks.then(|| now + BOOKMARK_INTERVAL),
-            plane,
+            store: store.clone(),
+            stop: stop.clone(),
             selection,
             view,
         };
@@ -138,7 +141,7 @@ impl Watch {
                 .map_or(self.deadline, |due| due.min(self.deadline));
             tokio::select! {
                 changed = self.latest.changed() => self.last = changed.is_err(),
-                () = self.plane.stop.cancelled() => self.last = true,
+                () = self.stop.cancelled() => self.last = true,
                 () = tokio::time::sleep_until(wake) => self.tick(),
             }
         }
@@ -156,7 +159,7 @@ impl Watch {
 
     fn send_present(&mut self) {
         let namespace = self.selection.namespace.as_deref();
-        let listing = self.plane.store.list(self.selection.resource, namespace);
+        let listing = self.store.list(self.selection.resource, namespace);
         self.cursor = listing.revision;
         for (_, object) in &listing.objects {
             if self.selection.matches(&object.value) {
@@ -172,8 +175,10 @@ impl Watch {
 
     fn take_changes(&mut self) {
         let (resource, namespace) = (self.selection.resource, &self.selection.namespace);
-        let store = &self.plane.store;
-        match store.events_after(self.cursor, resource, namespace.as_deref()) {
+        match self
+            .store
+            .events_after(self.cursor, resource, namespace.as_deref())
+        {
             Ok((events, revision)) => {
                 self.cursor = revision;
                 for event in events {

@@ -36,7 +36,7 @@ pub(super) fn answer(
             return Ok(refused);
         }
     };
-    let watch = Watch::start(plane.clone(), target, query, view)?;
+    let watch = Watch::start((&plane.store, &plane.stop), target, query, view)?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(serve(upgrade, watch));
     Ok(response)
