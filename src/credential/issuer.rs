@@ -74,18 +74,27 @@ impl Answer {
             self.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
         );
+        // An issuer that does not know how will not learn it meanwhile.
+        let broken = self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED;
+        self.judged(problem.into(), busy || broken)
+    }
+
+    /// An error that may pass by itself, whatever the status.
+    pub(super) fn passing(&self, problem: impl Into<String>) -> Error {
+        self.judged(problem.into(), true)
+    }
+
+    fn judged(&self, problem: String, passing: bool) -> Error {
         Error::IssuerAnswer {
             url: self.url.to_string(),
-            problem: problem.into(),
-            // An issuer that does not know how will not learn it meanwhile.
-            passing: busy
-                || self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED,
+            problem,
+            passing,
             retry_after: self.retry_after,
         }
     }
 
-    /// The body as JSON; `otherwise` says in errors what it is not. The error's own text is
-    /// dropped, for it may quote the answer.
+    /// The body as JSON; `otherwise` says in errors what it is. The error's own text is dropped,
+    /// for it may quote the answer.
     ///
     /// # Errors
     /// A body that is no such JSON. One that is none at all may come from something in between,
@@ -93,15 +102,10 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self, otherwise: &str) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|parsing| match parsing.classify() {
             Category::Data => self.error(format!("its answer is {otherwise}")),
-            _ => Error::IssuerAnswer {
-                url: self.url.to_string(),
-                problem: format!(
-                    "its answer is {otherwise}, nor any JSON; see that nothing in between \
-                     answers in its place, such as the login page of a network"
-                ),
-                passing: true,
-                retry_after: self.retry_after,
-            },
+            _ => self.passing(format!(
+                "its answer is {otherwise}, and no JSON at all; see that nothing in between \
+                 answers in its place, such as the login page of a network"
+            )),
         })
     }
 }

@@ -7,10 +7,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// How long before its end a token is renewed rather than used, where its lifetime is not known.
-const LEEWAY: Duration = Duration::from_secs(10);
-/// The part of its lifetime, at its end, in which a token is renewed rather than used: the same
-/// in which the cache renews one that it holds.
+/// How long before its end a token is renewed rather than used, lest it end on its way.
+const LEEWAY: Duration = Duration::from_secs(2);
+/// The same as a part of its lifetime, where that is less.
 const LAST_PART: u32 = 5;
 
 /// The times of a token.
@@ -24,15 +23,15 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Whether a token found in the file is to be used at `now`. One that can be renewed must
-    /// have a fifth of its lifetime left, lest it end on its way.
+    /// Whether a token found in a file is to be used at `now`. Who uses one that can be renewed
+    /// and ends soon has it renewed meanwhile, so it need not hold for long.
     pub(super) fn holds(&self, now: SystemTime, renewable: bool) -> bool {
         let lifetime = self
             .issued_at
             .and_then(|issued| self.expires_at.duration_since(issued).ok());
         let leeway = match (renewable, lifetime) {
             (false, _) => Duration::ZERO,
-            (true, Some(lifetime)) => lifetime / LAST_PART,
+            (true, Some(lifetime)) => LEEWAY.min(lifetime / LAST_PART),
             (true, None) => LEEWAY,
         };
         let left = self.expires_at.duration_since(now);
@@ -90,16 +89,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_can_be_renewed_is_not_used_in_its_last_fifth() {
+    fn a_token_that_can_be_renewed_is_not_used_just_before_its_end() {
         let hour = claims(&jwt(r#"{"exp": 3600, "iat": 0}"#)).unwrap();
         assert_eq!(hour.expires_at, at(3600));
-        assert!(hour.holds(at(2879), true) && !hour.holds(at(2880), true));
+        assert!(hour.holds(at(3597), true) && !hour.holds(at(3598), true));
         assert!(hour.holds(at(3599), false) && !hour.holds(at(3600), false));
-        let short = claims(&jwt(r#"{"exp": 100, "iat": 90}"#)).unwrap();
-        assert!(short.holds(at(97), true) && !short.holds(at(98), true));
+        let short = claims(&jwt(r#"{"exp": 100, "iat": 95}"#)).unwrap();
+        assert!(short.holds(at(98), true) && !short.holds(at(99), true));
         let fraction = claims(&jwt(r#"{"exp": 100.5}"#)).unwrap();
         assert!(fraction.holds(at(100), false));
-        assert!(fraction.holds(at(90), true) && !fraction.holds(at(91), true));
+        assert!(fraction.holds(at(98), true) && !fraction.holds(at(99), true));
     }
 
     #[test]

@@ -4,14 +4,18 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
-use crate::support::{Connection, Kubegate, Upstream, cert, get, status};
+use crate::support::{Connection, Kubegate, Upstream, cert, get, in_time, status};
 
 /// What the issuer is told to be.
 #[derive(Clone, Default)]
@@ -20,14 +24,20 @@ enum Mood {
     Well,
     /// Every answer is this: status line, further headers, body.
     Saying(&'static str, String, String),
+    /// Its token endpoint grants this, whatever is asked for.
+    Granting(String),
     /// Wants the client's secret in the form.
     FormOnly,
+    /// Knows the client without a secret.
+    Public,
 }
 
 /// An issuer whose refresh tokens work once.
 #[derive(Default)]
 struct Book {
     mood: Mood,
+    /// Before each answer of the token endpoint.
+    delay: Duration,
     lifetime: f64,
     /// The number of the newest pair.
     issued: usize,
@@ -69,11 +79,19 @@ impl Book {
             let url = &self.url;
             return ok(json!({"issuer": url, "token_endpoint": format!("{url}/token")}));
         }
+        if let Mood::Granting(body) = &self.mood {
+            self.renewals += 1;
+            return ("200 OK", String::new(), body.clone());
+        }
         // "kube:s%26t": form-encoded, then Basic.
         let by_header = head.contains("authorization: Basic a3ViZTpzJTI2dA==\r\n");
         let by_form = body.contains("client_id=kube&client_secret=s%26t");
         let proven = match self.mood {
             Mood::FormOnly => by_form && !by_header,
+            Mood::Public => {
+                let named = body.split('&').any(|field| field == "client_id=kube");
+                named && !body.contains("secret") && !head.contains("authorization")
+            }
             _ => by_header && !by_form,
         };
         if !proven {
@@ -95,16 +113,25 @@ impl Book {
 
 impl Issuer {
     async fn start(lifetime: f64) -> Self {
+        Self::start_as("localhost", "localhost", lifetime).await
+    }
+
+    /// With the certificate `certs/{leaf}.pem` and under the name `host`.
+    async fn start_as(leaf: &str, host: &str, lifetime: f64) -> Self {
         let book = Arc::new(Mutex::new(Book {
             lifetime,
             ..Book::default()
         }));
         let script = book.clone();
-        let server = Upstream::tls("localhost", move |mut connection: Connection| {
+        let server = Upstream::tls(leaf, move |mut connection: Connection| {
             let book = script.clone();
             async move {
                 while let Some(request) = connection.request().await {
                     let body = String::from_utf8(request.body).unwrap();
+                    let delay = book.lock().unwrap().delay;
+                    if request.head.starts_with("POST ") {
+                        tokio::time::sleep(delay).await;
+                    }
                     let (status, headers, body) = book.lock().unwrap().answer(&request.head, &body);
                     let length = body.len();
                     connection
@@ -116,7 +143,7 @@ impl Issuer {
             }
         })
         .await;
-        book.lock().unwrap().url = server.url();
+        book.lock().unwrap().url = server.url_for(host);
         Self { server, book }
     }
 
@@ -169,7 +196,11 @@ impl Home {
     }
 
     fn write_for(&self, issuer: &str, id_token: &str, refresh_token: &str) {
-        let text = format!(
+        fs::write(self.path(), self.config(issuer, id_token, refresh_token)).unwrap();
+    }
+
+    fn config(&self, issuer: &str, id_token: &str, refresh_token: &str) -> String {
+        format!(
             "# by hand\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: jane}}\n\
              clusters:\n- name: c\n  cluster:\n    server: {}\n    certificate-authority: {ca}\n\
              users:\n- name: jane\n  user:\n    auth-provider:\n      name: oidc\n      config:\n        \
@@ -178,8 +209,7 @@ impl Home {
              refresh-token: {refresh_token}\n",
             self.api.url(),
             ca = cert("ca.pem").display(),
-        );
-        fs::write(self.path(), text).unwrap();
+        )
     }
 
     fn text(&self) -> String {
@@ -197,7 +227,7 @@ async fn twenty_renewals_under_steady_load_go_unnoticed() {
     home.write(&jwt(0, 1.0), "refresh-0");
     let kubegate = home.start();
     let (mut asked, mut refused) = (0, 0);
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     while home.issuer.book().renewals < 20 {
         assert!(
             started.elapsed() < Duration::from_secs(90),
@@ -254,6 +284,14 @@ async fn a_dead_refresh_token_asks_for_a_login_and_a_new_one_ends_that() {
     }
     assert!(!answer.contains("hunter2") && !kubegate.log().contains("hunter2"));
 
+    // Dead is dead: it is not sent again while nothing changes.
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        assert_eq!(status(&get(&kubegate.address, "/x").await), 401);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(home.issuer.book().refused, 1);
+
     home.write("not-a-jwt", "refresh-0");
     let renewed = async {
         while status(&get(&kubegate.address, "/x").await) != 200 {
@@ -282,8 +320,8 @@ async fn an_issuer_that_answers_wrongly_is_named_and_not_quoted() {
             "200 OK",
             none.clone(),
             "<html>hunter2".to_owned(),
-            401,
-            "not the JSON",
+            503,
+            "login page",
         ),
         (
             "200 OK",
@@ -342,5 +380,247 @@ async fn an_issuer_over_http_is_refused_at_start() {
     assert_ne!(refused.code, Some(0));
     for part in ["idp-issuer-url", "jane", "https://"] {
         assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+}
+
+/// Asks all the time until `end`: each answer must be 200, and there at once.
+async fn served_at_once(kubegate: &Kubegate, end: Instant) {
+    let mut asked = 0;
+    while Instant::now() < end {
+        let began = Instant::now();
+        let answer = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&answer), 200, "{answer}: {}", kubegate.log());
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(800), "{took:?} of {asked}");
+        asked += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(asked > 50, "{asked}");
+}
+
+#[tokio::test]
+async fn a_token_that_holds_is_served_at_once_whatever_becomes_of_its_issuer() {
+    // Accepts and never says a word, as a process that was stopped.
+    let stopped = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stopped = format!("https://localhost:{}", stopped.local_addr().unwrap().port());
+    // Nobody listens on port 1.
+    let down = "https://localhost:1".to_owned();
+    let home = Home::new(60.0).await;
+    home.issuer.book().delay = Duration::from_millis(700);
+    let slow = home.issuer.server.url();
+    let mut trials = JoinSet::new();
+    for (issuer, is_slow) in [(stopped, false), (down, false), (slow, true)] {
+        let home = Home::new(60.0).await;
+        // In its last tenth, and due again well before its end.
+        let claims = json!({"iat": now() - 90.0, "exp": now() + 8.0});
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+        let begins = Instant::now();
+        let ends = begins + Duration::from_secs(8);
+        home.write_for(&issuer, &format!("e30.{claims}.c2ln"), "refresh-0");
+        trials.spawn(async move {
+            let kubegate = home.start();
+            served_at_once(&kubegate, begins + Duration::from_millis(7500)).await;
+            if is_slow {
+                served_at_once(&kubegate, ends + Duration::from_secs(2)).await;
+            }
+            (kubegate, home, ends, issuer)
+        });
+    }
+    while let Some(trial) = trials.join_next().await {
+        let (kubegate, _home, ends, issuer) = trial.unwrap();
+        if issuer == "https://localhost:1" {
+            tokio::time::sleep_until(ends.into()).await;
+            let answer = get(&kubegate.address, "/x").await;
+            assert_eq!(status(&answer), 503, "{answer}");
+            assert!(answer.contains("retry-after: "), "{answer}");
+            assert!(
+                answer.contains(&format!("reach the issuer at {issuer}")),
+                "{answer}"
+            );
+        }
+    }
+    assert_eq!(home.issuer.book().renewals, 1);
+}
+
+#[tokio::test]
+async fn a_public_client_sends_its_name_and_no_secret() {
+    let home = Home::new(60.0).await;
+    home.issuer.book().mood = Mood::Public;
+    home.write(&jwt(0, -60.0), "refresh-0");
+    let text = home.text().replace("        client-secret: s&t\n", "");
+    fs::write(home.path(), text).unwrap();
+    let answer = get(&home.start().address, "/x").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(home.text().contains("refresh-token: refresh-1\n"));
+}
+
+#[tokio::test]
+async fn an_issuer_is_reached_through_the_proxy_of_the_environment() {
+    let issuer = Issuer::start_as("wrong-san", "other.example", 60.0).await;
+    let port = issuer.server.port();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heads = told.clone();
+    let proxy = Upstream::plain(move |mut connection: Connection| {
+        let heads = heads.clone();
+        async move {
+            let Some(head) = connection.head().await else {
+                return;
+            };
+            heads.lock().unwrap().push(head);
+            connection
+                .write("HTTP/1.1 200 Connection established\r\n\r\n")
+                .await;
+            let mut near = connection.into_stream();
+            let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            // Whichever end leaves first ends it.
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        }
+    })
+    .await;
+    let home = Home::new(60.0).await;
+    home.write_for(
+        &format!("https://other.example:{port}"),
+        &jwt(0, -60.0),
+        "refresh-0",
+    );
+    let path = home.path();
+    let mut command = Kubegate::command(["--kubeconfig", path.to_str().unwrap(), "--port", "0"]);
+    command.env("HTTPS_PROXY", proxy.url());
+    let answer = get(&Kubegate::spawn(command).address, "/x").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    let told = told.lock().unwrap();
+    assert!(!told.is_empty());
+    for head in told.iter() {
+        assert!(
+            head.starts_with(&format!("CONNECT other.example:{port} ")),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_renewed_in_memory_with_one_warning() {
+    let home = Home::new(2.0).await;
+    // A token over several lines is one that kubegate does not rewrite.
+    let text = home.config(
+        &home.issuer.server.url(),
+        &jwt(0, -60.0),
+        "\"refresh-\\\n          0\"",
+    );
+    fs::write(home.path(), &text).unwrap();
+    let kubegate = home.start();
+    let started = Instant::now();
+    while home.issuer.book().renewals < 4 {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{}",
+            kubegate.log()
+        );
+        let answer = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&answer), 200, "{answer}: {}", kubegate.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(home.text(), text);
+    assert_eq!(home.issuer.book().refused, 0);
+    let log = kubegate.log();
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert!(log.contains("kept in memory only"), "{log}");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_kubectl_rotated_meanwhile_is_taken_from_the_file() {
+    // Before kubegate wants to renew: the new one is found and used.
+    let home = Home::new(60.0).await;
+    home.write(&jwt(0, 3.0), "refresh-0");
+    let kubegate = home.start();
+    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+    home.issuer.book().issued = 5;
+    home.write(&jwt(5, -1.0), "refresh-5");
+    in_time(async {
+        while home.issuer.book().renewals == 0 {
+            let answer = get(&kubegate.address, "/x").await;
+            assert_eq!(status(&answer), 200, "{answer}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(home.issuer.book().refused, 0);
+
+    // While kubegate renews: its own is refused, and that in the file is tried.
+    let home = Home::new(60.0).await;
+    home.write(&jwt(0, -60.0), "refresh-0");
+    home.issuer.book().issued = 7;
+    home.issuer.book().delay = Duration::from_secs(1);
+    let kubegate = home.start();
+    let address = kubegate.address.clone();
+    let asked = tokio::spawn(async move { get(&address, "/x").await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    home.write(&jwt(7, -1.0), "refresh-7");
+    let answer = in_time(asked).await.unwrap();
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(home.issuer.book().refused, 1);
+    assert!(home.text().contains("refresh-token: refresh-8\n"));
+}
+
+#[tokio::test]
+async fn grants_that_make_no_sense_are_told_or_lived_with() {
+    let token = |claims: &str| {
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(claims);
+        format!(r#"{{"id_token": "e30.{claims}.hunter2"}}"#)
+    };
+    let good = jwt(1, 60.0);
+    for (granted, code, says) in [
+        (r#"{"id_token": "hunter2"}"#.to_owned(), 401, "not a JWT"),
+        (
+            r#"{"id_token": 7, "x": "hunter2"}"#.to_owned(),
+            401,
+            "not the JSON",
+        ),
+        (
+            r#"{"access_token": "hunter2"}"#.to_owned(),
+            401,
+            "no id_token",
+        ),
+        (r#"{"id_token": "hunter2"#.to_owned(), 503, "no JSON at all"),
+        ("<html>hunter2</html>".to_owned(), 503, "login page"),
+        (String::new(), 503, "no JSON at all"),
+        (token(r#"{"exp": -5}"#), 401, "not a JWT"),
+        (token(r#"{"exp": 1e300}"#), 401, "not a JWT"),
+        // Had ended when it came: for the API server to judge.
+        (token(r#"{"exp": 0}"#), 401, ""),
+        (token(r#"{"exp": 1e15}"#), 200, ""),
+        (
+            format!(r#"{{"id_token": "{good}", "expires_in": 0}}"#),
+            200,
+            "",
+        ),
+        (
+            format!(r#"{{"id_token": "{good}", "expires_in": -7}}"#),
+            200,
+            "",
+        ),
+        (
+            format!(r#"{{"id_token": "{good}", "expires_in": 1e99}}"#),
+            200,
+            "",
+        ),
+    ] {
+        let home = Home::new(60.0).await;
+        home.issuer.book().mood = Mood::Granting(granted.clone());
+        home.write(&jwt(0, -60.0), "refresh-0");
+        let kubegate = home.start();
+        for _ in 0..20 {
+            let answer = get(&kubegate.address, "/x").await;
+            assert_eq!(status(&answer), code, "{granted}: {answer}");
+            assert!(answer.contains(says), "{granted}: {answer}");
+            let log = kubegate.log();
+            assert!(
+                !answer.contains("hunter2") && !log.contains("hunter2"),
+                "{answer} {log}"
+            );
+        }
+        // No refresh loop.
+        let renewals = home.issuer.book().renewals;
+        assert!((1..=3).contains(&renewals), "{granted}: {renewals}");
     }
 }
