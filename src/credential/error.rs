@@ -224,6 +224,37 @@ impl Error {
         }
     }
 
+    /// What to do about it, where its text does not say so.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::PluginFailed { stderr, .. } if stderr.is_empty() => {
+                "run it in a terminal to see what it needs"
+            }
+            Self::PluginFailed { .. } => "if it asks for a login, log in by its own tool",
+            Self::PluginTimedOut { .. } => "run it in a terminal to see what it waits for",
+            Self::PluginUnusable { .. } | Self::PluginNeedsTerminal { .. } => {
+                "see exec in the kubeconfig's user"
+            }
+            Self::PluginOutput { .. } => {
+                "run it in a terminal to see what it prints, and see exec in the kubeconfig's user"
+            }
+            Self::TokenFile { .. } | Self::BadTokenFile { .. } => {
+                "have a token written there, or correct tokenFile in the kubeconfig"
+            }
+            Self::Unsendable { .. } => "correct it where it stands, or log in again",
+            Self::Certificate(_) | Self::Pem(_) => {
+                "see client-certificate and client-key in the kubeconfig's user"
+            }
+            Self::Dial(_) => "see HTTPS_PROXY and NO_PROXY, or proxy-url in the kubeconfig",
+            Self::IssuerUnreachable { .. } | Self::IssuerTimedOut { .. } => {
+                "see that this machine can reach it (network, VPN, HTTPS_PROXY)"
+            }
+            Self::Failing(failing) => return failing.cause.remedy(),
+            _ => return None,
+        })
+    }
+
     /// When a new request may have better luck; for `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -2,6 +2,7 @@
 //! error it is chosen here.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     error::Error as StdError,
     fmt::Write as _,
@@ -109,7 +110,7 @@ impl Answer {
         };
         Self {
             status,
-            message: chain(error) + fix(error),
+            message: chain(error) + &fix(error),
             retry_after,
             close: match error {
                 Error::Refused(refusal) => refusal.close,
@@ -165,8 +166,12 @@ fn chain(error: &dyn StdError) -> String {
 }
 
 /// What to do about it, where the error does not say so itself.
-fn fix(error: &Error) -> &'static str {
-    match error {
+fn fix(error: &Error) -> Cow<'static, str> {
+    Cow::Borrowed(match error {
+        Error::Credential(e) => {
+            let remedy = e.remedy().map(|remedy| format!("; {remedy}"));
+            return remedy.unwrap_or_default().into();
+        }
         Error::Upstream(upstream::Error::Connect { source, .. })
             if tls::spoke_no_tls(source.as_ref()) =>
         {
@@ -181,7 +186,7 @@ fn fix(error: &Error) -> &'static str {
              proxy-url)"
         }
         _ => "",
-    }
+    })
 }
 
 /// `metav1.StatusReason` for a status, as the API server names it.
@@ -208,7 +213,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::proxy::guard::Refusal;
+    use crate::{credential, proxy::guard::Refusal};
 
     async fn answer(error: Error) -> (Response<()>, serde_json::Value) {
         let (parts, body) = Answer::to(&error).into_response().into_parts();
@@ -228,6 +233,46 @@ mod tests {
         assert_eq!(status["reason"], "Forbidden");
         assert_eq!(status["message"], "kubegate: not here");
         assert!(response.headers().get(RETRY_AFTER).is_none());
+    }
+
+    #[tokio::test]
+    async fn without_a_credential_the_answer_says_why_when_and_what_to_do() {
+        let failing = |error, seconds| {
+            Error::Credential(credential::Error::Failing(credential::Failing {
+                cause: Arc::new(error),
+                retry_after: Duration::from_secs(seconds),
+            }))
+        };
+        let url = "https://issuer.example/token".to_owned();
+        let source = std::io::Error::other("connection refused");
+        let gone = credential::Error::IssuerUnreachable {
+            url: url.clone(),
+            source: Arc::new(source),
+        };
+        let (response, status) = answer(failing(gone, 7)).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "7");
+        assert_eq!(status["details"]["retryAfterSeconds"], 7);
+        assert_eq!(
+            status["message"],
+            "kubegate: no credential for the API server: cannot reach the issuer at \
+             https://issuer.example/token (next try in 7 s): connection refused; see that this machine can reach it (network, VPN, HTTPS_PROXY)"
+        );
+
+        let dead = credential::Error::LoginNeeded {
+            subject: "OIDC issuer https://issuer.example".to_owned(),
+            problem: "the refresh token was refused".into(),
+            remedy: "run `kubegate login`".to_owned(),
+        };
+        let (response, status) = answer(failing(dead, 7)).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert!(response.headers().get(RETRY_AFTER).is_none());
+        assert_eq!(status["reason"], "Unauthorized");
+        assert_eq!(
+            status["message"],
+            "kubegate: no credential for the API server: OIDC issuer https://issuer.example: the \
+             refresh token was refused; run `kubegate login` (next try in 7 s)"
+        );
     }
 
     #[tokio::test]
