@@ -18,10 +18,12 @@ mod columns;
 mod defaults;
 mod delete;
 mod discovery;
+mod door;
 mod fields;
 mod flavor;
 mod handshake;
 pub mod host;
+pub mod ibm;
 mod identity;
 mod jwt;
 mod object;
@@ -69,8 +71,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    authentication::Authentication, certificates::Authority, flavor::Flavor, router::Plane,
-    store::Store, tokens::Tokens,
+    authentication::Authentication, certificates::Authority, door::Door, flavor::Flavor,
+    router::Plane, store::Store, tokens::Tokens,
 };
 use crate::{secret::Secret, tls};
 
@@ -106,7 +108,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct ControlPlane {
     plane: Arc<Plane>,
-    ca_pem: String,
+    authority: Authority,
     address: SocketAddr,
     stop: CancellationToken,
 }
@@ -137,7 +139,7 @@ impl ControlPlane {
         tokio::spawn(server.run(listener, stop.clone()));
         Ok(Self {
             plane,
-            ca_pem: authority.ca_pem().to_owned(),
+            authority,
             address,
             stop,
         })
@@ -158,7 +160,7 @@ impl ControlPlane {
     /// The CA to verify it with, PEM. The certificate names localhost, 127.0.0.1 and `::1`.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        self.authority.ca_pem()
     }
 
     /// A fresh bearer token for `demo-admin`, and when it stops being accepted.
@@ -177,6 +179,11 @@ impl ControlPlane {
     #[must_use]
     pub fn account_tokens(&self) -> u64 {
         self.plane.authentication.tokens().account_tokens()
+    }
+
+    /// Listens on another random port too.
+    async fn another_door(&self) -> Result<Door, Error> {
+        Door::open(&self.plane, &self.authority, self.stop.clone()).await
     }
 
     /// Stops listening and cuts every connection, watch and tunnel.

@@ -51,6 +51,11 @@ pub(in crate::demo) fn origin(request: &Request<Bytes>) -> String {
     format!("https://{}", authority.map_or("", |host| host.as_str()))
 }
 
+/// The bearer token of a request.
+pub(in crate::demo) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    scheme(headers, "bearer")
+}
+
 /// User and password of `Authorization: Basic`.
 pub(in crate::demo) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let pair = BASE64_STANDARD.decode(scheme(headers, "basic")?).ok()?;
@@ -83,7 +88,7 @@ mod tests {
     #[test]
     fn a_client_is_read_as_oauth_encodes_it_and_a_user_as_it_stands() {
         let mut headers = HeaderMap::new();
-        assert!(basic(&headers).is_none());
+        assert!(basic(&headers).is_none() && bearer(&headers).is_none());
         let encoded = BASE64_STANDARD.encode("kube:s%26t+u");
         let value = format!("basic {encoded}").parse().unwrap();
         headers.insert(header::AUTHORIZATION, value);
