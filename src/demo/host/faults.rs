@@ -25,6 +25,8 @@ struct State {
     skew: i64,
     /// Where requests are slow, limited or answered wrongly; everywhere if `None`.
     path: Option<String>,
+    /// How many more of them are; all if `None`.
+    times: Option<usize>,
 }
 
 /// An answer that no issuer should give.
@@ -84,6 +86,11 @@ impl Faults {
         self.state().path = Some(path.to_owned());
     }
 
+    /// Is slow, limits or answers wrongly so many times more; other faults stay.
+    pub fn times(&self, times: usize) {
+        self.state().times = Some(times);
+    }
+
     /// Takes every fault away.
     pub fn heal(&self) {
         *self.state() = State::default();
@@ -111,9 +118,8 @@ impl Faults {
         request: Request<Bytes>,
         handler: impl Fn(Request<Bytes>, SystemTime) -> Response<Bytes>,
     ) -> Option<Response<Bytes>> {
-        let state = self.state().clone();
         let path = request.uri().path().to_owned();
-        let concerned = state.path.is_none_or(|only| only == path);
+        let (state, concerned) = self.concern(&path);
         if concerned {
             tokio::time::sleep(state.slow).await;
         }
@@ -125,6 +131,17 @@ impl Faults {
             (_, Some(wrong)) if concerned => wrong.answer(&path),
             _ => Some(handler(request, self.now())),
         }
+    }
+
+    /// Whether a request is slow, limited or answered wrongly, which is counted.
+    fn concern(&self, path: &str) -> (State, bool) {
+        let mut state = self.state();
+        let here = state.path.as_ref().is_none_or(|only| only == path);
+        let concerned = here && state.times != Some(0);
+        if concerned && let Some(left) = &mut state.times {
+            *left -= 1;
+        }
+        (state.clone(), concerned)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -117,6 +117,13 @@ async fn wrong_answers_and_limits_stand_on_the_path_told_and_go_when_healed() {
     assert!(body(&host, "/other").await.starts_with("https://"));
     faults.heal();
     assert!(body(&host, "/token").await.starts_with("https://"));
+
+    faults.answer_with(Some(Wrong::Html));
+    faults.times(2);
+    for wrong in [true, true, false, false] {
+        let right = body(&host, "/token").await.starts_with("https://");
+        assert_ne!(right, wrong);
+    }
 }
 
 #[tokio::test]
