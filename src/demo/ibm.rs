@@ -15,6 +15,7 @@ mod kube;
 mod kubeconfig;
 mod people;
 mod refusal;
+mod roks;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -43,6 +44,7 @@ use super::{
     door::Door,
     host::{Faults, Host},
     jwt::Signer,
+    openshift::OpenShift,
 };
 
 /// What the cloud is like. Lifetimes are in whole seconds.
@@ -60,6 +62,8 @@ pub struct Options {
     pub passcode: Duration,
     /// How long a session may be left alone before its refresh tokens are worth nothing.
     pub inactivity: Duration,
+    /// Lifetime of sessions in clusters of type `openshift`.
+    pub roks_session: Duration,
     /// Whether a refresh token works more than once. A new one comes with each answer.
     pub reusable: bool,
     /// Whether the endpoints of a cluster stand at the top level, not under `serviceEndpoints`.
@@ -79,6 +83,7 @@ impl Default for Options {
             delegated_token: Duration::from_secs(600),
             passcode: Duration::from_secs(300),
             inactivity: Duration::from_secs(2 * 3600),
+            roks_session: Duration::from_secs(86_400),
             reusable: false,
             flat_endpoints: false,
             version_2: true,
@@ -99,6 +104,8 @@ pub struct Ibm {
     cloud: Arc<Cloud>,
     iks: ControlPlane,
     private_door: Door,
+    roks: OpenShift,
+    roks_private_door: Door,
 }
 
 /// What the hosts share.
@@ -108,7 +115,7 @@ struct Cloud {
     signer: Arc<Signer>,
     /// Signs the tokens by which pods prove what they are.
     pods: Signer,
-    book: Book,
+    book: Arc<Book>,
     clusters: Vec<Cluster>,
     /// Known once IAM has started.
     iam_url: OnceLock<String>,
@@ -121,35 +128,47 @@ impl Ibm {
     /// No port, or no key.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let signer = Arc::new(Signer::generate()?);
+        let authority = Arc::new(Authority::generate().map_err(Error::Certificates)?);
+        let book = Arc::<Book>::default();
+        let iam_faults = Faults::default();
         let kube = Arc::new(Kube::new(signer.clone()));
         let iks = ControlPlane::start_as(options.id_token, Some(kube)).await?;
         let private_door = iks.another_door().await?;
-        let clusters = clusters::all(Server {
-            public: iks.url(),
-            private: private_door.url(),
-            ca_pem: Some(iks.ca_pem().to_owned()),
-        });
+        let users = Arc::new(roks::Users::new(book.clone(), iam_faults.clone()));
+        let roks = roks::start(&authority, options.roks_session, users).await?;
+        let roks_private_door = roks.api().another_door().await?;
+        let clusters = clusters::all(
+            Server {
+                public: iks.url(),
+                private: private_door.url(),
+                ca_pem: Some(iks.ca_pem().to_owned()),
+            },
+            Server {
+                public: roks.api().url(),
+                private: roks_private_door.url(),
+                ca_pem: None,
+            },
+        );
         let cloud = Arc::new(Cloud {
             options,
             signer,
             pods: Signer::generate()?,
-            book: Book::default(),
+            book,
             clusters,
             iam_url: OnceLock::new(),
         });
 
-        let authority = Authority::generate().map_err(Error::Certificates)?;
-        let start = async |name: &str, answer: Answer| {
-            let (cloud, faults) = (cloud.clone(), Faults::default());
+        let start = async |name: &str, faults: &Faults, answer: Answer| {
+            let cloud = cloud.clone();
             let names = [&format!("{name}.cloud.ibm.com")[..]];
             let handler = move |request: Request<Bytes>, now| answer(&cloud, &request, now);
-            let host = Host::start_under(&authority, &names, faults.clone(), handler).await?;
-            Ok::<_, Error>((host, faults))
+            Host::start_under(&authority, &names, faults.clone(), handler).await
         };
-        let (iam, iam_faults) = start("iam", Cloud::answer_iam).await?;
+        let (accounts_faults, containers_faults) = (Faults::default(), Faults::default());
+        let iam = start("iam", &iam_faults, Cloud::answer_iam).await?;
         cloud.iam_url.get_or_init(|| iam.url());
-        let (accounts, accounts_faults) = start("accounts", Cloud::answer_accounts).await?;
-        let (containers, containers_faults) = start("containers", Cloud::answer_containers).await?;
+        let accounts = start("accounts", &accounts_faults, Cloud::answer_accounts).await?;
+        let containers = start("containers", &containers_faults, Cloud::answer_containers).await?;
         Ok(Self {
             iam,
             accounts,
@@ -160,6 +179,8 @@ impl Ibm {
             cloud,
             iks,
             private_door,
+            roks,
+            roks_private_door,
         })
     }
 
@@ -210,10 +231,17 @@ impl Ibm {
         &self.iks
     }
 
-    /// How many connections came to the private endpoint of those clusters.
+    /// The cluster of type `openshift`. Its hosts have certificates of [`Self::ca_pem`], and its
+    /// OAuth server takes `apikey` and `passcode` for users.
+    #[must_use]
+    pub fn roks(&self) -> &OpenShift {
+        &self.roks
+    }
+
+    /// How many connections came to the private endpoints of the clusters.
     #[must_use]
     pub fn private_connections(&self) -> usize {
-        self.private_door.connections()
+        self.private_door.connections() + self.roks_private_door.connections()
     }
 
     /// A new one-time passcode, as a browser shows it after login.

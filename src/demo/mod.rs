@@ -108,7 +108,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct ControlPlane {
     plane: Arc<Plane>,
-    authority: Authority,
+    authority: Arc<Authority>,
     address: SocketAddr,
     stop: CancellationToken,
 }
@@ -123,6 +123,15 @@ impl ControlPlane {
     /// As [`Self::start`], with a vendor's part.
     async fn start_as(token_ttl: Duration, flavor: Option<Arc<dyn Flavor>>) -> Result<Self, Error> {
         let authority = Authority::generate().map_err(Error::Certificates)?;
+        Self::start_under(Arc::new(authority), token_ttl, flavor).await
+    }
+
+    /// As [`Self::start_as`], with a certificate of `authority`.
+    async fn start_under(
+        authority: Arc<Authority>,
+        token_ttl: Duration,
+        flavor: Option<Arc<dyn Flavor>>,
+    ) -> Result<Self, Error> {
         let (listener, address) = server::listen().await?;
         let tokens = Tokens::new(token_ttl).map_err(|_| Error::Random)?;
         let store = Arc::new(Store::new(HISTORY));

@@ -37,7 +37,7 @@ pub(super) struct Server {
 }
 
 /// Every cluster. Several have similar names, one has only a private endpoint, one none yet.
-pub(super) fn all(iks: Server) -> Vec<Cluster> {
+pub(super) fn all(iks: Server, roks: Server) -> Vec<Cluster> {
     let iks = Cluster {
         account: ACCOUNT,
         id: "bkiks0prod0000000001",
@@ -56,6 +56,16 @@ pub(super) fn all(iks: Server) -> Vec<Cluster> {
             name: "kubegate-iks-2",
             infrastructure: Infrastructure::Vpc,
             state: "warning",
+            ..iks.clone()
+        },
+        Cluster {
+            id: "bkroks0prod000000007",
+            name: "kubegate-roks",
+            infrastructure: Infrastructure::Vpc,
+            openshift: true,
+            public: Some(roks.public),
+            private: Some(roks.private),
+            ca_pem: roks.ca_pem,
             ..iks.clone()
         },
         Cluster {

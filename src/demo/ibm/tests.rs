@@ -372,7 +372,7 @@ async fn clusters_are_listed_and_found_by_name_or_id_in_their_account_only() {
     let access = text(&tokens, "access_token");
     for (path, count) in [
         ("/v2/classic/getClusters", 1),
-        ("/v2/vpc/getClusters?provider=vpc-gen2", 3),
+        ("/v2/vpc/getClusters?provider=vpc-gen2", 4),
         ("/v2/satellite/getClusters", 1),
         ("/v1/clusters", 1),
     ] {
@@ -496,4 +496,40 @@ async fn the_login_in_a_kubeconfig_is_renewed_as_an_oidc_issuers() {
     let answer = to(ibm.ca_pem()).post(&url, &form, None).await.unwrap();
     let tokens: Value = serde_json::from_slice(&answer.body).unwrap();
     assert!(tokens["id_token"].is_string(), "{tokens}");
+}
+
+#[tokio::test]
+async fn an_openshift_cluster_lets_in_who_shows_a_key_or_a_passcode() {
+    let ibm = cloud().await;
+    let enter = async |name: &str, password: &str| {
+        let url = format!(
+            "{}/oauth/authorize?response_type=token&client_id=openshift-challenging-client",
+            ibm.roks.oauth_url()
+        );
+        let pair = BASE64_STANDARD.encode(format!("{name}:{password}"));
+        let request = Request::get(url)
+            .header(header::AUTHORIZATION, format!("Basic {pair}"))
+            .header("x-csrf-token", "1")
+            .body(Bytes::new())
+            .unwrap();
+        let answer = to(ibm.ca_pem()).send(request, None).await.unwrap();
+        let location = answer.headers.get(header::LOCATION)?.to_str().unwrap();
+        let (_, token) = location.split_once("access_token=")?;
+        Some(token.split('&').next().unwrap().to_owned())
+    };
+    let token = enter("apikey", API_KEY).await.unwrap();
+    let url = format!("{}/apis/user.openshift.io/v1/users/~", ibm.roks.api().url());
+    let (status, user) = call(ibm.ca_pem(), Method::GET, &url, &token, &json!({})).await;
+    assert_eq!((status, &user["metadata"]["name"]), (200, &json!(IAM_USER)));
+    let passcode = ibm.passcode();
+    assert!(enter("passcode", &passcode).await.is_some());
+    assert!(enter("passcode", &passcode).await.is_none());
+    assert!(enter("apikey", STAGING_API_KEY).await.is_none());
+    ibm.revoke_api_key();
+    assert!(enter("apikey", API_KEY).await.is_none());
+
+    let tokens = granted(&ibm, None, &by_key(STAGING_API_KEY)).await;
+    let access = text(&tokens, "access_token");
+    let (status, _) = containers(&ibm, "/v2/getCluster?cluster=kubegate-roks", access).await;
+    assert_eq!(status, 404);
 }

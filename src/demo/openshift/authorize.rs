@@ -112,8 +112,8 @@ fn user(server: &OAuthServer, asked: &Asked<'_>) -> Result<Option<String>, Probl
         && let Some(basic) = asked.basic()
     {
         let (name, password) = basic?;
-        if server.knows(&name, password.expose()) {
-            return Ok(Some(name));
+        if let Some(user) = server.log_in(&name, password.expose()) {
+            return Ok(Some(user));
         }
     }
     let cookie = asked.cookie(web::SESSION);

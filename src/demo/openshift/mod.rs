@@ -30,9 +30,11 @@ use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+pub(super) use self::oauth::Directory;
 use self::{oauth::OAuthServer, registry::Registry};
 use super::{
     ControlPlane, Error, Flavor,
+    certificates::Authority,
     host::{Faults, Host, Seen},
 };
 use crate::secret::Secret;
@@ -100,12 +102,28 @@ pub struct OpenShift {
 impl OpenShift {
     /// Starts the API server, the OAuth server and the registry, each on a port and with a CA of
     /// its own. There is a user `developer` with the password `developer`.
+    ///
+    /// # Errors
+    /// One of them did not start.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let server = Arc::new(OAuthServer::new(options));
-        server.add_user(DEVELOPER, DEVELOPER);
+        let authority = || Authority::generate().map_err(Error::Certificates);
+        let authorities = [authority()?, authority()?, authority()?].map(Arc::new);
+        let started = Self::start_under(authorities, options, None).await?;
+        started.add_user(DEVELOPER, DEVELOPER);
+        Ok(started)
+    }
+
+    /// Starts it under the authorities given, for API server, OAuth server and registry, with
+    /// users who are known elsewhere.
+    pub(super) async fn start_under(
+        [of_api, of_oauth, of_registry]: [Arc<Authority>; 3],
+        options: Options,
+        directory: Option<Arc<dyn Directory>>,
+    ) -> Result<Self, Error> {
+        let server = Arc::new(OAuthServer::new(options, directory));
         let faults = Faults::default();
         let answering = server.clone();
-        let oauth = Host::start(&[], faults.clone(), move |request, now| {
+        let oauth = Host::start_under(&of_oauth, &[], faults.clone(), move |request, now| {
             answering.answer(&request, now)
         });
         let oauth = oauth.await?;
@@ -113,13 +131,14 @@ impl OpenShift {
         let _ = server.issuer.set(oauth.url());
 
         let flavor: Arc<dyn Flavor> = server.clone();
-        let api = ControlPlane::start_as(ADMIN_TOKEN, Some(flavor)).await?;
+        let api = ControlPlane::start_under(of_api, ADMIN_TOKEN, Some(flavor)).await?;
         let images = Arc::new(Registry::new(api.plane.clone()));
         images.add_image(IMAGE);
         let answering = images.clone();
-        let registry = Host::start(&[], Faults::default(), move |request, _| {
-            answering.answer(&request)
-        });
+        let registry =
+            Host::start_under(&of_registry, &[], Faults::default(), move |request, _| {
+                answering.answer(&request)
+            });
         Ok(Self {
             registry: registry.await?,
             api,

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt::Debug,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
@@ -33,6 +34,12 @@ pub(super) struct User {
     password: Secret,
 }
 
+/// Users who are known elsewhere.
+pub(in crate::demo) trait Directory: Send + Sync + Debug {
+    /// Who logs in with these, by the name that the cluster knows.
+    fn user(&self, name: &str, password: &str) -> Option<String>;
+}
+
 /// All that the OAuth server knows. The API server and the registry ask it whose a token is.
 #[derive(Debug)]
 pub(super) struct OAuthServer {
@@ -42,6 +49,8 @@ pub(super) struct OAuthServer {
     pub(super) codes: Codes,
     options: Mutex<Options>,
     users: Mutex<BTreeMap<String, User>>,
+    /// Asked before `users`.
+    directory: Option<Arc<dyn Directory>>,
     /// Who is signed in, by the cookie of their browser.
     browsers: Mutex<HashMap<String, String>>,
     logins: AtomicUsize,
@@ -49,13 +58,14 @@ pub(super) struct OAuthServer {
 }
 
 impl OAuthServer {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, directory: Option<Arc<dyn Directory>>) -> Self {
         Self {
             issuer: OnceLock::new(),
             sessions: Sessions::new(),
             codes: Codes::default(),
             options: Mutex::new(options),
             users: Mutex::default(),
+            directory,
             browsers: Mutex::default(),
             logins: AtomicUsize::new(0),
             authorizations: Mutex::default(),
@@ -105,10 +115,21 @@ impl OAuthServer {
         lock(&self.users).get(name).cloned()
     }
 
-    /// Whether that is somebody's password. None is empty.
-    pub(super) fn knows(&self, name: &str, password: &str) -> bool {
-        let user = self.user(name);
-        !password.is_empty() && user.is_some_and(|user| user.password.expose() == password)
+    /// Whose name and password these are. No password is empty.
+    pub(super) fn log_in(&self, name: &str, password: &str) -> Option<String> {
+        if password.is_empty() {
+            return None;
+        }
+        let elsewhere = self.directory.as_ref();
+        if let Some(known) = elsewhere.and_then(|users| users.user(name, password)) {
+            // What they log in with is for the directory alone to judge.
+            if self.user(&known).is_none() {
+                self.add_user(&known, &random_text());
+            }
+            return Some(known);
+        }
+        let user = self.user(name)?;
+        (user.password.expose() == password).then(|| name.to_owned())
     }
 
     /// A token for a user, and its lifetime in seconds.

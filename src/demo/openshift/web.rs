@@ -36,13 +36,12 @@ pub(super) fn login(server: &OAuthServer, asked: &Asked<'_>) -> Response<Bytes> 
     {
         return login_form(then, "Could not check CSRF token. Please try again.");
     }
-    let name = asked.get("username");
-    if !server.knows(name, asked.get("password")) {
+    let Some(user) = server.log_in(asked.get("username"), asked.get("password")) else {
         return login_form(then, "Invalid login or password. Please try again.");
-    }
+    };
     let cookie = format!(
         "{SESSION}={}; Path=/; HttpOnly; Secure",
-        server.sign_in(name)
+        server.sign_in(&user)
     );
     answers::with(answers::redirect(then), header::SET_COOKIE, &cookie)
 }
