@@ -119,6 +119,18 @@ pub enum Error {
         /// The kubeconfig files looked for.
         looked_at: Vec<PathBuf>,
     },
+    /// There was a kubeconfig.
+    #[error(
+        "there is no kubeconfig any more, or an empty one (looked at {})",
+        Files(looked_at)
+    )]
+    KubeconfigGone {
+        /// The kubeconfig files looked for.
+        looked_at: Vec<PathBuf>,
+    },
+    /// There was a service account.
+    #[error("the pod's service account has no token any more")]
+    PodGone,
 }
 
 impl Error {

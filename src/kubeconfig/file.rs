@@ -176,11 +176,10 @@ pub(super) fn read_bounded(
 
     let metadata = std::fs::metadata(path).map_err(failed)?;
     let kind = metadata.file_type();
-    let handed_over = path.starts_with("/dev") || path.starts_with("/proc/self/fd");
     if kind.is_dir() {
         return Err(refuse("it is a directory".to_owned()));
     }
-    if !(kind.is_file() || kind.is_fifo() && handed_over) {
+    if !(kind.is_file() || kind.is_fifo() && is_handed_over(path)) {
         return Err(refuse("it is not a regular file".to_owned()));
     }
     if metadata.len() > limit {
@@ -196,6 +195,11 @@ pub(super) fn read_bounded(
         return Err(too_large());
     }
     Ok(bytes)
+}
+
+/// Whether a path is that of an open file, such as a pipe of the shell, which can be read once.
+pub(super) fn is_handed_over(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc/self/fd")
 }
 
 /// A path as the file at `holder` means it: relative to that file's folder.

@@ -1,13 +1,14 @@
 //! A pod's service account becomes a [`Target`], as client-go's `rest.InClusterConfig` has it.
 
-use std::{ffi::OsString, io, path::Path};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 use zeroize::Zeroizing;
 
-use crate::{
-    kubeconfig::{Error, Overrides, Pem, Target, cluster, file::read_bounded, user},
-    secret::Secret,
-};
+use crate::kubeconfig::{Error, Overrides, Pem, Target, cluster, file::read_bounded, user};
 
 /// Where the kubelet mounts the service account.
 pub(super) const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -31,9 +32,9 @@ pub(super) fn target(
         return Ok(None);
     };
     let token_file = folder.join("token");
-    let Some(token) = read_if_there("service account token", &token_file)? else {
+    if read_if_there("service account token", &token_file)?.is_none() {
         return Ok(None);
-    };
+    }
     let namespace = read_if_there("service account namespace", &folder.join("namespace"))?;
     let namespace = namespace.map(|text| text.to_string());
 
@@ -45,7 +46,6 @@ pub(super) fn target(
     };
     cluster.apply(flags)?;
     let mut user = user::Draft {
-        token: Some(Secret::new(token.as_str())),
         token_file: Some(token_file),
         ..user::Draft::nobody("service account")
     };
@@ -56,6 +56,11 @@ pub(super) fn target(
         cluster: cluster.finish()?,
         user: user.finish()?,
     }))
+}
+
+/// The files of the pod's service account, but for the token, which is read whenever it is used.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    vec![folder.join("ca.crt"), folder.join("namespace")]
 }
 
 fn server(env: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
@@ -109,7 +114,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::kubeconfig::Login;
+    use crate::{kubeconfig::Login, secret::Secret};
 
     fn pod(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -150,7 +155,7 @@ mod tests {
         match target.user.login {
             Login::TokenFile { path, fallback } => {
                 assert_eq!(path, folder.path().join("token"));
-                assert_eq!(fallback.unwrap().expose(), "t");
+                assert!(fallback.is_none(), "the file was read, and will be");
             }
             other => panic!("{other:?}"),
         }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// An `auth-provider` named `oidc`, and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OidcConfig {
     /// The file that holds the entry, as it was named.
     pub file: PathBuf,

@@ -10,7 +10,7 @@ use http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
-    kubeconfig::{Error, OidcConfig, ProxyUrl, file},
+    kubeconfig::{Error, OidcConfig, OidcTokens, ProxyUrl, file},
     secret::Secret,
 };
 
@@ -27,8 +27,22 @@ pub struct Target {
     pub user: User,
 }
 
+impl Target {
+    /// The files it names that say whom to trust.
+    #[must_use]
+    pub fn authority_files(&self) -> Vec<PathBuf> {
+        let issuers = match &self.user.login {
+            Login::Oidc(config) => config.certificate_authority.as_ref(),
+            _ => None,
+        };
+        let named = [self.cluster.certificate_authority.as_ref(), issuers];
+        let files = named.into_iter().flatten().filter_map(Pem::path);
+        files.map(Path::to_owned).collect()
+    }
+}
+
 /// What the file says of an API server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     /// Name of the entry, where one was chosen.
     pub name: Option<String>,
@@ -48,7 +62,8 @@ pub struct Cluster {
     pub exec_config: Option<serde_json::Value>,
 }
 
-/// PEM text and where it stands.
+/// PEM text and where it stands. Two are equal if they hold the same, wherever that stands, or
+/// name the same file.
 #[derive(Clone)]
 pub enum Pem {
     /// From a `*-data` field, base64 already decoded.
@@ -91,11 +106,39 @@ impl Pem {
         }
     }
 
+    /// What a file holds now, as if it stood inline.
+    ///
+    /// # Errors
+    /// As for [`Pem::read`].
+    pub fn inlined(&self) -> Result<Self, Error> {
+        Ok(Self::Inline {
+            data: self.read()?,
+            origin: self.origin().to_owned(),
+        })
+    }
+
+    /// The file, where it is one.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Inline { .. } => None,
+            Self::File { path, .. } => Some(path),
+        }
+    }
+
     /// File, entry and field that this comes from, for error messages.
     #[must_use]
     pub fn origin(&self) -> &str {
         match self {
             Self::Inline { origin, .. } | Self::File { origin, .. } => origin,
+        }
+    }
+}
+
+impl PartialEq for Pem {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inline { data, .. }, Self::Inline { data: other, .. }) => data == other,
+            _ => self.path().is_some() && self.path() == other.path(),
         }
     }
 }
@@ -108,7 +151,7 @@ impl fmt::Debug for Pem {
 }
 
 /// What the file says of a user.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct User {
     /// Name of the entry, where one was chosen.
     pub name: Option<String>,
@@ -120,8 +163,24 @@ pub struct User {
     pub impersonation: Impersonation,
 }
 
+impl User {
+    /// Whether the same is configured. Tokens that are renewed and written back are none of
+    /// the configuration.
+    #[must_use]
+    pub fn is_configured_as(&self, other: &Self) -> bool {
+        let without_tokens = |user: &Self| {
+            let mut user = user.clone();
+            if let Login::Oidc(config) = &mut user.login {
+                config.tokens = OidcTokens::default();
+            }
+            user
+        };
+        without_tokens(self) == without_tokens(other)
+    }
+}
+
 /// A client certificate with its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyPair {
     /// The certificate chain.
     pub certificate: Pem,
@@ -130,7 +189,7 @@ pub struct KeyPair {
 }
 
 /// The ways a kubeconfig (or flag) lets a user log in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Login {
     /// Nothing, or a client certificate alone.
     #[default]
@@ -158,7 +217,7 @@ pub enum Login {
 }
 
 /// The `exec` section: a client-go credential plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecConfig {
     /// `client.authentication.k8s.io/v1` or `.../v1beta1`
     pub api_version: String,
