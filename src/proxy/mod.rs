@@ -11,6 +11,7 @@ mod peer;
 mod respond;
 mod route;
 mod screen;
+mod switch;
 mod upgrade;
 mod watch;
 
@@ -18,6 +19,7 @@ pub use body::Body;
 pub use forward::Drain;
 pub use peer::Peer;
 pub use route::{Prefix, StaticFiles};
+pub use switch::{Destination, Switch};
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -33,11 +35,13 @@ use tower_http::{
     trace::{self, TraceLayer},
 };
 
-use crate::{
-    credential, kubeconfig::Impersonation, settings::ClientCredentials, upstream,
-    upstream::Upstream,
-};
+use crate::{credential, settings::ClientCredentials, upstream};
+use authorize::{Authorize, AuthorizeLayer};
+use forward::Forward;
 use guard::{Guard, Refusal};
+use impersonate::Impersonate;
+use screen::Screened;
+use switch::Switched;
 
 /// Why a request got no answer from the API server, or not the server's own.
 #[derive(Debug, thiserror::Error)]
@@ -72,16 +76,8 @@ pub struct Parts {
     pub api: Prefix,
     /// `--www` under `--www-prefix`
     pub files: Option<StaticFiles>,
-    /// Whom to act as.
-    pub impersonation: Impersonation,
-    /// `--client-credentials`
-    pub client_credentials: ClientCredentials,
-    /// Our own credential.
-    pub credentials: Arc<credential::Cache>,
-    /// The API server.
-    pub upstream: Arc<Upstream>,
-    /// Tells running watches and tunnels that the end is near.
-    pub drain: Drain,
+    /// Where requests go, and as whom.
+    pub switch: Switch,
 }
 
 /// The whole of the proxy: any request in, some answer out.
@@ -106,12 +102,9 @@ impl<S> Proxy for S where
 /// An answer's body in the wrapping of the trace layer, which has nothing to tell of bodies.
 pub type Traced = trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
 
-/// Builds the stack. It reads in the order in which a request passes it.
-///
-/// # Errors
-/// An identity to act as that cannot be sent in headers.
-pub fn stack(parts: Parts) -> Result<impl Proxy, impersonate::Error> {
-    Ok(ServiceBuilder::new()
+/// Builds the stack. It reads in the order in which a request passes it, and goes on in [`way`].
+pub fn stack(parts: Parts) -> impl Proxy {
+    ServiceBuilder::new()
         // Marked first, so that no layer below can show a credential by accident.
         .layer(SetSensitiveRequestHeadersLayer::new([
             AUTHORIZATION,
@@ -143,15 +136,34 @@ pub fn stack(parts: Parts) -> Result<impl Proxy, impersonate::Error> {
         .layer(guard::request_layer(parts.guard))
         // Framing and connection headers end here; upgrades are recognised.
         .layer(hop_by_hop::layer())
+        // A reload replaces everything below, and at once.
+        .service(Switched(parts.switch))
+}
+
+/// The last layers, which stand for one destination.
+type Way = Screened<Impersonate, Authorize<Forward>>;
+
+/// Builds the last layers, in the order in which a request passes them.
+fn way(
+    destination: &Destination,
+    client_credentials: ClientCredentials,
+    drain: &Drain,
+) -> Result<Way, impersonate::Error> {
+    let Destination {
+        impersonation,
+        credentials,
+        upstream,
+    } = destination;
+    Ok(ServiceBuilder::new()
         // Whom the user acts as is settled before our credential could vouch for it.
-        .layer(impersonate::Impersonate::layer(&parts.impersonation)?)
+        .layer(Impersonate::layer(impersonation)?)
         // Exactly one credential, refreshed and replayed once on a 401.
-        .layer(authorize::AuthorizeLayer::new(
-            parts.credentials,
-            parts.client_credentials,
-            parts.upstream.is_plaintext(),
+        .layer(AuthorizeLayer::new(
+            credentials.clone(),
+            client_credentials,
+            upstream.is_plaintext(),
         ))
-        .service(forward::Forward::new(parts.upstream, parts.drain)))
+        .service(Forward::new(upstream.clone(), drain.clone())))
 }
 
 fn span(request: &Request<Incoming>) -> tracing::Span {
