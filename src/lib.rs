@@ -31,9 +31,10 @@
 //! A connection is accepted by [`serve`] and spoken to in HTTP/1.1. Each request passes the
 //! stack that [`proxy::stack`] builds, in the order in which it is written there: sensitive
 //! headers and trace, respond, guard (who asks), CORS, route, guard (what is asked),
-//! `hop_by_hop`, impersonate, authorize, forward. [`upstream`] then has a pooled connection
-//! for it, HTTP/2 where the server offers it, and the answer returns the same way. Bodies
-//! are never buffered, but for what a replay after a 401 may need.
+//! `hop_by_hop`; and then the layers that stand for one destination, which a reload replaces:
+//! impersonate, authorize, forward. [`upstream`] then has a pooled connection for it, HTTP/2
+//! where the server offers it, and the answer returns the same way. Bodies are never buffered,
+//! but for what a replay after a 401 may need.
 //!
 //! An upgrade takes the same layers and then an HTTP/1.1 connection of its own, made by the
 //! same dialer and checked by the same verifier; after a valid 101 the two byte streams are
@@ -46,6 +47,10 @@
 //! authorize layer puts the header on. A client certificate goes with the request to
 //! [`upstream`], where each certificate has connections of its own: one that was replaced is
 //! used no more, and what runs on its connections ends there.
+//!
+//! A [`serve::Plan`] finds what to proxy to, at the start and again when a file that says so has
+//! another content, or on SIGHUP. [`serve::Standing`] compares, keeps what is the same, and has
+//! [`proxy::Switch`] lead new requests to the rest.
 //!
 //! # What may surprise
 //!

@@ -271,6 +271,11 @@ pub struct ProxyFlags {
     /// Web origins whose pages may use this proxy, such as https://dashboard.example
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
+    /// Go along when the kubeconfig's current-context changes; without it, the context that was
+    /// current at the start stays
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub follow_current_context: bool,
     /// What becomes of a credential that a client brings itself
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub client_credentials: ClientCredentials,

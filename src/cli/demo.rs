@@ -9,7 +9,7 @@ use crate::{
     credential::{Cache, Credential, Fetch, Source, bearer},
     demo::ControlPlane,
     kubeconfig::{Cluster, Pem, Target, User},
-    serve::Listener,
+    serve::{BoxError, Finding, Found, Listener, Plan},
     settings::ProxyFlags,
 };
 
@@ -40,15 +40,17 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
         .await
         .context("cannot start the demo's control plane")?;
     let cluster = Arc::new(cluster);
-    let target = target(&cluster)?;
-    let credentials = Cache::new(Arc::new(Tokens(cluster)));
+    let plan = Pretend {
+        target: target(&cluster)?,
+        credentials: Cache::new(Arc::new(Tokens(cluster))),
+    };
     let greet = |listener: &Listener| {
         let address = listener.tcp_address();
         address.map_or_else(String::new, |address| {
             greeting(address, flags.proxy.allow_exec)
         })
     };
-    super::proxy::serve(target, credentials, &flags.proxy, greet).await
+    super::proxy::serve(Box::new(plan), &flags.proxy, greet).await
 }
 
 /// The control plane as a kubeconfig would describe it.
@@ -71,6 +73,32 @@ fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
         },
         user: User::default(),
     })
+}
+
+/// What never changes.
+struct Pretend {
+    target: Target,
+    credentials: Arc<Cache>,
+}
+
+impl Plan for Pretend {
+    fn find(&self) -> Finding<'_> {
+        let target = self.target.clone();
+        Box::pin(async {
+            Ok(Found {
+                target,
+                files: Vec::new(),
+            })
+        })
+    }
+
+    fn credentials(&self, _: &Target) -> Result<Arc<Cache>, BoxError> {
+        Ok(self.credentials.clone())
+    }
+
+    fn keeps_credentials(&self, _: &Target, _: &Target) -> bool {
+        true
+    }
 }
 
 /// The demo's issuer: asks the control plane itself.

@@ -1,25 +1,26 @@
 //! `kubegate [proxy]`
 
+mod plan;
+
 use std::{
     io::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use http::{Uri, uri::Scheme};
 
 use crate::{
-    credential::{self, Cache},
     dial::{Dialer, Environment},
-    kubeconfig::{self, Overrides, Target},
+    kubeconfig::{self, Cluster},
     proxy::{
-        self, Drain, Prefix, StaticFiles,
+        self, Drain, Prefix, StaticFiles, Switch,
         guard::{Guard, Rules},
     },
-    serve::{self, Address, Listener, Signals},
+    serve::{self, Address, Connect, Hangups, Listener, Plan, Signals, Standing},
     settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags},
     tls::Trust,
     upstream::Upstream,
@@ -27,57 +28,49 @@ use crate::{
 
 /// Proxies to the API server that kubeconfig, pod or flags name.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> anyhow::Result<()> {
-    let overrides = Overrides::from(connection);
-    let explicit = connection.kubeconfig();
-    let target = kubeconfig::resolve(explicit, &overrides, &|name| std::env::var_os(name))
-        .map_err(with_hint)?;
-    let credentials = credential::from_user(&target)?;
-    serve(target, credentials, flags, |_| String::new()).await
+    let plan = plan::of_flags(connection, flags)?;
+    serve(plan, flags, |_| String::new()).await
 }
 
-/// Who has no cluster at all may still want to see what this is.
-fn with_hint(error: kubeconfig::Error) -> anyhow::Error {
-    if cfg!(feature = "demo") && matches!(error, kubeconfig::Error::NothingFound { .. }) {
-        return anyhow!("{error}; to try it without a cluster, run `kubegate demo`");
-    }
-    error.into()
-}
-
-/// Opens the door to `target`, says so, and serves until a signal ends it. `greet` may have
-/// more to say once the door is open.
+/// Opens the door to where `plan` leads, says so, and serves until a signal ends it. `greet`
+/// may have more to say once the door is open.
 pub(super) async fn serve(
-    target: Target,
-    credentials: Arc<Cache>,
+    plan: Box<dyn Plan>,
     flags: &ProxyFlags,
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
     let address = listen_address(flags)?;
-    let credentials =
-        credential::as_service_account(&target.cluster, &flags.service_account, credentials)?;
+    let plan = plan::as_service_account(plan, &flags.service_account);
     let guard = Arc::new(Guard::new(&rules(flags))?);
-    let upstream = Arc::new(upstream(&target, flags)?);
+    let own = Arc::new(OnceLock::new());
+    let standing = Standing::first(plan, connect(flags, own.clone())).await;
+    let standing = standing.map_err(anyhow::Error::from_boxed)?;
     let drain = Drain::default();
+    let switch = Switch::new(
+        standing.destination(),
+        flags.client_credentials,
+        drain.clone(),
+    )?;
     let stack = proxy::stack(proxy::Parts {
         guard: guard.clone(),
         api: Prefix::new(&flags.api_prefix),
         files: flags.www().map(|folder| files(flags, folder)).transpose()?,
-        impersonation: target.user.impersonation.clone(),
-        client_credentials: flags.client_credentials,
-        credentials,
-        upstream,
-        drain: drain.clone(),
-    })?;
-    warn(&target, &guard, flags);
+        switch: switch.clone(),
+    });
+    warn(&guard, flags);
     let signals = Signals::install().context("cannot handle signals")?;
+    let hangups = Hangups::install().context("cannot handle signals")?;
     let listener = Listener::bind(&address).await?;
-    if let Some(own) = listener.tcp_address() {
-        refuse_own_listener(own, &target.cluster.server).await?;
+    if let Some(address) = listener.tcp_address() {
+        refuse_own_listener(address, &standing.target().cluster.server)?;
+        own.get_or_init(|| address);
     }
     let mut stdout = std::io::stdout();
     let greeting = greet(&listener);
     write!(stdout, "Starting to serve on {listener}\n{greeting}")
         .and_then(|()| stdout.flush())
         .context("cannot write to stdout")?;
+    tokio::spawn(standing.keep(switch, hangups));
     serve::run(listener, stack, drain, signals, flags.drain_timeout).await;
     Ok(())
 }
@@ -115,18 +108,22 @@ fn rules(flags: &ProxyFlags) -> Rules {
     }
 }
 
-fn upstream(target: &Target, flags: &ProxyFlags) -> anyhow::Result<Upstream> {
-    let cluster = &target.cluster;
-    let trust = Trust::of_cluster(cluster)?;
+/// How to reach a target; `own` is our own listener, once there is one.
+fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> Connect {
     let environment = Environment::read(|name| std::env::var(name).ok());
     let keepalive = (flags.keepalive > Duration::ZERO).then_some(flags.keepalive);
-    let dialer = Dialer::new(cluster, &environment, keepalive)?;
-    Ok(Upstream::new(
-        cluster,
-        trust,
-        dialer,
-        flags.append_server_path,
-    )?)
+    let append_path = flags.append_server_path;
+    Box::new(move |target| {
+        let cluster = &target.cluster;
+        if let Some(own) = own.get() {
+            refuse_own_listener(*own, &cluster.server)?;
+        }
+        let trust = Trust::of_cluster(cluster)?;
+        let dialer = Dialer::new(cluster, &environment, keepalive)?;
+        let upstream = Upstream::new(cluster, trust, dialer, append_path)?;
+        warn_of_cluster(cluster);
+        Ok(upstream)
+    })
 }
 
 fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
@@ -136,10 +133,10 @@ fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
     Ok(StaticFiles::new(&flags.www_prefix, folder))
 }
 
-/// Says once, at start, what is less safe than it could be.
-fn warn(target: &Target, guard: &Guard, flags: &ProxyFlags) {
-    let server = &target.cluster.server;
-    if target.cluster.insecure_skip_tls_verify {
+/// Says what is less safe than it could be on the way to the cluster.
+fn warn_of_cluster(cluster: &Cluster) {
+    let server = &cluster.server;
+    if cluster.insecure_skip_tls_verify {
         tracing::warn!(
             "the certificate of {server} is NOT verified (insecure-skip-tls-verify): anybody on \
              the way can read and change everything, your credential included"
@@ -150,6 +147,10 @@ fn warn(target: &Target, guard: &Guard, flags: &ProxyFlags) {
             "{server} is reached in plain text, so no credential of yours is sent to it"
         );
     }
+}
+
+/// Says once, at start, what is less safe than it could be about our own door.
+fn warn(guard: &Guard, flags: &ProxyFlags) {
     if flags.unix_socket().is_none() && !flags.address.is_loopback() {
         tracing::warn!(
             "listening beyond this machine on {}: whoever reaches it acts in the cluster with \
@@ -166,13 +167,13 @@ fn warn(target: &Target, guard: &Guard, flags: &ProxyFlags) {
 }
 
 /// A server that is our own listener would have us ask ourselves for ever.
-async fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Result<()> {
+fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Result<()> {
     if kubeconfig::port(server) != own.port() {
         return Ok(());
     }
     let host = kubeconfig::host(server);
     // A name that does not resolve now is not ours; the first request will say so.
-    let Ok(addresses) = tokio::net::lookup_host((host, own.port())).await else {
+    let Ok(addresses) = (host, own.port()).to_socket_addrs() else {
         return Ok(());
     };
     for address in addresses {

@@ -40,6 +40,11 @@ impl ApiServer {
         })
     }
 
+    /// Who asks.
+    pub(super) fn base(&self) -> &Arc<Cache> {
+        &self.base
+    }
+
     /// Where `path`, which may have a query, is on this server.
     pub(super) fn url(&self, path: &str) -> Result<Uri, Error> {
         let whole = format!("{}{path}", self.server.path().trim_end_matches('/'));

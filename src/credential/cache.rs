@@ -17,6 +17,7 @@ mod landing;
 mod tend;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, SystemTime},
 };
@@ -147,6 +148,36 @@ impl Cache {
             changes: state.changes.wrapping_add(1),
             ..State::default()
         };
+    }
+
+    /// Tells as [`Cache::forget_failure`] does, and has the source look whether what is held
+    /// still stands, without a request waiting for it.
+    pub fn look_again(self: &Arc<Self>) {
+        self.source.inputs_changed();
+        self.forget_failure();
+        let changes = self.lock().changes;
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Some(held) = cache.entry.load_full() {
+                let now = (cache.clock)();
+                let flight = match cache.board(cache.lock(), Some(&held), Errand::Recheck, now) {
+                    Boarding::Flight(flight) => flight,
+                    Boarding::Landed(_) => continue,
+                    Boarding::Paused(_) => return,
+                };
+                if flight.changes >= changes {
+                    return;
+                }
+                // It may have looked before the change. Its outcome is for those who need one.
+                let _landed = flight.landed(&*cache.source).await;
+            }
+        });
+    }
+
+    /// [`Source::files`]
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.source.files()
     }
 
     /// The held credential, whether it still holds or not; `None` before the first fetch.

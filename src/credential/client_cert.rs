@@ -1,7 +1,10 @@
 //! `client-certificate` and `client-key`: who we are in the TLS handshake, alone or beside a
 //! login.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aws_lc_rs::digest::{self, SHA256};
 use rustls::sign::CertifiedKey;
@@ -126,19 +129,24 @@ impl Source for WithCertificate {
         }
     }
 
-    /// Reads the files again; a login that is no file stays as it is until it expires.
+    /// Reads the files again; a login that is no file says itself whether it stands.
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         Box::pin(async {
             let certificate = Some(self.certificate.read().await?);
-            let login = match self.login.pace().recheck_after {
-                Some(_) => self.login.recheck(last).await?,
-                None => last.clone(),
-            };
+            let login = self.login.recheck(last).await?;
             Ok(Credential {
                 certificate,
                 ..login
             })
         })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.login.files()
+    }
+
+    fn inputs_changed(&self) {
+        self.login.inputs_changed();
     }
 }
 

@@ -27,6 +27,7 @@ mod token_secret;
 use std::{
     fmt,
     future::Future,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -105,10 +106,24 @@ pub trait Source: Send + Sync + 'static {
     }
 
     /// Looks whether the last credential still stands, at a cost that bears being paid every
-    /// [`Pace::recheck_after`]. Only called where that is set.
-    fn recheck<'a>(&'a self, _last: &'a Credential) -> Fetch<'a> {
-        self.fetch()
+    /// [`Pace::recheck_after`]; called then, and when one of [`Source::files`] or the kubeconfig
+    /// was changed.
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        match self.pace().recheck_after {
+            Some(_) => self.fetch(),
+            None => Box::pin(async { Ok(last.clone()) }),
+        }
     }
+
+    /// Files beside the kubeconfig in which others may leave a new credential, such as a saved
+    /// login; none that [`Pace::recheck_after`] has looked at anyway.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Told when such a file, or the kubeconfig, was changed. A source that stands on another
+    /// cache tells that one.
+    fn inputs_changed(&self) {}
 }
 
 /// How often the cache asks a [`Source`].
@@ -194,6 +209,19 @@ pub fn as_service_account(
         return Ok(base);
     };
     Ok(Cache::new(source))
+}
+
+/// Whether [`from_user`] would make the same of both: what it made for `before` can stay.
+#[must_use]
+pub fn is_same_source(before: &Target, now: &Target) -> bool {
+    let Target { cluster, user, .. } = now;
+    let asks_about_cluster = match &user.login {
+        Login::Exec(config) => {
+            config.provide_cluster_info || settings::Login::of_exec(config).is_some()
+        }
+        _ => false,
+    };
+    before.user.is_configured_as(user) && !(asks_about_cluster && before.cluster != *cluster)
 }
 
 #[cfg(test)]

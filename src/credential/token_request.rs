@@ -2,6 +2,7 @@
 //! (`TokenRequest` of `authentication.k8s.io/v1`), for as long as they are needed.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -97,6 +98,14 @@ impl Source for TokenRequest {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.api.base().files()
+    }
+
+    fn inputs_changed(&self) {
+        self.api.base().look_again();
     }
 }
 

@@ -2,6 +2,7 @@
 //! (`kubernetes.io/service-account-token`), and follows its changes by a watch.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -127,6 +128,14 @@ impl Source for TokenSecret {
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         let known = self.reader.known().outcome.clone();
         Box::pin(async { known.unwrap_or_else(|| Ok(last.clone())) })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.reader.api.base().files()
+    }
+
+    fn inputs_changed(&self) {
+        self.reader.api.base().look_again();
     }
 }
 

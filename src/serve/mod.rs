@@ -1,10 +1,15 @@
-//! OUR OWN DOOR: listening, accepting, and closing in good order.
+//! OUR OWN DOOR: listening, accepting, closing in good order, and taking up what changes while
+//! it is open.
 
 mod listener;
+mod plan;
+mod reload;
 mod shutdown;
+mod watched;
 
 pub use listener::{Accepted, Address, Error, Listener};
-pub use shutdown::Signals;
+pub use plan::{BoxError, Connect, Finding, Found, Plan, Standing};
+pub use shutdown::{Hangups, Signals};
 
 use std::{io, pin::pin, time::Duration};
 

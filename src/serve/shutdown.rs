@@ -1,15 +1,24 @@
-//! The signals that end a process.
+//! The signals: those that end a process, and SIGHUP.
 
-use std::io;
+use std::{
+    io::{self, IsTerminal as _},
+    os::fd::{AsFd as _, BorrowedFd},
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM.
+/// SIGINT and SIGTERM; and SIGHUP where it tells that our terminal is gone.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
+    had_terminal: bool,
 }
+
+/// SIGHUP.
+#[derive(Debug)]
+pub struct Hangups(Signal);
 
 impl Signals {
     /// Takes over the signals; from now on they no longer end the process by themselves.
@@ -20,14 +29,43 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            had_terminal: has_terminal(),
         })
     }
 
     /// Waits for the next signal.
     pub async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => if self.had_terminal && !has_terminal() {
+                    return;
+                },
+            }
         }
     }
+}
+
+impl Hangups {
+    /// Takes over the signal; from now on it no longer ends the process by itself.
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    pub fn install() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub async fn received(&mut self) {
+        let _ = self.0.recv().await;
+    }
+}
+
+/// Whether one of our standard streams is a terminal that is still there.
+fn has_terminal() -> bool {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    streams.iter().any(BorrowedFd::is_terminal)
 }

@@ -16,6 +16,7 @@ mod http2;
 mod kubeconfig;
 mod oidc;
 mod proxies;
+mod reload;
 mod service_accounts;
 mod streaming;
 mod support;

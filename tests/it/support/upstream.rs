@@ -12,7 +12,7 @@ use std::{
 
 use kubegate::tls::{pem, server::server_config};
 use rustls::{
-    ServerConfig, ServerConnection,
+    HandshakeKind, ServerConfig, ServerConnection,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 use tokio::{
@@ -64,6 +64,8 @@ pub struct Handshake {
     pub version: String,
     /// Its certificate.
     pub certificate: Option<CertificateDer<'static>>,
+    /// Whether it took up an earlier session in place of proving anew who it is.
+    pub resumed: bool,
 }
 
 /// A request or an answer as it arrived.
@@ -233,6 +235,7 @@ impl Handshake {
             alpn: alpn.map(|p| String::from_utf8_lossy(p).into_owned()),
             version: format!("{:?}", tls.protocol_version().unwrap()),
             certificate: chain.first().cloned().map(CertificateDer::into_owned),
+            resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
 }

@@ -1,0 +1,122 @@
+//! How the proxy knows, and finds again, what to proxy to.
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::{anyhow, bail};
+
+use crate::{
+    credential::{self, Cache},
+    kubeconfig::{self, Overrides, Pin, Target},
+    serve::{BoxError, Finding, Found, Plan},
+    settings::{ConnectionFlags, ProxyFlags, ServiceAccountFlags},
+};
+
+/// The plan for these flags.
+pub(super) fn of_flags(
+    connection: &ConnectionFlags,
+    flags: &ProxyFlags,
+) -> anyhow::Result<Box<dyn Plan>> {
+    let overrides = Overrides::from(connection);
+    if flags.follow_current_context && overrides.context.is_some() {
+        bail!("--context and --follow-current-context exclude each other; give one of them");
+    }
+    Ok(Box::new(Kubeconfig(Arc::new(Search {
+        explicit: connection.kubeconfig().map(ToOwned::to_owned),
+        overrides,
+        follow: flags.follow_current_context,
+        first: OnceLock::new(),
+    }))))
+}
+
+/// The same with the service account that `flags` choose in the user's place, where they
+/// choose one.
+pub(super) fn as_service_account(
+    base: Box<dyn Plan>,
+    flags: &ServiceAccountFlags,
+) -> Box<dyn Plan> {
+    if flags.service_account.is_none() && flags.service_account_secret.is_none() {
+        return base;
+    }
+    let flags = flags.clone();
+    Box::new(ServiceAccount { base, flags })
+}
+
+/// The API server and user of kubeconfig, pod or flags.
+struct Kubeconfig(Arc<Search>);
+
+struct Search {
+    explicit: Option<PathBuf>,
+    overrides: Overrides,
+    follow: bool,
+    first: OnceLock<kubeconfig::Found>,
+}
+
+impl Plan for Kubeconfig {
+    fn find(&self) -> Finding<'_> {
+        let search = Arc::clone(&self.0);
+        Box::pin(async move {
+            let kubeconfig::Found { target, files, .. } =
+                tokio::task::spawn_blocking(move || search.find()).await??;
+            Ok(Found { target, files })
+        })
+    }
+
+    fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
+        Ok(credential::from_user(target)?)
+    }
+
+    fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
+        credential::is_same_source(before, now)
+    }
+}
+
+/// A service account, for whose token the user of another plan asks.
+struct ServiceAccount {
+    base: Box<dyn Plan>,
+    flags: ServiceAccountFlags,
+}
+
+impl Plan for ServiceAccount {
+    fn find(&self) -> Finding<'_> {
+        self.base.find()
+    }
+
+    fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
+        let base = self.base.credentials(target)?;
+        let cluster = &target.cluster;
+        Ok(credential::as_service_account(cluster, &self.flags, base)?)
+    }
+
+    /// It is the API server that is asked.
+    fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
+        before.cluster == now.cluster && self.base.keeps_credentials(before, now)
+    }
+}
+
+impl Search {
+    fn find(&self) -> anyhow::Result<kubeconfig::Found> {
+        let again = match self.first.get() {
+            None => None,
+            Some(first) if first.once => return Ok(first.clone()),
+            Some(first) if self.follow && first.pin != Pin::Pod => Some(&Pin::CurrentContext),
+            Some(first) => Some(&first.pin),
+        };
+        let env = |name: &str| -> Option<OsString> { std::env::var_os(name) };
+        let explicit = self.explicit.as_deref();
+        let found = kubeconfig::find(explicit, &self.overrides, again, &env).map_err(with_hint)?;
+        self.first.get_or_init(|| found.clone());
+        Ok(found)
+    }
+}
+
+/// Who has no cluster at all may still want to see what this is.
+fn with_hint(error: kubeconfig::Error) -> anyhow::Error {
+    if cfg!(feature = "demo") && matches!(error, kubeconfig::Error::NothingFound { .. }) {
+        return anyhow!("{error}; to try it without a cluster, run `kubegate demo`");
+    }
+    error.into()
+}

@@ -1,0 +1,722 @@
+//! What changes in files is in force within two seconds, what is broken changes nothing, and
+//! nobody who is under way notices.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+};
+
+use crate::support::{
+    Connection, Kubegate, PATIENCE, Upstream, cert, get, in_time, status, tls_config,
+};
+
+/// How long a change may take to be in force.
+const IN_FORCE: Duration = Duration::from_secs(2);
+
+/// Far longer than a look takes to come: what has not happened by then does not happen.
+const A_WHILE: Duration = Duration::from_millis(2500);
+
+/// A folder with kubeconfigs and what they name.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn start(&self, args: &[&str]) -> Kubegate {
+        let config = self.path("config");
+        let mut all = vec!["--kubeconfig", config.to_str().unwrap()];
+        all.extend(args);
+        Kubegate::start(all)
+    }
+}
+
+/// A kubeconfig of one context for `user` at `server`, whose certificate is from `certs/ca.pem`.
+fn config(server: &Upstream, user: &Value) -> String {
+    config_of(
+        &json!({"server": server.url(), "certificate-authority": cert("ca.pem")}),
+        user,
+    )
+}
+
+fn config_of(cluster: &Value, user: &Value) -> String {
+    json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+    })
+    .to_string()
+}
+
+/// Answers with the request, whose Host names the server, as whom the connection was made, and
+/// whether its handshake was a short one.
+async fn echo_as(leaf: &str) -> Upstream {
+    Upstream::tls(leaf, async |mut connection: Connection| {
+        let handshake = connection.handshake.clone().unwrap();
+        let shown = handshake.certificate.map(|der| fingerprint(&der));
+        let who = format!("certificate {shown:?} resumed {}", handshake.resumed);
+        while let Some(request) = connection.request().await {
+            connection.answer(&format!("{}{who}", request.head)).await;
+        }
+    })
+    .await
+}
+
+async fn echo() -> Upstream {
+    echo_as("localhost").await
+}
+
+/// Enough to tell certificates apart.
+fn fingerprint(der: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    der.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Asks until an answer holds `mark`, which must be soon, and tells how soon.
+async fn in_force(kubegate: &Kubegate, mark: &str) -> Duration {
+    let started = Instant::now();
+    loop {
+        let answer = get(&kubegate.address, "/x").await;
+        if answer.contains(mark) {
+            return started.elapsed();
+        }
+        assert!(
+            started.elapsed() < IN_FORCE,
+            "no {mark:?} in {answer}\n{}",
+            kubegate.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the log holds `mark`.
+async fn logged(kubegate: &Kubegate, mark: &str) {
+    let started = Instant::now();
+    while !kubegate.log().contains(mark) {
+        assert!(
+            started.elapsed() < PATIENCE,
+            "no {mark:?}: {}",
+            kubegate.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn warnings(kubegate: &Kubegate) -> usize {
+    kubegate.log().matches(" WARN ").count()
+}
+
+/// Does something to the file at a path, whose good text is given.
+type Break = fn(&Path, &str);
+
+/// 200 requests a second.
+struct Load {
+    answers: Arc<Mutex<Vec<(Instant, String)>>>,
+    on: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Load {
+    fn on(kubegate: &Kubegate) -> Self {
+        let (answers, on) = (
+            Arc::new(Mutex::new(Vec::new())),
+            Arc::new(AtomicBool::new(true)),
+        );
+        let (kept, going, address) = (answers.clone(), on.clone(), kubegate.address.clone());
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(5));
+            let mut asked = Vec::new();
+            while going.load(Ordering::SeqCst) {
+                ticks.tick().await;
+                let (kept, address) = (kept.clone(), address.clone());
+                asked.push(tokio::spawn(async move {
+                    let began = Instant::now();
+                    let answer = get(&address, "/load").await;
+                    kept.lock().unwrap().push((began, answer));
+                }));
+            }
+            for request in asked {
+                request.await.unwrap();
+            }
+        });
+        Self { answers, on, task }
+    }
+
+    /// Ends it: every answer, and when it was asked for.
+    async fn off(self) -> Vec<(Instant, String)> {
+        self.on.store(false, Ordering::SeqCst);
+        in_time(self.task).await.unwrap();
+        std::mem::take(&mut *self.answers.lock().unwrap())
+    }
+}
+
+/// A watch under way, whose server sends when the test says so.
+struct Watch {
+    client: TcpStream,
+    server: Connection,
+}
+
+impl Watch {
+    async fn begin(kubegate: &Kubegate, handed: &mut crate::support::Handed) -> Self {
+        let mut client = TcpStream::connect(&kubegate.address).await.unwrap();
+        let head = format!(
+            "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: {}\r\n\r\n",
+            kubegate.address
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut server = handed.next().await;
+        let head = in_time(server.request()).await.unwrap().head;
+        assert!(head.contains("watch=1"), "{head}");
+        server
+            .write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .await;
+        let mut watch = Self { client, server };
+        watch.passes("\"begun\"").await;
+        watch
+    }
+
+    /// Sends an event and reads it at the other end.
+    async fn passes(&mut self, event: &str) {
+        let chunk = format!("{:x}\r\n{event}\n\r\n", event.len() + 1);
+        self.server.write(chunk).await;
+        let mut seen = String::new();
+        let mut buffer = [0; 4096];
+        while !seen.contains(event) {
+            let n = in_time(self.client.read(&mut buffer)).await.unwrap();
+            assert!(n > 0, "the watch ended: {seen}");
+            seen += &String::from_utf8_lossy(&buffer[..n]);
+        }
+    }
+}
+
+// What is in force.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn token_server_authority_and_certificate_change_under_load_and_no_request_fails() {
+    let (one, other) = (echo().await, echo_as("v1-ca-leaf").await);
+    let home = Home::new();
+    home.write("ca.pem", fs::read(cert("ca.pem")).unwrap());
+    let cluster =
+        |server: &Upstream| json!({"server": server.url(), "certificate-authority": "ca.pem"});
+    let token = |token: &str| json!({"token": token});
+    home.write(
+        "config",
+        config_of(&cluster(&one), &token("sesame-reload-1")),
+    );
+    let kubegate = home.start(&[]);
+    let load = Load::on(&kubegate);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut changes = Vec::new();
+    let mut took = Vec::new();
+
+    home.write(
+        "config",
+        config_of(&cluster(&one), &token("sesame-reload-2")),
+    );
+    changes.push((Instant::now(), "Bearer sesame-reload-2".to_owned()));
+    took.push(in_force(&kubegate, "Bearer sesame-reload-2").await);
+
+    // Both authorities first, then the server that only the second one vouches for.
+    let bundle = [cert("ca.pem"), cert("v1-ca.pem")].map(|path| fs::read(path).unwrap());
+    home.write("ca.pem", bundle.concat());
+    home.write(
+        "config",
+        config_of(&cluster(&other), &token("sesame-reload-2")),
+    );
+    let mark = format!("host: localhost:{}", other.port());
+    changes.push((Instant::now(), mark.clone()));
+    took.push(in_force(&kubegate, &mark).await);
+
+    let who = |name: &str| {
+        let pem = fs::read(cert(name)).unwrap();
+        let der = kubegate::tls::pem::certificates(&pem, name)
+            .unwrap()
+            .remove(0);
+        format!("certificate Some({}) resumed false", fingerprint(&der))
+    };
+    for name in ["client", "client-purpose"] {
+        let user = json!({
+            "client-certificate": cert(&format!("{name}.pem")),
+            "client-key": cert(&format!("{name}.key")),
+        });
+        home.write("config", config_of(&cluster(&other), &user));
+        let mark = who(&format!("{name}.pem"));
+        changes.push((Instant::now(), mark.clone()));
+        took.push(in_force(&kubegate, &mark).await);
+    }
+    let answers = load.off().await;
+    eprintln!("{} answers; in force after {took:?}", answers.len());
+    assert!(answers.len() > 200, "{}", answers.len());
+    for (_, answer) in &answers {
+        assert_eq!(status(answer), 200, "{answer}\n{}", kubegate.log());
+    }
+    // After its two seconds a change is never gone back on.
+    for (at, (since, mark)) in changes.iter().enumerate() {
+        let until = changes.get(at + 1).map(|next| next.0);
+        let late = answers.iter().filter(|(began, _)| {
+            *began > *since + took[at] && until.is_none_or(|until| *began < until)
+        });
+        for (_, answer) in late {
+            assert!(answer.contains(mark), "no {mark:?} in {answer}");
+        }
+    }
+    assert_eq!(warnings(&kubegate), 0, "{}", kubegate.log());
+    assert!(
+        !kubegate.log().contains("sesame-reload"),
+        "{}",
+        kubegate.log()
+    );
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_of_ours_drops_no_connection() {
+    let upstream = echo().await;
+    let home = Home::new();
+    let text = config(&upstream, &json!({"token": "sesame-idle-1"}));
+    home.write("config", &text);
+    let kubegate = home.start(&[]);
+    in_force(&kubegate, "sesame-idle-1").await;
+    assert_eq!(upstream.connections(), 1);
+    let mut more: Value = serde_json::from_str(&text).unwrap();
+    more["users"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "v", "user": {"token": "other"}}));
+    more["contexts"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "d", "context": {}}));
+    more["current-context"] = "d".into();
+    for text in [
+        text.clone(),
+        format!("# a comment\n{text}"),
+        more.to_string(),
+    ] {
+        home.write("config", &text);
+        tokio::time::sleep(A_WHILE).await;
+        in_force(&kubegate, "sesame-idle-1").await;
+    }
+    assert_eq!(upstream.connections(), 1);
+    let log = kubegate.log();
+    assert!(!log.contains("reloaded"), "{log}");
+    // The control.
+    home.write(
+        "config",
+        config(&upstream, &json!({"token": "sesame-idle-2"})),
+    );
+    in_force(&kubegate, "sesame-idle-2").await;
+    logged(&kubegate, "reloaded; changed: user").await;
+    assert_eq!(upstream.connections(), 1, "the cluster is the same");
+}
+
+#[tokio::test]
+async fn the_context_stays_unless_it_is_to_follow() {
+    let upstream = echo().await;
+    let text = |current: &str| {
+        let mut text: Value =
+            serde_json::from_str(&config(&upstream, &json!({"token": "sesame-first"}))).unwrap();
+        let users = text["users"].as_array_mut().unwrap();
+        users.push(json!({"name": "v", "user": {"token": "sesame-second"}}));
+        let contexts = text["contexts"].as_array_mut().unwrap();
+        contexts.push(json!({"name": "d", "context": {"cluster": "c", "user": "v"}}));
+        text["current-context"] = current.into();
+        text.to_string()
+    };
+    let home = Home::new();
+    home.write("config", text("c"));
+    let (stays, follows) = (home.start(&[]), home.start(&["--follow-current-context"]));
+    for kubegate in [&stays, &follows] {
+        in_force(kubegate, "sesame-first").await;
+    }
+    home.write("config", text("d"));
+    in_force(&follows, "sesame-second").await;
+    logged(&follows, "context=\"d\"").await;
+    tokio::time::sleep(A_WHILE).await;
+    in_force(&stays, "sesame-first").await;
+
+    let config = home.path("config");
+    let both = Kubegate::command([
+        "--kubeconfig",
+        config.to_str().unwrap(),
+        "--context=c",
+        "--follow-current-context",
+    ]);
+    let refused = Kubegate::refused(both);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("exclude each other"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
+async fn flags_stand_over_what_is_reloaded() {
+    let (upstream, other) = (echo().await, echo().await);
+    let home = Home::new();
+    home.write(
+        "config",
+        config(&upstream, &json!({"token": "sesame-file", "as": "jane"})),
+    );
+    let kubegate = home.start(&["--token", "sesame-flag"]);
+    in_force(&kubegate, "impersonate-user: jane").await;
+    home.write(
+        "config",
+        config(&other, &json!({"token": "sesame-file-2", "as": "joe"})),
+    );
+    in_force(&kubegate, "impersonate-user: joe").await;
+    let answer = get(&kubegate.address, "/x").await;
+    assert!(answer.contains("Bearer sesame-flag"), "{answer}");
+    assert!(
+        answer.contains(&format!("host: localhost:{}", other.port())),
+        "{answer}"
+    );
+}
+
+// How files are replaced.
+
+#[tokio::test]
+async fn a_file_is_followed_however_it_is_replaced() {
+    let upstream = echo().await;
+    let home = Home::new();
+    let text = |token: &str| config(&upstream, &json!({ "token": token }));
+    for name in ["one", "two"] {
+        fs::create_dir(home.path(name)).unwrap();
+    }
+    // As Kubernetes mounts a ConfigMap or Secret.
+    home.write("one/config", text("sesame-mounted-1"));
+    symlink("one", home.path("..data")).unwrap();
+    symlink("..data/config", home.path("config")).unwrap();
+    let kubegate = home.start(&[]);
+    in_force(&kubegate, "sesame-mounted-1").await;
+    home.write("two/config", text("sesame-mounted-2"));
+    symlink("two", home.path("..data_tmp")).unwrap();
+    fs::rename(home.path("..data_tmp"), home.path("..data")).unwrap();
+    in_force(&kubegate, "sesame-mounted-2").await;
+    // As editors do: another file under the same name.
+    home.write("config.swp", text("sesame-edited-3"));
+    fs::rename(home.path("config.swp"), home.path("config")).unwrap();
+    in_force(&kubegate, "sesame-edited-3").await;
+    // Gone, and there again.
+    fs::rename(home.path("config"), home.path("config.bak")).unwrap();
+    home.write("config", text("sesame-new-4"));
+    in_force(&kubegate, "sesame-new-4").await;
+}
+
+#[tokio::test]
+async fn every_file_of_the_list_counts_and_so_does_one_that_appears_later() {
+    let upstream = echo().await;
+    let home = Home::new();
+    let whole = |token: &str| config(&upstream, &json!({ "token": token }));
+    home.write("base", whole("sesame-base-1"));
+    let list = std::env::join_paths([home.path("over"), home.path("base")]).unwrap();
+    let mut command = Kubegate::command(["--port", "0"]);
+    command.env("KUBECONFIG", list);
+    let kubegate = Kubegate::spawn(command);
+    in_force(&kubegate, "sesame-base-1").await;
+    home.write("base", whole("sesame-base-2"));
+    in_force(&kubegate, "sesame-base-2").await;
+    let users = json!({"users": [{"name": "u", "user": {"token": "sesame-over-3"}}]});
+    home.write("over", users.to_string());
+    in_force(&kubegate, "sesame-over-3").await;
+    fs::remove_file(home.path("over")).unwrap();
+    in_force(&kubegate, "sesame-base-2").await;
+}
+
+#[tokio::test]
+async fn a_broken_file_keeps_the_last_good_with_one_warning_until_it_is_good_again() {
+    let upstream = echo().await;
+    let text = |token: &str| config(&upstream, &json!({ "token": token }));
+    let last = "sesame-last-good";
+    let ways: [(Break, &str); 6] = [
+        (
+            |path, text| fs::write(path, &text[..text.len() / 2]).unwrap(),
+            "config, line",
+        ),
+        (
+            |path, _| fs::write(path, "").unwrap(),
+            "there are no contexts",
+        ),
+        (
+            |path, _| fs::remove_file(path).unwrap(),
+            "cannot read kubeconfig",
+        ),
+        (
+            |path, text| fs::write(path, text.replace("\"c\"", "\"d\"")).unwrap(),
+            "at the start",
+        ),
+        (
+            |path, text| fs::write(path, text.replace("ca.pem", "none.pem")).unwrap(),
+            "none.pem",
+        ),
+        (
+            |path, text| fs::write(path, text.replace("https:", "ftp:")).unwrap(),
+            "server",
+        ),
+    ];
+    for (at, (break_it, says)) in ways.into_iter().enumerate() {
+        let home = Home::new();
+        home.write("config", text(last));
+        let kubegate = home.start(&[]);
+        in_force(&kubegate, last).await;
+        break_it(&home.path("config"), &text("sesame-half"));
+        logged(&kubegate, "not reloaded").await;
+        tokio::time::sleep(A_WHILE).await;
+        in_force(&kubegate, last).await;
+        let log = kubegate.log();
+        assert_eq!(warnings(&kubegate), 1, "{at}: {log}");
+        assert!(log.contains(says), "{at}: {says:?}: {log}");
+        home.write("config", text("sesame-mended"));
+        in_force(&kubegate, "sesame-mended").await;
+        logged(&kubegate, "can be used again").await;
+        assert_eq!(warnings(&kubegate), 1, "{at}: {}", kubegate.log());
+        assert!(!kubegate.log().contains("sesame"), "{}", kubegate.log());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_the_kubeconfig_names_may_come_after_it() {
+    let upstream = echo().await;
+    let home = Home::new();
+    home.write(
+        "config",
+        config(&upstream, &json!({"token": "sesame-before"})),
+    );
+    let kubegate = home.start(&[]);
+    in_force(&kubegate, "sesame-before").await;
+    home.write("config", config(&upstream, &json!({"tokenFile": "later"})));
+    logged(&kubegate, "not reloaded").await;
+    home.write("later", "sesame-later");
+    in_force(&kubegate, "sesame-later").await;
+}
+
+#[tokio::test]
+async fn sighup_reloads_says_so_and_ends_nothing() {
+    let upstream = echo().await;
+    let home = Home::new();
+    home.write(
+        "config",
+        config(&upstream, &json!({"token": "sesame-hup-1"})),
+    );
+    let kubegate = home.start(&[]);
+    in_force(&kubegate, "sesame-hup-1").await;
+    kubegate.signal("HUP");
+    logged(&kubegate, "reloaded; nothing changed").await;
+    home.write(
+        "config",
+        config(&upstream, &json!({"token": "sesame-hup-2"})),
+    );
+    kubegate.signal("HUP");
+    logged(&kubegate, "reloaded; changed: user").await;
+    in_force(&kubegate, "sesame-hup-2").await;
+    home.write("config", "{");
+    kubegate.signal("HUP");
+    logged(&kubegate, "not reloaded").await;
+    in_force(&kubegate, "sesame-hup-2").await;
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_from_a_pipe_is_read_once() {
+    let upstream = echo().await;
+    let mut command = Kubegate::command(["--port", "0", "--kubeconfig", "/dev/stdin"]);
+    command.stdin(std::process::Stdio::piped());
+    let text = config(&upstream, &json!({"token": "sesame-piped"}));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    command.stdin(reader);
+    std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+    drop(writer);
+    let kubegate = Kubegate::spawn(command);
+    kubegate.signal("HUP");
+    logged(&kubegate, "reloaded; nothing changed").await;
+    in_force(&kubegate, "sesame-piped").await;
+}
+
+// What is under way.
+
+#[tokio::test]
+async fn a_watch_goes_on_where_it_began_while_requests_go_elsewhere() {
+    let (one, mut handed) = Upstream::handed().await;
+    let other = echo().await;
+    let home = Home::new();
+    home.write("config", config(&one, &json!({"token": "sesame-watch-1"})));
+    let kubegate = home.start(&[]);
+    let mut watch = Watch::begin(&kubegate, &mut handed).await;
+    home.write(
+        "config",
+        config(&other, &json!({"token": "sesame-watch-2"})),
+    );
+    // A request of before may still go to the first server, where nobody answers.
+    logged(&kubegate, "reloaded; changed: cluster, user").await;
+    in_force(&kubegate, "sesame-watch-2").await;
+    watch.passes("\"after the reload\"").await;
+    tokio::time::sleep(A_WHILE).await;
+    watch.passes("\"long after\"").await;
+}
+
+#[tokio::test]
+async fn an_authority_that_is_replaced_judges_new_connections_and_leaves_others_alone() {
+    let (upstream, mut handed) = Upstream::handed().await;
+    let home = Home::new();
+    let ca = |name: &str| home.write("ca.crt", fs::read(cert(name)).unwrap());
+    ca("ca.pem");
+    let cluster = json!({"server": upstream.url(), "certificate-authority": "ca.crt"});
+    home.write(
+        "config",
+        config_of(&cluster, &json!({"token": "sesame-ca"})),
+    );
+    let kubegate = home.start(&[]);
+    let mut watch = Watch::begin(&kubegate, &mut handed).await;
+    ca("other-ca.pem");
+    logged(&kubegate, "reloaded; changed: cluster").await;
+    let answer = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    watch.passes("\"on the connection of before\"").await;
+    // Old and new beside each other, as authorities are replaced.
+    let both = [cert("ca.pem"), cert("other-ca.pem")].map(|path| fs::read(path).unwrap());
+    home.write("ca.crt", both.concat());
+    let serving = tokio::spawn(async move {
+        loop {
+            tokio::spawn(handed.next().await.echo());
+        }
+    });
+    in_force(&kubegate, "sesame-ca").await;
+    serving.abort();
+    watch.passes("\"still there\"").await;
+}
+
+#[tokio::test]
+async fn a_certificate_flag_s_files_and_an_authority_flag_s_file_are_watched_too() {
+    let upstream = echo_as("v1-ca-leaf").await;
+    let home = Home::new();
+    let put = |from: &str, to: &str| home.write(to, fs::read(cert(from)).unwrap());
+    put("v1-ca.pem", "ca.pem");
+    put("client.pem", "tls.crt");
+    put("client.key", "tls.key");
+    let [ca, crt, key] =
+        ["ca.pem", "tls.crt", "tls.key"].map(|name| home.path(name).to_str().unwrap().to_owned());
+    let kubegate = Kubegate::start([
+        "--server",
+        &upstream.url(),
+        "--certificate-authority",
+        &ca,
+        "--client-certificate",
+        &crt,
+        "--client-key",
+        &key,
+    ]);
+    let who = |name: &str| {
+        let pem = fs::read(cert(name)).unwrap();
+        let der = kubegate::tls::pem::certificates(&pem, name)
+            .unwrap()
+            .remove(0);
+        format!("certificate Some({}) resumed false", fingerprint(&der))
+    };
+    in_force(&kubegate, &who("client.pem")).await;
+    // One after the other, as tools write them: the pair does not match in between.
+    put("client-purpose.pem", "tls.crt");
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    in_force(&kubegate, &who("client.pem")).await;
+    put("client-purpose.key", "tls.key");
+    in_force(&kubegate, &who("client-purpose.pem")).await;
+    put("other-ca.pem", "ca.pem");
+    in_force(&kubegate, " 502 ").await;
+    put("v1-ca.pem", "ca.pem");
+    in_force(&kubegate, " 200 ").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_replaced_is_shown_to_nobody_any_more_while_its_watches_run_on() {
+    let upstream = {
+        let watched = Arc::new(Mutex::new(None));
+        let kept = watched.clone();
+        let script = move |mut connection: Connection| {
+            let kept = kept.clone();
+            async move {
+                let handshake = connection.handshake.clone().unwrap();
+                assert!(!handshake.resumed);
+                let shown = handshake.certificate.map(|der| fingerprint(&der));
+                while let Some(request) = connection.request().await {
+                    if request.head.contains("watch=1") {
+                        *kept.lock().unwrap() = Some(connection);
+                        return;
+                    }
+                    connection.answer(&format!("certificate {shown:?}")).await;
+                }
+            }
+        };
+        (
+            Upstream::with(tls_config("localhost", &[b"http/1.1"]), script).await,
+            watched,
+        )
+    };
+    let (upstream, watched) = upstream;
+    let home = Home::new();
+    let put = |from: &str, to: &str| home.write(to, fs::read(cert(from)).unwrap());
+    put("client.pem", "tls.crt");
+    put("client.key", "tls.key");
+    let user = json!({"client-certificate": "tls.crt", "client-key": "tls.key"});
+    home.write("config", config(&upstream, &user));
+    let kubegate = home.start(&[]);
+    let who = |name: &str| {
+        let pem = fs::read(cert(name)).unwrap();
+        let der = kubegate::tls::pem::certificates(&pem, name)
+            .unwrap()
+            .remove(0);
+        format!("certificate Some({})", fingerprint(&der))
+    };
+    in_force(&kubegate, &who("client.pem")).await;
+    let mut client = TcpStream::connect(&kubegate.address).await.unwrap();
+    let head = format!(
+        "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: {}\r\n\r\n",
+        kubegate.address
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut server = in_time(async {
+        loop {
+            if let Some(connection) = watched.lock().unwrap().take() {
+                break connection;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    server
+        .write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    put("client-purpose.pem", "tls.crt");
+    put("client-purpose.key", "tls.key");
+    in_force(&kubegate, &who("client-purpose.pem")).await;
+    for _ in 0..50 {
+        let answer = get(&kubegate.address, "/x").await;
+        assert!(answer.contains(&who("client-purpose.pem")), "{answer}");
+    }
+    let mut watch = Watch { client, server };
+    watch.passes("\"as who it was\"").await;
+}
