@@ -13,6 +13,7 @@ mod forwarding;
 mod framing;
 mod house;
 mod http2;
+mod idle;
 mod kubeconfig;
 mod oidc;
 mod proxies;
