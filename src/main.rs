@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::from_command_line();
     telemetry::start(cli.verbosity());
     match cli::run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("kubegate: {error:#}");
             ExitCode::FAILURE

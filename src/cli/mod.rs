@@ -1,23 +1,37 @@
 //! The commands, one file each. They read flags, call the rooms, and print.
 
 mod completions;
+mod contexts;
 mod credential;
 #[cfg(feature = "demo")]
 mod demo;
+mod docker_credential;
 mod login;
+mod output;
 mod proxy;
+mod registry;
+mod token;
+mod whoami;
 
-use std::time::Duration;
+use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
 };
 
-use crate::settings::{ConnectionFlags, Login, ProxyFlags};
+use http::Uri;
+
+use crate::{
+    kubeconfig::{self, Overrides, Target},
+    settings::{ConnectionFlags, Login, ProxyFlags},
+};
 
 /// How long the end waits for files that are being written.
 const LAST_WRITES: Duration = Duration::from_secs(1);
+
+/// The name by which docker runs its helper.
+const DOCKER_HELPER: &str = "docker-credential-kubegate";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +65,8 @@ pub struct Cli {
     proxy: ProxyFlags,
 }
 
+// The doc comments are the help's text.
+#[allow(clippy::doc_markdown)]
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Proxy to the API server; what `kubegate` does without a command
@@ -65,6 +81,28 @@ enum Command {
     Login {
         #[command(subcommand)]
         kind: login::Kind,
+    },
+    /// Say who you are at the API server
+    #[command(after_help = whoami::EXAMPLES)]
+    Whoami(whoami::Flags),
+    /// Print a fresh token of the context's user
+    #[command(after_help = token::EXAMPLES)]
+    Token(token::Flags),
+    /// List the contexts of the kubeconfig, and how each is verified and logged in to
+    #[command(after_help = contexts::EXAMPLES)]
+    Contexts(contexts::Flags),
+    /// Give docker fresh tokens for OpenShift's registries
+    #[command(after_help = registry::EXAMPLES)]
+    Registry {
+        #[command(subcommand)]
+        action: registry::Action,
+    },
+    /// Answer docker as its credential helper
+    #[command(after_help = docker_credential::EXAMPLES)]
+    DockerCredential {
+        /// What docker wants
+        #[arg(value_enum)]
+        verb: docker_credential::Verb,
     },
     /// Print a credential for kubectl, which runs this as a plugin
     #[command(after_help = credential::EXAMPLES)]
@@ -85,7 +123,7 @@ impl Cli {
     /// the process.
     #[must_use]
     pub fn from_command_line() -> Self {
-        let matches = Self::command().get_matches();
+        let matches = Self::command().get_matches_from(words(std::env::args_os()));
         if let Some(flag) = misplaced(&matches) {
             Self::command()
                 .error(
@@ -111,6 +149,14 @@ impl Cli {
     pub fn verbosity(&self) -> u8 {
         self.connection.verbosity
     }
+}
+
+/// The command line; under the name by which docker runs its helper, that command's.
+fn words(mut line: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let name = line.next().unwrap_or_else(|| "kubegate".into());
+    let is_helper = Path::new(&name).file_name() == Some(DOCKER_HELPER.as_ref());
+    let command = is_helper.then(|| "docker-credential".into());
+    [name].into_iter().chain(command).chain(line).collect()
 }
 
 /// A flag of the proxy's own before a command: clap would take it and the command not see it.
@@ -145,23 +191,46 @@ fn connection_of_demo(matches: &ArgMatches) -> Option<String> {
 ///
 /// # Errors
 /// Why it could not be done, with the chain of causes.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let ignored = cli.connection.ignored.given();
     if cli.verbosity() > 0 && !ignored.is_empty() {
         tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
-    match command {
+    let done = match command {
         Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),
         #[cfg(feature = "demo")]
         Command::Demo(flags) => block_on(demo::run(&flags)),
         Command::Login { kind } => block_on(login::run(&cli.connection, &kind)),
+        Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),
+        Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
+        Command::Contexts(flags) => contexts::run(&cli.connection, &flags),
+        Command::Registry { action } => registry::run(&cli.connection, &action),
+        Command::DockerCredential { verb } => return block_on(docker_credential::run(verb)),
         Command::Credential { login } => block_on(credential::run(&login)),
         Command::Completions { shell } => completions::run(shell),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
-fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+/// The cluster and user that the kubeconfig and the flags over it choose.
+fn target(connection: &ConnectionFlags) -> anyhow::Result<Target> {
+    let overrides = Overrides::from(connection);
+    let env = |name: &str| std::env::var_os(name);
+    Ok(kubeconfig::resolve(
+        connection.kubeconfig(),
+        &overrides,
+        &env,
+    )?)
+}
+
+/// An API server's URL as kubeconfigs have it.
+fn url(server: &Uri) -> String {
+    let text = server.to_string();
+    text.strip_suffix('/').map_or(text.clone(), str::to_owned)
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

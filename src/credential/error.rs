@@ -112,6 +112,14 @@ pub enum Error {
         /// Whose credential it is.
         subject: String,
     },
+    /// The API server does not say who somebody is.
+    #[error("the API server at {url} does not say who this is: {problem}")]
+    Unidentified {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with its answer, without its text.
+        problem: String,
+    },
     /// RFC 7617 has no way to send such a name.
     #[error("username of user {user:?} has a colon, which basic authentication cannot send")]
     ColonInUsername {

@@ -15,6 +15,7 @@ mod exec;
 pub mod issuer;
 mod jwt;
 mod oidc;
+mod outlook;
 mod own;
 mod pkce;
 pub mod plugin;
@@ -23,6 +24,7 @@ pub mod store;
 mod token_file;
 mod token_request;
 mod token_secret;
+mod whoami;
 
 use std::{
     fmt,
@@ -39,8 +41,10 @@ use rustls::sign::CertifiedKey;
 pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
+pub use outlook::{End, Outlook};
 pub use own::source as of_login;
 pub use pkce::{Pkce, random_text};
+pub use whoami::{Identity, bearing, whoami};
 
 use crate::{
     kubeconfig::{Cluster, Login, Target},

@@ -4,6 +4,7 @@
 //! login's name is chosen by whoever logs in and stands in the kubeconfig's `exec` entry.
 
 mod keyring;
+mod registries;
 
 use std::{
     ffi::OsString,
@@ -16,6 +17,7 @@ use std::{
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+pub use registries::{Registries, Registry, registry_host};
 use rustix::{fs::OFlags, process::geteuid};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -29,8 +31,6 @@ use crate::{
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b':');
 /// Bytes that a file may have.
 const LIMIT: u64 = 1 << 20;
-/// What a file holds whose secrets rest in the OS's keyring.
-const MARKER: &str = "{\n  \"keyring\": true\n}\n";
 
 /// Why a saved login cannot be read or written. Never shows what it holds.
 #[derive(Debug, thiserror::Error)]
@@ -141,26 +141,33 @@ impl Store {
         Ok(names)
     }
 
+    /// What the file alone says of a login; without its secrets where those rest in the keyring.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood, or that belongs to somebody else.
+    pub fn glance(&self, login: &str) -> Result<Option<Saved>, Error> {
+        let path = self.path(login);
+        let text = private_text(&path)?;
+        text.map(|text| parsed(&path, &text)).transpose()
+    }
+
     /// What rests of a login; `None` where there is none of that name. Blocks.
     ///
     /// # Errors
     /// A file that cannot be read or understood, or that belongs to somebody else; a keyring
     /// that does not answer.
     pub fn read(&self, login: &str) -> Result<Option<Saved>, Error> {
-        let path = self.path(login);
-        let Some(text) = private_text(&path)? else {
-            return Ok(None);
-        };
-        let saved = parsed(&path, &text)?;
-        if !saved.keyring {
-            return Ok(Some(saved));
+        match self.glance(login)? {
+            Some(saved) if saved.keyring => {
+                let text = keyring::lookup(&file_name(login))?;
+                let saved = parsed(&self.path(login), &text)?;
+                Ok(Some(Saved {
+                    keyring: true,
+                    ..saved
+                }))
+            }
+            other => Ok(other),
         }
-        let text = keyring::lookup(&file_name(login))?;
-        let saved = parsed(&path, &text)?;
-        Ok(Some(Saved {
-            keyring: true,
-            ..saved
-        }))
     }
 
     /// Saves a login, in place of what rested under its name. Blocks.
@@ -171,7 +178,7 @@ impl Store {
         let path = self.path(login);
         if saved.keyring {
             keyring::store(&file_name(login), &saved.to_json())?;
-            return self.write_file(&path, MARKER.as_bytes());
+            return self.write_file(&path, saved.marker().as_bytes());
         }
         let was_in_keyring = is_in_keyring(&path)?;
         self.write_file(&path, saved.to_json().as_bytes())?;
@@ -253,6 +260,14 @@ impl Store {
 }
 
 impl Saved {
+    /// What stands in the file where the rest is in the keyring.
+    fn marker(&self) -> String {
+        let end = self
+            .expires_at
+            .map(|end| format!("  \"expires-at\": {end},\n"));
+        format!("{{\n{}  \"keyring\": true\n}}\n", end.unwrap_or_default())
+    }
+
     /// As it stands in the file.
     fn to_json(&self) -> Zeroizing<String> {
         let secrets = [

@@ -8,7 +8,9 @@
 //! type for the file: serde's own errors quote the value they dislike, which may be a token,
 //! and cannot name the entry it stands in.
 
+mod block;
 mod cluster;
+mod contexts;
 pub mod edit;
 mod error;
 mod exec;
@@ -25,6 +27,8 @@ mod server_url;
 mod target;
 mod user;
 
+pub use block::yaml;
+pub use contexts::{Context, contexts};
 pub use edit::file_to_edit;
 pub use error::Error;
 pub use exec_info::{EXEC_INFO, ExecInfo};

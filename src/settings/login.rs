@@ -75,4 +75,31 @@ impl Login {
         let Command::Credential { login } = Entry::try_parse_from(&config.args).ok()?.command;
         Some(login)
     }
+
+    /// Its word on the command line.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Openshift(_) => "openshift",
+            Self::Ibm(_) => "ibm",
+            Self::Oidc(_) => "oidc",
+        }
+    }
+
+    /// The name under which it rests in the state folder; `None` for one that stands on files
+    /// of the user's own.
+    #[must_use]
+    pub fn saved_as(&self) -> Option<String> {
+        match self {
+            Self::Openshift(flags) => Some(flags.login.clone()),
+            Self::Ibm(flags) => flags.login.clone(),
+            Self::Oidc(flags) => Some(flags.login.clone()),
+        }
+    }
+
+    /// Whether what is saved brings new tokens for as long as its issuer likes.
+    #[must_use]
+    pub fn renews_itself(&self) -> bool {
+        !matches!(self, Self::Openshift(_))
+    }
 }

@@ -1,6 +1,118 @@
 //! The commands beside the proxy: what they print, keep and refuse.
 
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use kubegate::demo::ControlPlane;
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
 use crate::support::{Kubegate, Refused};
+
+/// A home folder with a kubeconfig for a control plane.
+struct Home {
+    folder: TempDir,
+    plane: ControlPlane,
+}
+
+impl Home {
+    /// The context `demo` has a token of the control plane, `dead` one that nobody takes.
+    async fn new() -> Self {
+        let folder = tempdir().unwrap();
+        let plane = ControlPlane::start(Duration::from_secs(3600))
+            .await
+            .unwrap();
+        fs::write(folder.path().join("ca.pem"), plane.ca_pem()).unwrap();
+        let home = Self { folder, plane };
+        let (token, _) = home.plane.token();
+        let cluster = json!({"server": home.plane.url(), "certificate-authority": "../ca.pem"});
+        let config = json!({
+            "current-context": "demo",
+            "clusters": [{"name": "c", "cluster": cluster},
+                         {"name": "bare", "cluster": {"server": "http://api.example",
+                                                      "insecure-skip-tls-verify": true}}],
+            "users": [{"name": "jane", "user": {"token": token.expose()}},
+                      {"name": "dead", "user": {"token": "sesame-cmd-2"}},
+                      {"name": "basic", "user": {"username": "u", "password": "sesame-cmd-3"}},
+                      {"name": "aws", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1",
+                          "command": "aws", "interactiveMode": "Never"}}}],
+            "contexts": [{"name": "demo", "context": {"cluster": "c", "user": "jane"}},
+                         {"name": "dead", "context": {"cluster": "c", "user": "dead"}},
+                         {"name": "basic", "context": {"cluster": "bare", "user": "basic"}},
+                         {"name": "aws", "context": {"cluster": "c", "user": "aws"}},
+                         {"name": "lost", "context": {"cluster": "nowhere", "user": "jane"}}],
+        });
+        fs::create_dir(home.path(".kube")).unwrap();
+        fs::write(home.path(".kube/config"), config.to_string()).unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Kubegate::command(args);
+        command.env("HOME", self.folder.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Refused {
+        Kubegate::refused(self.command(args))
+    }
+
+    /// What a command that goes well prints.
+    fn out(&self, args: &[&str]) -> String {
+        let ended = self.run(args);
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        ended.stdout
+    }
+
+    fn token(&self) -> String {
+        self.out(&["token"]).trim_end().to_owned()
+    }
+
+    /// Runs a helper as docker does: the verb, and something on standard input.
+    fn docker(&self, helper: &Path, verb: &str, input: &str) -> Refused {
+        let mut command = Command::new(helper);
+        command
+            .arg(verb)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        Refused {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// kubegate under docker's name for it.
+    fn helper(&self) -> PathBuf {
+        let link = self.path("docker-credential-kubegate");
+        if !link.is_symlink() {
+            symlink(env!("CARGO_BIN_EXE_kubegate"), &link).unwrap();
+        }
+        link
+    }
+}
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Refused {
     let mut command = Kubegate::command(args);
@@ -27,5 +139,252 @@ fn credential_says_what_it_needs_of_kubectl() {
         assert!(ended.stderr.contains(says), "{ended:?}");
         assert_eq!(ended.stdout, "");
         assert!(!ended.stderr.contains("sesame"), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoami_is_what_the_api_server_says() {
+    let home = Home::new().await;
+    let said = home.out(&["whoami"]);
+    for part in [
+        "User:",
+        "demo-admin",
+        "system:masters",
+        &home.plane.url(),
+        "demo",
+        "token",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(home.out(&["whoami", "-o", "name"]), "demo-admin\n");
+    let said: Value = serde_json::from_str(&home.out(&["whoami", "-o", "json"])).unwrap();
+    assert_eq!(said["user"], "demo-admin");
+    assert_eq!(said["context"], "demo");
+    let yaml = home.out(&["whoami", "-o", "yaml"]);
+    assert!(yaml.contains("user: demo-admin\n"), "{yaml}");
+    let token = home.token();
+    assert!(token.len() > 20 && !said.to_string().contains(&token));
+    assert_eq!(home.out(&["whoami", "-t"]), format!("{token}\n"));
+
+    let refused = home.run(&["whoami", "--context", "dead"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("401") && !refused.stderr.contains("sesame"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_comes_alone_or_as_kubectl_wants_it() {
+    let home = Home::new().await;
+    let answer = home.out(&["token", "-o", "exec-credential"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["kind"], "ExecCredential");
+    assert_eq!(answer["apiVersion"], "client.authentication.k8s.io/v1");
+    assert_eq!(answer["status"]["token"], home.token());
+    let beta = "client.authentication.k8s.io/v1beta1";
+    let info = json!({"kind": "ExecCredential", "apiVersion": beta, "spec": {}});
+    let mut command = home.command(&["token", "-o", "exec-credential"]);
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
+    let answer: Value = serde_json::from_str(&Kubegate::refused(command).stdout).unwrap();
+    assert_eq!(answer["apiVersion"], beta);
+
+    let none = home.run(&["token", "--context", "basic"]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(1), ""));
+    assert!(
+        none.stderr.contains("no bearer token") && !none.stderr.contains("sesame"),
+        "{none:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contexts_are_listed_without_asking_anybody() {
+    let home = Home::new().await;
+    let table = home.out(&["contexts"]);
+    let line = |name: &str| {
+        let mut lines = table.lines().filter(|line| line.contains(name));
+        lines
+            .next()
+            .unwrap_or_else(|| panic!("{name}: {table}"))
+            .to_owned()
+    };
+    assert!(line("demo").starts_with('*'), "{table}");
+    let url = home.plane.url();
+    for part in [url.as_str(), " token ", "ca.pem"] {
+        assert!(line("demo").contains(part), "{part}: {table}");
+    }
+    assert!(
+        line("basic").contains("password") && line("basic").contains("plain http"),
+        "{table}"
+    );
+    assert!(
+        line("aws").contains("exec aws") && line("aws").contains("renewed"),
+        "{table}"
+    );
+    assert!(line("lost").contains("nowhere"), "{table}");
+    assert!(!table.contains("sesame"), "{table}");
+    let names = home.out(&["contexts", "-o", "name"]);
+    assert_eq!(names, "aws\nbasic\ndead\ndemo\nlost\n");
+    let all: Value = serde_json::from_str(&home.out(&["contexts", "-o", "json"])).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 5);
+    assert_eq!(all[3]["current"], true);
+    assert!(
+        home.out(&["contexts", "-o", "yaml"])
+            .starts_with("- context: aws\n")
+    );
+    assert_eq!(
+        home.run(&["contexts", "--kubeconfig", "/nonexistent"]).code,
+        Some(1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_gets_a_fresh_token_for_registries_that_have_a_context() {
+    let home = Home::new().await;
+    let added = home.run(&[
+        "registry",
+        "add",
+        "Registry.example:5000",
+        "--context",
+        "demo",
+    ]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(added.stderr.contains("credHelpers"), "{added:?}");
+    let state = home.path(".local/state/kubegate/registries.json");
+    assert_eq!(fs::metadata(state).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        home.out(&["registry", "list", "-o", "name"]),
+        "registry.example:5000\n"
+    );
+
+    let helper = home.helper();
+    for server in [
+        "registry.example:5000",
+        "https://registry.example:5000/v2/\n",
+    ] {
+        let got = home.docker(&helper, "get", server);
+        assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""), "{got:?}");
+        let got: Value = serde_json::from_str(&got.stdout).unwrap();
+        assert_eq!(got["ServerURL"], "registry.example:5000");
+        assert!(!got["Username"].as_str().unwrap().is_empty());
+        assert_eq!(got["Secret"], home.token());
+    }
+    let listed = home.docker(&helper, "list", "").stdout;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert!(listed["registry.example:5000"].is_string(), "{listed}");
+    let version = home.docker(&helper, "version", "").stdout;
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+
+    let login =
+        json!({"ServerURL": "registry.example:5000", "Username": "u", "Secret": "sesame-cmd-4"});
+    let stored = home.docker(&helper, "store", &login.to_string());
+    assert_eq!((stored.code, stored.stdout.as_str()), (Some(0), ""));
+    assert_eq!(
+        home.docker(&helper, "erase", "https://registry.example:5000")
+            .code,
+        Some(0)
+    );
+    assert_eq!(home.docker(&helper, "list", "").stdout, "{}");
+    let gone = home.docker(&helper, "get", "registry.example:5000");
+    assert_eq!(gone.code, Some(1));
+    assert_eq!(gone.stdout, "credentials not found in native keychain\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_is_told_on_standard_output_what_is_wrong() {
+    let home = Home::new().await;
+    home.out(&["registry", "add", "dead.example", "--context", "lost"]);
+    let helper = home.helper();
+    let login = |server: &str, user: &str| {
+        json!({"ServerURL": server, "Username": user, "Secret": "sesame-cmd-5"}).to_string()
+    };
+    for (verb, input, says) in [
+        (
+            "get",
+            "other.example".to_owned(),
+            "credentials not found in native keychain",
+        ),
+        (
+            "get",
+            "https://index.docker.io/v1/".to_owned(),
+            "credentials not found in native keychain",
+        ),
+        ("get", String::new(), "no credentials server URL"),
+        ("get", "dead.example".to_owned(), "nowhere"),
+        ("store", login("", "u"), "no credentials server URL"),
+        (
+            "store",
+            login("dead.example", ""),
+            "no credentials username",
+        ),
+        (
+            "store",
+            login("other.example", "u"),
+            "kubegate registry add other.example",
+        ),
+        ("store", "sesame-cmd-6".to_owned(), "not the JSON"),
+        ("erase", " ".to_owned(), "no credentials server URL"),
+    ] {
+        let ended = home.docker(&helper, verb, &input);
+        assert_eq!(ended.code, Some(1), "{verb} {input}: {ended:?}");
+        assert!(ended.stdout.contains(says), "{verb} {input}: {ended:?}");
+        assert_eq!(ended.stderr, "", "{verb} {input}");
+        assert!(!ended.stdout.contains("sesame"), "{ended:?}");
+    }
+    // The same without the link.
+    let ended = home.run(&["docker-credential", "get"]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(1), "no credentials server URL\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_needs_a_context_that_is_there() {
+    let home = Home::new().await;
+    for (args, says) in [
+        (&["registry", "add", "r.example"][..], "--context"),
+        (
+            &["registry", "add", "r.example", "--context", "nope"],
+            "\"nope\"",
+        ),
+        (
+            &["registry", "add", "u@r.example", "--context", "demo"],
+            "host:port",
+        ),
+        (
+            &["registry", "remove", "r.example"],
+            "no registry r.example",
+        ),
+    ] {
+        let refused = home.run(args);
+        assert_eq!(refused.code, Some(1), "{args:?}");
+        assert!(refused.stderr.contains(says), "{args:?}: {refused:?}");
+    }
+    assert_eq!(home.out(&["registry", "list", "-o", "json"]), "[]\n");
+    home.out(&["registry", "add", "r.example", "--context", "demo"]);
+    assert!(home.out(&["registry", "list"]).contains("r.example   demo"));
+    home.out(&["registry", "remove", "https://r.example"]);
+}
+
+#[test]
+fn every_command_shows_examples_and_exit_codes() {
+    for command in [
+        "credential",
+        "whoami",
+        "token",
+        "contexts",
+        "registry",
+        "docker-credential",
+    ] {
+        let help = run(&[command, "--help"], &[]);
+        assert_eq!(help.code, Some(0), "{command}");
+        assert!(
+            help.stdout.contains("Exit codes:"),
+            "{command}: {}",
+            help.stdout
+        );
+        let has_examples = help.stdout.contains("Examples:") || command == "credential";
+        assert!(has_examples, "{command}: {}", help.stdout);
     }
 }

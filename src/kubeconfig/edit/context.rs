@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::{Parsed, edit_file, patch};
 use crate::kubeconfig::{
     Error,
+    block::yaml,
     file::{Document, parse_yaml},
 };
 
@@ -180,7 +181,7 @@ impl NewContext {
             "users": [{"name": self.user, "user": self.user_fields()}],
             "contexts": [{"name": self.context, "context": self.context_fields()}],
         });
-        patch::patched("", &Value::Null, &entries).unwrap_or_default()
+        yaml(&entries)
     }
 }
 

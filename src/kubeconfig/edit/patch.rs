@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::outline::{Node, Shape};
+use crate::kubeconfig::block::{self, is_leaf, scalar};
 
 /// The text of `old` changed into one of `new`; `None` where it is written in a way that this
 /// cannot change. The caller parses it and compares: what comes out is a proposal.
@@ -279,56 +280,6 @@ impl Patch<'_> {
 
     /// A value in block style, whose first line has its indent already.
     fn block(&self, value: &Value, indent: usize) -> Zeroizing<String> {
-        let newline = format!("{}{}", self.newline(), " ".repeat(indent));
-        let lines: Vec<Zeroizing<String>> = match value {
-            Value::Object(map) if !map.is_empty() => map
-                .iter()
-                .map(|(key, value)| {
-                    let key = scalar(&Value::String(key.clone()));
-                    let deeper = indent + if value.is_array() { 0 } else { 2 };
-                    let gap = if is_leaf(value) {
-                        " ".to_owned()
-                    } else {
-                        format!("{}{}", self.newline(), " ".repeat(deeper))
-                    };
-                    Zeroizing::new(format!("{key}:{gap}{}", *self.block(value, deeper)))
-                })
-                .collect(),
-            Value::Array(items) if !items.is_empty() => items
-                .iter()
-                .map(|item| Zeroizing::new(format!("- {}", *self.block(item, indent + 2))))
-                .collect(),
-            leaf => vec![Zeroizing::new(scalar(leaf))],
-        };
-        let lines: Vec<&str> = lines.iter().map(|line| line.as_str()).collect();
-        Zeroizing::new(lines.join(&newline))
-    }
-}
-
-fn is_leaf(value: &Value) -> bool {
-    match value {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => true,
-    }
-}
-
-/// Text stands without quotes where it can mean nothing else, in YAML 1.1 too.
-fn scalar(value: &Value) -> String {
-    const WORDS: [&str; 10] = [
-        "true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan",
-    ];
-    match value {
-        Value::String(text)
-            if text.starts_with(|sign: char| sign.is_ascii_alphabetic())
-                && text
-                    .chars()
-                    .all(|sign| sign.is_ascii_alphanumeric() || "-_./:@+=".contains(sign))
-                && !text.ends_with(':')
-                && !WORDS.contains(&text.to_ascii_lowercase().as_str()) =>
-        {
-            text.clone()
-        }
-        other => other.to_string(),
+        block::block(value, &format!("{}{}", self.newline(), " ".repeat(indent)))
     }
 }

@@ -1,0 +1,122 @@
+//! `kubegate contexts`
+
+use std::time::SystemTime;
+
+use clap::Args;
+use http::uri::Scheme;
+use serde_json::{Value, json};
+
+use super::output::{self, Format};
+use crate::{
+    credential::{End, Outlook, plugin, store::Store},
+    kubeconfig::{self, Cluster, Context, Pem},
+    settings::ConnectionFlags,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Nothing is asked over the network and no plugin is run: this is what the files say.
+
+Examples:
+  kubegate contexts
+  kubegate contexts -o name | fzf
+
+Exit codes: 0 with the list on standard output, 1 where the kubeconfig cannot be read.";
+
+#[derive(Args, Debug)]
+pub(super) struct Flags {
+    /// In which form [default: a table]
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Format>,
+}
+
+/// Lists the contexts of the kubeconfig.
+pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let env = |name: &str| std::env::var_os(name);
+    let contexts = kubeconfig::contexts(connection.kubeconfig(), &env)?;
+    let store = Store::of_user(&env).ok();
+    if let Some(format) = flags.output {
+        let names: Vec<&str> = contexts
+            .iter()
+            .map(|context| context.name.as_str())
+            .collect();
+        let objects = contexts
+            .iter()
+            .map(|context| object(context, store.as_ref()));
+        return output::print_as(format, &objects.collect(), &names);
+    }
+    let header = [
+        "CURRENT",
+        "CONTEXT",
+        "SERVER",
+        "USER",
+        "VERIFIED BY",
+        "EXPIRES IN",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(contexts.iter().map(|context| row(context, store.as_ref())));
+    output::print_table(&rows)
+}
+
+fn row(context: &Context, store: Option<&Store>) -> Vec<String> {
+    let current = if context.is_current { "*" } else { "" };
+    let mut row = vec![current.to_owned(), context.name.clone()];
+    match &context.target {
+        Ok(target) => {
+            let outlook = Outlook::of(&target.user, store);
+            row.extend([
+                super::url(&target.cluster.server),
+                outlook.kind,
+                verified_by(&target.cluster),
+                in_words(outlook.end, SystemTime::now()),
+            ]);
+        }
+        Err(error) => row.push(format!("({error})")),
+    }
+    row
+}
+
+fn object(context: &Context, store: Option<&Store>) -> Value {
+    let mut object = json!({"context": context.name, "current": context.is_current});
+    match &context.target {
+        Ok(target) => {
+            let outlook = Outlook::of(&target.user, store);
+            object["server"] = json!(super::url(&target.cluster.server));
+            object["user"] = json!(outlook.kind);
+            object["verifiedBy"] = json!(verified_by(&target.cluster));
+            object["expires"] = match outlook.end {
+                End::At(time) => json!(plugin::timestamp(time)),
+                _ => Value::Null,
+            };
+            object["renewed"] = json!(outlook.end == End::Renewed);
+            object["loginNeeded"] = json!(outlook.end == End::LoginNeeded);
+        }
+        Err(error) => object["error"] = json!(error.to_string()),
+    }
+    object
+}
+
+fn verified_by(cluster: &Cluster) -> String {
+    if cluster.server.scheme() != Some(&Scheme::HTTPS) {
+        return "nothing (plain http)".to_owned();
+    }
+    if cluster.insecure_skip_tls_verify {
+        return "nothing (insecure)".to_owned();
+    }
+    match &cluster.certificate_authority {
+        Some(Pem::Inline { .. }) => "its own CA".to_owned(),
+        Some(Pem::File { path, .. }) => path.display().to_string(),
+        None => "the system's CAs".to_owned(),
+    }
+}
+
+fn in_words(end: End, now: SystemTime) -> String {
+    match end {
+        End::At(time) => match time.duration_since(now) {
+            Ok(left) => output::span(left.as_secs()),
+            Err(_) => "expired".to_owned(),
+        },
+        End::Renewed => "renewed".to_owned(),
+        End::LoginNeeded => "login needed".to_owned(),
+        End::Unknown => "-".to_owned(),
+    }
+}

@@ -1,0 +1,169 @@
+//! `docker-credential-kubegate`: docker's credential helper protocol
+//! (<https://github.com/docker/docker-credential-helpers>). Errors go to standard output, where
+//! docker reads them.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, stdin},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::output;
+use crate::{
+    credential::{
+        self, plugin,
+        store::{Store, registry_host},
+    },
+    kubeconfig::{self, Overrides},
+    secret::Secret,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Docker runs this by the name docker-credential-kubegate, which may be a link to kubegate.
+
+Examples:
+  kubegate registry add registry.apps.example --context dev
+  echo registry.apps.example | kubegate docker-credential get
+
+Exit codes: 0 with the answer on standard output, 1 with an error there.";
+
+/// Docker's own words, by which its client knows what happened.
+const NOT_FOUND: &str = "credentials not found in native keychain";
+const NO_SERVER: &str = "no credentials server URL";
+const NO_USERNAME: &str = "no credentials username";
+/// `OpenShift`'s registry takes any name beside a token.
+const USERNAME: &str = "kubegate";
+/// Bytes that docker may send.
+const LIMIT: u64 = 1 << 20;
+
+/// What docker wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Verb {
+    /// Print a fresh token for the registry named on standard input
+    Get,
+    /// Take note of a login; kubegate keeps none
+    Store,
+    /// Forget the registry named on standard input
+    Erase,
+    /// Print the registries
+    List,
+    /// Print the version
+    Version,
+}
+
+/// Does one of docker's verbs.
+pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match answer(verb).await {
+        Ok(text) => {
+            output::print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            output::print(&format!("{error:#}\n"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn answer(verb: Verb) -> anyhow::Result<Zeroizing<String>> {
+    let store = Store::of_user(&|name| std::env::var_os(name))?;
+    let text = match verb {
+        Verb::Get => return get(&store, &host()?).await,
+        Verb::Store => {
+            keep(&store, &input()?)?;
+            String::new()
+        }
+        Verb::Erase => {
+            let host = host()?;
+            store.change_registries(|all| all.remove(&host))?;
+            String::new()
+        }
+        Verb::List => {
+            let registries = store.registries()?;
+            let names: BTreeMap<_, _> = registries.keys().map(|host| (host, USERNAME)).collect();
+            json!(names).to_string()
+        }
+        Verb::Version => concat!(
+            "docker-credential-kubegate ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        )
+        .to_owned(),
+    };
+    Ok(Zeroizing::new(text))
+}
+
+async fn get(store: &Store, host: &str) -> anyhow::Result<Zeroizing<String>> {
+    let registries = store.registries()?;
+    let registry = registries.get(host).context(NOT_FOUND)?;
+    let overrides = Overrides {
+        context: Some(registry.context.clone()),
+        ..Overrides::default()
+    };
+    let target = kubeconfig::resolve(registry.kubeconfig.as_deref(), &overrides, &|name| {
+        std::env::var_os(name)
+    })?;
+    let credential = credential::from_user(&target)?.get().await?;
+    let token = plugin::token(&credential, &format!("context {}", registry.context))?;
+    let secret = Zeroizing::new(json!(token.expose()).to_string());
+    let (server, user) = (json!(host), json!(USERNAME));
+    Ok(Zeroizing::new(format!(
+        "{{\"ServerURL\":{server},\"Username\":{user},\"Secret\":{}}}\n",
+        *secret
+    )))
+}
+
+/// After `docker login` at a registry that has a context, there is nothing to keep: `get` brings
+/// a fresh token each time.
+fn keep(store: &Store, input: &str) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Login {
+        #[serde(default, rename = "ServerURL")]
+        server_url: String,
+        #[serde(default)]
+        username: String,
+        #[serde(rename = "Secret")]
+        _secret: Secret,
+    }
+    // The error's own text is dropped: it may quote the secret.
+    let Ok(login) = serde_json::from_str::<Login>(input) else {
+        bail!("standard input is not the JSON that docker sends");
+    };
+    if login.server_url.is_empty() {
+        bail!(NO_SERVER);
+    }
+    if login.username.is_empty() {
+        bail!(NO_USERNAME);
+    }
+    let host = registry_host(&login.server_url).map_err(anyhow::Error::msg)?;
+    if !store.registries()?.contains_key(&host) {
+        bail!(
+            "kubegate keeps no passwords; run `kubegate registry add {host} --context NAME` to \
+             have it give docker the token of a context"
+        );
+    }
+    Ok(())
+}
+
+fn host() -> anyhow::Result<String> {
+    let input = input()?;
+    if input.trim().is_empty() {
+        bail!(NO_SERVER);
+    }
+    // What cannot be a registry's name has no credentials.
+    registry_host(&input).map_err(|_| anyhow::anyhow!(NOT_FOUND))
+}
+
+fn input() -> anyhow::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::with_capacity(64 << 10));
+    let read = stdin().take(LIMIT).read_to_string(&mut text);
+    read.context("cannot read standard input")?;
+    Ok(text)
+}

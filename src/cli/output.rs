@@ -1,0 +1,94 @@
+//! What a command prints on standard output, in the form that was asked for.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::kubeconfig;
+
+/// `-o`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// Names alone, one a line
+    Name,
+}
+
+/// Prints text as it is.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
+}
+
+/// Prints `value`, or `names` of what is in it.
+pub(super) fn print_as(format: Format, value: &Value, names: &[&str]) -> anyhow::Result<()> {
+    match format {
+        Format::Json => print(&format!("{value:#}\n")),
+        Format::Yaml => print(&kubeconfig::yaml(value)),
+        Format::Name if names.is_empty() => Ok(()),
+        Format::Name => print(&(names.join("\n") + "\n")),
+    }
+}
+
+/// Prints columns that are as wide as what stands in them, three spaces apart, as kubectl does.
+pub(super) fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let cells = cells.map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("   ").trim_end());
+        text.push('\n');
+    }
+    print(&text)
+}
+
+/// A span of time as kubectl shows ages: the largest unit, two where the first is small.
+pub(super) fn span(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let Some(at) = units.iter().position(|(_, unit)| seconds >= *unit) else {
+        return "0s".to_owned();
+    };
+    let (name, unit) = units[at];
+    let whole = format!("{}{name}", seconds / unit);
+    match units.get(at + 1) {
+        Some((smaller, small)) if seconds / unit < 10 && seconds % unit >= *small => {
+            format!("{whole}{}{smaller}", seconds % unit / small)
+        }
+        _ => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_shows_what_matters() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (61, "1m1s"),
+            (120, "2m"),
+            (3599, "59m"),
+            (86_399, "23h"),
+            (90_061, "1d1h"),
+            (10 * 86_400 + 7200, "10d"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

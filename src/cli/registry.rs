@@ -1,0 +1,114 @@
+//! `kubegate registry`
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output::{self, Format};
+use crate::{
+    credential::store::{Registry, Store, registry_host},
+    kubeconfig,
+    settings::ConnectionFlags,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  # Have docker use the token of a context for an OpenShift registry
+  kubegate registry add default-route-openshift-image-registry.apps.example --context dev
+  ln -s \"$(command -v kubegate)\" ~/.local/bin/docker-credential-kubegate
+  # and in ~/.docker/config.json: {\"credHelpers\": {\"HOST\": \"kubegate\"}}
+
+Exit codes: 0 when done, 1 where there is no such registry or context.";
+
+/// What to do with the registries.
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// Use the token of the context chosen by --context for a registry
+    Add {
+        /// Host, or host:port, of the registry
+        host: String,
+    },
+    /// Forget a registry
+    Remove {
+        /// Host, or host:port, of the registry
+        host: String,
+    },
+    /// List the registries
+    List(ListFlags),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ListFlags {
+    /// In which form [default: a table]
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Format>,
+}
+
+/// Keeps the list of registries.
+pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Result<()> {
+    let store = Store::of_user(&|name| std::env::var_os(name))?;
+    match action {
+        Action::Add { host } => add(&store, connection, &parsed(host)?),
+        Action::Remove { host } => {
+            let host = parsed(host)?;
+            let removed = store.change_registries(|all| all.remove(&host))?;
+            match removed {
+                Some(_) => output::print(&format!("registry {host} removed\n")),
+                None => bail!("there is no registry {host}; see `kubegate registry list`"),
+            }
+        }
+        Action::List(flags) => list(&store, flags.output),
+    }
+}
+
+fn add(store: &Store, connection: &ConnectionFlags, host: &str) -> anyhow::Result<()> {
+    let name = connection
+        .context
+        .as_ref()
+        .filter(|name| !name.is_empty())
+        .context("say by --context which context's token the registry takes")?;
+    let explicit = connection.kubeconfig();
+    let contexts = kubeconfig::contexts(explicit, &|name| std::env::var_os(name))?;
+    if contexts.iter().all(|context| context.name != *name) {
+        bail!("there is no context {name:?}; see `kubegate contexts`");
+    }
+    let registry = Registry {
+        context: name.clone(),
+        kubeconfig: explicit.map(std::path::absolute).transpose()?,
+    };
+    store.change_registries(|all| all.insert(host.to_owned(), registry))?;
+    output::print(&format!(
+        "registry {host} takes the token of context {name}\n"
+    ))?;
+    eprintln!(
+        "docker asks for it with this in ~/.docker/config.json, and docker-credential-kubegate \
+         (a link to kubegate) on PATH:\n  {}",
+        json!({"credHelpers": {host: "kubegate"}})
+    );
+    Ok(())
+}
+
+fn list(store: &Store, format: Option<Format>) -> anyhow::Result<()> {
+    let registries = store.registries()?;
+    if let Some(format) = format {
+        let names: Vec<&str> = registries.keys().map(String::as_str).collect();
+        let object = |(host, registry): (&String, &Registry)| json!({"registry": host, "context": registry.context, "kubeconfig": registry.kubeconfig});
+        return output::print_as(format, &registries.iter().map(object).collect(), &names);
+    }
+    let mut rows = vec![
+        ["REGISTRY", "CONTEXT", "KUBECONFIG"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for (host, registry) in registries {
+        let file = registry.kubeconfig.unwrap_or_else(|| PathBuf::from("-"));
+        rows.push(vec![host, registry.context, file.display().to_string()]);
+    }
+    output::print_table(&rows)
+}
+
+fn parsed(host: &str) -> anyhow::Result<String> {
+    registry_host(host).map_err(|problem| anyhow!("registry {host:?} {problem}"))
+}

@@ -1,0 +1,56 @@
+//! `kubegate token`
+
+use clap::{Args, ValueEnum};
+
+use super::{output, target};
+use crate::{
+    credential::{self, plugin},
+    kubeconfig::{EXEC_INFO, ExecInfo},
+    settings::ConnectionFlags,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  # Ask the API server yourself
+  curl --cacert ca.crt -H \"Authorization: Bearer $(kubegate token)\" https://api.example:6443/api
+
+  # As an exec plugin of kubectl, whatever way this context logs in
+  kubegate token --context staging -o exec-credential
+
+Exit codes: 0 with a token on standard output, 1 where there is none.";
+
+#[derive(Args, Debug)]
+pub(super) struct Flags {
+    /// In which form [default: the token alone]
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Form>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// As an exec plugin prints it for kubectl
+    ExecCredential,
+}
+
+/// Obtains a token for the context's user, and prints it.
+pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let target = target(connection)?;
+    let cache = credential::from_user(&target)?;
+    let credential = cache.get().await?;
+    let user = target.user.name.as_deref().unwrap_or("of the flags");
+    let subject = format!("user {user}");
+    match flags.output {
+        None => {
+            let token = plugin::token(&credential, &subject)?;
+            output::print(token.expose())?;
+            output::print("\n")
+        }
+        Some(Form::ExecCredential) => {
+            let asked = std::env::var(EXEC_INFO).ok();
+            let asked = asked.map(|info| ExecInfo::read(&info)).transpose()?;
+            let version = asked.map_or(plugin::API_VERSION.to_owned(), |info| info.api_version);
+            let answer = plugin::exec_credential(&credential, &version, &subject)?;
+            output::print(&answer)
+        }
+    }
+}

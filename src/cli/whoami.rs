@@ -1,0 +1,82 @@
+//! `kubegate whoami`
+
+use std::time::SystemTime;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    output::{self, Format},
+    target,
+};
+use crate::{
+    credential::{self, Outlook, plugin},
+    settings::ConnectionFlags,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kubegate whoami
+  kubegate whoami --context staging -o json
+  kubegate whoami -t          # the token, as `oc whoami -t` prints it
+
+Exit codes: 0 with the answer on standard output, 1 where the API server does not say.";
+
+#[derive(Args, Debug)]
+pub(super) struct Flags {
+    /// Print the token in use, without asking the API server
+    #[arg(short = 't', long, conflicts_with = "output")]
+    show_token: bool,
+    /// In which form
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Format>,
+}
+
+/// Asks the API server who the context's user is.
+pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let target = target(connection)?;
+    let cache = credential::from_user(&target)?;
+    let credential = cache.get().await?;
+    if flags.show_token {
+        let user = target.user.name.as_deref().unwrap_or("of the flags");
+        let token = plugin::token(&credential, &format!("user {user}"))?;
+        output::print(token.expose())?;
+        return output::print("\n");
+    }
+    let identity = credential::whoami(&target.cluster, cache).await?;
+    let kind = Outlook::of(&target.user, None).kind;
+    let expires = credential.expires_at.map(plugin::timestamp);
+    if let Some(format) = flags.output {
+        let value = json!({
+            "user": identity.username,
+            "groups": identity.groups,
+            "context": target.context,
+            "server": super::url(&target.cluster.server),
+            "obtained": kind,
+            "expires": expires,
+            "renewedBy": credential.renewed_by.as_deref(),
+        });
+        return output::print_as(format, &value, &[&identity.username]);
+    }
+    let mut rows = vec![
+        ("User", identity.username),
+        ("Groups", identity.groups.join(", ")),
+        ("Server", super::url(&target.cluster.server)),
+        ("Obtained", kind),
+    ];
+    if let Some(context) = target.context {
+        rows.insert(2, ("Context", context));
+    }
+    if let (Some(end), Some(shown)) = (credential.expires_at, expires) {
+        let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+        rows.push((
+            "Expires",
+            format!("in {} ({shown})", output::span(left.as_secs())),
+        ));
+    }
+    if let Some(command) = &credential.renewed_by {
+        rows.push(("Renew by", command.to_string()));
+    }
+    let row = |(name, value): (&str, String)| vec![format!("{name}:"), value];
+    output::print_table(&rows.into_iter().map(row).collect::<Vec<_>>())
+}

@@ -1,0 +1,100 @@
+//! Which context's token an image registry takes. No secret stands here.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Store, failed, private_text};
+use crate::kubeconfig::edit::Turn;
+
+/// Where the token for a registry comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// Name of the context.
+    pub context: String,
+    /// The kubeconfig that the context is in, where it is not the one that kubectl finds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Registries by host and port.
+pub type Registries = BTreeMap<String, Registry>;
+
+impl Store {
+    /// The registries that have a context.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood.
+    pub fn registries(&self) -> Result<Registries, Error> {
+        let path = self.registries_path();
+        let Some(text) = private_text(&path)? else {
+            return Ok(Registries::new());
+        };
+        serde_json::from_slice(&text).map_err(|_| Error::Broken {
+            path,
+            problem: "is no list of registries; remove it and add them again",
+        })
+    }
+
+    /// Changes the registries, alone among kubegates; gives what `change` gives. Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be read, understood or written.
+    pub fn change_registries<T>(
+        &self,
+        change: impl FnOnce(&mut Registries) -> T,
+    ) -> Result<T, Error> {
+        let path = self.registries_path();
+        self.folder_of(&path)?;
+        let _turn = Turn::take(&path.with_extension("lock")).map_err(Error::Turn)?;
+        let mut registries = self.registries()?;
+        let outcome = change(&mut registries);
+        let text = serde_json::to_string_pretty(&registries)
+            .map_err(|error| failed("write", &path)(error.into()))?;
+        self.write_file(&path, text.as_bytes())?;
+        Ok(outcome)
+    }
+
+    fn registries_path(&self) -> PathBuf {
+        self.folder.join("registries.json")
+    }
+}
+
+/// The host and port that `text` means: a registry's name, or a URL as docker gives it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn registry_host(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.is_empty() {
+        return Err("has no host");
+    }
+    let is_good = |sign: char| sign.is_ascii_alphanumeric() || ".-_:[]".contains(sign);
+    if !host.chars().all(is_good) {
+        return Err("must be host or host:port, and hold no user name");
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_its_host_and_port() {
+        for (text, host) in [
+            ("registry.example", Ok("registry.example")),
+            ("Registry.Example:5000\n", Ok("registry.example:5000")),
+            ("https://registry.example/v2/", Ok("registry.example")),
+            ("https://[::1]:5000/v2/", Ok("[::1]:5000")),
+            ("", Err("has no host")),
+            ("https:///x", Err("has no host")),
+        ] {
+            assert_eq!(registry_host(text), host.map(str::to_owned), "{text}");
+        }
+        assert!(registry_host("https://jane:hunter2@registry.example").is_err());
+        assert!(registry_host("a b").is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! Who a credential is by the API server's word.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::{Cache, Error, api_server::ApiServer, issuer::Answer, static_token::StaticToken};
+use crate::{kubeconfig::Cluster, secret::Secret};
+
+const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+/// For scopes that do not allow a review, and for `OpenShift` without them.
+const OWN_USER: &str = "/apis/user.openshift.io/v1/users/~";
+
+/// Somebody at an API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name.
+    pub username: String,
+    /// The user's groups, in the server's order.
+    pub groups: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Review {
+    status: ReviewStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewStatus {
+    user_info: UserInfo,
+}
+
+#[derive(Deserialize)]
+struct UserInfo {
+    username: String,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+/// `user.openshift.io/v1`
+#[derive(Deserialize)]
+struct User {
+    metadata: Name,
+    groups: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+/// Asks the API server of `cluster` who `user` is.
+///
+/// # Errors
+/// No credential, no answer, or one that does not say.
+pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Error> {
+    let server = ApiServer::new(cluster, user)?;
+    let body = Bytes::from_static(REVIEW.as_bytes());
+    let answer = server
+        .ask(&Method::POST, &server.url(REVIEWS)?, body)
+        .await?;
+    match answer.status {
+        StatusCode::OK | StatusCode::CREATED => {
+            let UserInfo { username, groups } = parsed::<Review>(&answer)?.status.user_info;
+            return Ok(Identity { username, groups });
+        }
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {}
+        _ => return Err(refused(&answer)),
+    }
+    let own = server
+        .ask(&Method::GET, &server.url(OWN_USER)?, Bytes::new())
+        .await?;
+    if own.status != StatusCode::OK {
+        return Err(refused(&answer));
+    }
+    let User { metadata, groups } = parsed(&own)?;
+    Ok(Identity {
+        username: metadata.name,
+        groups: groups.unwrap_or_default(),
+    })
+}
+
+/// A user who has a token and nothing else.
+///
+/// # Errors
+/// A token that no header can carry.
+pub fn bearing(token: &Secret) -> Result<Arc<Cache>, Error> {
+    Ok(Cache::new(Arc::new(StaticToken::new(None, token)?)))
+}
+
+fn refused(answer: &Answer) -> Error {
+    unidentified(
+        answer,
+        match answer.status {
+            StatusCode::UNAUTHORIZED => "it does not take the credential (401)".to_owned(),
+            status => format!("it answered {status}"),
+        },
+    )
+}
+
+fn unidentified(answer: &Answer, problem: String) -> Error {
+    Error::Unidentified {
+        url: answer.url.to_string(),
+        problem,
+    }
+}
+
+fn parsed<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        unidentified(
+            answer,
+            "its answer is not the JSON of Kubernetes".to_owned(),
+        )
+    })
+}
