@@ -17,6 +17,7 @@ mod idle;
 mod kubeconfig;
 mod oidc;
 mod proxies;
+mod registry;
 mod reload;
 mod service_accounts;
 mod streaming;

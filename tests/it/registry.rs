@@ -1,0 +1,129 @@
+//! The image registry of an `OpenShift`, reached through kubegate with the session of a context.
+#![cfg(feature = "demo")]
+
+use std::{fs, path::PathBuf};
+
+use kubegate::demo::openshift::{OpenShift, Options};
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+use crate::support::{Kubegate, exchange, get, status};
+
+/// A cluster, and a kubeconfig with contexts for it.
+struct Setting {
+    cluster: OpenShift,
+    folder: TempDir,
+}
+
+impl Setting {
+    /// The context `session` has a fresh session, `ended` one that is revoked.
+    async fn new() -> Self {
+        let cluster = OpenShift::start(Options::default()).await.unwrap();
+        cluster.add_user("jane", "sesame-registry-1");
+        let session = cluster.issue_session("jane").unwrap();
+        let ended = cluster.issue_session("jane").unwrap();
+        assert!(cluster.revoke(ended.expose()));
+        let folder = tempdir().unwrap();
+        let setting = Self { cluster, folder };
+        fs::write(setting.path("api-ca.pem"), setting.cluster.api().ca_pem()).unwrap();
+        let registry_ca = setting.cluster.registry_ca_pem();
+        fs::write(setting.path("registry-ca.pem"), registry_ca).unwrap();
+        let context = |name| json!({"name": name, "context": {"cluster": "api", "user": name}});
+        let user = |name, token: &str| json!({"name": name, "user": {"token": token}});
+        let config = json!({
+            "current-context": "ended",
+            "contexts": [context("session"), context("ended")],
+            "clusters": [{"name": "api", "cluster": {
+                "server": setting.cluster.api().url(),
+                "certificate-authority": "api-ca.pem",
+            }}],
+            "users": [user("session", session.expose()), user("ended", ended.expose())],
+        });
+        fs::write(setting.path("config"), config.to_string()).unwrap();
+        setting
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `kubegate --server https://REGISTRY` with a context's credential.
+    fn before_the_registry(&self, context: &str) -> Kubegate {
+        let (config, ca) = (self.path("config"), self.path("registry-ca.pem"));
+        Kubegate::start([
+            "--kubeconfig",
+            config.to_str().unwrap(),
+            "--context",
+            context,
+            "--server",
+            &self.cluster.registry_url(),
+            "--certificate-authority",
+            ca.to_str().unwrap(),
+        ])
+    }
+}
+
+async fn put(kubegate: &Kubegate, path: &str, body: &str) -> String {
+    let address = &kubegate.address;
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(address, head).await
+}
+
+fn body(answer: &str) -> Value {
+    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_registry_lets_a_contexts_session_in_through_kubegate() {
+    let setting = Setting::new().await;
+    let kubegate = setting.before_the_registry("session");
+    let answer = get(&kubegate.address, "/v2/").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(
+        answer.contains("\r\nx-registry-supports-signatures: 1\r\n"),
+        "{answer}"
+    );
+
+    let ended = setting.before_the_registry("ended");
+    let refused = get(&ended.address, "/v2/").await;
+    assert_eq!(status(&refused), 401, "{refused}");
+}
+
+#[tokio::test]
+async fn signatures_are_put_and_got_through_kubegate() {
+    let setting = Setting::new().await;
+    let digest = setting.cluster.add_image("demo/signed");
+    let path = format!("/extensions/v2/demo/signed/signatures/{digest}");
+    let kubegate = setting.before_the_registry("session");
+
+    let before = get(&kubegate.address, &path).await;
+    assert_eq!(status(&before), 200, "{before}");
+    assert_eq!(body(&before), json!({"signatures": []}));
+
+    let signature = json!({
+        "schemaVersion": 2,
+        "name": format!("{digest}@from-kubegate"),
+        "type": "atomic",
+        "content": "owGbwMvMwMEo",
+    });
+    let created = put(&kubegate, &path, &signature.to_string()).await;
+    assert_eq!(status(&created), 201, "{created}");
+    let again = put(&kubegate, &path, &signature.to_string()).await;
+    assert_eq!(status(&again), 409, "{again}");
+    assert_eq!(body(&again)["errors"][0]["code"], "SIGNATURE_EXISTS");
+    let by_the_docs = signature.to_string().replace("schemaVersion", "version");
+    let invalid = put(&kubegate, &path, &by_the_docs).await;
+    assert_eq!(status(&invalid), 400, "{invalid}");
+    assert_eq!(body(&invalid)["errors"][0]["code"], "SIGNATURE_INVALID");
+
+    let after = get(&kubegate.address, &path).await;
+    assert_eq!(body(&after), json!({"signatures": [signature]}));
+
+    let ended = setting.before_the_registry("ended");
+    let refused = put(&ended, &path, &signature.to_string()).await;
+    assert_eq!(status(&refused), 401, "{refused}");
+}
