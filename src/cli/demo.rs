@@ -1,9 +1,12 @@
-//! `kubegate demo`
+//! `kubegate demo`: one file a vendor, and plain Kubernetes here.
+
+mod folder;
+mod openshift;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     credential::{Cache, Credential, Fetch, Source, bearer},
@@ -21,11 +24,18 @@ Examples:
 
   # Commands in pods are refused unless you allow them
   kubegate demo --port 8002 --allow-exec
-  kubectl -s http://127.0.0.1:8002 exec -it hello -- sh";
+  kubectl -s http://127.0.0.1:8002 exec -it hello -- sh
+
+  # OpenShift's logins, sessions, projects and image registry
+  kubegate demo --flavor openshift
+  curl http://127.0.0.1:8001/apis/user.openshift.io/v1/users/~";
 
 /// Flags of `kubegate demo`.
 #[derive(Args, Debug)]
 pub(super) struct Flags {
+    /// The vendor whose cluster is pretended
+    #[arg(long, value_enum, value_name = "VENDOR", default_value_t)]
+    flavor: Flavor,
     /// Lifetime of the pretend cluster's tokens: watch how a new one is fetched in time (-v 4)
     #[arg(long, value_name = "DURATION", default_value = "30s",
           value_parser = crate::settings::duration)]
@@ -34,22 +44,47 @@ pub(super) struct Flags {
     proxy: ProxyFlags,
 }
 
-/// Starts the control plane and the proxy in front of it.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Flavor {
+    /// Plain Kubernetes
+    #[default]
+    Kubernetes,
+    // The doc comment is the help's text.
+    #[allow(clippy::doc_markdown)]
+    /// OpenShift, with its OAuth server and its image registry
+    Openshift,
+}
+
+/// Starts the pretended cluster and the proxy in front of it.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+    match flags.flavor {
+        Flavor::Kubernetes => kubernetes(flags).await,
+        Flavor::Openshift => openshift::run(flags).await,
+    }
+}
+
+async fn kubernetes(flags: &Flags) -> anyhow::Result<()> {
     let cluster = ControlPlane::start(flags.token_ttl)
         .await
         .context("cannot start the demo's control plane")?;
     let cluster = Arc::new(cluster);
+    let target = target(&cluster)?;
+    let greet = |address| greeting(address, flags.proxy.allow_exec);
+    serve(target, Arc::new(Tokens(cluster)), flags, greet).await
+}
+
+/// Proxies to `target`; `greet` says what to try at an address, where the listener has one.
+async fn serve(
+    target: Target,
+    source: Arc<dyn Source>,
+    flags: &Flags,
+    greet: impl FnOnce(SocketAddr) -> String,
+) -> anyhow::Result<()> {
     let plan = Pretend {
-        target: target(&cluster)?,
-        credentials: Cache::new(Arc::new(Tokens(cluster))),
+        target,
+        credentials: Cache::new(source),
     };
-    let greet = |listener: &Listener| {
-        let address = listener.tcp_address();
-        address.map_or_else(String::new, |address| {
-            greeting(address, flags.proxy.allow_exec)
-        })
-    };
+    let greet = |listener: &Listener| listener.tcp_address().map_or_else(String::new, greet);
     super::proxy::serve(Box::new(plan), &flags.proxy, greet).await
 }
 

@@ -6,6 +6,7 @@ mod browsers;
 mod command;
 mod commands;
 mod credentials;
+mod demo;
 mod drain;
 mod filters;
 mod first_request;

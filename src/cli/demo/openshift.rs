@@ -1,0 +1,94 @@
+//! `kubegate demo --flavor openshift`
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+
+use super::{Flags, folder::Folder};
+use crate::{
+    credential::{Credential, Error, Fetch, Source, bearer},
+    demo::openshift::{OpenShift, Options},
+};
+
+/// Who the demo acts as.
+const USER: &str = "developer";
+
+/// Where an image waits to be signed.
+const REPOSITORY: &str = "demo/hello";
+
+/// Starts API server, OAuth server and registry, and the proxy in front of the first.
+pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+    // Whole seconds; of less than two, none would be left to renew it in.
+    let seconds = flags.token_ttl.as_secs().max(2);
+    let options = Options {
+        token_max_age: seconds,
+        ..Options::default()
+    };
+    let cluster = OpenShift::start(options)
+        .await
+        .context("cannot start the demo's OpenShift")?;
+    let cluster = Arc::new(cluster);
+    let folder = Folder::new()?;
+    folder.file("api-ca.pem", cluster.api().ca_pem())?;
+    folder.file("oauth-ca.pem", cluster.oauth_ca_pem())?;
+    folder.file("registry-ca.pem", cluster.registry_ca_pem())?;
+    let target = super::target(cluster.api())?;
+    let greet = |address| greeting(address, &cluster, &folder);
+    let sessions = Sessions {
+        cluster: cluster.clone(),
+        lifetime: Duration::from_secs(seconds),
+    };
+    super::serve(target, Arc::new(sessions), flags, greet).await
+}
+
+/// Sessions begun by the cluster itself.
+struct Sessions {
+    cluster: Arc<OpenShift>,
+    lifetime: Duration,
+}
+
+impl Source for Sessions {
+    fn subject(&self) -> String {
+        "the demo's OAuth server".to_owned()
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(async {
+            let begun = SystemTime::now();
+            let token = self.cluster.issue_session(USER);
+            let token = token.ok_or_else(|| Error::SourceFailed {
+                subject: self.subject(),
+            })?;
+            tracing::debug!("the demo's OAuth server began a new session");
+            Ok(Credential {
+                authorization: Some(bearer(token.expose())?),
+                expires_at: Some(begun + self.lifetime),
+                ..Credential::default()
+            })
+        })
+    }
+}
+
+fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder) -> String {
+    let (oauth, registry) = (cluster.oauth_url(), cluster.registry_url());
+    let digest = cluster.add_image(REPOSITORY);
+    let folder = folder.path().display();
+    format!(
+        "\nA pretend OpenShift is behind it, and you are {USER}. Try:\n\
+         \x20 curl http://{address}/apis/user.openshift.io/v1/users/~\n\
+         \x20 curl http://{address}/apis/project.openshift.io/v1/projects\n\
+         \x20 curl http://{address}/apis/oauth.openshift.io/v1/useroauthaccesstokens\n\
+         \x20 kubectl -s http://{address} get pods\n\
+         \nIts OAuth server and its registry have authorities of their own. A session by hand:\n\
+         \x20 curl -I --cacert {folder}/oauth-ca.pem -u {USER}:{USER} \\\n\
+         \x20   '{oauth}/oauth/authorize?response_type=token&client_id=openshift-challenging-client'\n\
+         \nWith the access_token of the answer, the registry behind another kubegate:\n\
+         \x20 kubegate --port 8002 --server {registry} \\\n\
+         \x20   --certificate-authority {folder}/registry-ca.pem --token ACCESS_TOKEN\n\
+         \x20 curl http://127.0.0.1:8002/extensions/v2/{REPOSITORY}/signatures/{digest}\n"
+    )
+}
