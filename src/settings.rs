@@ -1,5 +1,6 @@
 //! Flags and environment: text becomes types here, and a bad value is reported by its flag.
 
+mod ibm;
 mod login;
 mod service_account;
 
@@ -15,7 +16,8 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 
-pub use login::{IbmFlags, Login, OidcFlags, OpenshiftFlags};
+pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
+pub use login::{Login, OidcFlags, OpenshiftFlags};
 pub use service_account::{Namespaced, ServiceAccountFlags};
 
 use crate::{kubeconfig::Overrides, secret::Secret};
@@ -286,6 +288,9 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "true", default_missing_value = "true")]
     pub append_server_path: bool,
+    /// A cluster of IBM Cloud
+    #[command(flatten)]
+    pub ibm: IbmTargetFlags,
     /// How long requests may go on after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration)]
     pub drain_timeout: Duration,

@@ -5,7 +5,7 @@ mod openshift;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
@@ -57,6 +57,9 @@ enum Flavor {
 
 /// Starts the pretended cluster and the proxy in front of it.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+    if flags.proxy.ibm.ibm_cluster.is_some() {
+        bail!("the demo has a cluster of its own; leave out --ibm-cluster");
+    }
     match flags.flavor {
         Flavor::Kubernetes => kubernetes(flags).await,
         Flavor::Openshift => openshift::run(flags).await,

@@ -6,6 +6,7 @@ mod credential;
 #[cfg(feature = "demo")]
 mod demo;
 mod docker_credential;
+mod ibm;
 mod login;
 mod output;
 mod proxy;
@@ -44,6 +45,9 @@ Examples:
 
   # On a unix socket, acting as somebody else
   kubegate proxy --unix-socket /run/user/1000/kube.sock --as jane --as-group dev
+
+  # A cluster of IBM Cloud by its name; an API key is all it needs
+  IBMCLOUD_API_KEY=... kubegate --ibm-cluster production
 
   # Nothing at hand? A pretend cluster and the proxy in front of it
   kubegate demo

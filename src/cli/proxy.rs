@@ -28,7 +28,10 @@ use crate::{
 
 /// Proxies to the API server that kubeconfig, pod or flags name.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> anyhow::Result<()> {
-    let plan = plan::of_flags(connection, flags)?;
+    let plan = match &flags.ibm.ibm_cluster {
+        Some(cluster) => super::ibm::plan(connection, &flags.ibm, cluster).await?,
+        None => plan::of_flags(connection, flags)?,
+    };
     serve(plan, flags, |_| String::new()).await
 }
 

@@ -171,6 +171,16 @@ pub enum Error {
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// IBM Cloud's services do not have what was asked for, or do not say.
+    #[error("IBM Cloud: {problem}")]
+    Ibm {
+        /// What is wrong, and what to do.
+        problem: String,
+        /// Whether it may pass by itself.
+        passing: bool,
+        /// When the service wants to be asked again.
+        retry_after: Option<Duration>,
+    },
     /// Only a human can go on.
     #[error("{subject}: {problem}; {remedy}")]
     LoginNeeded {
@@ -206,6 +216,15 @@ impl Error {
         Self::Pem(Arc::new(error))
     }
 
+    /// IBM Cloud, and what will not pass by itself.
+    pub(super) fn ibm(problem: String) -> Self {
+        Self::Ibm {
+            problem,
+            passing: false,
+            retry_after: None,
+        }
+    }
+
     /// Whether it may pass by itself. Else a human must act: log in, install, correct a file.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -215,7 +234,7 @@ impl Error {
             | Self::IssuerUnreachable { .. }
             | Self::IssuerTimedOut { .. }
             | Self::SourceFailed { .. } => true,
-            Self::IssuerAnswer { passing, .. } => *passing,
+            Self::IssuerAnswer { passing, .. } | Self::Ibm { passing, .. } => *passing,
             Self::Store(error) => matches!(
                 **error,
                 store::Error::Turn(kubeconfig::Error::Locked { .. })
@@ -268,7 +287,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::WaitedTooLong { .. } => Some(Duration::from_secs(5)),
-            Self::IssuerAnswer { retry_after, .. } => *retry_after,
+            Self::IssuerAnswer { retry_after, .. } | Self::Ibm { retry_after, .. } => *retry_after,
             Self::Failing(failing) => Some(failing.retry_after),
             _ => None,
         }

@@ -12,6 +12,7 @@ mod cache;
 mod client_cert;
 mod error;
 mod exec;
+pub mod ibm_iam;
 pub mod issuer;
 mod jwt;
 mod oidc;
@@ -171,6 +172,9 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
         Login::Basic { username, password } => {
             Some(Arc::new(basic::Basic::new(name, username, password)?))
         }
+        Login::Oidc(config) if ibm_iam::WrittenByIbm::is(config) => Some(Arc::new(
+            ibm_iam::WrittenByIbm::new(config.clone(), &target.cluster)?,
+        )),
         Login::Oidc(config) => Some(Arc::new(oidc::Oidc::new(config.clone())?)),
         Login::Exec(config) => Some(match settings::Login::of_exec(config) {
             Some(login) => own::source(&login, &target.cluster)?,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Source};
+use super::{Error, Source, ibm_iam};
 use crate::{kubeconfig::Cluster, settings::Login};
 
 /// The source for a login of our own at `cluster`.
@@ -13,7 +13,7 @@ use crate::{kubeconfig::Cluster, settings::Login};
 pub fn source(login: &Login, _cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
     let (kind, login) = match login {
         Login::Openshift(flags) => ("OpenShift", flags.login.as_str()),
-        Login::Ibm(flags) => ("IBM Cloud", flags.login.as_deref().unwrap_or_default()),
+        Login::Ibm(flags) => return Ok(Arc::new(ibm_iam::chain(flags)?)),
         Login::Oidc(flags) => ("OIDC", flags.login.as_str()),
     };
     Err(Error::LoginNeeded {

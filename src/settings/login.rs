@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::IbmFlags;
 use crate::kubeconfig::ExecConfig;
 
 /// Which issuer to ask, and for what. Never holds a secret: those rest in the state folder.
@@ -26,14 +27,6 @@ pub struct OpenshiftFlags {
     /// Name of the saved login
     #[arg(long, value_name = "NAME")]
     pub login: String,
-}
-
-/// A cluster of IBM Cloud.
-#[derive(Args, Clone, Debug, Default)]
-pub struct IbmFlags {
-    /// Name of the saved login
-    #[arg(long, value_name = "NAME")]
-    pub login: Option<String>,
 }
 
 /// An OIDC issuer, with the names that kubelogin gives its flags.

@@ -14,6 +14,7 @@ mod forwarding;
 mod framing;
 mod house;
 mod http2;
+mod ibm;
 mod idle;
 mod issuer_faults;
 mod kubeconfig;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     credential::{
-        Error, authorization,
+        Error, authorization, ibm_iam,
         issuer::{self, Answer, Issuer, form_encoded},
         jwt,
     },
@@ -146,6 +146,7 @@ fn judge(answer: &Answer) -> Result<Renewal, Error> {
     if answer.status != StatusCode::OK {
         return match oauth_error(answer) {
             Some("invalid_grant") => Ok(Renewal::Refused),
+            None if ibm_iam::ends_session(answer) => Ok(Renewal::Refused),
             Some(code @ "temporarily_unavailable") => {
                 Err(answer.passing(format!("it answered {code}")))
             }

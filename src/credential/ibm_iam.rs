@@ -1,0 +1,122 @@
+//! IBM Cloud: from a root credential to what a cluster of its Kubernetes Service takes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`root`](Root) | API key, a pod's token, a saved login: what a session can begin with again |
+//! | `iam` | the token endpoint: what is given for what; `refusal`: why it says no |
+//! | [`chain`](Chain) | the [`Source`](super::Source): root, session, delegated token, the cluster's token |
+//! | [`visit`](Visit) | a session for a human: choosing an account and a cluster |
+//! | [`account`](Account), [`container`](IbmCluster) | the accounts and the clusters, by way of `services` |
+//! | `kubeconfig` | kubeconfigs that IBM's own tools wrote |
+
+mod account;
+mod chain;
+mod container;
+mod endpoints;
+mod iam;
+mod kubeconfig;
+mod names;
+mod refusal;
+mod root;
+mod services;
+mod visit;
+
+pub use account::{Account, choose as choose_account};
+pub use chain::Chain;
+pub use container::IbmCluster;
+pub use endpoints::{Endpoints, IAM_VARIABLE};
+pub(super) use kubeconfig::WrittenByIbm;
+pub(super) use refusal::ends_session;
+pub use root::{Asked, Root};
+pub use visit::{Proof, Visit};
+
+use std::sync::Arc;
+
+use super::{Error, issuer::Issuer};
+use crate::{dial::Environment, settings::IbmFlags, tls::Trust};
+
+/// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
+#[must_use]
+pub fn issuer() -> Arc<Issuer> {
+    let environment = Environment::read(variable);
+    Arc::new(Issuer::new(Trust::system(), environment))
+}
+
+/// The endpoints that flags, else the environment say.
+///
+/// # Errors
+/// What is no https URL.
+pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
+    let env = variable;
+    let named = env(IAM_VARIABLE).is_some_and(|url| !url.is_empty());
+    let by_file = if named { None } else { Root::auth_url(&env) };
+    let by_file = by_file.as_ref().map(|(place, url)| (*place, url.as_str()));
+    Endpoints::read(&env, iam.map(|url| ("--iam", url)).or(by_file))
+}
+
+/// The chain that an `exec` entry's flags describe.
+///
+/// # Errors
+/// No root credential; a bad URL.
+pub(super) fn chain(flags: &IbmFlags) -> Result<Chain, Error> {
+    let endpoints = endpoints(flags.iam.as_deref())?;
+    let asked = Asked {
+        apikey_file: flags.apikey_file.as_deref(),
+        profile: flags.profile.as_deref(),
+        login: flags.login.as_deref(),
+    };
+    let login = login_command(flags.cluster.as_deref());
+    let root = Root::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
+    Chain::new(issuer(), &endpoints, root, None, login)
+}
+
+/// The chain for who says no more than which cluster: a root of the flags or the environment,
+/// else the one login that is saved.
+///
+/// # Errors
+/// No root credential, or several saved logins; a bad URL.
+pub fn chain_at_hand(
+    apikey_file: Option<&std::path::Path>,
+    account: Option<&str>,
+    cluster: Option<&str>,
+) -> Result<(Chain, Endpoints), Error> {
+    let endpoints = endpoints(None)?;
+    let asked = Asked {
+        apikey_file,
+        ..Asked::default()
+    };
+    let login = login_command(cluster);
+    let root = match Root::find(asked, &variable)? {
+        Some(root) => root,
+        None => Root::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
+    };
+    let account = account.map(str::to_owned);
+    let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
+    Ok((chain, endpoints))
+}
+
+fn no_root(endpoints: &Endpoints, login: &str) -> Error {
+    Error::LoginNeeded {
+        subject: format!("IBM Cloud IAM {}", endpoints.iam()),
+        problem: "there is no API key and no saved login".into(),
+        remedy: format!("give --apikey-file, set IBMCLOUD_API_KEY, or run `{login}`"),
+    }
+}
+
+/// The command that logs in.
+#[must_use]
+pub fn login_command(cluster: Option<&str>) -> String {
+    match cluster {
+        Some(cluster) => format!("kubegate login ibm --cluster {}", printable(cluster)),
+        None => "kubegate login ibm".to_owned(),
+    }
+}
+
+/// Text of others that cannot drive a terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|sign| !sign.is_control()).collect()
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
