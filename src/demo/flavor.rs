@@ -6,12 +6,20 @@ use std::{sync::Arc, time::SystemTime};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::{Body, identity::Identity, permission::Action, router::Plane, status::Status};
+use super::{
+    Body, identity::Identity, permission::Action, resources::Resource, router::Plane,
+    status::Status,
+};
 
 /// A vendor's part of a control plane.
 pub(super) trait Flavor: Send + Sync + std::fmt::Debug + 'static {
     /// Whose bearer token this is; `None` where it is not of this vendor, or not valid now.
     fn identify(&self, token: &str, now: SystemTime) -> Option<Identity>;
+
+    /// What discovery lists beside Kubernetes' own; [`Self::answer`] serves it.
+    fn resources(&self) -> &'static [&'static Resource] {
+        &[]
+    }
 
     /// Answers a request to a path of the vendor's own; `None` where it is of Kubernetes.
     fn answer(&self, _asked: &Asked<'_>) -> Option<Result<Response<Body>, Status>> {

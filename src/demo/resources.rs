@@ -15,6 +15,7 @@ pub(super) struct Resource {
     pub(super) subresources: &'static [Subresource],
     /// What a field selector may name, beside `metadata.name` and `metadata.namespace`.
     pub(super) selectable: &'static [&'static str],
+    pub(super) verbs: &'static [&'static str],
     /// Whether `spec` changes are counted in `metadata.generation`.
     pub(super) counts_generations: bool,
 }
@@ -28,8 +29,8 @@ pub(super) struct Subresource {
     pub(super) verbs: &'static [&'static str],
 }
 
-/// What every listed resource can do.
-pub(super) const VERBS: &[&str] = &[
+/// What everything that is stored can do.
+const VERBS: &[&str] = &[
     "create",
     "delete",
     "deletecollection",
@@ -123,6 +124,7 @@ const CORE: Resource = Resource {
     categories: &[],
     subresources: &[],
     selectable: &[],
+    verbs: VERBS,
     counts_generations: false,
 };
 
@@ -157,7 +159,7 @@ const fn stream(name: &'static str, kind: &'static str) -> Subresource {
     }
 }
 
-/// Everything that is stored.
+/// Everything that is stored of Kubernetes' own.
 pub(super) static RESOURCES: [Resource; 10] = [
     Resource {
         plural: "configmaps",

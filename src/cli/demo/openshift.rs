@@ -80,9 +80,8 @@ fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder) -> String
     format!(
         "\nA pretend OpenShift is behind it, and you are {USER}. Try:\n\
          \x20 curl http://{address}/apis/user.openshift.io/v1/users/~\n\
-         \x20 curl http://{address}/apis/project.openshift.io/v1/projects\n\
          \x20 curl http://{address}/apis/oauth.openshift.io/v1/useroauthaccesstokens\n\
-         \x20 kubectl -s http://{address} get pods\n\
+         \x20 kubectl -s http://{address} get projects,pods\n\
          \nIts OAuth server and its registry have authorities of their own. A session by hand:\n\
          \x20 curl -I --cacert {folder}/oauth-ca.pem -u {USER}:{USER} \\\n\
          \x20   '{oauth}/oauth/authorize?response_type=token&client_id=openshift-challenging-client'\n\

@@ -34,6 +34,7 @@ pub(super) static USER_TOKENS: Resource = Resource {
     plural: "useroauthaccesstokens",
     singular: "useroauthaccesstoken",
     kind: "UserOAuthAccessToken",
+    verbs: &["delete", "get", "list", "watch"],
     ..OAUTH
 };
 
@@ -42,6 +43,7 @@ pub(super) static OAUTH_TOKENS: Resource = Resource {
     plural: "oauthaccesstokens",
     singular: "oauthaccesstoken",
     kind: "OAuthAccessToken",
+    verbs: &["delete"],
     ..OAUTH
 };
 
@@ -50,6 +52,7 @@ static USERS: Resource = Resource {
     plural: "users",
     singular: "user",
     kind: "User",
+    verbs: &["get"],
     ..OAUTH
 };
 
@@ -59,6 +62,7 @@ static PROJECTS: Resource = Resource {
     plural: "projects",
     singular: "project",
     kind: "Project",
+    verbs: &["get", "list"],
     ..OAUTH
 };
 
@@ -73,14 +77,21 @@ const OAUTH: Resource = Resource {
     categories: &[],
     subresources: &[],
     selectable: &[],
+    verbs: &[],
     counts_generations: false,
 };
+
+static OWN: [&Resource; 4] = [&OAUTH_TOKENS, &USER_TOKENS, &PROJECTS, &USERS];
 
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
 impl Flavor for OAuthServer {
     fn identify(&self, token: &str, now: SystemTime) -> Option<Identity> {
         self.sessions.identify(token, now)
+    }
+
+    fn resources(&self) -> &'static [&'static Resource] {
+        &OWN
     }
 
     fn answer(&self, asked: &Asked<'_>) -> Option<Result<Response<Body>, Status>> {
@@ -94,8 +105,8 @@ impl Flavor for OAuthServer {
             .split('/');
         let (group, version, plural) = (parts.next()?, parts.next()?, parts.next()?);
         let (name, rest) = (parts.next(), parts.next());
-        let resource = [&USER_TOKENS, &OAUTH_TOKENS, &USERS, &PROJECTS]
-            .into_iter()
+        let resource = *OWN
+            .iter()
             .find(|known| (known.group, known.version, known.plural) == (group, version, plural))?;
         if rest.is_some() {
             return Some(Err(Status::no_such_path()));

@@ -565,7 +565,38 @@ async fn scopes_take_away_and_nobody_is_an_admin() {
 }
 
 #[tokio::test]
-async fn discovery_stands_behind_authentication_and_says_what_is_offered() {
+async fn discovery_lists_what_openshift_adds() {
+    let cluster = start().await;
+    let token = implicit(&cluster, "").await;
+    let (_, groups) = api(&cluster, Method::GET, "/apis", &token).await;
+    let groups = groups["groups"].as_array().unwrap().iter();
+    let groups: Vec<_> = groups
+        .map(|group| group["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            "apps",
+            "authentication.k8s.io",
+            "authorization.k8s.io",
+            "oauth.openshift.io",
+            "project.openshift.io",
+            "user.openshift.io"
+        ]
+    );
+    let (_, kinds) = api(
+        &cluster,
+        Method::GET,
+        "/apis/project.openshift.io/v1",
+        &token,
+    )
+    .await;
+    assert_eq!(kinds["resources"][0]["kind"], "Project");
+    assert_eq!(kinds["resources"][0]["verbs"], json!(["get", "list"]));
+}
+
+#[tokio::test]
+async fn the_oauth_server_is_told_to_nobody_with_a_stale_token() {
     let cluster = start().await;
     let url = format!(
         "{}/.well-known/oauth-authorization-server",
