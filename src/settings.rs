@@ -17,7 +17,7 @@ use clap::{
 };
 
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
-pub use login::{Login, OidcFlags, OpenshiftFlags};
+pub use login::{Login, OidcFlags, OpenshiftFiles, OpenshiftFlags};
 pub use service_account::{Namespaced, ServiceAccountFlags};
 
 use crate::{kubeconfig::Overrides, secret::Secret};
@@ -297,9 +297,22 @@ pub struct ProxyFlags {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub service_account: ServiceAccountFlags,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub openshift: OpenshiftFiles,
 }
 
 impl ProxyFlags {
+    /// The login of our own that is to take the user's place.
+    #[must_use]
+    pub fn login(&self) -> Option<Login> {
+        self.openshift.username_and_password()?;
+        Some(Login::Openshift(OpenshiftFlags {
+            login: None,
+            files: self.openshift.clone(),
+        }))
+    }
+
     /// `--unix-socket`
     #[must_use]
     pub fn unix_socket(&self) -> Option<&Path> {

@@ -43,6 +43,7 @@ pub(super) async fn serve(
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
     let address = listen_address(flags)?;
+    let plan = plan::as_login(plan, flags.login());
     let plan = plan::as_service_account(plan, &flags.service_account);
     let guard = Arc::new(Guard::new(&rules(flags))?);
     let own = Arc::new(OnceLock::new());

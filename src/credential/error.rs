@@ -98,6 +98,26 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A file with a user name, a password or a key cannot be read.
+    #[error("cannot read {what} file {}", path.display())]
+    SecretFile {
+        /// What stands in it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// Such a file holds no such thing.
+    #[error("{what} file {} {problem}", path.display())]
+    BadSecretFile {
+        /// What stands in it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Secret text with characters that a header cannot have.
     #[error("{subject} has characters that no HTTP header can carry, such as a line break")]
     Unsendable {

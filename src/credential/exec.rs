@@ -137,7 +137,7 @@ impl Plugin {
             expires_at: [answer.expires_at, not_after].into_iter().flatten().min(),
             authorization,
             certificate,
-            renewed_by: None,
+            ..Credential::default()
         })
     }
 

@@ -122,6 +122,12 @@ impl Issuer {
         }
     }
 
+    /// Reached through `proxy`, where one is given, whatever the environment says.
+    #[must_use]
+    pub fn through(self, proxy: Option<ProxyUrl>) -> Self {
+        Self { proxy, ..self }
+    }
+
     /// For an API server as its kubeconfig describes it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! owns expiry, single flight and the last good value. One file per kind; [`from_user`] picks
 //! among them by what the kubeconfig says.
 
+mod announcement;
 mod anonymous;
 mod api_server;
 mod authorization;
@@ -15,11 +16,14 @@ mod exec;
 pub mod ibm_iam;
 pub mod issuer;
 mod jwt;
+pub mod oauth;
 mod oidc;
+pub mod openshift;
 mod outlook;
 mod own;
 mod pkce;
 pub mod plugin;
+mod secret_file;
 mod static_token;
 pub mod store;
 mod token_file;
@@ -36,9 +40,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::HeaderValue;
+use http::{HeaderValue, uri::Scheme};
 use rustls::sign::CertifiedKey;
 
+pub use announcement::Announcement;
 pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
@@ -49,6 +54,7 @@ pub use whoami::{Identity, bearing, whoami};
 
 use crate::{
     kubeconfig::{Cluster, Login, Target},
+    secret::Secret,
     settings::{self, ServiceAccountFlags},
 };
 
@@ -59,16 +65,23 @@ pub struct Credential {
     pub authorization: Option<HeaderValue>,
     /// Shown in the TLS handshake. The same `Arc` for as long as its content is the same.
     pub certificate: Option<Arc<CertifiedKey>>,
+    /// When it began, where that is known.
+    pub issued_at: Option<SystemTime>,
     /// When the issuer says that it ends, by wall clock.
     pub expires_at: Option<SystemTime>,
     /// What a human must run to have the next one; `None` where it renews itself.
     pub renewed_by: Option<Arc<str>>,
+    /// What is said before it ends, where nobody but a human can renew it. The cache's to set.
+    pub announcement: Option<Arc<Announcement>>,
 }
 
 impl Credential {
     /// Whether nothing at all differs.
     fn is(&self, other: &Self) -> bool {
-        self.proves_the_same(other) && self.expires_at == other.expires_at
+        self.proves_the_same(other)
+            && self.issued_at == other.issued_at
+            && self.expires_at == other.expires_at
+            && self.renewed_by == other.renewed_by
     }
 
     /// Whether both would look the same to the API server, whatever their expiry.
@@ -87,8 +100,10 @@ impl fmt::Debug for Credential {
         f.debug_struct("Credential")
             .field("authorization", &self.authorization.is_some())
             .field("certificate", &self.certificate.is_some())
+            .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .field("renewed_by", &self.renewed_by)
+            .field("announcement", &self.announcement)
             .finish()
     }
 }
@@ -164,7 +179,7 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
     let name = user.name.as_deref();
     let login: Option<Arc<dyn Source>> = match &user.login {
         Login::None => None,
-        Login::Token(token) => Some(Arc::new(static_token::StaticToken::new(name, token)?)),
+        Login::Token(token) => Some(token_source(target, token)?),
         Login::TokenFile { path, fallback } => {
             let source = token_file::TokenFile::new(path.clone(), fallback.as_ref())?;
             Some(Arc::new(source))
@@ -194,6 +209,23 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
         (None, None) => Arc::new(anonymous::Anonymous),
     };
     Ok(Cache::new(source))
+}
+
+/// The source for a token that stands in the kubeconfig. That of an `OpenShift` session has an
+/// end, of which its server can be asked.
+fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Error> {
+    let is_https = target.cluster.server.scheme() == Some(&Scheme::HTTPS);
+    Ok(if is_https && is_session(token) {
+        let access = openshift::Access::new(&target.cluster, None);
+        Arc::new(openshift::SavedSession::given(access, token)?)
+    } else {
+        let user = target.user.name.as_deref();
+        Arc::new(static_token::StaticToken::new(user, token)?)
+    })
+}
+
+fn is_session(token: &Secret) -> bool {
+    token.expose().starts_with(openshift::TOKEN_PREFIX)
 }
 
 /// The service account that `flags` choose, whose tokens `base`, the user's own credential, is
@@ -227,6 +259,7 @@ pub fn is_same_source(before: &Target, now: &Target) -> bool {
         Login::Exec(config) => {
             config.provide_cluster_info || settings::Login::of_exec(config).is_some()
         }
+        Login::Token(token) => is_session(token),
         _ => false,
     };
     before.user.is_configured_as(user) && !(asks_about_cluster && before.cluster != *cluster)

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use super::{Error, Source, ibm_iam};
+use super::{Error, Source, ibm_iam, openshift};
 use crate::{kubeconfig::Cluster, settings::Login};
 
 /// The source for a login of our own at `cluster`.
 ///
 /// # Errors
 /// A state folder or flag that cannot be used.
-pub fn source(login: &Login, _cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
+pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
     let (kind, login) = match login {
-        Login::Openshift(flags) => ("OpenShift", flags.login.as_str()),
+        Login::Openshift(flags) => return openshift::source(flags, cluster),
         Login::Ibm(flags) => return Ok(Arc::new(ibm_iam::chain(flags)?)),
         Login::Oidc(flags) => ("OIDC", flags.login.as_str()),
     };

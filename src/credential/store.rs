@@ -14,6 +14,7 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -81,6 +82,8 @@ pub struct Saved {
     pub client_secret: Option<Secret>,
     /// What goes into `Authorization: Bearer`: a session token or an ID token.
     pub token: Option<Secret>,
+    /// When `token` was asked for, seconds since 1970.
+    pub issued_at: Option<u64>,
     /// When `token` ends, seconds since 1970.
     pub expires_at: Option<u64>,
     /// Whether all this rests in the OS's keyring rather than in the file.
@@ -168,6 +171,14 @@ impl Store {
             }
             other => Ok(other),
         }
+    }
+
+    /// Differs between any two states of a login's file, at the cost of a look at the folder;
+    /// `None` where there is no file.
+    #[must_use]
+    pub fn stamp(&self, login: &str) -> Option<(SystemTime, u64)> {
+        let found = fs::metadata(self.path(login)).ok()?;
+        Some((found.modified().ok()?, found.ino()))
     }
 
     /// Saves a login, in place of what rested under its name. Blocks.
@@ -283,8 +294,13 @@ impl Saved {
                 fields.push(Zeroizing::new(format!("  \"{name}\": {}", *text)));
             }
         }
-        if let Some(end) = self.expires_at {
-            fields.push(Zeroizing::new(format!("  \"expires-at\": {end}")));
+        for (name, time) in [
+            ("issued-at", self.issued_at),
+            ("expires-at", self.expires_at),
+        ] {
+            if let Some(time) = time {
+                fields.push(Zeroizing::new(format!("  \"{name}\": {time}")));
+            }
         }
         let lines: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
         Zeroizing::new(format!("{{\n{}\n}}\n", lines.join(",\n")))

@@ -111,7 +111,7 @@ fn read(path: &Path) -> Result<HeaderValue, Error> {
 }
 
 /// `None` for what cannot be a token file.
-fn read_text(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub(super) fn read_text(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     // Opening a pipe that nobody writes to would block for ever.
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() || metadata.len() > LIMIT {

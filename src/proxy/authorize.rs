@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 
 use super::{
     Body, Error,
+    announce::announced,
     guard::{
         Refusal,
         attributes::{Attributes, Verb},
@@ -178,6 +179,7 @@ where
     };
     let first = again().unwrap_or(RequestBody::Empty);
     let response = inner.call(authorized(&head, first, &credential)).await?;
+    let response = announced(response, &credential);
     if response.status() != StatusCode::UNAUTHORIZED || is_behind_proxy(&head) {
         return Ok(response);
     }
@@ -189,7 +191,8 @@ where
         return Ok(response);
     };
     drop(response);
-    inner.call(authorized(&head, body, &fresh)).await
+    let response = inner.call(authorized(&head, body, &fresh)).await?;
+    Ok(announced(response, &fresh))
 }
 
 fn authorized(

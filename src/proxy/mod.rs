@@ -1,5 +1,6 @@
 //! ONE REQUEST: the stack it passes, one file a layer.
 
+mod announce;
 mod authorize;
 mod body;
 mod cors;

@@ -1,9 +1,9 @@
 //! How a login of our own is told: the flags behind `kubegate credential`, which stand in the
 //! `exec` entry that `kubegate login` writes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::IbmFlags;
 use crate::kubeconfig::ExecConfig;
@@ -25,8 +25,42 @@ pub enum Login {
 #[derive(Args, Clone, Debug, Default)]
 pub struct OpenshiftFlags {
     /// Name of the saved login
-    #[arg(long, value_name = "NAME")]
-    pub login: String,
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "openshift_username_file"
+    )]
+    pub login: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub files: OpenshiftFiles,
+}
+
+/// What an `OpenShift` login without a human stands on.
+#[allow(clippy::doc_markdown)]
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "OpenShift")]
+pub struct OpenshiftFiles {
+    /// File with the user name to log in to OpenShift with, whenever a session is about to end
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          requires = "openshift_password_file")]
+    pub openshift_username_file: Option<PathBuf>,
+    /// File with the password of that user
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          requires = "openshift_username_file")]
+    pub openshift_password_file: Option<PathBuf>,
+    /// File with authorities to trust for the OAuth server, beside the system's and the cluster's
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub oauth_certificate_authority: Option<PathBuf>,
+}
+
+impl OpenshiftFiles {
+    /// The files with user name and password, where they are given.
+    #[must_use]
+    pub fn username_and_password(&self) -> Option<(&Path, &Path)> {
+        let user = self.openshift_username_file.as_deref()?;
+        Some((user, self.openshift_password_file.as_deref()?))
+    }
 }
 
 /// An OIDC issuer, with the names that kubelogin gives its flags.
@@ -84,7 +118,7 @@ impl Login {
     #[must_use]
     pub fn saved_as(&self) -> Option<String> {
         match self {
-            Self::Openshift(flags) => Some(flags.login.clone()),
+            Self::Openshift(flags) => flags.login.clone(),
             Self::Ibm(flags) => flags.login.clone(),
             Self::Oidc(flags) => Some(flags.login.clone()),
         }
@@ -93,6 +127,9 @@ impl Login {
     /// Whether what is saved brings new tokens for as long as its issuer likes.
     #[must_use]
     pub fn renews_itself(&self) -> bool {
-        !matches!(self, Self::Openshift(_))
+        match self {
+            Self::Openshift(flags) => flags.files.username_and_password().is_some(),
+            Self::Ibm(_) | Self::Oidc(_) => true,
+        }
     }
 }

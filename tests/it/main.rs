@@ -19,6 +19,7 @@ mod idle;
 mod issuer_faults;
 mod kubeconfig;
 mod oidc;
+mod openshift;
 mod proxies;
 mod registry;
 mod reload;

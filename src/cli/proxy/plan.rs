@@ -12,7 +12,7 @@ use crate::{
     credential::{self, Cache},
     kubeconfig::{self, Overrides, Pin, Target},
     serve::{BoxError, Finding, Found, Plan},
-    settings::{ConnectionFlags, ProxyFlags, ServiceAccountFlags},
+    settings::{ConnectionFlags, Login, ProxyFlags, ServiceAccountFlags},
 };
 
 /// The plan for these flags.
@@ -30,6 +30,14 @@ pub(super) fn of_flags(
         follow: flags.follow_current_context,
         first: OnceLock::new(),
     }))))
+}
+
+/// The same with a login of our own in the user's place, where the flags choose one.
+pub(super) fn as_login(base: Box<dyn Plan>, login: Option<Login>) -> Box<dyn Plan> {
+    match login {
+        Some(login) => Box::new(OwnLogin { base, login }),
+        None => base,
+    }
 }
 
 /// The same with the service account that `flags` choose in the user's place, where they
@@ -71,6 +79,27 @@ impl Plan for Kubeconfig {
 
     fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
         credential::is_same_source(before, now)
+    }
+}
+
+/// A login that stands in flags, at the cluster of another plan.
+struct OwnLogin {
+    base: Box<dyn Plan>,
+    login: Login,
+}
+
+impl Plan for OwnLogin {
+    fn find(&self) -> Finding<'_> {
+        self.base.find()
+    }
+
+    fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
+        let source = credential::of_login(&self.login, &target.cluster)?;
+        Ok(Cache::new(source))
+    }
+
+    fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
+        before.cluster == now.cluster
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     entry::{Entry, Standing, comes_ended, within},
     flight::{Errand, Outcome, Pause, State},
 };
-use crate::credential::{Credential, Error};
+use crate::credential::{Announcement, Credential, Error, announcement};
 
 /// The longest pause that an error can ask for, such as by an issuer's `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -86,7 +86,7 @@ impl Cache {
         let held = self.entry.load_full();
         let credential = match &held {
             Some(held) if held.credential.is(&credential) => Arc::clone(&held.credential),
-            _ => Arc::new(credential),
+            held => self.announced(credential, held.as_deref(), now),
         };
         let entry = match held.as_deref() {
             Some(held) if errand == Errand::Recheck => held.rechecked(&credential, now),
@@ -97,6 +97,28 @@ impl Cache {
         let kept = Arc::clone(&entry.credential);
         self.entry.store(Some(Arc::new(entry)));
         kept
+    }
+
+    /// Has the end of a credential announced that does not renew itself.
+    fn announced(
+        &self,
+        mut credential: Credential,
+        held: Option<&Entry>,
+        now: SystemTime,
+    ) -> Arc<Credential> {
+        let subject = self.source.subject();
+        credential.announcement = Announcement::of(&credential, &subject, now);
+        let credential = Arc::new(credential);
+        let was_said = held.is_some_and(|held| {
+            let before = held.credential.announcement.as_ref();
+            held.credential.proves_the_same(&credential)
+                && before.is_some_and(|before| before.header(now).is_some())
+        });
+        if credential.announcement.is_some() && !was_said {
+            let log = announcement::log(Arc::downgrade(&credential), Arc::clone(&self.clock));
+            tokio::spawn(log);
+        }
+        credential
     }
 
     fn renew(

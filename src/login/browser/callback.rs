@@ -14,7 +14,6 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_T
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
@@ -24,30 +23,19 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::super::Error;
-use crate::{credential::random_text, secret::Secret};
+use crate::{
+    credential::{
+        oauth::{form_value, known_error},
+        random_text,
+    },
+    secret::Secret,
+};
 
 /// As `oc login --web` says it.
 const RECEIVED: &str = "access token received successfully; please return to your terminal";
 const FAILED: &str = "the login failed; please return to your terminal, which says why";
 /// How long the browser may take to read the page that ends it.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The errors that an authorize endpoint may name (RFC 6749, section 4.1.2.1; `OpenID`
-/// Connect Core, section 3.1.2.6). Anything else that stands there is not shown.
-const CODES: [&str; 12] = [
-    "invalid_request",
-    "unauthorized_client",
-    "access_denied",
-    "unsupported_response_type",
-    "invalid_scope",
-    "server_error",
-    "temporarily_unavailable",
-    "interaction_required",
-    "login_required",
-    "account_selection_required",
-    "consent_required",
-    "request_not_supported",
-];
-
 /// Waits for one browser to come back from one login.
 pub struct Callback {
     listener: TcpListener,
@@ -210,10 +198,10 @@ impl Expected {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
         let query = request.uri().query().unwrap_or_default();
-        match (parameter(query, "code"), parameter(query, "error")) {
+        match (form_value(query, "code"), form_value(query, "error")) {
             (None, None) => Err(StatusCode::BAD_REQUEST),
             (_, Some(error)) => Ok(Err(failure(&error))),
-            (Some(code), None) => Ok(self.checked(&code, parameter(query, "state"))),
+            (Some(code), None) => Ok(self.checked(&code, form_value(query, "state"))),
         }
     }
 
@@ -233,23 +221,13 @@ impl Expected {
 }
 
 fn failure(error: &str) -> Error {
-    let known = CODES.iter().find(|code| **code == error);
     Error::Browser {
-        problem: match known {
-            Some(&"access_denied") => "access was denied (access_denied)".to_owned(),
+        problem: match known_error(error) {
+            Some("access_denied") => "access was denied (access_denied)".to_owned(),
             Some(code) => format!("the issuer says {code}"),
             None => "the issuer says so, without a reason that is known".to_owned(),
         },
     }
-}
-
-/// The first value of a query's parameter.
-fn parameter(query: &str, name: &str) -> Option<Zeroizing<String>> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
-    let value = Zeroizing::new(value.replace('+', " "));
-    let decoded = percent_decode_str(&value).decode_utf8().ok()?;
-    Some(Zeroizing::new(decoded.into_owned()))
 }
 
 fn response(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

@@ -1,0 +1,68 @@
+//! A secret, or the name that goes with it, in a file of its own: one line.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Error, token_file};
+use crate::secret::Secret;
+
+/// The only line of a file, without its line break; spaces belong to it. `what` names it in
+/// errors: `password`.
+///
+/// # Errors
+/// A file that cannot be read, is empty, has more lines, or is no text.
+pub(super) fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
+    let bad = |problem| Error::BadSecretFile {
+        what,
+        path: path.to_owned(),
+        problem,
+    };
+    let text = token_file::read_text(path).map_err(|source| Error::SecretFile {
+        what,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let text = text.ok_or_else(|| bad("is not a file, or has more than 1 MiB"))?;
+    let text = std::str::from_utf8(&text).map_err(|_| bad("is not UTF-8 text"))?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(bad("is empty"));
+    }
+    if line.contains(char::is_control) {
+        return Err(bad("has more than one line, or a control character"));
+    }
+    Ok(Secret::new(line))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_whole_and_anything_else_is_refused_without_showing_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        for text in [" a b ", " a b \n", " a b \r\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read("password", &path).unwrap().expose(), " a b ");
+        }
+        for (text, problem) in [
+            (&b""[..], "is empty"),
+            (b"\n", "is empty"),
+            (b"hunter2\nhunter2\n", "more than one line"),
+            (b"hunter2\xff", "UTF-8"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = read("password", &path).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains(problem) && shown.contains("password"),
+                "{shown}"
+            );
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let error = read("password", &folder.path().join("missing")).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+}

@@ -1,0 +1,327 @@
+//! User name and password from files.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use kubegate::demo::{
+    host::{Faults, Host, Wrong},
+    openshift::Flows,
+};
+
+use super::*;
+
+impl Cluster {
+    /// Starts the proxy with alice's user name and password in files.
+    fn unattended(&self, password: &str) -> Kubegate {
+        let config = self.kubeconfig(&json!({}));
+        self.unattended_on(&config, "alice\n", password)
+    }
+
+    fn unattended_on(&self, config: &Path, user: &str, password: &str) -> Kubegate {
+        let user = self.file("user", user);
+        let password = self.file("password", password);
+        let args = [
+            "--openshift-username-file",
+            user.to_str().unwrap(),
+            "--openshift-password-file",
+            password.to_str().unwrap(),
+            "--oauth-certificate-authority",
+            &self.oauth_ca(),
+        ];
+        self.start(config, &args)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_sessions_follow_one_another_and_no_client_notices() {
+    let cluster = Cluster::with(Options {
+        token_max_age: 2,
+        ..Options::default()
+    })
+    .await;
+    let gate = cluster.unattended("sesame-os-1\n");
+    let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let client = async || {
+        while !stop.load(Ordering::SeqCst) {
+            let answer = get(&gate.address, OWN_USER).await;
+            assert!(is_ok(&answer), "{answer}\n{}", gate.log());
+            assert!(answer.contains("\"alice\""), "{answer}");
+            answers.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let conductor = async {
+        let started = Instant::now();
+        while cluster.shift.logins() < 21 {
+            assert!(started.elapsed() < PATIENCE * 5, "{}", gate.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        stop.store(true, Ordering::SeqCst);
+        started.elapsed()
+    };
+    let (took, ..) = tokio::join!(conductor, client(), client(), client());
+    let answers = answers.load(Ordering::SeqCst);
+    println!("20 renewals in {took:?}, {answers} answers, no 401");
+    // One session each 1.6 s at least: there was no storm.
+    assert!(took > Duration::from_secs(20 * 3 / 2), "{took:?}");
+    assert!(!gate.log().contains("sesame-os-1"), "{}", gate.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_with_the_files_and_a_right_one_taken_up() {
+    let cluster = Cluster::with(Options::default()).await;
+    let gate = cluster.unattended("sesame-os-wrong\n");
+    let answer = get(&gate.address, OWN_USER).await;
+    assert_eq!(status(&answer), 401, "{answer}");
+    for part in [
+        "Login failed (401 Unauthorized)",
+        "correct the user name in",
+        cluster.folder.path().to_str().unwrap(),
+    ] {
+        assert!(answer.contains(part), "{answer}");
+    }
+    assert!(!answer.contains("sesame"), "{answer}");
+    cluster.file("password", "sesame-os-1\n");
+    until(&gate, OWN_USER, is_ok).await;
+    assert!(!gate.log().contains("sesame"), "{}", gate.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_servers_get_the_flow_that_they_know() {
+    for (flows, has, has_not) in [
+        (
+            Flows::Pkce,
+            "code_challenge_method=S256",
+            "response_type=token",
+        ),
+        (Flows::Code, "response_type=code", "code_challenge"),
+        (Flows::Implicit, "response_type=token", "code"),
+    ] {
+        let cluster = Cluster::with(Options {
+            flows,
+            ..Options::default()
+        })
+        .await;
+        let gate = cluster.unattended("sesame-os-1");
+        let answer = get(&gate.address, OWN_USER).await;
+        assert!(is_ok(&answer), "{flows:?} {answer}");
+        let asked = cluster.shift.authorizations();
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        for query in asked {
+            assert!(query.contains(has) && !query.contains(has_not), "{query}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_takes_no_password_says_what_to_do() {
+    let (without_challenge, without_oauth) = (
+        Options {
+            challenge: false,
+            ..Options::default()
+        },
+        Options {
+            discovery: false,
+            ..Options::default()
+        },
+    );
+    for (options, says) in [
+        (without_challenge, "/oauth/token/request"),
+        (without_oauth, "no OAuth server of its own"),
+    ] {
+        let cluster = Cluster::with(options).await;
+        let gate = cluster.unattended("sesame-os-1");
+        let answer = get(&gate.address, OWN_USER).await;
+        assert_eq!(status(&answer), 401, "{answer}");
+        assert!(answer.contains(says), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colon_in_the_user_name_is_refused_before_anything_is_sent() {
+    let cluster = Cluster::with(Options::default()).await;
+    let config = cluster.kubeconfig(&json!({}));
+    let gate = cluster.unattended_on(&config, "ali:ce", "sesame-os-1");
+    let answer = get(&gate.address, OWN_USER).await;
+    assert!(answer.contains("colon"), "{answer}");
+    assert!(cluster.shift.oauth_requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_oauth_server_gets_wrong_is_named_and_passes_with_it() {
+    let cluster = Cluster::with(Options::default()).await;
+    for (wrong, says) in [
+        (Wrong::Status(StatusCode::SERVICE_UNAVAILABLE), "503"),
+        (Wrong::Html, "a page"),
+        (Wrong::Huge, "more than 1048576 bytes"),
+        (
+            Wrong::Redirect("https://127.0.0.1:1".to_owned()),
+            "redirects elsewhere",
+        ),
+        (Wrong::Garbage, "a page"),
+        (Wrong::Empty, "a page"),
+    ] {
+        cluster.shift.faults().answer_with(Some(wrong.clone()));
+        let gate = cluster.unattended("sesame-os-1");
+        let answer = get(&gate.address, OWN_USER).await;
+        assert!(answer.contains(says), "{wrong:?}: {answer}");
+        let shown = format!("{answer}{}", gate.log());
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("sesame"),
+            "{shown}"
+        );
+        cluster.shift.faults().heal();
+        if matches!(wrong, Wrong::Status(_)) {
+            until(&gate, OWN_USER, is_ok).await;
+        }
+    }
+    for (wrong, says) in [
+        (Wrong::Status(StatusCode::INTERNAL_SERVER_ERROR), "500"),
+        (Wrong::Html, "JSON"),
+        (
+            Wrong::Redirect("https://127.0.0.1:1".to_owned()),
+            "redirects elsewhere",
+        ),
+        (Wrong::Garbage, "JSON"),
+        (Wrong::Huge, "more than 1048576 bytes"),
+    ] {
+        cluster.shift.faults().only("/oauth/token");
+        cluster.shift.faults().answer_with(Some(wrong.clone()));
+        let gate = cluster.unattended("sesame-os-1");
+        let answer = get(&gate.address, OWN_USER).await;
+        assert!(answer.contains(says), "{wrong:?}: {answer}");
+        assert!(!answer.contains("hunter2"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_session_is_served_while_its_issuer_is_down() {
+    let cluster = Cluster::with(Options {
+        token_max_age: 4,
+        ..Options::default()
+    })
+    .await;
+    let gate = cluster.unattended("sesame-os-1");
+    until(&gate, OWN_USER, is_ok).await;
+    cluster.shift.faults().down(true);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(3500) {
+        let asked = Instant::now();
+        assert!(is_ok(&get(&gate.address, OWN_USER).await), "{}", gate.log());
+        assert!(asked.elapsed() < Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = until(&gate, OWN_USER, |answer| status(answer) >= 400).await;
+    assert!(answer.contains("cannot reach the issuer"), "{answer}");
+    cluster.shift.faults().heal();
+    until(&gate, OWN_USER, is_ok).await;
+}
+
+/// A server that plays API server and OAuth server: `answer` gets its own URL and each request.
+async fn scripted(
+    answer: impl Fn(&str, &Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+) -> Host {
+    Host::start(&[], Faults::default(), move |request, _| {
+        let own = format!("https://{}", request.uri().authority().unwrap());
+        answer(&own, &request)
+    })
+    .await
+    .unwrap()
+}
+
+fn document(issuer: &str) -> Response<Bytes> {
+    let document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/oauth/authorize"),
+        "token_endpoint": format!("{issuer}/oauth/token"),
+        "grant_types_supported": ["authorization_code", "implicit"],
+        "code_challenge_methods_supported": ["plain", "S256"],
+    });
+    Response::new(document.to_string().into())
+}
+
+fn redirect(location: &str) -> Response<Bytes> {
+    let redirect = Response::builder().status(302).header("Location", location);
+    redirect.body(Bytes::new()).unwrap()
+}
+
+/// What alice's first request gets before `host`.
+async fn answer_before(host: &Host) -> String {
+    let cluster = Cluster::with(Options::default()).await;
+    let config = cluster.kubeconfig_before(&host.url(), host.ca_pem(), &json!({}));
+    let gate = cluster.unattended_on(&config, "alice", "sesame-os-1");
+    let answer = get(&gate.address, OWN_USER).await;
+    let shown = format!("{answer}{}", gate.log());
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("sesame"),
+        "{shown}"
+    );
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_over_http_is_refused() {
+    let host = scripted(|_, _| document("http://127.0.0.1:1")).await;
+    let answer = answer_before(&host).await;
+    assert!(answer.contains("must begin with https://"), "{answer}");
+    assert!(answer.contains("issuer"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_from_anywhere_but_the_page_that_was_asked_for_is_not_taken() {
+    for (location, says) in [
+        (
+            "https://evil.example/oauth/token/implicit?code=hunter2",
+            "elsewhere",
+        ),
+        ("OWN/oauth/token/implicit.evil?code=hunter2", "elsewhere"),
+        ("OWN/oauth/other?code=hunter2", "elsewhere"),
+        ("/oauth/token/implicit?code=hunter2", "elsewhere"),
+        (
+            "OWN/oauth/token/implicit?nothing=hunter2",
+            "neither code nor token",
+        ),
+        (
+            "OWN/oauth/token/implicit?error=access_denied&error_description=hunter2",
+            "access_denied",
+        ),
+        (
+            "OWN/oauth/token/implicit?error=hunter2",
+            "an error that is not known",
+        ),
+    ] {
+        let host = scripted(move |own, request| match request.uri().path() {
+            "/oauth/authorize" => redirect(&location.replace("OWN", own)),
+            _ => document(own),
+        })
+        .await;
+        let answer = answer_before(&host).await;
+        assert!(answer.contains(says), "{location}: {answer}");
+        assert_eq!(host.count("/oauth/token"), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_about_a_lifetime_is_refused_and_what_is_too_long_is_cut() {
+    for (expires_in, says) in [
+        ("-5", "negative"),
+        ("\"soon\"", "no token"),
+        ("0", "works"),
+        ("1e300", "works"),
+        ("99999999999", "works"),
+    ] {
+        let host = scripted(move |own, request| match request.uri().path() {
+            "/oauth/authorize" => redirect(&format!("{own}/oauth/token/implicit?code=x&state=")),
+            "/oauth/token" => Response::new(Bytes::from(format!(
+                "{{\"access_token\":\"sha256~hunter2\",\"expires_in\":{expires_in},\
+                 \"token_type\":\"Bearer\"}}"
+            ))),
+            "/.well-known/oauth-authorization-server" => document(own),
+            _ => Response::new(Bytes::from_static(b"works")),
+        })
+        .await;
+        let answer = answer_before(&host).await;
+        assert!(answer.contains(says), "{expires_in}: {answer}");
+    }
+}
