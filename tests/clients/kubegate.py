@@ -9,9 +9,18 @@ import sys
 import threading
 
 
+# What looks like a secret: a credential in a header, a JWT, a private key.
+SECRETS = re.compile(
+    r"(?i:authorization)\"?[:=] ?\"?(?i:bearer|basic) [^\s\"]+"
+    r"|\beyJ[\w-]*\.[\w-]{4,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----\s*[A-Za-z0-9+/]{16}"
+)
+
+
 class Kubegate:
-    """Starts on a port of its own, which `url` names. Stops with SIGTERM; anything else than a
-    clean exit is an error that shows what it said."""
+    """Starts on a port of its own, which `url` names, and tells all that it can. Stops with
+    SIGTERM; anything else than a clean exit is an error that shows what it said, and so is a
+    secret in it."""
 
     def __init__(self, *arguments, environment=None):
         self._arguments = arguments
@@ -19,7 +28,7 @@ class Kubegate:
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [os.environ["KUBEGATE"], *self._arguments, "--port=0"],
+            [os.environ["KUBEGATE"], "-v=9", *self._arguments, "--port=0"],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -28,8 +37,12 @@ class Kubegate:
         )
         self._lines = queue.Queue()
         self.said = []
-        for stream in (self._process.stdout, self._process.stderr):
-            threading.Thread(target=self._read, args=[stream], daemon=True).start()
+        self._readers = [
+            threading.Thread(target=self._read, args=[stream], daemon=True)
+            for stream in (self._process.stdout, self._process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
         try:
             self.greeting = self._lines.get(timeout=30)
         except queue.Empty:
@@ -60,3 +73,8 @@ class Kubegate:
         if status != 0:
             sys.stdout.write("".join(self.said))
             raise RuntimeError(f"kubegate ended with status {status} after SIGTERM")
+        for reader in self._readers:
+            reader.join(timeout=5)
+        told = SECRETS.findall("".join(self.said))
+        if told:
+            raise RuntimeError(f"kubegate told secrets: {told}")

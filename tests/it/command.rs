@@ -303,7 +303,7 @@ fn flags_without_a_meaning_here_are_named_when_asked() {
     let (_, log) = kubegate.wait();
     assert!(log.contains("--cache-dir --profile"), "{log}");
 
-    let kubegate = start_beside(&args);
+    let kubegate = start_beside(&[&args[..], &["-v", "0"]].concat());
     kubegate.signal("TERM");
     let (_, log) = kubegate.wait();
     assert!(!log.contains("--cache-dir"), "{log}");

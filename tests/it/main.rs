@@ -23,6 +23,7 @@ mod openshift;
 mod proxies;
 mod registry;
 mod reload;
+mod secrets;
 mod service_accounts;
 mod streaming;
 mod support;

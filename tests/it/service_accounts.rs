@@ -534,10 +534,11 @@ async fn what_may_be_read_but_not_watched_is_read() {
     assert_eq!(status(&answer), 200, "{answer}");
     let log = kubegate.log();
     assert_eq!(
-        log.matches("may not `watch` Secret token").count(),
+        log.matches("WARN the Secret is not watched").count(),
         1,
         "{log}"
     );
+    assert!(log.contains("may not `watch` Secret token"), "{log}");
     assert!(!log.contains("sesame-sa-secret"), "{log}");
 }
 

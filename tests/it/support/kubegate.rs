@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{PATIENCE, Upstream, cert};
+use super::{PATIENCE, Upstream, cert, secrets};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kubegate");
 
@@ -34,10 +34,15 @@ pub struct Refused {
 }
 
 impl Kubegate {
-    /// The program with nothing of this machine in its environment.
+    /// The program with nothing of this machine in its environment, and at its most verbose
+    /// unless `args` say otherwise.
     pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(args).env_clear().stdin(Stdio::null());
+        command
+            .args(["-v", "9"])
+            .args(args)
+            .env_clear()
+            .stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", "/nonexistent");
         command
@@ -82,6 +87,7 @@ impl Kubegate {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        secrets::watch(child.id());
         let stderr = Arc::new(Mutex::new(String::new()));
         let reader = std::thread::spawn({
             let (pipe, stderr) = (child.stderr.take().unwrap(), stderr.clone());
@@ -145,6 +151,8 @@ impl Kubegate {
         }
         let mut stderr = child.stderr.take().unwrap();
         stderr.read_to_string(&mut refused.stderr).unwrap();
+        // What it prints may be what it was asked for.
+        secrets::assert_none("kubegate", &refused.stderr);
         refused
     }
 
@@ -156,6 +164,26 @@ impl Kubegate {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// Ends it, and gives what it logged and the arguments of the processes that it started,
+    /// before they are searched for secrets.
+    pub fn unsearched(mut self) -> (String, String) {
+        self.cut();
+        let arguments = secrets::watched(self.id());
+        (std::mem::take(&mut *self.stderr.lock().unwrap()), arguments)
+    }
+
+    /// Kills it, and waits a moment for the last lines of its log.
+    fn cut(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // A plugin that outlives it may hold the log open.
+        let until = Instant::now() + Duration::from_millis(200);
+        let reads = |readers: &(_, JoinHandle<()>)| !readers.1.is_finished();
+        while self.readers.as_ref().is_some_and(reads) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Sends a signal by name, such as `TERM`.
@@ -194,8 +222,12 @@ impl Kubegate {
 
 impl Drop for Kubegate {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.cut();
+        let arguments = secrets::watched(self.id());
+        if !std::thread::panicking() {
+            secrets::assert_none("kubegate's log", &self.log());
+            secrets::assert_none("kubegate's children's arguments", &arguments);
+        }
     }
 }
 

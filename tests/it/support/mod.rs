@@ -2,6 +2,7 @@
 
 mod http2;
 mod kubegate;
+pub mod secrets;
 mod upstream;
 
 pub use http2::Frames;
@@ -55,7 +56,16 @@ pub async fn exchange(address: &str, bytes: impl AsRef<[u8]>) -> String {
     let mut answer = Vec::new();
     // A reset after an answer is an end like any other here: what counts is what was read.
     let _ = in_time(stream.read_to_end(&mut answer)).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    searched(&answer)
+}
+
+/// An answer, in which kubegate itself tells no secret.
+fn searched(answer: &[u8]) -> String {
+    let answer = String::from_utf8_lossy(answer).into_owned();
+    if answer.contains(r#""message":"kubegate: "#) {
+        secrets::assert_none("an answer", &answer);
+    }
+    answer
 }
 
 /// The same over a unix socket.
@@ -64,7 +74,7 @@ pub async fn exchange_unix(path: &Path, bytes: impl AsRef<[u8]>) -> String {
     stream.write_all(bytes.as_ref()).await.unwrap();
     let mut answer = Vec::new();
     let _ = in_time(stream.read_to_end(&mut answer)).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    searched(&answer)
 }
 
 /// A GET that closes its connection: the whole answer, head and body.

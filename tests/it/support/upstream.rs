@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{cert, in_time};
+use super::{cert, in_time, secrets};
 
 /// A server that runs a script for each connection. Stops with the test.
 pub struct Upstream {
@@ -303,7 +303,9 @@ impl Connection {
 
     /// A message's head up to and with its empty line; the body stays to be read.
     pub async fn head(&mut self) -> Option<String> {
-        self.through(b"\r\n\r\n").await
+        let head = self.through(b"\r\n\r\n").await?;
+        secrets::register_head(&head);
+        Some(head)
     }
 
     async fn through(&mut self, mark: &[u8]) -> Option<String> {

@@ -1,0 +1,118 @@
+//! That nothing secret is told. All tests run kubegate at its most verbose; whatever it logs,
+//! prints or answers, and the arguments of every process that it starts, are searched.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::{LazyLock, Mutex, Once},
+    time::Duration,
+};
+
+use regex::Regex;
+
+/// Each stands in many secrets of the tests, and in nothing that may be told.
+const WORDS: [&str; 2] = ["sesame", "hunter2"];
+
+/// Shorter ones are words, too.
+const SHORTEST: usize = 12;
+
+/// What looks like a secret, whoever made it: a header's value, a JWT, an `OpenShift` token, a key.
+static SHAPES: LazyLock<Regex> = LazyLock::new(|| {
+    let shapes = [
+        r#"(?i:authorization)"?[:=] ?"?(?i:bearer|basic) [^\s"]+"#,
+        r"\b(eyJ|e30)[\w-]*\.[\w-]{4,}\.[\w-]*",
+        r"sha256~[\w-]{20,}",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s*(\\n)?[A-Za-z0-9+/]{16}",
+    ];
+    Regex::new(&shapes.join("|")).unwrap()
+});
+
+/// Secrets that were used, beside those that [`WORDS`] and [`SHAPES`] tell.
+static USED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Takes note of a secret: from now on it may be told nowhere.
+pub fn register(secret: &str) {
+    if secret.len() >= SHORTEST {
+        USED.lock().unwrap().insert(secret.to_owned());
+    }
+}
+
+/// Takes note of the credential in the head of a request.
+pub fn register_head(head: &str) {
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    for (name, value) in lines {
+        if name.eq_ignore_ascii_case("authorization") {
+            register(value.split_once(' ').map_or(value, |(_, secret)| secret));
+        }
+    }
+}
+
+/// The secrets in a text.
+pub fn told(text: &str) -> Vec<String> {
+    let used = USED.lock().unwrap();
+    let words = WORDS.iter().copied().chain(used.iter().map(String::as_str));
+    let words = words.filter(|word| text.contains(word)).map(str::to_owned);
+    let shapes = SHAPES
+        .find_iter(text)
+        .map(|found| found.as_str().to_owned());
+    words.chain(shapes).collect()
+}
+
+/// Fails the test where there is a secret in what `subject` told.
+pub fn assert_none(subject: &str, text: &str) {
+    let told = told(text);
+    assert!(told.is_empty(), "{subject} told secrets, {told:?}: {text}");
+}
+
+/// The arguments of all processes that a watched one has started, by its id.
+static ARGUMENTS: Mutex<BTreeMap<u32, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
+
+/// How often is looked; a process that is gone sooner is missed.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Keeps an eye on the processes that the one with this id starts.
+pub fn watch(id: u32) {
+    static WATCHER: Once = Once::new();
+    ARGUMENTS.lock().unwrap().insert(id, BTreeSet::new());
+    WATCHER.call_once(|| {
+        std::thread::spawn(|| {
+            loop {
+                let ids: Vec<u32> = ARGUMENTS.lock().unwrap().keys().copied().collect();
+                for id in ids {
+                    let seen = children(id).into_iter().filter_map(arguments);
+                    let seen: Vec<_> = seen.collect();
+                    if let Some(known) = ARGUMENTS.lock().unwrap().get_mut(&id) {
+                        known.extend(seen);
+                    }
+                }
+                std::thread::sleep(LOOK);
+            }
+        });
+    });
+}
+
+/// What was seen since [`watch`], a line a process.
+pub fn watched(id: u32) -> String {
+    let seen = ARGUMENTS.lock().unwrap().remove(&id).unwrap_or_default();
+    seen.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+fn children(id: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else {
+        return Vec::new();
+    };
+    let lists = tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            let ids = list.split_whitespace().filter_map(|id| id.parse().ok());
+            ids.collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+fn arguments(id: u32) -> Option<String> {
+    let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&line).replace('\0', " "))
+}
