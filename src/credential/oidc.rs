@@ -23,7 +23,7 @@ use crate::{
 /// A user's tokens and the issuer that renews them.
 pub(super) struct Oidc {
     config: OidcConfig,
-    client: Client,
+    client: Mutex<Arc<Client>>,
     state: Mutex<State>,
 }
 
@@ -50,26 +50,33 @@ struct State {
 
 impl Oidc {
     pub(super) fn new(config: OidcConfig) -> Result<Self, Error> {
-        let place = format!(
-            "kubeconfig {}: user {:?}: auth-provider.config.idp-issuer-url",
-            config.file.display(),
-            config.user
-        );
-        let trust = match &config.certificate_authority {
-            Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, ca.origin())
-                .map_err(|error| Error::Certificate(Arc::new(error)))?,
-            None => Trust::system(),
-        };
-        let calls = Issuer::new(trust, Environment::read(|name| std::env::var(name).ok()));
-        let (id, secret) = (&config.client_id, config.client_secret.clone());
         Ok(Self {
-            client: Client::new(calls, &place, &config.issuer, id, secret)?,
+            client: Mutex::new(Arc::new(client(&config)?)),
             state: Mutex::new(State {
                 tokens: config.tokens.clone(),
                 ..State::default()
             }),
             config,
         })
+    }
+
+    /// The client, by the issuer's authority as its file holds it now; where that cannot be
+    /// used, as it held it before.
+    async fn client(&self) -> Result<Arc<Client>, Error> {
+        let config = self.config.clone();
+        let made = tokio::task::spawn_blocking(move || client(&config)).await;
+        let made = made.map_err(|_| Error::SourceFailed {
+            subject: self.subject(),
+        })?;
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(client) => *kept = Arc::new(client),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the issuer is verified as before");
+            }
+        }
+        Ok(Arc::clone(&kept))
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
@@ -86,8 +93,9 @@ impl Oidc {
         if self.was_refused(&refresh) {
             return Err(self.login_needed(REFUSED));
         }
-        let metadata = self.client.metadata().await?;
-        if let Some(new) = self.renew(&metadata, &refresh).await? {
+        let client = self.client().await?;
+        let metadata = client.metadata().await?;
+        if let Some(new) = self.renew(&client, &metadata, &refresh).await? {
             return self.keep(new).await;
         }
         // kubectl renews without a lock, and a human may have logged in: what the file says now
@@ -99,7 +107,7 @@ impl Oidc {
         }
         let newer = self.refresh_token(&tokens)?;
         if newer != refresh
-            && let Some(new) = self.renew(&metadata, &newer).await?
+            && let Some(new) = self.renew(&client, &metadata, &newer).await?
         {
             return self.keep(new).await;
         }
@@ -109,10 +117,11 @@ impl Oidc {
     /// New tokens; `None` where the issuer refuses the refresh token.
     async fn renew(
         &self,
+        client: &Client,
         metadata: &Metadata,
         refresh: &Secret,
     ) -> Result<Option<OidcTokens>, Error> {
-        let renewal = self.client.renew(metadata, refresh).await?;
+        let renewal = client.renew(metadata, refresh).await?;
         let mut state = self.state();
         Ok(match renewal {
             Renewal::Tokens(new) => {
@@ -130,6 +139,18 @@ impl Oidc {
         let state = self.state();
         let refused = state.refused.as_ref();
         refused.is_some_and(|(token, at)| token == refresh && at.elapsed() < REFUSAL)
+    }
+
+    /// The last credential, unless somebody else left another ID token in the file.
+    async fn stands(&self, last: &Credential) -> Result<Credential, Error> {
+        let (path, user) = (self.config.file.clone(), self.config.user.clone());
+        let read = self.blocking(move || OidcTokens::read(&path, &user)).await;
+        let unsaved = self.state().unsaved;
+        let other = match read {
+            Ok(tokens) if !unsaved => self.ready(&tokens)?,
+            _ => None,
+        };
+        Ok(other.unwrap_or_else(|| last.clone()))
     }
 
     /// The tokens in the file as it is now; where it cannot be read, those known before.
@@ -274,4 +295,25 @@ impl Source for Oidc {
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
     }
+
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        Box::pin(self.stands(last))
+    }
+}
+
+/// Reads the issuer's authority.
+fn client(config: &OidcConfig) -> Result<Client, Error> {
+    let place = format!(
+        "kubeconfig {}: user {:?}: auth-provider.config.idp-issuer-url",
+        config.file.display(),
+        config.user
+    );
+    let trust = match &config.certificate_authority {
+        Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, ca.origin())
+            .map_err(|error| Error::Certificate(Arc::new(error)))?,
+        None => Trust::system(),
+    };
+    let calls = Issuer::new(trust, Environment::read(|name| std::env::var(name).ok()));
+    let (id, secret) = (&config.client_id, config.client_secret.clone());
+    Client::new(calls, &place, &config.issuer, id, secret)
 }

@@ -152,7 +152,7 @@ impl Issuer {
     }
 }
 
-/// An API server that refuses ID tokens that have ended.
+/// An API server that refuses ID tokens that have ended, and tells their number.
 async fn api() -> Upstream {
     Upstream::tls("localhost", async |mut connection: Connection| {
         while let Some(request) = connection.request().await {
@@ -161,10 +161,16 @@ async fn api() -> Upstream {
                 .and_then(|token| token.split('.').nth(1))
                 .and_then(|claims| BASE64_URL_SAFE_NO_PAD.decode(claims).ok())
                 .and_then(|claims| serde_json::from_slice::<Value>(&claims).ok());
+            let number = claims
+                .as_ref()
+                .and_then(|claims| claims["n"].as_u64())
+                .unwrap_or_default();
             let holds = claims.is_some_and(|claims| claims["exp"].as_f64().unwrap() > now());
             let status = if holds { "200 OK" } else { "401 Unauthorized" };
             connection
-                .write(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
+                .write(format!(
+                    "HTTP/1.1 {status}\r\nShown: {number}\r\nContent-Length: 0\r\n\r\n"
+                ))
                 .await;
         }
     })
@@ -623,4 +629,84 @@ async fn grants_that_make_no_sense_are_told_or_lived_with() {
         let renewals = home.issuer.book().renewals;
         assert!((1..=3).contains(&renewals), "{granted}: {renewals}");
     }
+}
+
+// What is written to the files while it runs.
+
+/// Waits, for no longer than a change may take to be in force, until the API server is shown
+/// the ID token of this number.
+async fn shown(kubegate: &Kubegate, number: usize) {
+    let started = Instant::now();
+    loop {
+        let answer = get(&kubegate.address, "/x").await;
+        if status(&answer) == 200 && answer.contains(&format!("\r\nshown: {number}\r\n")) {
+            return;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(2),
+            "{answer}\n{}",
+            kubegate.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn our_own_writes_are_no_change_and_those_of_a_login_are_taken_up() {
+    let home = Home::new(60.0).await;
+    home.write(&jwt(0, -60.0), "refresh-0");
+    let kubegate = home.start();
+    shown(&kubegate, 1).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    shown(&kubegate, 1).await;
+    assert_eq!(home.issuer.book().renewals, 1);
+    home.write(&jwt(77, 60.0), "refresh-1");
+    shown(&kubegate, 77).await;
+    assert_eq!(home.issuer.book().renewals, 1);
+    let log = kubegate.log();
+    assert!(
+        !log.contains("reloaded") && !log.contains(" WARN "),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_that_is_to_last_for_an_hour_ends_with_a_change_of_the_file() {
+    let home = Home::new(60.0).await;
+    home.issuer.book().mood = Mood::Saying(
+        "401 Unauthorized",
+        "Retry-After: 3600\r\n".to_owned(),
+        json!({"error": "invalid_client"}).to_string(),
+    );
+    home.write(&jwt(0, -60.0), "refresh-0");
+    let kubegate = home.start();
+    let answer = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&answer), 401, "{answer}");
+    home.issuer.book().mood = Mood::Well;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let answer = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&answer), 401, "{answer}");
+    assert_eq!(home.issuer.book().renewals, 0);
+    // By any change: what is wrong may have been corrected at the issuer alone.
+    fs::write(home.path(), home.text() + "# try again\n").unwrap();
+    shown(&kubegate, 1).await;
+}
+
+#[tokio::test]
+async fn the_issuer_s_authority_is_read_again() {
+    let home = Home::new(60.0).await;
+    let ca = home.folder.path().join("issuer-ca.pem");
+    fs::copy(cert("other-ca.pem"), &ca).unwrap();
+    let text = home.config(&home.issuer.server.url(), &jwt(0, -60.0), "refresh-0");
+    let named = format!("idp-certificate-authority: {}", cert("ca.pem").display());
+    assert!(text.contains(&named), "{text}");
+    let text = text.replace(&named, "idp-certificate-authority: issuer-ca.pem");
+    fs::write(home.path(), text).unwrap();
+    let kubegate = home.start();
+    let answer = get(&kubegate.address, "/x").await;
+    assert_ne!(status(&answer), 200, "{answer}");
+    fs::write(&ca, "half a cert").unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    fs::copy(cert("ca.pem"), &ca).unwrap();
+    shown(&kubegate, 1).await;
 }
