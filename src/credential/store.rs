@@ -14,7 +14,7 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -24,7 +24,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    kubeconfig::{self, edit::Turn},
+    kubeconfig::{self, edit::Turn, written},
     secret::Secret,
 };
 
@@ -259,6 +259,7 @@ impl Store {
                 .open(&new)?;
             file.write_all(text)?;
             file.sync_all()?;
+            written::note(text);
             fs::rename(&new, path)?;
             File::open(folder)?.sync_all()
         })();
@@ -271,12 +272,18 @@ impl Store {
 }
 
 impl Saved {
-    /// What stands in the file where the rest is in the keyring.
+    /// What stands in the file where the rest is in the keyring. It differs each time, so that
+    /// who watches the file learns of a new login.
     fn marker(&self) -> String {
         let end = self
             .expires_at
             .map(|end| format!("  \"expires-at\": {end},\n"));
-        format!("{{\n{}  \"keyring\": true\n}}\n", end.unwrap_or_default())
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let written_at = since.unwrap_or_default().as_nanos();
+        format!(
+            "{{\n{}  \"keyring\": true,\n  \"written-at\": {written_at}\n}}\n",
+            end.unwrap_or_default()
+        )
     }
 
     /// As it stands in the file.

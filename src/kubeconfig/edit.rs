@@ -37,6 +37,7 @@ use crate::kubeconfig::{
     fields::wipe,
     file::{LIMIT, parse_yaml, read_bounded},
     load::candidates,
+    written,
 };
 
 /// How long kubectl's lock is waited for; it holds it for a write.
@@ -308,6 +309,7 @@ fn replace(target: &Path, before: Option<&[u8]>, bytes: &[u8]) -> Result<bool, E
         {
             return Ok(false);
         }
+        written::note(bytes);
         fs::rename(&new, target)?;
         // The new name must outlive a power failure too.
         let folder = target

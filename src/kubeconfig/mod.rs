@@ -26,6 +26,7 @@ mod select;
 mod server_url;
 mod target;
 mod user;
+pub mod written;
 
 pub use block::yaml;
 pub use contexts::{Context, contexts};

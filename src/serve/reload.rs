@@ -35,15 +35,15 @@ impl Standing {
             };
             watched.set(self.place.files.iter().cloned());
             let looking = spawn_blocking(move || {
-                let changed = watched.look();
-                (watched, changed)
+                let changes = watched.look();
+                (watched, changes)
             });
             // Not so, only where the runtime is shutting down.
-            let Ok((looked, changed)) = looking.await else {
+            let Ok((looked, changes)) = looking.await else {
                 return;
             };
             watched = looked;
-            if !(asked || changed || broken.is()) {
+            if !(asked || changes.any || broken.is()) {
                 continue;
             }
             match self.place.again(&self.ways, &switch).await {
@@ -54,7 +54,7 @@ impl Standing {
                 }
                 Err(error) => broken.tell(&*error, asked),
             }
-            if asked || changed {
+            if asked || changes.by_others {
                 self.place.destination.credentials.look_again();
             }
         }

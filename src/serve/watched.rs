@@ -8,8 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
+
+use crate::kubeconfig::written::{self, Print};
 
 /// Bytes of a file that count; nothing that is watched for may have more.
 const LIMIT: u64 = 8 << 20;
@@ -17,6 +18,15 @@ const LIMIT: u64 = 8 << 20;
 /// Files, and what was in them at the last look.
 #[derive(Debug, Default)]
 pub(super) struct Watched(BTreeMap<PathBuf, Seen>);
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// The content of a file has changed since the last look.
+    pub(super) any: bool,
+    /// It has, and not because we wrote it.
+    pub(super) by_others: bool,
+}
 
 /// A file at the last look.
 #[derive(Debug, Default)]
@@ -26,7 +36,7 @@ struct Seen {
     /// does the same stamp mean the same content, for file systems tell time in coarse steps.
     settled: bool,
     /// Of the content; `None` where there is none to be read.
-    print: Option<Vec<u8>>,
+    print: Option<Print>,
 }
 
 /// What changes with the content, as finely as the file system tells.
@@ -49,18 +59,21 @@ impl Watched {
         }
     }
 
-    /// Looks at every file, and tells whether the content of one has changed since the last
-    /// look.
-    pub(super) fn look(&mut self) -> bool {
-        let mut changed = false;
+    /// Looks at every file.
+    pub(super) fn look(&mut self) -> Changes {
+        let mut changes = Changes::default();
         for (path, seen) in &mut self.0 {
-            changed |= seen.look(path);
+            if seen.look(path) {
+                changes.any = true;
+                changes.by_others |= !seen.print.as_ref().is_some_and(written::is_ours);
+            }
         }
-        changed
+        changes
     }
 }
 
 impl Seen {
+    /// Whether the content has changed.
     fn look(&mut self, path: &Path) -> bool {
         // Opened, even where the stamp is the same: network file systems answer a mere `stat`
         // from a cache of up to a minute, but ask the server when a file is opened.
@@ -69,7 +82,8 @@ impl Seen {
         if stamp == self.stamp && self.settled {
             return false;
         }
-        let print = opened.and_then(|(file, _)| print(file).ok());
+        let print = opened.and_then(|(file, _)| content(file).ok());
+        let print = print.map(|content| written::print(&content));
         let changed = print != self.print;
         *self = Self {
             settled: stamp == self.stamp,
@@ -101,17 +115,12 @@ fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     Ok(Some((file, metadata)))
 }
 
-/// Compared in place of the content, which may be secret.
-fn print(file: File) -> io::Result<Vec<u8>> {
-    let mut context = Context::new(&SHA256);
-    let mut file = file.take(LIMIT);
-    let mut buffer = Zeroizing::new([0; 16 << 10]);
-    loop {
-        match file.read(&mut *buffer)? {
-            0 => return Ok(context.finish().as_ref().to_vec()),
-            n => context.update(&buffer[..n]),
-        }
-    }
+fn content(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = file.metadata()?.len().min(LIMIT);
+    // Room for all of it at once: growing would leave unwiped copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
+    file.take(LIMIT).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -128,28 +137,52 @@ mod tests {
         watched
     }
 
+    impl Watched {
+        fn sees(&mut self) -> bool {
+            let changes = self.look();
+            assert!(changes.any || !changes.by_others);
+            changes.any
+        }
+    }
+
+    #[test]
+    fn what_we_wrote_is_no_change_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "watched: theirs").unwrap();
+        let mut watched = watching(&path);
+        for (content, by_others) in [("watched: ours", false), ("watched: theirs again", true)] {
+            if !by_others {
+                written::note(content.as_bytes());
+            }
+            fs::write(&path, content).unwrap();
+            let any = true;
+            assert_eq!(watched.look(), Changes { any, by_others }, "{content}");
+        }
+    }
+
     #[test]
     fn every_other_content_is_noticed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "one").unwrap();
         let mut watched = watching(&path);
-        assert!(!watched.look() && !watched.look());
+        assert!(!watched.sees() && !watched.sees());
         // Of the same length, and within the same tick of the file system's clock.
         for content in ["two", "too", "one"] {
             fs::write(&path, content).unwrap();
-            assert!(watched.look(), "{content}");
-            assert!(!watched.look());
+            assert!(watched.sees(), "{content}");
+            assert!(!watched.sees());
         }
         fs::write(&path, "one").unwrap();
-        assert!(!watched.look(), "written, but not changed");
+        assert!(!watched.sees(), "written, but not changed");
         fs::write(folder.path().join("b"), "one").unwrap();
         fs::rename(folder.path().join("b"), &path).unwrap();
-        assert!(!watched.look(), "replaced by its like");
+        assert!(!watched.sees(), "replaced by its like");
         fs::remove_file(&path).unwrap();
-        assert!(watched.look() && !watched.look());
+        assert!(watched.sees() && !watched.sees());
         fs::write(&path, "one").unwrap();
-        assert!(watched.look() && !watched.look());
+        assert!(watched.sees() && !watched.sees());
     }
 
     #[test]
@@ -163,10 +196,10 @@ mod tests {
         symlink("one", at("..data")).unwrap();
         symlink("..data/token", at("token")).unwrap();
         let mut watched = watching(&at("token"));
-        assert!(!watched.look());
+        assert!(!watched.sees());
         symlink("two", at("..data_tmp")).unwrap();
         fs::rename(at("..data_tmp"), at("..data")).unwrap();
-        assert!(watched.look() && !watched.look());
+        assert!(watched.sees() && !watched.sees());
     }
 
     #[test]
@@ -177,11 +210,11 @@ mod tests {
         fs::write(&b, "b").unwrap();
         let mut watched = watching(&a);
         watched.set([a.clone(), b.clone()]);
-        assert!(watched.look() && !watched.look());
+        assert!(watched.sees() && !watched.sees());
         watched.set([b]);
-        assert!(!watched.look());
+        assert!(!watched.sees());
         fs::write(&a, "other").unwrap();
-        assert!(!watched.look(), "not watched any more");
+        assert!(!watched.sees(), "not watched any more");
     }
 
     #[test]
@@ -190,6 +223,6 @@ mod tests {
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        assert!(!watching(&path).look());
+        assert!(!watching(&path).sees());
     }
 }
