@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -719,4 +720,107 @@ async fn a_certificate_that_is_replaced_is_shown_to_nobody_any_more_while_its_wa
     }
     let mut watch = Watch { client, server };
     watch.passes("\"as who it was\"").await;
+}
+
+// In a pod.
+
+/// A pod's service account as the kubelet mounts it, and a kubegate that sees it in its place.
+struct Pod(Home);
+
+impl Pod {
+    /// `None` where this machine lets nobody have a mount namespace of their own.
+    fn new() -> Option<Self> {
+        let mut trial = Kubegate::command([""; 0]);
+        trial = command_like(
+            &trial,
+            "unshare",
+            &["-rm", "mount", "-t", "tmpfs", "none", "/run"],
+        );
+        if !trial.status().is_ok_and(|status| status.success()) {
+            eprintln!("no mount namespace here, so no pod can be pretended");
+            return None;
+        }
+        let pod = Self(Home::new());
+        for name in ["token", "ca.crt", "namespace"] {
+            symlink(format!("..data/{name}"), pod.0.path(name)).unwrap();
+        }
+        Some(pod)
+    }
+
+    /// Swaps in new files, all at once.
+    fn mount(&self, token: &str, authorities: &[&str]) {
+        let folder = tempfile::tempdir_in(self.0.0.path()).unwrap().keep();
+        let authorities = authorities.iter().map(|name| fs::read(cert(name)).unwrap());
+        fs::write(folder.join("token"), token).unwrap();
+        fs::write(folder.join("namespace"), "team").unwrap();
+        fs::write(
+            folder.join("ca.crt"),
+            authorities.collect::<Vec<_>>().concat(),
+        )
+        .unwrap();
+        symlink(folder.file_name().unwrap(), self.0.path("..data_tmp")).unwrap();
+        fs::rename(self.0.path("..data_tmp"), self.0.path("..data")).unwrap();
+    }
+
+    fn start(&self, server: &Upstream) -> Kubegate {
+        let inside = "mount -t tmpfs none \"$(readlink -f /var/run)\" \
+            && mkdir -p /var/run/secrets/kubernetes.io \
+            && ln -s \"$POD\" /var/run/secrets/kubernetes.io/serviceaccount \
+            && exec \"$0\" \"$@\"";
+        let own = Kubegate::command([""; 0]);
+        let program = own.get_program().to_str().unwrap();
+        let args = ["-rm", "sh", "-c", inside, program, "--port", "0"];
+        let mut command = command_like(&own, "unshare", &args);
+        command.env("POD", self.0.0.path());
+        command.env("KUBERNETES_SERVICE_HOST", "localhost");
+        command.env("KUBERNETES_SERVICE_PORT", server.port().to_string());
+        Kubegate::spawn(command)
+    }
+}
+
+/// Another program in the same environment.
+fn command_like(own: &Command, program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    let set = own
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command
+        .args(args)
+        .env_clear()
+        .envs(set)
+        .stdin(std::process::Stdio::null());
+    command
+}
+
+#[tokio::test]
+async fn a_pod_s_token_and_authority_are_followed_through_the_kubelet_s_swaps() {
+    let Some(pod) = Pod::new() else { return };
+    let (upstream, mut handed) = Upstream::handed().await;
+    pod.mount("sesame-pod-1", &["ca.pem"]);
+    let kubegate = pod.start(&upstream);
+    let mut watch = Watch::begin(&kubegate, &mut handed).await;
+    let serving = tokio::spawn(async move {
+        loop {
+            tokio::spawn(handed.next().await.echo());
+        }
+    });
+    in_force(&kubegate, "sesame-pod-1").await;
+    let connections = upstream.connections();
+    pod.mount("sesame-pod-2", &["ca.pem"]);
+    in_force(&kubegate, "sesame-pod-2").await;
+    tokio::time::sleep(A_WHILE).await;
+    in_force(&kubegate, "sesame-pod-2").await;
+    assert_eq!(upstream.connections(), connections);
+    assert!(!kubegate.log().contains("reloaded"), "{}", kubegate.log());
+    pod.mount("sesame-pod-2", &["other-ca.pem"]);
+    in_force(&kubegate, " 502 ").await;
+    watch.passes("\"on the connection of before\"").await;
+    pod.mount("sesame-pod-3", &["other-ca.pem", "ca.pem"]);
+    in_force(&kubegate, "sesame-pod-3").await;
+    watch.passes("\"still there\"").await;
+    // Without its files, the pod is still the place.
+    fs::rename(pod.0.path("..data"), pod.0.path("..gone")).unwrap();
+    logged(&kubegate, "no token any more").await;
+    in_force(&kubegate, "sesame-pod-3").await;
+    serving.abort();
 }

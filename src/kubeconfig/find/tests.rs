@@ -30,3 +30,72 @@ fn an_explicit_file_with_nothing_in_it_is_an_error_of_its_own() {
     let error = resolve(Some(file.path()), &Overrides::default(), &|_| None).unwrap_err();
     assert!(matches!(error, Error::NoContext { .. }), "{error}");
 }
+
+/// A folder with a kubeconfig of two contexts, and the environment that names it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn with(current: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        home.write(current);
+        home
+    }
+
+    fn write(&self, current: &str) {
+        let text = format!(
+            "current-context: {current}\n\
+             clusters: [{{name: c, cluster: {{server: 'https://c'}}}}]\n\
+             contexts: [{{name: a, context: {{cluster: c}}}}, {{name: b, context: {{cluster: c}}}}]\n"
+        );
+        std::fs::write(self.0.path().join("config"), text).unwrap();
+    }
+
+    fn find(&self, pin: Option<&Pin>) -> Result<Found, Error> {
+        self.find_with(&Overrides::default(), pin)
+    }
+
+    fn find_with(&self, flags: &Overrides, pin: Option<&Pin>) -> Result<Found, Error> {
+        let path = self.0.path().join("config").into_os_string();
+        find(None, flags, pin, &|name| {
+            (name == "KUBECONFIG").then(|| path.clone())
+        })
+    }
+}
+
+#[test]
+fn a_pinned_context_is_found_again_wherever_current_context_points() {
+    let home = Home::with("a");
+    let first = home.find(None).unwrap();
+    assert_eq!(first.pin, Pin::Context(Some("a".to_owned())));
+    assert_eq!(first.files, [home.0.path().join("config")]);
+    home.write("b");
+    let context = |pin| home.find(Some(pin)).unwrap().target.context;
+    assert_eq!(context(&first.pin).as_deref(), Some("a"));
+    assert_eq!(context(&Pin::CurrentContext).as_deref(), Some("b"));
+}
+
+#[test]
+fn a_pinned_context_that_is_gone_is_named_and_replaced_by_nothing() {
+    let home = Home::with("a");
+    let gone = Pin::Context(Some("z".to_owned()));
+    let error = home.find(Some(&gone)).unwrap_err().to_string();
+    assert!(
+        error.contains("\"z\", named by current-context at the start"),
+        "{error}"
+    );
+    std::fs::remove_file(home.0.path().join("config")).unwrap();
+    let error = home.find(Some(&gone)).unwrap_err();
+    assert!(matches!(error, Error::KubeconfigGone { .. }), "{error}");
+}
+
+#[test]
+fn flags_that_needed_no_context_at_the_start_take_none_up_later() {
+    let home = Home::with("a");
+    let flags = Overrides {
+        server: Some("https://flag".to_owned()),
+        ..Overrides::default()
+    };
+    let found = home.find_with(&flags, Some(&Pin::Context(None))).unwrap();
+    assert_eq!(found.target.context, None);
+    assert_eq!(found.target.user.name, None);
+}
