@@ -1,20 +1,17 @@
 //! `kubegate demo --flavor openshift`
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::net::SocketAddr;
 
 use anyhow::Context as _;
 
 use super::{Flags, folder::Folder};
 use crate::{
-    credential::{Credential, Error, Fetch, Source, bearer},
+    credential,
     demo::openshift::{OpenShift, Options},
+    settings::{Login, OpenshiftFiles, OpenshiftFlags},
 };
 
-/// Who the demo acts as.
+/// Who the demo logs in as; the password is the same.
 const USER: &str = "developer";
 
 /// Where an image waits to be signed.
@@ -23,54 +20,28 @@ const REPOSITORY: &str = "demo/hello";
 /// Starts API server, OAuth server and registry, and the proxy in front of the first.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     // Whole seconds; of less than two, none would be left to renew it in.
-    let seconds = flags.token_ttl.as_secs().max(2);
     let options = Options {
-        token_max_age: seconds,
+        token_max_age: flags.token_ttl.as_secs().max(2),
         ..Options::default()
     };
     let cluster = OpenShift::start(options)
         .await
         .context("cannot start the demo's OpenShift")?;
-    let cluster = Arc::new(cluster);
     let folder = Folder::new()?;
     folder.file("api-ca.pem", cluster.api().ca_pem())?;
-    folder.file("oauth-ca.pem", cluster.oauth_ca_pem())?;
     folder.file("registry-ca.pem", cluster.registry_ca_pem())?;
+    let login = Login::Openshift(OpenshiftFlags {
+        login: None,
+        files: OpenshiftFiles {
+            openshift_username_file: Some(folder.file("username", USER)?),
+            openshift_password_file: Some(folder.file("password", USER)?),
+            oauth_certificate_authority: Some(folder.file("oauth-ca.pem", cluster.oauth_ca_pem())?),
+        },
+    });
     let target = super::target(cluster.api())?;
+    let source = credential::of_login(&login, &target.cluster)?;
     let greet = |address| greeting(address, &cluster, &folder);
-    let sessions = Sessions {
-        cluster: cluster.clone(),
-        lifetime: Duration::from_secs(seconds),
-    };
-    super::serve(target, Arc::new(sessions), flags, greet).await
-}
-
-/// Sessions begun by the cluster itself.
-struct Sessions {
-    cluster: Arc<OpenShift>,
-    lifetime: Duration,
-}
-
-impl Source for Sessions {
-    fn subject(&self) -> String {
-        "the demo's OAuth server".to_owned()
-    }
-
-    fn fetch(&self) -> Fetch<'_> {
-        Box::pin(async {
-            let begun = SystemTime::now();
-            let token = self.cluster.issue_session(USER);
-            let token = token.ok_or_else(|| Error::SourceFailed {
-                subject: self.subject(),
-            })?;
-            tracing::debug!("the demo's OAuth server began a new session");
-            Ok(Credential {
-                authorization: Some(bearer(token.expose())?),
-                expires_at: Some(begun + self.lifetime),
-                ..Credential::default()
-            })
-        })
-    }
+    super::serve(target, source, flags, greet).await
 }
 
 fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder) -> String {
