@@ -1,5 +1,7 @@
 //! `kubegate login`: one file a kind.
 
+mod ibm;
+
 use clap::Subcommand;
 
 use crate::settings::ConnectionFlags;
@@ -12,10 +14,15 @@ Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
 
 /// Where to log in.
 #[derive(Debug, Subcommand)]
-pub(super) enum Kind {}
+pub(super) enum Kind {
+    /// Log in to a cluster of IBM Cloud
+    #[command(after_help = ibm::EXAMPLES)]
+    Ibm(Box<ibm::Flags>),
+}
 
 /// Logs in, and writes the context.
-#[expect(clippy::unused_async, reason = "each kind asks its issuer")]
-pub(super) async fn run(_connection: &ConnectionFlags, kind: &Kind) -> anyhow::Result<()> {
-    match *kind {}
+pub(super) async fn run(connection: &ConnectionFlags, kind: &Kind) -> anyhow::Result<()> {
+    match kind {
+        Kind::Ibm(flags) => ibm::run(connection, flags).await,
+    }
 }

@@ -81,7 +81,7 @@ enum Command {
     #[command(after_help = demo::EXAMPLES)]
     Demo(Box<demo::Flags>),
     /// Log in to a cluster and write a context for it
-    #[command(after_help = login::EXAMPLES, hide = true)]
+    #[command(after_help = login::EXAMPLES)]
     Login {
         #[command(subcommand)]
         kind: login::Kind,

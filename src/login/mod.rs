@@ -3,12 +3,14 @@
 //! | file | asks |
 //! |---|---|
 //! | [`terminal`] | for a user name, a password, a choice; or standard input for one secret line |
+//! | [`ibm`] | for who one is at IBM Cloud, in which account, and for which cluster |
 //! | [`browser`] | for a login on the issuer's own pages, which comes back with a code |
 //!
 //! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
 //! comes here: it cannot ask anybody.
 
 pub mod browser;
+pub mod ibm;
 pub mod terminal;
 
 use std::{io, time::Duration};
@@ -47,6 +49,16 @@ pub enum Error {
     /// Ctrl-C, or the end of input, at a prompt.
     #[error("interrupted, so nothing was changed")]
     Interrupted,
+    /// Several, and nobody to choose among them; or none.
+    #[error("which {what} is meant? Choose one by {flag}: {list}")]
+    Choice {
+        /// What there are several of: `cluster`.
+        what: &'static str,
+        /// The flag that names one.
+        flag: &'static str,
+        /// Those there are.
+        list: String,
+    },
     /// No port on loopback for the browser to come back to.
     #[error("cannot listen on {address} for the browser to come back to")]
     Listen {

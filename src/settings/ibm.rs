@@ -29,6 +29,30 @@ pub struct IbmFlags {
     pub iam: Option<String>,
 }
 
+impl IbmFlags {
+    /// The words behind `kubegate` that say the same.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let file = self
+            .apikey_file
+            .as_ref()
+            .map(|path| path.display().to_string());
+        let values = [
+            ("--login", self.login.clone()),
+            ("--cluster", self.cluster.clone()),
+            ("--apikey-file", file),
+            ("--profile", self.profile.clone()),
+            ("--iam", self.iam.clone()),
+        ];
+        let mut words = vec!["credential".to_owned(), "ibm".to_owned()];
+        for (flag, value) in values {
+            words.extend(value.map(|value| format!("{flag}={value}")));
+        }
+        words.extend(self.openshift.then(|| "--openshift".to_owned()));
+        words
+    }
+}
+
 /// A cluster of IBM Cloud to proxy to, found by its name.
 // The doc comments are the help's text.
 #[allow(clippy::doc_markdown)]

@@ -37,12 +37,12 @@ const LIMIT: u64 = 64 << 10;
 /// What a session begins with.
 #[derive(Clone, Debug)]
 pub enum Root {
-    /// An API key out of the environment.
+    /// An API key out of the environment, or typed.
     ApiKey {
         /// The key.
         key: Secret,
-        /// The variable.
-        variable: &'static str,
+        /// Where it comes from.
+        origin: &'static str,
     },
     /// A file with an API key, read anew each time: the key alone, IBM's JSON, or a credentials
     /// file of IBM's SDKs.
@@ -116,13 +116,56 @@ impl Root {
         for variable in KEY_VARIABLES {
             if let Some(key) = set(variable) {
                 let key = Secret::new(key.trim());
-                return Ok(Some(Self::ApiKey { key, variable }));
+                return Ok(Some(Self::ApiKey {
+                    key,
+                    origin: variable,
+                }));
             }
         }
         if let Some(path) = set(CREDENTIALS_VARIABLE) {
             return Ok(Some(Self::KeyFile(path.into())));
         }
         Ok(set(PROFILE_VARIABLE).as_deref().map(pod))
+    }
+
+    /// What the environment has.
+    ///
+    /// # Errors
+    /// As for [`Root::find`].
+    pub fn at_hand() -> Result<Option<Self>, Error> {
+        Self::find(Asked::default(), &super::variable)
+    }
+
+    /// A key that somebody typed.
+    #[must_use]
+    pub fn typed(key: Secret) -> Self {
+        Self::ApiKey {
+            key,
+            origin: "your answer",
+        }
+    }
+
+    /// The API key; `None` where this is another root. Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no key.
+    pub fn api_key(&self) -> Result<Option<Secret>, Error> {
+        Ok(match self {
+            Self::ApiKey { .. } | Self::KeyFile(_) | Self::Saved { .. } => match self.read()? {
+                Some(Held::ApiKey(key)) => Some(key),
+                _ => None,
+            },
+            Self::Pod { .. } => None,
+        })
+    }
+
+    /// The trusted profile of a pod.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Self::Pod { profile, .. } => Some(profile),
+            _ => None,
+        }
     }
 
     /// The one login at IBM Cloud that is saved, of `account` where that is given; `None` where
@@ -170,7 +213,7 @@ impl Root {
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
-            Self::ApiKey { variable, .. } => format!("the API key in {variable}"),
+            Self::ApiKey { origin, .. } => format!("the API key in {origin}"),
             Self::KeyFile(path) => format!("the API key in {}", path.display()),
             Self::Pod { profile, .. } => {
                 format!("the pod's token with trusted profile {profile:?}")
@@ -192,9 +235,7 @@ impl Root {
     pub(super) fn remedy(&self, login: &str) -> String {
         let make = "make a new API key (`ibmcloud iam api-key-create NAME`)";
         match self {
-            Self::ApiKey { variable, .. } => {
-                format!("{make} and start again with it in {variable}")
-            }
+            Self::ApiKey { origin, .. } => format!("{make} and start again with it in {origin}"),
             Self::KeyFile(path) => format!("{make} and put it into {}", path.display()),
             Self::Pod { .. } => format!(
                 "check {PROFILE_VARIABLE} and the conditions of the trusted profile (Manage > \

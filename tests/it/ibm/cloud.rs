@@ -199,6 +199,13 @@ impl Book {
         refresh
     }
 
+    /// A refresh token such as IBM's tools put into a kubeconfig.
+    pub fn kube_session(&mut self) -> String {
+        let refresh = self.next("kube");
+        self.kube.insert(refresh.clone());
+        refresh
+    }
+
     /// Whether a session's refresh token is the newest.
     pub fn lives(&self, refresh: &str) -> bool {
         self.bx.contains_key(refresh)

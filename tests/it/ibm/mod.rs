@@ -2,6 +2,8 @@
 //! credential.
 
 mod cloud;
+mod kubeconfigs;
+mod logins;
 mod refusals;
 mod renewals;
 mod roots;

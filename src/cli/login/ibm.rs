@@ -1,0 +1,126 @@
+//! `kubegate login ibm`
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueHint};
+
+use crate::{
+    kubeconfig::edit,
+    login::{
+        ibm::{How, LoggedIn, Wanted, log_in},
+        terminal,
+    },
+    secret::Secret,
+    settings::{ConnectionFlags, IbmEndpoint},
+};
+
+pub(in crate::cli) const EXAMPLES: &str = "\
+Examples:
+  # With an API key: from a file, from IBMCLOUD_API_KEY, or asked for
+  kubegate login ibm --cluster production --apikey-file ~/apikey.json
+  kubegate login ibm --cluster production
+
+  # With a one-time passcode, as federated IDs need it
+  kubegate login ibm --cluster production --sso
+
+  # With user name and password; the passcode or password may come from a pipe
+  kubegate login ibm -u jane@example.com --account 0123456789abcdef0123456789abcdef
+  pass ibm | kubegate login ibm -u jane@example.com --password-stdin --cluster production
+
+An API key is kept until you log out, and logs in again whenever that is needed. A login by
+passcode or password lasts as long as IBM Cloud lets its session live.
+
+Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
+
+/// Flags of `kubegate login ibm`.
+#[allow(clippy::doc_markdown)]
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Flags {
+    /// Name or id of the cluster; without it, the clusters are listed to choose from
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Log in with the API key in this file: the key alone, or IBM's JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "how")]
+    apikey_file: Option<PathBuf>,
+    /// Log in with a one-time passcode, which IBM Cloud shows in a browser
+    #[arg(long, group = "how")]
+    sso: bool,
+    /// Log in with this user name and a password (not for federated IDs)
+    #[arg(short = 'u', value_name = "USER", group = "how")]
+    login_user: Option<String>,
+    /// Read the password or the one-time passcode from standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Id or name of the account
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// Which of the cluster's endpoints to use [default: what IBM Cloud calls its master URL]
+    #[arg(long, value_name = "WHICH", value_enum)]
+    endpoint: Option<IbmEndpoint>,
+    /// Keep the API key or refresh token in the OS's keyring
+    #[arg(long)]
+    keyring: bool,
+}
+
+/// Logs in and writes the context.
+pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let path = edit::file_to_edit(connection.kubeconfig(), &|name| std::env::var_os(name))?;
+    let done = log_in(Wanted {
+        how: how(connection, flags)?,
+        account: flags.account.as_deref(),
+        cluster: flags.cluster.as_deref(),
+        end: flags.endpoint,
+        keyring: flags.keyring,
+    })
+    .await?;
+    edit::add_context(&path, &done.context, true)?;
+    say(&done, &path)
+}
+
+fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {
+    if let Some(path) = &flags.apikey_file {
+        return Ok(How::KeyFile(path.clone()));
+    }
+    if flags.sso {
+        let passcode = flags
+            .password_stdin
+            .then(|| terminal::secret_from_stdin("one-time passcode"));
+        let passcode = passcode.transpose()?.map(|text| Secret::new(text.trim()));
+        return Ok(How::Passcode(passcode));
+    }
+    let user = flags.login_user.as_ref().or(connection.username.as_ref());
+    let Some(user) = user else {
+        if flags.password_stdin {
+            bail!("--password-stdin needs -u USER or --sso");
+        }
+        return Ok(How::AtHand);
+    };
+    let password = if flags.password_stdin {
+        Some(Secret::new(
+            terminal::secret_from_stdin("password")?.as_str(),
+        ))
+    } else {
+        if connection.password.is_some() {
+            tracing::warn!(
+                "--password is visible to other users of this machine; prefer --password-stdin"
+            );
+        }
+        connection.password.clone()
+    };
+    Ok(How::Password(user.clone(), password))
+}
+
+fn say(done: &LoggedIn, path: &Path) -> anyhow::Result<()> {
+    let (cluster, user) = (&done.cluster, &done.user);
+    let context = &done.context.context;
+    writeln!(
+        std::io::stdout(),
+        "Logged in to cluster {cluster:?} as {user:?}.\nThe current context of {} is {context:?}.",
+        path.display()
+    )
+    .context("cannot write to standard output")
+}

@@ -1,0 +1,301 @@
+//! Logging in to IBM Cloud, for one cluster: who, in which account, to which cluster, and proof
+//! that the cluster agrees.
+
+use std::{
+    io::{IsTerminal as _, stdin},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use zeroize::Zeroizing;
+
+use super::{Error, terminal};
+use crate::{
+    credential::{
+        self, Cache,
+        ibm_iam::{self, Account, Endpoints, IbmCluster, Proof, Root, Visit},
+        store::{self, Saved, Store},
+    },
+    kubeconfig::{Cluster, edit::NewContext},
+    secret::Secret,
+    settings::{IbmEndpoint, IbmFlags},
+};
+
+/// What a login is to be.
+pub struct Wanted<'a> {
+    /// How to prove who one is.
+    pub how: How,
+    /// Id or name of the account.
+    pub account: Option<&'a str>,
+    /// Name or id of the cluster.
+    pub cluster: Option<&'a str>,
+    /// Which of its endpoints.
+    pub end: Option<IbmEndpoint>,
+    /// Whether secrets rest in the OS's keyring.
+    pub keyring: bool,
+}
+
+/// How to prove who one is.
+pub enum How {
+    /// With the API key in this file.
+    KeyFile(PathBuf),
+    /// With what the environment has; else an API key is asked for.
+    AtHand,
+    /// With a one-time passcode; `None` asks for it.
+    Passcode(Option<Secret>),
+    /// With a user name and a password; `None` asks for it.
+    Password(String, Option<Secret>),
+}
+
+/// A login that the cluster agreed to.
+pub struct LoggedIn {
+    /// What to write into the kubeconfig.
+    pub context: NewContext,
+    /// The user's name in the cluster.
+    pub user: String,
+    /// Names the cluster.
+    pub cluster: String,
+}
+
+/// Logs in, saves what the login goes on with, and asks the cluster who that is. Where that
+/// fails, nothing is saved.
+///
+/// # Errors
+/// What was refused, or is missing; each says what to do.
+pub async fn log_in(wanted: Wanted<'_>) -> Result<LoggedIn, Error> {
+    let endpoints = ibm_iam::endpoints(None)?;
+    let (visit, mut saved, profile) = begin(&wanted, &endpoints).await?;
+    saved.keyring = wanted.keyring;
+    let cluster = match wanted.cluster {
+        Some(name) => visit.cluster(name).await?,
+        None => choose_cluster(visit.clusters().await?)?,
+    };
+    // A list tells less of a cluster than its own entry.
+    let cluster = visit.cluster(&cluster.id).await?;
+    let reached = visit.reach(&cluster, wanted.end).await?;
+    let login = Root::login_name(visit.account(), visit.user());
+    let flags = IbmFlags {
+        login: profile.is_none().then(|| login.clone()),
+        cluster: Some(cluster.id.clone()),
+        profile,
+        iam: endpoints.other_iam(),
+        ..IbmFlags::default()
+    };
+    let user = match &flags.login {
+        Some(login) => save_and_verify(login, &saved, &flags, &reached).await?,
+        None => verify(&flags, &reached).await?,
+    };
+    Ok(LoggedIn {
+        context: context(&cluster, &reached, &flags)?,
+        user,
+        cluster: cluster.name,
+    })
+}
+
+/// A session in the account wanted, what to save of it, and a pod's trusted profile.
+async fn begin(
+    wanted: &Wanted<'_>,
+    endpoints: &Endpoints,
+) -> Result<(Visit, Saved, Option<String>), Error> {
+    let proof = match &wanted.how {
+        How::KeyFile(path) => return by_root(wanted, endpoints, Root::KeyFile(path.clone())).await,
+        How::AtHand => {
+            let root = match Root::at_hand()? {
+                Some(root) => root,
+                None => Root::typed(ask_key()?),
+            };
+            return by_root(wanted, endpoints, root).await;
+        }
+        How::Passcode(Some(passcode)) => Proof::Passcode(passcode.clone()),
+        How::Passcode(None) => Proof::Passcode(ask_passcode(endpoints)?),
+        How::Password(user, password) => Proof::Password {
+            user: user.clone(),
+            password: match password {
+                Some(password) => password.clone(),
+                None => ask_password()?,
+            },
+        },
+    };
+    let mut visit = Visit::log_in(endpoints.clone(), &proof).await?;
+    let accounts = visit.accounts().await?;
+    let account = match ibm_iam::choose_account(&accounts, wanted.account)? {
+        Some(account) => account,
+        None => choose_account(&accounts)?,
+    };
+    visit.enter(account).await?;
+    let saved = visit.to_save();
+    Ok((visit, saved, None))
+}
+
+async fn by_root(
+    wanted: &Wanted<'_>,
+    endpoints: &Endpoints,
+    root: Root,
+) -> Result<(Visit, Saved, Option<String>), Error> {
+    let saved = Saved {
+        api_key: root.api_key()?,
+        ..Saved::default()
+    };
+    let profile = root.profile().map(str::to_owned);
+    let account = wanted.account.map(str::to_owned);
+    let login = ibm_iam::login_command(wanted.cluster);
+    let chain = ibm_iam::Chain::new(ibm_iam::issuer(), endpoints, root, account, login)?;
+    let visit = Visit::from_chain(endpoints.clone(), &chain).await?;
+    Ok((visit, saved, profile))
+}
+
+async fn save_and_verify(
+    login: &str,
+    saved: &Saved,
+    flags: &IbmFlags,
+    cluster: &Cluster,
+) -> Result<String, Error> {
+    let store = Store::of_user(&|name| std::env::var_os(name)).map_err(of_store)?;
+    let before = store.read(login).map_err(of_store)?;
+    {
+        let _turn = store.turn(login).map_err(of_store)?;
+        store.write(login, saved).map_err(of_store)?;
+    }
+    let verified = verify(flags, cluster).await;
+    if verified.is_err() {
+        let _turn = store.turn(login).map_err(of_store)?;
+        match before {
+            Some(before) => store.write(login, &before).map_err(of_store)?,
+            None => {
+                store.remove(login).map_err(of_store)?;
+            }
+        }
+    }
+    verified
+}
+
+/// Who the login is in the cluster, by the cluster's word.
+async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
+    let login = crate::settings::Login::Ibm(flags.clone());
+    let source = credential::of_login(&login, cluster)?;
+    let identity = credential::whoami(cluster, Cache::new(source)).await?;
+    Ok(identity.username)
+}
+
+fn of_store(error: store::Error) -> Error {
+    Error::Credential(credential::Error::Store(Arc::new(error)))
+}
+
+/// The context, named as IBM's tools name it.
+fn context(cluster: &IbmCluster, reached: &Cluster, flags: &IbmFlags) -> Result<NewContext, Error> {
+    let name = format!("{}/{}", cluster.name, cluster.id);
+    let authority = match &reached.certificate_authority {
+        Some(pem) => {
+            let pem = pem.read();
+            Some(pem.map_err(|error| credential::Error::Pem(Arc::new(error)))?)
+        }
+        None => None,
+    };
+    Ok(NewContext {
+        context: name.clone(),
+        cluster: name.clone(),
+        user: name,
+        namespace: None,
+        server: reached.server.to_string().trim_end_matches('/').to_owned(),
+        certificate_authority: authority.map(|pem| pem.to_vec()),
+        tls_server_name: None,
+        proxy_url: None,
+        credential_args: flags.words(),
+    })
+}
+
+fn ask_key() -> Result<Secret, Error> {
+    let instead = "give --apikey-file FILE, --sso or -u USER, or set IBMCLOUD_API_KEY";
+    let typed = ask_hidden("IBM Cloud API key: ", "API key", instead)?;
+    Ok(Secret::new(typed.trim()))
+}
+
+fn ask_passcode(endpoints: &Endpoints) -> Result<Secret, Error> {
+    let prompt = format!(
+        "Get a one-time passcode in a browser: {}\nOne-time passcode: ",
+        endpoints.passcode()
+    );
+    let instead = "give it on standard input with --password-stdin";
+    let typed = ask_hidden(&prompt, "one-time passcode", instead)?;
+    Ok(Secret::new(typed.trim()))
+}
+
+fn ask_password() -> Result<Secret, Error> {
+    let instead = "give it on standard input with --password-stdin";
+    let typed = ask_hidden("Password: ", "password", instead)?;
+    Ok(Secret::new(typed.as_str()))
+}
+
+/// Asks only where somebody sits: a job that was started from a terminal has none to answer.
+fn ask_hidden(
+    prompt: &str,
+    what: &'static str,
+    instead: &'static str,
+) -> Result<Zeroizing<String>, Error> {
+    if !stdin().is_terminal() {
+        return Err(Error::NoTerminal {
+            what,
+            instead,
+            source: std::io::Error::other("standard input is no terminal"),
+        });
+    }
+    terminal::ask_hidden(prompt, what, instead)
+}
+
+fn choose_account(accounts: &[Account]) -> Result<&Account, Error> {
+    let shown = |account: &Account| format!("{:?} ({})", account.name, account.id);
+    let chosen = choose("account", "--account ID", accounts, shown)?;
+    Ok(&accounts[chosen])
+}
+
+fn choose_cluster(mut clusters: Vec<IbmCluster>) -> Result<IbmCluster, Error> {
+    let shown = |cluster: &IbmCluster| {
+        let region = cluster.region.as_deref().unwrap_or("no region");
+        let state = cluster.state.as_deref().unwrap_or("no state");
+        format!(
+            "{:?} ({}, {}, {})",
+            cluster.name,
+            cluster.id.escape_debug(),
+            region.escape_debug(),
+            state.escape_debug()
+        )
+    };
+    let chosen = choose("cluster", "--cluster NAME", &clusters, shown)?;
+    Ok(clusters.swap_remove(chosen))
+}
+
+/// The place of the one that is meant: the only one, or the one that somebody chooses.
+fn choose<T>(
+    what: &'static str,
+    flag: &'static str,
+    all: &[T],
+    shown: impl Fn(&T) -> String,
+) -> Result<usize, Error> {
+    if let [_] = all {
+        return Ok(0);
+    }
+    let lines: Vec<String> = all.iter().map(shown).collect();
+    if lines.is_empty() || !stdin().is_terminal() {
+        return Err(Error::Choice {
+            what,
+            flag,
+            list: if lines.is_empty() {
+                "there is none".to_owned()
+            } else {
+                lines.join(", ")
+            },
+        });
+    }
+    let numbered = lines.iter().zip(1..);
+    let list: Vec<String> = numbered.map(|(line, n)| format!("{n:3}  {line}")).collect();
+    let prompt = format!("{}\nNumber of the {what}: ", list.join("\n"));
+    let typed = terminal::ask(&prompt, what, flag)?;
+    let number: Option<usize> = typed.trim().parse().ok();
+    let place = number.and_then(|number| number.checked_sub(1));
+    place
+        .filter(|place| *place < all.len())
+        .ok_or(Error::BadInput {
+            what,
+            problem: "is none of these numbers",
+        })
+}
