@@ -26,6 +26,7 @@ impl Standing {
     pub async fn keep(mut self, switch: Switch, mut hangups: Hangups) {
         let mut watched = Watched::default();
         let mut broken = Broken::default();
+        let mut at_start = true;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -43,6 +44,7 @@ impl Standing {
                 return;
             };
             watched = looked;
+            let first = std::mem::take(&mut at_start);
             if !(asked || changes.any || broken.is()) {
                 continue;
             }
@@ -54,7 +56,9 @@ impl Standing {
                 }
                 Err(error) => broken.tell(&*error, asked),
             }
-            if asked || changes.by_others {
+            // At the first look every file is new: requests that wait for a plugin already need
+            // no second one where it fails.
+            if asked || changes.by_others && !first {
                 self.place.destination.credentials.look_again();
             }
         }
