@@ -109,6 +109,7 @@ fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
             disable_compression: false,
             exec_config: None,
         },
+        home: None,
         user: User::default(),
     })
 }

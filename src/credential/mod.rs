@@ -192,7 +192,7 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
         )),
         Login::Oidc(config) => Some(Arc::new(oidc::Oidc::new(config.clone())?)),
         Login::Exec(config) => Some(match settings::Login::of_exec(config) {
-            Some(login) => own::source(&login, &target.cluster)?,
+            Some(login) => own::source(&login, target.home())?,
             None => Arc::new(exec::Exec::new(config, &target.cluster)),
         }),
     };
@@ -214,9 +214,9 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
 /// The source for a token that stands in the kubeconfig. That of an `OpenShift` session has an
 /// end, of which its server can be asked.
 fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Error> {
-    let is_https = target.cluster.server.scheme() == Some(&Scheme::HTTPS);
+    let is_https = target.home().server.scheme() == Some(&Scheme::HTTPS);
     Ok(if is_https && is_session(token) {
-        let access = openshift::Access::new(&target.cluster, None);
+        let access = openshift::Access::new(target.home(), None);
         Arc::new(openshift::SavedSession::given(access, token)?)
     } else {
         let user = target.user.name.as_deref();
@@ -254,7 +254,7 @@ pub fn as_service_account(
 /// Whether [`from_user`] would make the same of both: what it made for `before` can stay.
 #[must_use]
 pub fn is_same_source(before: &Target, now: &Target) -> bool {
-    let Target { cluster, user, .. } = now;
+    let user = &now.user;
     let asks_about_cluster = match &user.login {
         Login::Exec(config) => {
             config.provide_cluster_info || settings::Login::of_exec(config).is_some()
@@ -262,7 +262,8 @@ pub fn is_same_source(before: &Target, now: &Target) -> bool {
         Login::Token(token) => is_session(token),
         _ => false,
     };
-    before.user.is_configured_as(user) && !(asks_about_cluster && before.cluster != *cluster)
+    before.user.is_configured_as(user)
+        && !(asks_about_cluster && (&before.cluster, before.home()) != (&now.cluster, now.home()))
 }
 
 #[cfg(test)]

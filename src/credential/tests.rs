@@ -31,6 +31,7 @@ fn target(certificate: Option<KeyPair>, login: Login) -> Target {
             disable_compression: false,
             exec_config: None,
         },
+        home: None,
         user: User {
             name: Some("admin".to_owned()),
             certificate,

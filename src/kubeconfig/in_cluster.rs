@@ -54,6 +54,7 @@ pub(super) fn target(
         context: None,
         namespace: flags.namespace.clone().or(namespace),
         cluster: cluster.finish()?,
+        home: None,
         user: user.finish()?,
     }))
 }

@@ -94,6 +94,13 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
             });
         }
     };
+    // What is wrong with an entry that flags stand in for is nobody's trouble.
+    let home = match &chosen {
+        Some((name, entry)) if flags.server.is_some() => {
+            cluster::Draft::from_entry(Some(name), entry)?.finish().ok()
+        }
+        _ => None,
+    };
     cluster.apply(flags)?;
     let chosen = find("user", &config.users, "--user", flags.user.as_deref())?;
     let mut user = match &chosen {
@@ -108,6 +115,7 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
         },
         context: context.as_ref().map(|(name, _)| (*name).to_owned()),
         cluster: cluster.finish()?,
+        home: home.map(Box::new),
         user: user.finish()?,
     })
 }

@@ -23,11 +23,20 @@ pub struct Target {
     pub namespace: Option<String>,
     /// The API server.
     pub cluster: Cluster,
+    /// The cluster that the file has, where `--server` puts another place over it, such as the
+    /// cluster's registry: there the user's logins belong.
+    pub home: Option<Box<Cluster>>,
     /// The user.
     pub user: User,
 }
 
 impl Target {
+    /// The cluster that the user's logins belong to.
+    #[must_use]
+    pub fn home(&self) -> &Cluster {
+        self.home.as_deref().unwrap_or(&self.cluster)
+    }
+
     /// The files it names that say whom to trust.
     #[must_use]
     pub fn authority_files(&self) -> Vec<PathBuf> {

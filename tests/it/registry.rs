@@ -16,7 +16,8 @@ struct Setting {
 }
 
 impl Setting {
-    /// The context `session` has a fresh session, `ended` one that is revoked.
+    /// The context `session` has a fresh session, `ended` one that is revoked, and `login` gets
+    /// its own at the cluster's OAuth server.
     async fn new() -> Self {
         let cluster = OpenShift::start(Options::default()).await.unwrap();
         cluster.add_user("jane", "sesame-registry-1");
@@ -30,14 +31,33 @@ impl Setting {
         fs::write(setting.path("registry-ca.pem"), registry_ca).unwrap();
         let context = |name| json!({"name": name, "context": {"cluster": "api", "user": name}});
         let user = |name, token: &str| json!({"name": name, "user": {"token": token}});
+        for (name, text) in [
+            ("username", "jane"),
+            ("password", "sesame-registry-1"),
+            ("oauth-ca.pem", setting.cluster.oauth_ca_pem()),
+        ] {
+            fs::write(setting.path(name), text).unwrap();
+        }
+        let login = json!({"name": "login", "user": {"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "kubegate",
+            "args": [
+                "credential", "openshift",
+                "--openshift-username-file", setting.path("username"),
+                "--openshift-password-file", setting.path("password"),
+                "--oauth-certificate-authority", setting.path("oauth-ca.pem"),
+            ],
+            "interactiveMode": "Never",
+            "provideClusterInfo": true,
+        }}});
         let config = json!({
             "current-context": "ended",
-            "contexts": [context("session"), context("ended")],
+            "contexts": [context("session"), context("ended"), context("login")],
             "clusters": [{"name": "api", "cluster": {
                 "server": setting.cluster.api().url(),
                 "certificate-authority": "api-ca.pem",
             }}],
-            "users": [user("session", session.expose()), user("ended", ended.expose())],
+            "users": [user("session", session.expose()), user("ended", ended.expose()), login],
         });
         fs::write(setting.path("config"), config.to_string()).unwrap();
         setting
@@ -91,6 +111,17 @@ async fn the_registry_lets_a_contexts_session_in_through_kubegate() {
     let ended = setting.before_the_registry("ended");
     let refused = get(&ended.address, "/v2/").await;
     assert_eq!(status(&refused), 401, "{refused}");
+}
+
+#[tokio::test]
+async fn a_login_belongs_to_its_contexts_cluster_and_not_to_the_registry() {
+    let setting = Setting::new().await;
+    let kubegate = setting.before_the_registry("login");
+    let answer = get(&kubegate.address, "/v2/").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    let requests = setting.cluster.registry_requests();
+    let paths: Vec<_> = requests.iter().map(|seen| seen.path.as_str()).collect();
+    assert_eq!(paths, ["/v2/"]);
 }
 
 #[tokio::test]

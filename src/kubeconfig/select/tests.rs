@@ -100,6 +100,25 @@ fn flags_pick_context_cluster_user_and_namespace() {
 }
 
 #[test]
+fn another_server_leaves_the_files_cluster_the_home_of_logins() {
+    let config = one("certificate-authority: own.pem", "token: t");
+    let flags = Overrides {
+        server: some("https://registry"),
+        certificate_authority: Some("registry.pem".into()),
+        ..Overrides::default()
+    };
+    let there = target(&config, &flags).unwrap();
+    assert_eq!(there.cluster.server, "https://registry/");
+    assert_eq!(there.home().server, "https://api:6443/");
+    let here = plain(&config);
+    assert_eq!(
+        there.home().certificate_authority,
+        here.cluster.certificate_authority
+    );
+    assert_eq!(*here.home(), here.cluster);
+}
+
+#[test]
 fn a_server_flag_needs_no_file_and_no_context() {
     let flags = Overrides {
         server: some("https://a:1"),
