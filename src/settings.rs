@@ -2,6 +2,7 @@
 
 mod ibm;
 mod login;
+mod oidc;
 mod service_account;
 
 use std::{
@@ -17,7 +18,8 @@ use clap::{
 };
 
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
-pub use login::{Login, OidcFlags, OpenshiftFiles, OpenshiftFlags};
+pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
+pub use oidc::OidcFlags;
 pub use service_account::{Namespaced, ServiceAccountFlags};
 
 use crate::{kubeconfig::Overrides, secret::Secret};

@@ -1,28 +1,59 @@
 //! `kubegate login`: one file a kind.
 
 mod ibm;
+mod oidc;
 
 use clap::Subcommand;
 
-use crate::settings::ConnectionFlags;
+use crate::{
+    kubeconfig::{self, Cluster},
+    settings::ConnectionFlags,
+};
 
 pub(super) const EXAMPLES: &str = "\
 A login writes a context into your kubeconfig, whose user runs `kubegate credential`. Tokens and
 other secrets rest in the state folder ($XDG_STATE_HOME/kubegate, else ~/.local/state/kubegate).
 
-Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
+Exit codes: 0 when logged in, 1 where that failed.";
 
 /// Where to log in.
+// The doc comments are the help's text.
+#[allow(clippy::doc_markdown)]
 #[derive(Debug, Subcommand)]
 pub(super) enum Kind {
     /// Log in to a cluster of IBM Cloud
     #[command(after_help = ibm::EXAMPLES)]
     Ibm(Box<ibm::Flags>),
+    /// At an OIDC issuer, with a browser
+    #[command(after_help = oidc::EXAMPLES)]
+    Oidc(Box<oidc::Flags>),
 }
 
 /// Logs in, and writes the context.
 pub(super) async fn run(connection: &ConnectionFlags, kind: &Kind) -> anyhow::Result<()> {
     match kind {
         Kind::Ibm(flags) => ibm::run(connection, flags).await,
+        Kind::Oidc(flags) => oidc::run(connection, flags).await,
     }
+}
+
+/// The name that `oc` gives a cluster's entry: `host-with-dashes:port`.
+fn cluster_name(cluster: &Cluster) -> String {
+    let host = kubeconfig::host(&cluster.server).replace(['.', ':'], "-");
+    format!("{host}:{}", kubeconfig::port(&cluster.server))
+}
+
+/// The proxy's URL as it was given: the parsed one has lost its form.
+fn proxy_url(connection: &ConnectionFlags, cluster: &Cluster) -> Option<String> {
+    let given = connection
+        .proxy_url
+        .as_ref()
+        .map(|url| url.expose().to_owned());
+    let given = given.filter(|url| !url.is_empty());
+    given.or_else(|| {
+        cluster
+            .proxy_url
+            .as_ref()
+            .map(kubeconfig::ProxyUrl::to_text)
+    })
 }

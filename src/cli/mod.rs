@@ -8,6 +8,7 @@ mod demo;
 mod docker_credential;
 mod ibm;
 mod login;
+mod logout;
 mod output;
 mod proxy;
 mod registry;
@@ -86,6 +87,9 @@ enum Command {
         #[command(subcommand)]
         kind: login::Kind,
     },
+    /// End a login, at its server and here
+    #[command(after_help = logout::EXAMPLES)]
+    Logout,
     /// Say who you are at the API server
     #[command(after_help = whoami::EXAMPLES)]
     Whoami(whoami::Flags),
@@ -206,6 +210,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "demo")]
         Command::Demo(flags) => block_on(demo::run(&flags)),
         Command::Login { kind } => block_on(login::run(&cli.connection, &kind)),
+        Command::Logout => block_on(logout::run(&cli.connection)),
         Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),
         Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
         Command::Contexts(flags) => contexts::run(&cli.connection, &flags),

@@ -17,7 +17,7 @@ pub mod ibm_iam;
 pub mod issuer;
 mod jwt;
 pub mod oauth;
-mod oidc;
+pub mod oidc;
 pub mod openshift;
 mod outlook;
 mod own;

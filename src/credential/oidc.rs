@@ -1,29 +1,35 @@
-//! `auth-provider: oidc`: an ID token out of the kubeconfig, renewed at its issuer by the
-//! refresh token beside it, and written back for kubectl and other kubegates to use.
+//! An ID token, renewed at its issuer by the refresh token beside it. Both rest in the
+//! `auth-provider: oidc` of a kubeconfig, where kubectl uses them too, or in a login of our own.
 //!
 //! An issuer may rotate refresh tokens, so that each works once. Hence one kubegate at a time
-//! re-reads, renews and writes; who comes second finds the new tokens in the file.
+//! re-reads, renews and writes; who comes second finds the new tokens there.
 
 mod client;
+mod known;
+mod rest;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
-use self::client::{Client, Metadata, Renewal};
-use super::{Credential, Error, Fetch, Source, authorization, issuer::Issuer, jwt};
+pub use self::client::{Client, Metadata, Renewal};
+use self::{
+    known::Known,
+    rest::{Rest, Rested},
+};
+use super::{Credential, Error, Fetch, Source, authorization, jwt, store::Store};
 use crate::{
-    dial::Environment,
-    kubeconfig::{self, OidcConfig, OidcTokens, edit},
+    kubeconfig::{OidcConfig, OidcTokens, edit::Turn},
     secret::Secret,
-    tls::Trust,
+    settings::OidcFlags,
 };
 
 /// A user's tokens and the issuer that renews them.
 pub(super) struct Oidc {
-    config: OidcConfig,
+    known: Known,
     client: Mutex<Arc<Client>>,
+    rest: Arc<Rest>,
     state: Mutex<State>,
 }
 
@@ -36,11 +42,11 @@ const REFUSAL: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 struct State {
-    /// What the file said last, or what it should say but could not be made to.
-    tokens: OidcTokens,
-    /// Whether `tokens` are newer than the file.
+    /// What rested there last, or what should but could not be made to.
+    held: Rested,
+    /// Whether `held` is newer than what rests there.
     unsaved: bool,
-    /// Whether the file could not be read last time.
+    /// Whether what rests there could not be read last time.
     unreadable: bool,
     /// The refresh token that was refused last, and when.
     refused: Option<(Secret, Instant)>,
@@ -50,21 +56,52 @@ struct State {
 
 impl Oidc {
     pub(super) fn new(config: OidcConfig) -> Result<Self, Error> {
+        let known = Known::of_config(&config);
+        let rest = Rest::Kubeconfig {
+            file: config.file,
+            user: config.user,
+            client_secret: config.client_secret.clone(),
+        };
+        let held = Rested {
+            tokens: config.tokens,
+            client_secret: config.client_secret,
+        };
+        Self::resting(known, rest, held)
+    }
+
+    /// For a login of our own. That it rests in the state folder is not looked for before a
+    /// credential is needed.
+    pub(super) fn of_login(flags: &OidcFlags) -> Result<Self, Error> {
+        let store = Store::of_user(&|name| std::env::var_os(name));
+        let rest = Rest::Saved {
+            store: store.map_err(|error| Error::Store(Arc::new(error)))?,
+            login: flags.login.clone(),
+            secret_file: flags.oidc_client_secret_file.clone(),
+            command: format!(
+                "kubegate login oidc --login '{}' --oidc-issuer-url {} --oidc-client-id {}",
+                flags.login, flags.oidc_issuer_url, flags.oidc_client_id
+            ),
+        };
+        Self::resting(Known::of_flags(flags)?, rest, Rested::default())
+    }
+
+    fn resting(known: Known, rest: Rest, held: Rested) -> Result<Self, Error> {
         Ok(Self {
-            client: Mutex::new(Arc::new(client(&config)?)),
+            client: Mutex::new(Arc::new(known.client()?)),
+            known,
+            rest: Arc::new(rest),
             state: Mutex::new(State {
-                tokens: config.tokens.clone(),
+                held,
                 ..State::default()
             }),
-            config,
         })
     }
 
     /// The client, by the issuer's authority as its file holds it now; where that cannot be
     /// used, as it held it before.
     async fn client(&self) -> Result<Arc<Client>, Error> {
-        let config = self.config.clone();
-        let made = tokio::task::spawn_blocking(move || client(&config)).await;
+        let known = self.known.clone();
+        let made = tokio::task::spawn_blocking(move || known.client()).await;
         let made = made.map_err(|_| Error::SourceFailed {
             subject: self.subject(),
         })?;
@@ -80,34 +117,34 @@ impl Oidc {
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
-        if let Some(credential) = self.ready(&self.look().await)? {
+        if let Some(credential) = self.ready(&self.look().await.tokens)? {
             return Ok(credential);
         }
         let _turn = self.turn().await?;
         // Another kubegate may have renewed while we waited.
-        let mut tokens = self.look().await;
-        if let Some(credential) = self.ready(&tokens)? {
+        let mut held = self.look().await;
+        if let Some(credential) = self.ready(&held.tokens)? {
             return Ok(credential);
         }
-        let refresh = self.refresh_token(&tokens)?;
+        let refresh = self.refresh_token(&held.tokens)?;
         if self.was_refused(&refresh) {
             return Err(self.login_needed(REFUSED));
         }
         let client = self.client().await?;
         let metadata = client.metadata().await?;
-        if let Some(new) = self.renew(&client, &metadata, &refresh).await? {
+        if let Some(new) = self.renew(&client, &metadata, &held, &refresh).await? {
             return self.keep(new).await;
         }
-        // kubectl renews without a lock, and a human may have logged in: what the file says now
+        // kubectl renews without a lock, and a human may have logged in: what rests there now
         // counts, even where ours could not be saved.
         self.state().unsaved = false;
-        tokens = self.look().await;
-        if let Some(credential) = self.ready(&tokens)? {
+        held = self.look().await;
+        if let Some(credential) = self.ready(&held.tokens)? {
             return Ok(credential);
         }
-        let newer = self.refresh_token(&tokens)?;
+        let newer = self.refresh_token(&held.tokens)?;
         if newer != refresh
-            && let Some(new) = self.renew(&client, &metadata, &newer).await?
+            && let Some(new) = self.renew(&client, &metadata, &held, &newer).await?
         {
             return self.keep(new).await;
         }
@@ -119,9 +156,11 @@ impl Oidc {
         &self,
         client: &Client,
         metadata: &Metadata,
+        held: &Rested,
         refresh: &Secret,
     ) -> Result<Option<OidcTokens>, Error> {
-        let renewal = client.renew(metadata, refresh).await?;
+        let secret = held.client_secret.as_ref();
+        let renewal = client.renew(metadata, secret, refresh).await?;
         let mut state = self.state();
         Ok(match renewal {
             Renewal::Tokens(new) => {
@@ -141,28 +180,26 @@ impl Oidc {
         refused.is_some_and(|(token, at)| token == refresh && at.elapsed() < REFUSAL)
     }
 
-    /// The last credential, unless somebody else left another ID token in the file.
+    /// The last credential, unless somebody else left another ID token there.
     async fn stands(&self, last: &Credential) -> Result<Credential, Error> {
-        let (path, user) = (self.config.file.clone(), self.config.user.clone());
-        let read = self.blocking(move || OidcTokens::read(&path, &user)).await;
+        let read = self.blocking(Rest::read).await;
         let unsaved = self.state().unsaved;
         let other = match read {
-            Ok(tokens) if !unsaved => self.ready(&tokens)?,
+            Ok(held) if !unsaved => self.ready(&held.tokens)?,
             _ => None,
         };
         Ok(other.unwrap_or_else(|| last.clone()))
     }
 
-    /// The tokens in the file as it is now; where it cannot be read, those known before.
-    async fn look(&self) -> OidcTokens {
+    /// What rests there now; where that cannot be read, what was known before.
+    async fn look(&self) -> Rested {
         if self.state().unsaved {
-            return self.state().tokens.clone();
+            return self.state().held.clone();
         }
-        let (path, user) = (self.config.file.clone(), self.config.user.clone());
-        match self.blocking(move || OidcTokens::read(&path, &user)).await {
-            Ok(tokens) => {
+        match self.blocking(Rest::read).await {
+            Ok(held) => {
                 let mut state = self.state();
-                state.tokens = tokens;
+                state.held = held;
                 state.unreadable = false;
             }
             Err(error) => {
@@ -172,7 +209,7 @@ impl Oidc {
                 }
             }
         }
-        self.state().tokens.clone()
+        self.state().held.clone()
     }
 
     /// The ID token, where it holds and was not handed out before.
@@ -205,54 +242,43 @@ impl Oidc {
 
     fn refresh_token(&self, tokens: &OidcTokens) -> Result<Secret, Error> {
         tokens.refresh_token.clone().ok_or_else(|| {
-            self.login_needed("there is no id-token that holds, and no refresh-token")
+            self.login_needed("there is no ID token that holds, and no refresh token")
         })
     }
 
-    /// Our turn among kubegates; none where the folder cannot be written to, for then nobody
-    /// can write the file either.
-    async fn turn(&self) -> Result<Option<edit::Turn>, Error> {
-        let path = self.config.file.clone();
-        match self.blocking(move || edit::turn(&path)).await {
-            Ok(turn) => Ok(Some(turn)),
-            Err(Error::Kubeconfig(error)) if matches!(*error, kubeconfig::Error::Write { .. }) => {
-                // That the file cannot be written either will be warned of.
-                let error = &*error as &dyn std::error::Error;
-                tracing::debug!(error, "tokens are renewed without a lock");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+    async fn turn(&self) -> Result<Option<Turn>, Error> {
+        self.blocking(Rest::turn).await
     }
 
-    /// Writes new tokens to the file, then uses them. A file that cannot be written is no
+    /// Keeps new tokens where they rest, then uses them. That they cannot be kept there is no
     /// reason to throw away what cannot be had again.
     async fn keep(&self, mut new: OidcTokens) -> Result<Credential, Error> {
         {
             let state = self.state();
             if state.unsaved && new.refresh_token.is_none() {
-                new.refresh_token.clone_from(&state.tokens.refresh_token);
+                let known = &state.held.tokens.refresh_token;
+                new.refresh_token.clone_from(known);
             }
         }
-        let path = self.config.file.clone();
-        let user = self.config.user.clone();
         let written = new.clone();
-        let saved = self
-            .blocking(move || edit::write_tokens(&path, &user, &written))
-            .await;
+        let saved = self.blocking(move |rest| rest.write(&written)).await;
         if let Err(error) = &saved
             && !self.state().unsaved
         {
-            let (file, error) = (self.config.file.display(), error as &dyn std::error::Error);
-            tracing::warn!(error, %file, "renewed tokens are kept in memory only");
+            let (place, error) = (self.rest.name(), error as &dyn std::error::Error);
+            tracing::warn!(
+                error,
+                file = place,
+                "renewed tokens are kept in memory only"
+            );
         }
         let token = new.id_token.clone().unwrap_or_else(|| Secret::new(""));
         {
             let mut state = self.state();
             state.unsaved = saved.is_err();
-            state.tokens.id_token = new.id_token;
+            state.held.tokens.id_token = new.id_token;
             if new.refresh_token.is_some() {
-                state.tokens.refresh_token = new.refresh_token;
+                state.held.tokens.refresh_token = new.refresh_token;
             }
         }
         self.credential(&token)
@@ -260,25 +286,22 @@ impl Oidc {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, kubeconfig::Error> + Send + 'static,
+        work: impl FnOnce(&Rest) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done.map_err(|error| Error::Kubeconfig(Arc::new(error))),
-            Err(_) => Err(Error::SourceFailed {
+        let rest = Arc::clone(&self.rest);
+        let done = tokio::task::spawn_blocking(move || work(&rest)).await;
+        done.unwrap_or_else(|_| {
+            Err(Error::SourceFailed {
                 subject: self.subject(),
-            }),
-        }
+            })
+        })
     }
 
     fn login_needed(&self, problem: &'static str) -> Error {
         Error::LoginNeeded {
             subject: self.subject(),
             problem: problem.into(),
-            remedy: format!(
-                "log in again for user {:?} of {}",
-                self.config.user,
-                self.config.file.display()
-            ),
+            remedy: self.rest.remedy(),
         }
     }
 
@@ -289,7 +312,7 @@ impl Oidc {
 
 impl Source for Oidc {
     fn subject(&self) -> String {
-        format!("OIDC issuer {}", self.config.issuer)
+        format!("OIDC issuer {}", self.known.issuer)
     }
 
     fn fetch(&self) -> Fetch<'_> {
@@ -299,21 +322,4 @@ impl Source for Oidc {
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         Box::pin(self.stands(last))
     }
-}
-
-/// Reads the issuer's authority.
-fn client(config: &OidcConfig) -> Result<Client, Error> {
-    let place = format!(
-        "kubeconfig {}: user {:?}: auth-provider.config.idp-issuer-url",
-        config.file.display(),
-        config.user
-    );
-    let trust = match &config.certificate_authority {
-        Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, ca.origin())
-            .map_err(|error| Error::Certificate(Arc::new(error)))?,
-        None => Trust::system(),
-    };
-    let calls = Issuer::new(trust, Environment::read(|name| std::env::var(name).ok()));
-    let (id, secret) = (&config.client_id, config.client_secret.clone());
-    Client::new(calls, &place, &config.issuer, id, secret)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Source, ibm_iam, openshift};
+use super::{Error, Source, ibm_iam, oidc::Oidc, openshift};
 use crate::{kubeconfig::Cluster, settings::Login};
 
 /// The source for a login of our own at `cluster`.
@@ -11,14 +11,9 @@ use crate::{kubeconfig::Cluster, settings::Login};
 /// # Errors
 /// A state folder or flag that cannot be used.
 pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
-    let (kind, login) = match login {
+    Ok(match login {
         Login::Openshift(flags) => return openshift::source(flags, cluster),
-        Login::Ibm(flags) => return Ok(Arc::new(ibm_iam::chain(flags)?)),
-        Login::Oidc(flags) => ("OIDC", flags.login.as_str()),
-    };
-    Err(Error::LoginNeeded {
-        subject: format!("{kind} login {login:?}"),
-        problem: "this kind is not known yet".into(),
-        remedy: "use another".to_owned(),
+        Login::Ibm(flags) => Arc::new(ibm_iam::chain(flags)?),
+        Login::Oidc(flags) => Arc::new(Oidc::of_login(flags)?),
     })
 }

@@ -145,6 +145,12 @@ pub fn file_to_edit(
     })
 }
 
+/// The files that make up the kubeconfig, whether they are there or not.
+#[must_use]
+pub fn files(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    candidates(explicit, env)
+}
+
 /// The file's text with the tokens in it.
 fn edited(
     path: &Path,

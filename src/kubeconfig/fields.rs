@@ -262,7 +262,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Base64 as Go's decoder for `[]byte` takes it: padded, line breaks allowed.
-fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
     packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
     BASE64_STANDARD.decode(&*packed).ok().map(Zeroizing::new)

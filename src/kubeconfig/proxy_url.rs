@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::{kubeconfig::Error, secret::Secret};
 
@@ -49,6 +49,17 @@ impl ProxyUrl {
         } else {
             format!("{host}:{port}")
         }
+    }
+
+    /// As a URL again, with the password that it may have.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let login = match &self.credentials {
+            Some((user, password)) => format!("{}:{}@", encode(user), encode(password.expose())),
+            None => String::new(),
+        };
+        format!("{}://{login}{}", self.scheme.as_str(), self.address())
     }
 
     /// As [`parse`](Self::parse), for callers that name the URL's place themselves.

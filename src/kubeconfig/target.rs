@@ -10,7 +10,7 @@ use http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
-    kubeconfig::{Error, OidcConfig, OidcTokens, ProxyUrl, file},
+    kubeconfig::{Error, OidcConfig, OidcTokens, ProxyUrl, fields, file},
     secret::Secret,
 };
 
@@ -95,7 +95,22 @@ impl Pem {
     /// Bytes a certificate, chain or key file may have.
     const LIMIT: u64 = 1 << 20;
 
-    pub(super) fn from_flag(flag: &str, path: &Path) -> Self {
+    /// PEM text in base64, as a kubeconfig's `-data` fields have it; `origin` names its place.
+    ///
+    /// # Errors
+    /// What is no base64.
+    pub fn from_base64(origin: &str, text: &str) -> Result<Self, Error> {
+        let (place, field) = origin.rsplit_once(": ").unwrap_or(("", origin));
+        let data = fields::decode(text);
+        Ok(Self::Inline {
+            data: data.ok_or_else(|| Error::field(place, field, "is not valid base64"))?,
+            origin: origin.to_owned(),
+        })
+    }
+
+    /// The file that a flag names.
+    #[must_use]
+    pub fn from_flag(flag: &str, path: &Path) -> Self {
         Self::File {
             path: path.to_owned(),
             origin: format!("flags: {flag}"),

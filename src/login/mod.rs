@@ -5,12 +5,14 @@
 //! | [`terminal`] | for a user name, a password, a choice; or standard input for one secret line |
 //! | [`ibm`] | for who one is at IBM Cloud, in which account, and for which cluster |
 //! | [`browser`] | for a login on the issuer's own pages, which comes back with a code |
+//! | [`oidc`] | for a login at an OIDC issuer |
 //!
 //! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
 //! comes here: it cannot ask anybody.
 
 pub mod browser;
 pub mod ibm;
+pub mod oidc;
 pub mod terminal;
 
 use std::{io, time::Duration};

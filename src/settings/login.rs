@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::IbmFlags;
+use super::{IbmFlags, OidcFlags};
 use crate::kubeconfig::ExecConfig;
 
 /// Which issuer to ask, and for what. Never holds a secret: those rest in the state folder.
@@ -61,14 +61,6 @@ impl OpenshiftFiles {
         let user = self.openshift_username_file.as_deref()?;
         Some((user, self.openshift_password_file.as_deref()?))
     }
-}
-
-/// An OIDC issuer, with the names that kubelogin gives its flags.
-#[derive(Args, Clone, Debug, Default)]
-pub struct OidcFlags {
-    /// Name of the saved login
-    #[arg(long, value_name = "NAME")]
-    pub login: String,
 }
 
 /// The words behind the program's name in an `exec` entry.

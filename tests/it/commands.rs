@@ -122,7 +122,7 @@ fn run(args: &[&str], env: &[(&str, &str)]) -> Refused {
 
 #[test]
 fn credential_says_what_it_needs_of_kubectl() {
-    let args = ["credential", "oidc", "--login", "x"];
+    let args = ["credential", "openshift", "--login", "x"];
     let v1 = "client.authentication.k8s.io/v1";
     let bare = format!(r#"{{"kind":"ExecCredential","apiVersion":"{v1}","spec":{{}}}}"#);
     for (env, says) in [
@@ -376,8 +376,11 @@ fn every_command_shows_examples_and_exit_codes() {
         "contexts",
         "registry",
         "docker-credential",
+        "login oidc",
+        "logout",
     ] {
-        let help = run(&[command, "--help"], &[]);
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = run(&words, &[]);
         assert_eq!(help.code, Some(0), "{command}");
         assert!(
             help.stdout.contains("Exit codes:"),

@@ -18,6 +18,7 @@ mod ibm;
 mod idle;
 mod issuer_faults;
 mod kubeconfig;
+mod logins;
 mod oidc;
 mod openshift;
 mod proxies;

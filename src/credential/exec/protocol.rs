@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use zeroize::Zeroizing;
@@ -96,19 +95,10 @@ fn cluster_info(cluster: &Cluster) -> Result<ClusterInfo<'_>, kubeconfig::Error>
         tls_server_name: cluster.tls_server_name.as_deref(),
         insecure_skip_tls_verify: cluster.insecure_skip_tls_verify,
         certificate_authority_data: authority,
-        proxy_url: cluster.proxy_url.as_ref().map(proxy_url),
+        proxy_url: cluster.proxy_url.as_ref().map(ProxyUrl::to_text),
         disable_compression: cluster.disable_compression,
         config: cluster.exec_config.as_ref(),
     })
-}
-
-fn proxy_url(proxy: &ProxyUrl) -> String {
-    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let login = match &proxy.credentials {
-        Some((user, password)) => format!("{}:{}@", encode(user), encode(password.expose())),
-        None => String::new(),
-    };
-    format!("{}://{login}{}", proxy.scheme.as_str(), proxy.address())
 }
 
 /// What a plugin gave.

@@ -101,13 +101,13 @@ pub fn add_context(path: &Path, new: &NewContext, make_current: bool) -> Result<
 }
 
 /// Takes a user out of the kubeconfig at `path`, with the contexts that are that user's; the
-/// clusters stay. Does nothing where there is no such user, or no such file.
+/// clusters stay. `false` where there is no such user, or no such file.
 ///
 /// # Errors
 /// As for [`add_context`].
-pub fn remove_user(path: &Path, user: &str) -> Result<(), Error> {
-    if !path.exists() {
-        return Ok(());
+pub fn remove_user(path: &Path, user: &str) -> Result<bool, Error> {
+    if !path.exists() || !Document::read(path)?.users.contains_key(user) {
+        return Ok(false);
     }
     edit_file(path, false, |text| {
         change(path, text, |config| {
@@ -129,7 +129,8 @@ pub fn remove_user(path: &Path, user: &str) -> Result<(), Error> {
             path: path.to_owned(),
             by_hand: format!("remove user {user:?} and its contexts by hand"),
         })
-    })
+    })?;
+    Ok(true)
 }
 
 impl NewContext {

@@ -77,7 +77,8 @@ impl Callback {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let expected = Expected {
-            path: path.to_owned(),
+            // An URL without a path is asked for with a slash.
+            path: if path.is_empty() { "/" } else { path }.to_owned(),
             state: random_text()?,
         };
         Ok(Self {

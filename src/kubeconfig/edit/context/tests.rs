@@ -267,7 +267,7 @@ fn where_no_edit_will_do_the_entries_are_shown_and_nothing_is_written() {
 fn a_user_goes_with_its_contexts_and_nothing_else() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &new(), true).unwrap();
-    remove_user(&path, "jane").unwrap();
+    assert!(remove_user(&path, "jane").unwrap());
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         !text.contains("jane") && !text.contains("current-context"),
@@ -277,14 +277,14 @@ fn a_user_goes_with_its_contexts_and_nothing_else() {
         text.contains("api.example") && text.contains("# theirs"),
         "{text}"
     );
-    remove_user(&path, "other").unwrap();
-    remove_user(&path, "other").unwrap();
+    assert!(remove_user(&path, "other").unwrap());
+    assert!(!remove_user(&path, "other").unwrap());
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.contains("users:") && !text.contains("yes-token"),
         "{text}"
     );
-    remove_user(&path.with_extension("none"), "other").unwrap();
+    assert!(!remove_user(&path.with_extension("none"), "other").unwrap());
 
     let (_folder, path) = holding(r#"{"users": [{"name": "a"}, {"name": "jane"}], "x": 1}"#);
     remove_user(&path, "jane").unwrap();

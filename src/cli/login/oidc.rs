@@ -1,0 +1,271 @@
+//! `kubegate login oidc`
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use clap::{Args, ValueHint};
+
+use crate::{
+    cli::{self, output},
+    credential::{
+        self,
+        oidc::Client,
+        plugin,
+        store::{Saved, Store},
+    },
+    kubeconfig::{
+        self, Login, Overrides, Pem, Target,
+        edit::{NewContext, add_context},
+    },
+    login::oidc::{Redirect, Way, log_in},
+    secret::Secret,
+    settings::{self, ConnectionFlags, OidcFlags},
+};
+
+pub(in crate::cli) const EXAMPLES: &str = "\
+Examples:
+  # A cluster that is in no kubeconfig yet
+  kubegate login oidc --server https://api.example:6443 --certificate-authority ca.crt \\
+    --oidc-issuer-url https://issuer.example --oidc-client-id kubernetes
+
+  # Another user for a context; later, to log in again, without the flags of the issuer
+  kubegate login oidc --context staging --oidc-issuer-url https://issuer.example \\
+    --oidc-client-id kubernetes --oidc-extra-scope groups
+
+Exit codes: 0 when logged in, 1 where that failed.";
+
+// The doc comments are the help's text.
+#[allow(clippy::doc_markdown)]
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Flags {
+    /// Name for the saved login [default: the name of the user's entry]
+    #[arg(long, value_name = "NAME")]
+    login: Option<String>,
+    /// URL of the issuer
+    #[arg(long, value_name = "URL")]
+    oidc_issuer_url: Option<String>,
+    /// Client id at the issuer
+    #[arg(long, value_name = "ID")]
+    oidc_client_id: Option<String>,
+    /// File with the client's secret, which is then saved; a public client has none
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    oidc_client_secret_file: Option<PathBuf>,
+    /// Scope to ask for beside openid; may be repeated
+    #[arg(long, value_name = "SCOPE")]
+    oidc_extra_scope: Vec<String>,
+    /// File with the certificates of the authorities to trust for the issuer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    oidc_certificate_authority: Option<PathBuf>,
+    /// Where the browser comes back to, as the issuer knows it
+    /// [default: http://localhost:8000, else http://localhost:18000]
+    #[arg(long, value_name = "URL")]
+    oidc_redirect_url: Option<String>,
+    /// Show the URL to log in at, and open no browser
+    #[arg(long)]
+    no_browser: bool,
+    /// Keep the tokens in the OS's keyring
+    #[arg(long)]
+    keyring: bool,
+}
+
+/// Logs in with a browser, and writes the context.
+pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let env = |name: &str| std::env::var_os(name);
+    let target = chosen(connection, flags)?;
+    let prior = target.as_ref().and_then(prior);
+    let mut login = issuer(flags, prior)?;
+    let store = Store::of_user(&env)?;
+    let mut saved = match flags.login.as_deref().unwrap_or(&login.login) {
+        "" => Saved::default(),
+        name => store.read(name)?.unwrap_or_default(),
+    };
+    if let Some(path) = &flags.oidc_client_secret_file {
+        saved.client_secret = Some(secret_in(path)?);
+    }
+    let redirects = match &flags.oidc_redirect_url {
+        Some(url) => vec![Redirect::parse(url).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?],
+        None => Redirect::defaults(),
+    };
+    let client = Client::of_flags(&login)?;
+    let metadata = client.metadata().await?;
+    let way = Way {
+        extra_scopes: &login.oidc_extra_scope,
+        redirects: &redirects,
+        opens_browser: !flags.no_browser,
+    };
+    let secret = saved.client_secret.clone();
+    let tokens = log_in(&client, &metadata, secret.as_ref(), &way, &env).await?;
+    saved.refresh_token = None;
+    saved.take(&tokens);
+    saved.keyring = flags.keyring || saved.keyring;
+
+    let place = match &target {
+        Some(target) => {
+            let token = tokens.id_token.as_ref();
+            Some(Place::of(connection, flags, target, token, &mut login).await?)
+        }
+        None => None,
+    };
+    let turn = store.turn(&login.login)?;
+    store.write(&login.login, &saved)?;
+    drop(turn);
+    if saved.refresh_token.is_none() {
+        let end = saved.expires_at.unwrap_or_default();
+        let end = plugin::timestamp(UNIX_EPOCH + Duration::from_secs(end));
+        tracing::warn!(
+            "the issuer gave no refresh token, so this login ends at {end}; perhaps it wants \
+             --oidc-extra-scope offline_access"
+        );
+    }
+    let Some(place) = place else {
+        return output::print(&format!("Logged in; saved as {}\n", login.login));
+    };
+    let file = kubeconfig::file_to_edit(connection.kubeconfig(), &env)?;
+    add_context(&file, &place.new, true)?;
+    output::print(&format!(
+        "Logged in to {} as {}.\nContext {} is now current in {}\n",
+        place.new.server,
+        place.username,
+        place.new.context,
+        file.display()
+    ))
+}
+
+/// Whom the new context is for, and what it says.
+struct Place {
+    username: String,
+    new: NewContext,
+}
+
+impl Place {
+    /// Asks the cluster who the token is, before anything is written.
+    async fn of(
+        connection: &ConnectionFlags,
+        flags: &Flags,
+        target: &Target,
+        token: Option<&Secret>,
+        login: &mut OidcFlags,
+    ) -> anyhow::Result<Self> {
+        let token = token.context("the issuer gave no ID token")?;
+        let user = credential::bearing(token)?;
+        let identity = credential::whoami(&target.cluster, user).await;
+        let username = identity
+            .context("the issuer let you in, but the cluster did not")?
+            .username;
+        let server = cli::url(&target.cluster.server);
+        let cluster = match &target.cluster.name {
+            Some(name) => name.clone(),
+            None => super::cluster_name(&target.cluster),
+        };
+        let user = format!("{username}/{cluster}");
+        let namespace = connection.namespace.clone();
+        let namespace = namespace.filter(|name| !name.is_empty());
+        let context = target.context.clone().unwrap_or_else(|| {
+            let namespace = namespace.as_deref().unwrap_or("default");
+            format!("{namespace}/{cluster}/{username}")
+        });
+        match &flags.login {
+            Some(name) => login.login.clone_from(name),
+            None if login.login.is_empty() => login.login.clone_from(&user),
+            None => {}
+        }
+        let authority = target.cluster.certificate_authority.as_ref();
+        let new = NewContext {
+            context,
+            user,
+            namespace,
+            certificate_authority: authority
+                .map(Pem::read)
+                .transpose()?
+                .map(|pem| pem.to_vec()),
+            tls_server_name: target.cluster.tls_server_name.clone(),
+            proxy_url: super::proxy_url(connection, &target.cluster),
+            credential_args: login.words(),
+            cluster,
+            server,
+        };
+        Ok(Self { username, new })
+    }
+}
+
+/// The cluster that the flags choose: a new one by its URL, or one of the kubeconfig. Nothing
+/// where they only name a login to renew.
+fn chosen(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Option<Target>> {
+    let mut overrides = Overrides::from(connection);
+    if overrides.server.is_some() {
+        // What the kubeconfig says of another cluster has no say here.
+        let cluster = overrides.cluster.take();
+        let context = overrides.context.take();
+        let mut target = kubeconfig::resolve(None, &overrides, &|_| None)?;
+        target.cluster.name = cluster;
+        target.context = context;
+        return Ok(Some(target));
+    }
+    if overrides.context.is_some() || overrides.cluster.is_some() {
+        let env = |name: &str| std::env::var_os(name);
+        let mut target = kubeconfig::resolve(connection.kubeconfig(), &overrides, &env)?;
+        // Not the current context, where that was not meant.
+        target.context = overrides.context;
+        return Ok(Some(target));
+    }
+    if flags.login.is_some() {
+        return Ok(None);
+    }
+    bail!(
+        "say which cluster to log in to: --server URL, or --context or --cluster NAME of the \
+         kubeconfig"
+    );
+}
+
+/// The OIDC login that a context has already.
+fn prior(target: &Target) -> Option<OidcFlags> {
+    let Login::Exec(config) = &target.user.login else {
+        return None;
+    };
+    match settings::Login::of_exec(config)? {
+        settings::Login::Oidc(flags) => Some(flags),
+        _ => None,
+    }
+}
+
+/// What the flags say of the issuer, over what the context said before.
+fn issuer(flags: &Flags, prior: Option<OidcFlags>) -> anyhow::Result<OidcFlags> {
+    let mut login = prior.unwrap_or_default();
+    if let Some(url) = &flags.oidc_issuer_url {
+        login.oidc_issuer_url.clone_from(url);
+    }
+    if let Some(id) = &flags.oidc_client_id {
+        login.oidc_client_id.clone_from(id);
+    }
+    if !flags.oidc_extra_scope.is_empty() {
+        login.oidc_extra_scope.clone_from(&flags.oidc_extra_scope);
+    }
+    if let Some(path) = &flags.oidc_certificate_authority {
+        let pem = Pem::from_flag("--oidc-certificate-authority", path).read()?;
+        login.certificate_authority = None;
+        login.certificate_authority_data = Some(BASE64_STANDARD.encode(&*pem));
+    }
+    if let Some(name) = &flags.login {
+        login.login.clone_from(name);
+    }
+    if login.oidc_issuer_url.is_empty() || login.oidc_client_id.is_empty() {
+        bail!("say who issues the tokens: --oidc-issuer-url URL and --oidc-client-id ID");
+    }
+    Ok(login)
+}
+
+fn secret_in(path: &Path) -> anyhow::Result<Secret> {
+    let bytes = Pem::from_flag("--oidc-client-secret-file", path).read()?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+    if text.is_empty() {
+        bail!(
+            "--oidc-client-secret-file {}: holds no text",
+            path.display()
+        );
+    }
+    Ok(Secret::new(text))
+}

@@ -1,0 +1,182 @@
+//! Where a user's tokens rest between two renewals.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    credential::{
+        Error,
+        store::{self, Saved, Store},
+    },
+    kubeconfig::{
+        self, OidcTokens, Pem,
+        edit::{self, Turn},
+    },
+    secret::Secret,
+};
+
+/// The place of one user's tokens. All of its acts block.
+pub(super) enum Rest {
+    /// The `auth-provider` of a user in a kubeconfig.
+    Kubeconfig {
+        file: PathBuf,
+        user: String,
+        client_secret: Option<Secret>,
+    },
+    /// A login of our own.
+    Saved {
+        store: Store,
+        login: String,
+        /// In place of the saved one.
+        secret_file: Option<PathBuf>,
+        /// The command that logs in again.
+        command: String,
+    },
+}
+
+/// What rests there.
+#[derive(Clone, Default)]
+pub(super) struct Rested {
+    pub(super) tokens: OidcTokens,
+    pub(super) client_secret: Option<Secret>,
+}
+
+impl Rest {
+    /// What rests here now.
+    pub(super) fn read(&self) -> Result<Rested, Error> {
+        match self {
+            Self::Kubeconfig {
+                file,
+                user,
+                client_secret,
+            } => Ok(Rested {
+                tokens: OidcTokens::read(file, user).map_err(of_kubeconfig)?,
+                client_secret: client_secret.clone(),
+            }),
+            Self::Saved {
+                store,
+                login,
+                secret_file,
+                ..
+            } => {
+                let saved = store.read(login).map_err(of_store)?.unwrap_or_default();
+                let secret = secret_file.as_deref().map(secret_in).transpose()?;
+                Ok(Rested {
+                    tokens: OidcTokens {
+                        id_token: saved.token,
+                        refresh_token: saved.refresh_token,
+                    },
+                    client_secret: secret.or(saved.client_secret),
+                })
+            }
+        }
+    }
+
+    /// Keeps new tokens; one that is `None` stays as it is.
+    pub(super) fn write(&self, new: &OidcTokens) -> Result<(), Error> {
+        match self {
+            Self::Kubeconfig { file, user, .. } => {
+                edit::write_tokens(file, user, new).map_err(of_kubeconfig)
+            }
+            Self::Saved { store, login, .. } => {
+                let mut saved = store.read(login).map_err(of_store)?.unwrap_or_default();
+                saved.take(new);
+                store.write(login, &saved).map_err(of_store)
+            }
+        }
+    }
+
+    /// Our turn among kubegates; none where the folder cannot be written to, for then nobody
+    /// can keep new tokens either.
+    pub(super) fn turn(&self) -> Result<Option<Turn>, Error> {
+        let turn = match self {
+            Self::Kubeconfig { file, .. } => edit::turn(file).map_err(of_kubeconfig),
+            Self::Saved { store, login, .. } => store.turn(login).map_err(of_store),
+        };
+        match turn {
+            Ok(turn) => Ok(Some(turn)),
+            Err(error) if cannot_write(&error) => {
+                // That the tokens cannot be kept either will be warned of.
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "tokens are renewed without a lock");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a human must do for new tokens.
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::Kubeconfig { file, user, .. } => {
+                format!("log in again for user {user:?} of {}", file.display())
+            }
+            Self::Saved { command, .. } => format!("run `{command}`"),
+        }
+    }
+
+    /// The place, for the log.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Kubeconfig { file, .. } => file.display().to_string(),
+            Self::Saved { store, login, .. } => store.path(login).display().to_string(),
+        }
+    }
+}
+
+impl Saved {
+    /// Takes new tokens of an OIDC issuer; one that is `None` stays as it is.
+    pub fn take(&mut self, new: &OidcTokens) {
+        if let Some(token) = &new.id_token {
+            let claims = crate::credential::jwt::claims(token.expose());
+            let end = claims.and_then(|claims| {
+                let since = std::time::SystemTime::UNIX_EPOCH;
+                claims.expires_at.duration_since(since).ok()
+            });
+            self.expires_at = end.map(|end| end.as_secs());
+            self.token = Some(token.clone());
+        }
+        if new.refresh_token.is_some() {
+            self.refresh_token.clone_from(&new.refresh_token);
+        }
+    }
+}
+
+/// The secret that a file holds, without the line break at its end.
+fn secret_in(file: &Path) -> Result<Secret, Error> {
+    let origin = "flags: --oidc-client-secret-file".to_owned();
+    let (path, broken) = (file.to_owned(), file.display().to_string());
+    let bytes = Pem::File { path, origin }.read().map_err(Error::pem)?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+    if text.is_empty() {
+        return Err(Error::LoginNeeded {
+            subject: format!("the client's secret in {broken}"),
+            problem: "is empty or no text".into(),
+            remedy: "write the secret there".to_owned(),
+        });
+    }
+    Ok(Secret::new(text))
+}
+
+fn cannot_write(error: &Error) -> bool {
+    let error = match error {
+        Error::Kubeconfig(error) => &**error,
+        Error::Store(error) => match &**error {
+            store::Error::Turn(error) => error,
+            store::Error::Io { .. } => return true,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    matches!(error, kubeconfig::Error::Write { .. })
+}
+
+fn of_kubeconfig(error: kubeconfig::Error) -> Error {
+    Error::Kubeconfig(Arc::new(error))
+}
+
+fn of_store(error: store::Error) -> Error {
+    Error::Store(Arc::new(error))
+}

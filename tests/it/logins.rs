@@ -1,0 +1,402 @@
+//! Logins at an OIDC issuer that kubegate keeps itself: begun with a browser, used by the proxy
+//! without a process of its own and by kubectl as a plugin, and ended.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use kubegate::demo::{
+    ControlPlane,
+    oidc::{Oidc, Options},
+};
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+use crate::support::{Kubegate, Refused, get, status};
+
+struct Home {
+    folder: TempDir,
+    issuer: Oidc,
+    plane: ControlPlane,
+}
+
+impl Home {
+    async fn new(id_token: u64) -> Self {
+        let issuer = Oidc::start(Options {
+            id_token: Duration::from_secs(id_token),
+            ..Options::default()
+        });
+        let issuer = issuer.await.unwrap();
+        let plane = issuer.control_plane().await.unwrap();
+        let folder = tempdir().unwrap();
+        fs::write(folder.path().join("issuer.pem"), issuer.ca_pem()).unwrap();
+        fs::write(folder.path().join("api.pem"), plane.ca_pem()).unwrap();
+        Self {
+            folder,
+            issuer,
+            plane,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn kubeconfig(&self) -> String {
+        fs::read_to_string(self.path(".kube/config")).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Kubegate::command(args);
+        command.env("HOME", self.folder.path());
+        command
+    }
+
+    fn out(&self, args: &[&str]) -> String {
+        let ended = Kubegate::refused(self.command(args));
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        ended.stdout
+    }
+
+    /// Logs in; curl is the browser.
+    fn log_in_with(&self, args: &[&str]) -> Command {
+        let mut command = self.command(&["login", "oidc"]);
+        command.args(["--oidc-redirect-url", "http://127.0.0.1:0/callback"]);
+        command.args(args);
+        let browser = format!(
+            "curl --silent --location --cacert {} --output /dev/null %s",
+            self.path("issuer.pem").display()
+        );
+        command.env("BROWSER", browser);
+        command
+    }
+
+    fn first_login(&self) -> Command {
+        let (server, issuer) = (self.plane.url(), self.issuer.url());
+        let (api, ca) = (self.path("api.pem"), self.path("issuer.pem"));
+        self.log_in_with(&[
+            "--server",
+            &server,
+            "--certificate-authority",
+            api.to_str().unwrap(),
+            "--oidc-issuer-url",
+            &issuer,
+            "--oidc-client-id",
+            "kubegate-demo",
+            "--oidc-certificate-authority",
+            ca.to_str().unwrap(),
+        ])
+    }
+
+    fn log_in(&self) -> Refused {
+        let ended = Kubegate::refused(self.first_login());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    }
+
+    fn saved(&self) -> PathBuf {
+        let mut files = fs::read_dir(self.path(".local/state/kubegate/logins")).unwrap();
+        let saved = files.find_map(|file| {
+            let path = file.unwrap().path();
+            (path.extension()? == "json").then_some(path)
+        });
+        saved.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_verified_and_written_and_its_secrets_rest_elsewhere() {
+    let home = Home::new(3600).await;
+    let ended = home.log_in();
+    assert!(
+        ended.stdout.contains("as oidc:jane@example.com"),
+        "{ended:?}"
+    );
+    let config = home.kubeconfig();
+    for part in [
+        "default/127-0-0-1:",
+        "- credential",
+        "- oidc",
+        "command: kubegate",
+    ] {
+        assert!(config.contains(part), "{part}: {config}");
+    }
+    let saved = fs::read_to_string(home.saved()).unwrap();
+    let saved: Value = serde_json::from_str(&saved).unwrap();
+    for secret in ["token", "refresh-token"] {
+        let secret = saved[secret].as_str().unwrap();
+        assert!(!config.contains(secret) && !ended.stdout.contains(secret));
+        assert!(!ended.stderr.contains(secret), "{ended:?}");
+    }
+    assert_eq!(fs::metadata(home.saved()).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        home.out(&["whoami", "-o", "name"]),
+        "oidc:jane@example.com\n"
+    );
+    let table = home.out(&["contexts"]);
+    assert!(
+        table.contains("kubegate oidc") && table.contains("renewed"),
+        "{table}"
+    );
+    assert!(table.contains("its own CA"), "{table}");
+
+    // The plugin form, as client-go runs it.
+    let info = json!({
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": {"server": home.plane.url()}},
+    });
+    let exec = kubegate::kubeconfig::resolve(
+        Some(&home.path(".kube/config")),
+        &kubegate::kubeconfig::Overrides::default(),
+        &|_| None,
+    );
+    let kubegate::kubeconfig::Login::Exec(exec) = exec.unwrap().user.login else {
+        panic!("no exec entry");
+    };
+    let words: Vec<&str> = exec.args.iter().map(String::as_str).collect();
+    let mut command = home.command(&words);
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
+    let answer = Kubegate::refused(command);
+    let answer: Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(answer["status"]["token"], saved["token"]);
+    assert!(
+        answer["status"]["expirationTimestamp"].is_string(),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_renews_it_twenty_times_unnoticed_and_runs_no_process_for_it() {
+    let home = Home::new(2).await;
+    home.log_in();
+    let mut command = home.command(&["--port", "0"]);
+    // A plugin would not be found.
+    command.env("PATH", "/nonexistent");
+    let kubegate = Kubegate::spawn(command);
+    let (mut asked, mut refused) = (0, 0);
+    let started = Instant::now();
+    while home.issuer.refreshes() < 20 {
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "{}",
+            kubegate.log()
+        );
+        asked += 1;
+        refused += usize::from(status(&get(&kubegate.address, "/api/v1/nodes").await) != 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(refused, 0, "of {asked}: {}", kubegate.log());
+    assert_eq!(home.issuer.refused(), 0);
+    eprintln!(
+        "{asked} requests, {} renewals, none refused",
+        home.issuer.refreshes()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_kubegates_on_one_login_never_spend_a_token_twice() {
+    let home = Home::new(2).await;
+    home.log_in();
+    let started = Instant::now();
+    while home.issuer.refreshes() < 3 {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        let children: Vec<_> = (0..4)
+            .map(|_| {
+                let mut command = home.command(&["token"]);
+                command.stdout(std::process::Stdio::piped());
+                command.spawn().unwrap()
+            })
+            .collect();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success() && output.stdout.len() > 20);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(home.issuer.refused(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_login_names_the_command_and_a_new_one_is_picked_up() {
+    let home = Home::new(2).await;
+    home.log_in();
+    home.issuer.revoke();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let kubegate = Kubegate::spawn(home.command(&["--port", "0"]));
+    let answer = get(&kubegate.address, "/api/v1/nodes").await;
+    assert_eq!(status(&answer), 401, "{answer}");
+    assert!(answer.contains("kubegate login oidc --login"), "{answer}");
+    let table = home.out(&["contexts", "-o", "name"]);
+    let again = home.log_in_with(&["--context", table.trim_end()]);
+    let ended = Kubegate::refused(again);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    crate::support::in_time(async {
+        while status(&get(&kubegate.address, "/api/v1/nodes").await) != 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_refused_changes_nothing() {
+    let home = Home::new(3600).await;
+    home.issuer.refuse_logins(true);
+    let ended = Kubegate::refused(home.first_login());
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("access_denied"), "{ended:?}");
+    assert!(!home.path(".kube").exists() && !home.path(".local").exists());
+    home.issuer.refuse_logins(false);
+    // Another cluster, which does not know this issuer.
+    let other = ControlPlane::start(Duration::from_secs(60)).await.unwrap();
+    fs::write(home.path("api.pem"), other.ca_pem()).unwrap();
+    let mut command = home.first_login();
+    command.args(["--server", &other.url()]);
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("the cluster did not"), "{ended:?}");
+    assert!(!home.path(".kube").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named() {
+    let home = Home::new(3600).await;
+    for (args, says) in [
+        (
+            &["--oidc-issuer-url", "https://x", "--oidc-client-id", "y"][..],
+            "--server URL",
+        ),
+        (&["--server", "https://x"], "--oidc-issuer-url"),
+        (
+            &[
+                "--server",
+                "https://x",
+                "--oidc-issuer-url",
+                "http://x",
+                "--oidc-client-id",
+                "y",
+            ],
+            "--oidc-issuer-url",
+        ),
+        (
+            &[
+                "--server",
+                "https://x",
+                "--oidc-issuer-url",
+                "https://x",
+                "--oidc-client-id",
+                "y",
+                "--oidc-redirect-url",
+                "http://example.com:1",
+            ],
+            "--oidc-redirect-url",
+        ),
+    ] {
+        let mut command = home.command(&["login", "oidc"]);
+        command.args(args);
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(1), "{args:?}");
+        assert!(ended.stderr.contains(says), "{args:?}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logout_leaves_nothing_but_the_cluster() {
+    let home = Home::new(3600).await;
+    home.log_in();
+    assert!(home.saved().exists());
+    assert!(home.out(&["logout"]).starts_with("Logged out oidc:jane"));
+    let config = home.kubeconfig();
+    assert!(
+        !config.contains("jane") && config.contains(&home.plane.url()),
+        "{config}"
+    );
+    let left = fs::read_dir(home.path(".local/state/kubegate/logins")).unwrap();
+    let left: Vec<_> = left.map(|file| file.unwrap().path()).collect();
+    let is_lock = |path: &PathBuf| path.extension().is_some_and(|end| end == "lock");
+    assert!(left.iter().all(is_lock), "{left:?}");
+    let again = Kubegate::refused(home.command(&["logout"]));
+    assert_eq!(again.code, Some(1), "{again:?}");
+}
+
+/// A keyring in a file, which notes the arguments that it gets.
+const SECRET_TOOL: &str = r#"#!/bin/sh
+echo "$@" >> "$HOME/arguments"
+for name; do :; done
+case $1 in
+    store) cat > "$HOME/keyring.$name" ;;
+    lookup) cat "$HOME/keyring.$name" ;;
+    clear) rm -f "$HOME/keyring.$name" ;;
+esac
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyring_holds_the_secrets_where_that_is_asked_for() {
+    let home = Home::new(2).await;
+    let mut without = home.first_login();
+    without.arg("--keyring");
+    let path = std::env::var("PATH").unwrap();
+    // Everything but a keyring's tool.
+    let tools = home.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let curl = std::env::split_paths(&path).map(|folder| folder.join("curl"));
+    let curl = curl.into_iter().find(|curl| curl.exists()).unwrap();
+    std::os::unix::fs::symlink(curl, tools.join("curl")).unwrap();
+    without.env("PATH", &tools);
+    let ended = Kubegate::refused(without);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("libsecret-tools"), "{ended:?}");
+
+    let tool = tools.join("secret-tool");
+    fs::write(&tool, SECRET_TOOL).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{path}", tools.display());
+    let run = |mut command: Command| {
+        command.env("PATH", &path);
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
+    };
+    let mut with = home.first_login();
+    with.arg("--keyring");
+    run(with);
+    let marker = fs::read_to_string(home.saved()).unwrap();
+    assert!(
+        marker.contains("\"keyring\": true") && !marker.contains("token"),
+        "{marker}"
+    );
+    let token = run(home.command(&["token"]));
+    // Renewed tokens go there too.
+    std::thread::sleep(Duration::from_millis(2200));
+    let newer = run(home.command(&["token"]));
+    assert_ne!(token, newer);
+    assert!(
+        !fs::read_to_string(home.saved())
+            .unwrap()
+            .contains("refresh")
+    );
+    let kept = |folder: &std::path::Path| {
+        let files = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name());
+        files
+            .filter(|name| name.to_str().unwrap().starts_with("keyring."))
+            .count()
+    };
+    assert_eq!(kept(home.folder.path()), 1);
+    run(home.command(&["logout"]));
+    assert_eq!(kept(home.folder.path()), 0);
+    let arguments = fs::read_to_string(home.path("arguments")).unwrap();
+    assert!(
+        arguments.contains("store --label=") && arguments.contains("clear"),
+        "{arguments}"
+    );
+    for token in [&token, &newer] {
+        assert!(!arguments.contains(token.trim_end()), "{arguments}");
+    }
+}
