@@ -77,6 +77,14 @@ impl Ends {
         let url = url.as_deref().filter(|url| !url.is_empty());
         url.filter(|_| enabled != Some(false))
     }
+
+    /// Whether it is told if there is such an endpoint.
+    fn tells(&self, end: IbmEndpoint) -> bool {
+        match end {
+            IbmEndpoint::Public => self.public_enabled.is_some(),
+            IbmEndpoint::Private => self.private_enabled.is_some(),
+        }
+    }
 }
 
 impl Known for IbmCluster {
@@ -112,15 +120,15 @@ impl IbmCluster {
             .map(String::as_str)
             .find(|url| !url.is_empty());
         let is_private = |url: &str| url.contains(".private.");
+        // An older answer names its one endpoint alone.
+        let only = |end| {
+            let told = self.nested.as_ref().is_some_and(|ends| ends.tells(end));
+            let fits = |url: &&str| is_private(url) == (end == IbmEndpoint::Private);
+            default.filter(|url| fits(url) && !told && !self.flat.tells(end))
+        };
         let url = match asked {
             None => default,
-            // An older answer names its one endpoint alone.
-            Some(IbmEndpoint::Public) => {
-                of(IbmEndpoint::Public).or(default.filter(|url| !is_private(url)))
-            }
-            Some(IbmEndpoint::Private) => {
-                of(IbmEndpoint::Private).or(default.filter(|url| is_private(url)))
-            }
+            Some(end) => of(end).or_else(|| only(end)),
         };
         let name = &self.name;
         let url = url.ok_or_else(|| {
