@@ -1,6 +1,7 @@
 //! `kubegate demo`: one file a vendor, and plain Kubernetes here.
 
 mod folder;
+mod ibm;
 mod openshift;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -28,7 +29,11 @@ Examples:
 
   # OpenShift's logins, sessions, projects and image registry
   kubegate demo --flavor openshift
-  curl http://127.0.0.1:8001/apis/user.openshift.io/v1/users/~";
+  curl http://127.0.0.1:8001/apis/user.openshift.io/v1/users/~
+
+  # IBM Cloud's IAM, accounts and clusters, and what to log in with
+  kubegate demo --flavor ibm
+  kubectl -s http://127.0.0.1:8001 auth whoami";
 
 /// Flags of `kubegate demo`.
 #[derive(Args, Debug)]
@@ -53,6 +58,8 @@ enum Flavor {
     #[allow(clippy::doc_markdown)]
     /// OpenShift, with its OAuth server and its image registry
     Openshift,
+    /// IBM Cloud, with IAM and several clusters
+    Ibm,
 }
 
 /// Starts the pretended cluster and the proxy in front of it.
@@ -63,6 +70,7 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     match flags.flavor {
         Flavor::Kubernetes => kubernetes(flags).await,
         Flavor::Openshift => openshift::run(flags).await,
+        Flavor::Ibm => ibm::run(flags).await,
     }
 }
 

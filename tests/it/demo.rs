@@ -2,11 +2,13 @@
 #![cfg(feature = "demo")]
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use tempfile::tempdir;
 
 use crate::support::{Kubegate, get, status};
 
@@ -36,6 +38,61 @@ async fn the_openshift_demo_goes_on_as_its_user_from_session_to_session() {
     let (ca, _) = rest.split_once(' ').unwrap();
     assert!(ca.ends_with("/oauth-ca.pem"), "{ca}");
     assert!(!Path::new(ca).exists(), "it leaves {ca} behind");
+}
+
+#[tokio::test]
+async fn the_ibm_demo_renews_its_tokens_and_says_how_to_log_in() {
+    let temporary = tempdir().unwrap();
+    let args = [
+        "demo",
+        "--flavor",
+        "ibm",
+        "--token-ttl",
+        "2s",
+        "--port",
+        "0",
+    ];
+    let mut command = Kubegate::command(args);
+    command.env("TMPDIR", temporary.path());
+    let demo = Kubegate::spawn(command);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(6) {
+        let pods = get(&demo.address, "/api/v1/pods").await;
+        assert_eq!(status(&pods), 200, "{pods}\n{}", demo.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Another kubegate, with what the demo says.
+    let folder = temporary
+        .path()
+        .join(format!("kubegate-demo-{}-0", demo.id()));
+    let key = folder.join("apikey");
+    let environment = fs::read_to_string(folder.join("environment")).unwrap();
+    let variables = environment.lines().map(|line| {
+        let variable = line.strip_prefix("export ").unwrap();
+        variable.split_once('=').unwrap()
+    });
+    let mut command = Kubegate::command([
+        "--port",
+        "0",
+        "--ibm-cluster",
+        "kubegate-iks",
+        "--ibm-endpoint",
+        "private",
+        "--apikey-file",
+        key.to_str().unwrap(),
+    ]);
+    command.envs(variables);
+    let other = Kubegate::spawn(command);
+    let pods = get(&other.address, "/api/v1/pods").await;
+    assert_eq!(status(&pods), 200, "{pods}\n{}", other.log());
+    drop(other);
+
+    demo.signal("TERM");
+    let ended = demo.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let said = format!("--apikey-file {}\n", key.display());
+    assert!(ended.stdout.contains(&said), "{}", ended.stdout);
+    assert!(!folder.exists(), "it leaves {} behind", folder.display());
 }
 
 #[tokio::test]

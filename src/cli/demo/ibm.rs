@@ -1,0 +1,81 @@
+//! `kubegate demo --flavor ibm`
+
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+
+use super::{Flags, folder::Folder};
+use crate::{
+    credential::{
+        ibm_iam::{Chain, Endpoints, Root},
+        issuer::Issuer,
+    },
+    demo::ibm::{API_KEY, IAM_USER, Ibm, Options, PASSWORD, USER},
+    dial::Environment,
+    tls::Trust,
+};
+
+/// Starts IBM Cloud with its clusters, and the proxy in front of one, which obtains its tokens
+/// as it does from IBM Cloud itself.
+pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+    // Whole seconds; of less than two, none would be left to renew it in.
+    let id_token = Duration::from_secs(flags.token_ttl.as_secs().max(2));
+    let options = Options {
+        id_token,
+        access_token: id_token.saturating_mul(4),
+        ..Options::default()
+    };
+    let ibm = Ibm::start(options)
+        .await
+        .context("cannot start the demo's IBM Cloud")?;
+    let folder = Folder::new()?;
+    let key = folder.file("apikey", API_KEY)?;
+    let ca = folder.file("ca.pem", ibm.ca_pem())?;
+    let mut environment = format!("export SSL_CERT_FILE={}\n", ca.display());
+    for (name, value) in ibm.environment() {
+        writeln!(environment, "export {name}={value}")?;
+    }
+    folder.file("environment", &environment)?;
+
+    let trust = Trust::roots(ibm.ca_pem().as_bytes(), "the demo's IBM Cloud")?;
+    let issuer = Issuer::new(trust, Environment::read(|_| None));
+    let chain = Chain::new(
+        Arc::new(issuer),
+        &endpoints(&ibm)?,
+        Root::KeyFile(key),
+        None,
+        "kubegate demo --flavor ibm".to_owned(),
+    )?;
+    let target = super::target(ibm.iks())?;
+    let greet = |address| greeting(address, &ibm, &folder);
+    super::serve(target, Arc::new(chain), flags, greet).await
+}
+
+fn endpoints(ibm: &Ibm) -> anyhow::Result<Endpoints> {
+    let variables = ibm.environment();
+    let read = |name: &str| {
+        let variable = variables.iter().find(|(known, _)| known == name);
+        variable.map(|(_, value)| value.clone())
+    };
+    Ok(Endpoints::read(&read, None)?)
+}
+
+fn greeting(address: SocketAddr, ibm: &Ibm, folder: &Folder) -> String {
+    let folder = folder.path().display();
+    let issuer = ibm.issuer_url();
+    format!(
+        "\nA pretend IBM Cloud is behind it, and you are {IAM_USER}. Try:\n\
+         \x20 kubectl -s http://{address} auth whoami\n\
+         \x20 kubectl -s http://{address} get pods\n\
+         \nThe same with nothing but an API key, in another terminal:\n\
+         \x20 . {folder}/environment\n\
+         \x20 kubegate --port 8002 --ibm-cluster kubegate-iks --ibm-endpoint private \\\n\
+         \x20   --apikey-file {folder}/apikey\n\
+         \x20 kubectl -s http://127.0.0.1:8002 get pods\n\
+         \nThe clusters of its accounts, by login. The user is {USER} with the password\n\
+         {PASSWORD}; a one-time passcode comes from\n\
+         \x20 curl --cacert {folder}/ca.pem {issuer}/passcode\n\
+         \x20 kubegate login ibm -u {USER}\n\
+         \x20 kubegate login ibm --sso --cluster kubegate-roks\n"
+    )
+}
