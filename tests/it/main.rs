@@ -15,6 +15,7 @@ mod framing;
 mod house;
 mod http2;
 mod ibm;
+mod ibm_clusters;
 mod idle;
 mod issuer_faults;
 mod kubeconfig;
