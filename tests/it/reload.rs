@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::Response;
+use http_body::Frame;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use tokio::{
@@ -22,7 +24,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Connection, Kubegate, PATIENCE, Upstream, cert, get, in_time, status, tls_config,
+    Connection, Frames, Kubegate, PATIENCE, Upstream, cert, get, in_time, status, tls_config,
 };
 
 /// How long a change may take to be in force.
@@ -544,6 +546,29 @@ async fn sighup_reloads_says_so_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn sighup_of_a_terminal_that_is_closed_ends_the_process() {
+    use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+    let upstream = echo().await;
+    let home = Home::new();
+    home.write("config", config(&upstream, &json!({"token": "sesame-tty"})));
+    let closed_in_children = OpenptFlags::CLOEXEC;
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | closed_in_children).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let config = home.path("config");
+    let mut command = Kubegate::command(["--port", "0", "--kubeconfig", config.to_str().unwrap()]);
+    command.stdin(fs::File::open(name.to_str().unwrap()).unwrap());
+    let kubegate = Kubegate::spawn(command);
+    kubegate.signal("HUP");
+    logged(&kubegate, "reloaded; nothing changed").await;
+    drop(terminal);
+    kubegate.signal("HUP");
+    let (code, log) = kubegate.wait();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("drained"), "{log}");
+}
+
+#[tokio::test]
 async fn a_kubeconfig_from_a_pipe_is_read_once() {
     let upstream = echo().await;
     let mut command = Kubegate::command(["--port", "0", "--kubeconfig", "/dev/stdin"]);
@@ -579,6 +604,41 @@ async fn a_watch_goes_on_where_it_began_while_requests_go_elsewhere() {
     watch.passes("\"after the reload\"").await;
     tokio::time::sleep(A_WHILE).await;
     watch.passes("\"long after\"").await;
+}
+
+#[tokio::test]
+async fn an_http2_watch_goes_on_too_and_its_connection_ends_with_it() {
+    let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel();
+    let one = Upstream::http2(move |_| {
+        let hand = hand.clone();
+        async move {
+            let (sender, frames) = Frames::channel();
+            hand.send(sender).unwrap();
+            Response::new(frames)
+        }
+    })
+    .await;
+    let other = echo().await;
+    let home = Home::new();
+    home.write("config", config(&one, &json!({"token": "sesame-h2"})));
+    let kubegate = home.start(&[]);
+    let mut client = Connection::open(&kubegate.address).await;
+    client
+        .write("GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    let server = in_time(handed.recv()).await.unwrap();
+    in_time(client.head()).await.unwrap();
+    home.write("config", config(&other, &json!({"token": "sesame-h2"})));
+    logged(&kubegate, "reloaded; changed: cluster").await;
+    in_force(&kubegate, &format!("localhost:{}", other.port())).await;
+    for event in ["{\"n\":1}\n", "{\"n\":2}\n"] {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        server.send(Frame::data(event.into())).unwrap();
+        let seen = in_time(client.chunk()).await.unwrap();
+        assert_eq!(seen, event.as_bytes());
+    }
+    drop(server);
+    one.settled().await;
 }
 
 #[tokio::test]
@@ -720,6 +780,56 @@ async fn a_certificate_that_is_replaced_is_shown_to_nobody_any_more_while_its_wa
     }
     let mut watch = Watch { client, server };
     watch.passes("\"as who it was\"").await;
+}
+
+// What failed for good.
+
+#[tokio::test]
+async fn a_plugin_that_was_given_a_pause_is_asked_at_once_after_a_change() {
+    let upstream = echo().await;
+    let home = Home::new();
+    let plugin = |does: &str| {
+        let counts = format!("echo x >>'{}'", home.path("runs").display());
+        home.write("plugin.new", format!("#!/bin/sh\n{counts}\n{does}\n"));
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(home.path("plugin.new"), mode).unwrap();
+        fs::rename(home.path("plugin.new"), home.path("plugin")).unwrap();
+    };
+    let runs = || {
+        fs::read_to_string(home.path("runs"))
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    plugin("exit 1");
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "./plugin",
+        "interactiveMode": "Never",
+    }});
+    home.write("config", config(&upstream, &user));
+    let kubegate = home.start(&[]);
+    // After the fourth failure in a row the pause is of four seconds or more.
+    in_time(async {
+        while runs() < 4 {
+            assert_ne!(status(&get(&kubegate.address, "/x").await), 200);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    plugin(
+        "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\
+         \"kind\":\"ExecCredential\",\"status\":{\"token\":\"sesame-mended\"}}'",
+    );
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_ne!(
+        status(&get(&kubegate.address, "/x").await),
+        200,
+        "it has its pause"
+    );
+    home.write("config", format!("# again\n{}", config(&upstream, &user)));
+    in_force(&kubegate, "sesame-mended").await;
+    assert_eq!(runs(), 5);
 }
 
 // In a pod.
