@@ -2,6 +2,7 @@
 
 mod ibm;
 mod oidc;
+mod openshift;
 
 use clap::Subcommand;
 
@@ -27,6 +28,9 @@ pub(super) enum Kind {
     /// At an OIDC issuer, with a browser
     #[command(after_help = oidc::EXAMPLES)]
     Oidc(Box<oidc::Flags>),
+    /// Log in to an OpenShift cluster
+    #[command(after_help = openshift::EXAMPLES)]
+    Openshift(Box<openshift::Flags>),
 }
 
 /// Logs in, and writes the context.
@@ -34,6 +38,7 @@ pub(super) async fn run(connection: &ConnectionFlags, kind: &Kind) -> anyhow::Re
     match kind {
         Kind::Ibm(flags) => ibm::run(connection, flags).await,
         Kind::Oidc(flags) => oidc::run(connection, flags).await,
+        Kind::Openshift(flags) => openshift::run(connection, flags).await,
     }
 }
 

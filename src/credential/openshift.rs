@@ -8,7 +8,7 @@
 //! | `grant` | a code becomes a session |
 //! | `expiry` | when a session ends of which only the token is known |
 //! | `saved` | the source for a session that a human began |
-//! | `account` | who a token is, and how its session is ended |
+//! | `account` | how a session is ended, and what it may see |
 //! | `unattended` | the source that begins sessions with user name and password from files |
 //!
 //! A session cannot be renewed, only followed by another: there are no refresh tokens.
@@ -26,7 +26,6 @@ use std::{path::Path, sync::Arc};
 
 use http::Uri;
 
-pub use account::Identity;
 pub use discovery::Oauth;
 pub use expiry::{Finding, object_name};
 pub use grant::{Ends, Session};

@@ -6,6 +6,8 @@
 //! | [`ibm`] | for who one is at IBM Cloud, in which account, and for which cluster |
 //! | [`browser`] | for a login on the issuer's own pages, which comes back with a code |
 //! | [`oidc`] | for a login at an OIDC issuer |
+//! | [`trust`] | for the fingerprint of a server whose authority is not known |
+//! | [`openshift`] | for all that a session at an `OpenShift` cluster takes |
 //!
 //! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
 //! comes here: it cannot ask anybody.
@@ -13,11 +15,13 @@
 pub mod browser;
 pub mod ibm;
 pub mod oidc;
+pub mod openshift;
 pub mod terminal;
+pub mod trust;
 
 use std::{io, time::Duration};
 
-use crate::credential;
+use crate::{credential, kubeconfig};
 
 /// Why a login was not finished. No variant ever holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,64 @@ pub enum Error {
         /// What is wrong, without what the issuer wrote.
         problem: String,
     },
+    /// Nobody said where.
+    #[error(
+        "which cluster? Give the URL of its API server, such as https://api.cluster.example:6443"
+    )]
+    NoServer,
+    /// What is never done at a login.
+    #[error(
+        "--insecure-skip-tls-verify is not for a login: a password or token could go to anybody; \
+         give --certificate-authority, or --trust-fingerprint for a certificate that you know"
+    )]
+    Insecure,
+    /// Text that should be a fingerprint.
+    #[error(
+        "--trust-fingerprint is no SHA-256 fingerprint: 64 hexadecimal digits, with or without \
+         colons, as `openssl x509 -noout -fingerprint -sha256` prints them"
+    )]
+    BadFingerprint,
+    /// The server's authority is not known.
+    #[error(
+        "nobody here knows the authority behind {server}, so nothing was sent. It shows:\n\n\
+         {shown}\nGive --certificate-authority FILE; or ask the cluster's administrator for the \
+         fingerprint, and if it is one of these, give --trust-fingerprint SHA256"
+    )]
+    UnknownAuthority {
+        /// The API server.
+        server: String,
+        /// Its certificates.
+        shown: String,
+    },
+    /// The authority of the cluster's OAuth server is not known.
+    #[error(
+        "the cluster's OAuth server has another authority than its API server, which is not known \
+         here; give it by --oauth-certificate-authority FILE (the cluster publishes it in \
+         ConfigMap openshift-config-managed/oauth-serving-cert)"
+    )]
+    UnknownOauthAuthority(#[source] credential::Error),
+    /// The server shows other certificates than the one to be trusted.
+    #[error(
+        "{server} shows no certificate with the fingerprint of --trust-fingerprint, so nothing \
+         was sent: somebody may be in between. It shows:\n\n{shown}"
+    )]
+    OtherFingerprint {
+        /// The API server.
+        server: String,
+        /// Its certificates.
+        shown: String,
+    },
+    /// The server showed nothing.
+    #[error("{server} shows no certificate")]
+    Unseen {
+        /// The API server.
+        server: String,
+        /// Why the handshake did not come so far.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A kubeconfig, or flags in its place, that cannot be used.
+    #[error(transparent)]
+    Kubeconfig(#[from] kubeconfig::Error),
     /// The issuer or the cluster said no.
     #[error(transparent)]
     Credential(#[from] credential::Error),

@@ -1,7 +1,7 @@
 //! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
 //!
 //! [`Trust`] decides about servers, [`Refusal`] says why one was refused and what
-//! to do about it, [`identity`] makes client certificates ready, [`server`] is the other end,
+//! to do about it, [`Look`] shows what a stranger shows, [`identity`] makes client certificates ready, [`server`] is the other end,
 //! which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
 //! never taken from the process.
 
@@ -11,6 +11,7 @@ pub mod pem;
 mod refusal;
 mod roots;
 pub mod server;
+mod shown;
 mod trust;
 
 use std::sync::{Arc, LazyLock};
@@ -18,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use refusal::{Refusal, refusal, spoke_no_tls};
+pub use shown::{Look, ShownCertificate};
 pub use trust::{Trust, client_config};
 
 use crate::kubeconfig;

@@ -3,6 +3,7 @@
 //! A parser's error may quote the line it stumbled over, which may be half a key: errors here
 //! say what is wrong in fixed words.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 
@@ -49,6 +50,21 @@ pub fn private_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>, E
     } else {
         Error::NoKey { origin }
     })
+}
+
+/// A certificate as PEM text (RFC 7468).
+#[must_use]
+pub fn of_certificate(der: &CertificateDer<'_>) -> String {
+    let body = BASE64_STANDARD.encode(der);
+    let mut lines = vec!["-----BEGIN CERTIFICATE-----"];
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        lines.push(line);
+        rest = after;
+    }
+    lines.push("-----END CERTIFICATE-----\n");
+    lines.join("\n")
 }
 
 fn items(mut rest: &[u8]) -> impl Iterator<Item = Result<Item, rustls_pemfile::Error>> {

@@ -2,6 +2,7 @@
 //! kubeconfig or the state folder and announced before they end.
 
 mod found;
+mod login;
 mod unattended;
 
 use std::{

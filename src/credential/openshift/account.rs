@@ -1,4 +1,5 @@
-//! Who a token is at the API server, and how its session is ended there.
+//! What a token's owner may do about it at the API server: end its session, and look where to
+//! begin.
 
 use bytes::Bytes;
 use http::{
@@ -13,44 +14,7 @@ use crate::{
     secret::Secret,
 };
 
-const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-const OWN_USER: &str = "/apis/user.openshift.io/v1/users/~";
 const PROJECTS: &str = "/apis/project.openshift.io/v1/projects";
-
-/// Who somebody is by the API server's word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Name.
-    pub username: String,
-    /// Groups, in the server's order.
-    pub groups: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Review {
-    status: ReviewStatus,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReviewStatus {
-    user_info: UserInfo,
-}
-
-#[derive(Deserialize)]
-struct UserInfo {
-    username: String,
-    #[serde(default)]
-    groups: Vec<String>,
-}
-
-/// `user.openshift.io/v1`, `User`.
-#[derive(Deserialize)]
-struct User {
-    metadata: Name,
-    #[serde(default)]
-    groups: Option<Vec<String>>,
-}
 
 #[derive(Deserialize)]
 struct Name {
@@ -68,36 +32,6 @@ struct Project {
 }
 
 impl Access {
-    /// Who `token` is: by a `SelfSubjectReview`, or where a scope or an old server does not
-    /// allow that, by its own `User`.
-    ///
-    /// # Errors
-    /// [`Error::LoginNeeded`] for a token that the server does not take; no answer.
-    pub async fn whoami(&self, token: &Secret) -> Result<Identity, Error> {
-        let body = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
-        let review = self.call("POST", REVIEWS, token, body).await?;
-        match review.status {
-            StatusCode::OK | StatusCode::CREATED => {
-                let UserInfo { username, groups } = review
-                    .json::<Review>("no SelfSubjectReview")?
-                    .status
-                    .user_info;
-                return Ok(Identity { username, groups });
-            }
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {}
-            _ => return Err(self.refused(&review, "who the token is")),
-        }
-        let user = self.call("GET", OWN_USER, token, "").await?;
-        if user.status != StatusCode::OK {
-            return Err(self.refused(&user, "who the token is"));
-        }
-        let User { metadata, groups } = user.json("no User")?;
-        Ok(Identity {
-            username: metadata.name,
-            groups: groups.unwrap_or_default(),
-        })
-    }
-
     /// Ends the session of `token` at the server; `false` where it was over already.
     ///
     /// # Errors

@@ -53,11 +53,7 @@ impl Oauth {
                 "give another, or log in with a browser",
             ));
         }
-        let pkce = if self.codes && self.pkce {
-            Some(Pkce::new()?)
-        } else {
-            None
-        };
+        let pkce = self.pkce_or_not()?;
         let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
         let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
         let asked_at = SystemTime::now();
@@ -75,6 +71,29 @@ impl Oauth {
                 grant::redeem(self, client, &code, pkce.as_ref(), &redirect_uri).await
             }
         }
+    }
+
+    /// Whether it asks for a user name and a password at all.
+    ///
+    /// # Errors
+    /// [`Error::LoginNeeded`] where it does not, with what to do instead.
+    pub async fn challenges(&self) -> Result<(), Error> {
+        let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
+        let pkce = self.pkce_or_not()?;
+        let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
+        let answer = self.ask(&url, None).await?;
+        match answer.status {
+            StatusCode::UNAUTHORIZED if is_challenge(&answer.headers) => Ok(()),
+            StatusCode::UNAUTHORIZED => Err(self.no_challenge(&answer)),
+            _ => self
+                .brought(&answer, &redirect_uri, SystemTime::now())
+                .map(drop),
+        }
+    }
+
+    /// A proof where codes are given out and it is understood.
+    fn pkce_or_not(&self) -> Result<Option<Pkce>, Error> {
+        (self.codes && self.pkce).then(Pkce::new).transpose()
     }
 
     fn authorize_url(&self, pkce: Option<&Pkce>, redirect_uri: &str) -> Result<Uri, Error> {

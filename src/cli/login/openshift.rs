@@ -1,0 +1,127 @@
+//! `kubegate login openshift`
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::{
+    credential::plugin::timestamp,
+    kubeconfig::Overrides,
+    login::{
+        openshift::{self, Request, Way},
+        terminal,
+    },
+    secret::Secret,
+    settings::{ConnectionFlags, OpenshiftFiles},
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  # User name and password, asked for on the terminal
+  kubegate login openshift --server https://api.cluster.example:6443
+
+  # In a browser
+  kubegate login openshift https://api.cluster.example:6443 --web
+
+  # From a script, and from then on without anybody
+  pass show cluster | kubegate login openshift https://api.cluster.example:6443 -u alice --password-stdin
+  kubegate login openshift https://api.cluster.example:6443 \\
+    --openshift-username-file user --openshift-password-file password
+
+  # With a token that you have, and a certificate whose fingerprint you were told
+  kubegate login openshift api.cluster.example:6443 --token-stdin --trust-fingerprint 1A:2B:...
+
+Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
+
+#[derive(Args, Debug)]
+#[allow(clippy::doc_markdown)]
+pub(in crate::cli) struct Flags {
+    /// URL of the API server, as `oc login` takes it; or give --server
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// User name
+    #[arg(short = 'u', value_name = "USER", conflicts_with_all = ["web", "token_stdin"])]
+    user_name: Option<String>,
+    /// Password; visible to other users of this machine, so prefer --password-stdin
+    #[arg(short = 'p', value_name = "PASSWORD", allow_hyphen_values = true,
+          conflicts_with_all = ["web", "token_stdin", "password_stdin"])]
+    pass_word: Option<Secret>,
+    /// Take the password from the first line of standard input
+    #[arg(long, conflicts_with_all = ["web", "token_stdin"])]
+    password_stdin: bool,
+    /// Log in with a browser
+    #[arg(short, long, conflicts_with = "token_stdin")]
+    web: bool,
+    /// Take a session's token from the first line of standard input
+    #[arg(long)]
+    token_stdin: bool,
+    /// Trust the certificate with this SHA-256 fingerprint among those that the server shows
+    #[arg(long, value_name = "SHA256")]
+    trust_fingerprint: Option<String>,
+    #[command(flatten)]
+    files: OpenshiftFiles,
+}
+
+/// Logs in, and says as whom and for how long.
+pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let mut overrides = Overrides::from(connection);
+    match (&flags.url, &overrides.server) {
+        (Some(_), Some(_)) => bail!("the URL and --server exclude each other; give one of them"),
+        (Some(url), None) => overrides.server = Some(url.clone()),
+        (None, _) => {}
+    }
+    let request = Request {
+        way: way(&overrides, flags)?,
+        kubeconfig: connection.kubeconfig().map(ToOwned::to_owned),
+        trust_fingerprint: flags.trust_fingerprint.clone(),
+        files: flags.files.clone(),
+        connection: overrides,
+    };
+    let done = openshift::login(request, &|name| std::env::var_os(name)).await?;
+    let end = match done.ends_at {
+        Some(end) => format!("\nThe session ends at {}", timestamp(end)),
+        None => String::new(),
+    };
+    super::super::output::print(&format!(
+        "Logged in as {} at {}\nContext {} is current now in {}{end}\n",
+        done.user,
+        done.server,
+        done.context,
+        done.file.display(),
+    ))
+}
+
+fn way(overrides: &Overrides, flags: &Flags) -> anyhow::Result<Way> {
+    let given = |what: &str, instead: &str| {
+        tracing::warn!(
+            "the {what} stands on the command line, where other users of this machine can see \
+             it; give it by {instead}"
+        );
+    };
+    if flags.web {
+        return Ok(Way::Web);
+    }
+    if flags.token_stdin {
+        let token = terminal::secret_from_stdin("token")?;
+        return Ok(Way::Token(Secret::new(token.as_str())));
+    }
+    if let Some(token) = &overrides.token {
+        given("token", "--token-stdin");
+        return Ok(Way::Token(token.clone()));
+    }
+    let password = if flags.password_stdin {
+        Some(Secret::new(
+            terminal::secret_from_stdin("password")?.as_str(),
+        ))
+    } else {
+        let password = flags.pass_word.as_ref().or(overrides.password.as_ref());
+        if password.is_some() {
+            given("password", "--password-stdin");
+        }
+        password.cloned()
+    };
+    let user = flags.user_name.as_ref().or(overrides.username.as_ref());
+    Ok(Way::Password {
+        user: user.cloned(),
+        password,
+    })
+}

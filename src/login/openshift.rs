@@ -1,0 +1,381 @@
+//! `kubegate login openshift`: a session begins, the kubeconfig gets a context by the names that
+//! `oc` gives, and the session rests in the state folder.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{Error, browser, terminal, trust};
+use crate::{
+    credential::{
+        self,
+        openshift::{Access, Ends, Finding, Oauth, Session},
+        plugin,
+        store::{Saved, Store},
+    },
+    kubeconfig::{
+        self, Cluster, Overrides, Pem,
+        edit::{NewContext, add_context, file_to_edit},
+    },
+    secret::Secret,
+    settings::{Login, OpenshiftFiles, OpenshiftFlags},
+};
+
+/// How long a human may take in the browser.
+const IN_BROWSER: Duration = Duration::from_secs(300);
+
+/// What a human asks for.
+pub struct Request {
+    /// How to reach the API server; `server` must be there, all about users is passed over.
+    pub connection: Overrides,
+    /// `--kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+    /// SHA-256 of a certificate that the server shows and that is to be trusted.
+    pub trust_fingerprint: Option<String>,
+    /// Authorities of the OAuth server; user name and password for a login without a human.
+    pub files: OpenshiftFiles,
+    /// How to log in.
+    pub way: Way,
+}
+
+/// How to log in.
+pub enum Way {
+    /// Whatever is missing is asked for on the terminal.
+    Password {
+        /// The user name.
+        user: Option<String>,
+        /// The password.
+        password: Option<Secret>,
+    },
+    /// In a browser.
+    Web,
+    /// With a session that is there already.
+    Token(Secret),
+}
+
+/// What came of it.
+pub struct LoggedIn {
+    /// Who the API server says it is.
+    pub user: String,
+    /// Its URL.
+    pub server: String,
+    /// Name of the context that is current now.
+    pub context: String,
+    /// The file in which it stands.
+    pub file: PathBuf,
+    /// When the session ends, where that is known.
+    pub ends_at: Option<SystemTime>,
+}
+
+/// Logs in.
+///
+/// # Errors
+/// An authority that is not known; whatever the OAuth server refuses; a state folder or
+/// kubeconfig that cannot be written. Nothing is changed then.
+pub async fn login(
+    request: Request,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<LoggedIn, Error> {
+    let cluster = cluster(&request, env).await?;
+    let authority = request.files.oauth_certificate_authority.as_deref();
+    let access = Access::new(&cluster, authority);
+    let oauth = match access.discover().await {
+        Ok(oauth) => oauth,
+        Err(error) => return Err(trust::explained(&cluster, error).await),
+    };
+    let session = match request.way {
+        _ if request.files.username_and_password().is_some() => {
+            from_files(&request.files, &cluster).await
+        }
+        Way::Password { user, password } => with_password(&oauth, user, password).await,
+        Way::Web => in_browser(oauth, env).await,
+        Way::Token(token) => found(&access, token).await,
+    };
+    let session = session.map_err(trust::of_oauth)?;
+    let identity = credential::whoami(&cluster, credential::bearing(&session.token)?).await?;
+    let namespace = match &request.connection.namespace {
+        Some(namespace) => Some(namespace.clone()),
+        None => project(access.projects(&session.token).await?),
+    };
+    let names = Names::of(&cluster, &identity.username, namespace.as_deref());
+    let file = file_to_edit(request.kubeconfig.as_deref(), env)?;
+    let context = NewContext {
+        context: names.context.clone(),
+        cluster: names.cluster,
+        user: names.user.clone(),
+        namespace,
+        server: access.server(),
+        certificate_authority: cluster
+            .certificate_authority
+            .as_ref()
+            .map(|pem| Ok::<_, kubeconfig::Error>(pem.read()?.to_vec()))
+            .transpose()?,
+        tls_server_name: cluster.tls_server_name.clone(),
+        proxy_url: (request.connection.proxy_url.as_ref()).map(|url| url.expose().to_owned()),
+        credential_args: credential_args(&names.user, &request.files),
+    };
+    keep(&names.user, &session, &file, &context, env)?;
+    Ok(LoggedIn {
+        user: identity.username,
+        server: context.server,
+        context: context.context,
+        file,
+        ends_at: session.ends.at(),
+    })
+}
+
+/// The API server as flags describe it, and as the kubeconfig did when somebody logged in there
+/// before.
+async fn cluster(
+    request: &Request,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Cluster, Error> {
+    let given = &request.connection;
+    if given.insecure_skip_tls_verify == Some(true) {
+        return Err(Error::Insecure);
+    }
+    let server = given.server.as_deref().ok_or(Error::NoServer)?;
+    let server = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("https://{server}")
+    };
+    let flags = Overrides {
+        server: Some(server),
+        certificate_authority: given.certificate_authority.clone(),
+        tls_server_name: given.tls_server_name.clone(),
+        proxy_url: given.proxy_url.clone(),
+        ..Overrides::default()
+    };
+    let mut cluster = kubeconfig::resolve(None, &flags, &|_| None)?.cluster;
+    if let Some(fingerprint) = &request.trust_fingerprint {
+        let pem = trust::pinned(&cluster, fingerprint).await?;
+        cluster.certificate_authority = Some(Pem::Inline {
+            data: pem.into_bytes().into(),
+            origin: "flags: --trust-fingerprint".to_owned(),
+        });
+    } else if cluster.certificate_authority.is_none() {
+        let known = known(&cluster, request.kubeconfig.as_deref(), env);
+        cluster.certificate_authority = known.and_then(|known| known.certificate_authority);
+    }
+    Ok(cluster)
+}
+
+/// What the kubeconfig says of the same server.
+fn known(
+    cluster: &Cluster,
+    kubeconfig: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Option<Cluster> {
+    let flags = Overrides {
+        cluster: Some(nickname(cluster)),
+        ..Overrides::default()
+    };
+    // There may be none, or one that is broken: then it says nothing.
+    let known = kubeconfig::resolve(kubeconfig, &flags, env).ok()?.cluster;
+    (known.server == cluster.server).then_some(known)
+}
+
+async fn with_password(
+    oauth: &Oauth,
+    user: Option<String>,
+    password: Option<Secret>,
+) -> Result<Session, Error> {
+    // Nobody types in vain where only a browser can log in.
+    oauth.challenges().await?;
+    let user = match user {
+        Some(user) => user,
+        None => terminal::ask("Username: ", "user name", "give it by -u")?.to_string(),
+    };
+    let password = if let Some(password) = password {
+        password
+    } else {
+        let instead = "give it by --password-stdin, or log in with --web";
+        let typed = terminal::ask_hidden("Password: ", "password", instead)?;
+        Secret::new(typed.as_str())
+    };
+    Ok(oauth.challenge_login(&user, &password).await?)
+}
+
+async fn in_browser(
+    oauth: Oauth,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Session, Error> {
+    let callback = browser::Callback::listen().await?;
+    let login = oauth.web_login(callback.redirect_uri(), callback.state())?;
+    browser::open(&login.url, env);
+    let redeem = async |code| Ok(login.redeem(&code).await?);
+    callback.complete(IN_BROWSER, redeem).await
+}
+
+/// A session that somebody else began.
+async fn found(access: &Access, token: Secret) -> Result<Session, Error> {
+    let ends = match access.expiry(&token).await? {
+        Finding::Alive {
+            ends_at: Some(end),
+            by_idleness: false,
+            ..
+        } => Ends::At(end),
+        Finding::Alive { .. } => Ends::Never,
+        Finding::Unknown => Ends::Unknown,
+        Finding::Dead(why) => {
+            return Err(credential::Error::LoginNeeded {
+                subject: format!("the token for {}", access.server()),
+                problem: why.into(),
+                remedy: "give another, or log in with a password or --web".to_owned(),
+            }
+            .into());
+        }
+    };
+    Ok(Session {
+        token,
+        issued_at: SystemTime::now(),
+        ends,
+    })
+}
+
+/// The first session of a login that goes on without a human.
+async fn from_files(files: &OpenshiftFiles, cluster: &Cluster) -> Result<Session, Error> {
+    let login = Login::Openshift(OpenshiftFlags {
+        login: None,
+        files: files.clone(),
+    });
+    let source = credential::of_login(&login, cluster)?;
+    let begun = source.fetch().await?;
+    Ok(Session {
+        token: plugin::token(&begun, &source.subject())?,
+        issued_at: begun.issued_at.unwrap_or_else(SystemTime::now),
+        ends: begun.expires_at.map_or(Ends::Unknown, Ends::At),
+    })
+}
+
+/// The project that `oc` begins in: `default` for who may see it, else the first.
+fn project(projects: Vec<String>) -> Option<String> {
+    let default = projects.iter().position(|project| project == "default");
+    projects.into_iter().nth(default.unwrap_or(0))
+}
+
+/// The names that `oc` gives.
+struct Names {
+    cluster: String,
+    user: String,
+    context: String,
+}
+
+impl Names {
+    fn of(cluster: &Cluster, user: &str, namespace: Option<&str>) -> Self {
+        let cluster = nickname(cluster);
+        Self {
+            user: format!("{user}/{cluster}"),
+            context: format!("{}/{cluster}/{user}", namespace.unwrap_or_default()),
+            cluster,
+        }
+    }
+}
+
+/// `api.example:6443` is `api-example:6443`.
+fn nickname(cluster: &Cluster) -> String {
+    let host = kubeconfig::host(&cluster.server).replace(['.', ':'], "-");
+    format!("{host}:{}", kubeconfig::port(&cluster.server))
+}
+
+fn credential_args(login: &str, files: &OpenshiftFiles) -> Vec<String> {
+    let mut args = ["credential", "openshift", "--login", login]
+        .map(str::to_owned)
+        .to_vec();
+    for (flag, file) in [
+        ("--openshift-username-file", &files.openshift_username_file),
+        ("--openshift-password-file", &files.openshift_password_file),
+        (
+            "--oauth-certificate-authority",
+            &files.oauth_certificate_authority,
+        ),
+    ] {
+        if let Some(file) = file {
+            // kubectl runs the plugin in any folder.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            args.extend([flag.to_owned(), file.display().to_string()]);
+        }
+    }
+    args
+}
+
+/// Saves the session, and writes the context that leads to it.
+fn keep(
+    login: &str,
+    session: &Session,
+    file: &Path,
+    context: &NewContext,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<(), Error> {
+    let failed = |error| credential::Error::Store(Arc::new(error));
+    let store = Store::of_user(env).map_err(failed)?;
+    let seconds = |time: SystemTime| {
+        let since = time.duration_since(UNIX_EPOCH);
+        since.ok().map(|since| since.as_secs())
+    };
+    let saved = Saved {
+        token: Some(session.token.clone()),
+        issued_at: seconds(session.issued_at),
+        expires_at: session.ends.at().and_then(seconds),
+        ..Saved::default()
+    };
+    let before = store.read(login).ok().flatten();
+    store.write(login, &saved).map_err(failed)?;
+    if let Err(error) = add_context(file, context, true) {
+        // As it was: what it says about the file counts.
+        let _ = match before {
+            Some(before) => store.write(login, &before),
+            None => store.remove(login).map(drop),
+        };
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn cluster(server: &str) -> Cluster {
+        let flags = Overrides {
+            server: Some(server.to_owned()),
+            ..Overrides::default()
+        };
+        kubeconfig::resolve(None, &flags, &|_| None)
+            .unwrap()
+            .cluster
+    }
+
+    #[test]
+    fn names_are_those_that_oc_gives() {
+        for (server, cluster_name) in [
+            ("https://api.ocp.example:6443", "api-ocp-example:6443"),
+            ("https://api.example", "api-example:443"),
+            ("https://127.0.0.1:8443/", "127-0-0-1:8443"),
+        ] {
+            let names = Names::of(&cluster(server), "alice", Some("default"));
+            assert_eq!(names.cluster, cluster_name);
+            assert_eq!(names.user, format!("alice/{cluster_name}"));
+            assert_eq!(names.context, format!("default/{cluster_name}/alice"));
+        }
+        let names = Names::of(&cluster("https://a:1"), "alice", None);
+        assert_eq!(names.context, "/a:1/alice");
+    }
+
+    #[test]
+    fn a_project_is_chosen_as_oc_does() {
+        for (projects, chosen) in [
+            (&["a", "default", "z"][..], Some("default")),
+            (&["a", "z"], Some("a")),
+            (&[], None),
+        ] {
+            let projects = projects.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(project(projects).as_deref(), chosen);
+        }
+    }
+}
