@@ -76,6 +76,6 @@ fn greeting(address: SocketAddr, ibm: &Ibm, folder: &Folder) -> String {
          {PASSWORD}; a one-time passcode comes from\n\
          \x20 curl --cacert {folder}/ca.pem {issuer}/passcode\n\
          \x20 kubegate login ibm -u {USER}\n\
-         \x20 kubegate login ibm --sso --cluster kubegate-roks\n"
+         \x20 kubegate login ibm --sso --cluster kubegate-iks --endpoint private\n"
     )
 }
