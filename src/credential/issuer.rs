@@ -335,7 +335,9 @@ fn no_redirect(answer: Answer) -> Result<Answer, Error> {
 /// What may be shown: a query may hold a code or a state.
 fn without_query(url: &Uri) -> Uri {
     let mut parts = url.clone().into_parts();
-    parts.path_and_query = url.path().parse().ok();
+    // The name of an OpenShift session's object looks like its token.
+    let path = url.path().split("sha256~").next().unwrap_or_default();
+    parts.path_and_query = path.parse().ok();
     Uri::from_parts(parts).unwrap_or_default()
 }
 

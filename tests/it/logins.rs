@@ -9,9 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubegate::demo::{
-    ControlPlane,
-    oidc::{Oidc, Options},
+use kubegate::{
+    credential::store::{Saved, Store},
+    demo::{
+        ControlPlane,
+        oidc::{Oidc, Options},
+        openshift::{OpenShift, Options as OpenshiftOptions},
+    },
+    kubeconfig::edit::{NewContext, add_context},
+    secret::Secret,
 };
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -108,6 +114,14 @@ impl Home {
     }
 }
 
+/// A program of this machine's; `tests/run` installs what is missing.
+fn find(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
+    let found = found.find(|file| file.exists());
+    found.unwrap_or_else(|| panic!("{program} is not on PATH; run tests/run, which installs it"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_is_verified_and_written_and_its_secrets_rest_elsewhere() {
     let home = Home::new(3600).await;
@@ -196,6 +210,45 @@ async fn the_proxy_renews_it_twenty_times_unnoticed_and_runs_no_process_for_it()
         "{asked} requests, {} renewals, none refused",
         home.issuer.refreshes()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_works_with_the_context_as_it_is_and_through_the_proxy() {
+    let home = Home::new(2).await;
+    home.log_in();
+    let tools = home.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let kubectl = |path: &str, args: &[&str]| {
+        // Found by the PATH of this test, run with the one given.
+        let mut command = Command::new(find("kubectl"));
+        command.env_clear().env("HOME", home.folder.path());
+        command.env("PATH", path).stdin(std::process::Stdio::null());
+        command.args(["get", "nodes", "-o", "name"]).args(args);
+        Kubegate::refused(command)
+    };
+    // The control: there is no other way in.
+    let without = kubectl(&path, &[]);
+    assert_ne!(without.code, Some(0), "{without:?}");
+    let with_it = format!("{}:{path}", tools.display());
+    let program = tools.join("kubegate");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kubegate"), program).unwrap();
+    let before = home.issuer.refreshes();
+    for _ in 0..2 {
+        let ended = kubectl(&with_it, &[]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.starts_with("node/"), "{ended:?}");
+        tokio::time::sleep(Duration::from_millis(2200)).await;
+    }
+    assert!(home.issuer.refreshes() > before);
+
+    let mut command = home.command(&["--port", "0"]);
+    command.env("PATH", "/nonexistent");
+    let kubegate = Kubegate::spawn(command);
+    let server = format!("--server=http://{}", kubegate.address);
+    let through = kubectl("/nonexistent", &[&server, "--kubeconfig=/dev/null"]);
+    assert!(through.stdout.starts_with("node/"), "{through:?}");
+    assert_eq!(home.issuer.refused(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,6 +377,81 @@ async fn logout_leaves_nothing_but_the_cluster() {
     assert_eq!(again.code, Some(1), "{again:?}");
 }
 
+/// A home with a session of `jane` at `server`, as `login openshift` leaves it.
+fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
+    let folder = tempdir().unwrap();
+    let home = folder.path().as_os_str().to_owned();
+    let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone())).unwrap();
+    let saved = Saved {
+        token: Some(token),
+        ..Saved::default()
+    };
+    store.write("jane/c", &saved).unwrap();
+    let words = ["credential", "openshift", "--login", "jane/c"];
+    let new = NewContext {
+        context: "default/c/jane".to_owned(),
+        cluster: "c".to_owned(),
+        user: "jane/c".to_owned(),
+        namespace: None,
+        server: server.to_owned(),
+        certificate_authority: Some(ca.as_bytes().to_vec()),
+        tls_server_name: None,
+        proxy_url: None,
+        credential_args: words.map(str::to_owned).to_vec(),
+    };
+    add_context(&folder.path().join(".kube/config"), &new, true).unwrap();
+    folder
+}
+
+fn run_in(home: &TempDir, args: &[&str]) -> Refused {
+    let mut command = Kubegate::command(args);
+    command.env("HOME", home.path());
+    Kubegate::refused(command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logout_ends_a_session_at_its_server() {
+    let shift = OpenShift::start(OpenshiftOptions::default()).await.unwrap();
+    shift.add_user("jane", "sesame-out-1");
+    let token = shift.issue_session("jane").unwrap();
+    let home = with_session(&shift.api().url(), shift.api().ca_pem(), token.clone());
+    let who = run_in(&home, &["whoami", "-o", "name"]);
+    assert_eq!(who.stdout, "jane\n", "{who:?}");
+    let out = run_in(&home, &["logout"]);
+    assert_eq!(
+        (out.code, out.stdout.as_str()),
+        (Some(0), "Logged out jane/c\n"),
+        "{out:?}"
+    );
+    assert!(!shift.revoke(token.expose()), "the session went on");
+    let config = fs::read_to_string(home.path().join(".kube/config")).unwrap();
+    assert!(!config.contains("jane"), "{config}");
+    assert!(
+        !home
+            .path()
+            .join(".local/state/kubegate/logins/jane%2Fc.json")
+            .exists()
+    );
+
+    // A server that is not there keeps nobody from forgetting.
+    let lost = Secret::new("sha256~sesame-out-2");
+    let home = with_session("https://127.0.0.1:1", shift.api().ca_pem(), lost);
+    let out = run_in(&home, &["logout"]);
+    assert_eq!(out.code, Some(1), "{out:?}");
+    assert!(
+        out.stderr.contains("logged out here") && !out.stderr.contains("sesame"),
+        "{out:?}"
+    );
+    assert!(
+        !home
+            .path()
+            .join(".local/state/kubegate/logins/jane%2Fc.json")
+            .exists()
+    );
+    let config = fs::read_to_string(home.path().join(".kube/config")).unwrap();
+    assert!(!config.contains("jane"), "{config}");
+}
+
 /// A keyring in a file, which notes the arguments that it gets.
 const SECRET_TOOL: &str = r#"#!/bin/sh
 echo "$@" >> "$HOME/arguments"
@@ -344,9 +472,7 @@ async fn the_keyring_holds_the_secrets_where_that_is_asked_for() {
     // Everything but a keyring's tool.
     let tools = home.path("tools");
     fs::create_dir(&tools).unwrap();
-    let curl = std::env::split_paths(&path).map(|folder| folder.join("curl"));
-    let curl = curl.into_iter().find(|curl| curl.exists()).unwrap();
-    std::os::unix::fs::symlink(curl, tools.join("curl")).unwrap();
+    std::os::unix::fs::symlink(find("curl"), tools.join("curl")).unwrap();
     without.env("PATH", &tools);
     let ended = Kubegate::refused(without);
     assert_eq!(ended.code, Some(1));
