@@ -25,7 +25,7 @@ pub(super) enum Kind {
     /// Log in to a cluster of IBM Cloud
     #[command(after_help = ibm::EXAMPLES)]
     Ibm(Box<ibm::Flags>),
-    /// At an OIDC issuer, with a browser
+    /// Log in at an OIDC issuer, with a browser
     #[command(after_help = oidc::EXAMPLES)]
     Oidc(Box<oidc::Flags>),
     /// Log in to an OpenShift cluster

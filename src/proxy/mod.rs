@@ -103,7 +103,7 @@ impl<S> Proxy for S where
 /// An answer's body in the wrapping of the trace layer, which has nothing to tell of bodies.
 pub type Traced = trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
 
-/// Builds the stack. It reads in the order in which a request passes it, and goes on in [`way`].
+/// Builds the stack. It reads in the order in which a request passes it, and goes on in `way`.
 pub fn stack(parts: Parts) -> impl Proxy {
     ServiceBuilder::new()
         // Marked first, so that no layer below can show a credential by accident.
