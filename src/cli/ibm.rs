@@ -68,13 +68,6 @@ async fn target(
     )?;
     let visit = Visit::from_chain(endpoints, &chain).await?;
     let cluster = visit.cluster(name).await?;
-    if cluster.is_openshift() {
-        bail!(
-            "cluster {:?} is Red Hat OpenShift, which --ibm-cluster cannot log in to; use `kubegate \
-             login openshift`",
-            cluster.name
-        );
-    }
     let reached = visit.reach(&cluster, flags.ibm_endpoint).await?;
     overrides.server = Some(reached.server.to_string());
     let mut target = kubeconfig::resolve(None, &overrides, &|_| None)
@@ -84,7 +77,8 @@ async fn target(
         verified.certificate_authority = reached.certificate_authority;
     }
     verified.name = reached.name;
-    Ok((target, Arc::new(chain)))
+    let source = ibm_iam::source_of(chain, &cluster, &target.cluster);
+    Ok((target, source))
 }
 
 /// Another cluster or user would not be heeded.

@@ -7,6 +7,7 @@
 //! | [`chain`](Chain) | the [`Source`](super::Source): root, session, delegated token, the cluster's token |
 //! | [`visit`](Visit) | a session for a human: choosing an account and a cluster |
 //! | [`account`](Account), [`container`](IbmCluster) | the accounts and the clusters, by way of `services` |
+//! | `roks` | sessions of OpenShift clusters, from an API key |
 //! | `kubeconfig` | kubeconfigs that IBM's own tools wrote |
 
 mod account;
@@ -17,6 +18,7 @@ mod iam;
 mod kubeconfig;
 mod names;
 mod refusal;
+mod roks;
 mod root;
 mod services;
 mod visit;
@@ -27,13 +29,14 @@ pub use container::IbmCluster;
 pub use endpoints::{Endpoints, IAM_VARIABLE};
 pub(super) use kubeconfig::WrittenByIbm;
 pub(super) use refusal::ends_session;
+use roks::source_for;
 pub use root::{Asked, Root};
 pub use visit::{Proof, Visit};
 
 use std::sync::Arc;
 
-use super::{Error, issuer::Issuer};
-use crate::{dial::Environment, settings::IbmFlags, tls::Trust};
+use super::{Error, Source, issuer::Issuer};
+use crate::{dial::Environment, kubeconfig::Cluster, settings::IbmFlags, tls::Trust};
 
 /// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
 #[must_use]
@@ -54,11 +57,11 @@ pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
     Endpoints::read(&env, iam.map(|url| ("--iam", url)).or(by_file))
 }
 
-/// The chain that an `exec` entry's flags describe.
+/// The source that an `exec` entry's flags describe.
 ///
 /// # Errors
 /// No root credential; a bad URL.
-pub(super) fn chain(flags: &IbmFlags) -> Result<Chain, Error> {
+pub(super) fn source(flags: &IbmFlags, cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
     let endpoints = endpoints(flags.iam.as_deref())?;
     let asked = Asked {
         apikey_file: flags.apikey_file.as_deref(),
@@ -67,7 +70,8 @@ pub(super) fn chain(flags: &IbmFlags) -> Result<Chain, Error> {
     };
     let login = login_command(flags.cluster.as_deref());
     let root = Root::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
-    Chain::new(issuer(), &endpoints, root, None, login)
+    let chain = Chain::new(issuer(), &endpoints, root, None, login)?;
+    Ok(source_for(chain, flags.openshift, cluster))
 }
 
 /// The chain for who says no more than which cluster: a root of the flags or the environment,
@@ -93,6 +97,12 @@ pub fn chain_at_hand(
     let account = account.map(str::to_owned);
     let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
     Ok((chain, endpoints))
+}
+
+/// The source for a cluster that was looked up through `chain`.
+#[must_use]
+pub fn source_of(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn Source> {
+    source_for(chain, found.is_openshift(), cluster)
 }
 
 fn no_root(endpoints: &Endpoints, login: &str) -> Error {

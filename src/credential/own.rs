@@ -11,9 +11,9 @@ use crate::{kubeconfig::Cluster, settings::Login};
 /// # Errors
 /// A state folder or flag that cannot be used.
 pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
-    Ok(match login {
-        Login::Openshift(flags) => return openshift::source(flags, cluster),
-        Login::Ibm(flags) => Arc::new(ibm_iam::chain(flags)?),
-        Login::Oidc(flags) => Arc::new(Oidc::of_login(flags)?),
-    })
+    match login {
+        Login::Openshift(flags) => openshift::source(flags, cluster),
+        Login::Ibm(flags) => ibm_iam::source(flags, cluster),
+        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags)?)),
+    }
 }

@@ -78,6 +78,7 @@ pub async fn log_in(wanted: Wanted<'_>) -> Result<LoggedIn, Error> {
         login: profile.is_none().then(|| login.clone()),
         cluster: Some(cluster.id.clone()),
         profile,
+        openshift: cluster.is_openshift(),
         iam: endpoints.other_iam(),
         ..IbmFlags::default()
     };

@@ -56,10 +56,10 @@ pub(in crate::cli) struct Flags {
     #[arg(long)]
     password_stdin: bool,
     /// Id or name of the account
-    #[arg(long, value_name = "ID")]
+    #[arg(long, alias = "ibm-account", value_name = "ID")]
     account: Option<String>,
     /// Which of the cluster's endpoints to use [default: what IBM Cloud calls its master URL]
-    #[arg(long, value_name = "WHICH", value_enum)]
+    #[arg(long, alias = "ibm-endpoint", value_name = "WHICH", value_enum)]
     endpoint: Option<IbmEndpoint>,
     /// Keep the API key or refresh token in the OS's keyring
     #[arg(long)]

@@ -86,6 +86,11 @@ impl Chain {
         })
     }
 
+    /// Its root, and the command that logs in again.
+    pub(super) fn into_root(self) -> (Root, String) {
+        (self.root, self.login)
+    }
+
     /// Begins the session, for IBM Cloud's own services.
     pub(super) async fn access(&self) -> Result<Access, Error> {
         let mut links = self.links.lock().await;
@@ -110,7 +115,15 @@ impl Chain {
         if !(session_ends && self.is_kept_alive().await?)
             && let Some(tokens) = self.by_kube(&mut links).await?
         {
-            return self.keep(&mut links, tokens).await;
+            // Another kubegate may be about to replace the refresh token beside what is saved.
+            return match self.turn().await {
+                Ok(_turn) => self.keep(&mut links, tokens).await,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the renewed token is kept in memory only");
+                    self.take(&mut links, tokens)
+                }
+            };
         }
         let _turn = self.turn().await?;
         // Another kubegate may have renewed while we waited.
@@ -262,10 +275,15 @@ impl Chain {
     }
 
     /// Takes up new tokens for the cluster.
-    async fn keep(&self, links: &mut Links, tokens: Tokens) -> Result<Credential, Error> {
-        let token = tokens.id.unwrap_or(tokens.access);
+    fn take(&self, links: &mut Links, tokens: Tokens) -> Result<Credential, Error> {
         links.kube = tokens.refresh;
-        let credential = self.credential(links, &token)?;
+        self.credential(links, &tokens.id.unwrap_or(tokens.access))
+    }
+
+    /// The same, and saves the token. It is this process's turn.
+    async fn keep(&self, links: &mut Links, tokens: Tokens) -> Result<Credential, Error> {
+        let token = tokens.id.as_ref().unwrap_or(&tokens.access).clone();
+        let credential = self.take(links, tokens)?;
         let seconds = credential.expires_at.and_then(|end| {
             let since = end.duration_since(SystemTime::UNIX_EPOCH);
             since.ok().map(|since| since.as_secs())
@@ -311,7 +329,7 @@ impl Chain {
         }))
     }
 
-    /// Changes the saved login, if there is one. What cannot be saved is kept in memory.
+    /// Changes the saved login, if there is one; it is this process's turn. What cannot be saved is kept in memory.
     async fn save(&self, change: impl FnOnce(&mut Saved) + Send + 'static) -> bool {
         let Some((store, login)) = self.store() else {
             return true;

@@ -2,7 +2,7 @@
 //! `kube`. Renewed as any other; where their refresh token is missing or dead, by whatever root
 //! credential is at hand.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{Chain, chain_at_hand, endpoints, printable};
 use crate::{
@@ -73,5 +73,13 @@ impl Source for WrittenByIbm {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
+    }
+
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        self.oidc.recheck(last)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.oidc.files()
     }
 }

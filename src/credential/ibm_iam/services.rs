@@ -52,19 +52,7 @@ impl Services {
 
     /// Any answer that will not pass by itself.
     async fn call(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Answer, Error> {
-        let mut pause = PAUSE;
-        for _ in 1..TRIES {
-            let error = match self.once(method, url, body).await {
-                Err(error) if error.is_transient() => error,
-                other => return other,
-            };
-            let asked = error.retry_after().unwrap_or_default();
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "trying again");
-            tokio::time::sleep(pause.max(asked).min(LONGEST_PAUSE)).await;
-            pause *= 2;
-        }
-        self.once(method, url, body).await
+        patiently(|| self.once(method, url, body)).await
     }
 
     async fn once(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Answer, Error> {
@@ -93,6 +81,25 @@ impl Services {
         }
         Ok(answer)
     }
+}
+
+/// Makes a call again, a few times, where its error may pass by itself.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    call: impl Fn() -> F,
+) -> Result<T, Error> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        let error = match call().await {
+            Err(error) if error.is_transient() => error,
+            other => return other,
+        };
+        let asked = error.retry_after().unwrap_or_default();
+        let error = &error as &dyn std::error::Error;
+        tracing::debug!(error, "trying again");
+        tokio::time::sleep(pause.max(asked).min(LONGEST_PAUSE)).await;
+        pause *= 2;
+    }
+    call().await
 }
 
 /// An error about an answer of a service.

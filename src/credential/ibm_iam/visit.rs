@@ -10,7 +10,7 @@ use super::{
     iam::{Client, Failure, Grant, Holder, Iam, Tokens},
     issuer,
     refusal::{Reason, Refusal},
-    services::Services,
+    services::{Services, patiently},
 };
 use crate::{
     credential::{Error, issuer::Issuer, store::Saved},
@@ -79,7 +79,7 @@ impl Visit {
     /// # Errors
     /// Where the root is refused.
     pub async fn from_chain(endpoints: Endpoints, chain: &Chain) -> Result<Self, Error> {
-        let Access { token, holder } = chain.access().await?;
+        let Access { token, holder } = patiently(|| chain.access()).await?;
         Ok(Self {
             issuer: issuer(),
             endpoints,

@@ -4,6 +4,7 @@
 mod cloud;
 mod kubeconfigs;
 mod logins;
+mod pretended;
 mod refusals;
 mod renewals;
 mod roots;

@@ -256,17 +256,23 @@ async fn wrong_answers_are_named_by_url_and_not_quoted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_by_itself_is_tried_again_at_start() {
     let cloud = Cloud::start().await;
-    cloud.faults.rate_limit(Some(RetryAfter::Seconds(1)));
-    cloud.faults.only("/global/v2/getCluster");
-    let faults = cloud.faults.clone();
-    let healing = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        faults.heal();
-    });
-    let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
-    healing.await.unwrap();
-    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-    assert!(cloud.host.count("/global/v2/getCluster") >= 2);
+    for path in ["/identity/token", "/global/v2/getCluster"] {
+        cloud.faults.rate_limit(Some(RetryAfter::Seconds(1)));
+        cloud.faults.only(path);
+        let faults = cloud.faults.clone();
+        let healing = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            faults.heal();
+        });
+        let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
+        healing.await.unwrap();
+        assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+        let refused = cloud.host.requests();
+        let refused = refused
+            .iter()
+            .filter(|seen| seen.path == path && seen.status == Some(StatusCode::TOO_MANY_REQUESTS));
+        assert!(refused.count() >= 1, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
