@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`root`](Root) | API key, a pod's token, a saved login: what a session can begin with again |
 //! | `iam` | the token endpoint: what is given for what; `refusal`: why it says no |
-//! | [`chain`](Chain) | the [`Source`](super::Source): root, session, delegated token, the cluster's token |
+//! | [`chain`](Chain) | the [`Source`]: root, session, delegated token, the cluster's token |
 //! | [`visit`](Visit) | a session for a human: choosing an account and a cluster |
 //! | [`account`](Account), [`container`](IbmCluster) | the accounts and the clusters, by way of `services` |
 //! | `roks` | sessions of OpenShift clusters, from an API key |
