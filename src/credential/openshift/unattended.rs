@@ -149,7 +149,7 @@ impl Unattended {
         drop(place);
         // Other processes may use what was saved; nobody else knows of what was not.
         if let Some(replaced) = replaced.filter(|_| self.saved.is_none()) {
-            tokio::spawn(end(self.access.clone(), replaced));
+            tokio::spawn(end(self.access.clone(), replaced, AFTERMATH));
         }
         Ok(credential)
     }
@@ -215,8 +215,8 @@ impl Session {
 
 /// Ends a session that was replaced, once what was sent with it was let in. Running watches go
 /// on: they are not asked for their credential again.
-async fn end(access: Access, session: Session) {
-    tokio::time::sleep(AFTERMATH).await;
+async fn end(access: Access, session: Session, after: Duration) {
+    tokio::time::sleep(after).await;
     if session
         .ends
         .at()
@@ -227,5 +227,46 @@ async fn end(access: Access, session: Session) {
     if let Err(error) = access.revoke(&session.token).await {
         let error = &error as &dyn std::error::Error;
         tracing::debug!(error, "a replaced session stays until it ends by itself");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        demo::openshift::{OpenShift, Options},
+        kubeconfig::{self, Overrides},
+    };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_that_was_replaced_is_ended_and_one_that_ended_is_left_alone() {
+        let shift = OpenShift::start(Options::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, shift.api().ca_pem()).unwrap();
+        let flags = Overrides {
+            server: Some(shift.api().url()),
+            certificate_authority: Some(ca),
+            ..Overrides::default()
+        };
+        let cluster = kubeconfig::resolve(None, &flags, &|_| None)
+            .unwrap()
+            .cluster;
+        let now = SystemTime::now();
+        for (ends, is_left) in [
+            (Ends::Never, false),
+            (Ends::At(now + Duration::from_secs(60)), false),
+            (Ends::At(now), true),
+        ] {
+            let session = Session {
+                token: shift.issue_session("developer").unwrap(),
+                issued_at: now,
+                ends,
+            };
+            let token = session.token.clone();
+            end(Access::new(&cluster, None), session, Duration::ZERO).await;
+            assert_eq!(shift.revoke(token.expose()), is_left, "{ends:?}");
+        }
     }
 }

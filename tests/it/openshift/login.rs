@@ -360,3 +360,53 @@ async fn a_logout_ends_the_session_at_the_server_even_where_it_was_over() {
         assert!(!text.contains("alice"), "{text}");
     }
 }
+
+/// What kubectl gets that runs the plugin of a context, time after time.
+fn as_plugin(cluster: &Cluster) -> Value {
+    let path = PathBuf::from(cluster.config());
+    let target = kubeconfig::resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
+    let Login::Exec(entry) = target.user.login else {
+        panic!("no exec entry");
+    };
+    let api = cluster.shift.api();
+    let info = json!({
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": {
+            "server": api.url(),
+            "certificate-authority-data": BASE64_STANDARD.encode(api.ca_pem()),
+        }},
+    });
+    let mut command = Kubegate::command(&entry.args);
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
+    command.env("XDG_STATE_HOME", cluster.state());
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_gets_the_saved_session_and_no_login_of_its_own() {
+    for has_files in [false, true] {
+        let cluster = Cluster::with(Options::default()).await;
+        let (user, password) = (cluster.file("u", "alice"), cluster.file("p", "sesame-os-1"));
+        let files = [
+            "--openshift-username-file",
+            user.to_str().unwrap(),
+            "--openshift-password-file",
+            password.to_str().unwrap(),
+        ];
+        let ended = if has_files {
+            cluster.trusting(&files, "")
+        } else {
+            cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1")
+        };
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let first = as_plugin(&cluster);
+        let end = &first["status"]["expirationTimestamp"];
+        assert!(end.is_string(), "{end}");
+        // kubectl runs it once a command.
+        assert!(first == as_plugin(&cluster), "another session");
+        assert_eq!(cluster.shift.logins(), 1);
+    }
+}

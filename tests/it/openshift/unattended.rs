@@ -325,3 +325,28 @@ async fn nonsense_about_a_lifetime_is_refused_and_what_is_too_long_is_cut() {
         assert!(answer.contains(says), "{expires_in}: {answer}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_a_redirect_is_asked_for_again() {
+    for (pages, is_well) in [(2, true), (3, false)] {
+        let pages = AtomicUsize::new(pages);
+        let host = scripted(move |own, request| match request.uri().path() {
+            "/oauth/authorize" => {
+                let left = |left: usize| left.checked_sub(1);
+                match pages.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
+                    Ok(_) => Response::new(Bytes::from_static(b"<html>hunter2</html>")),
+                    Err(_) => redirect(&format!("{own}/oauth/token/implicit?code=x&state=")),
+                }
+            }
+            "/oauth/token" => Response::new(Bytes::from_static(
+                b"{\"access_token\":\"sha256~hunter2\",\"expires_in\":60,\"token_type\":\"Bearer\"}",
+            )),
+            "/.well-known/oauth-authorization-server" => document(own),
+            _ => Response::new(Bytes::from_static(b"works")),
+        })
+        .await;
+        let answer = answer_before(&host).await;
+        assert_eq!(is_ok(&answer), is_well, "{answer}");
+        assert_eq!(host.count("/oauth/authorize"), 3);
+    }
+}
