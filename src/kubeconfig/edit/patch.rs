@@ -120,6 +120,10 @@ impl Patch<'_> {
         if new.is_empty() || items.is_empty() || old.len() != items.len() {
             return None;
         }
+        // A plain list, such as a plugin's args, has nothing to find its items again by.
+        if !new.iter().any(|item| item["name"].is_string()) {
+            return None;
+        }
         for (at, (item, before)) in items.iter().zip(old).enumerate() {
             let Some(name) = before["name"].as_str() else {
                 continue;

@@ -167,6 +167,9 @@ async fn user_name_and_password_in_files_make_a_context_that_renews_itself() {
         ..Options::default()
     })
     .await;
+    // In place of a login of another kind: its entry has other words.
+    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     let (user, password) = (cluster.file("u", "alice"), cluster.file("p", "sesame-os-1"));
     let ended = cluster.trusting(
         &[
