@@ -9,7 +9,7 @@ use std::{
 use aws_lc_rs::digest::{self, SHA256};
 use rustls::sign::CertifiedKey;
 
-use super::{Credential, Error, Fetch, Pace, Source};
+use super::{Credential, Error, Fetch, Pace, Source, blocking::blocking};
 use crate::{
     kubeconfig::{KeyPair, Pem},
     tls::identity,
@@ -36,12 +36,7 @@ impl ClientCert {
 
     async fn read(&self) -> Result<Arc<CertifiedKey>, Error> {
         let inner = Arc::clone(&self.0);
-        let reading = tokio::task::spawn_blocking(move || inner.read()).await;
-        reading.unwrap_or_else(|_| {
-            Err(Error::SourceFailed {
-                subject: self.subject(),
-            })
-        })
+        blocking(|| self.subject(), move || inner.read()).await?
     }
 
     fn is_in_files(&self) -> bool {

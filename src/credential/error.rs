@@ -236,6 +236,10 @@ impl Error {
         Self::Pem(Arc::new(error))
     }
 
+    pub(crate) fn store(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+
     /// IBM Cloud, and what will not pass by itself.
     pub(super) fn ibm(problem: String) -> Self {
         Self::Ibm {

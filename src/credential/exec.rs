@@ -15,7 +15,9 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use self::process::{Halt, Output, Timeouts};
-use super::{Credential, Error, Fetch, Source, authorization, client_cert::LastIdentity};
+use super::{
+    Credential, Error, Fetch, Source, authorization, blocking::blocking, client_cert::LastIdentity,
+};
 use crate::{
     kubeconfig::{Cluster, ExecConfig},
     tls::identity,
@@ -95,17 +97,15 @@ impl Plugin {
     async fn request(self: &Arc<Self>, interactive: bool) -> Result<Zeroizing<String>, Error> {
         let plugin = Arc::clone(self);
         // Reads the certificate authority's file.
-        let made = tokio::task::spawn_blocking(move || {
+        let make = move || {
             let cluster = plugin
                 .config
                 .provide_cluster_info
                 .then_some(&plugin.cluster);
             protocol::request(&plugin.config.api_version, interactive, cluster)
-        });
-        let made = made.await.map_err(|_| Error::SourceFailed {
-            subject: self.subject(),
-        })?;
-        made.map_err(Error::pem)
+        };
+        let request = blocking(|| self.subject(), make).await?;
+        request.map_err(Error::pem)
     }
 
     fn credential(&self, stdout: &[u8]) -> Result<Credential, Error> {

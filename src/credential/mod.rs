@@ -9,6 +9,7 @@ mod anonymous;
 mod api_server;
 mod authorization;
 mod basic;
+mod blocking;
 mod cache;
 mod client_cert;
 mod error;

@@ -18,7 +18,9 @@ use self::{
     known::Known,
     rest::{Rest, Rested},
 };
-use super::{Credential, Error, Fetch, Source, authorization, jwt, store::Store};
+use super::{
+    Credential, Error, Fetch, Source, authorization, blocking::blocking, jwt, store::Store,
+};
 use crate::{
     kubeconfig::{OidcConfig, OidcTokens, edit::Turn},
     secret::Secret,
@@ -74,7 +76,7 @@ impl Oidc {
     pub(super) fn of_login(flags: &OidcFlags) -> Result<Self, Error> {
         let store = Store::of_user(&|name| std::env::var_os(name));
         let rest = Rest::Saved {
-            store: store.map_err(|error| Error::Store(Arc::new(error)))?,
+            store: store.map_err(Error::store)?,
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
             command: format!(
@@ -101,10 +103,7 @@ impl Oidc {
     /// used, as it held it before.
     async fn client(&self) -> Result<Arc<Client>, Error> {
         let known = self.known.clone();
-        let made = tokio::task::spawn_blocking(move || known.client()).await;
-        let made = made.map_err(|_| Error::SourceFailed {
-            subject: self.subject(),
-        })?;
+        let made = blocking(|| self.subject(), move || known.client()).await?;
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         match made {
             Ok(client) => *kept = Arc::new(client),
@@ -289,12 +288,7 @@ impl Oidc {
         work: impl FnOnce(&Rest) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let rest = Arc::clone(&self.rest);
-        let done = tokio::task::spawn_blocking(move || work(&rest)).await;
-        done.unwrap_or_else(|_| {
-            Err(Error::SourceFailed {
-                subject: self.subject(),
-            })
-        })
+        blocking(|| self.subject(), move || work(&rest)).await?
     }
 
     fn login_needed(&self, problem: &'static str) -> Error {

@@ -35,6 +35,7 @@ pub use web::WebLogin;
 
 use super::{
     Error, Source,
+    blocking::blocking,
     issuer::{self, Issuer},
     store::Store,
 };
@@ -53,8 +54,7 @@ pub(super) fn source(flags: &OpenshiftFlags, cluster: &Cluster) -> Result<Arc<dy
     let saved = match &flags.login {
         Some(login) => {
             let store = Store::of_user(&|name| std::env::var_os(name));
-            let store = store.map_err(|error| Error::Store(Arc::new(error)))?;
-            Some((store, login.clone()))
+            Some((store.map_err(Error::store)?, login.clone()))
         }
         None => None,
     };
@@ -130,10 +130,7 @@ impl Access {
     /// How the API server is reached, and how its OAuth server is. Reads authorities' files.
     async fn clients(&self) -> Result<(Issuer, Issuer), Error> {
         let access = self.clone();
-        let made = tokio::task::spawn_blocking(move || access.read_clients()).await;
-        made.map_err(|_| Error::SourceFailed {
-            subject: self.server(),
-        })?
+        blocking(|| self.server(), move || access.read_clients()).await?
     }
 
     fn read_clients(&self) -> Result<(Issuer, Issuer), Error> {

@@ -1,6 +1,6 @@
 //! What can be said of a user's credential without obtaining one: no network, no plugin.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::{jwt, store::Store};
 use crate::{
@@ -88,10 +88,7 @@ fn end_of_login(login: &settings::Login, store: &Store) -> End {
     match store.glance(&name) {
         Ok(None) => End::LoginNeeded,
         Ok(Some(saved)) => match saved.expires_at {
-            Some(seconds) if !login.renews_itself() => {
-                let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-                end.map_or(End::Unknown, End::At)
-            }
+            Some(end) if !login.renews_itself() => End::At(end),
             None if !login.renews_itself() => End::Unknown,
             _ => End::Renewed,
         },

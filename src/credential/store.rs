@@ -14,13 +14,13 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 pub use registries::{Registries, Registry, registry_host};
 use rustix::{fs::OFlags, process::geteuid};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -82,10 +82,12 @@ pub struct Saved {
     pub client_secret: Option<Secret>,
     /// What goes into `Authorization: Bearer`: a session token or an ID token.
     pub token: Option<Secret>,
-    /// When `token` was asked for, seconds since 1970.
-    pub issued_at: Option<u64>,
-    /// When `token` ends, seconds since 1970.
-    pub expires_at: Option<u64>,
+    /// When `token` was asked for.
+    #[serde(deserialize_with = "time")]
+    pub issued_at: Option<SystemTime>,
+    /// When `token` ends.
+    #[serde(deserialize_with = "time")]
+    pub expires_at: Option<SystemTime>,
     /// Whether all this rests in the OS's keyring rather than in the file.
     pub keyring: bool,
 }
@@ -277,7 +279,7 @@ impl Saved {
     fn marker(&self) -> String {
         let end = self
             .expires_at
-            .map(|end| format!("  \"expires-at\": {end},\n"));
+            .map(|end| format!("  \"expires-at\": {},\n", seconds(end)));
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let written_at = since.unwrap_or_default().as_nanos();
         format!(
@@ -306,12 +308,27 @@ impl Saved {
             ("expires-at", self.expires_at),
         ] {
             if let Some(time) = time {
-                fields.push(Zeroizing::new(format!("  \"{name}\": {time}")));
+                fields.push(Zeroizing::new(format!("  \"{name}\": {}", seconds(time))));
             }
         }
         let lines: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
         Zeroizing::new(format!("{{\n{}\n}}\n", lines.join(",\n")))
     }
+}
+
+/// A time as it stands in the file: whole seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+    let Some(seconds) = Option::<u64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.ok_or_else(|| de::Error::custom("no time")).map(Some)
 }
 
 fn file_name(login: &str) -> String {

@@ -14,7 +14,7 @@ use std::{
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use super::{Credential, Error, Fetch, Pace, Source, authorization};
+use super::{Credential, Error, Fetch, Pace, Source, authorization, blocking::blocking};
 use crate::secret::Secret;
 
 /// Bytes that a token file may have.
@@ -50,12 +50,9 @@ impl TokenFile {
 
     async fn obtain(&self) -> Result<HeaderValue, Error> {
         let path = self.path.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&path)).await;
-        let outcome = reading.unwrap_or_else(|_| {
-            Err(Error::SourceFailed {
-                subject: self.subject(),
-            })
-        });
+        let outcome = blocking(|| self.subject(), move || read(&path))
+            .await
+            .flatten();
         match (&outcome, &self.fallback) {
             (Ok(_), _) => self.was_read.store(true, Ordering::Relaxed),
             (Err(error), Some(fallback)) if !self.was_read.load(Ordering::Relaxed) => {

@@ -14,7 +14,7 @@ use crate::{
     credential::{
         self, Cache,
         ibm_iam::{self, Account, Endpoints, IbmCluster, Proof, Root, Visit},
-        store::{self, Saved, Store},
+        store::{Saved, Store},
     },
     kubeconfig::{Cluster, edit::NewContext},
     secret::Secret,
@@ -151,19 +151,23 @@ async fn save_and_verify(
     flags: &IbmFlags,
     cluster: &Cluster,
 ) -> Result<String, Error> {
-    let store = Store::of_user(&|name| std::env::var_os(name)).map_err(of_store)?;
-    let before = store.read(login).map_err(of_store)?;
+    let store = Store::of_user(&|name| std::env::var_os(name)).map_err(credential::Error::store)?;
+    let before = store.read(login).map_err(credential::Error::store)?;
     {
-        let _turn = store.turn(login).map_err(of_store)?;
-        store.write(login, saved).map_err(of_store)?;
+        let _turn = store.turn(login).map_err(credential::Error::store)?;
+        store
+            .write(login, saved)
+            .map_err(credential::Error::store)?;
     }
     let verified = verify(flags, cluster).await;
     if verified.is_err() {
-        let _turn = store.turn(login).map_err(of_store)?;
+        let _turn = store.turn(login).map_err(credential::Error::store)?;
         match before {
-            Some(before) => store.write(login, &before).map_err(of_store)?,
+            Some(before) => store
+                .write(login, &before)
+                .map_err(credential::Error::store)?,
             None => {
-                store.remove(login).map_err(of_store)?;
+                store.remove(login).map_err(credential::Error::store)?;
             }
         }
     }
@@ -176,10 +180,6 @@ async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
     let source = credential::of_login(&login, cluster)?;
     let identity = credential::whoami(cluster, Cache::new(source)).await?;
     Ok(identity.username)
-}
-
-fn of_store(error: store::Error) -> Error {
-    Error::Credential(credential::Error::Store(Arc::new(error)))
 }
 
 /// The context, named as IBM's tools name it.

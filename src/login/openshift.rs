@@ -4,8 +4,7 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use super::{Error, browser, terminal, trust};
@@ -311,20 +310,17 @@ fn keep(
     context: &NewContext,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(), Error> {
-    let failed = |error| credential::Error::Store(Arc::new(error));
-    let store = Store::of_user(env).map_err(failed)?;
-    let seconds = |time: SystemTime| {
-        let since = time.duration_since(UNIX_EPOCH);
-        since.ok().map(|since| since.as_secs())
-    };
+    let store = Store::of_user(env).map_err(credential::Error::store)?;
     let saved = Saved {
         token: Some(session.token.clone()),
-        issued_at: seconds(session.issued_at),
-        expires_at: session.ends.at().and_then(seconds),
+        issued_at: Some(session.issued_at),
+        expires_at: session.ends.at(),
         ..Saved::default()
     };
     let before = store.read(login).ok().flatten();
-    store.write(login, &saved).map_err(failed)?;
+    store
+        .write(login, &saved)
+        .map_err(credential::Error::store)?;
     if let Err(error) = add_context(file, context, true) {
         // As it was: what it says about the file counts.
         let _ = match before {

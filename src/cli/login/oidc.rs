@@ -1,9 +1,6 @@
 //! `kubegate login oidc`
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -114,11 +111,11 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     store.write(&login.login, &saved)?;
     drop(turn);
     if saved.refresh_token.is_none() {
-        let end = saved.expires_at.unwrap_or_default();
-        let end = plugin::timestamp(UNIX_EPOCH + Duration::from_secs(end));
+        let end = saved.expires_at.map(plugin::timestamp);
         tracing::warn!(
-            "the issuer gave no refresh token, so this login ends at {end}; perhaps it wants \
-             --oidc-extra-scope offline_access"
+            "the issuer gave no refresh token, so this login ends at {}; perhaps it wants \
+             --oidc-extra-scope offline_access",
+            end.as_deref().unwrap_or("a time that it does not say")
         );
     }
     let Some(place) = place else {

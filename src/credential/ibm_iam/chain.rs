@@ -14,11 +14,12 @@ use super::{
     iam::{Client, Failure, Grant, Holder, Iam, Tokens},
     printable,
     refusal::Refusal,
-    root::{Held, failed},
+    root::Held,
 };
 use crate::{
     credential::{
         Credential, Error, Fetch, Source, authorization,
+        blocking::blocking,
         issuer::Issuer,
         jwt,
         store::{self, Saved, Store},
@@ -284,13 +285,10 @@ impl Chain {
     async fn keep(&self, links: &mut Links, tokens: Tokens) -> Result<Credential, Error> {
         let token = tokens.id.as_ref().unwrap_or(&tokens.access).clone();
         let credential = self.take(links, tokens)?;
-        let seconds = credential.expires_at.and_then(|end| {
-            let since = end.duration_since(SystemTime::UNIX_EPOCH);
-            since.ok().map(|since| since.as_secs())
-        });
+        let expires_at = credential.expires_at;
         self.save(move |saved| {
             saved.token = Some(token);
-            saved.expires_at = seconds;
+            saved.expires_at = expires_at;
         })
         .await;
         Ok(credential)
@@ -320,8 +318,8 @@ impl Chain {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };
-        let read = blocking(&self.subject, move || store.read(&login)).await?;
-        let token = read.map_err(failed)?.and_then(|saved| saved.token);
+        let read = self.blocking(move || store.read(&login)).await?;
+        let token = read.map_err(Error::store)?.and_then(|saved| saved.token);
         Ok(token.filter(|token| {
             let claims = jwt::claims(token.expose());
             claims.is_some_and(|claims| claims.holds(SystemTime::now(), true))
@@ -329,13 +327,14 @@ impl Chain {
         }))
     }
 
-    /// Changes the saved login, if there is one; it is this process's turn. What cannot be saved is kept in memory.
+    /// Changes the saved login, if there is one; it is this process's turn. What cannot be saved
+    /// is kept in memory.
     async fn save(&self, change: impl FnOnce(&mut Saved) + Send + 'static) -> bool {
         let Some((store, login)) = self.store() else {
             return true;
         };
         let name = login.clone();
-        let written = blocking(&self.subject, move || {
+        let written = self.blocking(move || {
             // One that was removed meanwhile, by a logout, stays away.
             let Some(mut saved) = store.read(&login)? else {
                 return Ok(());
@@ -371,9 +370,9 @@ impl Chain {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };
-        match blocking(&self.subject, move || store.turn(&login)).await? {
+        match self.blocking(move || store.turn(&login)).await? {
             Ok(turn) => Ok(Some(turn)),
-            Err(error) if is_locked(&error) => Err(failed(error)),
+            Err(error) if is_locked(&error) => Err(Error::store(error)),
             // A folder that cannot be written to holds what nobody can replace.
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -383,13 +382,20 @@ impl Chain {
         }
     }
 
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        blocking(|| self.subject(), work).await
+    }
+
     async fn is_kept_alive(&self) -> Result<bool, Error> {
         Ok(matches!(self.held().await?, Held::Session(_)))
     }
 
     async fn held(&self) -> Result<Held, Error> {
         let root = self.root.clone();
-        let held = blocking(&self.subject, move || root.read()).await??;
+        let held = self.blocking(move || root.read()).await??;
         held.ok_or_else(|| Error::LoginNeeded {
             subject: self.subject.clone(),
             problem: format!("{} is not there", self.root.subject()).into(),
@@ -430,16 +436,6 @@ fn current(links: &Links, saved: &Secret) -> Secret {
         (Some(spent), Some(session)) if spent == saved => session.refresh.clone(),
         _ => saved.clone(),
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    subject: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::SourceFailed {
-        subject: subject.to_owned(),
-    })
 }
 
 impl Source for Chain {

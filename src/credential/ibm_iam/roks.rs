@@ -4,15 +4,14 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
-use super::{
-    Root,
-    root::{Held, failed},
-};
+use super::{Root, root::Held};
 use crate::{
-    credential::{Credential, Error, Fetch, Source, authorization, jwt, openshift::Access},
+    credential::{
+        Credential, Error, Fetch, Source, authorization, blocking::blocking, jwt, openshift::Access,
+    },
     kubeconfig::Cluster,
     secret::Secret,
 };
@@ -81,14 +80,13 @@ impl Roks {
             return Ok(None);
         };
         let read = self.blocking(move || store.read(&login)).await?;
-        let Some(saved) = read.map_err(failed)? else {
+        let Some(saved) = read.map_err(Error::store)? else {
             return Ok(None);
         };
-        let at = |seconds: Option<u64>| Some(UNIX_EPOCH + Duration::from_secs(seconds?));
-        let (Some(token), Some(issued_at)) = (saved.token, at(saved.issued_at)) else {
+        let (Some(token), Some(issued_at)) = (saved.token, saved.issued_at) else {
             return Ok(None);
         };
-        let ends_at = at(saved.expires_at);
+        let ends_at = saved.expires_at;
         let holds = ends_at.is_some_and(|end| {
             let life = end.duration_since(issued_at).unwrap_or_default();
             let left = end.duration_since(SystemTime::now()).unwrap_or_default();
@@ -110,19 +108,15 @@ impl Roks {
         let Root::Saved { store, login } = self.root.clone() else {
             return;
         };
-        let seconds = |time: SystemTime| {
-            let since = time.duration_since(UNIX_EPOCH);
-            since.ok().map(|since| since.as_secs())
-        };
-        let (token, issued_at) = (session.token.clone(), seconds(session.issued_at));
-        let expires_at = session.ends_at.and_then(seconds);
+        let (token, issued_at) = (session.token.clone(), session.issued_at);
+        let expires_at = session.ends_at;
         let written = self.blocking(move || {
             let _turn = store.turn(&login)?;
             let Some(mut saved) = store.read(&login)? else {
                 return Ok(());
             };
             saved.token = Some(token);
-            saved.issued_at = issued_at;
+            saved.issued_at = Some(issued_at);
             saved.expires_at = expires_at;
             store.write(&login, &saved)
         });
@@ -165,10 +159,7 @@ impl Roks {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|_| Error::SourceFailed {
-            subject: self.subject(),
-        })
+        blocking(|| self.subject(), work).await
     }
 }
 

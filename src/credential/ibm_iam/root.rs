@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use serde::Deserialize;
@@ -175,7 +174,7 @@ impl Root {
     /// Where there are several; the error lists their accounts.
     pub fn saved(account: Option<&str>) -> Result<Option<Self>, Error> {
         let store = store()?;
-        let mut logins = store.names().map_err(failed)?;
+        let mut logins = store.names().map_err(Error::store)?;
         logins.retain(|login| {
             let of = login
                 .strip_prefix(SAVED_PREFIX)
@@ -255,7 +254,7 @@ impl Root {
                 profile: (profile_field(profile), profile.clone()),
             },
             Self::Saved { store, login } => {
-                let saved = store.read(login).map_err(failed)?.unwrap_or_default();
+                let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
                 match (saved.api_key, saved.refresh_token) {
                     (Some(key), _) => Held::ApiKey(key),
                     (None, Some(token)) => Held::Session(token),
@@ -268,11 +267,7 @@ impl Root {
 
 /// The user's state folder.
 fn store() -> Result<Store, Error> {
-    Store::of_user(&|name| std::env::var_os(name)).map_err(failed)
-}
-
-pub(super) fn failed(error: crate::credential::store::Error) -> Error {
-    Error::Store(Arc::new(error))
+    Store::of_user(&|name| std::env::var_os(name)).map_err(Error::store)
 }
 
 fn profile_field(profile: &str) -> &'static str {

@@ -61,7 +61,7 @@ impl Rest {
                 secret_file,
                 ..
             } => {
-                let saved = store.read(login).map_err(of_store)?.unwrap_or_default();
+                let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
                 let secret = secret_file.as_deref().map(secret_in).transpose()?;
                 Ok(Rested {
                     tokens: OidcTokens {
@@ -81,9 +81,9 @@ impl Rest {
                 edit::write_tokens(file, user, new).map_err(of_kubeconfig)
             }
             Self::Saved { store, login, .. } => {
-                let mut saved = store.read(login).map_err(of_store)?.unwrap_or_default();
+                let mut saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
                 saved.take(new);
-                store.write(login, &saved).map_err(of_store)
+                store.write(login, &saved).map_err(Error::store)
             }
         }
     }
@@ -93,7 +93,7 @@ impl Rest {
     pub(super) fn turn(&self) -> Result<Option<Turn>, Error> {
         let turn = match self {
             Self::Kubeconfig { file, .. } => edit::turn(file).map_err(of_kubeconfig),
-            Self::Saved { store, login, .. } => store.turn(login).map_err(of_store),
+            Self::Saved { store, login, .. } => store.turn(login).map_err(Error::store),
         };
         match turn {
             Ok(turn) => Ok(Some(turn)),
@@ -131,11 +131,7 @@ impl Saved {
     pub fn take(&mut self, new: &OidcTokens) {
         if let Some(token) = &new.id_token {
             let claims = crate::credential::jwt::claims(token.expose());
-            let end = claims.and_then(|claims| {
-                let since = std::time::SystemTime::UNIX_EPOCH;
-                claims.expires_at.duration_since(since).ok()
-            });
-            self.expires_at = end.map(|end| end.as_secs());
+            self.expires_at = claims.map(|claims| claims.expires_at);
             self.token = Some(token.clone());
         }
         if new.refresh_token.is_some() {
@@ -175,8 +171,4 @@ fn cannot_write(error: &Error) -> bool {
 
 fn of_kubeconfig(error: kubeconfig::Error) -> Error {
     Error::Kubeconfig(Arc::new(error))
-}
-
-fn of_store(error: store::Error) -> Error {
-    Error::Store(Arc::new(error))
 }

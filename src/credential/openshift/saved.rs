@@ -9,7 +9,9 @@ use std::{
 
 use super::{Access, Finding};
 use crate::{
-    credential::{Credential, Error, Fetch, Pace, Source, authorization, store::Store},
+    credential::{
+        Credential, Error, Fetch, Pace, Source, authorization, blocking::blocking, store::Store,
+    },
     secret::Secret,
 };
 
@@ -151,10 +153,8 @@ impl Inner {
             }
         };
         let inner = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || inner.read_store(&store, &login)).await;
-        read.map_err(|_| Error::SourceFailed {
-            subject: self.subject(),
-        })?
+        let read = move || inner.read_store(&store, &login);
+        blocking(|| self.subject(), read).await?
     }
 
     /// Reads the store where its file was written since it was read last: that is looked at
@@ -165,15 +165,10 @@ impl Inner {
         if let Some((_, written)) = read.as_ref().filter(|(before, _)| *before == stamp) {
             return Ok(written.clone());
         }
-        let saved = store.read(login);
-        let saved = saved.map_err(|error| Error::Store(Arc::new(error)))?;
+        let saved = store.read(login).map_err(Error::store)?;
         let saved = saved.and_then(|saved| Some((saved.token?, saved.expires_at)));
-        let (token, end) = saved.ok_or_else(|| self.login_needed("nobody is logged in"))?;
-        let end = end.map(Duration::from_secs);
-        let written = Written {
-            token,
-            ends_at: end.and_then(|end| SystemTime::UNIX_EPOCH.checked_add(end)),
-        };
+        let (token, ends_at) = saved.ok_or_else(|| self.login_needed("nobody is logged in"))?;
+        let written = Written { token, ends_at };
         *read = Some((stamp, written.clone()));
         Ok(written)
     }

@@ -6,8 +6,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use super::{Access, Ends, Finding, Session, challenge::WRONG_PASSWORD};
@@ -15,6 +15,7 @@ use crate::{
     credential::{
         Credential, Error, Fetch, Source,
         authorization::bearer,
+        blocking::blocking,
         secret_file,
         store::{Saved, Store},
     },
@@ -71,13 +72,12 @@ impl Unattended {
             return Ok(None);
         };
         let saved = self.blocking(move || store.read(&login)).await?;
-        let saved = saved.map_err(|error| Error::Store(Arc::new(error)))?;
+        let saved = saved.map_err(Error::store)?;
         let session = saved.and_then(|saved| {
-            let end = saved.expires_at.map(Duration::from_secs);
             Some(Session {
                 token: saved.token?,
-                issued_at: UNIX_EPOCH + Duration::from_secs(saved.issued_at?),
-                ends: end.map_or(Ends::Never, |end| Ends::At(UNIX_EPOCH + end)),
+                issued_at: saved.issued_at?,
+                ends: saved.expires_at.map_or(Ends::Never, Ends::At),
             })
         });
         // To be asked again for what was handed out means that it will not do any more.
@@ -123,18 +123,14 @@ impl Unattended {
         let Some((store, login)) = self.saved.clone() else {
             return Ok(());
         };
-        let seconds = |time: SystemTime| {
-            let since = time.duration_since(UNIX_EPOCH);
-            since.ok().map(|since| since.as_secs())
-        };
         let saved = Saved {
             token: Some(session.token.clone()),
-            issued_at: seconds(session.issued_at),
-            expires_at: session.ends.at().and_then(seconds),
+            issued_at: Some(session.issued_at),
+            expires_at: session.ends.at(),
             ..Saved::default()
         };
         let written = self.blocking(move || store.write(&login, &saved)).await?;
-        written.map_err(|error| Error::Store(Arc::new(error)))
+        written.map_err(Error::store)
     }
 
     fn keep(&self, session: Session) -> Result<Credential, Error> {
@@ -179,10 +175,7 @@ impl Unattended {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|_| Error::SourceFailed {
-            subject: self.subject(),
-        })
+        blocking(|| self.subject(), work).await
     }
 }
 

@@ -14,13 +14,26 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 #[test]
+fn a_time_that_no_clock_shows_is_refused_like_anything_else_that_is_broken() {
+    let (_folder, store) = store();
+    store.write("a", &Saved::default()).unwrap();
+    for (seconds, is_good) in [(4_000_000_000, true), (u64::MAX, false)] {
+        for field in ["issued-at", "expires-at"] {
+            let text = format!("{{\"token\": \"t\", \"{field}\": {seconds}}}");
+            fs::write(store.path("a"), text).unwrap();
+            assert_eq!(store.read("a").is_ok(), is_good, "{field} {seconds}");
+        }
+    }
+}
+
+#[test]
 fn what_is_written_is_read_and_only_its_owner_may() {
     let (_folder, store) = store();
     let login = "default/api.example:6443/../jane";
     assert!(store.read(login).unwrap().is_none());
     let saved = Saved {
         token: Some(Secret::new("a\"b\\c\u{e9}")),
-        expires_at: Some(1_900_000_000),
+        expires_at: Some(UNIX_EPOCH + Duration::from_secs(1_900_000_000)),
         ..Saved::default()
     };
     store.write(login, &saved).unwrap();
