@@ -1,5 +1,6 @@
 //! Secret text becomes the value of an `Authorization` header.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
@@ -21,9 +22,16 @@ pub(super) fn bearer_of(
     value("Bearer ", token, subject)
 }
 
-/// `Basic CREDENTIALS` (RFC 7617), marked sensitive; the text is already base64.
-pub(super) fn basic(encoded: &str, subject: impl FnOnce() -> String) -> Result<HeaderValue, Error> {
-    value("Basic ", encoded, subject)
+/// `Basic CREDENTIALS` (RFC 7617), marked sensitive. The caller sees to it that `user` has no
+/// colon, which would end it.
+pub(super) fn basic(
+    user: &str,
+    password: &str,
+    subject: impl FnOnce() -> String,
+) -> Result<HeaderValue, Error> {
+    let pair = Zeroizing::new(format!("{user}:{password}"));
+    let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+    value("Basic ", &encoded, subject)
 }
 
 fn value(

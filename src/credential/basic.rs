@@ -1,8 +1,6 @@
 //! `username` and `password`: HTTP basic authentication.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
-use zeroize::Zeroizing;
 
 use super::{Credential, Error, Fetch, Source, authorization};
 use crate::secret::Secret;
@@ -23,9 +21,8 @@ impl Basic {
                 user: user.unwrap_or_default().to_owned(),
             });
         }
-        let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
-        let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
-        authorization::basic(&encoded, || "user name and password".to_owned()).map(Self)
+        let subject = || "user name and password".to_owned();
+        authorization::basic(username, password.expose(), subject).map(Self)
     }
 }
 

@@ -1,7 +1,10 @@
 //! What OAuth issuers have in common: the codes of their errors, and how a form is read.
 
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use zeroize::Zeroizing;
+
+use super::issuer::Answer;
 
 /// The errors that an issuer may name (RFC 6749, sections 4.1.2.1 and 5.2; `OpenID` Connect
 /// Core, section 3.1.2.6). Anything else that stands in their place is never shown.
@@ -28,6 +31,16 @@ const CODES: [&str; 16] = [
 #[must_use]
 pub fn known_error(code: &str) -> Option<&'static str> {
     CODES.into_iter().find(|known| *known == code)
+}
+
+/// The known error that an answer names (RFC 6749, section 5.2).
+pub(super) fn error_of(answer: &Answer) -> Option<&'static str> {
+    #[derive(Deserialize)]
+    struct Refused {
+        error: String,
+    }
+    let refused: Refused = serde_json::from_slice(&answer.body).ok()?;
+    known_error(&refused.error)
 }
 
 /// The first value of a name in form-encoded text, such as a query or a fragment.

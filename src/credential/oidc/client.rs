@@ -3,16 +3,15 @@
 
 use std::fmt::Write as _;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use crate::{
     credential::{
         Error, Pkce, authorization, ibm_iam,
         issuer::{self, Answer, Issuer, form_encoded},
         jwt,
+        oauth::error_of,
     },
     kubeconfig::OidcTokens,
     secret::Secret,
@@ -303,32 +302,14 @@ fn judge(answer: &Answer) -> Result<Renewal, Error> {
     }))
 }
 
-/// The code of RFC 6749, section 5.2, where it is one of those.
+/// Why the issuer refuses; a server's failure is no refusal.
 fn oauth_error(answer: &Answer) -> Option<&'static str> {
-    #[derive(Deserialize)]
-    struct Refused {
-        error: String,
-    }
-    const CODES: [&str; 7] = [
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "temporarily_unavailable",
-    ];
-    if !answer.status.is_client_error() {
-        return None;
-    }
-    let refused: Refused = serde_json::from_slice(&answer.body).ok()?;
-    CODES.into_iter().find(|code| *code == refused.error)
+    let refuses = answer.status.is_client_error();
+    refuses.then(|| error_of(answer)).flatten()
 }
 
 /// RFC 6749, section 2.3.1: both are form-encoded first.
 fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, Error> {
     let (id, secret) = (form_encoded(id), form_encoded(secret.expose()));
-    let pair = Zeroizing::new(format!("{}:{}", *id, *secret));
-    let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
-    authorization::basic(&encoded, || "the client-secret".to_owned())
+    authorization::basic(&id, &secret, || "the client-secret".to_owned())
 }

@@ -2,10 +2,7 @@
 //! begin.
 
 use bytes::Bytes;
-use http::{
-    Request, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use http::{Method, Request, StatusCode, header::AUTHORIZATION};
 use serde::Deserialize;
 
 use super::{Access, expiry::OBJECTS, object_name};
@@ -45,7 +42,7 @@ impl Access {
             });
         };
         let answer = self
-            .call("DELETE", &format!("{OBJECTS}{name}"), token, "")
+            .call(Method::DELETE, &format!("{OBJECTS}{name}"), token)
             .await?;
         match answer.status {
             StatusCode::OK | StatusCode::ACCEPTED => Ok(true),
@@ -59,7 +56,7 @@ impl Access {
     /// # Errors
     /// No answer.
     pub async fn projects(&self, token: &Secret) -> Result<Vec<String>, Error> {
-        let answer = self.call("GET", PROJECTS, token, "").await?;
+        let answer = self.call(Method::GET, PROJECTS, token).await?;
         if answer.status != StatusCode::OK {
             return Ok(Vec::new());
         }
@@ -70,20 +67,13 @@ impl Access {
         Ok(projects.map(|project| project.metadata.name).collect())
     }
 
-    async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        token: &Secret,
-        body: &'static str,
-    ) -> Result<Answer, Error> {
+    async fn call(&self, method: Method, path: &str, token: &Secret) -> Result<Answer, Error> {
         let url = self.url(path)?;
         let request = Request::builder()
             .method(method)
             .uri(&url)
             .header(AUTHORIZATION, bearer(token.expose())?)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Bytes::from_static(body.as_bytes()));
+            .body(Bytes::new());
         let request = request.map_err(|_| Error::IssuerUrl {
             what: url.to_string(),
             problem: "cannot be asked for",

@@ -3,13 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, StatusCode, Uri,
     header::{AUTHORIZATION, LINK, LOCATION, WARNING, WWW_AUTHENTICATE},
 };
-use zeroize::Zeroizing;
 
 use super::{
     Oauth, Session,
@@ -19,7 +17,7 @@ use crate::{
     credential::{
         Error, Pkce, authorization,
         issuer::{Answer, form_encoded},
-        oauth::{form_value, known_error},
+        oauth::{error_of, form_value, known_error},
     },
     secret::Secret,
 };
@@ -162,13 +160,8 @@ impl Oauth {
                  in with a browser",
             )),
             StatusCode::BAD_REQUEST => {
-                let text = String::from_utf8_lossy(&answer.body);
-                let json: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-                let code = json.as_ref().and_then(|json| json.get("error")?.as_str());
-                Err(answer.error(match code.and_then(known_error) {
-                    Some(code) => format!("it refused the question for a code ({code})"),
-                    None => "it refused the question for a code (400)".to_owned(),
-                }))
+                let code = error_of(answer).unwrap_or("400");
+                Err(answer.error(format!("it refused the question for a code ({code})")))
             }
             status if status.is_redirection() => Err(answer.error(format!(
                 "it redirects with {status}, which is not followed; only 302 is"
@@ -243,9 +236,9 @@ impl Oauth {
 }
 
 fn proof(user: &str, password: &Secret) -> Result<HeaderValue, Error> {
-    let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
-    let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
-    authorization::basic(&encoded, || "user name and password".to_owned())
+    authorization::basic(user, password.expose(), || {
+        "user name and password".to_owned()
+    })
 }
 
 /// Whether one of the challenges (RFC 9110, section 11.6.1) is Basic.

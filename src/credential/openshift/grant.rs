@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Number;
 
 use super::Oauth;
 use crate::{
-    credential::{Error, Pkce, authorization, oauth::known_error},
+    credential::{Error, Pkce, authorization, oauth::error_of},
     secret::Secret,
 };
 
@@ -75,11 +74,6 @@ struct Granted {
     token_type: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Refused {
-    error: String,
-}
-
 /// Redeems a code that came to `redirect_uri`.
 pub(super) async fn redeem(
     oauth: &Oauth,
@@ -92,14 +86,11 @@ pub(super) async fn redeem(
     form.extend(pkce.map(|pkce| ("code_verifier", pkce.verifier())));
     form.push(("grant_type", "authorization_code"));
     form.push(("redirect_uri", redirect_uri));
-    let proof = BASE64_STANDARD.encode(format!("{}:", client.id()));
-    let proof = authorization::basic(&proof, || "the OAuth client".to_owned())?;
+    let proof = authorization::basic(client.id(), "", || "the OAuth client".to_owned())?;
     let issued_at = SystemTime::now();
     let answer = oauth.client.post(&oauth.token, &form, Some(proof)).await?;
     if answer.status != StatusCode::OK {
-        let refused: Option<Refused> = serde_json::from_slice(&answer.body).ok();
-        let code = refused.and_then(|refused| known_error(&refused.error));
-        return Err(answer.error(match code {
+        return Err(answer.error(match error_of(&answer) {
             Some(code) => format!("it refused the code of this login ({code}); log in again"),
             None => format!("it answered {} to the code of this login", answer.status),
         }));
