@@ -1,9 +1,8 @@
 //! `kubegate credential`
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 
+use super::output;
 use crate::{
     credential::{self, plugin},
     kubeconfig::{EXEC_INFO, ExecInfo},
@@ -32,7 +31,5 @@ pub(super) async fn run(login: &Login) -> anyhow::Result<()> {
     let source = credential::of_login(login, &cluster)?;
     let credential = source.fetch().await?;
     let answer = plugin::exec_credential(&credential, &info.api_version, &source.subject())?;
-    std::io::stdout()
-        .write_all(answer.as_bytes())
-        .context("cannot write to standard output")
+    output::print(&answer)
 }

@@ -42,12 +42,6 @@ pub(super) async fn run(connection: &ConnectionFlags, kind: &Kind) -> anyhow::Re
     }
 }
 
-/// The name that `oc` gives a cluster's entry: `host-with-dashes:port`.
-fn cluster_name(cluster: &Cluster) -> String {
-    let host = kubeconfig::host(&cluster.server).replace(['.', ':'], "-");
-    format!("{host}:{}", kubeconfig::port(&cluster.server))
-}
-
 /// The proxy's URL as it was given: the parsed one has lost its form.
 fn proxy_url(connection: &ConnectionFlags, cluster: &Cluster) -> Option<String> {
     let given = connection

@@ -232,7 +232,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn pem(error: kubeconfig::Error) -> Self {
+    pub(crate) fn pem(error: kubeconfig::Error) -> Self {
         Self::Pem(Arc::new(error))
     }
 

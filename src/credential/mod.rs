@@ -24,7 +24,7 @@ mod outlook;
 mod own;
 mod pkce;
 pub mod plugin;
-mod secret_file;
+pub mod secret_file;
 mod static_token;
 pub mod store;
 mod token_file;

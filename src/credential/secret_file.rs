@@ -10,7 +10,7 @@ use crate::secret::Secret;
 ///
 /// # Errors
 /// A file that cannot be read, is empty, has more lines, or is no text.
-pub(super) fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
+pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
     let bad = |problem| Error::BadSecretFile {
         what,
         path: path.to_owned(),

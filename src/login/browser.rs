@@ -11,6 +11,7 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 pub use callback::Callback;
@@ -22,14 +23,22 @@ const OPENER: &str = if cfg!(target_os = "macos") {
     "xdg-open"
 };
 
-/// Shows `url` on standard error, for wherever the browser is, and opens it in the one here:
-/// `BROWSER` of `env`, else the desktop's own. That there may be none is no error.
-pub fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
+/// How long a human may take there.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Shows `url` on standard error, for wherever the browser is.
+pub fn show(url: &str) {
     // Where nobody reads it, the browser may open all the same.
     let _ = writeln!(
         io::stderr(),
         "Log in here, in a browser on this machine:\n\n  {url}\n"
     );
+}
+
+/// Shows `url`, and opens it in the browser here: `BROWSER` of `env`, else the desktop's own.
+/// That there may be none is no error.
+pub fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
+    show(url);
     let browsers = env("BROWSER").unwrap_or_default();
     let browsers = browsers.to_string_lossy();
     let mut commands = browsers.split(':').filter(|one| !one.trim().is_empty());
@@ -68,7 +77,7 @@ fn start(command: &str, url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::{fs, time::Duration, time::Instant};
+    use std::{fs, time::Instant};
 
     use super::*;
 

@@ -3,20 +3,22 @@
 
 use std::{
     io::{IsTerminal as _, stdin},
-    path::PathBuf,
-    sync::Arc,
+    path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
-use super::{Error, terminal};
+use super::{Error, keep, terminal};
 use crate::{
     credential::{
         self, Cache,
         ibm_iam::{self, Account, Endpoints, IbmCluster, Proof, Root, Visit},
         store::{Saved, Store},
     },
-    kubeconfig::{Cluster, edit::NewContext},
+    kubeconfig::{
+        Cluster,
+        edit::{self, NewContext},
+    },
     secret::Secret,
     settings::{IbmEndpoint, IbmFlags},
 };
@@ -49,20 +51,20 @@ pub enum How {
 
 /// A login that the cluster agreed to.
 pub struct LoggedIn {
-    /// What to write into the kubeconfig.
-    pub context: NewContext,
+    /// Name of the context that is current now.
+    pub context: String,
     /// The user's name in the cluster.
     pub user: String,
     /// Names the cluster.
     pub cluster: String,
 }
 
-/// Logs in, saves what the login goes on with, and asks the cluster who that is. Where that
-/// fails, nothing is saved.
+/// Logs in, saves what the login goes on with, asks the cluster who that is, and writes the
+/// context into the kubeconfig `file`. Where any of that fails, nothing is changed.
 ///
 /// # Errors
 /// What was refused, or is missing; each says what to do.
-pub async fn log_in(wanted: Wanted<'_>) -> Result<LoggedIn, Error> {
+pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> {
     let endpoints = ibm_iam::endpoints(None)?;
     let (visit, mut saved, profile) = begin(&wanted, &endpoints).await?;
     saved.keyring = wanted.keyring;
@@ -82,12 +84,23 @@ pub async fn log_in(wanted: Wanted<'_>) -> Result<LoggedIn, Error> {
         iam: endpoints.other_iam(),
         ..IbmFlags::default()
     };
+    let context = context(&cluster, &reached, &flags)?;
+    let finish = async || {
+        let user = verify(&flags, &reached).await?;
+        edit::add_context(file, &context, true)?;
+        Ok(user)
+    };
     let user = match &flags.login {
-        Some(login) => save_and_verify(login, &saved, &flags, &reached).await?,
-        None => verify(&flags, &reached).await?,
+        Some(login) => {
+            let store = Store::of_user(&|name| std::env::var_os(name));
+            let store = store.map_err(credential::Error::store)?;
+            keep(&store, login, &saved, finish).await?
+        }
+        // A pod has its root at hand.
+        None => finish().await?,
     };
     Ok(LoggedIn {
-        context: context(&cluster, &reached, &flags)?,
+        context: context.context,
         user,
         cluster: cluster.name,
     })
@@ -145,35 +158,6 @@ async fn by_root(
     Ok((visit, saved, profile))
 }
 
-async fn save_and_verify(
-    login: &str,
-    saved: &Saved,
-    flags: &IbmFlags,
-    cluster: &Cluster,
-) -> Result<String, Error> {
-    let store = Store::of_user(&|name| std::env::var_os(name)).map_err(credential::Error::store)?;
-    let before = store.read(login).map_err(credential::Error::store)?;
-    {
-        let _turn = store.turn(login).map_err(credential::Error::store)?;
-        store
-            .write(login, saved)
-            .map_err(credential::Error::store)?;
-    }
-    let verified = verify(flags, cluster).await;
-    if verified.is_err() {
-        let _turn = store.turn(login).map_err(credential::Error::store)?;
-        match before {
-            Some(before) => store
-                .write(login, &before)
-                .map_err(credential::Error::store)?,
-            None => {
-                store.remove(login).map_err(credential::Error::store)?;
-            }
-        }
-    }
-    verified
-}
-
 /// Who the login is in the cluster, by the cluster's word.
 async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
     let login = crate::settings::Login::Ibm(flags.clone());
@@ -186,10 +170,7 @@ async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
 fn context(cluster: &IbmCluster, reached: &Cluster, flags: &IbmFlags) -> Result<NewContext, Error> {
     let name = format!("{}/{}", cluster.name, cluster.id);
     let authority = match &reached.certificate_authority {
-        Some(pem) => {
-            let pem = pem.read();
-            Some(pem.map_err(|error| credential::Error::Pem(Arc::new(error)))?)
-        }
+        Some(pem) => Some(pem.read().map_err(credential::Error::pem)?),
         None => None,
     };
     Ok(NewContext {

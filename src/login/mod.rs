@@ -8,12 +8,14 @@
 //! | [`oidc`] | for a login at an OIDC issuer |
 //! | [`trust`] | for the fingerprint of a server whose authority is not known |
 //! | [`openshift`] | for all that a session at an `OpenShift` cluster takes |
+//! | [`keep`] | nothing: it keeps a login as a whole or not at all |
 //!
 //! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
 //! comes here: it cannot ask anybody.
 
 pub mod browser;
 pub mod ibm;
+mod keep;
 pub mod oidc;
 pub mod openshift;
 pub mod terminal;
@@ -21,7 +23,12 @@ pub mod trust;
 
 use std::{io, time::Duration};
 
-use crate::{credential, kubeconfig};
+pub use keep::keep;
+
+use crate::{
+    credential,
+    kubeconfig::{self, Cluster},
+};
 
 /// Why a login was not finished. No variant ever holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -149,4 +156,11 @@ pub enum Error {
     /// The issuer or the cluster said no.
     #[error(transparent)]
     Credential(#[from] credential::Error),
+}
+
+/// The name that `oc` gives a cluster's entry: `api.example:6443` is `api-example:6443`.
+#[must_use]
+pub fn cluster_name(cluster: &Cluster) -> String {
+    let host = kubeconfig::host(&cluster.server).replace(['.', ':'], "-");
+    format!("{host}:{}", kubeconfig::port(&cluster.server))
 }

@@ -2,9 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Write as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
 };
 
 use http::Uri;
@@ -21,9 +19,6 @@ use crate::{
     kubeconfig::OidcTokens,
     secret::Secret,
 };
-
-/// How long a human may take.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Where the browser comes back to: what the issuer knows the client by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,11 +104,7 @@ pub async fn log_in(
     if way.opens_browser {
         browser::open(&url, env);
     } else {
-        // Where nobody reads it, nobody will come.
-        let _ = writeln!(
-            io::stderr(),
-            "Log in here, in a browser on this machine:\n\n  {url}\n"
-        );
+        browser::show(&url);
     }
     let redeem = async |code: Secret| -> Result<OidcTokens, Error> {
         let tokens = client
@@ -121,7 +112,7 @@ pub async fn log_in(
             .await;
         Ok(tokens?)
     };
-    callback.complete(PATIENCE, redeem).await
+    callback.complete(browser::PATIENCE, redeem).await
 }
 
 async fn listen(redirects: &[Redirect]) -> Result<Callback, Error> {

@@ -4,10 +4,10 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use super::{Error, browser, terminal, trust};
+use super::{Error, browser, cluster_name, keep, terminal, trust};
 use crate::{
     credential::{
         self,
@@ -22,9 +22,6 @@ use crate::{
     secret::Secret,
     settings::{Login, OpenshiftFiles, OpenshiftFlags},
 };
-
-/// How long a human may take in the browser.
-const IN_BROWSER: Duration = Duration::from_secs(300);
 
 /// What a human asks for.
 pub struct Request {
@@ -110,13 +107,22 @@ pub async fn login(
         certificate_authority: cluster
             .certificate_authority
             .as_ref()
-            .map(|pem| Ok::<_, kubeconfig::Error>(pem.read()?.to_vec()))
-            .transpose()?,
+            .map(Pem::read)
+            .transpose()?
+            .map(|pem| pem.to_vec()),
         tls_server_name: cluster.tls_server_name.clone(),
         proxy_url: (request.connection.proxy_url.as_ref()).map(|url| url.expose().to_owned()),
         credential_args: credential_args(&names.user, &request.files),
     };
-    keep(&names.user, &session, &file, &context, env)?;
+    let saved = Saved {
+        token: Some(session.token.clone()),
+        issued_at: Some(session.issued_at),
+        expires_at: session.ends.at(),
+        ..Saved::default()
+    };
+    let store = Store::of_user(env).map_err(credential::Error::store)?;
+    let write = async || Ok(add_context(&file, &context, true)?);
+    keep(&store, &names.user, &saved, write).await?;
     Ok(LoggedIn {
         user: identity.username,
         server: context.server,
@@ -170,7 +176,7 @@ fn known(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Option<Cluster> {
     let flags = Overrides {
-        cluster: Some(nickname(cluster)),
+        cluster: Some(cluster_name(cluster)),
         ..Overrides::default()
     };
     // There may be none, or one that is broken: then it says nothing.
@@ -207,7 +213,7 @@ async fn in_browser(
     let login = oauth.web_login(callback.redirect_uri(), callback.state())?;
     browser::open(&login.url, env);
     let redeem = async |code| Ok(login.redeem(&code).await?);
-    callback.complete(IN_BROWSER, redeem).await
+    callback.complete(browser::PATIENCE, redeem).await
 }
 
 /// A session that somebody else began.
@@ -266,19 +272,13 @@ struct Names {
 
 impl Names {
     fn of(cluster: &Cluster, user: &str, namespace: Option<&str>) -> Self {
-        let cluster = nickname(cluster);
+        let cluster = cluster_name(cluster);
         Self {
             user: format!("{user}/{cluster}"),
             context: format!("{}/{cluster}/{user}", namespace.unwrap_or_default()),
             cluster,
         }
     }
-}
-
-/// `api.example:6443` is `api-example:6443`.
-fn nickname(cluster: &Cluster) -> String {
-    let host = kubeconfig::host(&cluster.server).replace(['.', ':'], "-");
-    format!("{host}:{}", kubeconfig::port(&cluster.server))
 }
 
 fn credential_args(login: &str, files: &OpenshiftFiles) -> Vec<String> {
@@ -300,36 +300,6 @@ fn credential_args(login: &str, files: &OpenshiftFiles) -> Vec<String> {
         }
     }
     args
-}
-
-/// Saves the session, and writes the context that leads to it.
-fn keep(
-    login: &str,
-    session: &Session,
-    file: &Path,
-    context: &NewContext,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<(), Error> {
-    let store = Store::of_user(env).map_err(credential::Error::store)?;
-    let saved = Saved {
-        token: Some(session.token.clone()),
-        issued_at: Some(session.issued_at),
-        expires_at: session.ends.at(),
-        ..Saved::default()
-    };
-    let before = store.read(login).ok().flatten();
-    store
-        .write(login, &saved)
-        .map_err(credential::Error::store)?;
-    if let Err(error) = add_context(file, context, true) {
-        // As it was: what it says about the file counts.
-        let _ = match before {
-            Some(before) => store.write(login, &before),
-            None => store.remove(login).map(drop),
-        };
-        return Err(error.into());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

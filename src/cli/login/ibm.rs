@@ -1,17 +1,15 @@
 //! `kubegate login ibm`
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, ValueHint};
 
 use crate::{
+    cli::output,
     kubeconfig::edit,
     login::{
-        ibm::{How, LoggedIn, Wanted, log_in},
+        ibm::{How, Wanted, log_in},
         terminal,
     },
     secret::Secret,
@@ -69,16 +67,21 @@ pub(in crate::cli) struct Flags {
 /// Logs in and writes the context.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let path = edit::file_to_edit(connection.kubeconfig(), &|name| std::env::var_os(name))?;
-    let done = log_in(Wanted {
+    let wanted = Wanted {
         how: how(connection, flags)?,
         account: flags.account.as_deref(),
         cluster: flags.cluster.as_deref(),
         end: flags.endpoint,
         keyring: flags.keyring,
-    })
-    .await?;
-    edit::add_context(&path, &done.context, true)?;
-    say(&done, &path)
+    };
+    let done = log_in(wanted, &path).await?;
+    output::print(&format!(
+        "Logged in to cluster {:?} as {:?}.\nThe current context of {} is {:?}.\n",
+        done.cluster,
+        done.user,
+        path.display(),
+        done.context
+    ))
 }
 
 fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {
@@ -112,15 +115,4 @@ fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {
         connection.password.clone()
     };
     Ok(How::Password(user.clone(), password))
-}
-
-fn say(done: &LoggedIn, path: &Path) -> anyhow::Result<()> {
-    let (cluster, user) = (&done.cluster, &done.user);
-    let context = &done.context.context;
-    writeln!(
-        std::io::stdout(),
-        "Logged in to cluster {cluster:?} as {user:?}.\nThe current context of {} is {context:?}.",
-        path.display()
-    )
-    .context("cannot write to standard output")
 }

@@ -1,6 +1,6 @@
 //! `kubegate login oidc`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -11,14 +11,17 @@ use crate::{
     credential::{
         self,
         oidc::Client,
-        plugin,
+        plugin, secret_file,
         store::{Saved, Store},
     },
     kubeconfig::{
         self, Login, Overrides, Pem, Target,
         edit::{NewContext, add_context},
     },
-    login::oidc::{Redirect, Way, log_in},
+    login::{
+        cluster_name, keep,
+        oidc::{Redirect, Way, log_in},
+    },
     secret::Secret,
     settings::{self, ConnectionFlags, OidcFlags},
 };
@@ -81,7 +84,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         name => store.read(name)?.unwrap_or_default(),
     };
     if let Some(path) = &flags.oidc_client_secret_file {
-        saved.client_secret = Some(secret_in(path)?);
+        saved.client_secret = Some(secret_file::read("client secret", path)?);
     }
     let redirects = match &flags.oidc_redirect_url {
         Some(url) => vec![Redirect::parse(url).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?],
@@ -107,9 +110,11 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         }
         None => None,
     };
-    let turn = store.turn(&login.login)?;
-    store.write(&login.login, &saved)?;
-    drop(turn);
+    let write = async || match &place {
+        Some(place) => Ok(add_context(&place.file, &place.new, true)?),
+        None => Ok(()),
+    };
+    keep(&store, &login.login, &saved, write).await?;
     if saved.refresh_token.is_none() {
         let end = saved.expires_at.map(plugin::timestamp);
         tracing::warn!(
@@ -121,20 +126,20 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let Some(place) = place else {
         return output::print(&format!("Logged in; saved as {}\n", login.login));
     };
-    let file = kubeconfig::file_to_edit(connection.kubeconfig(), &env)?;
-    add_context(&file, &place.new, true)?;
     output::print(&format!(
         "Logged in to {} as {}.\nContext {} is now current in {}\n",
         place.new.server,
         place.username,
         place.new.context,
-        file.display()
+        place.file.display()
     ))
 }
 
 /// Whom the new context is for, and what it says.
 struct Place {
     username: String,
+    /// The kubeconfig that it goes into.
+    file: PathBuf,
     new: NewContext,
 }
 
@@ -156,7 +161,7 @@ impl Place {
         let server = cli::url(&target.cluster.server);
         let cluster = match &target.cluster.name {
             Some(name) => name.clone(),
-            None => super::cluster_name(&target.cluster),
+            None => cluster_name(&target.cluster),
         };
         let user = format!("{username}/{cluster}");
         let namespace = connection.namespace.clone();
@@ -185,7 +190,12 @@ impl Place {
             cluster,
             server,
         };
-        Ok(Self { username, new })
+        let env = |name: &str| std::env::var_os(name);
+        Ok(Self {
+            file: kubeconfig::file_to_edit(connection.kubeconfig(), &env)?,
+            username,
+            new,
+        })
     }
 }
 
@@ -253,16 +263,4 @@ fn issuer(flags: &Flags, prior: Option<OidcFlags>) -> anyhow::Result<OidcFlags> 
         bail!("say who issues the tokens: --oidc-issuer-url URL and --oidc-client-id ID");
     }
     Ok(login)
-}
-
-fn secret_in(path: &Path) -> anyhow::Result<Secret> {
-    let bytes = Pem::from_flag("--oidc-client-secret-file", path).read()?;
-    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
-    if text.is_empty() {
-        bail!(
-            "--oidc-client-secret-file {}: holds no text",
-            path.display()
-        );
-    }
-    Ok(Secret::new(text))
 }

@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::{
+    cli::output,
     credential::plugin::timestamp,
     kubeconfig::Overrides,
     login::{
@@ -81,7 +82,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         Some(end) => format!("\nThe session ends at {}", timestamp(end)),
         None => String::new(),
     };
-    super::super::output::print(&format!(
+    output::print(&format!(
         "Logged in as {} at {}\nContext {} is current now in {}{end}\n",
         done.user,
         done.server,

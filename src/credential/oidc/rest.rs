@@ -1,17 +1,14 @@
 //! Where a user's tokens rest between two renewals.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     credential::{
-        Error,
+        Error, secret_file,
         store::{self, Saved, Store},
     },
     kubeconfig::{
-        self, OidcTokens, Pem,
+        self, OidcTokens,
         edit::{self, Turn},
     },
     secret::Secret,
@@ -58,11 +55,13 @@ impl Rest {
             Self::Saved {
                 store,
                 login,
-                secret_file,
+                secret_file: file,
                 ..
             } => {
                 let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
-                let secret = secret_file.as_deref().map(secret_in).transpose()?;
+                let secret = file.as_deref();
+                let secret = secret.map(|file| secret_file::read("client secret", file));
+                let secret = secret.transpose()?;
                 Ok(Rested {
                     tokens: OidcTokens {
                         id_token: saved.token,
@@ -138,22 +137,6 @@ impl Saved {
             self.refresh_token.clone_from(&new.refresh_token);
         }
     }
-}
-
-/// The secret that a file holds, without the line break at its end.
-fn secret_in(file: &Path) -> Result<Secret, Error> {
-    let origin = "flags: --oidc-client-secret-file".to_owned();
-    let (path, broken) = (file.to_owned(), file.display().to_string());
-    let bytes = Pem::File { path, origin }.read().map_err(Error::pem)?;
-    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
-    if text.is_empty() {
-        return Err(Error::LoginNeeded {
-            subject: format!("the client's secret in {broken}"),
-            problem: "is empty or no text".into(),
-            remedy: "write the secret there".to_owned(),
-        });
-    }
-    Ok(Secret::new(text))
 }
 
 fn cannot_write(error: &Error) -> bool {
