@@ -25,6 +25,7 @@ mod openshift;
 mod proxies;
 mod registry;
 mod reload;
+mod rotations;
 mod secrets;
 mod service_accounts;
 mod streaming;
