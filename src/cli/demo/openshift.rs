@@ -20,8 +20,9 @@ const REPOSITORY: &str = "demo/hello";
 /// Starts API server, OAuth server and registry, and the proxy in front of the first.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     // Whole seconds; of less than two, none would be left to renew it in.
+    let life = flags.token_ttl.as_secs().max(2);
     let options = Options {
-        token_max_age: flags.token_ttl.as_secs().max(2),
+        token_max_age: life,
         ..Options::default()
     };
     let cluster = OpenShift::start(options)
@@ -40,12 +41,12 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     });
     let target = super::target(cluster.api())?;
     let source = credential::of_login(&login, &target.cluster)?;
-    let greet = |address| greeting(address, &cluster, &folder);
+    let greet = |address| greeting(address, &cluster, &folder, life);
     super::serve(target, source, flags, greet).await
 }
 
-fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder) -> String {
-    let (oauth, registry) = (cluster.oauth_url(), cluster.registry_url());
+fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64) -> String {
+    let (api, registry) = (cluster.api().url(), cluster.registry_url());
     let digest = cluster.add_image(REPOSITORY);
     let folder = folder.path().display();
     format!(
@@ -53,12 +54,16 @@ fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder) -> String
          \x20 curl http://{address}/apis/user.openshift.io/v1/users/~\n\
          \x20 curl http://{address}/apis/oauth.openshift.io/v1/useroauthaccesstokens\n\
          \x20 kubectl -s http://{address} get projects,pods\n\
-         \nIts OAuth server and its registry have authorities of their own. A session by hand:\n\
-         \x20 curl -I --cacert {folder}/oauth-ca.pem -u {USER}:{USER} \\\n\
-         \x20   '{oauth}/oauth/authorize?response_type=token&client_id=openshift-challenging-client'\n\
-         \nWith the access_token of the answer, the registry behind another kubegate:\n\
+         \nThe same by a login of your own, in another terminal; the password is {USER}, too. Its\n\
+         session ends after {life} s, so start this with --token-ttl 1h for one that lasts:\n\
+         \x20 kubegate login openshift --server {api} -u {USER} \\\n\
+         \x20   --certificate-authority {folder}/api-ca.pem \\\n\
+         \x20   --oauth-certificate-authority {folder}/oauth-ca.pem\n\
+         \x20 kubegate whoami\n\
+         \x20 kubectl get projects,pods\n\
+         \nWith that session, the signatures of the image registry:\n\
          \x20 kubegate --port 8002 --server {registry} \\\n\
-         \x20   --certificate-authority {folder}/registry-ca.pem --token ACCESS_TOKEN\n\
+         \x20   --certificate-authority {folder}/registry-ca.pem\n\
          \x20 curl http://127.0.0.1:8002/extensions/v2/{REPOSITORY}/signatures/{digest}\n"
     )
 }
