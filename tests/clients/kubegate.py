@@ -55,6 +55,10 @@ class Kubegate:
         self.url = f"http://{found[1]}"
         return self
 
+    def line(self):
+        """The next line that it prints, behind the first."""
+        return self._lines.get(timeout=30)
+
     def _read(self, stream):
         for line in stream:
             self.said.append(line)
