@@ -34,8 +34,11 @@ async fn the_openshift_demo_goes_on_as_its_user_from_session_to_session() {
     demo.signal("TERM");
     let ended = demo.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let (_, rest) = ended.stdout.split_once("--cacert ").unwrap();
-    let (ca, _) = rest.split_once(' ').unwrap();
+    let (_, rest) = ended
+        .stdout
+        .split_once("--oauth-certificate-authority ")
+        .unwrap();
+    let ca = rest.split_whitespace().next().unwrap();
     assert!(ca.ends_with("/oauth-ca.pem"), "{ca}");
     assert!(!Path::new(ca).exists(), "it leaves {ca} behind");
 }
