@@ -5,9 +5,10 @@ use anyhow::{Context as _, bail};
 use super::{output, target};
 use crate::{
     credential::{
+        self,
         oidc::Client,
         openshift::Access,
-        store::{Saved, Store},
+        store::{self, Saved, Store},
     },
     kubeconfig::{self, Cluster, edit::remove_user},
     settings::{ConnectionFlags, Login},
@@ -39,9 +40,12 @@ pub(super) async fn run(connection: &ConnectionFlags) -> anyhow::Result<()> {
     let mut ended = Ok(());
     if let Some(name) = login.saved_as() {
         let _turn = store.turn(&name)?;
-        ended = match store.read(&name) {
+        let here = store.at(credential::place_of_login(&login, &target.cluster)?);
+        ended = match here.read(&name) {
             Ok(Some(saved)) => end(&login, &saved, &target.cluster).await,
             Ok(None) => Ok(()),
+            // It is not this context's to end.
+            Err(error @ store::Error::Elsewhere { .. }) => return Err(error.into()),
             Err(error) => Err(error.into()),
         };
         store.remove(&name)?;

@@ -35,7 +35,7 @@ pub use visit::{Proof, Visit};
 
 use std::sync::Arc;
 
-use super::{Error, Source, issuer::Issuer};
+use super::{Error, Source, issuer::Issuer, store::Place};
 use crate::{dial::Environment, kubeconfig::Cluster, settings::IbmFlags, tls::Trust};
 
 /// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
@@ -70,7 +70,12 @@ pub(super) fn source(flags: &IbmFlags, cluster: &Cluster) -> Result<Arc<dyn Sour
     };
     let login = login_command(flags.cluster.as_deref());
     let root = Root::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
-    let chain = Chain::new(issuer(), &endpoints, root, None, login)?;
+    let names_root = flags.login.is_some() || flags.profile.is_some();
+    if !names_root && flags.apikey_file.is_none() {
+        refuse_to_lend(flags, &root, &endpoints)?;
+    }
+    let place = Place::of_cluster(cluster).with_issuer(&endpoints.name());
+    let chain = Chain::new(issuer(), &endpoints, root.at(place), None, login)?;
     Ok(source_for(chain, flags.openshift, cluster))
 }
 
@@ -95,6 +100,7 @@ pub fn chain_at_hand(
         None => Root::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
     };
     let account = account.map(str::to_owned);
+    let root = root.at(Place::of_issuer(&endpoints.name()));
     let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
     Ok((chain, endpoints))
 }
@@ -103,6 +109,25 @@ pub fn chain_at_hand(
 #[must_use]
 pub fn source_of(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn Source> {
     source_for(chain, found.is_openshift(), cluster)
+}
+
+/// What the environment holds is not the kubeconfig's to send where it likes.
+fn refuse_to_lend(flags: &IbmFlags, root: &Root, known: &Endpoints) -> Result<(), Error> {
+    let subject = root.subject();
+    if known.name() != endpoints(None)?.name() {
+        return Err(Error::ibm(format!(
+            "the kubeconfig's --iam {} is another IAM than the environment's, so it does not get \
+             {subject}; set {IAM_VARIABLE} too if you trust it",
+            known.iam()
+        )));
+    }
+    if flags.openshift {
+        return Err(Error::ibm(format!(
+            "{subject} is not shown to a server that a kubeconfig names; run `{}` to log in there",
+            login_command(flags.cluster.as_deref())
+        )));
+    }
+    Ok(())
 }
 
 fn no_root(endpoints: &Endpoints, login: &str) -> Error {

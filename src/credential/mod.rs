@@ -49,7 +49,7 @@ pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
 pub use outlook::{End, Outlook};
-pub use own::source as of_login;
+pub use own::{place as place_of_login, source as of_login};
 pub use pkce::{Pkce, random_text};
 pub use whoami::{Identity, bearing, whoami};
 

@@ -19,10 +19,13 @@ use self::{
     rest::{Rest, Rested},
 };
 use super::{
-    Credential, Error, Fetch, Source, authorization, blocking::blocking, jwt, store::Store,
+    Credential, Error, Fetch, Source, authorization,
+    blocking::blocking,
+    jwt,
+    store::{self, Place, Store},
 };
 use crate::{
-    kubeconfig::{OidcConfig, OidcTokens, edit::Turn},
+    kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::Turn},
     secret::Secret,
     settings::OidcFlags,
 };
@@ -73,10 +76,12 @@ impl Oidc {
 
     /// For a login of our own. That it rests in the state folder is not looked for before a
     /// credential is needed.
-    pub(super) fn of_login(flags: &OidcFlags) -> Result<Self, Error> {
+    pub(super) fn of_login(flags: &OidcFlags, cluster: &Cluster) -> Result<Self, Error> {
         let store = Store::of_user(&|name| std::env::var_os(name));
+        let store = store.map_err(Error::store)?;
+        let place = Place::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
         let rest = Rest::Saved {
-            store: store.map_err(Error::store)?,
+            store: store.at(place),
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
             command: format!(
@@ -116,12 +121,12 @@ impl Oidc {
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
-        if let Some(credential) = self.ready(&self.look().await.tokens)? {
+        if let Some(credential) = self.ready(&self.look().await?.tokens)? {
             return Ok(credential);
         }
         let _turn = self.turn().await?;
         // Another kubegate may have renewed while we waited.
-        let mut held = self.look().await;
+        let mut held = self.look().await?;
         if let Some(credential) = self.ready(&held.tokens)? {
             return Ok(credential);
         }
@@ -137,7 +142,7 @@ impl Oidc {
         // kubectl renews without a lock, and a human may have logged in: what rests there now
         // counts, even where ours could not be saved.
         self.state().unsaved = false;
-        held = self.look().await;
+        held = self.look().await?;
         if let Some(credential) = self.ready(&held.tokens)? {
             return Ok(credential);
         }
@@ -191,9 +196,9 @@ impl Oidc {
     }
 
     /// What rests there now; where that cannot be read, what was known before.
-    async fn look(&self) -> Rested {
+    async fn look(&self) -> Result<Rested, Error> {
         if self.state().unsaved {
-            return self.state().held.clone();
+            return Ok(self.state().held.clone());
         }
         match self.blocking(Rest::read).await {
             Ok(held) => {
@@ -201,6 +206,8 @@ impl Oidc {
                 state.held = held;
                 state.unreadable = false;
             }
+            // What was known before is not for this place either.
+            Err(error) if is_elsewhere(&error) => return Err(error),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 if !std::mem::replace(&mut self.state().unreadable, true) {
@@ -208,7 +215,7 @@ impl Oidc {
                 }
             }
         }
-        self.state().held.clone()
+        Ok(self.state().held.clone())
     }
 
     /// The ID token, where it holds and was not handed out before.
@@ -316,4 +323,8 @@ impl Source for Oidc {
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         Box::pin(self.stands(last))
     }
+}
+
+fn is_elsewhere(error: &Error) -> bool {
+    matches!(error, Error::Store(error) if matches!(**error, store::Error::Elsewhere { .. }))
 }

@@ -37,7 +37,7 @@ use super::{
     Error, Source,
     blocking::blocking,
     issuer::{self, Issuer},
-    store::Store,
+    store::{Place, Store},
 };
 use crate::{
     dial::Environment,
@@ -54,7 +54,8 @@ pub(super) fn source(flags: &OpenshiftFlags, cluster: &Cluster) -> Result<Arc<dy
     let saved = match &flags.login {
         Some(login) => {
             let store = Store::of_user(&|name| std::env::var_os(name));
-            Some((store.map_err(Error::store)?, login.clone()))
+            let here = store.map_err(Error::store)?.at(Place::of_cluster(cluster));
+            Some((here, login.clone()))
         }
         None => None,
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Source, ibm_iam, oidc::Oidc, openshift};
+use super::{Error, Source, ibm_iam, oidc::Oidc, openshift, store::Place};
 use crate::{kubeconfig::Cluster, settings::Login};
 
 /// The source for a login of our own at `cluster`.
@@ -14,6 +14,22 @@ pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error
     match login {
         Login::Openshift(flags) => openshift::source(flags, cluster),
         Login::Ibm(flags) => ibm_iam::source(flags, cluster),
-        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags)?)),
+        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags, cluster)?)),
     }
+}
+
+/// Where what is saved of `login` belongs, for it to be used at `cluster`.
+///
+/// # Errors
+/// An IBM Cloud endpoint that is no https URL.
+pub fn place(login: &Login, cluster: &Cluster) -> Result<Place, Error> {
+    let place = Place::of_cluster(cluster);
+    Ok(match login {
+        Login::Openshift(_) => place,
+        Login::Ibm(flags) => {
+            let endpoints = ibm_iam::endpoints(flags.iam.as_deref())?;
+            place.with_issuer(&endpoints.name())
+        }
+        Login::Oidc(flags) => place.with_issuer(&flags.oidc_issuer_url),
+    })
 }

@@ -4,6 +4,7 @@
 //! login's name is chosen by whoever logs in and stands in the kubeconfig's `exec` entry.
 
 mod keyring;
+mod place;
 mod registries;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+pub use place::Place;
 pub use registries::{Registries, Registry, registry_host};
 use rustix::{fs::OFlags, process::geteuid};
 use serde::{Deserialize, Deserializer, de};
@@ -57,6 +59,19 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         problem: &'static str,
     },
+    /// A login that belongs to another place.
+    #[error(
+        "the saved login {login:?} is for {known}, not for {given}; if you trust that place, log \
+         in there by `kubegate login`, else see where the kubeconfig came from"
+    )]
+    Elsewhere {
+        /// Name of the login.
+        login: String,
+        /// The issuer or API server that it was to be used with.
+        given: String,
+        /// Those that it belongs to.
+        known: String,
+    },
     /// Another kubegate renews the login for too long, or the lock cannot be had.
     #[error("cannot have the login to ourselves")]
     Turn(#[source] kubeconfig::Error),
@@ -88,6 +103,12 @@ pub struct Saved {
     /// When `token` ends.
     #[serde(deserialize_with = "time")]
     pub expires_at: Option<SystemTime>,
+    /// The issuer that gave all this, and is to see it again; none for a cluster's own.
+    pub issuer: Option<String>,
+    /// The API servers that it is for, as a [`Place`] names them.
+    pub servers: Vec<String>,
+    /// Which of them `token` is for, where it is for one alone.
+    pub token_of: Option<String>,
     /// Whether all this rests in the OS's keyring rather than in the file.
     pub keyring: bool,
 }
@@ -96,6 +117,7 @@ pub struct Saved {
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    place: Option<Place>,
 }
 
 impl Store {
@@ -114,7 +136,20 @@ impl Store {
         let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let state = state.or_else(|| Some(set("HOME")?.join(".local/state")));
         let folder = state.ok_or(Error::NoFolder)?.join("kubegate");
-        Ok(Self { folder })
+        Ok(Self {
+            folder,
+            place: None,
+        })
+    }
+
+    /// The same for one place: logins that belong elsewhere are not read, and what is written
+    /// belongs there.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            place: Some(place),
+        }
     }
 
     /// The file of a login.
@@ -160,8 +195,16 @@ impl Store {
     ///
     /// # Errors
     /// A file that cannot be read or understood, or that belongs to somebody else; a keyring
-    /// that does not answer.
+    /// that does not answer; a login that belongs to another place than [`Store::at`] says.
     pub fn read(&self, login: &str) -> Result<Option<Saved>, Error> {
+        let saved = self.read_any(login)?;
+        if let (Some(place), Some(saved)) = (&self.place, &saved) {
+            place.check(login, saved)?;
+        }
+        Ok(saved)
+    }
+
+    fn read_any(&self, login: &str) -> Result<Option<Saved>, Error> {
         match self.glance(login)? {
             Some(saved) if saved.keyring => {
                 let text = keyring::lookup(&file_name(login))?;
@@ -189,6 +232,10 @@ impl Store {
     /// Where the folder or file cannot be made or written; what was there stays.
     pub fn write(&self, login: &str, saved: &Saved) -> Result<(), Error> {
         let path = self.path(login);
+        let saved = match &self.place {
+            Some(place) => &place.stamped(saved),
+            None => saved,
+        };
         if saved.keyring {
             keyring::store(&file_name(login), &saved.to_json())?;
             return self.write_file(&path, saved.marker().as_bytes());
@@ -310,6 +357,16 @@ impl Saved {
             if let Some(time) = time {
                 fields.push(Zeroizing::new(format!("  \"{name}\": {}", seconds(time))));
             }
+        }
+        for (name, place) in [("issuer", &self.issuer), ("token-of", &self.token_of)] {
+            if let Some(place) = place {
+                let text = serde_json::json!(place);
+                fields.push(Zeroizing::new(format!("  \"{name}\": {text}")));
+            }
+        }
+        if !self.servers.is_empty() {
+            let text = serde_json::json!(self.servers);
+            fields.push(Zeroizing::new(format!("  \"servers\": {text}")));
         }
         let lines: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
         Zeroizing::new(format!("{{\n{}\n}}\n", lines.join(",\n")))

@@ -94,7 +94,9 @@ pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> 
         Some(login) => {
             let store = Store::of_user(&|name| std::env::var_os(name));
             let store = store.map_err(credential::Error::store)?;
-            keep(&store, login, &saved, finish).await?
+            let of = crate::settings::Login::Ibm(flags.clone());
+            let place = credential::place_of_login(&of, &reached)?;
+            keep(&store, place, login, &saved, finish).await?
         }
         // A pod has its root at hand.
         None => finish().await?,

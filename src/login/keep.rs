@@ -3,23 +3,32 @@
 use super::Error;
 use crate::credential::{
     self,
-    store::{Saved, Store},
+    store::{Place, Saved, Store},
 };
 
 /// Saves a login under its name, then does the rest of it; where that fails, what rested there
-/// before is put back.
+/// before is put back. It belongs to `place`, and to the API servers that a login of the same
+/// issuer was begun for under that name.
 ///
 /// # Errors
 /// What `rest` says; a state folder that cannot be written.
 pub async fn keep<T>(
     store: &Store,
+    place: Place,
     login: &str,
     saved: &Saved,
     rest: impl AsyncFnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     // One that is broken is no reason not to log in again.
     let before = store.read(login);
-    write(store, login, saved).map_err(credential::Error::store)?;
+    let mut saved = saved.clone();
+    if let Ok(Some(before)) = &before
+        && before.issuer.is_some()
+        && place.is_issuer_of(before)
+    {
+        saved.servers.clone_from(&before.servers);
+    }
+    write(&store.at(place), login, &saved).map_err(credential::Error::store)?;
     let done = rest().await;
     if done.is_err() {
         let restored = before.and_then(|before| match before {
@@ -74,15 +83,25 @@ mod tests {
             assert!(token(&store).is_some());
             Err(Error::NoServer)
         };
-        keep(&store, "a", &one, fails).await.unwrap_err();
+        keep(&store, Place::default(), "a", &one, fails)
+            .await
+            .unwrap_err();
         assert_eq!(token(&store), None);
-        keep(&store, "a", &one, async || Ok(())).await.unwrap();
-        keep(&store, "a", &other, fails).await.unwrap_err();
+        keep(&store, Place::default(), "a", &one, async || Ok(()))
+            .await
+            .unwrap();
+        keep(&store, Place::default(), "a", &other, fails)
+            .await
+            .unwrap_err();
         assert_eq!(token(&store), one.token);
-        keep(&store, "a", &other, async || Ok(())).await.unwrap();
+        keep(&store, Place::default(), "a", &other, async || Ok(()))
+            .await
+            .unwrap();
         assert_eq!(token(&store), other.token);
         fs::write(store.path("a"), "broken").unwrap();
-        keep(&store, "a", &one, async || Ok(())).await.unwrap();
+        keep(&store, Place::default(), "a", &one, async || Ok(()))
+            .await
+            .unwrap();
         assert_eq!(token(&store), one.token);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         self,
         openshift::{Access, Ends, Finding, Oauth, Session},
         plugin,
-        store::{Saved, Store},
+        store::{Place, Saved, Store},
     },
     kubeconfig::{
         self, Cluster, Overrides, Pem,
@@ -122,7 +122,8 @@ pub async fn login(
     };
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let write = async || Ok(add_context(&file, &context, true)?);
-    keep(&store, &names.user, &saved, write).await?;
+    let here = Place::of_cluster(&cluster);
+    keep(&store, here, &names.user, &saved, write).await?;
     Ok(LoggedIn {
         user: identity.username,
         server: context.server,

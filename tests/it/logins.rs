@@ -9,14 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kubegate::{
-    credential::store::{Saved, Store},
+    credential::store::{Place, Saved, Store},
     demo::{
         ControlPlane,
         oidc::{Oidc, Options},
         openshift::{OpenShift, Options as OpenshiftOptions},
     },
-    kubeconfig::edit::{NewContext, add_context},
+    kubeconfig::{
+        Login, Overrides,
+        edit::{NewContext, add_context},
+    },
     secret::Secret,
 };
 use serde_json::{Value, json};
@@ -386,7 +390,8 @@ fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
         token: Some(token),
         ..Saved::default()
     };
-    store.write("jane/c", &saved).unwrap();
+    let place = Place::of_server(&server.parse().unwrap());
+    store.at(place).write("jane/c", &saved).unwrap();
     let words = ["credential", "openshift", "--login", "jane/c"];
     let new = NewContext {
         context: "default/c/jane".to_owned(),
@@ -525,4 +530,100 @@ async fn the_keyring_holds_the_secrets_where_that_is_asked_for() {
     for token in [&token, &newer] {
         assert!(!arguments.contains(token.trim_end()), "{arguments}");
     }
+}
+
+/// What the proxy says to a request, and the plugin to kubectl, with the home's kubeconfig as
+/// `change` leaves it.
+async fn after(home: &Home, server: &str, change: impl Fn(String) -> String) -> [String; 2] {
+    let path = home.path(".kube/config");
+    let before = home.kubeconfig();
+    let changed = change(before.clone());
+    assert_ne!(before, changed);
+    fs::write(&path, &changed).unwrap();
+    let gate = Kubegate::spawn(home.command(&["--port", "0"]));
+    let answer = get(&gate.address, "/api/v1/nodes").await;
+    assert_eq!(status(&answer), 401, "{answer}");
+    let config = kubegate::kubeconfig::resolve(Some(&path), &Overrides::default(), &|_| None);
+    let Login::Exec(entry) = config.unwrap().user.login else {
+        panic!("no exec entry");
+    };
+    let info = json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "spec": {"interactive": false, "cluster": {"server": server}}});
+    let mut plugin = Kubegate::command(&entry.args);
+    plugin.env("HOME", home.folder.path());
+    plugin.env("KUBERNETES_EXEC_INFO", info.to_string());
+    let plugin = Kubegate::refused(plugin);
+    assert_eq!(plugin.code, Some(1), "{plugin:?}");
+    assert_eq!(plugin.stdout, "");
+    fs::write(&path, before).unwrap();
+    [answer, plugin.stderr]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_that_names_a_login_beside_a_place_of_its_own_gets_nothing_of_it() {
+    let home = Home::new(2).await;
+    home.log_in();
+    // The ID token is over, so that whoever may have it renewed would.
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    let (mine, issuer) = (home.plane.url(), home.issuer.url());
+    let other = Home::new(60).await;
+    let other_ca = BASE64_STANDARD.encode(other.issuer.ca_pem());
+    let own_ca = BASE64_STANDARD.encode(home.issuer.ca_pem());
+    let before = home.issuer.refreshes();
+
+    let server = other.plane.url();
+    let said = after(&home, &server, |config| config.replace(&mine, &server)).await;
+    for said in said {
+        assert!(
+            said.contains("is for https://") && said.contains(&server),
+            "{said}"
+        );
+    }
+    let said = after(&home, &mine, |config| {
+        let config = config.replace(&issuer, &other.issuer.url());
+        config.replace(&own_ca, &other_ca)
+    });
+    for said in said.await {
+        assert!(said.contains("is for the issuer"), "{said}");
+    }
+    let by_proxy = format!("{mine}\n    proxy-url: http://127.0.0.1:9");
+    let path = home.path(".kube/config");
+    let config = home.kubeconfig();
+    fs::write(&path, config.replace(&mine, &by_proxy)).unwrap();
+    let gate = Kubegate::spawn(home.command(&["--port", "0"]));
+    let answer = get(&gate.address, "/api/v1/nodes").await;
+    assert!(answer.contains("by the proxy"), "{answer}");
+    assert_eq!(home.issuer.refreshes(), before);
+    assert_eq!(other.issuer.refreshes() + other.issuer.refused(), 0);
+    // The controls: as it was, it works, and another cluster by a login there.
+    fs::write(&path, &config).unwrap();
+    home.out(&["whoami"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_to_no_other_server_and_is_not_logged_out_from_there() {
+    let shift = OpenShift::start(OpenshiftOptions::default()).await.unwrap();
+    shift.add_user("jane", "sesame-out-3");
+    let token = shift.issue_session("jane").unwrap();
+    let home = with_session(&shift.api().url(), shift.api().ca_pem(), token.clone());
+    let path = home.path().join(".kube/config");
+    let config = fs::read_to_string(&path).unwrap();
+    let other = OpenShift::start(OpenshiftOptions::default()).await.unwrap();
+    let ca = |ca: &str| BASE64_STANDARD.encode(ca);
+    let hostile = config
+        .replace(&shift.api().url(), &other.api().url())
+        .replace(&ca(shift.api().ca_pem()), &ca(other.api().ca_pem()));
+    fs::write(&path, &hostile).unwrap();
+    for command in ["whoami", "token", "logout"] {
+        let ended = run_in(&home, &[command]);
+        assert_eq!(ended.code, Some(1), "{command}: {ended:?}");
+        assert!(
+            ended.stderr.contains("is for https://"),
+            "{command}: {ended:?}"
+        );
+        assert!(!ended.stdout.contains(token.expose()), "{command}");
+    }
+    fs::write(&path, &config).unwrap();
+    let who = run_in(&home, &["whoami", "-o", "name"]);
+    assert_eq!(who.stdout, "jane\n", "{who:?}");
 }

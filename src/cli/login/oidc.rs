@@ -12,7 +12,7 @@ use crate::{
         self,
         oidc::Client,
         plugin, secret_file,
-        store::{Saved, Store},
+        store::{Place as Bond, Saved, Store},
     },
     kubeconfig::{
         self, Login, Overrides, Pem, Target,
@@ -81,7 +81,16 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let store = Store::of_user(&env)?;
     let mut saved = match flags.login.as_deref().unwrap_or(&login.login) {
         "" => Saved::default(),
-        name => store.read(name)?.unwrap_or_default(),
+        // What another issuer gave, a client's secret for example, is not for this one.
+        name => {
+            let issuer = Bond::of_issuer(&login.oidc_issuer_url);
+            let saved = store.read(name)?.unwrap_or_default();
+            if issuer.is_issuer_of(&saved) {
+                saved
+            } else {
+                Saved::default()
+            }
+        }
     };
     if let Some(path) = &flags.oidc_client_secret_file {
         saved.client_secret = Some(secret_file::read("client secret", path)?);
@@ -114,7 +123,12 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         Some(place) => Ok(add_context(&place.file, &place.new, true)?),
         None => Ok(()),
     };
-    keep(&store, &login.login, &saved, write).await?;
+    let here = match &target {
+        Some(target) => Bond::of_cluster(&target.cluster),
+        None => Bond::default(),
+    };
+    let here = here.with_issuer(&login.oidc_issuer_url);
+    keep(&store, here, &login.login, &saved, write).await?;
     if saved.refresh_token.is_none() {
         let end = saved.expires_at.map(plugin::timestamp);
         tracing::warn!(

@@ -49,6 +49,14 @@ impl Endpoints {
         text(&self.iam)
     }
 
+    /// Which IAM it is, by whatever host it is reached: IBM's own has several.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let iam = self.iam();
+        let is_ibm = iam.strip_prefix("https://").is_some_and(is_ibm);
+        if is_ibm { IAM.to_owned() } else { iam }
+    }
+
     /// Where IAM is, if that is not IBM's public host.
     #[must_use]
     pub fn other_iam(&self) -> Option<String> {
@@ -70,11 +78,7 @@ impl Endpoints {
         let Some(host) = host else {
             return false;
         };
-        // `private.iam.cloud.ibm.com`, and regions that were hosts of their own.
-        let of_ibm = host == "iam.cloud.ibm.com"
-            || host.ends_with(".iam.cloud.ibm.com")
-            || host.starts_with("iam.") && host.ends_with(".bluemix.net");
-        of_ibm || format!("https://{host}") == self.iam()
+        is_ibm(host) || format!("https://{host}") == self.iam()
     }
 
     pub(super) fn token(&self) -> Result<Uri, Error> {
@@ -88,6 +92,13 @@ impl Endpoints {
     pub(super) fn containers(&self, path: &str) -> Result<Uri, Error> {
         below(&self.containers, path)
     }
+}
+
+/// `private.iam.cloud.ibm.com`, and regions that were hosts of their own.
+fn is_ibm(host: &str) -> bool {
+    host == "iam.cloud.ibm.com"
+        || host.ends_with(".iam.cloud.ibm.com")
+        || host.starts_with("iam.") && host.ends_with(".bluemix.net")
 }
 
 /// IBM's tools take a bare host too.

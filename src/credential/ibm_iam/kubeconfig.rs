@@ -4,16 +4,19 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Chain, chain_at_hand, endpoints, printable};
+use super::{Chain, Visit, chain_at_hand, endpoints, login_command, printable};
 use crate::{
-    credential::{Credential, Error, Fetch, Source, oidc::Oidc},
+    credential::{Credential, Error, Fetch, Source, oidc::Oidc, store::Place},
     kubeconfig::{Cluster, OidcConfig},
+    settings::IbmEndpoint,
 };
 
 /// A user of such a file.
 pub(in crate::credential) struct WrittenByIbm {
     oidc: Oidc,
     cluster: Option<String>,
+    /// The API server.
+    place: Place,
     /// From the root at hand, once it was needed.
     chain: tokio::sync::OnceCell<Arc<Chain>>,
 }
@@ -32,6 +35,7 @@ impl WrittenByIbm {
         let name = cluster.name.as_deref().and_then(|n| n.split('/').next());
         Ok(Self {
             oidc: Oidc::new(config)?,
+            place: Place::of_cluster(cluster),
             cluster: name.filter(|name| !name.is_empty()).map(printable),
             chain: tokio::sync::OnceCell::new(),
         })
@@ -59,7 +63,24 @@ impl WrittenByIbm {
 
     async fn chain(&self) -> Result<&Arc<Chain>, Error> {
         let begin = async || {
-            let (chain, _) = chain_at_hand(None, None, self.cluster.as_deref())?;
+            let cluster = self.cluster.as_deref();
+            let (chain, endpoints) = chain_at_hand(None, None, cluster)?;
+            let visit = Visit::from_chain(endpoints, &chain).await?;
+            // The root is not this kubeconfig's: what it brings is for the user's clusters alone.
+            let found = visit.cluster(cluster.unwrap_or_default()).await?;
+            let ends = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
+            let mut places = ends
+                .into_iter()
+                .filter_map(|end| Some(Place::of_server(&found.endpoint(end).ok()?)));
+            if !places.any(|place| place == self.place) {
+                return Err(Error::ibm(format!(
+                    "the kubeconfig's server {} is no endpoint of cluster {:?}, so it gets no \
+                     token of your account; see where the kubeconfig came from, or run `{}`",
+                    self.place.server().unwrap_or_default(),
+                    found.name,
+                    login_command(cluster)
+                )));
+            }
             Ok(Arc::new(chain))
         };
         self.chain.get_or_try_init(begin).await

@@ -10,7 +10,8 @@ use std::{
 use super::{Root, root::Held};
 use crate::{
     credential::{
-        Credential, Error, Fetch, Source, authorization, blocking::blocking, jwt, openshift::Access,
+        Credential, Error, Fetch, Source, authorization, blocking::blocking, jwt,
+        openshift::Access, store::Place,
     },
     kubeconfig::Cluster,
     secret::Secret,
@@ -22,6 +23,8 @@ const USER: &str = "apikey";
 /// Sessions at one cluster, from an API key.
 pub(super) struct Roks {
     access: Access,
+    /// The cluster's API server, as saved logins name it.
+    server: Option<String>,
     root: Root,
     /// The command that logs in again.
     login: String,
@@ -39,6 +42,7 @@ impl Roks {
     pub(super) fn new(cluster: &Cluster, root: Root, login: String) -> Self {
         Self {
             access: Access::new(cluster, None),
+            server: Place::of_cluster(cluster).server().map(str::to_owned),
             root,
             login,
             used: Mutex::default(),
@@ -83,6 +87,10 @@ impl Roks {
         let Some(saved) = read.map_err(Error::store)? else {
             return Ok(None);
         };
+        // Other clusters' sessions rest there too.
+        if saved.token_of != self.server {
+            return Ok(None);
+        }
         let (Some(token), Some(issued_at)) = (saved.token, saved.issued_at) else {
             return Ok(None);
         };
@@ -108,6 +116,7 @@ impl Roks {
         let Root::Saved { store, login } = self.root.clone() else {
             return;
         };
+        let server = self.server.clone();
         let (token, issued_at) = (session.token.clone(), session.issued_at);
         let expires_at = session.ends_at;
         let written = self.blocking(move || {
@@ -116,6 +125,7 @@ impl Roks {
                 return Ok(());
             };
             saved.token = Some(token);
+            saved.token_of = server;
             saved.issued_at = Some(issued_at);
             saved.expires_at = expires_at;
             store.write(&login, &saved)

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    credential::{Error, store::Store},
+    credential::{
+        Error,
+        store::{Place, Store},
+    },
     secret::Secret,
 };
 
@@ -125,6 +128,18 @@ impl Root {
             return Ok(Some(Self::KeyFile(path.into())));
         }
         Ok(set(PROFILE_VARIABLE).as_deref().map(pod))
+    }
+
+    /// The same for one place, where it is a saved login: one that belongs elsewhere is refused.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        match self {
+            Self::Saved { store, login } => Self::Saved {
+                store: store.at(place),
+                login,
+            },
+            other => other,
+        }
     }
 
     /// What the environment has.

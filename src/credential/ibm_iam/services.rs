@@ -94,8 +94,10 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
             other => return other,
         };
         let asked = error.retry_after().unwrap_or_default();
-        let error = &error as &dyn std::error::Error;
-        tracing::debug!(error, "trying again");
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "trying again");
+        }
         tokio::time::sleep(pause.max(asked).min(LONGEST_PAUSE)).await;
         pause *= 2;
     }

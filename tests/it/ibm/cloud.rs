@@ -456,6 +456,8 @@ impl Cloud {
         fs::create_dir_all(&folder).unwrap();
         let file = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
         let file = file.to_string().replace("%2D", "-").replace("%5F", "_");
+        let mut saved = saved.clone();
+        saved["issuer"] = json!(self.host.url());
         fs::write(folder.join(format!("{file}.json")), saved.to_string()).unwrap();
     }
 

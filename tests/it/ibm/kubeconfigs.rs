@@ -86,3 +86,19 @@ async fn with_no_root_at_hand_it_says_what_to_run() {
         shows_no_secret(&kubegate);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_none_of_the_users_clusters_gets_no_token_of_the_root_at_hand() {
+    let cloud = Cloud::start().await;
+    write(&cloud, None);
+    let config = cloud.path(".kube/config");
+    let text = fs::read_to_string(&config).unwrap();
+    let other = crate::support::Upstream::tls("localhost", crate::support::Connection::echo).await;
+    fs::write(&config, text.replace(&cloud.api.url(), &other.url())).unwrap();
+    let kubegate = cloud.proxy(&[], &[("IBMCLOUD_API_KEY", KEY)]);
+    let answer = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&answer), 401, "{answer}");
+    assert!(answer.contains("is no endpoint of cluster"), "{answer}");
+    assert_eq!(cloud.book().granted("kube-refresh"), 0);
+    shows_no_secret(&kubegate);
+}

@@ -283,3 +283,69 @@ async fn a_login_that_fails_keeps_the_one_before() {
     assert_eq!(done.code, Some(1), "{}", done.stdout);
     assert_eq!(cloud.saved(&name(HOME_ACCOUNT))["api-key"], KEY);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_for_the_clusters_it_was_begun_for_and_its_own_iam() {
+    let cloud = Cloud::start().await;
+    let key = cloud.path("key");
+    fs::write(&key, KEY).unwrap();
+    let args = [
+        "--cluster",
+        "production",
+        "--apikey-file",
+        key.to_str().unwrap(),
+    ];
+    logged_in(&cloud, &args, "");
+    let config = cloud.path(".kube/config");
+    let text = fs::read_to_string(&config).unwrap();
+    let other = crate::support::Upstream::tls("localhost", crate::support::Connection::echo).await;
+    let calls = cloud.host.count("/identity/token");
+    let iam = cloud.host.url();
+    let openshift = text.replace("- ibm\n", "- ibm\n      - --openshift\n");
+    for hostile in [
+        text.replace(&cloud.api.url(), &other.url()),
+        openshift.replace(&cloud.api.url(), &other.url()),
+        text.replace(&iam, &other.url()),
+    ] {
+        assert_ne!(hostile, text);
+        fs::write(&config, &hostile).unwrap();
+        let kubegate = Kubegate::spawn(cloud.command(&["--port", "0"]));
+        let answer = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&answer), 401, "{answer}");
+        assert!(answer.contains("the saved login"), "{answer}");
+        assert!(!kubegate.log().contains(SECRET));
+    }
+    assert_eq!(cloud.host.count("/identity/token"), calls);
+    assert_eq!(other.connections(), 0);
+    fs::write(&config, &text).unwrap();
+    works(&cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environments_key_goes_to_no_iam_or_server_that_a_kubeconfig_names() {
+    let cloud = Cloud::start().await;
+    let other = crate::support::Upstream::tls("localhost", crate::support::Connection::echo).await;
+    let url = other.url();
+    for (args, says) in [
+        (
+            ["credential", "ibm", "--iam", url.as_str()].as_slice(),
+            "is another IAM",
+        ),
+        (
+            &["credential", "ibm", "--openshift"],
+            "is not shown to a server",
+        ),
+    ] {
+        let mut command = cloud.command(args);
+        let info = json!({"apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "spec": {"cluster": {"server": url}, "interactive": false}});
+        command.env("KUBERNETES_EXEC_INFO", info.to_string());
+        command.env("IBMCLOUD_API_KEY", KEY);
+        let done = Kubegate::refused(command);
+        assert_eq!(done.code, Some(1), "{args:?}: {}", done.stderr);
+        assert!(done.stderr.contains(says), "{args:?}: {}", done.stderr);
+        assert!(!done.stderr.contains(SECRET));
+    }
+    assert_eq!(other.connections(), 0);
+}

@@ -7,7 +7,7 @@ use kubegate::{
         issuer::Issuer,
         oauth::form_value,
         openshift::{Access, Finding},
-        store::{Saved, Store},
+        store::{Place, Saved, Store},
     },
     dial::Environment,
     kubeconfig::{self, Overrides},
@@ -42,7 +42,9 @@ impl Cluster {
             token: Some(token.clone()),
             ..Saved::default()
         };
-        store.unwrap().write("alice", &saved).unwrap();
+        let place = Place::of_server(&self.shift.api().url().parse().unwrap());
+        let here = store.unwrap().at(place);
+        here.write("alice", &saved).unwrap();
     }
 
     /// A kubeconfig as `kubegate login` writes it.
