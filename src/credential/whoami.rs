@@ -66,7 +66,7 @@ pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Err
     match answer.status {
         StatusCode::OK | StatusCode::CREATED => {
             let UserInfo { username, groups } = parsed::<Review>(&answer)?.status.user_info;
-            return Ok(Identity { username, groups });
+            return named(&answer, username, groups);
         }
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {}
         _ => return Err(refused(&answer)),
@@ -78,10 +78,17 @@ pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Err
         return Err(refused(&answer));
     }
     let User { metadata, groups } = parsed(&own)?;
-    Ok(Identity {
-        username: metadata.name,
-        groups: groups.unwrap_or_default(),
-    })
+    named(&own, metadata.name, groups.unwrap_or_default())
+}
+
+/// Names end up on a terminal, which control characters would drive.
+fn named(answer: &Answer, username: String, groups: Vec<String>) -> Result<Identity, Error> {
+    let drives = |name: &String| name.contains(char::is_control);
+    if drives(&username) || groups.iter().any(drives) {
+        let problem = "the name of the user or of a group has control characters".to_owned();
+        return Err(unidentified(answer, problem));
+    }
+    Ok(Identity { username, groups })
 }
 
 /// A user who has a token and nothing else.
@@ -116,4 +123,29 @@ fn parsed<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
             "its answer is not the JSON of Kubernetes".to_owned(),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_that_would_drive_a_terminal_are_refused() {
+        let answer = Answer {
+            url: "https://api.example/".parse().unwrap(),
+            status: StatusCode::CREATED,
+            headers: http::HeaderMap::new(),
+            retry_after: None,
+            body: Vec::new().into(),
+        };
+        for (user, group, is_taken) in [
+            ("system:serviceaccount:a:b", "j\u{f6}rg", true),
+            ("jane\u{1b}[2J", "g", false),
+            ("jane", "g\u{9b}2J", false),
+        ] {
+            let named = named(&answer, user.to_owned(), vec![group.to_owned()]);
+            assert_eq!(named.is_ok(), is_taken, "{user:?} {group:?}");
+        }
+    }
 }
