@@ -3,20 +3,24 @@
 //! | file | holds |
 //! |---|---|
 //! | [`root`](Root) | API key, a pod's token, a saved login: what a session can begin with again |
+//! | `key_file`, `pod_token` | the files that a root reads |
 //! | `iam` | the token endpoint: what is given for what; `refusal`: why it says no |
 //! | [`chain`](Chain) | the [`Source`]: root, session, delegated token, the cluster's token |
 //! | [`visit`](Visit) | a session for a human: choosing an account and a cluster |
-//! | [`account`](Account), [`container`](IbmCluster) | the accounts and the clusters, by way of `services` |
+//! | [`account`](Account), `container`, [`cluster`](IbmCluster) | the accounts, the clusters, and one of them; by way of `services` |
 //! | `roks` | sessions of OpenShift clusters, from an API key |
 //! | `kubeconfig` | kubeconfigs that IBM's own tools wrote |
 
 mod account;
 mod chain;
+mod cluster;
 mod container;
 mod endpoints;
 mod iam;
+mod key_file;
 mod kubeconfig;
 mod names;
+mod pod_token;
 mod refusal;
 mod roks;
 mod root;
@@ -25,7 +29,7 @@ mod visit;
 
 pub use account::{Account, choose as choose_account};
 pub use chain::Chain;
-pub use container::IbmCluster;
+pub use cluster::IbmCluster;
 pub use endpoints::{Endpoints, IAM_VARIABLE};
 pub(super) use kubeconfig::WrittenByIbm;
 pub(super) use refusal::ends_session;

@@ -1,27 +1,28 @@
 //! Calls to token endpoints: HTTPS alone, with the issuer's own trust, through the proxy that
 //! the environment names, bounded in time and size. What an issuer answers is never shown.
 
+mod answer;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER},
-    response,
+    HeaderValue, Request, Response, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::sign::CertifiedKey;
-use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
+
+pub use answer::Answer;
+pub(super) use answer::Opened;
 
 use super::Error;
 use crate::{
@@ -32,10 +33,6 @@ use crate::{
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes that an answer may have.
-const LIMIT: usize = 1 << 20;
-/// The longest `Retry-After` that is believed.
-const RETRY_LIMIT: Duration = Duration::from_secs(3600);
 /// What `application/x-www-form-urlencoded` leaves as it is.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -51,63 +48,6 @@ pub struct Issuer {
     proxy: Option<ProxyUrl>,
     /// Sent as SNI and checked in place of the URL's host.
     server_name: Option<String>,
-}
-
-/// What an issuer answered. The body may hold tokens and is wiped on drop.
-pub struct Answer {
-    /// What was asked for, without its query.
-    pub url: Uri,
-    /// The status, redirects included.
-    pub status: StatusCode,
-    /// The headers; `Location` may hold a code or a token.
-    pub headers: HeaderMap,
-    /// `Retry-After`, an hour at most.
-    pub retry_after: Option<Duration>,
-    /// 1 MiB at most.
-    pub body: Zeroizing<Vec<u8>>,
-}
-
-impl Answer {
-    /// An error about this answer.
-    pub fn error(&self, problem: impl Into<String>) -> Error {
-        let busy = matches!(
-            self.status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-        );
-        // An issuer that does not know how will not learn it meanwhile.
-        let broken = self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED;
-        self.judged(problem.into(), busy || broken)
-    }
-
-    /// An error that may pass by itself, whatever the status.
-    pub(super) fn passing(&self, problem: impl Into<String>) -> Error {
-        self.judged(problem.into(), true)
-    }
-
-    fn judged(&self, problem: String, passing: bool) -> Error {
-        Error::IssuerAnswer {
-            url: self.url.to_string(),
-            problem,
-            passing,
-            retry_after: self.retry_after,
-        }
-    }
-
-    /// The body as JSON; `otherwise` says in errors what it is. The error's own text is dropped,
-    /// for it may quote the answer.
-    ///
-    /// # Errors
-    /// A body that is no such JSON. One that is none at all may come from something in between,
-    /// such as the login page of a network, and pass.
-    pub fn json<T: DeserializeOwned>(&self, otherwise: &str) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|parsing| match parsing.classify() {
-            Category::Data => self.error(format!("its answer is {otherwise}")),
-            _ => self.passing(format!(
-                "its answer is {otherwise}, and no JSON at all; see that nothing in between \
-                 answers in its place, such as the login page of a network"
-            )),
-        })
-    }
 }
 
 impl Issuer {
@@ -244,67 +184,6 @@ impl Issuer {
     }
 }
 
-/// An answer whose body is still on its way.
-pub(super) struct Opened {
-    url: Uri,
-    head: response::Parts,
-    incoming: Incoming,
-    deadline: Instant,
-}
-
-impl Opened {
-    pub(super) fn status(&self) -> StatusCode {
-        self.head.status
-    }
-
-    /// The next part of the body; `None` at its end.
-    pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
-        while let Some(frame) = self.incoming.frame().await {
-            let frame = frame.map_err(|e| broken(&self.url, e.into()))?;
-            if let Ok(data) = frame.into_data() {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The whole answer, 30 s after it was asked for at the latest.
-    pub(super) async fn whole(self) -> Result<Answer, Error> {
-        let (url, deadline) = (self.url.clone(), self.deadline);
-        let answer = timeout_at(deadline, self.read()).await;
-        answer.map_err(|_| timed_out(&url))?
-    }
-
-    async fn read(mut self) -> Result<Answer, Error> {
-        // Room for all of it at once: growing would leave unwiped copies behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(64 << 10));
-        let mut too_long = false;
-        while let Some(data) = self.part().await? {
-            too_long = body.len() + data.len() > LIMIT;
-            if too_long {
-                break;
-            }
-            if body.len() + data.len() > body.capacity() {
-                let mut larger = Zeroizing::new(Vec::with_capacity(LIMIT));
-                larger.extend_from_slice(&body);
-                body = larger;
-            }
-            body.extend_from_slice(&data);
-        }
-        let answer = Answer {
-            url: self.url,
-            status: self.head.status,
-            retry_after: retry_after(&self.head.headers, Timestamp::now()),
-            headers: self.head.headers,
-            body,
-        };
-        if too_long {
-            return Err(answer.error(format!("its answer has more than {LIMIT} bytes")));
-        }
-        Ok(answer)
-    }
-}
-
 fn timed_out(url: &Uri) -> Error {
     Error::IssuerTimedOut {
         url: url.to_string(),
@@ -393,40 +272,10 @@ fn encoded(form: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     body
 }
 
-/// `Retry-After` in both its forms (RFC 9110, section 10.2.3), an hour at most.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let pause = if let Ok(seconds) = text.parse() {
-        Duration::from_secs(seconds)
-    } else {
-        let date = DateTimeParser::new().parse_timestamp(text).ok()?;
-        Duration::try_from(date.duration_since(now)).unwrap_or_default()
-    };
-    Some(pause.min(RETRY_LIMIT))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn retry_after_may_be_seconds_or_a_date() {
-        let now: Timestamp = "2026-11-06T08:49:37Z".parse().unwrap();
-        for (text, seconds) in [
-            ("7", Some(7)),
-            ("Fri, 06 Nov 2026 08:49:47 GMT", Some(10)),
-            ("Fri, 06 Nov 2026 08:49:07 GMT", Some(0)),
-            ("99999999999", Some(3600)),
-            ("-1", None),
-            ("soon", None),
-        ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            let expected = seconds.map(Duration::from_secs);
-            assert_eq!(retry_after(&headers, now), expected, "{text}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
-    }
 
     #[test]
     fn a_form_keeps_its_values_whole() {

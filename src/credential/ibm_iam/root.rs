@@ -1,15 +1,9 @@
 //! What a session at IAM begins with, and can begin with again: an API key, a pod's token, or a
 //! saved login.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use zeroize::Zeroizing;
-
+use super::{key_file, pod_token};
 use crate::{
     credential::{
         Error,
@@ -22,19 +16,9 @@ use crate::{
 const KEY_VARIABLES: [&str; 2] = ["IC_API_KEY", "IBMCLOUD_API_KEY"];
 /// Names a file such as IBM's SDKs read.
 const CREDENTIALS_VARIABLE: &str = "IBM_CREDENTIALS_FILE";
-/// A pod's token, or `@` and its file.
-const POD_TOKEN_VARIABLE: &str = "IBMCLOUD_CR_TOKEN";
 const PROFILE_VARIABLE: &str = "IBMCLOUD_CR_PROFILE";
-/// Where IBM Cloud puts a pod's token; the first one that is there counts.
-const POD_TOKENS: [&str; 3] = [
-    "/var/run/secrets/tokens/vault-token",
-    "/var/run/secrets/tokens/sa-token",
-    "/var/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token",
-];
 /// What names of saved logins begin with; account and user follow.
 const SAVED_PREFIX: &str = "ibm/";
-/// Bytes that such a file may have.
-const LIMIT: u64 = 64 << 10;
 
 /// What a session begins with.
 #[derive(Clone, Debug)]
@@ -109,7 +93,7 @@ impl Root {
         }
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let pod = |profile: &str| Self::Pod {
-            token: set(POD_TOKEN_VARIABLE).map(Secret::new),
+            token: set(pod_token::VARIABLE).map(Secret::new),
             profile: profile.to_owned(),
         };
         if let Some(profile) = asked.profile {
@@ -218,9 +202,7 @@ impl Root {
     #[must_use]
     pub fn auth_url(env: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
         let path = env(CREDENTIALS_VARIABLE).filter(|path| !path.is_empty())?;
-        let text = read_text(Path::new(&path)).ok()?;
-        let (_, url) = entries(&text, "_AUTH_URL").into_iter().next()?;
-        Some((CREDENTIALS_VARIABLE, url.to_owned()))
+        Some((CREDENTIALS_VARIABLE, key_file::auth_url(Path::new(&path))?))
     }
 
     /// Names it in errors.
@@ -263,9 +245,9 @@ impl Root {
     pub(super) fn read(&self) -> Result<Option<Held>, Error> {
         Ok(Some(match self {
             Self::ApiKey { key, .. } => Held::ApiKey(key.clone()),
-            Self::KeyFile(path) => Held::ApiKey(key_in(path)?),
+            Self::KeyFile(path) => Held::ApiKey(key_file::read(path)?),
             Self::Pod { token, profile } => Held::Pod {
-                token: pod_token(token.as_ref(), Path::new("/"))?,
+                token: pod_token::read(token.as_ref(), Path::new("/"))?,
                 profile: (profile_field(profile), profile.clone()),
             },
             Self::Saved { store, login } => {
@@ -295,122 +277,9 @@ fn profile_field(profile: &str) -> &'static str {
     }
 }
 
-/// The API key in a file, in any of the forms in which IBM's tools write one.
-fn key_in(path: &Path) -> Result<Secret, Error> {
-    /// What `ibmcloud iam api-key-create --file` writes, and the console's download.
-    #[derive(Deserialize)]
-    struct Downloaded {
-        apikey: Secret,
-    }
-    let text = read_text(path)?;
-    let bad = |problem: &str| Error::ibm(format!("the API key file {} {problem}", path.display()));
-    if text.trim_start().starts_with('{') {
-        return match serde_json::from_str(&text) {
-            Ok(Downloaded { apikey }) => Ok(apikey),
-            Err(_) => Err(bad("is JSON without the text field `apikey`")),
-        };
-    }
-    let mut keys = entries(&text, "_APIKEY");
-    // The service by the name that IBM's own SDK for it has.
-    if let Some(own) = keys
-        .iter()
-        .find(|(name, _)| *name == "KUBERNETES_SERVICE_API")
-    {
-        keys = vec![*own];
-    }
-    keys.dedup_by(|one, other| one.1 == other.1);
-    match keys[..] {
-        [] => {}
-        [(_, key)] => return Ok(Secret::new(key)),
-        _ => {
-            return Err(bad(
-                "has the API keys of several services; add KUBERNETES_SERVICE_API_APIKEY to say \
-                 which counts",
-            ));
-        }
-    }
-    let key = text.trim();
-    if key.is_empty() {
-        return Err(bad("is empty; put an API key into it"));
-    }
-    if key.contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
-        return Err(bad(
-            "holds more than an API key; put the key alone into it, or IBM's JSON",
-        ));
-    }
-    Ok(Secret::new(key))
-}
-
-/// `NAME_SUFFIX=value` of a credentials file: each name and value.
-fn entries<'a>(text: &'a str, suffix: &str) -> Vec<(&'a str, &'a str)> {
-    text.lines()
-        .filter_map(|line| {
-            let (name, value) = line.trim().split_once('=')?;
-            let name = name.trim().strip_suffix(suffix)?;
-            let is_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
-            let value = value.trim().trim_matches(['"', '\'']);
-            (name.chars().all(is_name) && !value.is_empty()).then_some((name, value))
-        })
-        .collect()
-}
-
-/// The token given, in the file given, or in the first of IBM's files that is there below `root`.
-fn pod_token(given: Option<&Secret>, root: &Path) -> Result<Secret, Error> {
-    if let Some(given) = given {
-        return match given.expose().strip_prefix('@') {
-            Some(path) => token_in(Path::new(path)),
-            None => Ok(Secret::new(given.expose().trim())),
-        };
-    }
-    for path in POD_TOKENS {
-        let path = root.join(path.trim_start_matches('/'));
-        if path.exists() {
-            return token_in(&path);
-        }
-    }
-    Err(Error::ibm(format!(
-        "there is no compute-resource token: {POD_TOKEN_VARIABLE} is not set, and none of {} is \
-         there; mount a service account token with the audience `iam`, or use an API key",
-        POD_TOKENS.join(", ")
-    )))
-}
-
-fn token_in(path: &Path) -> Result<Secret, Error> {
-    let text = read_text(path)?;
-    match text.trim() {
-        "" => Err(Error::ibm(format!(
-            "the token file {} is empty",
-            path.display()
-        ))),
-        token => Ok(Secret::new(token)),
-    }
-}
-
-fn read_text(path: &Path) -> Result<Zeroizing<String>, Error> {
-    let mut text = Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|file| {
-        // Room for all of it at once: growing would leave unwiped copies behind.
-        let size = file.metadata()?.len().min(LIMIT) + 1;
-        text.reserve(usize::try_from(size).unwrap_or_default());
-        if file.take(LIMIT + 1).read_to_string(&mut text)? as u64 > LIMIT {
-            return Err(io::Error::other("it is too large"));
-        }
-        Ok(())
-    });
-    match read {
-        Ok(()) => Ok(text),
-        Err(error) => Err(Error::ibm(format!(
-            "cannot read {}: {error}",
-            path.display()
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::fs;
-
     use super::*;
 
     fn found(asked: Asked<'_>, variables: &[(&str, &str)]) -> Option<String> {
@@ -445,74 +314,6 @@ mod tests {
             ..Asked::default()
         };
         assert!(found(by_profile, &all).unwrap().contains("other"));
-    }
-
-    #[test]
-    fn a_key_is_read_in_each_form_that_tools_of_ibm_write() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for text in [
-            "sesame-ibm-6\n",
-            r#"{"name": "n", "createdAt": "2026", "apikey": "sesame-ibm-6"}"#,
-            "# mine\nSOME_SERVICE_AUTH_TYPE=iam\nSOME_SERVICE_APIKEY=sesame-ibm-6\n",
-            "A_APIKEY=\"sesame-ibm-6\"\nB_APIKEY=sesame-ibm-6\n",
-            "A_APIKEY=other\nKUBERNETES_SERVICE_API_APIKEY=sesame-ibm-6\n",
-        ] {
-            fs::write(file.path(), text).unwrap();
-            assert_eq!(
-                key_in(file.path()).unwrap().expose(),
-                "sesame-ibm-6",
-                "{text}"
-            );
-        }
-        for (text, says) in [
-            (" \n", "is empty"),
-            ("sesame-ibm-6 and more", "more than an API key"),
-            (r#"{"key": "sesame-ibm-6"}"#, "`apikey`"),
-            ("A_APIKEY=sesame-ibm-6\nB_APIKEY=x\n", "several services"),
-        ] {
-            fs::write(file.path(), text).unwrap();
-            let error = key_in(file.path()).unwrap_err();
-            let shown = format!("{error} {error:?}");
-            assert!(shown.contains(says), "{shown}");
-            assert!(
-                shown.contains(&file.path().display().to_string()),
-                "{shown}"
-            );
-            assert!(!shown.contains("sesame-ibm-6"), "{shown}");
-        }
-        let missing = key_in(Path::new("/nonexistent/key")).unwrap_err();
-        assert!(
-            missing.to_string().contains("/nonexistent/key"),
-            "{missing}"
-        );
-    }
-
-    #[test]
-    fn the_first_token_file_that_is_there_counts() {
-        let root = tempfile::tempdir().unwrap();
-        let none = pod_token(None, root.path()).unwrap_err().to_string();
-        assert!(POD_TOKENS.iter().all(|path| none.contains(path)), "{none}");
-        for (path, token) in POD_TOKENS.iter().zip(["first", "second", "third"]).rev() {
-            let path = root.path().join(path.trim_start_matches('/'));
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, format!("{token}\n")).unwrap();
-            assert_eq!(pod_token(None, root.path()).unwrap().expose(), token);
-            // Read anew each time.
-            fs::write(&path, "rotated").unwrap();
-            assert_eq!(pod_token(None, root.path()).unwrap().expose(), "rotated");
-            fs::write(&path, token).unwrap();
-        }
-        let first = root.path().join(&POD_TOKENS[0][1..]);
-        let given = Secret::new(format!("@{}", first.display()));
-        assert_eq!(
-            pod_token(Some(&given), root.path()).unwrap().expose(),
-            "first"
-        );
-        let given = Secret::new("itself");
-        assert_eq!(
-            pod_token(Some(&given), root.path()).unwrap().expose(),
-            "itself"
-        );
     }
 
     #[test]

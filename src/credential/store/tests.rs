@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use std::{
     os::unix::fs::symlink,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use super::*;
+use crate::secret::Secret;
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use serde_json::{Value, json};
+
 use super::*;
 
 fn cluster(fields: Value) -> IbmCluster {
@@ -109,18 +111,5 @@ fn a_cluster_over_plain_http_is_refused() {
     assert!(
         error.contains("https://") && error.contains("mine"),
         "{error}"
-    );
-}
-
-#[test]
-fn the_authority_is_found_wherever_it_stands() {
-    let inner = json!({"clusters": [{"name": "a", "cluster": {"server": "https://a",
-        "certificate-authority-data": "Y2E="}}]});
-    assert_eq!(authority_data(&inner), Some("Y2E="));
-    let wrapped = json!({"kubeconfig": inner, "format": "json"});
-    assert_eq!(authority_data(&wrapped), Some("Y2E="));
-    assert_eq!(
-        authority_data(&json!({"clusters": [{"cluster": {}}]})),
-        None
     );
 }

@@ -1,0 +1,104 @@
+//! What a saved login holds, and how that stands in its file.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Deserializer, de};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// What rests of one login. Which of the fields are there depends on its kind.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Saved {
+    /// The root credential of IBM Cloud.
+    pub api_key: Option<Secret>,
+    /// OIDC, IBM Cloud.
+    pub refresh_token: Option<Secret>,
+    /// The client's secret at an OIDC issuer.
+    pub client_secret: Option<Secret>,
+    /// What goes into `Authorization: Bearer`: a session token or an ID token.
+    pub token: Option<Secret>,
+    /// When `token` was asked for.
+    #[serde(deserialize_with = "time")]
+    pub issued_at: Option<SystemTime>,
+    /// When `token` ends.
+    #[serde(deserialize_with = "time")]
+    pub expires_at: Option<SystemTime>,
+    /// The issuer that gave all this, and is to see it again; none for a cluster's own.
+    pub issuer: Option<String>,
+    /// The API servers that it is for, as a [`Place`](super::Place) names them.
+    pub servers: Vec<String>,
+    /// Which of them `token` is for, where it is for one alone.
+    pub token_of: Option<String>,
+    /// Whether all this rests in the OS's keyring rather than in the file.
+    pub keyring: bool,
+}
+
+impl Saved {
+    /// What stands in the file where the rest is in the keyring. It differs each time, so that
+    /// who watches the file learns of a new login.
+    pub(super) fn marker(&self) -> String {
+        let end = self
+            .expires_at
+            .map(|end| format!("  \"expires-at\": {},\n", seconds(end)));
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let written_at = since.unwrap_or_default().as_nanos();
+        format!(
+            "{{\n{}  \"keyring\": true,\n  \"written-at\": {written_at}\n}}\n",
+            end.unwrap_or_default()
+        )
+    }
+
+    /// As it stands in the file.
+    pub(super) fn to_json(&self) -> Zeroizing<String> {
+        let secrets = [
+            ("api-key", &self.api_key),
+            ("refresh-token", &self.refresh_token),
+            ("client-secret", &self.client_secret),
+            ("token", &self.token),
+        ];
+        let mut fields = Vec::new();
+        for (name, secret) in secrets {
+            if let Some(secret) = secret {
+                let text = Zeroizing::new(serde_json::json!(secret.expose()).to_string());
+                fields.push(Zeroizing::new(format!("  \"{name}\": {}", *text)));
+            }
+        }
+        for (name, time) in [
+            ("issued-at", self.issued_at),
+            ("expires-at", self.expires_at),
+        ] {
+            if let Some(time) = time {
+                fields.push(Zeroizing::new(format!("  \"{name}\": {}", seconds(time))));
+            }
+        }
+        for (name, place) in [("issuer", &self.issuer), ("token-of", &self.token_of)] {
+            if let Some(place) = place {
+                let text = serde_json::json!(place);
+                fields.push(Zeroizing::new(format!("  \"{name}\": {text}")));
+            }
+        }
+        if !self.servers.is_empty() {
+            let text = serde_json::json!(self.servers);
+            fields.push(Zeroizing::new(format!("  \"servers\": {text}")));
+        }
+        let lines: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+        Zeroizing::new(format!("{{\n{}\n}}\n", lines.join(",\n")))
+    }
+}
+
+/// A time as it stands in the file: whole seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+    let Some(seconds) = Option::<u64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.ok_or_else(|| de::Error::custom("no time")).map(Some)
+}
