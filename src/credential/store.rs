@@ -10,8 +10,8 @@ mod saved;
 
 use std::{
     ffi::OsString,
-    fs::{self, File, Metadata},
-    io::{self, Read as _, Write as _},
+    fs::{self, Metadata},
+    io::{self, Read as _},
     os::unix::fs::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
@@ -26,7 +26,7 @@ use rustix::{fs::OFlags, process::geteuid};
 pub use saved::Saved;
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::{self, edit::Turn, written};
+use crate::kubeconfig::{self, edit::Turn, replacement::Replacement};
 
 /// What stands in a file's name as it is.
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b':');
@@ -242,12 +242,12 @@ impl Store {
     /// Where others hold it all that time, or the folder cannot be written to.
     pub fn turn(&self, login: &str) -> Result<Turn, Error> {
         let path = self.path(login);
-        self.folder_of(&path)?;
+        self.make_folder_of(&path)?;
         Turn::take(&path.with_extension("lock")).map_err(Error::Turn)
     }
 
     /// Makes the folder of `path`, or sees to it that only its owner may enter.
-    fn folder_of<'a>(&'a self, path: &'a Path) -> Result<&'a Path, Error> {
+    fn make_folder_of(&self, path: &Path) -> Result<(), Error> {
         let folder = path.parent().unwrap_or(&self.folder);
         fs::DirBuilder::new()
             .recursive(true)
@@ -260,33 +260,14 @@ impl Store {
                 fs::set_permissions(folder, mode)
             })?;
         }
-        Ok(folder)
+        Ok(())
     }
 
     fn write_file(&self, path: &Path, text: &[u8]) -> Result<(), Error> {
-        let folder = self.folder_of(path)?;
+        self.make_folder_of(path)?;
         let new = path.with_extension(format!("new.{}", std::process::id()));
-        let written = (|| {
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = fs::OpenOptions::new()
-                .create_new(true)
-                .write(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(text)?;
-            file.sync_all()?;
-            written::note(text);
-            fs::rename(&new, path)?;
-            File::open(folder)?.sync_all()
-        })();
-        if written.is_err() {
-            // What counts is the first error.
-            let _ = fs::remove_file(&new);
-        }
-        written.map_err(failed("write", path))
+        let written = Replacement::new(path, new).and_then(|new| new.put(text, || Ok(true)));
+        written.map(drop).map_err(failed("write", path))
     }
 }
 

@@ -18,7 +18,7 @@ mod turn;
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     os::unix::fs::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
     },
@@ -37,7 +37,7 @@ use crate::kubeconfig::{
     fields::wipe,
     file::{LIMIT, parse_yaml, read_bounded},
     load::candidates,
-    written,
+    replacement::Replacement,
 };
 
 /// How long kubectl's lock is waited for; it holds it for a write.
@@ -291,44 +291,19 @@ impl Drop for Parsed {
 /// `None` where there was no file.
 fn replace(target: &Path, before: Option<&[u8]>, bytes: &[u8]) -> Result<bool, Error> {
     let new = beside(target, &format!(".kubegate.{}", std::process::id()));
-    let written = (|| {
-        // Left by a process that died and had the same id.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&new)?;
+    let replaced = Replacement::new(target, new).and_then(|new| {
         match (fs::metadata(target), before) {
-            (Ok(old), Some(_)) => keep_owner(&file, &old)?,
+            (Ok(old), Some(_)) => keep_owner(new.file(), &old)?,
             (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {}
             (Err(error), _) => return Err(error),
             (Ok(_), None) => return Ok(false),
         }
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        if let Some(before) = before
-            && *Zeroizing::new(fs::read(target)?) != before
-        {
-            return Ok(false);
-        }
-        written::note(bytes);
-        fs::rename(&new, target)?;
-        // The new name must outlive a power failure too.
-        let folder = target
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(true)
-    })();
-    if !matches!(written, Ok(true)) {
-        // What counts is the first error.
-        let _ = fs::remove_file(&new);
-    }
-    written.map_err(failed(target))
+        new.put(bytes, || match before {
+            Some(before) => Ok(*Zeroizing::new(fs::read(target)?) == before),
+            None => Ok(true),
+        })
+    });
+    replaced.map_err(failed(target))
 }
 
 /// Run as root on a user's file, it must stay that user's; and others may not read it.

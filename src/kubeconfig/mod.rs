@@ -22,6 +22,7 @@ mod in_cluster;
 mod load;
 mod oidc;
 mod proxy_url;
+pub mod replacement;
 mod select;
 mod server_url;
 mod target;

@@ -45,7 +45,7 @@ impl Store {
         change: impl FnOnce(&mut Registries) -> T,
     ) -> Result<T, Error> {
         let path = self.registries_path();
-        self.folder_of(&path)?;
+        self.make_folder_of(&path)?;
         let _turn = Turn::take(&path.with_extension("lock")).map_err(Error::Turn)?;
         let mut registries = self.registries()?;
         let outcome = change(&mut registries);
