@@ -21,10 +21,11 @@
 //! | `demo` | a pretend control plane, to try against and to test against |
 //!
 //! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
-//! `upstream` <- {`proxy`, `login`} <- `serve` <- `cli` <- `main`. [`settings`] (flags and environment)
-//! stands on `secret` and `kubeconfig` and is read from `credential` upwards, [`telemetry`]
-//! stands on nothing. Only `cli` and tests know
-//! `demo`. A test reads the imports and fails on one that runs the other way.
+//! `upstream` <- {`proxy`, `login`} <- `serve` <- `cli` <- `main`. [`settings`] (flags and
+//! environment) stands on `secret` and `kubeconfig` and is read from `credential` upwards,
+//! [`telemetry`] stands on nothing. The proxy cannot ask anybody: `proxy` and `login` never meet.
+//! Only `cli` and tests know `demo`. A test reads the imports and fails on one that runs the
+//! other way.
 //!
 //! # The path of a request
 //!
@@ -47,6 +48,13 @@
 //! authorize layer puts the header on. A client certificate goes with the request to
 //! [`upstream`], where each certificate has connections of its own: one that was replaced is
 //! used no more, and what runs on its connections ends there.
+//!
+//! A login of our own is an `exec` entry that runs `kubegate credential`. [`login`] makes it: the
+//! kubeconfig gets the entry, whose words are all that is not secret ([`settings::Login`]), and
+//! [`credential::store`], the state folder, the rest. kubectl runs the command;
+//! [`credential::from_user`] knows the words and takes the same [`credential::Source`] without
+//! running anything ([`credential::of_login`]). Whatever renews a login re-reads, renews and saves
+//! in its turn among kubegates.
 //!
 //! A [`serve::Plan`] finds what to proxy to, at the start and again when a file that says so has
 //! another content, or on SIGHUP. [`serve::Standing`] compares, keeps what is the same, and has
