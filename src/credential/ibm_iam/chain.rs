@@ -5,6 +5,8 @@
 //! by itself, for it came from a passcode or password, is kept alive: refreshed in the last
 //! fifth of its access token's life, and saved before it is used, as its token may work once.
 
+mod saved;
+
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::sync::Mutex;
@@ -18,13 +20,8 @@ use super::{
 };
 use crate::{
     credential::{
-        Credential, Error, Fetch, Source, authorization,
-        blocking::blocking,
-        issuer::Issuer,
-        jwt,
-        store::{self, Saved, Store},
+        Credential, Error, Fetch, Source, authorization, blocking::blocking, issuer::Issuer, jwt,
     },
-    kubeconfig::{self, edit::Turn},
     secret::Secret,
 };
 
@@ -312,76 +309,6 @@ impl Chain {
         })
     }
 
-    /// The token that another run, or another kubegate, saved; where it holds and was not handed
-    /// out before.
-    async fn saved_token(&self, links: &Links) -> Result<Option<Secret>, Error> {
-        let Some((store, login)) = self.store() else {
-            return Ok(None);
-        };
-        let read = self.blocking(move || store.read(&login)).await?;
-        let token = read.map_err(Error::store)?.and_then(|saved| saved.token);
-        Ok(token.filter(|token| {
-            let claims = jwt::claims(token.expose());
-            claims.is_some_and(|claims| claims.holds(SystemTime::now(), true))
-                && links.used.as_ref() != Some(token)
-        }))
-    }
-
-    /// Changes the saved login, if there is one; it is this process's turn. What cannot be saved
-    /// is kept in memory.
-    async fn save(&self, change: impl FnOnce(&mut Saved) + Send + 'static) -> bool {
-        let Some((store, login)) = self.store() else {
-            return true;
-        };
-        let name = login.clone();
-        let written = self.blocking(move || {
-            // One that was removed meanwhile, by a logout, stays away.
-            let Some(mut saved) = store.read(&login)? else {
-                return Ok(());
-            };
-            change(&mut saved);
-            store.write(&login, &saved)
-        });
-        match written.await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    login = name,
-                    "renewed tokens are kept in memory only"
-                );
-                false
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn store(&self) -> Option<(Store, String)> {
-        match &self.root {
-            Root::Saved { store, login } => Some((store.clone(), login.clone())),
-            _ => None,
-        }
-    }
-
-    /// Our turn among kubegates on the saved login, where there is one: a refresh token may work
-    /// once.
-    async fn turn(&self) -> Result<Option<Turn>, Error> {
-        let Some((store, login)) = self.store() else {
-            return Ok(None);
-        };
-        match self.blocking(move || store.turn(&login)).await? {
-            Ok(turn) => Ok(Some(turn)),
-            Err(error) if is_locked(&error) => Err(Error::store(error)),
-            // A folder that cannot be written to holds what nobody can replace.
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "tokens are renewed without a lock");
-                Ok(None)
-            }
-        }
-    }
-
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -422,10 +349,6 @@ impl Chain {
             remedy: remedy.unwrap_or_else(|| self.root.remedy(&self.login)),
         }
     }
-}
-
-fn is_locked(error: &store::Error) -> bool {
-    matches!(error, store::Error::Turn(kubeconfig::Error::Locked { .. }))
 }
 
 /// The token to refresh: what is saved, unless that was spent and what replaced it could not be

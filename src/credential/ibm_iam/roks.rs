@@ -130,8 +130,9 @@ impl Roks {
             saved.expires_at = expires_at;
             store.write(&login, &saved)
         });
-        if let Ok(Err(error)) = written.await {
-            let error = &error as &dyn std::error::Error;
+        let written = written.await.and_then(|done| done.map_err(Error::store));
+        if let Err(error) = &written {
+            let error = error as &dyn std::error::Error;
             tracing::warn!(error, "the session is kept in memory only");
         }
     }
