@@ -64,7 +64,7 @@ fn row(context: &Context, store: Option<&Store>) -> Vec<String> {
         Ok(target) => {
             let outlook = Outlook::of(&target.user, store);
             row.extend([
-                super::url(&target.cluster.server),
+                target.cluster.url(),
                 outlook.kind,
                 verified_by(&target.cluster),
                 in_words(outlook.end, SystemTime::now()),
@@ -80,7 +80,7 @@ fn object(context: &Context, store: Option<&Store>) -> Value {
     match &context.target {
         Ok(target) => {
             let outlook = Outlook::of(&target.user, store);
-            object["server"] = json!(super::url(&target.cluster.server));
+            object["server"] = json!(target.cluster.url());
             object["user"] = json!(outlook.kind);
             object["verifiedBy"] = json!(verified_by(&target.cluster));
             object["expires"] = match outlook.end {

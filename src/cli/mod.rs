@@ -22,8 +22,6 @@ use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
 };
 
-use http::Uri;
-
 use crate::{
     kubeconfig::{self, Overrides, Target},
     settings::{ConnectionFlags, Login, ProxyFlags},
@@ -231,12 +229,6 @@ fn target(connection: &ConnectionFlags) -> anyhow::Result<Target> {
         &overrides,
         &env,
     )?)
-}
-
-/// An API server's URL as kubeconfigs have it.
-fn url(server: &Uri) -> String {
-    let text = server.to_string();
-    text.strip_suffix('/').map_or(text.clone(), str::to_owned)
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -51,7 +51,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             "user": identity.username,
             "groups": identity.groups,
             "context": target.context,
-            "server": super::url(&target.cluster.server),
+            "server": target.cluster.url(),
             "obtained": kind,
             "expires": expires,
             "renewedBy": credential.renewed_by.as_deref(),
@@ -61,7 +61,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let mut rows = vec![
         ("User", identity.username),
         ("Groups", identity.groups.join(", ")),
-        ("Server", super::url(&target.cluster.server)),
+        ("Server", target.cluster.url()),
         ("Obtained", kind),
     ];
     if let Some(context) = target.context {

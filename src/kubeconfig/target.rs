@@ -71,6 +71,18 @@ pub struct Cluster {
     pub exec_config: Option<serde_json::Value>,
 }
 
+impl Cluster {
+    /// The URL of `server` as kubeconfigs have it: `Uri` writes a bare authority with a slash.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut text = self.server.to_string();
+        if self.server.path() == "/" {
+            text.truncate(text.trim_end_matches('/').len());
+        }
+        text
+    }
+}
+
 /// PEM text and where it stands. Two are equal if they hold the same, wherever that stands, or
 /// name the same file.
 #[derive(Clone)]

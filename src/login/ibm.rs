@@ -180,7 +180,7 @@ fn context(cluster: &IbmCluster, reached: &Cluster, flags: &IbmFlags) -> Result<
         cluster: name.clone(),
         user: name,
         namespace: None,
-        server: reached.server.to_string().trim_end_matches('/').to_owned(),
+        server: reached.url(),
         certificate_authority: authority.map(|pem| pem.to_vec()),
         tls_server_name: None,
         proxy_url: None,

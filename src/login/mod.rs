@@ -8,7 +8,7 @@
 //! | [`oidc`] | for a login at an OIDC issuer |
 //! | [`trust`] | for the fingerprint of a server whose authority is not known |
 //! | [`openshift`] | for all that a session at an `OpenShift` cluster takes |
-//! | [`keep`] | nothing: it keeps a login as a whole or not at all |
+//! | [`keep()`] | nothing: it keeps a login as a whole or not at all |
 //!
 //! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
 //! comes here: it cannot ask anybody.

@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::{Args, ValueHint};
 
 use crate::{
-    cli::{self, output},
+    cli::output,
     credential::{
         self,
         oidc::Client,
@@ -172,7 +172,7 @@ impl Place {
         let username = identity
             .context("the issuer let you in, but the cluster did not")?
             .username;
-        let server = cli::url(&target.cluster.server);
+        let server = target.cluster.url();
         let cluster = match &target.cluster.name {
             Some(name) => name.clone(),
             None => cluster_name(&target.cluster),

@@ -84,14 +84,8 @@ fn cluster_info(cluster: &Cluster) -> Result<ClusterInfo<'_>, kubeconfig::Error>
         Some(pem) => Some(BASE64_STANDARD.encode(&*pem.read()?)),
         None => None,
     };
-    // `Uri` writes a bare authority with a slash, which kubeconfigs do not have.
-    let server = cluster.server.to_string();
-    let server = match cluster.server.path() {
-        "/" => server.trim_end_matches('/').to_owned(),
-        _ => server,
-    };
     Ok(ClusterInfo {
-        server,
+        server: cluster.url(),
         tls_server_name: cluster.tls_server_name.as_deref(),
         insecure_skip_tls_verify: cluster.insecure_skip_tls_verify,
         certificate_authority_data: authority,
