@@ -56,7 +56,10 @@ async fn the_first_visit_is_final_even_with_another_state() {
         "?code=hunter2",
         "?code=hunter2&state=",
     ] {
-        let callback = Callback::listen().await.unwrap();
+        // On an address of its own: no other test takes the port as soon as it is free.
+        let address = (Ipv4Addr::new(127, 0, 0, 2), 0).into();
+        let listening = Callback::listen_on(address, "127.0.0.2", "/callback");
+        let callback = listening.await.unwrap();
         let uri = callback.redirect_uri().to_owned();
         let login = login(callback);
         let answer = visit(&uri, "GET", query).await;
