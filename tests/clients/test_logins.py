@@ -48,6 +48,9 @@ class Login(Case):
         with Kubegate(environment=environment | self.more_environment) as gate:
             through = self.command("kubectl", f"--server={gate.url}", "--kubeconfig=/dev/null", "get", "pods")
             self.assertIn("hello", self.output(through))
+            # With a context of its own, too: kubectl runs no plugin for plain http.
+            beside = self.command("kubectl", f"--server={gate.url}", "get", "pods")
+            self.assertIn("hello", self.output(beside))
         with open(os.path.join(self.home, ".kube/config")) as file:
             text = file.read()
         self.assertNotIn(secret, text)

@@ -66,7 +66,12 @@ impl Store {
 /// What is wrong with it.
 pub fn registry_host(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = match text.split_once("://") {
+        None => text,
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => rest,
+        // A token would travel in plain text.
+        Some(_) => return Err("must be reached over https"),
+    };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if host.is_empty() {
         return Err("has no host");
@@ -89,6 +94,8 @@ mod tests {
             ("Registry.Example:5000\n", Ok("registry.example:5000")),
             ("https://registry.example/v2/", Ok("registry.example")),
             ("https://[::1]:5000/v2/", Ok("[::1]:5000")),
+            ("HTTPS://registry.example", Ok("registry.example")),
+            ("http://registry.example", Err("must be reached over https")),
             ("", Err("has no host")),
             ("https:///x", Err("has no host")),
         ] {
