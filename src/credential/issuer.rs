@@ -196,9 +196,11 @@ fn built(url: &Uri, request: http::request::Builder, body: Bytes) -> Result<Requ
 }
 
 fn broken(url: &Uri, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    // In its own words, which those around it hide.
+    let refusal = tls::refusal(source.as_ref()).cloned();
     Error::IssuerUnreachable {
         url: url.to_string(),
-        source: source.into(),
+        source: refusal.map_or_else(|| source.into(), |refusal| Arc::new(refusal) as Arc<_>),
     }
 }
 
@@ -276,6 +278,18 @@ fn encoded(form: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_told_in_its_own_words() {
+        let refusal = tls::Refusal::NoSystemRoots {
+            reason: "none".to_owned(),
+        };
+        let hidden = std::io::Error::other(rustls::Error::from(refusal.clone()));
+        let error = broken(&Uri::from_static("https://a/"), hidden.into());
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), refusal.to_string());
+        assert_eq!(tls::refusal(&error), Some(&refusal));
+    }
 
     #[test]
     fn a_form_keeps_its_values_whole() {

@@ -208,7 +208,7 @@ fn find<'a, T>(
         if let Some(found) = wanted(error) {
             return Some(found);
         }
-        // Neither of these shows what it wraps through `source`.
+        // None of these shows what it wraps through `source`.
         let wrapped = if let Some(error) = error.downcast_ref::<io::Error>() {
             error
                 .get_ref()
@@ -216,7 +216,9 @@ fn find<'a, T>(
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
             certificate_error(error)
         } else {
-            None
+            error
+                .downcast_ref::<Arc<dyn StdError + Send + Sync>>()
+                .map(|inner| &**inner as &(dyn StdError + 'static))
         };
         error = match wrapped {
             Some(inner) => inner,
