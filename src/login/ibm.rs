@@ -264,7 +264,7 @@ fn choose<T>(
             what,
             flag,
             list: if lines.is_empty() {
-                "there is none".to_owned()
+                "there is none in this account; --account ID chooses another".to_owned()
             } else {
                 lines.join(", ")
             },

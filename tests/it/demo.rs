@@ -3,7 +3,9 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -41,6 +43,49 @@ async fn the_openshift_demo_goes_on_as_its_user_from_session_to_session() {
     let ca = rest.split_whitespace().next().unwrap();
     assert!(ca.ends_with("/oauth-ca.pem"), "{ca}");
     assert!(!Path::new(ca).exists(), "it leaves {ca} behind");
+}
+
+#[test]
+fn the_login_in_the_openshift_demos_greeting_works() {
+    let temporary = tempdir().unwrap();
+    let args = ["--flavor", "openshift", "--token-ttl", "5m", "--port", "0"];
+    let mut demo = Kubegate::command(["demo"])
+        .args(args)
+        .env("TMPDIR", temporary.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let greeting = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let login: Vec<String> = greeting
+        .map(Result::unwrap)
+        .skip_while(|line| !line.contains("export KUBECONFIG="))
+        .take_while(|line| !line.contains("whoami"))
+        .collect();
+    let script = format!(
+        "{} --password-stdin\nkubegate whoami -o name\n",
+        login.join("\n")
+    );
+    let kubegate = Path::new(env!("CARGO_BIN_EXE_kubegate"));
+    let mut shell = Command::new("/bin/sh")
+        .args(["-ec", &script])
+        .env("PATH", kubegate.parent().unwrap())
+        .env("HOME", temporary.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"developer\n")
+        .unwrap();
+    let said = shell.wait_with_output().unwrap();
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("Logged in as developer"), "{script}\n{said}");
+    assert!(said.ends_with("\ndeveloper\n"), "{script}\n{said}");
 }
 
 #[tokio::test]

@@ -73,7 +73,8 @@ fn greeting(address: SocketAddr, ibm: &Ibm, folder: &Folder) -> String {
          \x20   --apikey-file {folder}/apikey\n\
          \x20 kubectl -s http://127.0.0.1:8002 get pods\n\
          \nThe clusters of its accounts, by login. The user is {USER} with the password\n\
-         {PASSWORD}; a one-time passcode comes from\n\
+         {PASSWORD}, the account with clusters Example Production; a one-time passcode\n\
+         comes from\n\
          \x20 curl --cacert {folder}/ca.pem {issuer}/passcode\n\
          \x20 kubegate login ibm -u {USER}\n\
          \x20 kubegate login ibm --sso --cluster kubegate-iks --endpoint private\n"

@@ -56,6 +56,7 @@ fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64
          \x20 kubectl -s http://{address} get projects,pods\n\
          \nThe same by a login of your own, in another terminal; the password is {USER}, too. Its\n\
          session ends after {life} s, so start this with --token-ttl 1h for one that lasts:\n\
+         \x20 export KUBECONFIG={folder}/kubeconfig XDG_STATE_HOME={folder}/state\n\
          \x20 kubegate login openshift --server {api} -u {USER} \\\n\
          \x20   --certificate-authority {folder}/api-ca.pem \\\n\
          \x20   --oauth-certificate-authority {folder}/oauth-ca.pem\n\
