@@ -13,7 +13,9 @@ Examples:
   source <(kubegate completions bash)
   kubegate completions zsh > \"${fpath[1]}/_kubegate\"
   kubegate completions fish > ~/.config/fish/completions/kubegate.fish
-  kubegate completions powershell | Out-String | Invoke-Expression";
+  kubegate completions powershell | Out-String | Invoke-Expression
+
+Exit codes: 0 with the script on standard output, 1 where it cannot be written, 2 for bad flags.";
 
 /// Prints the script to stdout.
 pub(super) fn run(shell: Shell) -> anyhow::Result<()> {

@@ -33,7 +33,9 @@ Examples:
 
   # IBM Cloud's IAM, accounts and clusters, and what to log in with
   kubegate demo --flavor ibm
-  kubectl -s http://127.0.0.1:8001 auth whoami";
+  kubectl -s http://127.0.0.1:8001 auth whoami
+
+Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
 
 /// Flags of `kubegate demo`.
 #[derive(Args, Debug)]
@@ -64,8 +66,21 @@ enum Flavor {
 
 /// Starts the pretended cluster and the proxy in front of it.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
-    if flags.proxy.ibm.ibm_cluster.is_some() {
-        bail!("the demo has a cluster of its own; leave out --ibm-cluster");
+    let proxy = &flags.proxy;
+    let account = &proxy.service_account;
+    let username_file = &proxy.openshift.openshift_username_file;
+    for (flag, is_given) in [
+        ("--ibm-cluster", proxy.ibm.ibm_cluster.is_some()),
+        ("--service-account", account.service_account.is_some()),
+        (
+            "--service-account-secret",
+            account.service_account_secret.is_some(),
+        ),
+        ("--openshift-username-file", username_file.is_some()),
+    ] {
+        if is_given {
+            bail!("the demo has a cluster and user of its own; leave out {flag}");
+        }
     }
     match flags.flavor {
         Flavor::Kubernetes => kubernetes(flags).await,

@@ -12,6 +12,12 @@ use crate::{
 };
 
 pub(super) const EXAMPLES: &str = "\
+Examples:
+  kubegate login openshift https://api.cluster.example:6443 -u alice
+  kubegate login ibm --cluster production --sso
+  kubegate login oidc --context staging --oidc-issuer-url https://issuer.example \\
+    --oidc-client-id kubernetes
+
 A login writes a context into your kubeconfig, whose user runs `kubegate credential`. Tokens and
 other secrets rest in the state folder ($XDG_STATE_HOME/kubegate, else ~/.local/state/kubegate).
 

@@ -20,22 +20,28 @@ Examples:
   ln -s \"$(command -v kubegate)\" ~/.local/bin/docker-credential-kubegate
   # and in ~/.docker/config.json: {\"credHelpers\": {\"HOST\": \"kubegate\"}}
 
+  kubegate registry list -o json
+  kubegate registry remove default-route-openshift-image-registry.apps.example
+
 Exit codes: 0 when done, 1 where there is no such registry or context.";
 
 /// What to do with the registries.
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// Use the token of the context chosen by --context for a registry
+    #[command(after_help = EXAMPLES)]
     Add {
         /// Host, or host:port, of the registry
         host: String,
     },
     /// Forget a registry
+    #[command(after_help = EXAMPLES)]
     Remove {
         /// Host, or host:port, of the registry
         host: String,
     },
     /// List the registries
+    #[command(after_help = EXAMPLES)]
     List(ListFlags),
 }
 

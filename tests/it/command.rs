@@ -97,6 +97,55 @@ fn version_and_help_are_printed_on_stdout() {
 }
 
 #[test]
+fn the_help_of_every_command_for_humans_has_examples_and_exit_codes() {
+    for command in [
+        "",
+        "proxy",
+        "demo",
+        "login",
+        "login openshift",
+        "login ibm",
+        "login oidc",
+        "logout",
+        "whoami",
+        "token",
+        "contexts",
+        "registry",
+        "registry add",
+        "registry list",
+        "registry remove",
+        "docker-credential",
+        "completions",
+    ] {
+        let words = command.split_whitespace().chain(["--help"]);
+        let help = Kubegate::command(words).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        for part in ["Usage: kubegate", "Examples:", "Exit codes: 0 "] {
+            assert!(help.contains(part), "{command:?}: no {part:?} in {help}");
+        }
+    }
+}
+
+#[test]
+fn the_demo_refuses_flags_that_choose_another_user() {
+    for flags in [
+        &["--service-account", "default/app"][..],
+        &["--service-account-secret", "default/app"],
+        &[
+            "--openshift-username-file",
+            "u",
+            "--openshift-password-file",
+            "p",
+        ],
+    ] {
+        let ended = run(&[&["demo", "--port", "0"], flags].concat());
+        assert_eq!(ended.code, Some(1), "{flags:?}");
+        let said = format!("leave out {}", flags[0]);
+        assert!(ended.stderr.contains(&said), "{flags:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn every_shell_gets_its_completions() {
     for (shell, sign) in [
         ("bash", "complete -F"),

@@ -24,7 +24,8 @@ Examples:
   kubegate login openshift https://api.cluster.example:6443 --web
 
   # From a script, and from then on without anybody
-  pass show cluster | kubegate login openshift https://api.cluster.example:6443 -u alice --password-stdin
+  pass show cluster | kubegate login openshift https://api.cluster.example:6443 -u alice \\
+    --password-stdin
   kubegate login openshift https://api.cluster.example:6443 \\
     --openshift-username-file user --openshift-password-file password
 
