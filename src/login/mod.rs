@@ -97,7 +97,8 @@ pub enum Error {
     },
     /// Nobody said where.
     #[error(
-        "which cluster? Give the URL of its API server, such as https://api.cluster.example:6443"
+        "which cluster? There is no context to take it from; give the URL of its API server, such \
+         as https://api.cluster.example:6443"
     )]
     NoServer,
     /// What is never done at a login.

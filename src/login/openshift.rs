@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsString,
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -16,7 +17,7 @@ use crate::{
         store::{Place, Saved, Store},
     },
     kubeconfig::{
-        self, Cluster, Overrides, Pem,
+        self, Cluster, Overrides, Pem, ProxyUrl,
         edit::{NewContext, add_context, file_to_edit},
     },
     secret::Secret,
@@ -25,7 +26,8 @@ use crate::{
 
 /// What a human asks for.
 pub struct Request {
-    /// How to reach the API server; `server` must be there, all about users is passed over.
+    /// How to reach the API server; where it names no server, that of the kubeconfig's context.
+    /// All about users is passed over.
     pub connection: Overrides,
     /// `--kubeconfig`
     pub kubeconfig: Option<PathBuf>,
@@ -72,10 +74,15 @@ pub struct LoggedIn {
 /// An authority that is not known; whatever the OAuth server refuses; a state folder or
 /// kubeconfig that cannot be written. Nothing is changed then.
 pub async fn login(
-    request: Request,
+    mut request: Request,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<LoggedIn, Error> {
     let cluster = cluster(&request, env).await?;
+    let files = &mut request.files;
+    if files.oauth_certificate_authority.is_none() {
+        let known = known_oauth_authority(&cluster, request.kubeconfig.as_deref(), env);
+        files.oauth_certificate_authority = known;
+    }
     let authority = request.files.oauth_certificate_authority.as_deref();
     let access = Access::new(&cluster, authority);
     let oauth = match access.discover().await {
@@ -111,7 +118,7 @@ pub async fn login(
             .transpose()?
             .map(|pem| pem.to_vec()),
         tls_server_name: cluster.tls_server_name.clone(),
-        proxy_url: (request.connection.proxy_url.as_ref()).map(|url| url.expose().to_owned()),
+        proxy_url: cluster.proxy_url.as_ref().map(ProxyUrl::to_text),
         credential_args: credential_args(&names.user, &request.files),
     };
     let saved = Saved {
@@ -143,11 +150,10 @@ async fn cluster(
     if given.insecure_skip_tls_verify == Some(true) {
         return Err(Error::Insecure);
     }
-    let server = given.server.as_deref().ok_or(Error::NoServer)?;
-    let server = if server.contains("://") {
-        server.to_owned()
-    } else {
-        format!("https://{server}")
+    let server = match &given.server {
+        Some(server) if server.contains("://") => server.clone(),
+        Some(server) => format!("https://{server}"),
+        None => server_of_context(request, env)?,
     };
     let flags = Overrides {
         server: Some(server),
@@ -163,11 +169,37 @@ async fn cluster(
             data: pem.into_bytes().into(),
             origin: "flags: --trust-fingerprint".to_owned(),
         });
-    } else if cluster.certificate_authority.is_none() {
-        let known = known(&cluster, request.kubeconfig.as_deref(), env);
-        cluster.certificate_authority = known.and_then(|known| known.certificate_authority);
+    }
+    if let Some(known) = known(&cluster, request.kubeconfig.as_deref(), env) {
+        let authority = &mut cluster.certificate_authority;
+        *authority = authority.take().or(known.certificate_authority);
+        cluster.tls_server_name = cluster.tls_server_name.or(known.tls_server_name);
+        cluster.proxy_url = cluster.proxy_url.or(known.proxy_url);
     }
     Ok(cluster)
+}
+
+/// Where the kubeconfig's context is: as with `oc`, who names no server means that one.
+fn server_of_context(
+    request: &Request,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<String, Error> {
+    let chosen = Overrides {
+        context: request.connection.context.clone(),
+        cluster: request.connection.cluster.clone(),
+        ..Overrides::default()
+    };
+    match kubeconfig::resolve(request.kubeconfig.as_deref(), &chosen, env) {
+        Ok(target) => Ok(target.cluster.url()),
+        Err(kubeconfig::Error::NothingFound { .. } | kubeconfig::Error::NoContext { .. }) => {
+            Err(Error::NoServer)
+        }
+        // A file that the login is to make.
+        Err(kubeconfig::Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::NoServer)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the kubeconfig says of the same server.
@@ -183,6 +215,27 @@ fn known(
     // There may be none, or one that is broken: then it says nothing.
     let known = kubeconfig::resolve(kubeconfig, &flags, env).ok()?.cluster;
     (known.server == cluster.server).then_some(known)
+}
+
+/// The authorities of the OAuth server that a login at the same API server was told before.
+fn known_oauth_authority(
+    cluster: &Cluster,
+    kubeconfig: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    let contexts = kubeconfig::contexts(kubeconfig, env).ok()?;
+    let targets = contexts.into_iter().filter_map(|one| one.target.ok());
+    let there = targets.filter(|target| target.cluster.server == cluster.server);
+    let mut authorities = there.filter_map(|target| {
+        let kubeconfig::Login::Exec(entry) = &target.user.login else {
+            return None;
+        };
+        match Login::of_exec(entry)? {
+            Login::Openshift(flags) => flags.files.oauth_certificate_authority,
+            _ => None,
+        }
+    });
+    authorities.next()
 }
 
 async fn with_password(

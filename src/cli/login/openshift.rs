@@ -37,7 +37,7 @@ Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
 #[derive(Args, Debug)]
 #[allow(clippy::doc_markdown)]
 pub(in crate::cli) struct Flags {
-    /// URL of the API server, as `oc login` takes it; or give --server
+    /// URL of the API server, as `oc login` takes it; or give --server [default: the context's]
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// User name

@@ -263,6 +263,29 @@ async fn an_oauth_server_with_another_authority_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_logs_in_again_need_not_tell_again_where_and_whom_to_trust() {
+    let cluster = Cluster::with(Options::default()).await;
+    let first = Kubegate::refused(cluster.login(&["-u", "alice", "--password-stdin"], "x\n"));
+    assert_eq!(first.code, Some(1), "{first:?}");
+    assert!(first.stderr.contains("which cluster?"), "{first:?}");
+    let first = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let server = cluster.shift.api().url();
+    for again in [&[][..], &["--server", &server]] {
+        let mut command = cluster.login(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
+        command.args(again);
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(0), "{again:?} {ended:?}");
+    }
+    assert!(
+        fs::read_to_string(cluster.config())
+            .unwrap()
+            .contains("--oauth-certificate-authority")
+    );
+    cluster.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_console_is_told_from_the_api_server() {
     let console = Host::start(&[], Faults::default(), |_, _| {
         let page = Response::builder().header("Content-Type", "text/html; charset=utf-8");
