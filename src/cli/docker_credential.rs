@@ -109,7 +109,7 @@ async fn get(store: &Store, host: &str) -> anyhow::Result<Zeroizing<String>> {
     let target = kubeconfig::resolve(registry.kubeconfig.as_deref(), &overrides, &|name| {
         std::env::var_os(name)
     })?;
-    let credential = credential::from_user(&target)?.get().await?;
+    let credential = credential::from_user(&target)?.fetch_once().await?;
     let token = plugin::token(&credential, &format!("context {}", registry.context))?;
     let secret = Zeroizing::new(json!(token.expose()).to_string());
     let (server, user) = (json!(host), json!(USERNAME));

@@ -36,7 +36,7 @@ enum Form {
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let target = target(connection)?;
     let cache = credential::from_user(&target)?;
-    let credential = cache.get().await?;
+    let credential = cache.fetch_once().await?;
     let user = target.user.name.as_deref().unwrap_or("of the flags");
     let subject = format!("user {user}");
     match flags.output {

@@ -36,13 +36,14 @@ pub(super) struct Flags {
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let target = target(connection)?;
     let cache = credential::from_user(&target)?;
-    let credential = cache.get().await?;
     if flags.show_token {
+        let credential = cache.fetch_once().await?;
         let user = target.user.name.as_deref().unwrap_or("of the flags");
         let token = plugin::token(&credential, &format!("user {user}"))?;
         output::print(token.expose())?;
         return output::print("\n");
     }
+    let credential = cache.get().await?;
     let identity = credential::whoami(&target.cluster, cache).await?;
     let kind = Outlook::of(&target.user, None).kind;
     let expires = credential.expires_at.map(plugin::timestamp);

@@ -99,6 +99,15 @@ impl Cache {
         Ok(got)
     }
 
+    /// A credential for a command that needs one and ends: straight from the source, with
+    /// neither a pause nor a warning after a failure.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub async fn fetch_once(&self) -> Result<Credential, Error> {
+        self.source.fetch().await
+    }
+
     async fn take(self: &Arc<Self>) -> Outcome {
         // The time comes second, lest what lands in between seem to be from the future.
         let seen = self.entry.load_full();

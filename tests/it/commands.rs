@@ -143,6 +143,22 @@ fn credential_says_what_it_needs_of_kubectl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_gets_no_token_says_so_once() {
+    let home = Home::new().await;
+    for args in [&["token"][..], &["whoami", "-t"]] {
+        let mut command = home.command(args);
+        command
+            .args(["--context", "aws"])
+            .env("PATH", "/nonexistent");
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let told = ended.stderr.matches("exec plugin aws was not found");
+        assert_eq!(told.count(), 1, "{ended:?}");
+        assert!(!ended.stderr.contains("next try"), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoami_is_what_the_api_server_says() {
     let home = Home::new().await;
     let said = home.out(&["whoami"]);
