@@ -33,6 +33,12 @@ impl Home {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// Puts a file in place at once: one that is written where it stands is empty for a moment.
+    fn replace(&self, name: &str, content: &str) {
+        fs::write(self.path("new"), content).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+
     /// How often the plugin ran.
     fn spawns(&self) -> usize {
         self.read("spawns").lines().count()
@@ -208,13 +214,13 @@ async fn a_token_file_is_trimmed_and_its_change_in_force_within_two_seconds() {
     const IN_FORCE: Duration = Duration::from_secs(2);
     let upstream = echo().await;
     let home = Home::new();
-    fs::write(home.path("token"), " first\n\n").unwrap();
+    home.replace("token", " first\n\n");
     let kubegate = home.start(&upstream, &json!({"tokenFile": "token"}));
     let now = async || bearer(&get(&kubegate.address, "/x").await).to_owned();
     assert_eq!(now().await, "first");
 
     // While requests keep coming.
-    fs::write(home.path("token"), "second\n").unwrap();
+    home.replace("token", "second\n");
     let changed = Instant::now();
     while changed.elapsed() < IN_FORCE {
         let token = now().await;
@@ -224,7 +230,7 @@ async fn a_token_file_is_trimmed_and_its_change_in_force_within_two_seconds() {
     assert_eq!(now().await, "second");
 
     // And where none came.
-    fs::write(home.path("token"), "third").unwrap();
+    home.replace("token", "third");
     tokio::time::sleep(IN_FORCE).await;
     assert_eq!(now().await, "third");
 
@@ -238,7 +244,7 @@ async fn a_token_file_is_trimmed_and_its_change_in_force_within_two_seconds() {
     let log = kubegate.log();
     assert_eq!(log.matches("last good one stays").count(), 1, "{log}");
     assert!(log.contains(home.path("token").to_str().unwrap()), "{log}");
-    fs::write(home.path("token"), "fourth").unwrap();
+    home.replace("token", "fourth");
     tokio::time::sleep(IN_FORCE).await;
     assert_eq!(now().await, "fourth");
 }
