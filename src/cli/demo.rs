@@ -9,11 +9,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
+use super::proxy::Fixed;
 use crate::{
     credential::{Cache, Credential, Fetch, Source, bearer},
     demo::ControlPlane,
     kubeconfig::{Cluster, Pem, Target, User},
-    serve::{BoxError, Finding, Found, Listener, Plan},
+    serve::Listener,
     settings::ProxyFlags,
 };
 
@@ -106,7 +107,7 @@ async fn serve(
     flags: &Flags,
     greet: impl FnOnce(SocketAddr) -> String,
 ) -> anyhow::Result<()> {
-    let plan = Pretend {
+    let plan = Fixed {
         target,
         credentials: Cache::new(source),
     };
@@ -135,32 +136,6 @@ fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
         home: None,
         user: User::default(),
     })
-}
-
-/// What never changes.
-struct Pretend {
-    target: Target,
-    credentials: Arc<Cache>,
-}
-
-impl Plan for Pretend {
-    fn find(&self) -> Finding<'_> {
-        let target = self.target.clone();
-        Box::pin(async {
-            Ok(Found {
-                target,
-                files: Vec::new(),
-            })
-        })
-    }
-
-    fn credentials(&self, _: &Target) -> Result<Arc<Cache>, BoxError> {
-        Ok(self.credentials.clone())
-    }
-
-    fn keeps_credentials(&self, _: &Target, _: &Target) -> bool {
-        true
-    }
 }
 
 /// The demo's issuer: asks the control plane itself.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use super::proxy::Fixed;
 use crate::{
     credential::{
         Cache, Source,
         ibm_iam::{self, Visit},
     },
     kubeconfig::{self, Overrides, Target},
-    serve::{BoxError, Finding, Found, Plan},
+    serve::Plan,
     settings::{ConnectionFlags, IbmTargetFlags},
 };
 
@@ -21,35 +22,10 @@ pub(super) async fn plan(
     name: &str,
 ) -> anyhow::Result<Box<dyn Plan>> {
     let (target, source) = target(connection, flags, name).await?;
-    Ok(Box::new(ByName {
+    Ok(Box::new(Fixed {
         target,
         credentials: Cache::new(source),
     }))
-}
-
-struct ByName {
-    target: Target,
-    credentials: Arc<Cache>,
-}
-
-impl Plan for ByName {
-    fn find(&self) -> Finding<'_> {
-        let target = self.target.clone();
-        Box::pin(async {
-            Ok(Found {
-                target,
-                files: Vec::new(),
-            })
-        })
-    }
-
-    fn credentials(&self, _: &Target) -> Result<Arc<Cache>, BoxError> {
-        Ok(Arc::clone(&self.credentials))
-    }
-
-    fn keeps_credentials(&self, _: &Target, _: &Target) -> bool {
-        true
-    }
 }
 
 /// The cluster and the source of its credentials, with `connection`'s flags over what IBM Cloud

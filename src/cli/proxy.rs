@@ -1,6 +1,9 @@
 //! `kubegate [proxy]`
 
+mod fixed;
 mod plan;
+
+pub(super) use fixed::Fixed;
 
 use std::{
     io::Write as _,
