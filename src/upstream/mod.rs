@@ -5,6 +5,8 @@
 //! and checked by the same verifier.
 
 mod body;
+mod http1;
+mod http2;
 mod pool;
 
 pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
@@ -212,7 +214,7 @@ impl Upstream {
             .await
             .map_err(broken)?;
         tokio::spawn(driver.with_upgrades());
-        pool::to_origin_form(&mut request, &target, &self.host);
+        http1::to_origin_form(&mut request, &target, &self.host);
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok(response.map(ResponseBody::unpooled))
     }
