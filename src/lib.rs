@@ -29,7 +29,8 @@
 //!
 //! # The path of a request
 //!
-//! A connection is accepted by [`serve`] and spoken to in HTTP/1.1. Each request passes the
+//! A connection is accepted by [`serve`], given to one of its lanes (a thread with a runtime, a
+//! stack and an [`upstream::Upstream`] of its own), and spoken to in HTTP/1.1. Each request passes the
 //! stack that [`proxy::stack`] builds, in the order in which it is written there: sensitive
 //! headers and trace, respond, guard (who asks), CORS, route, guard (what is asked),
 //! `hop_by_hop`; and then the layers that stand for one destination, which a reload replaces:

@@ -58,12 +58,14 @@ pub(super) async fn serve(
         flags.client_credentials,
         drain.clone(),
     )?;
-    let stack = proxy::stack(proxy::Parts {
+    let parts = proxy::Parts {
         guard: guard.clone(),
         api: Prefix::new(&flags.api_prefix),
         files: flags.www().map(|folder| files(flags, folder)).transpose()?,
         switch: switch.clone(),
-    });
+    };
+    let lanes = 0..serve::lanes();
+    let proxies = lanes.map(|lane| proxy::stack(parts.clone(), lane));
     warn(&guard, flags);
     let signals = Signals::install().context("cannot handle signals")?;
     let hangups = Hangups::install().context("cannot handle signals")?;
@@ -78,8 +80,10 @@ pub(super) async fn serve(
         .and_then(|()| stdout.flush())
         .context("cannot write to stdout")?;
     tokio::spawn(standing.keep(switch, hangups));
-    serve::run(listener, stack, drain, signals, flags.drain_timeout).await;
-    Ok(())
+    let limit = flags.drain_timeout;
+    serve::run(listener, proxies.collect(), drain, signals, limit)
+        .await
+        .context("cannot start the threads that serve requests")
 }
 
 fn listen_address(flags: &ProxyFlags) -> anyhow::Result<Address> {

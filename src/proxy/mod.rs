@@ -36,13 +36,16 @@ use tower_http::{
     trace::{self, TraceLayer},
 };
 
-use crate::{credential, settings::ClientCredentials, upstream};
+use crate::{
+    credential,
+    settings::ClientCredentials,
+    upstream::{self, Upstream},
+};
 use authorize::{Authorize, AuthorizeLayer};
 use forward::Forward;
 use guard::{Guard, Refusal};
 use impersonate::Impersonate;
 use screen::Screened;
-use switch::Switched;
 
 /// Why a request got no answer from the API server, or not the server's own.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +73,7 @@ pub enum Error {
 }
 
 /// What the stack is made of.
+#[derive(Clone)]
 pub struct Parts {
     /// Judges requests.
     pub guard: Arc<Guard>,
@@ -103,8 +107,9 @@ impl<S> Proxy for S where
 /// An answer's body in the wrapping of the trace layer, which has nothing to tell of bodies.
 pub type Traced = trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
 
-/// Builds the stack. It reads in the order in which a request passes it, and goes on in `way`.
-pub fn stack(parts: Parts) -> impl Proxy {
+/// Builds the stack. It reads in the order in which a request passes it, and goes on in `way`. `lane` is
+/// which of the destination's upstreams it sends to.
+pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
     ServiceBuilder::new()
         // Marked first, so that no layer below can show a credential by accident.
         .layer(SetSensitiveRequestHeadersLayer::new([
@@ -138,7 +143,7 @@ pub fn stack(parts: Parts) -> impl Proxy {
         // Framing and connection headers end here; upgrades are recognised.
         .layer(hop_by_hop::layer())
         // A reload replaces everything below, and at once.
-        .service(Switched(parts.switch))
+        .service(parts.switch.switched(lane))
 }
 
 /// The last layers, which stand for one destination.
@@ -147,13 +152,14 @@ type Way = Screened<Impersonate, Authorize<Forward>>;
 /// Builds the last layers, in the order in which a request passes them.
 fn way(
     destination: &Destination,
+    upstream: &Arc<Upstream>,
     client_credentials: ClientCredentials,
     drain: &Drain,
 ) -> Result<Way, impersonate::Error> {
     let Destination {
         impersonation,
         credentials,
-        upstream,
+        ..
     } = destination;
     Ok(ServiceBuilder::new()
         // Whom the user acts as is settled before our credential could vouch for it.

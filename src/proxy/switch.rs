@@ -25,8 +25,8 @@ pub struct Destination {
     pub impersonation: Impersonation,
     /// Our own credential.
     pub credentials: Arc<Cache>,
-    /// The API server.
-    pub upstream: Arc<Upstream>,
+    /// The API server: an upstream for each thread that serves requests.
+    pub upstreams: Arc<[Arc<Upstream>]>,
 }
 
 /// Leads every request to the destination that stands when it comes. Clones are one switch.
@@ -34,7 +34,8 @@ pub struct Destination {
 pub struct Switch(Arc<Points>);
 
 struct Points {
-    way: ArcSwap<Way>,
+    /// One for each upstream of the destination.
+    ways: Vec<ArcSwap<Way>>,
     client_credentials: ClientCredentials,
     drain: Drain,
 }
@@ -49,9 +50,9 @@ impl Switch {
         client_credentials: ClientCredentials,
         drain: Drain,
     ) -> Result<Self, impersonate::Error> {
-        let way = way(destination, client_credentials, &drain)?;
+        let ways = ways(destination, client_credentials, &drain)?;
         Ok(Self(Arc::new(Points {
-            way: ArcSwap::from_pointee(way),
+            ways: ways.into_iter().map(ArcSwap::from).collect(),
             client_credentials,
             drain,
         })))
@@ -67,15 +68,36 @@ impl Switch {
             drain,
             ..
         } = &*self.0;
-        let way = way(destination, *client_credentials, drain)?;
-        self.0.way.store(Arc::new(way));
+        let now = ways(destination, *client_credentials, drain)?;
+        for (way, now) in self.0.ways.iter().zip(now) {
+            way.store(now);
+        }
         Ok(())
     }
+
+    /// The service that leads to the destination's upstream with this number.
+    pub(super) fn switched(self, lane: usize) -> Switched {
+        Switched { switch: self, lane }
+    }
+}
+
+fn ways(
+    destination: &Destination,
+    client_credentials: ClientCredentials,
+    drain: &Drain,
+) -> Result<Vec<Arc<Way>>, impersonate::Error> {
+    let upstreams = destination.upstreams.iter();
+    upstreams
+        .map(|upstream| way(destination, upstream, client_credentials, drain).map(Arc::new))
+        .collect()
 }
 
 /// The service that a [`Switch`] turns.
 #[derive(Clone)]
-pub(super) struct Switched(pub(super) Switch);
+pub(super) struct Switched {
+    switch: Switch,
+    lane: usize,
+}
 
 impl Service<Request<Incoming>> for Switched {
     type Response = <Way as Service<Request<Incoming>>>::Response;
@@ -88,7 +110,7 @@ impl Service<Request<Incoming>> for Switched {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let mut way = Way::clone(&self.0.0.way.load());
+        let mut way = Way::clone(&self.switch.0.ways[self.lane].load());
         way.call(request)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
-    os::unix::fs::FileTypeExt as _,
+    net::{self, SocketAddr},
+    os::unix::{self, fs::FileTypeExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::Mode;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::proxy::Peer;
 
@@ -51,13 +51,13 @@ pub enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// An accepted connection.
+/// An accepted connection, on its way to the runtime that will serve it.
 #[derive(Debug)]
 pub enum Accepted {
     /// TCP
-    Tcp(TcpStream),
+    Tcp(net::TcpStream),
     /// A unix socket.
-    Unix(UnixStream),
+    Unix(unix::net::UnixStream),
 }
 
 impl Listener {
@@ -105,11 +105,14 @@ impl Listener {
                 // Events are small and must not wait for one another (RFC 896). This fails only
                 // on a connection that is already gone, which serving it will find out.
                 let _ = stream.set_nodelay(true);
-                Ok((Accepted::Tcp(stream), Peer::new(Some(peer.ip()))))
+                Ok((
+                    Accepted::Tcp(stream.into_std()?),
+                    Peer::new(Some(peer.ip())),
+                ))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Accepted::Unix(stream), Peer::new(None)))
+                Ok((Accepted::Unix(stream.into_std()?), Peer::new(None)))
             }
         }
     }

@@ -2,12 +2,14 @@
 //! it is open.
 
 mod connection;
+mod lanes;
 mod listener;
 mod plan;
 mod reload;
 mod shutdown;
 mod watched;
 
+pub use lanes::count as lanes;
 pub use listener::{Accepted, Address, Error, Listener};
 pub use plan::{BoxError, Connect, Finding, Found, Plan, Standing};
 pub use shutdown::{Hangups, Signals};
@@ -17,6 +19,7 @@ use std::{io, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use crate::proxy::{Drain, Proxy};
+use lanes::Lanes;
 
 /// After an accept that failed for want of file descriptors or memory: long enough not to
 /// spin, short enough not to be noticed.
@@ -24,16 +27,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `signals` say so, then drains: nothing more is accepted, requests may end,
 /// watches end at once at an event boundary, and what still runs after `limit` is cut off.
-pub async fn run(
+///
+/// # Errors
+/// The system gives no thread for each of `proxies`.
+pub async fn run<P: Proxy>(
     listener: Listener,
-    proxy: impl Proxy,
+    proxies: Vec<P>,
     drain: Drain,
     mut signals: Signals,
     limit: Duration,
-) {
+) -> io::Result<()> {
+    let lanes = Lanes::start(proxies)?;
     let connections = TaskTracker::new();
     tokio::select! {
-        () = accept_all(&listener, &proxy, &drain, &connections) => {}
+        () = accept_all(&listener, &lanes, &drain, &connections) => {}
         () = signals.received() => {}
     }
     drop(listener);
@@ -57,20 +64,22 @@ pub async fn run(
         ),
         () = signals.received() => tracing::warn!("second signal; cutting off what still runs"),
     }
+    Ok(())
 }
 
-async fn accept_all(
+async fn accept_all<P: Proxy>(
     listener: &Listener,
-    proxy: &impl Proxy,
+    lanes: &Lanes<P>,
     drain: &Drain,
     connections: &TaskTracker,
 ) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let proxy = proxy.clone();
                 let begun = drain.begun.clone();
-                connections.spawn(connection::serve(stream, peer, proxy, begun));
+                lanes.spawn(connections, move |proxy| {
+                    connection::serve(stream, peer, proxy, begun)
+                });
             }
             // The connection that was to be accepted is gone; the listener is well.
             Err(error) if is_of_one_connection(&error) => {}

@@ -3,6 +3,7 @@
 
 use std::{error::Error, future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
+use super::lanes;
 use crate::{credential::Cache, kubeconfig::Target, proxy::Destination, upstream::Upstream};
 
 /// Why there is nothing to proxy to, or nothing new.
@@ -103,19 +104,28 @@ impl Ways {
             Some(before) => Arc::clone(&before.destination.credentials),
             None => self.plan.credentials(&target)?,
         };
-        let upstream = match before.filter(same_cluster) {
-            Some(before) => Arc::clone(&before.destination.upstream),
-            None => Arc::new((self.connect)(&target)?),
+        let upstreams = match before.filter(same_cluster) {
+            Some(before) => Arc::clone(&before.destination.upstreams),
+            None => one_a_lane((self.connect)(&target)?)?,
         };
         files.extend(credentials.files());
         Ok(Place {
             destination: Destination {
                 impersonation: target.user.impersonation.clone(),
                 credentials,
-                upstream,
+                upstreams,
             },
             target,
             files,
         })
     }
+}
+
+fn one_a_lane(first: Upstream) -> Result<Arc<[Arc<Upstream>]>, BoxError> {
+    let mut upstreams = Vec::with_capacity(lanes::count());
+    for _ in 1..lanes::count() {
+        upstreams.push(Arc::new(first.again()?));
+    }
+    upstreams.push(Arc::new(first));
+    Ok(upstreams.into())
 }

@@ -86,7 +86,7 @@ impl Place {
         let (ours, theirs) = (&self.destination, &before.destination);
         let differs = [
             ("context", self.target.context != before.target.context),
-            ("cluster", !Arc::ptr_eq(&ours.upstream, &theirs.upstream)),
+            ("cluster", !Arc::ptr_eq(&ours.upstreams, &theirs.upstreams)),
             ("user", !Arc::ptr_eq(&ours.credentials, &theirs.credentials)),
             ("user to act as", ours.impersonation != theirs.impersonation),
         ];

@@ -86,10 +86,7 @@ pub enum Error {
 
 /// An API server.
 pub struct Upstream {
-    server: Server,
-    base_path: String,
-    host: HeaderValue,
-    origin: HeaderValue,
+    server: Arc<Server>,
     anonymous: Arc<Identity>,
     certified: ArcSwapOption<Identity>,
 }
@@ -104,6 +101,9 @@ struct Server {
     name: String,
     dialer: Dialer,
     trust: Trust,
+    base_path: String,
+    host: HeaderValue,
+    origin: HeaderValue,
 }
 
 /// The connections made with one client certificate, or with none. They never mix: a
@@ -154,15 +154,27 @@ impl Upstream {
             name,
             dialer,
             trust,
+            base_path,
+            host,
+            origin,
         };
+        Self::of(Arc::new(server))
+    }
+
+    fn of(server: Arc<Server>) -> Result<Self, dial::Error> {
         Ok(Self {
             anonymous: Arc::new(Identity::new(&server, None)?),
             certified: ArcSwapOption::empty(),
             server,
-            base_path,
-            host,
-            origin,
         })
+    }
+
+    /// The same API server once more, with connections of its own.
+    ///
+    /// # Errors
+    /// As for [`Upstream::new`].
+    pub fn again(&self) -> Result<Self, dial::Error> {
+        Self::of(Arc::clone(&self.server))
     }
 
     /// Whether requests travel unencrypted, so that no credential of ours may go with them.
@@ -174,7 +186,7 @@ impl Upstream {
     /// The server's own origin, `https://host:port`.
     #[must_use]
     pub fn origin(&self) -> &HeaderValue {
-        &self.origin
+        &self.server.origin
     }
 
     /// Sends one request, over a connection made with `certificate` or with none. The
@@ -191,7 +203,7 @@ impl Upstream {
         let identity = self.identity(certificate)?;
         *request.uri_mut() = self.target(request.uri())?;
         request.headers_mut().remove(HOST);
-        identity.pool.send(request, &self.host).await
+        identity.pool.send(request, &self.server.host).await
     }
 
     /// Sends one upgrade request over a connection of its own. On `101` the caller takes the
@@ -214,7 +226,7 @@ impl Upstream {
             .await
             .map_err(broken)?;
         tokio::spawn(driver.with_upgrades());
-        http1::to_origin_form(&mut request, &target, &self.host);
+        http1::to_origin_form(&mut request, &target, &self.server.host);
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok(response.map(ResponseBody::unpooled))
     }
@@ -244,9 +256,9 @@ impl Upstream {
             .scheme(self.server.scheme.clone())
             .authority(self.server.authority.clone());
         let target = match uri.path_and_query() {
-            None => target.path_and_query(format!("{}/", self.base_path)),
-            Some(path) if self.base_path.is_empty() => target.path_and_query(path.clone()),
-            Some(path) => target.path_and_query(format!("{}{path}", self.base_path)),
+            None => target.path_and_query(format!("{}/", self.server.base_path)),
+            Some(path) if self.server.base_path.is_empty() => target.path_and_query(path.clone()),
+            Some(path) => target.path_and_query(format!("{}{path}", self.server.base_path)),
         };
         target.build().map_err(|_| Error::PathTooLong)
     }
