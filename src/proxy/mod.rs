@@ -19,6 +19,7 @@ mod watch;
 pub use body::Body;
 pub use forward::Drain;
 pub use peer::Peer;
+pub use respond::last_words;
 pub use route::{Prefix, StaticFiles};
 pub use switch::{Destination, Switch};
 

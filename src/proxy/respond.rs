@@ -18,7 +18,7 @@ use http::{
 use serde_json::json;
 use tower::{Layer, Service};
 
-use super::{Body, Error};
+use super::{Body, Error, guard::Refusal};
 use crate::{tls, upstream};
 
 /// How long a client should wait before it asks again, where nothing better is known.
@@ -67,12 +67,33 @@ type Answering = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Inf
 /// Says what went wrong in the log, and to the client.
 fn answer(error: &Error) -> Response<Body> {
     let answer = Answer::to(error);
-    if answer.status.is_server_error() {
-        tracing::warn!(status = answer.status.as_u16(), "{}", answer.message);
-    } else {
-        tracing::debug!(status = answer.status.as_u16(), "{}", answer.message);
+    answer.log();
+    answer.into_response().map(Body::text)
+}
+
+/// The whole answer, head and body, to what does not become a request. The connection closes
+/// behind it.
+#[must_use]
+pub fn last_words(refusal: Refusal, retry_after: Option<Duration>) -> Vec<u8> {
+    let answer = Answer {
+        status: refusal.status,
+        message: refusal.message,
+        retry_after,
+        close: true,
+    };
+    answer.log();
+    let (head, body) = answer.into_response().into_parts();
+    let words = format!(
+        "HTTP/1.1 {}\r\ncontent-length: {}\r\n",
+        head.status,
+        body.len()
+    );
+    let mut words = words.into_bytes();
+    for (name, value) in &head.headers {
+        words.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    answer.into_response()
+    words.extend([b"\r\n", body.as_bytes()].concat());
+    words
 }
 
 /// An error as the client sees it.
@@ -123,7 +144,15 @@ impl Answer {
         }
     }
 
-    fn into_response(self) -> Response<Body> {
+    fn log(&self) {
+        if self.status.is_server_error() {
+            tracing::warn!(status = self.status.as_u16(), "{}", self.message);
+        } else {
+            tracing::debug!(status = self.status.as_u16(), "{}", self.message);
+        }
+    }
+
+    fn into_response(self) -> Response<String> {
         let mut status = json!({
             "kind": "Status",
             "apiVersion": "v1",
@@ -137,7 +166,7 @@ impl Answer {
         if let Some(seconds) = seconds {
             status["details"] = json!({ "retryAfterSeconds": seconds });
         }
-        let mut response = Response::new(Body::text(status.to_string() + "\n"));
+        let mut response = Response::new(status.to_string() + "\n");
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -213,10 +242,10 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::{credential, proxy::guard::Refusal};
+    use crate::credential;
 
     async fn answer(error: Error) -> (Response<()>, serde_json::Value) {
-        let (parts, body) = Answer::to(&error).into_response().into_parts();
+        let (parts, body) = super::answer(&error).into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         (
             Response::from_parts(parts, ()),

@@ -1,10 +1,10 @@
 //! One connection of a client, from its acceptance to its end.
 
-use std::{io, pin::pin};
+use std::{io, pin::Pin};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::service::TowerToHyperService;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -12,12 +12,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{Accepted, BoxError};
-use crate::proxy::{Peer, Proxy};
-
-/// Header lines of a request. One that impersonates has a line for each group, and users of
-/// large directories have more groups than the 100 lines that hyper takes by default.
-const MAX_HEADERS: usize = 512;
+use super::{
+    Accepted, BoxError, farewell,
+    heads::{self, Heads},
+};
+use crate::proxy::{self, Peer, Proxy};
 
 /// Serves one connection, whichever kind its stream is.
 pub(super) async fn serve(
@@ -55,17 +54,26 @@ where
         peer.introduce(request.headers_mut());
         request
     });
-    let serving = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream?), TowerToHyperService::new(service))
+    let stream = Heads::new(stream?);
+    let mut serving = http1::Builder::new()
+        .timer(stream.timer())
+        .max_header_size(heads::SIZE)
+        .serve_connection(stream, TowerToHyperService::new(service))
         .with_upgrades();
-    let mut serving = pin!(serving);
-    tokio::select! {
-        served = &mut serving => served?,
+    let mut pinned = Pin::new(&mut serving);
+    let served = tokio::select! {
+        served = &mut pinned => served,
         () = begun.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await?;
+            pinned.as_mut().graceful_shutdown();
+            pinned.await
         }
+    };
+    if let Err(error) = &served
+        && let Some(parts) = serving.into_parts()
+        && let Some((stream, refusal)) = parts.io.refused(error)
+    {
+        let words = proxy::last_words(refusal, None);
+        Box::pin(farewell::say(&words, stream)).await;
     }
-    Ok(())
+    Ok(served?)
 }

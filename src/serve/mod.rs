@@ -2,6 +2,8 @@
 //! it is open.
 
 mod connection;
+mod farewell;
+mod heads;
 mod lanes;
 mod listener;
 mod plan;

@@ -379,7 +379,7 @@ async fn large_and_many_headers_pass_both_ways() {
     let lines = format!(
         "X-Large: {}\r\n{}",
         "x".repeat(60_000),
-        "X-Many: y\r\n".repeat(200)
+        "X-Many: y\r\n".repeat(90)
     );
     let answer = get_with(&kubegate, &lines).await;
     assert_eq!(status(&answer), 200, "{answer}");
@@ -569,16 +569,14 @@ async fn a_101_that_nobody_asked_for_is_a_502_status() {
 #[tokio::test]
 async fn a_path_too_long_behind_the_servers_own_is_refused_and_not_shortened() {
     let upstream = Upstream::plain(Connection::echo).await;
-    let kubegate = Kubegate::before_url(&(upstream.url() + "/k8s/clusters/c-1"), &[]);
-    let answer = get(&kubegate.address, &format!("/{}", "a".repeat(65_520))).await;
+    let base = format!("/k8s/clusters/{}", "c".repeat(300));
+    let kubegate = Kubegate::before_url(&(upstream.url() + &base), &[]);
+    let answer = get(&kubegate.address, &format!("/{}", "a".repeat(65_400))).await;
     assert_eq!(status(&answer), 414, "{}", &answer[..answer.len().min(300)]);
     assert_eq!(upstream.bytes(), 0);
     let path = format!("/{}", "a".repeat(65_000));
     let answer = get(&kubegate.address, &path).await;
-    assert_eq!(
-        asked(&answer),
-        format!("GET /k8s/clusters/c-1{path} HTTP/1.1")
-    );
+    assert_eq!(asked(&answer), format!("GET {base}{path} HTTP/1.1"));
 }
 
 #[tokio::test]

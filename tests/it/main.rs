@@ -12,6 +12,7 @@ mod filters;
 mod first_request;
 mod forwarding;
 mod framing;
+mod heads;
 mod house;
 mod http2;
 mod ibm;

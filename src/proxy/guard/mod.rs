@@ -101,7 +101,7 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// 400, 403, 404 or 405.
+    /// What a client did, as a rule: 4xx.
     pub status: StatusCode,
     /// The reason and, where there is one, the flag that would allow it.
     pub message: String,

@@ -1,0 +1,210 @@
+//! Heads of requests that come slowly, or are too large to be taken.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::{Connection, Kubegate, Upstream, exchange, in_time, status};
+
+/// From a head's first byte to its end.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How much later than it should something may happen while all tests run.
+const LATE: Duration = Duration::from_secs(8);
+
+async fn start() -> (Upstream, Kubegate) {
+    let upstream = Upstream::plain(|connection: Connection| connection.echo()).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    (upstream, kubegate)
+}
+
+fn ordinary(address: &str) -> String {
+    format!("GET /x HTTP/1.1\r\nHost: {address}\r\n\r\n")
+}
+
+/// A client with one request behind it.
+async fn used(address: &str) -> Connection {
+    let mut client = Connection::open(address).await;
+    client.write(ordinary(address)).await;
+    let answer = in_time(client.response()).await.unwrap();
+    assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    client
+}
+
+/// Sends a byte every five seconds while the connection stands. Gives when it was closed,
+/// counted from the first byte, and what was said.
+async fn trickle(mut client: Connection, head: String) -> (Duration, String) {
+    let started = Instant::now();
+    let answer = async {
+        let mut bytes = head.bytes();
+        loop {
+            client.write([bytes.next().unwrap()]).await;
+            let answer = tokio::time::timeout(Duration::from_secs(5), client.rest()).await;
+            if let Ok(answer) = answer {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(LIMIT + LATE, answer).await;
+    let answer = answer.expect("a slow head is not closed on");
+    (started.elapsed(), String::from_utf8(answer).unwrap())
+}
+
+fn assert_closed_in_time(after: Duration, answer: &str) {
+    assert!(after >= LIMIT, "{after:?}");
+    assert!(after < LIMIT + LATE, "{after:?}");
+    assert_eq!(status(answer), 408, "{answer}");
+    assert!(answer.contains("within 10 s"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_comes_slowly_is_closed_on_after_ten_seconds() {
+    let (_upstream, kubegate) = start().await;
+    let address = &kubegate.address;
+    let fresh = trickle(Connection::open(address).await, ordinary(address));
+    let used = trickle(used(address).await, ordinary(address));
+    let (fresh, used) = tokio::join!(fresh, used);
+    assert_closed_in_time(fresh.0, &fresh.1);
+    assert_closed_in_time(used.0, &used.1);
+}
+
+#[tokio::test]
+async fn a_head_that_takes_less_is_served_and_each_has_its_own_time() {
+    let (_upstream, kubegate) = start().await;
+    let mut client = Connection::open(&kubegate.address).await;
+    let request = ordinary(&kubegate.address);
+    let (first, rest) = request.split_at(20);
+    // Two heads of six seconds each, which are more than ten together.
+    for _ in 0..2 {
+        client.write(first).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        client.write(rest).await;
+        let answer = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    }
+}
+
+#[tokio::test]
+async fn what_is_idle_is_not_closed_on() {
+    let (_upstream, kubegate) = start().await;
+    let mut used = used(&kubegate.address).await;
+    let mut unused = Connection::open(&kubegate.address).await;
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    for client in [&mut used, &mut unused] {
+        client.write(ordinary(&kubegate.address)).await;
+        let answer = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    }
+}
+
+#[tokio::test]
+async fn a_body_may_come_as_slowly_as_it_likes() {
+    let (_upstream, kubegate) = start().await;
+    let mut client = Connection::open(&kubegate.address).await;
+    let head = format!(
+        "POST /x HTTP/1.1\r\nHost: {}\r\nContent-Length: 4\r\n\r\n",
+        kubegate.address
+    );
+    client.write(head).await;
+    for byte in ["s", "l", "o", "w"] {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        client.write(byte).await;
+    }
+    let answer = in_time(client.response()).await.unwrap();
+    assert!(answer.body.ends_with(b"slow"), "{answer:?}");
+}
+
+/// A request with this many fields, `Host` and `Connection` among them.
+fn with_fields(address: &str, count: usize) -> String {
+    let mut request = format!("GET /x HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for n in 2..count {
+        write!(request, "X-Field-{n}: {n}\r\n").unwrap();
+    }
+    request + "\r\n"
+}
+
+/// A request whose head is as long as this, by its path or by a field.
+fn of_length(address: &str, by_path: bool, length: usize) -> String {
+    let filled = |fill: &str| {
+        let (path, field) = if by_path { (fill, "") } else { ("", fill) };
+        format!(
+            "GET /x{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Fill: {field}\r\n\r\n"
+        )
+    };
+    filled(&"a".repeat(length - filled("").len()))
+}
+
+fn assert_too_large(answer: &str) {
+    assert_eq!(status(answer), 431, "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("connection: close"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["kind"], "Status");
+    assert_eq!(body["code"], 431);
+    let message = body["message"].as_str().unwrap();
+    assert!(message.contains("100 fields or 64 KiB"), "{message}");
+}
+
+#[tokio::test]
+async fn a_head_of_more_than_100_fields_is_refused_with_431() {
+    let (upstream, kubegate) = start().await;
+    let answer = exchange(&kubegate.address, with_fields(&kubegate.address, 100)).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(answer.contains("x-field-99: 99\r\n"), "{answer}");
+    let asked = upstream.bytes();
+    let answer = exchange(&kubegate.address, with_fields(&kubegate.address, 101)).await;
+    assert_too_large(&answer);
+    assert_eq!(upstream.bytes(), asked);
+}
+
+#[tokio::test]
+async fn a_head_of_more_than_64_kib_is_refused_with_431() {
+    let (upstream, kubegate) = start().await;
+    for by_path in [false, true] {
+        let longest = of_length(&kubegate.address, by_path, 64 * 1024);
+        let answer = exchange(&kubegate.address, longest).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        let asked = upstream.bytes();
+        for length in [64 * 1024 + 1, 300_000] {
+            let request = of_length(&kubegate.address, by_path, length);
+            assert_too_large(&exchange(&kubegate.address, request).await);
+        }
+        assert_eq!(upstream.bytes(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_still_sends_reads_why_it_is_refused() {
+    let (_upstream, kubegate) = start().await;
+    let mut client = TcpStream::connect(&kubegate.address).await.unwrap();
+    let request = of_length(&kubegate.address, false, 900_000);
+    // A write that fails would say that the connection was reset, the answer lost with it.
+    in_time(client.write_all(request.as_bytes())).await.unwrap();
+    let mut answer = String::new();
+    in_time(client.read_to_string(&mut answer)).await.unwrap();
+    assert_too_large(&answer);
+}
+
+#[tokio::test]
+async fn the_answers_before_a_bad_head_arrive_whole() {
+    let (_upstream, kubegate) = start().await;
+    let mut client = Connection::open(&kubegate.address).await;
+    let good = ordinary(&kubegate.address);
+    client
+        .write(format!("{good}{good}no request\r\n\r\n"))
+        .await;
+    for _ in 0..2 {
+        let answer = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    }
+    let answer = String::from_utf8(in_time(client.rest()).await).unwrap();
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(answer.contains("cannot be understood"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+}
