@@ -381,18 +381,8 @@ const GO_AWAY_WITHOUT_ERROR: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0"
 
 /// Answers the first request by these frames, and ends the connection.
 async fn frames(mut server: Connection, answer: &[&[u8]]) {
-    let preface = server.exactly(24).await;
-    assert!(preface.is_some_and(|preface| preface.starts_with(b"PRI * HTTP/2.0")));
-    server.write(b"\0\0\0\x04\0\0\0\0\0").await;
-    loop {
-        let Some(frame) = server.exactly(9).await else {
-            return;
-        };
-        let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
-        server.exactly(length as usize).await;
-        if frame[3] == 1 {
-            break;
-        }
+    if server.first_http2_request().await.is_none() {
+        return;
     }
     server.write(answer.concat()).await;
     server.shutdown().await;

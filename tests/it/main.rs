@@ -8,6 +8,7 @@ mod commands;
 mod credentials;
 mod demo;
 mod drain;
+mod faults;
 mod filters;
 mod first_request;
 mod forwarding;

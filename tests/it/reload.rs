@@ -5,11 +5,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
-    process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -20,11 +16,11 @@ use tempfile::{TempDir, tempdir};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    task::JoinHandle,
 };
 
 use crate::support::{
-    Connection, Frames, Kubegate, PATIENCE, Upstream, cert, get, in_time, status, tls_config,
+    Answered, Connection, Frames, Kubegate, Load, PATIENCE, Upstream, cert, command_like, get,
+    in_time, status, tls_config,
 };
 
 /// How long a change may take to be in force.
@@ -138,47 +134,6 @@ fn warnings(kubegate: &Kubegate) -> usize {
 /// Does something to the file at a path, whose good text is given.
 type Break = fn(&Path, &str);
 
-/// 200 requests a second.
-struct Load {
-    answers: Arc<Mutex<Vec<(Instant, String)>>>,
-    on: Arc<AtomicBool>,
-    task: JoinHandle<()>,
-}
-
-impl Load {
-    fn on(kubegate: &Kubegate) -> Self {
-        let (answers, on) = (
-            Arc::new(Mutex::new(Vec::new())),
-            Arc::new(AtomicBool::new(true)),
-        );
-        let (kept, going, address) = (answers.clone(), on.clone(), kubegate.address.clone());
-        let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_millis(5));
-            let mut asked = Vec::new();
-            while going.load(Ordering::SeqCst) {
-                ticks.tick().await;
-                let (kept, address) = (kept.clone(), address.clone());
-                asked.push(tokio::spawn(async move {
-                    let began = Instant::now();
-                    let answer = get(&address, "/load").await;
-                    kept.lock().unwrap().push((began, answer));
-                }));
-            }
-            for request in asked {
-                request.await.unwrap();
-            }
-        });
-        Self { answers, on, task }
-    }
-
-    /// Ends it: every answer, and when it was asked for.
-    async fn off(self) -> Vec<(Instant, String)> {
-        self.on.store(false, Ordering::SeqCst);
-        in_time(self.task).await.unwrap();
-        std::mem::take(&mut *self.answers.lock().unwrap())
-    }
-}
-
 /// A watch under way, whose server sends when the test says so.
 struct Watch {
     client: TcpStream,
@@ -233,7 +188,7 @@ async fn token_server_authority_and_certificate_change_under_load_and_no_request
         config_of(&cluster(&one), &token("sesame-reload-1")),
     );
     let kubegate = home.start(&[]);
-    let load = Load::on(&kubegate);
+    let load = Load::on(&kubegate.address);
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut changes = Vec::new();
     let mut took = Vec::new();
@@ -276,16 +231,16 @@ async fn token_server_authority_and_certificate_change_under_load_and_no_request
     let answers = load.off().await;
     eprintln!("{} answers; in force after {took:?}", answers.len());
     assert!(answers.len() > 200, "{}", answers.len());
-    for (_, answer) in &answers {
+    for Answered { answer, .. } in &answers {
         assert_eq!(status(answer), 200, "{answer}\n{}", kubegate.log());
     }
     // After its two seconds a change is never gone back on.
     for (at, (since, mark)) in changes.iter().enumerate() {
         let until = changes.get(at + 1).map(|next| next.0);
-        let late = answers.iter().filter(|(began, _)| {
-            *began > *since + took[at] && until.is_none_or(|until| *began < until)
+        let late = answers.iter().filter(|answered| {
+            answered.began > *since + took[at] && until.is_none_or(|until| answered.began < until)
         });
-        for (_, answer) in late {
+        for Answered { answer, .. } in late {
             assert!(answer.contains(mark), "no {mark:?} in {answer}");
         }
     }
@@ -886,20 +841,6 @@ impl Pod {
         command.env("KUBERNETES_SERVICE_PORT", server.port().to_string());
         Kubegate::spawn(command)
     }
-}
-
-/// Another program in the same environment.
-fn command_like(own: &Command, program: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    let set = own
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)));
-    command
-        .args(args)
-        .env_clear()
-        .envs(set)
-        .stdin(std::process::Stdio::null());
-    command
 }
 
 #[tokio::test]

@@ -41,6 +41,26 @@ impl Upstream {
     }
 }
 
+impl Connection {
+    /// Reads the first request's head, as a server that says nothing of itself; the answer is
+    /// to be written as frames of the stream 1. `None` where there is no request.
+    pub async fn first_http2_request(&mut self) -> Option<()> {
+        let preface = self.exactly(24).await?;
+        assert!(preface.starts_with(b"PRI * HTTP/2.0"));
+        // SETTINGS, with none.
+        self.write(b"\0\0\0\x04\0\0\0\0\0").await;
+        loop {
+            let frame = self.exactly(9).await?;
+            let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+            self.exactly(length as usize).await?;
+            // HEADERS
+            if frame[3] == 1 {
+                return Some(());
+            }
+        }
+    }
+}
+
 /// A body whose frames are sent as a test goes on; it ends with its sender.
 pub struct Frames(mpsc::UnboundedReceiver<Frame<Bytes>>);
 

@@ -161,6 +161,14 @@ impl Kubegate {
         self.child.id()
     }
 
+    /// Memory of its that is in RAM, in KiB.
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse().unwrap()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
@@ -229,6 +237,20 @@ impl Drop for Kubegate {
             secrets::assert_none("kubegate's children's arguments", &arguments);
         }
     }
+}
+
+/// Another program in the same environment.
+pub fn command_like(own: &Command, program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    let set = own
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command
+        .args(args)
+        .env_clear()
+        .envs(set)
+        .stdin(Stdio::null());
+    command
 }
 
 /// Waits within the tests' patience; what takes longer is killed.

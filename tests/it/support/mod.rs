@@ -1,12 +1,18 @@
 //! What the tests stand on: the compiled program, a scripted API server, raw clients.
 
+mod answers;
+mod go_away;
 mod http2;
 mod kubegate;
+mod load;
 pub mod secrets;
+mod served;
 mod upstream;
 
 pub use http2::Frames;
-pub use kubegate::{Kubegate, Refused};
+pub use kubegate::{Kubegate, Refused, command_like};
+pub use load::{Answered, Load};
+pub use served::{Habits, Served};
 pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config};
 
 use std::{

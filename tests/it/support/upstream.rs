@@ -21,7 +21,7 @@ use tokio::{
     sync::mpsc,
     task::JoinHandle,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{cert, in_time, secrets};
 
@@ -41,8 +41,28 @@ struct Counts {
     bytes: Arc<AtomicUsize>,
 }
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// What it runs over, where that is TCP.
+    fn tcp(&self) -> Option<&TcpStream>;
+}
+
+impl Io for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Io for TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
+
+impl Io for UnixStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// A connection that a script speaks over.
 pub struct Connection {
@@ -308,7 +328,8 @@ impl Connection {
         Some(head)
     }
 
-    async fn through(&mut self, mark: &[u8]) -> Option<String> {
+    /// All up to and with `mark`.
+    pub async fn through(&mut self, mark: &[u8]) -> Option<String> {
         let end = loop {
             if let Some(at) = self.pending.windows(mark.len()).position(|w| w == mark) {
                 break at + mark.len();
@@ -387,6 +408,11 @@ impl Connection {
     /// Ends our direction; the other stays open.
     pub async fn shutdown(&mut self) {
         let _ = self.io.shutdown().await;
+    }
+
+    /// Goes without a word of TLS: the other end is reset.
+    pub fn reset(self) {
+        self.io.tcp().unwrap().set_zero_linger().unwrap();
     }
 
     /// Answers 200 with a text.

@@ -1,0 +1,138 @@
+//! A server that is gone for a moment, under load.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::{SLACK, client, head};
+use crate::support::{Answered, Habits, Kubegate, Load, Served, cert, in_time, status};
+
+/// How soon the first request succeeds after the server listens again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Far less than any timeout: an answer that needed no server.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// An address of this machine where nothing else of the tests listens, so that a port of it
+/// that is free for a moment stays free.
+const HOST: &str = "127.0.7.1";
+
+fn before(server: &Served) -> Kubegate {
+    let mut command = Kubegate::command(["--server", &server.url(), "--token", "sesame"]);
+    command.args(["--tls-server-name", "localhost", "--port", "0"]);
+    command.arg("--certificate-authority").arg(cert("ca.pem"));
+    Kubegate::spawn(command)
+}
+
+async fn succeeded(load: &Load, more: usize) {
+    let good = |answered: &Answered| status(&answered.answer) == 200;
+    let enough = load.count(good) + more;
+    in_time(async {
+        while load.count(good) < enough {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+async fn restart_under_load(http1: bool) {
+    let habits = Habits {
+        http1,
+        ..Habits::default()
+    };
+    let mut server = Served::start(HOST, habits).await;
+    let kubegate = before(&server);
+    let load = Load::of(&kubegate.address, |number| {
+        let method = if number % 2 == 0 { "GET" } else { "POST" };
+        format!("{method} /{number}")
+    });
+    succeeded(&load, 200).await;
+    let stopped = Instant::now();
+    server.stop().await;
+    sleep(Duration::from_millis(1500)).await;
+    let listens = Instant::now();
+    server.start_again().await;
+    succeeded(&load, 300).await;
+    let answers = load.off().await;
+
+    let (mut failed, mut slowest) = (0, Duration::ZERO);
+    for answered in &answers {
+        let (code, took) = (status(&answered.answer), answered.ended - answered.began);
+        slowest = slowest.max(took);
+        let down = answered.ended > stopped && answered.began < listens + AGAIN + SLACK;
+        assert!(code == 200 || down, "{answered:?} {}", kubegate.log());
+        if code == 200 {
+            continue;
+        }
+        failed += 1;
+        assert!((502..=503).contains(&code), "{answered:?}");
+        assert!(took < QUICK + SLACK, "{took:?} {answered:?}");
+        // What was under way may have been executed; the others may be tried again.
+        if answered.began > stopped + QUICK / 2 {
+            let again = answered.answer.to_ascii_lowercase();
+            assert!(again.contains("\r\nretry-after: "), "{answered:?}");
+        }
+    }
+    let first = answers
+        .iter()
+        .filter(|answered| answered.ended > listens && status(&answered.answer) == 200);
+    let first = first
+        .map(|answered| answered.ended - listens)
+        .min()
+        .unwrap();
+    eprintln!(
+        "{} requests, {failed} failed, the slowest took {slowest:?}; the first success came \
+         {first:?} after the server listened",
+        answers.len()
+    );
+    assert!(failed > 50, "it was not down: {failed}");
+    assert!(first < AGAIN + SLACK / 4, "{first:?} {}", kubegate.log());
+    assert!(slowest < QUICK + SLACK, "{slowest:?}");
+    let posts = server.record.posts();
+    for answered in answers.iter().filter(|answered| answered.number % 2 == 1) {
+        let times = posts.get(&format!("/{}", answered.number));
+        let times = times.copied().unwrap_or_default();
+        let succeeded = status(&answered.answer) == 200;
+        assert!(times <= 1, "executed {times} times: {answered:?}");
+        assert!(times == 1 || !succeeded, "not executed: {answered:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_under_load_hangs_nothing_doubles_nothing_and_is_noticed_at_once() {
+    for http1 in [false, true] {
+        restart_under_load(http1).await;
+    }
+}
+
+#[tokio::test]
+async fn what_meets_a_connection_that_was_closed_at_rest_goes_over_another() {
+    for http1 in [false, true] {
+        let habits = Habits {
+            http1,
+            ..Habits::default()
+        };
+        let mut server = Served::start(HOST, habits).await;
+        let kubegate = before(&server);
+        for number in 0..20 {
+            let path = format!("/{number}");
+            let mut client = client(&kubegate).await;
+            let lines = "Content-Length: 2\r\n";
+            client
+                .write(head(&format!("POST {path}"), lines) + "ok")
+                .await;
+            let answer = in_time(client.response()).await.unwrap().head;
+            assert_eq!(
+                status(&answer),
+                200,
+                "{number}: {answer} {}",
+                kubegate.log()
+            );
+            assert_eq!(server.record.posts().get(&path), Some(&1));
+            server.stop().await;
+            server.start_again().await;
+            // The end of the connection has to arrive before it can be known.
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

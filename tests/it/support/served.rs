@@ -1,0 +1,226 @@
+//! An API server that does what a request's path says, over the protocol that its client chose.
+//! It can be stopped with all that it holds, as a process that is killed, and started again.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, duplex},
+    net::TcpListener,
+    sync::Notify,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{answers::answer, go_away::leave_after, tls_config};
+
+/// How a server behaves.
+#[derive(Clone, Copy, Default)]
+pub struct Habits {
+    /// Speaks HTTP/1.1 alone.
+    pub http1: bool,
+    /// Takes leave of a connection after one request of so many, at random, as API servers do
+    /// with `--goaway-chance`; what runs on it goes on. 0: never.
+    pub goaway: usize,
+    /// Leaves each HTTP/2 connection after about so many streams, as Go's servers do. 0: never.
+    pub leave_after: usize,
+    /// Refuses a stream of so many, at random (`REFUSED_STREAM`). 0: never.
+    pub refuse: usize,
+    /// Ends a watch after so many events. 0: never.
+    pub events: usize,
+}
+
+/// What a server was asked, and did. It outlives the server's restarts.
+#[derive(Default)]
+pub struct Record {
+    pub(super) posts: Mutex<HashMap<String, usize>>,
+    /// All requests.
+    pub(super) requests: AtomicUsize,
+    /// Connections that it took leave of.
+    pub leaves: AtomicUsize,
+    /// Requests that it refused.
+    pub refusals: AtomicUsize,
+    /// Bytes of `/flow` that the connection took.
+    pub sent: Arc<AtomicUsize>,
+    /// Bytes of requests' bodies that were read.
+    pub read: Arc<AtomicUsize>,
+    /// Connections accepted.
+    pub connections: AtomicUsize,
+}
+
+/// A server that runs.
+pub struct Served {
+    address: SocketAddr,
+    habits: Habits,
+    /// What became of its requests.
+    pub record: Arc<Record>,
+    running: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Record {
+    /// How often each path was posted to.
+    pub fn posts(&self) -> HashMap<String, usize> {
+        self.posts.lock().unwrap().clone()
+    }
+
+    /// After how many streams to leave the connection accepted last.
+    fn streams(&self, habits: Habits) -> usize {
+        let few = self.connections.load(Ordering::SeqCst) % 7;
+        habits.leave_after / 2 + few * habits.leave_after / 6
+    }
+}
+
+/// True for one number of so many, without a pattern that could meet one of the requests'.
+fn chance(number: usize, one_of: usize) -> bool {
+    let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    one_of > 0 && mixed.is_multiple_of(one_of as u64)
+}
+
+impl Served {
+    /// Listens on a free port of `host`, over TLS with `certs/localhost.pem`.
+    pub async fn start(host: &str, habits: Habits) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
+        let served = Self {
+            address: listener.local_addr().unwrap(),
+            habits,
+            record: Arc::default(),
+            running: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        served.run(listener);
+        served
+    }
+
+    /// `https://HOST:PORT`, by address: the certificate's name is `localhost`.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Ends it as a process that is killed: nothing listens, every connection is gone.
+    pub async fn stop(&self) {
+        self.running.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Listens again where it did before.
+    pub async fn start_again(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.running = CancellationToken::new();
+        self.tasks = TaskTracker::new();
+        self.run(listener);
+    }
+
+    fn run(&self, listener: TcpListener) {
+        let alpn: &[&[u8]] = if self.habits.http1 {
+            &[b"http/1.1"]
+        } else {
+            &[b"h2", b"http/1.1"]
+        };
+        let acceptor = TlsAcceptor::from(Arc::new(tls_config("localhost", alpn)));
+        let (habits, record) = (self.habits, self.record.clone());
+        let (running, tasks) = (self.running.clone(), self.tasks.clone());
+        let accepting = async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                record.connections.fetch_add(1, Ordering::SeqCst);
+                let _ = tcp.set_nodelay(true);
+                let (acceptor, record) = (acceptor.clone(), record.clone());
+                let cut = running.clone();
+                tasks.spawn(running.clone().run_until_cancelled_owned(async move {
+                    if let Ok(tls) = acceptor.accept(tcp).await {
+                        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+                        if http2 && habits.leave_after > 0 {
+                            let (inner, outer) = duplex(64 * 1024);
+                            let relayed = leave_after(record.streams(habits), tls, outer);
+                            let (left, ()) = tokio::join!(
+                                relayed,
+                                connection(inner, http2, habits, record.clone(), cut)
+                            );
+                            record.leaves.fetch_add(left.into(), Ordering::SeqCst);
+                        } else {
+                            connection(tls, http2, habits, record, cut).await;
+                        }
+                    }
+                }));
+            }
+        };
+        let running = self.running.clone();
+        self.tasks
+            .spawn(running.run_until_cancelled_owned(accepting));
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.running.cancel();
+    }
+}
+
+async fn connection(
+    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    http2: bool,
+    habits: Habits,
+    record: Arc<Record>,
+    cut: CancellationToken,
+) {
+    let leave = Arc::new(Notify::new());
+    let leaving = leave.clone();
+    let counted = record.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (record, leave, cut) = (record.clone(), leave.clone(), cut.clone());
+        async move {
+            let number = record.requests.fetch_add(1, Ordering::SeqCst);
+            if http2 && chance(number, habits.refuse) {
+                record.refusals.fetch_add(1, Ordering::SeqCst);
+                return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+            }
+            if chance(number, habits.goaway) {
+                leave.notify_one();
+            }
+            Ok(answer(request, habits.events, record, cut).await)
+        }
+    });
+    let io = TokioIo::new(io);
+    // The end of a client that went away is not an error here.
+    if http2 {
+        let serving = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(100)
+            .serve_connection(io, service);
+        let mut serving = pin!(serving);
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = leaving.notified() => serving.as_mut().graceful_shutdown(),
+        }
+        counted.leaves.fetch_add(1, Ordering::SeqCst);
+        let _ = serving.await;
+    } else {
+        let serving = http1::Builder::new().serve_connection(io, service);
+        let mut serving = pin!(serving.with_upgrades());
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = leaving.notified() => serving.as_mut().graceful_shutdown(),
+        }
+        counted.leaves.fetch_add(1, Ordering::SeqCst);
+        let _ = serving.await;
+    }
+}
