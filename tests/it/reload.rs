@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::Response;
+use http::{Request, Response};
 use http_body::Frame;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use tokio::{
@@ -82,6 +83,31 @@ async fn echo_as(leaf: &str) -> Upstream {
             connection.answer(&format!("{}{who}", request.head)).await;
         }
     })
+    .await
+}
+
+/// The same over HTTP/2.
+async fn http2_echo_as(leaf: &str) -> Upstream {
+    Upstream::with(
+        tls_config(leaf, &[b"h2"]),
+        async |connection: Connection| {
+            let handshake = connection.handshake.clone().unwrap();
+            let shown = handshake.certificate.map(|der| fingerprint(&der));
+            let who = format!("certificate {shown:?} resumed {}", handshake.resumed);
+            let answer = move |request: Request<Incoming>| {
+                let host = request.uri().authority().map(ToString::to_string);
+                let token = request.headers().get("authorization").cloned();
+                let token = token.map(|token| token.to_str().unwrap().to_owned());
+                let text = format!(
+                    "host: {} {} {who}",
+                    host.unwrap(),
+                    token.unwrap_or_default()
+                );
+                async { Response::new(Frames::of(text)) }
+            };
+            connection.serve_http2(answer).await;
+        },
+    )
     .await
 }
 
@@ -177,7 +203,16 @@ impl Watch {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn token_server_authority_and_certificate_change_under_load_and_no_request_fails() {
-    let (one, other) = (echo().await, echo_as("v1-ca-leaf").await);
+    changes_under_load(echo().await, echo_as("v1-ca-leaf").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_of_it_changes_under_load_over_http_2_too() {
+    let (one, other) = (http2_echo_as("localhost"), http2_echo_as("v1-ca-leaf"));
+    changes_under_load(one.await, other.await).await;
+}
+
+async fn changes_under_load(one: Upstream, other: Upstream) {
     let home = Home::new();
     home.write("ca.pem", fs::read(cert("ca.pem")).unwrap());
     let cluster =

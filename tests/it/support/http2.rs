@@ -23,25 +23,29 @@ impl Upstream {
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Frames>> + Send + 'static,
     {
-        let script = move |connection: Connection| {
-            let answer = answer.clone();
-            async move {
-                let service = service_fn(move |request| {
-                    let answer = answer(request);
-                    async { Ok::<_, Infallible>(answer.await) }
-                });
-                // The end of a client that went away is not an error here.
-                let _ = http2::Builder::new(TokioExecutor::new())
-                    .max_concurrent_streams(100)
-                    .serve_connection(TokioIo::new(connection.into_stream()), service)
-                    .await;
-            }
-        };
+        let script = move |connection: Connection| connection.serve_http2(answer.clone());
         Self::with(tls_config("localhost", &[b"h2"]), script).await
     }
 }
 
 impl Connection {
+    /// Answers every request over HTTP/2, at most 100 at once.
+    pub async fn serve_http2<S, F>(self, answer: S)
+    where
+        S: Fn(Request<Incoming>) -> F,
+        F: Future<Output = Response<Frames>> + Send + 'static,
+    {
+        let service = service_fn(move |request| {
+            let answer = answer(request);
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        // The end of a client that went away is not an error here.
+        let _ = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(100)
+            .serve_connection(TokioIo::new(self.into_stream()), service)
+            .await;
+    }
+
     /// Reads the first request's head, as a server that says nothing of itself; the answer is
     /// to be written as frames of the stream 1. `None` where there is no request.
     pub async fn first_http2_request(&mut self) -> Option<()> {
