@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Lease;
+use super::{http2, pool::Lease};
 
 /// The most that a [`Replay`] remembers, in bytes.
 const REPLAY_LIMIT: usize = 64 * 1024;
@@ -82,6 +82,23 @@ impl RequestBody {
             Self::Empty => Fault::default(),
             Self::Stream(stream) => stream.fault.clone(),
             Self::Replay(playback) => playback.fault.clone(),
+        }
+    }
+
+    /// The same, remembered in case the server will not have taken it.
+    pub(super) fn replayable(self) -> Self {
+        match self {
+            Self::Stream(stream) => Self::Replay(Replay::of(stream).pass()),
+            other => other,
+        }
+    }
+
+    /// Goes back to its beginning, where it can.
+    pub(super) fn rewind(&mut self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(_) => false,
+            Self::Replay(playback) => playback.rewind(),
         }
     }
 }
@@ -161,6 +178,19 @@ impl Replay {
     /// Begins to remember `incoming`.
     #[must_use]
     pub fn new(incoming: Incoming, sieve: Sieve) -> Self {
+        Self::of(Stream {
+            incoming,
+            sieve,
+            fault: Fault::default(),
+        })
+    }
+
+    fn of(stream: Stream) -> Self {
+        let Stream {
+            incoming,
+            sieve,
+            fault,
+        } = stream;
         Self(Arc::new(Mutex::new(Tape {
             size: incoming.size_hint(),
             incoming,
@@ -168,7 +198,7 @@ impl Replay {
             recorded: Some(Vec::new()),
             bytes: 0,
             ended: false,
-            fault: Fault::default(),
+            fault,
             turn: 0,
             reader: None,
         })))
@@ -184,13 +214,19 @@ impl Replay {
         if let Some(reader) = tape.reader.take() {
             reader.wake();
         }
-        Some(RequestBody::Replay(Playback {
+        drop(tape);
+        Some(RequestBody::Replay(self.pass()))
+    }
+
+    fn pass(&self) -> Playback {
+        let tape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Playback {
             size: tape.size,
             fault: tape.fault.clone(),
             turn: tape.turn,
             tape: self.0.clone(),
             position: 0,
-        }))
+        }
     }
 }
 
@@ -235,6 +271,15 @@ impl Playback {
         Poll::Ready(Some(Ok(frame)))
     }
 
+    fn rewind(&mut self) -> bool {
+        let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let can = self.turn == tape.turn && tape.recorded.is_some();
+        if can {
+            self.position = 0;
+        }
+        can
+    }
+
     fn is_end_stream(&self) -> bool {
         let tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
         let played = tape
@@ -274,31 +319,30 @@ impl Recorded {
 /// The body of an answer. It holds its place on the connection until it ends or is dropped;
 /// dropped before its end, it cancels the request at the server.
 pub struct ResponseBody {
-    incoming: Incoming,
+    answer: Answer,
     lease: Option<Lease>,
-    /// Whether its end must be marked as such.
-    marked: bool,
+}
+
+/// An answer as its protocol has it.
+pub(super) enum Answer {
+    Http1(Incoming),
+    Http2(http2::Answer),
 }
 
 /// Why an answer's body does not come to its end.
 #[derive(Debug, thiserror::Error)]
+#[error("the answer broke off")]
 pub enum ResponseBodyError {
-    /// The connection or the stream broke.
-    #[error("the answer broke off")]
-    Broken(#[from] hyper::Error),
-    /// The server took its stream or connection away without an error, and without an end.
-    #[error("the answer stopped before its end")]
-    Stopped,
+    /// The connection broke, or the answer is malformed.
+    Http1(#[from] hyper::Error),
+    /// The connection or the stream broke, or the server ended it too early.
+    Http2(#[from] h2::Error),
 }
 
 impl ResponseBody {
-    /// `bodiless`: whether the request had no body. hyper takes an HTTP/2 stream that is reset
-    /// without an error for one that has ended; but only where the request is still being sent
-    /// may a whole answer be followed by such a reset (RFC 9113 section 8.1).
-    pub(super) fn pooled(incoming: Incoming, lease: Lease, bodiless: bool) -> Self {
+    pub(super) fn pooled(answer: Answer, lease: Lease) -> Self {
         let mut body = Self {
-            incoming,
-            marked: bodiless && matches!(lease, Lease::Http2(_)),
+            answer,
             lease: Some(lease),
         };
         body.release_at_end();
@@ -307,17 +351,22 @@ impl ResponseBody {
 
     pub(super) fn unpooled(incoming: Incoming) -> Self {
         Self {
-            incoming,
+            answer: Answer::Http1(incoming),
             lease: None,
-            marked: false,
         }
     }
 
     fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.release();
+        if self.answer.is_end_stream() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        match (self.lease.take(), &mut self.answer) {
+            (Some(Lease::Http2(stream)), Answer::Http2(answer)) => answer.release(stream),
+            (Some(Lease::Http1(exchange)), _) => exchange.release(),
+            _ => {}
         }
     }
 }
@@ -331,27 +380,35 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        let frame = ready!(match &mut this.answer {
+            Answer::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Answer::Http2(answer) => Pin::new(answer).poll_frame(cx).map_err(Into::into),
+        });
         match &frame {
             Some(Ok(_)) => this.release_at_end(),
             Some(Err(_)) => this.lease = None,
-            None => {
-                if let Some(lease) = this.lease.take() {
-                    lease.release();
-                }
-                if this.marked && !this.incoming.is_end_stream() {
-                    return Poll::Ready(Some(Err(ResponseBodyError::Stopped)));
-                }
-            }
+            None => this.release(),
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.answer.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.answer {
+            Answer::Http1(incoming) => incoming.size_hint(),
+            Answer::Http2(answer) => answer.size_hint(),
+        }
+    }
+}
+
+impl Answer {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http2(answer) => answer.is_end_stream(),
+        }
     }
 }

@@ -11,12 +11,9 @@ use http::{
     uri::PathAndQuery,
 };
 use http_body::Body as _;
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
+use hyper::{body::Incoming, client::conn::http1};
 
-use super::RequestBody;
+use super::{RequestBody, Unanswered};
 use crate::dial::Connection;
 
 /// Header lines of an answer; hyper's default of 100 is too small for many cookies.
@@ -108,9 +105,13 @@ impl Exchange {
         mut request: Request<RequestBody>,
         uri: &Uri,
         host: &HeaderValue,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> Result<Response<Incoming>, Unanswered> {
         to_origin_form(&mut request, uri, host);
-        self.sender.try_send_request(request).await
+        let sent = self.sender.try_send_request(request).await;
+        sent.map_err(|mut error| {
+            let again = error.take_message();
+            Unanswered::new(error.into_error(), again)
+        })
     }
 
     /// The exchange is over in good order: the connection can be used again.

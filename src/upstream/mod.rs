@@ -8,6 +8,7 @@ mod body;
 mod http1;
 mod http2;
 mod pool;
+mod unanswered;
 
 pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
 
@@ -29,6 +30,7 @@ use crate::{
     tls::{self, Refusal, Trust},
 };
 use pool::Pool;
+use unanswered::Unanswered;
 
 /// How long TCP, proxy and TLS together may take before the server counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -73,7 +75,7 @@ pub enum Error {
         server: String,
         /// How.
         #[source]
-        source: Arc<hyper::Error>,
+        source: Arc<dyn StdError + Send + Sync>,
     },
     /// The client's own body broke off or was malformed, so the request was abandoned.
     #[error("the request's body could not be read to its end")]
@@ -221,7 +223,7 @@ impl Upstream {
         let identity = self.identity(certificate)?;
         let connection = connect(identity.upgrades.clone(), &self.server.address).await?;
         let fault = request.body().fault();
-        let broken = |source| Error::broken(&self.server.address, &fault, source);
+        let broken = |source| Error::broken(&self.server.address, &fault, Arc::new(source));
         let (mut sender, driver) = hyper::client::conn::http1::handshake(connection)
             .await
             .map_err(broken)?;
@@ -300,13 +302,13 @@ impl Error {
     }
 
     /// Of a request that got no answer, because of the client's body or of the connection.
-    fn broken(address: &Uri, fault: &body::Fault, source: hyper::Error) -> Self {
+    fn broken(address: &Uri, fault: &body::Fault, source: Arc<dyn StdError + Send + Sync>) -> Self {
         if let Some(source) = fault.get() {
             return Self::ClientBody { source };
         }
         Self::Broken {
             server: server_name(address),
-            source: Arc::new(source),
+            source,
         }
     }
 }

@@ -16,21 +16,20 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, Uri};
-use http_body::Body as _;
-use hyper::{body::Incoming, client::conn::TrySendError};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::Connection as _;
 
 use super::{
-    Error, RequestBody, ResponseBody,
-    body::Fault,
+    Error, RequestBody, ResponseBody, Unanswered,
+    body::{Answer, Fault},
     connect,
     http1::{Exchange, Idle},
     http2::{Http2, Stream},
 };
 use crate::dial::Dialer;
 
-/// How often one request may meet a connection that closed before taking it.
+/// How often one request may meet a connection that closed, or a server that refused it, before
+/// anything was done with it.
 const ATTEMPTS: usize = 3;
 
 pub(super) struct Pool {
@@ -62,8 +61,8 @@ impl Pool {
     }
 
     /// Sends a request whose URI is absolute and that has no `Host`. It is sent once; only a
-    /// request of which nothing was sent goes to another connection, and one that changes
-    /// nothing where a kept connection turned out to be closed.
+    /// request that the server certainly did nothing with goes to another connection, and one
+    /// that changes nothing where a kept connection turned out to be closed.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
@@ -71,18 +70,17 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, Error> {
         let uri = request.uri().clone();
         let fault = request.body().fault();
-        let bodiless = request.body().is_end_stream();
         let mut lease = self.lease().await?;
         let mut attempt = 1;
         loop {
             let spare = lease.spare(&request);
             match lease.send(request, &uri, host).await {
                 Ok(response) => {
-                    return Ok(response.map(|body| ResponseBody::pooled(body, lease, bodiless)));
+                    return Ok(response.map(|body| ResponseBody::pooled(body, lease)));
                 }
-                Err(mut error) => match error.take_message().or(spare) {
+                Err(Unanswered { error, again }) => match again.or(spare) {
                     Some(again) if attempt < ATTEMPTS => request = again,
-                    _ => return Err(Error::broken(&self.address, &fault, error.into_error())),
+                    _ => return Err(Error::broken(&self.address, &fault, error)),
                 },
             }
             attempt += 1;
@@ -140,9 +138,11 @@ impl Pool {
         if !connection.connected().is_negotiated_h2() {
             let exchange = Exchange::handshake(connection, Arc::clone(&self.http1)).await;
             self.speaks_http1.store(true, Ordering::Relaxed);
-            return exchange.map(Lease::Http1).map_err(broken);
+            return exchange.map(Lease::Http1).map_err(|e| broken(Arc::new(e)));
         }
-        let opened = Http2::handshake(connection).await.map_err(broken)?;
+        let opened = Http2::handshake(connection)
+            .await
+            .map_err(|e| broken(Arc::new(e)))?;
         let stream = opened.reserve_first();
         self.http2.rcu(|all| {
             let open = all.iter().filter(|c| c.is_open()).cloned();
@@ -172,17 +172,16 @@ impl Lease {
         request: Request<RequestBody>,
         uri: &Uri,
         host: &HeaderValue,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> Result<Response<Answer>, Unanswered> {
         match self {
-            Self::Http2(stream) => stream.send(request, uri).await,
-            Self::Http1(exchange) => exchange.send(request, uri, host).await,
-        }
-    }
-
-    /// The exchange is over in good order: what can be used again goes back.
-    pub(super) fn release(self) {
-        if let Self::Http1(exchange) = self {
-            exchange.release();
+            Self::Http2(stream) => {
+                let response = stream.send(request, uri).await?;
+                Ok(response.map(Answer::Http2))
+            }
+            Self::Http1(exchange) => {
+                let response = exchange.send(request, uri, host).await?;
+                Ok(response.map(Answer::Http1))
+            }
         }
     }
 }
