@@ -23,7 +23,7 @@
 //! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
 //! `upstream` <- {`proxy`, `login`} <- `serve` <- `cli` <- `main`. [`settings`] (flags and
 //! environment) stands on `secret` and `kubeconfig` and is read from `credential` upwards,
-//! [`telemetry`] stands on nothing. The proxy cannot ask anybody: `proxy` and `login` never meet.
+//! [`telemetry`] and [`descriptors`] (how many files may be open) stand on nothing. The proxy cannot ask anybody: `proxy` and `login` never meet.
 //! Only `cli` and tests know `demo`. A test reads the imports and fails on one that runs the
 //! other way.
 //!
@@ -76,6 +76,7 @@ pub mod demo;
 
 pub mod cli;
 pub mod credential;
+pub mod descriptors;
 pub mod dial;
 pub mod kubeconfig;
 pub mod login;

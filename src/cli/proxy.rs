@@ -17,6 +17,7 @@ use anyhow::{Context as _, bail};
 use http::{Uri, uri::Scheme};
 
 use crate::{
+    descriptors,
     dial::{Dialer, Environment},
     kubeconfig::{self, Cluster},
     proxy::{
@@ -45,6 +46,7 @@ pub(super) async fn serve(
     flags: &ProxyFlags,
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
+    descriptors::raise();
     let address = listen_address(flags)?;
     let plan = plan::as_login(plan, flags.login());
     let plan = plan::as_service_account(plan, &flags.service_account);
@@ -69,7 +71,7 @@ pub(super) async fn serve(
     warn(&guard, flags);
     let signals = Signals::install().context("cannot handle signals")?;
     let hangups = Hangups::install().context("cannot handle signals")?;
-    let listener = Listener::bind(&address).await?;
+    let listener = Listener::bind(&address)?;
     if let Some(address) = listener.tcp_address() {
         refuse_own_listener(address, &standing.target().cluster.server)?;
         own.get_or_init(|| address);

@@ -19,7 +19,7 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::{Body, Error, guard::Refusal};
-use crate::{tls, upstream};
+use crate::{descriptors, tls, upstream};
 
 /// How long a client should wait before it asks again, where nothing better is known.
 const RETRY: Duration = Duration::from_secs(1);
@@ -81,7 +81,6 @@ pub fn last_words(refusal: Refusal, retry_after: Option<Duration>) -> Vec<u8> {
         retry_after,
         close: true,
     };
-    answer.log();
     let (head, body) = answer.into_response().into_parts();
     let words = format!(
         "HTTP/1.1 {}\r\ncontent-length: {}\r\n",
@@ -118,6 +117,11 @@ impl Answer {
             Error::Upstream(e) => match e {
                 upstream::Error::ConnectTimeout { .. } => {
                     (StatusCode::GATEWAY_TIMEOUT, Some(RETRY))
+                }
+                upstream::Error::Connect { source, .. }
+                    if descriptors::ran_out(source.as_ref()) =>
+                {
+                    (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY))
                 }
                 upstream::Error::Connect { .. } => (StatusCode::BAD_GATEWAY, Some(RETRY)),
                 // Without a time to retry: a certificate does not mend itself, and a request
@@ -205,6 +209,11 @@ fn fix(error: &Error) -> Cow<'static, str> {
             if tls::spoke_no_tls(source.as_ref()) =>
         {
             "; it does not speak TLS there; if it serves plain HTTP, its URL begins with http://"
+        }
+        Error::Upstream(upstream::Error::Connect { source, .. })
+            if descriptors::ran_out(source.as_ref()) =>
+        {
+            "; there are no file descriptors for more connections: close some, or raise ulimit -n"
         }
         Error::Upstream(upstream::Error::Connect { .. }) => {
             "; see that the API server runs and that the kubeconfig's cluster, or --server, \
@@ -302,6 +311,20 @@ mod tests {
             "kubegate: no credential for the API server: OIDC issuer https://issuer.example: the \
              refresh token was refused; run `kubegate login` (next try in 7 s)"
         );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_no_descriptor_is_left_for_is_503_with_what_to_do() {
+        let source = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        let (response, status) = answer(Error::Upstream(upstream::Error::Connect {
+            server: "api.example:6443".into(),
+            source: Arc::new(source),
+        }))
+        .await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        let message = status["message"].as_str().unwrap();
+        assert!(message.ends_with("raise ulimit -n"), "{message}");
     }
 
     #[tokio::test]

@@ -8,9 +8,13 @@ use std::{
 };
 
 use rustix::fs::Mode;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use crate::proxy::Peer;
+
+/// Connections that may wait to be accepted; the system may allow fewer (`somaxconn`). A client
+/// that finds no place waits a second before it tries again.
+const BACKLOG: u32 = 4096;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +69,10 @@ impl Listener {
     ///
     /// # Errors
     /// The address is taken, not ours, or not permitted.
-    pub async fn bind(address: &Address) -> Result<Self, Error> {
+    pub fn bind(address: &Address) -> Result<Self, Error> {
         match address {
             Address::Tcp(address) => {
-                TcpListener::bind(address)
-                    .await
+                bind_tcp(*address)
                     .map(Self::Tcp)
                     .map_err(|source| Error::Bind {
                         address: address.to_string(),
@@ -144,6 +147,17 @@ impl Drop for SocketFile {
     }
 }
 
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of a kubegate before us that are still closing keep nobody out. A listener does.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// As kubectl: made under umask 0077; a socket already there is replaced, another file is not.
 fn bind_unix(path: &Path) -> Result<Listener, Error> {
     match std::fs::symlink_metadata(path) {
@@ -158,7 +172,10 @@ fn bind_unix(path: &Path) -> Result<Listener, Error> {
         Err(_) => {}
     }
     let before = rustix::process::umask(Mode::from_raw_mode(0o077));
-    let bound = UnixListener::bind(path);
+    let bound = UnixSocket::new_stream().and_then(|socket| {
+        socket.bind(path)?;
+        socket.listen(BACKLOG)
+    });
     rustix::process::umask(before);
     bound
         .map(|listener| Listener::Unix(listener, SocketFile(path.to_owned())))

@@ -8,6 +8,7 @@ mod lanes;
 mod listener;
 mod plan;
 mod reload;
+mod room;
 mod shutdown;
 mod watched;
 
@@ -20,8 +21,12 @@ use std::{io, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
-use crate::proxy::{Drain, Proxy};
+use crate::{
+    descriptors,
+    proxy::{Drain, Proxy},
+};
 use lanes::Lanes;
+use room::Room;
 
 /// After an accept that failed for want of file descriptors or memory: long enough not to
 /// spin, short enough not to be noticed.
@@ -75,8 +80,12 @@ async fn accept_all<P: Proxy>(
     drain: &Drain,
     connections: &TaskTracker,
 ) {
+    let mut room = Room::measured();
     loop {
         match listener.accept().await {
+            Ok((stream, _)) if !room.is_there(connections, &drain.tunnels) => {
+                room.turn_away(stream);
+            }
             Ok((stream, peer)) => {
                 let begun = drain.begun.clone();
                 lanes.spawn(connections, move |proxy| {
@@ -85,6 +94,7 @@ async fn accept_all<P: Proxy>(
             }
             // The connection that was to be accepted is gone; the listener is well.
             Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if descriptors::ran_out(&error) && room.turn_away_next(listener) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

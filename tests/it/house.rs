@@ -42,6 +42,7 @@ const LEAVES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     ("telemetry", &[], &["serve", "admin", "cli", "main"]),
+    ("descriptors", &[], &["credential", "proxy", "serve", "cli"]),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ mod browsers;
 mod command;
 mod commands;
 mod credentials;
+mod crowds;
 mod demo;
 mod drain;
 mod faults;

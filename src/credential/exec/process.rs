@@ -14,6 +14,8 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
+use crate::descriptors;
+
 /// Bytes that a plugin may print.
 const STDOUT_LIMIT: usize = 1 << 20;
 
@@ -88,6 +90,7 @@ pub(super) async fn run(
         command.process_group(0);
     }
     let child = command.spawn().map_err(Halt::Spawn)?;
+    descriptors::lower_for(child.id());
     // Lets go of the secrets in the environment.
     drop(command);
     let mut running = Running {

@@ -1,0 +1,112 @@
+//! File descriptors: how many this process may have, and what it leaves to its children.
+
+use std::{error::Error, io, sync::OnceLock};
+
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+
+/// The most that macOS grants where it says that there is no limit (`OPEN_MAX`, setrlimit(2)).
+const OPEN_MAX: u64 = 10_240;
+
+/// What we may not know of otherwise once it was raised.
+static AT_START: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises the soft limit to the hard one. The soft one is low for the sake of programs that use
+/// select(2), of which this is none.
+pub fn raise() {
+    let now = getrlimit(Resource::Nofile);
+    let wanted = now.maximum.or(Some(OPEN_MAX));
+    if now.current.is_none() || now.current >= wanted {
+        return;
+    }
+    let raised = Rlimit {
+        current: wanted,
+        ..now
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => {
+            AT_START.get_or_init(|| now);
+        }
+        Err(error) => tracing::debug!(%error, "cannot raise the limit of open files"),
+    }
+}
+
+/// How many we may have open.
+#[must_use]
+pub fn limit() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
+}
+
+/// How many we have open; `None` where the system does not say.
+#[must_use]
+pub fn open() -> Option<usize> {
+    let open = std::fs::read_dir("/dev/fd").ok()?.count();
+    // Reading the folder takes one.
+    Some(open.saturating_sub(1))
+}
+
+/// Gives a child the limit that was ours before [`raise`]: it may be such a program, or one that
+/// closes each descriptor that it might have.
+pub fn lower_for(child: Option<u32>) {
+    #[cfg(target_os = "linux")]
+    if let Some(at_start) = AT_START.get()
+        && let Some(pid) = child.and_then(|id| i32::try_from(id).ok())
+        && let Some(pid) = rustix::process::Pid::from_raw(pid)
+        // One that has ended already needs it no more.
+        && let Err(error) = rustix::process::prlimit(Some(pid), Resource::Nofile, *at_start)
+        && error != Errno::SRCH
+    {
+        tracing::debug!(%error, "cannot lower a child's limit of open files");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = child;
+}
+
+/// Whether `error` comes of there being no more descriptors.
+#[must_use]
+pub fn ran_out(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let code = error.raw_os_error();
+            if code == Some(Errno::MFILE.raw_os_error())
+                || code == Some(Errno::NFILE.raw_os_error())
+            {
+                return true;
+            }
+            // What an io::Error wraps is not its source.
+            if let Some(within) = error.get_ref()
+                && ran_out(within)
+            {
+                return true;
+            }
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_is_found_below_other_errors() {
+        let of_process = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        let of_system = io::Error::from_raw_os_error(Errno::NFILE.raw_os_error());
+        assert!(ran_out(&of_process));
+        assert!(ran_out(&io::Error::other(io::Error::other(of_system))));
+        let refused = io::Error::from_raw_os_error(Errno::CONNREFUSED.raw_os_error());
+        assert!(!ran_out(&io::Error::other(refused)));
+    }
+
+    #[test]
+    fn there_are_fewer_open_than_may_be() {
+        assert!(open().is_some_and(|open| (3..limit()).contains(&open)));
+    }
+}

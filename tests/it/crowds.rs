@@ -1,0 +1,280 @@
+//! More clients than there is room for, and as many as there is.
+
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::task::JoinSet;
+
+use crate::support::{Connection, Kubegate, PATIENCE, Upstream, cert, get, in_time, status};
+
+/// How long the crowd takes to come.
+const RUSH: Duration = Duration::from_secs(2);
+
+/// How soon all must be well when it is gone.
+const RECOVERY: Duration = Duration::from_millis(300);
+
+/// Gives this process what a crowd of its own needs.
+fn raise_own_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    assert!(limit.maximum.is_none_or(|most| most >= 12_000), "{limit:?}");
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+/// A kubegate that was started under `ulimit` with these arguments.
+fn under_ulimit(ulimit: &str, upstream: &Upstream, args: &[&str]) -> Kubegate {
+    let mut inner = Kubegate::command(["--server", &upstream.url(), "--port", "0"]);
+    inner.args(args);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit {ulimit}; exec \"$0\" \"$@\"")])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear()
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    Kubegate::spawn(command)
+}
+
+async fn upstream() -> Upstream {
+    Upstream::plain(serve).await
+}
+
+async fn serve(mut connection: Connection) {
+    while connection.request().await.is_some() {
+        connection.answer("served").await;
+    }
+}
+
+/// Time on a processor that a process has used.
+fn used_by(kubegate: &Kubegate) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", kubegate.id())).unwrap();
+    let (_, stat) = stat.rsplit_once(") ").unwrap();
+    let ticks = stat.split(' ').skip(11).take(2);
+    let ticks: u64 = ticks.map(|n| n.parse::<u64>().unwrap()).sum();
+    // A tick is 10 ms wherever Linux says so to programs (USER_HZ).
+    Duration::from_millis(ticks * 10)
+}
+
+/// That it works no more than a little in a second in which nothing comes.
+async fn assert_at_rest(kubegate: &Kubegate) {
+    let before = used_by(kubegate);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let used = used_by(kubegate).saturating_sub(before);
+    assert!(used < Duration::from_millis(200), "it spins: {used:?}");
+}
+
+/// That a request is served by a new connection within the time for recovery.
+async fn assert_recovers(kubegate: &Kubegate) {
+    let started = Instant::now();
+    let answer = loop {
+        let answer = get(&kubegate.address, "/").await;
+        if status(&answer) == 200 || started.elapsed() > RECOVERY {
+            break answer;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(status(&answer), 200, "{:?}: {answer}", started.elapsed());
+    println!("recovered after {:?}", started.elapsed());
+}
+
+/// A client that asks, and stays a while when it has its answer, if that came.
+async fn visit(address: &str) -> Option<String> {
+    let mut client = Connection::open(address).await;
+    let ask = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    client.write(ask).await;
+    let answer = client.response().await?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    Some(answer.head + &String::from_utf8(answer.body).unwrap())
+}
+
+fn assert_turned_away(answer: &str) {
+    assert_eq!(status(answer), 503, "{answer}");
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("raise ulimit -n"), "{answer}");
+}
+
+#[tokio::test]
+async fn five_thousand_connections_in_two_seconds_are_all_served() {
+    raise_own_limit();
+    let upstream = upstream().await;
+    let kubegate = Kubegate::before(&upstream, &["-v", "0"]);
+    let address: Arc<str> = kubegate.address.as_str().into();
+    // All stay open to the end.
+    let mut clients = JoinSet::new();
+    let started = Instant::now();
+    for number in 0..5_000 {
+        let due = RUSH * number / 5_000;
+        tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
+        let address = address.clone();
+        clients.spawn(async move {
+            let mut client = Connection::open(&address).await;
+            let ask = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+            client.write(ask).await;
+            let answer = client.response().await.unwrap();
+            assert_eq!(status(&answer.head), 200, "{}", answer.head);
+            client
+        });
+    }
+    let clients = tokio::time::timeout(PATIENCE * 2, clients.join_all()).await;
+    println!("5000 connections served in {:?}", started.elapsed());
+    let clients = clients.expect("they are not served");
+    assert_at_rest(&kubegate).await;
+    drop(clients);
+    assert_recovers(&kubegate).await;
+}
+
+#[tokio::test]
+async fn where_descriptors_run_out_the_rest_are_told_so_and_all_is_well_at_once_after() {
+    raise_own_limit();
+    let upstream = upstream().await;
+    let kubegate = under_ulimit("-n 64", &upstream, &["-v", "0"]);
+    let address: Arc<str> = kubegate.address.as_str().into();
+    let mut clients = JoinSet::new();
+    let started = Instant::now();
+    for number in 0..5_000 {
+        let due = RUSH * number / 5_000;
+        tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
+        let address = address.clone();
+        clients.spawn(async move { visit(&address).await });
+    }
+    let visits = tokio::time::timeout(PATIENCE * 2, clients.join_all()).await;
+    assert_recovers(&kubegate).await;
+    let (mut served, mut away, mut cut) = (0, 0, 0);
+    for visit in visits.expect("clients hang") {
+        match visit {
+            Some(answer) if answer.ends_with("served") => served += 1,
+            Some(answer) => {
+                assert_turned_away(&answer);
+                away += 1;
+            }
+            None => cut += 1,
+        }
+    }
+    println!("served {served}, turned away {away}, cut {cut}");
+    assert!(
+        served > 0 && away > 0,
+        "served {served}, turned away {away}, cut {cut}"
+    );
+    assert!(cut < 250, "served {served}, turned away {away}, cut {cut}");
+    assert_at_rest(&kubegate).await;
+}
+
+#[tokio::test]
+async fn a_full_house_turns_away_without_work_until_somebody_leaves() {
+    let upstream = upstream().await;
+    let kubegate = under_ulimit("-n 64", &upstream, &["-v", "0"]);
+    // Idle, and more than there is room for.
+    let mut idle = Vec::new();
+    for _ in 0..64 {
+        idle.push(Connection::open(&kubegate.address).await);
+    }
+    for _ in 0..20 {
+        assert_turned_away(&get(&kubegate.address, "/").await);
+    }
+    // Those of the idle that were turned away have been told by now.
+    assert_at_rest(&kubegate).await;
+    assert_turned_away(&get(&kubegate.address, "/").await);
+    drop(idle);
+    assert_recovers(&kubegate).await;
+    let log = kubegate.log();
+    let lines = log.matches("are turned away").count();
+    assert_eq!(lines, 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_soft_limit_is_raised_and_plugins_get_it_back() {
+    raise_own_limit();
+    let upstream = Upstream::tls("localhost", serve).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (seen, config, plugin) = (path("seen"), path("config"), path("plugin"));
+    // The limit is lowered when the plugin already runs, so it sleeps first.
+    let script = format!(
+        "sleep 0.5; (ulimit -S -n; ulimit -H -n) > {}; echo '{}'",
+        seen.display(),
+        r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"sesame-crowds"}}"#
+    );
+    std::fs::write(&plugin, script).unwrap();
+    let user = serde_json::json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh", "args": [plugin], "interactiveMode": "Never",
+    }});
+    let kubeconfig = serde_json::json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": upstream.url(), "certificate-authority": cert("ca.pem")}}],
+        "users": [{"name": "u", "user": user}],
+    });
+    std::fs::write(&config, kubeconfig.to_string()).unwrap();
+    let config = config.to_str().unwrap();
+    let kubegate = under_ulimit("-S -n 64", &upstream, &["--kubeconfig", config]);
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(Connection::open(&kubegate.address).await);
+    }
+    for client in &mut idle {
+        client
+            .write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await;
+        let answer = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    }
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap();
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert_eq!(seen, format!("64\n{hard}\n"));
+}
+
+#[tokio::test]
+async fn requests_that_no_descriptor_is_left_for_are_told_so() {
+    // Holds every connection to it, and so a descriptor each.
+    let upstream = Upstream::plain(async |mut connection: Connection| {
+        while let Some(request) = connection.request().await {
+            if request.head.starts_with("GET /held ") {
+                connection.rest().await;
+            }
+            connection.answer("served").await;
+        }
+    })
+    .await;
+    let kubegate = under_ulimit("-n 64", &upstream, &["-v", "0"]);
+    let mut clients = JoinSet::new();
+    for _ in 0..100 {
+        let address = kubegate.address.clone();
+        clients.spawn(async move {
+            let mut client = Connection::open(&address).await;
+            client
+                .write("GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .await;
+            client.response().await
+        });
+    }
+    let mut dialled = 0;
+    // Those that are held say nothing.
+    while let Ok(Some(answer)) =
+        tokio::time::timeout(Duration::from_secs(1), clients.join_next()).await
+    {
+        let answer = answer.unwrap().expect("an answer");
+        let answer = answer.head + &String::from_utf8(answer.body).unwrap();
+        assert_eq!(status(&answer), 503, "{answer}");
+        assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+        assert!(answer.contains("raise ulimit -n"), "{answer}");
+        dialled += usize::from(answer.contains("cannot connect"));
+    }
+    println!("{} held, {dialled} not dialled for", clients.len());
+    assert!(!clients.is_empty());
+    assert_at_rest(&kubegate).await;
+    clients.shutdown().await;
+    assert_recovers(&kubegate).await;
+}
