@@ -29,8 +29,8 @@ use super::{
 use crate::dial::Dialer;
 
 /// How often one request may meet a connection that closed, or a server that refused it, before
-/// anything was done with it.
-const ATTEMPTS: usize = 3;
+/// anything was done with it: as with Go's transport.
+const ATTEMPTS: usize = 7;
 
 pub(super) struct Pool {
     connector: HttpsConnector<Dialer>,

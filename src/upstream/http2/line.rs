@@ -89,7 +89,8 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.pulse.write();
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        unless_gone(polled, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -98,7 +99,8 @@ impl AsyncWrite for Line {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.pulse.write();
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        unless_gone(polled, slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -106,10 +108,27 @@ impl AsyncWrite for Line {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        unless_gone(Pin::new(&mut self.io).poll_flush(cx), ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Where the server has closed the connection, what is written is lost, and the reader finds the
+/// end. It must come to that: before the end may stand the GOAWAY that says which requests were
+/// not processed.
+fn unless_gone<T>(polled: Poll<io::Result<T>>, lost: T) -> Poll<io::Result<T>> {
+    match polled {
+        Poll::Ready(Err(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Poll::Ready(Ok(lost))
+        }
+        polled => polled,
     }
 }
