@@ -5,6 +5,8 @@
 //! `streaming` and `http2`, halves of tunnels that end in `upgrades`, the end of the process in
 //! `drain`, changes of files under load in `reload`.
 
+mod goodbyes;
+mod mixed_load;
 mod restarts;
 mod slow_ends;
 mod truncation;

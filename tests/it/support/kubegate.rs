@@ -169,6 +169,12 @@ impl Kubegate {
         kib.parse().unwrap()
     }
 
+    /// How many files and sockets it has open.
+    pub fn open_files(&self) -> usize {
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        folder.unwrap().count()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()

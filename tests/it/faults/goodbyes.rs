@@ -1,0 +1,179 @@
+//! A server that takes leave: of connections, of streams, of watches.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{task::JoinHandle, time::timeout};
+
+use super::{client, head};
+use crate::support::{Habits, Kubegate, Served, in_time, status};
+
+/// Clients at once, and requests of each, a POST for every GET.
+const CLIENTS: usize = 24;
+const REQUESTS: usize = 100;
+
+/// Watches at once.
+const WATCHES: usize = 12;
+
+fn before(server: &Served) -> Kubegate {
+    Kubegate::before_url(&format!("https://localhost:{}", server.port()), &[])
+}
+
+/// Ordinary requests, one after the other on each connection; every answer that is not a 200.
+async fn ordinary_requests(kubegate: &Arc<Kubegate>) -> Vec<String> {
+    let clients = (0..CLIENTS).map(|client_number| {
+        let kubegate = kubegate.clone();
+        tokio::spawn(async move {
+            let mut failed = Vec::new();
+            let mut client = client(&kubegate).await;
+            for number in 0..REQUESTS {
+                let asked = if number % 2 == 0 {
+                    head(
+                        &format!("POST /{client_number}-{number}"),
+                        "Content-Length: 4\r\n",
+                    ) + "body"
+                } else {
+                    head("GET /x", "")
+                };
+                client.write(asked).await;
+                let answer = timeout(Duration::from_secs(30), client.response()).await;
+                let answer = answer.expect("it hangs");
+                let answer = answer.map_or("no answer".to_owned(), |answer| {
+                    answer.head + &String::from_utf8_lossy(&answer.body)
+                });
+                if !answer.starts_with("HTTP/1.1 200 ") {
+                    failed.push(format!("{client_number}-{number}: {answer}"));
+                    client = super::client(&kubegate).await;
+                }
+            }
+            failed
+        })
+    });
+    let mut failed = Vec::new();
+    for client in clients.collect::<Vec<_>>() {
+        failed.extend(client.await.unwrap());
+    }
+    failed
+}
+
+/// Watches that are taken up again whenever one ends.
+struct Watches {
+    on: Arc<AtomicBool>,
+    ended: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Watches {
+    fn on(kubegate: &Arc<Kubegate>, events: usize) -> Self {
+        let (on, ended) = (
+            Arc::new(AtomicBool::new(true)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let tasks = (0..WATCHES).map(|_| {
+            let (kubegate, on, ended) = (kubegate.clone(), on.clone(), ended.clone());
+            tokio::spawn(async move {
+                while on.load(Ordering::SeqCst) {
+                    watch(&kubegate, events).await;
+                    ended.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        });
+        let tasks = tasks.collect();
+        Self { on, ended, tasks }
+    }
+
+    /// How many came to their end.
+    async fn off(self) -> usize {
+        self.on.store(false, Ordering::SeqCst);
+        for task in self.tasks {
+            in_time(task).await.unwrap();
+        }
+        self.ended.load(Ordering::SeqCst)
+    }
+}
+
+/// A watch from its beginning to its end, whose events all come, whole and in order.
+async fn watch(kubegate: &Kubegate, events: usize) {
+    let mut client = client(kubegate).await;
+    client.write(head("GET /api/v1/pods?watch=1", "")).await;
+    let answer = in_time(client.response()).await;
+    let answer = answer.unwrap_or_else(|| panic!("cut off: {}", kubegate.log()));
+    assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    let events_seen = String::from_utf8(answer.body).unwrap();
+    let expected = (1..=events).map(|n| format!("{{\"type\":\"ADDED\",\"number\":{n}}}\n"));
+    let expected = expected.collect::<Vec<_>>().concat();
+    assert_eq!(events_seen, expected);
+}
+
+/// All of it before a server of these habits: leaves and refusals that there were.
+async fn nothing_fails(habits: Habits) -> (usize, usize) {
+    const EVENTS: usize = 12;
+    let habits = Habits {
+        events: EVENTS,
+        ..habits
+    };
+    let server = Served::start("127.0.0.1", habits).await;
+    let kubegate = Arc::new(before(&server));
+    let watches = Watches::on(&kubegate, EVENTS);
+    let failed = ordinary_requests(&kubegate).await;
+    let ended = watches.off().await;
+    let record = &server.record;
+    let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+    let (leaves, refusals) = (count(&record.leaves), count(&record.refusals));
+    eprintln!(
+        "{} requests and {ended} watches; {leaves} connections left, {refusals} streams refused, \
+         {} failed",
+        CLIENTS * REQUESTS,
+        failed.len()
+    );
+    assert!(
+        failed.is_empty(),
+        "{} {:?}",
+        failed.len(),
+        &failed[..3.min(failed.len())]
+    );
+    assert!(ended >= WATCHES, "{ended}");
+    for (path, times) in record.posts() {
+        assert_eq!(times, 1, "{path} was executed {times} times");
+    }
+    assert_eq!(record.posts().len(), CLIENTS * REQUESTS / 2);
+    (leaves, refusals)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_fails_where_connections_are_closed_in_two_steps() {
+    for http1 in [false, true] {
+        let (leaves, _) = nothing_fails(Habits {
+            goaway: 20,
+            http1,
+            ..Habits::default()
+        })
+        .await;
+        assert!(leaves > 20, "{leaves}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_fails_where_connections_are_closed_as_api_servers_do() {
+    let (leaves, _) = nothing_fails(Habits {
+        leave_after: 40,
+        ..Habits::default()
+    })
+    .await;
+    assert!(leaves > 20, "{leaves}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_fails_where_streams_are_refused() {
+    let (_, refusals) = nothing_fails(Habits {
+        refuse: 20,
+        ..Habits::default()
+    })
+    .await;
+    assert!(refusals > 50, "{refusals}");
+}

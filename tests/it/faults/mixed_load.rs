@@ -1,0 +1,238 @@
+//! All kinds of load at once, for minutes: nothing fails, and nothing is left behind.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{client, head};
+use crate::support::{Connection, Habits, Kubegate, Served, in_time, status};
+
+/// For how many seconds, in place of [`MINUTES`].
+const SECONDS: &str = "KUBEGATE_SOAK_SECONDS";
+
+const MINUTES: Duration = Duration::from_secs(180);
+
+/// By how much the most that was open or in use may be more in the later two thirds of the time
+/// than in the first.
+const MORE_FILES: usize = 16;
+const MORE_KIB: usize = 4 * 1024;
+
+/// Events of a watch, ten a second.
+const EVENTS: usize = 20;
+
+/// What was seen at one time.
+#[derive(Clone, Copy)]
+struct Sample {
+    files: usize,
+    kib: usize,
+}
+
+impl Sample {
+    fn of(kubegate: &Kubegate) -> Self {
+        Self {
+            files: kubegate.open_files(),
+            kib: kubegate.resident(),
+        }
+    }
+}
+
+/// By how much the most of the later two thirds is more than the most of the first.
+fn growth(samples: &[Sample], of: impl Fn(&Sample) -> usize) -> usize {
+    let (first, later) = samples.split_at(samples.len() / 3);
+    let most = |samples: &[Sample]| samples.iter().map(&of).max().unwrap();
+    most(later).saturating_sub(most(first))
+}
+
+/// One who uses kubegate until the time is over.
+#[derive(Clone)]
+struct User {
+    kubegate: Arc<Kubegate>,
+    until: Instant,
+    done: Arc<AtomicUsize>,
+}
+
+impl User {
+    /// Runs `once` at most each `every`.
+    async fn repeats(self, every: Duration, once: impl AsyncFn(&Self, usize)) {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for number in 0.. {
+            ticks.tick().await;
+            if Instant::now() >= self.until {
+                return;
+            }
+            timeout(Duration::from_secs(60), once(&self, number))
+                .await
+                .expect("it hangs");
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn begin(&self, asked: impl AsRef<[u8]>) -> Connection {
+        let mut client = client(&self.kubegate).await;
+        client.write(asked).await;
+        client
+    }
+
+    async fn succeeds(&self, client: &mut Connection) -> Vec<u8> {
+        let answer = client.response().await;
+        let answer = answer.unwrap_or_else(|| panic!("no answer: {}", self.kubegate.log()));
+        assert_eq!(
+            status(&answer.head),
+            200,
+            "{} {}",
+            answer.head,
+            self.kubegate.log()
+        );
+        answer.body
+    }
+
+    /// Some requests over one connection.
+    async fn asks(&self, number: usize) {
+        let mut client = self.begin(head("GET /x", "")).await;
+        assert_eq!(self.succeeds(&mut client).await, b"ok");
+        for part in 0..4 {
+            let body = "b".repeat(1 + part * 3000);
+            let lines = format!("Content-Length: {}\r\n", body.len());
+            client
+                .write(head(&format!("POST /{number}"), &lines) + &body)
+                .await;
+            assert_eq!(self.succeeds(&mut client).await, b"created");
+            client.write(head("GET /flow/50000", "")).await;
+            assert_eq!(self.succeeds(&mut client).await.len(), 50_000);
+        }
+    }
+
+    async fn lists(&self, _: usize) {
+        let mut client = self.begin(head("GET /flow/1000000", "")).await;
+        assert_eq!(self.succeeds(&mut client).await.len(), 1_000_000);
+    }
+
+    /// To its end, or as long as it likes.
+    async fn watches(&self, number: usize) {
+        let mut client = self.begin(head("GET /api/v1/pods?watch=1", "")).await;
+        if number.is_multiple_of(2) {
+            let events = self.succeeds(&mut client).await;
+            assert_eq!(events.split(|byte| *byte == b'\n').count(), EVENTS + 1);
+        } else {
+            client.through(b"ADDED").await.expect("no event");
+            sleep(Duration::from_millis(number as u64 * 37 % 500)).await;
+        }
+    }
+
+    async fn tunnels(&self, number: usize) {
+        let lines = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n";
+        let asked = head("POST /api/v1/namespaces/x/pods/p/portforward", lines);
+        let mut client = self.begin(asked).await;
+        let answer = client.head().await.expect("no tunnel");
+        assert_eq!(status(&answer), 101, "{answer}");
+        client.write("echo".repeat(5000)).await;
+        client.exactly(20_000).await.expect("no echo");
+        if number.is_multiple_of(2) {
+            client.shutdown().await;
+            assert_eq!(client.rest().await, b"");
+        }
+    }
+
+    /// Leaves before all is said.
+    async fn leaves(&self, number: usize) {
+        let asked = match number % 4 {
+            0 => head("GET /slow/300", ""),
+            1 => head("POST /left", "Content-Length: 900\r\n") + "half",
+            2 => head("GET /flow/5000000", ""),
+            _ => "GET /x HTT".to_owned(),
+        };
+        let mut client = self.begin(asked).await;
+        if number % 4 == 2 {
+            client.exactly(100_000).await.expect("nothing flows");
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn minutes_of_mixed_load_leave_memory_and_descriptors_as_they_were() {
+    let seconds = std::env::var(SECONDS)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let time = seconds.map_or(MINUTES, Duration::from_secs);
+    let server = Served::start(
+        "127.0.0.1",
+        Habits {
+            goaway: 100,
+            events: EVENTS,
+            ..Habits::default()
+        },
+    )
+    .await;
+    let url = format!("https://localhost:{}", server.port());
+    let kubegate = Arc::new(Kubegate::before_url(&url, &[]));
+    let user = User {
+        kubegate: kubegate.clone(),
+        until: Instant::now() + time,
+        done: Arc::default(),
+    };
+    let mut users = JoinSet::new();
+    let millis = Duration::from_millis;
+    for _ in 0..2 {
+        users.spawn(user.clone().repeats(millis(250), User::asks));
+        users.spawn(user.clone().repeats(millis(1000), User::lists));
+        users.spawn(user.clone().repeats(millis(300), User::tunnels));
+        users.spawn(user.clone().repeats(millis(150), User::leaves));
+    }
+    for _ in 0..8 {
+        users.spawn(user.clone().repeats(millis(100), User::watches));
+    }
+    let mut samples = Vec::new();
+    while Instant::now() < user.until {
+        // A user that fails ends the test at once.
+        if let Some(ended) = users.try_join_next() {
+            ended.unwrap();
+        }
+        samples.push(Sample::of(&kubegate));
+        sleep(Duration::from_secs(1)).await;
+    }
+    while let Some(ended) = users.join_next().await {
+        ended.unwrap();
+    }
+    let (files, kib) = (growth(&samples, |s| s.files), growth(&samples, |s| s.kib));
+    let all = |of: fn(&Sample) -> usize| {
+        samples
+            .iter()
+            .step_by(samples.len() / 12)
+            .map(of)
+            .collect::<Vec<_>>()
+    };
+    eprintln!(
+        "{} runs of users, {} connections upstream, {} of them left by the server; descriptors \
+         {:?}, KiB {:?}",
+        user.done.load(Ordering::Relaxed),
+        server.record.connections.load(Ordering::SeqCst),
+        server.record.leaves.load(Ordering::SeqCst),
+        all(|s| s.files),
+        all(|s| s.kib),
+    );
+    assert!(files <= MORE_FILES, "{files} descriptors more");
+    assert!(kib <= MORE_KIB, "{kib} KiB more");
+
+    // The control: what stays open is seen.
+    let mut held = Vec::new();
+    let first = samples[..samples.len() / 3].iter().map(|s| s.files).max();
+    while held.len() < first.unwrap() + MORE_FILES {
+        let mut client = user.begin(head("GET /api/v1/pods?watch=1", "")).await;
+        in_time(client.through(b"ADDED")).await.expect("no event");
+        held.push(client);
+    }
+    samples.push(Sample::of(&kubegate));
+    let files = growth(&samples, |sample| sample.files);
+    assert!(files > MORE_FILES, "{} held, {files} seen", held.len());
+}
