@@ -66,7 +66,9 @@ async fn serve(mut connection: Connection, go_on: Arc<Notify>) {
                             Upgrade: SPDY/3.1\r\n\r\nhello",
                     )
                     .await;
-                connection.rest().await;
+                while let Some(ping) = connection.exactly(4).await {
+                    connection.write(ping).await;
+                }
             }
             _ => connection.answer("ok").await,
         }
@@ -102,6 +104,14 @@ impl Client {
                 .push_str(std::str::from_utf8(&buffer[..n]).unwrap());
         }
         client
+    }
+
+    /// Sends four bytes through a tunnel, which come back.
+    async fn ping(&mut self) {
+        self.stream.write_all(b"ping").await.unwrap();
+        let mut pong = [0; 4];
+        in_time(self.stream.read_exact(&mut pong)).await.unwrap();
+        assert_eq!(&pong, b"ping");
     }
 
     /// All of the answer, up to the connection's end, clean or not.
@@ -231,6 +241,48 @@ async fn a_tunnel_alone_is_waited_for_too() {
         "before the cap"
     );
     assert_eq!(kubegate.ended().code, Some(0));
+}
+
+#[tokio::test]
+async fn with_all_of_them_at_once_each_ends_as_it_should() {
+    const LIMIT: Duration = Duration::from_secs(4);
+    let go_on = Arc::new(Notify::new());
+    let (_upstream, kubegate) = start(&go_on, &["--drain-timeout", "4s"]).await;
+    let address = kubegate.address.clone();
+    let (mut requests, mut watches, mut tunnels) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..20 {
+        requests.push(Client::ask(&address, "/slow", "first").await);
+        watches.push(Client::ask(&address, "/api/v1/pods?watch=1", "}\n").await);
+        tunnels.push(Client::ask(&address, "/tunnel", "hello").await);
+    }
+    let started = Instant::now();
+    kubegate.signal("TERM");
+    for watch in watches {
+        let answer = watch.rest().await;
+        assert!(answer.ends_with("{\"a\":1}\n\r\n0\r\n\r\n"), "{answer:?}");
+    }
+    assert!(started.elapsed() < LIMIT, "watches end only with the rest");
+    closed(&address).await;
+    for tunnel in &mut tunnels {
+        tunnel.ping().await;
+    }
+    for request in requests {
+        go_on.notify_one();
+        let answer = request.rest().await;
+        assert!(answer.ends_with("\r\n\r\nfirst last"), "{answer}");
+    }
+    assert!(
+        started.elapsed() < LIMIT,
+        "it took too long to try the limit"
+    );
+    for tunnel in tunnels {
+        assert!(tunnel.rest().await.ends_with("hello"));
+    }
+    assert!(started.elapsed() >= LIMIT - LIMIT / 10, "before the cap");
+    let ended = kubegate.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(started.elapsed() < LIMIT + AT_ONCE, "{ended:?}");
+    assert!(ended.stderr.contains("tunnels=20"), "{ended:?}");
 }
 
 #[tokio::test]
