@@ -1,37 +1,80 @@
 //! One connection of a client, from its acceptance to its end.
 
-use std::{io, pin::Pin};
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Waker},
+};
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::service::TowerToHyperService;
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use super::{
     Accepted, BoxError, farewell,
     heads::{self, Heads},
 };
-use crate::proxy::{self, Peer, Proxy};
+use crate::proxy::{self, Peer, Proxy, Traced};
+
+/// What the connections of one lane share. Clones are one door.
+pub(super) struct Door<P>(Arc<Within<P>>);
+
+struct Within<P> {
+    /// One for all: a clone for each connection, or each request, is large. Nobody waits for it,
+    /// since it is held on the lane's thread alone, and not while a request is served.
+    proxy: Mutex<P>,
+    draining: CancellationToken,
+}
+
+impl<P> Clone for Door<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P> Door<P> {
+    /// The door to `proxy`, which closes when the drain has `begun`.
+    pub(super) fn new(proxy: P, begun: &CancellationToken) -> Self {
+        Self(Arc::new(Within {
+            proxy: Mutex::new(proxy),
+            // Of its own, so that the lock in it is not shared with other lanes.
+            draining: begun.child_token(),
+        }))
+    }
+}
+
+/// The requests of one connection, as hyper hands them over.
+struct Requests<P> {
+    door: Door<P>,
+    peer: Peer,
+}
+
+impl<P: Proxy> Service<Request<Incoming>> for Requests<P> {
+    type Response = Response<Traced>;
+    type Error = Infallible;
+    type Future = P::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> P::Future {
+        self.peer.introduce(request.headers_mut());
+        let proxy = self.door.0.proxy.lock();
+        let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
+        let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
+        debug_assert!(ready.is_ready(), "a layer of the proxy was not ready");
+        proxy.call(request)
+    }
+}
 
 /// Serves one connection, whichever kind its stream is.
-pub(super) async fn serve(
-    accepted: Accepted,
-    peer: Peer,
-    proxy: impl Proxy,
-    begun: CancellationToken,
-) {
+pub(super) async fn serve(accepted: Accepted, peer: Peer, door: Door<impl Proxy>) {
     let served = match accepted {
-        Accepted::Tcp(stream) => {
-            serve_stream(TcpStream::from_std(stream), peer, proxy, begun).await
-        }
-        Accepted::Unix(stream) => {
-            serve_stream(UnixStream::from_std(stream), peer, proxy, begun).await
-        }
+        Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), peer, door).await,
+        Accepted::Unix(stream) => serve_stream(UnixStream::from_std(stream), peer, door).await,
     };
     if let Err(error) = served {
         tracing::debug!(
@@ -44,26 +87,22 @@ pub(super) async fn serve(
 async fn serve_stream<S>(
     stream: io::Result<S>,
     peer: Peer,
-    proxy: impl Proxy,
-    begun: CancellationToken,
+    door: Door<impl Proxy>,
 ) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = proxy.map_request(move |mut request: Request<Incoming>| {
-        peer.introduce(request.headers_mut());
-        request
-    });
+    let draining = door.0.draining.clone();
     let stream = Heads::new(stream?);
     let mut serving = http1::Builder::new()
         .timer(stream.timer())
         .max_header_size(heads::SIZE)
-        .serve_connection(stream, TowerToHyperService::new(service))
+        .serve_connection(stream, Requests { door, peer })
         .with_upgrades();
     let mut pinned = Pin::new(&mut serving);
     let served = tokio::select! {
         served = &mut pinned => served,
-        () = begun.cancelled() => {
+        () = draining.cancelled() => {
             pinned.as_mut().graceful_shutdown();
             pinned.await
         }

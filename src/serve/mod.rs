@@ -25,6 +25,7 @@ use crate::{
     descriptors,
     proxy::{Drain, Proxy},
 };
+use connection::Door;
 use lanes::Lanes;
 use room::Room;
 
@@ -44,7 +45,9 @@ pub async fn run<P: Proxy>(
     mut signals: Signals,
     limit: Duration,
 ) -> io::Result<()> {
-    let lanes = Lanes::start(proxies)?;
+    let proxies = proxies.into_iter();
+    let doors = proxies.map(|proxy| Door::new(proxy, &drain.begun));
+    let lanes = Lanes::start(doors.collect())?;
     let connections = TaskTracker::new();
     tokio::select! {
         () = accept_all(&listener, &lanes, &drain, &connections) => {}
@@ -76,7 +79,7 @@ pub async fn run<P: Proxy>(
 
 async fn accept_all<P: Proxy>(
     listener: &Listener,
-    lanes: &Lanes<P>,
+    lanes: &Lanes<Door<P>>,
     drain: &Drain,
     connections: &TaskTracker,
 ) {
@@ -87,9 +90,8 @@ async fn accept_all<P: Proxy>(
                 room.turn_away(stream);
             }
             Ok((stream, peer)) => {
-                let begun = drain.begun.clone();
-                lanes.spawn(connections, move |proxy| {
-                    connection::serve(stream, peer, proxy, begun)
+                lanes.spawn(connections, move |door| {
+                    connection::serve(stream, peer, door)
                 });
             }
             // The connection that was to be accepted is gone; the listener is well.
