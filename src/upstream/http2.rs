@@ -328,3 +328,6 @@ async fn drive(mut driver: h2::client::Connection<Line>, connection: Weak<Http2>
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,4 +34,5 @@ mod service_accounts;
 mod streaming;
 mod support;
 mod trust;
+mod unprocessed;
 mod upgrades;

@@ -1,6 +1,7 @@
 //! What the tests stand on: the compiled program, a scripted API server, raw clients.
 
 mod answers;
+pub mod frames;
 mod go_away;
 mod http2;
 mod kubegate;

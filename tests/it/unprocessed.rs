@@ -1,0 +1,215 @@
+//! Requests that the API server gives back over HTTP/2, and those it does not.
+
+use crate::support::{
+    Connection, Kubegate, Upstream, exchange, frames,
+    frames::{CANCEL, END_STREAM, HEADERS, NO_ERROR, REFUSED_STREAM, RST_STREAM},
+    in_time, status,
+};
+
+fn post(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Sends it in the background.
+fn sent(kubegate: &Kubegate, request: String) -> tokio::task::JoinHandle<String> {
+    let address = kubegate.address.clone();
+    tokio::spawn(async move { exchange(&address, request).await })
+}
+
+const GET: &str = "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn a_refused_request_goes_out_once_more_with_its_body() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut server = None;
+    for (request, body) in [(GET.to_owned(), ""), (post("hello"), "hello")] {
+        let asked = sent(&kubegate, request);
+        if server.is_none() {
+            server = Some(connections.next().await);
+        }
+        let server = server.as_mut().unwrap();
+        let (refused, first) = server.request().await;
+        server.reset(refused, REFUSED_STREAM).await;
+        let (stream, again) = server.request().await;
+        assert!(stream > refused);
+        assert_eq!((first, again), (body.into(), body.into()));
+        server.answer(stream).await;
+        let answer = in_time(asked).await.unwrap();
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    // Nothing came but what was looked at.
+    let asked = sent(&kubegate, GET.to_owned());
+    let mut server = server.unwrap();
+    let (stream, _) = server.request().await;
+    assert_eq!(stream, 9);
+    server.answer(stream).await;
+    assert_eq!(status(&in_time(asked).await.unwrap()), 200);
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_request_whose_body_is_gone_is_502() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let asked = sent(&kubegate, post(&"x".repeat(200_000)));
+    let mut server = connections.next().await;
+    let (stream, body) = server.request().await;
+    assert_eq!(body.len(), 200_000);
+    server.reset(stream, REFUSED_STREAM).await;
+    let answer = in_time(asked).await.unwrap();
+    assert_eq!(status(&answer), 502, "{answer}");
+    // The connection is as good as before, and carried nothing else.
+    let asked = sent(&kubegate, GET.to_owned());
+    let (next, _) = server.request().await;
+    assert_eq!(next, stream + 2);
+    server.answer(next).await;
+    assert_eq!(status(&in_time(asked).await.unwrap()), 200);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_everything_is_not_asked_for_ever() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let asked = sent(&kubegate, GET.to_owned());
+    let mut server = connections.next().await;
+    let refusing = tokio::spawn(async move {
+        let mut refused = 0;
+        while let Some(frame) = server.next().await {
+            if frame.kind == HEADERS {
+                server.reset(frame.stream, REFUSED_STREAM).await;
+                refused += 1;
+            }
+        }
+        refused
+    });
+    let answer = in_time(asked).await.unwrap();
+    assert_eq!(status(&answer), 502, "{answer}");
+    drop(kubegate);
+    let refused = in_time(refusing).await.unwrap();
+    assert!((2..=10).contains(&refused), "{refused}");
+}
+
+#[tokio::test]
+async fn what_a_leaving_server_did_not_take_goes_to_the_next_connection() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let taken = sent(&kubegate, GET.to_owned());
+    let mut leaving = connections.next().await;
+    assert_eq!(leaving.request().await.0, 1);
+    let untaken = [
+        sent(&kubegate, GET.to_owned()),
+        sent(&kubegate, post("hello")),
+    ];
+    let mut bodies = Vec::new();
+    let mut ended = 0;
+    while ended < 2 {
+        let frame = leaving.next().await.unwrap();
+        assert!(matches!(frame.stream, 3 | 5), "{frame:?}");
+        if frame.kind == frames::DATA {
+            bodies.extend(frame.payload);
+        }
+        ended += usize::from(frame.flags & END_STREAM != 0);
+    }
+    assert_eq!(bodies, b"hello");
+    leaving.go_away(1).await;
+    let mut next = connections.next().await;
+    for _ in 0..2 {
+        let (stream, body) = next.request().await;
+        assert!(body.is_empty() || body == b"hello");
+        next.answer(stream).await;
+    }
+    for asked in untaken {
+        let answer = in_time(asked).await.unwrap();
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    // What it took, it answers, and then the connection ends.
+    assert!(!taken.is_finished());
+    leaving.answer(1).await;
+    let answer = in_time(taken).await.unwrap();
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(leaving.next().await.is_none());
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
+async fn what_a_leaving_server_took_is_not_sent_again() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let asked = sent(&kubegate, GET.to_owned());
+    let mut leaving = connections.next().await;
+    let (stream, _) = leaving.request().await;
+    leaving.go_away(stream).await;
+    drop(leaving);
+    let answer = in_time(asked).await.unwrap();
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_early_answer_followed_by_a_reset_without_error_is_as_whole_as_it_is() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut server = None;
+    for whole in [true, false] {
+        let mut client = Connection::open(&kubegate.address).await;
+        client
+            .write(
+                "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 1\r\na\r\n",
+            )
+            .await;
+        if server.is_none() {
+            server = Some(connections.next().await);
+        }
+        let server = server.as_mut().unwrap();
+        let head = server.next().await.unwrap();
+        assert_eq!(server.next().await.unwrap().payload, b"a");
+        // RFC 9113 section 8.1: the client is to send no more, and to keep the answer.
+        if whole {
+            server.answer(head.stream).await;
+        } else {
+            server.begin_answer(head.stream).await;
+        }
+        server.reset(head.stream, NO_ERROR).await;
+        let answer = in_time(client.rest()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || status(&answer) == 200, "{answer}");
+        assert_eq!(answer.ends_with("2\r\nok\r\n0\r\n\r\n"), whole, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_while_it_sends_cancels_its_stream() {
+    let (upstream, mut connections) = Upstream::http2_frames().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut server = None;
+    for answered in [false, true] {
+        let mut client = Connection::open(&kubegate.address).await;
+        client
+            .write(
+                "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 1\r\na\r\n",
+            )
+            .await;
+        if server.is_none() {
+            server = Some(connections.next().await);
+        }
+        let server = server.as_mut().unwrap();
+        let head = server.next().await.unwrap();
+        assert_eq!(server.next().await.unwrap().payload, b"a");
+        if answered {
+            server.begin_answer(head.stream).await;
+            in_time(client.head()).await.unwrap();
+        }
+        drop(client);
+        let reset = server.next().await.unwrap();
+        assert_eq!((reset.kind, reset.stream), (RST_STREAM, head.stream));
+        assert_eq!(reset.payload, CANCEL.to_be_bytes());
+    }
+    assert_eq!(upstream.connections(), 1);
+}
