@@ -1,5 +1,6 @@
 //! What a request pays for its credential: `Cache::get` and the header, alone and while others
-//! write. The promise is less than a microsecond, and that no writer makes a request wait.
+//! write, with its allocations. The promise is less than a microsecond, and that no writer makes
+//! a request wait.
 //!
 //! `cargo bench --bench credential`
 
@@ -14,10 +15,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use http::{HeaderMap, header::AUTHORIZATION};
 use kubegate::credential::{Cache, Credential, Error, Fetch, Source, bearer};
 use tokio::runtime::Runtime;
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();

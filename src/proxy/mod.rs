@@ -174,6 +174,28 @@ fn way(
         .service(Forward::new(upstream.clone(), drain.clone())))
 }
 
+/// What `hop_by_hop` does, by itself, so that a benchmark can tell its price.
+#[doc(hidden)]
+pub mod header_work {
+    use http::{HeaderMap, Request};
+
+    use super::{
+        guard::Refusal,
+        hop_by_hop::{self, HopByHop},
+        screen::Screen as _,
+    };
+
+    /// To a request.
+    pub fn of_request<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+        HopByHop.screen(request)
+    }
+
+    /// To an answer.
+    pub fn of_response(headers: &mut HeaderMap) {
+        hop_by_hop::strip_response(headers);
+    }
+}
+
 fn span(request: &Request<Incoming>) -> tracing::Span {
     tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
 }
