@@ -34,8 +34,8 @@ pub struct Destination {
 pub struct Switch(Arc<Points>);
 
 struct Points {
-    /// One for each upstream of the destination.
-    ways: Vec<ArcSwap<Way>>,
+    /// One for each upstream of the destination; all of them turn at once.
+    ways: ArcSwap<Vec<Way>>,
     client_credentials: ClientCredentials,
     drain: Drain,
 }
@@ -52,7 +52,7 @@ impl Switch {
     ) -> Result<Self, impersonate::Error> {
         let ways = ways(destination, client_credentials, &drain)?;
         Ok(Self(Arc::new(Points {
-            ways: ways.into_iter().map(ArcSwap::from).collect(),
+            ways: ArcSwap::from_pointee(ways),
             client_credentials,
             drain,
         })))
@@ -69,9 +69,7 @@ impl Switch {
             ..
         } = &*self.0;
         let now = ways(destination, *client_credentials, drain)?;
-        for (way, now) in self.0.ways.iter().zip(now) {
-            way.store(now);
-        }
+        self.0.ways.store(Arc::new(now));
         Ok(())
     }
 
@@ -85,10 +83,10 @@ fn ways(
     destination: &Destination,
     client_credentials: ClientCredentials,
     drain: &Drain,
-) -> Result<Vec<Arc<Way>>, impersonate::Error> {
+) -> Result<Vec<Way>, impersonate::Error> {
     let upstreams = destination.upstreams.iter();
     upstreams
-        .map(|upstream| way(destination, upstream, client_credentials, drain).map(Arc::new))
+        .map(|upstream| way(destination, upstream, client_credentials, drain))
         .collect()
 }
 
@@ -110,7 +108,7 @@ impl Service<Request<Incoming>> for Switched {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let mut way = Way::clone(&self.switch.0.ways[self.lane].load());
+        let mut way = Way::clone(&self.switch.0.ways.load()[self.lane]);
         way.call(request)
     }
 }
