@@ -13,6 +13,7 @@ mod respond;
 mod route;
 mod screen;
 mod switch;
+mod tunnel;
 mod upgrade;
 mod watch;
 

@@ -14,11 +14,9 @@ use tokio_util::task::TaskTracker;
 use super::{
     Body, Error,
     hop_by_hop::{self, Protocol},
+    tunnel,
 };
 use crate::upstream::{RequestBody, ResponseBody, Upstream};
-
-/// Bytes held for each direction of a tunnel.
-const BUFFER: usize = 16 * 1024;
 
 /// Sends an upgrade and relays what comes of it.
 ///
@@ -88,12 +86,11 @@ fn refused(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
     }
 }
 
-/// Bytes both ways, each direction with its own end, until both have ended or one broke.
+/// Joins what both connections have become.
 async fn join(client: OnUpgrade, server: OnUpgrade) {
     let joined = async {
         let (client, server) = tokio::try_join!(client, server)?;
-        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-        tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER).await?;
+        tunnel::join(TokioIo::new(client), TokioIo::new(server)).await?;
         Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     };
     if let Err(error) = joined.await {
