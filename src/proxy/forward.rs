@@ -20,7 +20,7 @@ use super::{
     authorize::Certificate,
     hop_by_hop::{self, Protocol},
     upgrade,
-    watch::{WatchBody, is_watch},
+    watch::{WatchBody, Watching, is_watch},
 };
 use crate::upstream::{RequestBody, Upstream};
 
@@ -101,6 +101,7 @@ async fn forward(
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
     let body = if watches && head.status.is_success() {
+        head.extensions.insert(Watching);
         Body::Watch(Box::new(WatchBody::new(
             body,
             &head.headers,

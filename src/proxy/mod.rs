@@ -23,6 +23,7 @@ pub use peer::Peer;
 pub use respond::last_words;
 pub use route::{Prefix, StaticFiles};
 pub use switch::{Destination, Switch};
+pub use watch::Watching;
 
 use std::{convert::Infallible, sync::Arc};
 

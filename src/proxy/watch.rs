@@ -19,6 +19,10 @@ use super::guard::{
 };
 use crate::upstream::{ResponseBody, ResponseBodyError};
 
+/// Marks the answer to a watch, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Watching;
+
 /// Whether a request asks for a watch. An API server may stand below a path, so an API path
 /// counts wherever it begins.
 pub(super) fn is_watch<B>(request: &Request<B>) -> bool {

@@ -1,15 +1,14 @@
 //! One connection of a client, from its acceptance to its end.
 
 use std::{
-    convert::Infallible,
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Waker},
 };
 
-use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http1, service::Service};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -19,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Accepted, BoxError, farewell,
     heads::{self, Heads},
+    watching,
 };
-use crate::proxy::{self, Peer, Proxy, Traced};
+use crate::proxy::{self, Peer, Proxy};
 
 /// What the connections of one lane share. Clones are one door.
 pub(super) struct Door<P>(Arc<Within<P>>);
@@ -49,18 +49,14 @@ impl<P> Door<P> {
     }
 }
 
-/// The requests of one connection, as hyper hands them over.
+/// The requests of one connection.
 struct Requests<P> {
     door: Door<P>,
     peer: Peer,
 }
 
-impl<P: Proxy> Service<Request<Incoming>> for Requests<P> {
-    type Response = Response<Traced>;
-    type Error = Infallible;
-    type Future = P::Future;
-
-    fn call(&self, mut request: Request<Incoming>) -> P::Future {
+impl<P: Proxy> Requests<P> {
+    fn answer(&self, mut request: Request<Incoming>) -> P::Future {
         self.peer.introduce(request.headers_mut());
         let proxy = self.door.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +65,9 @@ impl<P: Proxy> Service<Request<Incoming>> for Requests<P> {
         proxy.call(request)
     }
 }
+
+/// What hyper may hold of an answer that its client does not read, in bytes; and one frame more.
+const BUFFER: usize = 128 * 1024;
 
 /// Serves one connection, whichever kind its stream is.
 pub(super) async fn serve(accepted: Accepted, peer: Peer, door: Door<impl Proxy>) {
@@ -94,10 +93,24 @@ where
 {
     let draining = door.0.draining.clone();
     let stream = Heads::new(stream?);
+    let writing = stream.writing();
+    let requests = Requests { door, peer };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let writing = watching::may_leave(&request).then(|| writing.clone());
+        let answering = requests.answer(request);
+        async move {
+            let answer = answering.await.unwrap_or_else(|never| match never {});
+            watching::leave(
+                answer,
+                writing.is_some_and(|writing| !writing.is_under_way()),
+            )
+        }
+    });
     let mut serving = http1::Builder::new()
         .timer(stream.timer())
         .max_header_size(heads::SIZE)
-        .serve_connection(stream, Requests { door, peer })
+        .max_buf_size(BUFFER)
+        .serve_connection(stream, service)
         .with_upgrades();
     let mut pinned = Pin::new(&mut serving);
     let served = tokio::select! {
@@ -107,12 +120,21 @@ where
             pinned.await
         }
     };
-    if let Err(error) = &served
-        && let Some(parts) = serving.into_parts()
-        && let Some((stream, refusal)) = parts.io.refused(error)
-    {
+    let Err(error) = served else {
+        return Ok(());
+    };
+    let Some(io) = serving.into_parts().map(|parts| parts.io) else {
+        return Err(error.into());
+    };
+    if let Some(watch) = watching::taken(&error) {
+        // Nothing of hyper's is kept meanwhile.
+        drop(error);
+        // Boxed, so that no other connection need have room for it.
+        return Box::pin(watching::serve(io.into_inner(), watch)).await;
+    }
+    if let Some((stream, refusal)) = io.refused(&error) {
         let words = proxy::last_words(refusal, None);
         Box::pin(farewell::say(&words, stream)).await;
     }
-    Ok(served?)
+    Err(error.into())
 }

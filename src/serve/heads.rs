@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -34,8 +34,7 @@ pub(super) const SIZE: usize = 64 * 1024;
 pub(super) struct Heads<S> {
     io: TokioIo<S>,
     awaited: Awaited,
-    /// Whether hyper may have more to write of what it has begun to write.
-    writing: bool,
+    writing: Writing,
     /// Whether hyper had something of its own to say, which was not sent.
     withheld: bool,
 }
@@ -45,7 +44,7 @@ impl<S> Heads<S> {
         Self {
             io: TokioIo::new(stream),
             awaited: Awaited::default(),
-            writing: false,
+            writing: Writing::default(),
             withheld: false,
         }
     }
@@ -58,18 +57,30 @@ impl<S> Heads<S> {
         }
     }
 
+    /// Whether something of an answer is being written.
+    pub(super) fn writing(&self) -> Writing {
+        self.writing.clone()
+    }
+
+    /// The stream, when hyper has ended.
+    pub(super) fn into_inner(self) -> S {
+        self.io.into_inner()
+    }
+
     /// What to tell the client, now that hyper gave up with `error`, and over which stream; unless
     /// an answer is under way, or nobody is there to be told.
     pub(super) fn refused(self, error: &hyper::Error) -> Option<(S, Refusal)> {
-        let told = self.withheld || (error.is_timeout() && !self.writing);
+        let told = self.withheld || (error.is_timeout() && !self.writing.is_under_way());
         told.then(|| (self.io.into_inner(), refusal(error)))
     }
 
     /// Whether what hyper writes now is its own answer to a head: no request of this connection
     /// is being answered.
     fn withholds(&mut self) -> bool {
-        self.withheld |= !self.writing && self.awaited.is_awaited();
-        self.writing |= !self.withheld;
+        self.withheld |= !self.writing.is_under_way() && self.awaited.is_awaited();
+        if !self.withheld {
+            self.writing.set(true);
+        }
         self.withheld
     }
 }
@@ -145,7 +156,7 @@ impl<S: AsyncWrite + Unpin> Write for Heads<S> {
     /// hyper flushes when it has nothing more to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.writing = false;
+        self.writing.set(false);
         Poll::Ready(Ok(()))
     }
 
@@ -154,6 +165,21 @@ impl<S: AsyncWrite + Unpin> Write for Heads<S> {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Whether hyper may have more to write of what it has begun to write. As with [`Awaited`], one
+/// task alone knows it.
+#[derive(Clone, Default)]
+pub(super) struct Writing(Arc<AtomicBool>);
+
+impl Writing {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, under_way: bool) {
+        self.0.store(under_way, Ordering::Relaxed);
     }
 }
 

@@ -11,6 +11,7 @@ mod reload;
 mod room;
 mod shutdown;
 mod watched;
+mod watching;
 
 pub use lanes::count as lanes;
 pub use listener::{Accepted, Address, Error, Listener};

@@ -36,3 +36,4 @@ mod support;
 mod trust;
 mod unprocessed;
 mod upgrades;
+mod watches;
