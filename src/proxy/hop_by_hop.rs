@@ -61,8 +61,7 @@ impl Screen for HopByHop {
         }
         let headers = request.headers_mut();
         strip(headers, &named);
-        headers.remove(PROXY_AUTHORIZATION);
-        headers.remove(HTTP2_SETTINGS);
+        remove_all(headers, &[PROXY_AUTHORIZATION, HTTP2_SETTINGS]);
         strip_identities(headers);
         Ok(())
     }
@@ -95,20 +94,29 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
 }
 
 fn strip(headers: &mut HeaderMap, named: &[HeaderName]) {
+    const USUAL: [HeaderName; 5] = [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
     if headers.get_all(TE).iter().any(|te| te != "trailers") {
         headers.remove(TE);
     }
     for name in named.iter().filter(|name| **name != TE) {
         headers.remove(name);
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
+    remove_all(headers, &USUAL);
+}
+
+/// Most messages have none of them, which one look along the names tells sooner than a look for
+/// each.
+fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if headers.keys().any(|name| names.contains(name)) {
+        for name in names {
+            headers.remove(name);
+        }
     }
 }
 
