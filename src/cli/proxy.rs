@@ -26,7 +26,7 @@ use crate::{
     },
     serve::{self, Address, Connect, Hangups, Listener, Plan, Signals, Standing},
     settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags},
-    tls::Trust,
+    tls::{self, Trust},
     upstream::Upstream,
 };
 
@@ -48,6 +48,7 @@ pub(super) async fn serve(
 ) -> anyhow::Result<()> {
     descriptors::raise();
     let address = listen_address(flags)?;
+    tls::warm_up();
     let plan = plan::as_login(plan, flags.login());
     let plan = plan::as_service_account(plan, &flags.service_account);
     let guard = Arc::new(Guard::new(&rules(flags))?);

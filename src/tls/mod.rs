@@ -1,8 +1,8 @@
 //! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
 //!
 //! [`Trust`] decides about servers, [`Refusal`] says why one was refused and what
-//! to do about it, [`Look`] shows what a stranger shows, [`identity`] makes client certificates ready, [`server`] is the other end,
-//! which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
+//! to do about it, [`Look`] shows what a stranger shows, [`identity`] makes client certificates ready,
+//! [`server`] is the other end, which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
 //! never taken from the process.
 
 mod certificate;
@@ -14,7 +14,10 @@ pub mod server;
 mod shown;
 mod trust;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    thread,
+};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
@@ -23,6 +26,17 @@ pub use shown::{Look, ShownCertificate};
 pub use trust::{Trust, client_config};
 
 use crate::kubeconfig;
+
+/// Gathers, beside what else is done at the start, the entropy that aws-lc wants before its first
+/// random number: some 25 ms of work, which the first request need not wait for.
+pub fn warm_up() {
+    let gather = || {
+        // What cannot be had now is asked for again by whoever needs it, and fails there.
+        let _ = ::aws_lc_rs::rand::fill(&mut [0]);
+    };
+    // Without a thread for it, the first handshake does it.
+    let _ = thread::Builder::new().spawn(gather);
+}
 
 /// Why certificates or keys that we were given cannot be used. Each names its origin (the file,
 /// or the entry and field) and none shows content.
