@@ -4,6 +4,7 @@ mod ibm;
 mod login;
 mod oidc;
 mod service_account;
+mod upstream;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +22,7 @@ pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
 pub use oidc::OidcFlags;
 pub use service_account::{Namespaced, ServiceAccountFlags};
+pub use upstream::UpstreamFlags;
 
 use crate::{kubeconfig::Overrides, secret::Secret};
 
@@ -284,8 +286,9 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub client_credentials: ClientCredentials,
     /// Idle time before TCP keep-alive probes to the API server; 0 for none
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
-    pub keepalive: Duration,
+    /// [default: half of --upstream-silence-timeout]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub keepalive: Option<Duration>,
     /// Put the path of the server's URL before every request's
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "true", default_missing_value = "true")]
@@ -296,6 +299,9 @@ pub struct ProxyFlags {
     /// How long requests may go on after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration)]
     pub drain_timeout: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub upstream: UpstreamFlags,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub service_account: ServiceAccountFlags,

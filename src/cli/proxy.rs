@@ -18,16 +18,16 @@ use http::{Uri, uri::Scheme};
 
 use crate::{
     descriptors,
-    dial::{Dialer, Environment},
+    dial::{Dialer, Environment, Tcp},
     kubeconfig::{self, Cluster},
     proxy::{
         self, Drain, Prefix, StaticFiles, Switch,
         guard::{Guard, Rules},
     },
     serve::{self, Address, Connect, Hangups, Listener, Plan, Signals, Standing},
-    settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags},
+    settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags, UpstreamFlags},
     tls::{self, Trust},
-    upstream::Upstream,
+    upstream::{Times, Upstream},
 };
 
 /// Proxies to the API server that kubeconfig, pod or flags name.
@@ -125,7 +125,8 @@ fn rules(flags: &ProxyFlags) -> Rules {
 /// How to reach a target; `own` is our own listener, once there is one.
 fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> Connect {
     let environment = Environment::read(|name| std::env::var(name).ok());
-    let keepalive = (flags.keepalive > Duration::ZERO).then_some(flags.keepalive);
+    let times = times(&flags.upstream);
+    let tcp = tcp(flags, times);
     let append_path = flags.append_server_path;
     Box::new(move |target| {
         let cluster = &target.cluster;
@@ -133,11 +134,32 @@ fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> Connect {
             refuse_own_listener(*own, &cluster.server)?;
         }
         let trust = Trust::of_cluster(cluster)?;
-        let dialer = Dialer::new(cluster, &environment, keepalive)?;
-        let upstream = Upstream::new(cluster, trust, dialer, append_path)?;
+        let dialer = Dialer::new(cluster, &environment, tcp)?;
+        let upstream = Upstream::new(cluster, trust, dialer, append_path, times)?;
         warn_of_cluster(cluster);
         Ok(upstream)
     })
+}
+
+fn times(flags: &UpstreamFlags) -> Times {
+    Times {
+        connect: flags.upstream_connect_timeout,
+        ping_after: flags.upstream_ping_after,
+        ping_timeout: flags.upstream_ping_timeout,
+        silence: flags.upstream_silence_timeout,
+        idle: flags.upstream_idle_timeout,
+        max_age: flags.upstream_max_age,
+    }
+}
+
+/// Where nothing above TCP can ask for a sign of life, as in a tunnel, the system does.
+fn tcp(flags: &ProxyFlags, times: Times) -> Tcp {
+    let keepalive = flags.keepalive.unwrap_or(times.silence / 2);
+    Tcp {
+        connect_timeout: times.connect,
+        keepalive: (keepalive > Duration::ZERO).then_some(keepalive),
+        user_timeout: Some(times.silence),
+    }
 }
 
 fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {

@@ -26,7 +26,7 @@ pub(super) use answer::Opened;
 
 use super::Error;
 use crate::{
-    dial::{self, Dialer, Environment, Offer},
+    dial::{self, Dialer, Environment, Offer, Tcp},
     kubeconfig::{self, Cluster, ProxyUrl},
     tls::{self, Trust},
 };
@@ -170,7 +170,8 @@ impl Issuer {
         let accept = HeaderValue::from_static("application/json");
         request.headers_mut().entry(ACCEPT).or_insert(accept);
         let dial = |error| Error::Dial(Arc::new(error));
-        let dialer = Dialer::to(url, self.proxy.as_ref(), &self.environment, None).map_err(dial)?;
+        let dialer = Dialer::to(url, self.proxy.as_ref(), &self.environment, Tcp::default())
+            .map_err(dial)?;
         let tls = tls::client_config(&self.trust, certificate.cloned());
         let name = self.server_name.as_deref().unwrap_or(host);
         let connector = dial::connector(dialer, tls, name, Offer::Http1).map_err(dial)?;

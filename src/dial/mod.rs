@@ -34,8 +34,30 @@ use crate::{
     tls::{self, Refusal, Trust},
 };
 
-/// How long a TCP connection may take to be made, per address tried.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How TCP connections are made, and how they notice that the other end is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// How long one may take to be made, over all of the host's addresses.
+    pub connect_timeout: Duration,
+    /// Idle time before keep-alive probes; `None` sends none.
+    pub keepalive: Option<Duration>,
+    /// How long data, or a probe, may go without acknowledgement (RFC 5482); `None` leaves it to
+    /// the system, which takes many minutes. Not every system can be told.
+    pub user_timeout: Option<Duration>,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            keepalive: None,
+            user_timeout: None,
+        }
+    }
+}
+
+/// Keep-alive probes that go unanswered before a connection is given up.
+const KEEPALIVE_PROBES: u32 = 3;
 
 /// What a [`Dialer`] yields: plain TCP, or TLS to a proxy with a tunnel inside.
 pub type Stream = hyper_rustls::MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -84,14 +106,9 @@ enum Route {
 
 impl Dialer {
     /// The dialer for a cluster: its `proxy-url` wins over the environment.
-    /// `keepalive` is the idle time before TCP keep-alive probes; `None` sends none.
-    pub fn new(
-        cluster: &Cluster,
-        environment: &Environment,
-        keepalive: Option<Duration>,
-    ) -> Result<Self, Error> {
+    pub fn new(cluster: &Cluster, environment: &Environment, tcp: Tcp) -> Result<Self, Error> {
         let proxy = cluster.proxy_url.as_ref();
-        Self::to(&cluster.server, proxy, environment, keepalive)
+        Self::to(&cluster.server, proxy, environment, tcp)
     }
 
     /// The dialer for any server; `proxy` wins over the environment.
@@ -99,13 +116,9 @@ impl Dialer {
         server: &Uri,
         proxy: Option<&ProxyUrl>,
         environment: &Environment,
-        keepalive: Option<Duration>,
+        tcp: Tcp,
     ) -> Result<Self, Error> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(keepalive);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let tcp = tcp.connector();
         let proxy = match proxy {
             Some(proxy) => Some(proxy.clone()),
             None => environment.proxy_for(server)?,
@@ -153,6 +166,25 @@ impl Dialer {
             tunnel,
             proxy: name,
         }))
+    }
+}
+
+impl Tcp {
+    fn connector(self) -> HttpConnector {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(self.connect_timeout));
+        if let Some(idle) = self.keepalive {
+            // Systems count in seconds, and know no zero.
+            let interval = (idle / KEEPALIVE_PROBES).max(Duration::from_secs(1));
+            tcp.set_keepalive(Some(idle.max(Duration::from_secs(1))));
+            tcp.set_keepalive_interval(Some(interval));
+            tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
+        }
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        tcp.set_tcp_user_timeout(self.user_timeout);
+        tcp
     }
 }
 

@@ -9,7 +9,7 @@ use tower::ServiceExt as _;
 use super::Error;
 use crate::{
     credential,
-    dial::{self, Dialer, Environment, Offer},
+    dial::{self, Dialer, Environment, Offer, Tcp},
     kubeconfig::{self, Cluster},
     tls::{self, Look, Refusal, ShownCertificate},
 };
@@ -80,7 +80,7 @@ async fn look(cluster: &Cluster) -> Result<Vec<ShownCertificate>, Error> {
     let host = kubeconfig::host(&cluster.server);
     let name = cluster.tls_server_name.as_deref().unwrap_or(host);
     let look = Look::default();
-    let connector = Dialer::new(cluster, &environment, None)
+    let connector = Dialer::new(cluster, &environment, Tcp::default())
         .and_then(|dialer| dial::connector(dialer, look.config(), name, Offer::Http1))
         .map_err(|error| credential::Error::Dial(error.into()))?;
     let connecting = connector.oneshot(cluster.server.clone());

@@ -115,7 +115,7 @@ impl Answer {
             Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
             Error::UnaskedSwitch | Error::BadUpgrade { .. } => (StatusCode::BAD_GATEWAY, None),
             Error::Upstream(e) => match e {
-                upstream::Error::ConnectTimeout { .. } => {
+                upstream::Error::ConnectTimeout { .. } | upstream::Error::Unreachable { .. } => {
                     (StatusCode::GATEWAY_TIMEOUT, Some(RETRY))
                 }
                 upstream::Error::Connect { source, .. }
@@ -219,7 +219,9 @@ fn fix(error: &Error) -> Cow<'static, str> {
             "; see that the API server runs and that the kubeconfig's cluster, or --server, \
              names it"
         }
-        Error::Upstream(upstream::Error::ConnectTimeout { .. }) => {
+        Error::Upstream(
+            upstream::Error::ConnectTimeout { .. } | upstream::Error::Unreachable { .. },
+        ) => {
             "; see that this machine can reach it (network, VPN, HTTPS_PROXY or the cluster's \
              proxy-url)"
         }
@@ -325,6 +327,35 @@ mod tests {
         assert_eq!(response.headers()[RETRY_AFTER], "1");
         let message = status["message"].as_str().unwrap();
         assert!(message.ends_with("raise ulimit -n"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_504_with_a_time_to_retry() {
+        let server = || "api.example:6443".to_owned();
+        let unreachable = std::io::Error::other("no route to host");
+        for (error, said) in [
+            (
+                upstream::Error::ConnectTimeout {
+                    server: server(),
+                    limit: Duration::from_millis(1500),
+                },
+                "kubegate: api.example:6443 did not accept a connection within 1.5 s; see that",
+            ),
+            (
+                upstream::Error::Unreachable {
+                    server: server(),
+                    source: Arc::new(unreachable),
+                },
+                "kubegate: cannot reach api.example:6443: no route to host; see that",
+            ),
+        ] {
+            let (response, status) = answer(Error::Upstream(error)).await;
+            assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+            assert_eq!(response.headers()[RETRY_AFTER], "1");
+            assert_eq!(status["reason"], "Timeout");
+            let message = status["message"].as_str().unwrap();
+            assert!(message.starts_with(said), "{message}");
+        }
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use std::{
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use refusal::{Refusal, refusal, spoke_no_tls};
+pub use refusal::{Refusal, refusal, speaks_none_offered, spoke_no_tls, system_error};
 pub use shown::{Look, ShownCertificate};
 pub use trust::{Trust, client_config};
 

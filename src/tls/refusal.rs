@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, io, sync::Arc};
 
 use jiff::Timestamp;
-use rustls::{CertificateError, InvalidMessage, OtherError};
+use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
 /// Why we did not believe a server. Nothing was sent to it but the handshake.
 ///
@@ -198,6 +198,30 @@ pub fn spoke_no_tls(error: &(dyn StdError + 'static)) -> bool {
             .filter(|e| **e == no_tls)
     })
     .is_some()
+}
+
+/// Whether a server refused a connection because it speaks none of the protocols that were
+/// offered to it (RFC 7301 section 3.2).
+#[must_use]
+pub fn speaks_none_offered(error: &(dyn StdError + 'static)) -> bool {
+    let refused = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    find(error, |error| {
+        error
+            .downcast_ref::<rustls::Error>()
+            .filter(|e| **e == refused)
+    })
+    .is_some()
+}
+
+/// What the system said, where it is the system that made a connection fail.
+#[must_use]
+pub fn system_error(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    find(error, |error| {
+        error
+            .downcast_ref::<io::Error>()
+            .filter(|e| e.kind() != io::ErrorKind::Other)
+    })
+    .map(io::Error::kind)
 }
 
 fn find<'a, T>(

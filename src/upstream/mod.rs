@@ -8,11 +8,13 @@ mod body;
 mod http1;
 mod http2;
 mod pool;
+mod times;
 mod unanswered;
 
 pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
+pub use times::Times;
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use http::{
@@ -32,9 +34,6 @@ use crate::{
 use pool::Pool;
 use unanswered::Unanswered;
 
-/// How long TCP, proxy and TLS together may take before the server counts as unreachable.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why the API server gave no answer.
@@ -52,12 +51,21 @@ pub enum Error {
     #[error("the path is too long to be sent behind the server's own path")]
     PathTooLong,
     /// No connection came about in time.
-    #[error("{server} did not accept a connection within {} s", .limit.as_secs())]
+    #[error("{server} did not accept a connection within {} s", .limit.as_secs_f32())]
     ConnectTimeout {
         /// Host and port.
         server: String,
         /// The time it had.
         limit: Duration,
+    },
+    /// There is no way to the server now.
+    #[error("cannot reach {server}")]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// What the system says of it.
+        #[source]
+        source: Arc<dyn StdError + Send + Sync>,
     },
     /// No connection came about.
     #[error("cannot connect to {server}")]
@@ -106,6 +114,7 @@ struct Server {
     base_path: String,
     host: HeaderValue,
     origin: HeaderValue,
+    times: Times,
 }
 
 /// The connections made with one client certificate, or with none. They never mix: a
@@ -127,6 +136,7 @@ impl Upstream {
         trust: Trust,
         dialer: Dialer,
         append_path: bool,
+        times: Times,
     ) -> Result<Self, dial::Error> {
         let parts = cluster.server.clone().into_parts();
         let scheme = parts.scheme.unwrap_or(Scheme::HTTPS);
@@ -159,6 +169,7 @@ impl Upstream {
             base_path,
             host,
             origin,
+            times,
         };
         Self::of(Arc::new(server))
     }
@@ -221,7 +232,12 @@ impl Upstream {
     ) -> Result<Response<ResponseBody>, Error> {
         let target = self.target(request.uri())?;
         let identity = self.identity(certificate)?;
-        let connection = connect(identity.upgrades.clone(), &self.server.address).await?;
+        let connection = connect(
+            identity.upgrades.clone(),
+            &self.server.address,
+            self.server.times.connect,
+        )
+        .await?;
         let fault = request.body().fault();
         let broken = |source| Error::broken(&self.server.address, &fault, Arc::new(source));
         let (mut sender, driver) = hyper::client::conn::http1::handshake(connection)
@@ -245,7 +261,7 @@ impl Upstream {
             return Ok(current);
         }
         let identity = Identity::new(&self.server, Some(certificate.clone()))
-            .map_err(|e| Error::connect(&self.server.address, e))?;
+            .map_err(|e| Error::connect(&self.server.address, self.server.times.connect, e))?;
         let identity = Arc::new(identity);
         self.certified.store(Some(identity.clone()));
         Ok(identity)
@@ -273,7 +289,11 @@ impl Identity {
             dial::connector(server.dialer.clone(), config, &server.name, offer)
         };
         Ok(Self {
-            pool: Pool::new(connector(Offer::Http2OrHttp1)?, server.address.clone()),
+            pool: Pool::new(
+                connector(Offer::Http2OrHttp1)?,
+                server.address.clone(),
+                server.times,
+            ),
             upgrades: connector(Offer::Http1)?,
             certificate,
         })
@@ -287,14 +307,23 @@ impl Identity {
 }
 
 impl Error {
-    fn connect(address: &Uri, source: impl Into<BoxError>) -> Self {
+    fn connect(address: &Uri, limit: Duration, source: impl Into<BoxError>) -> Self {
         let (server, source) = (server_name(address), source.into());
-        match tls::refusal(source.as_ref()) {
-            Some(refusal) => Self::Untrusted {
+        if let Some(refusal) = tls::refusal(source.as_ref()) {
+            return Self::Untrusted {
                 server,
                 refusal: Box::new(refusal.clone()),
-            },
-            None => Self::Connect {
+            };
+        }
+        match tls::system_error(source.as_ref()) {
+            Some(io::ErrorKind::TimedOut) => Self::ConnectTimeout { server, limit },
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                Self::Unreachable {
+                    server,
+                    source: source.into(),
+                }
+            }
+            _ => Self::Connect {
                 server,
                 source: source.into(),
             },
@@ -317,13 +346,14 @@ impl Error {
 async fn connect(
     mut connector: HttpsConnector<Dialer>,
     address: &Uri,
+    limit: Duration,
 ) -> Result<Connection, Error> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, connector.call(address.clone())).await {
+    match tokio::time::timeout(limit, connector.call(address.clone())).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(source)) => Err(Error::connect(address, source)),
+        Ok(Err(source)) => Err(Error::connect(address, limit, source)),
         Err(_) => Err(Error::ConnectTimeout {
             server: server_name(address),
-            limit: CONNECT_TIMEOUT,
+            limit,
         }),
     }
 }

@@ -20,7 +20,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::Connection as _;
 
 use super::{
-    Error, RequestBody, ResponseBody, Unanswered,
+    Error, RequestBody, ResponseBody, Times, Unanswered,
     body::{Answer, Fault},
     connect,
     http1::{Exchange, Idle},
@@ -35,6 +35,7 @@ const ATTEMPTS: usize = 7;
 pub(super) struct Pool {
     connector: HttpsConnector<Dialer>,
     address: Uri,
+    times: Times,
     http2: ArcSwap<Vec<Arc<Http2>>>,
     /// Set once the server has chosen HTTP/1.1.
     speaks_http1: AtomicBool,
@@ -49,10 +50,11 @@ struct Failure {
 }
 
 impl Pool {
-    pub(super) fn new(connector: HttpsConnector<Dialer>, address: Uri) -> Self {
+    pub(super) fn new(connector: HttpsConnector<Dialer>, address: Uri, times: Times) -> Self {
         Self {
             connector,
             address,
+            times,
             http2: ArcSwap::default(),
             speaks_http1: AtomicBool::default(),
             http1: Arc::default(),
@@ -134,7 +136,7 @@ impl Pool {
 
     async fn connect(&self) -> Result<Lease, Error> {
         let broken = |e| Error::broken(&self.address, &Fault::default(), e);
-        let connection = connect(self.connector.clone(), &self.address).await?;
+        let connection = connect(self.connector.clone(), &self.address, self.times.connect).await?;
         if !connection.connected().is_negotiated_h2() {
             let exchange = Exchange::handshake(connection, Arc::clone(&self.http1)).await;
             self.speaks_http1.store(true, Ordering::Relaxed);

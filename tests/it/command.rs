@@ -369,6 +369,8 @@ fn a_bad_value_is_told_by_its_flag() {
         (&["--accept-hosts", "*"], "--accept-hosts"),
         (&["--reject-methods", "a{2,1}"], "--reject-methods"),
         (&["--drain-timeout", "soon"], "--drain-timeout"),
+        (&["--upstream-ping-timeout", "0"], "--upstream-ping-timeout"),
+        (&["--upstream-max-age", "old"], "--upstream-max-age"),
         (&["--disable-filter", "--keepalive=-1s"], "--keepalive"),
         (&["--disable-filter=maybe"], "--disable-filter"),
         (&["--client-credentials", "eat"], "--client-credentials"),
