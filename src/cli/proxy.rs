@@ -158,7 +158,6 @@ fn tcp(flags: &ProxyFlags, times: Times) -> Tcp {
     Tcp {
         connect_timeout: times.connect,
         keepalive: (keepalive > Duration::ZERO).then_some(keepalive),
-        user_timeout: Some(times.silence),
     }
 }
 

@@ -41,9 +41,6 @@ pub struct Tcp {
     pub connect_timeout: Duration,
     /// Idle time before keep-alive probes; `None` sends none.
     pub keepalive: Option<Duration>,
-    /// How long data, or a probe, may go without acknowledgement (RFC 5482); `None` leaves it to
-    /// the system, which takes many minutes. Not every system can be told.
-    pub user_timeout: Option<Duration>,
 }
 
 impl Default for Tcp {
@@ -51,7 +48,6 @@ impl Default for Tcp {
         Self {
             connect_timeout: Duration::from_secs(10),
             keepalive: None,
-            user_timeout: None,
         }
     }
 }
@@ -182,8 +178,8 @@ impl Tcp {
             tcp.set_keepalive_interval(Some(interval));
             tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
         }
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        tcp.set_tcp_user_timeout(self.user_timeout);
+        // No TCP_USER_TIMEOUT: Linux also ends connections by it whose other end acknowledges
+        // everything and reads nothing for a while.
         tcp
     }
 }

@@ -19,10 +19,11 @@ use super::{
     Body, Error,
     authorize::Certificate,
     hop_by_hop::{self, Protocol},
+    kind::kind_of,
     upgrade,
     watch::{WatchBody, Watching, is_watch},
 };
-use crate::upstream::{RequestBody, Upstream};
+use crate::upstream::{Kind, RequestBody, Upstream};
 
 const OUR_USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
@@ -94,7 +95,12 @@ async fn forward(
         return Box::pin(upgrading).await;
     }
     let watches = is_watch(&request);
-    let response = upstream.send(request, certificate.as_ref()).await?;
+    let kind = if watches {
+        Kind::Long
+    } else {
+        kind_of(&request)
+    };
+    let response = upstream.send(request, certificate.as_ref(), kind).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::UnaskedSwitch);
     }

@@ -8,6 +8,7 @@ mod forward;
 pub mod guard;
 mod hop_by_hop;
 pub mod impersonate;
+mod kind;
 mod peer;
 mod respond;
 mod route;

@@ -123,6 +123,7 @@ impl Answer {
                 {
                     (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY))
                 }
+                upstream::Error::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
                 upstream::Error::Connect { .. } => (StatusCode::BAD_GATEWAY, Some(RETRY)),
                 // Without a time to retry: a certificate does not mend itself, and a request
                 // that broke may have been carried out.

@@ -364,7 +364,7 @@ impl ResponseBody {
 
     fn release(&mut self) {
         match (self.lease.take(), &mut self.answer) {
-            (Some(Lease::Http2(stream)), Answer::Http2(answer)) => answer.release(stream),
+            (Some(Lease::Http2(ride)), Answer::Http2(answer)) => answer.release(ride.into_stream()),
             (Some(Lease::Http1(exchange)), _) => exchange.release(),
             _ => {}
         }

@@ -1,8 +1,12 @@
 //! HTTP/1.1 connections, one exchange at a time on each, and those that wait for their next.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use http::{
@@ -12,66 +16,120 @@ use http::{
 };
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::http1};
+use tokio::{sync::Notify, time::Instant};
 
-use super::{RequestBody, Unanswered};
+use super::{
+    Kind, RequestBody, Times, Unanswered,
+    breaker::{Breaker, Guarded},
+    opening::Shared,
+};
 use crate::dial::Connection;
 
 /// Header lines of an answer; hyper's default of 100 is too small for many cookies.
 const MAX_HEADERS: usize = 512;
-/// Idle connections kept, and for how long: API servers close theirs after 90 s.
+/// Idle connections kept.
 const MAX_IDLE: usize = 32;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long at most: no PING tells whether the way still leads there.
+const IDLE: Duration = Duration::from_secs(15);
 
-/// The connections that wait for their next request.
+/// The HTTP/1.1 connections of one pool.
 #[derive(Default)]
-pub(super) struct Idle(Mutex<Vec<Waiting>>);
+pub(super) struct Http1 {
+    idle: Mutex<Vec<Waiting>>,
+    /// All that are open, to be watched over.
+    wires: Mutex<Vec<Watched>>,
+    /// Exchanges under way, but for those that stay open.
+    busy: AtomicUsize,
+}
 
 struct Waiting {
     sender: http1::SendRequest<RequestBody>,
+    wire: Arc<Wire>,
     since: Instant,
+}
+
+/// A connection as it is watched over.
+#[derive(Default)]
+pub(super) struct Wire {
+    breaker: Arc<Breaker>,
+    /// It has had an exchange.
+    used: AtomicBool,
+    /// An exchange is under way.
+    in_use: AtomicBool,
+    /// Its request waits for the head of the answer.
+    waits: AtomicBool,
+    /// Tells that request to go another way.
+    alarm: Notify,
+    closed: AtomicBool,
+}
+
+struct Watched {
+    wire: Arc<Wire>,
+    arrivals: u32,
+    /// Since when nothing has arrived in the exchange that is under way.
+    quiet: Option<Instant>,
 }
 
 /// A connection with an exchange on it.
 pub(super) struct Exchange {
-    sender: http1::SendRequest<RequestBody>,
-    idle: Arc<Idle>,
+    sender: Option<http1::SendRequest<RequestBody>>,
+    wire: Arc<Wire>,
+    home: Arc<Shared>,
+    counted: bool,
     /// It was used before.
     kept: bool,
 }
 
-impl Idle {
+impl Http1 {
+    /// Exchanges under way, but for those that stay open.
+    pub(super) fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
     /// The connection that waited last, where one is still open.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Exchange> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(Waiting { sender, since }) = waiting.pop() {
-            if sender.is_ready() && since.elapsed() < IDLE_TIMEOUT {
-                return Some(Exchange {
-                    sender,
-                    idle: Arc::clone(self),
-                    kept: true,
-                });
+    pub(super) fn take(&self, home: &Arc<Shared>, kind: Kind) -> Option<Exchange> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(Waiting { sender, wire, .. }) = idle.pop() {
+            if sender.is_ready() {
+                drop(idle);
+                return Some(Exchange::new(sender, wire, home, kind));
             }
         }
         None
     }
 
-    fn put(&self, sender: http1::SendRequest<RequestBody>) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|w| !w.sender.is_closed() && w.since.elapsed() < IDLE_TIMEOUT);
-        if waiting.len() < MAX_IDLE {
+    pub(super) fn put(&self, sender: http1::SendRequest<RequestBody>, wire: Arc<Wire>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
             let since = Instant::now();
-            waiting.push(Waiting { sender, since });
+            idle.push(Waiting {
+                sender,
+                wire,
+                since,
+            });
         }
     }
-}
 
-impl Exchange {
-    /// Begins to speak HTTP/1.1 on `connection`, which goes to `idle` when its exchange is over.
-    pub(super) async fn handshake(connection: Connection, idle: Arc<Idle>) -> hyper::Result<Self> {
-        let (sender, driver) = http1::Builder::new()
+    /// Closes those that wait: one that waited beside them was found to be closed.
+    pub(super) fn close_idle(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let closing = std::mem::take(&mut *idle);
+        drop(idle);
+        drop(closing);
+    }
+
+    /// Begins to speak HTTP/1.1 on `connection`.
+    pub(super) async fn handshake(
+        &self,
+        connection: Connection,
+    ) -> hyper::Result<(http1::SendRequest<RequestBody>, Arc<Wire>)> {
+        let wire = Arc::new(Wire::default());
+        let guarded = Guarded::new(connection, Arc::clone(&wire.breaker));
+        let (mut sender, driver) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
-            .handshake(connection)
+            .handshake(guarded)
             .await?;
+        let closing = Arc::clone(&wire);
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(
@@ -79,25 +137,117 @@ impl Exchange {
                     "upstream connection ended"
                 );
             }
+            closing.closed.store(true, Ordering::Relaxed);
         });
-        Ok(Self {
-            sender,
-            idle,
-            kept: false,
-        })
+        self.watch(&wire);
+        // Before its task has begun it takes no request.
+        sender.ready().await?;
+        Ok((sender, wire))
     }
 
-    /// A copy to send again if this connection is found closed: a server may close one that
-    /// it kept at any time, also while a request is on its way. Only of what can be sent
-    /// twice (RFC 9110 section 9.2.1), as Go's transport does.
-    pub(super) fn spare(&self, request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-        if !self.kept || !request.method().is_safe() || !request.body().is_end_stream() {
-            return None;
+    fn watch(&self, wire: &Arc<Wire>) {
+        let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        wires.push(Watched {
+            wire: Arc::clone(wire),
+            arrivals: 0,
+            quiet: None,
+        });
+    }
+
+    /// Closes what has been idle for too long. Gives the time at which there may be more of it,
+    /// and whether any connection is left.
+    pub(super) fn trim(&self, now: Instant, times: &Times) -> (Option<Instant>, bool) {
+        let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        wires.retain(|watched| !watched.wire.closed.load(Ordering::Relaxed));
+        let any = !wires.is_empty();
+        drop(wires);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = if times.idle == Duration::ZERO {
+            IDLE
+        } else {
+            IDLE.min(times.idle)
+        };
+        idle.retain(|w| !w.sender.is_closed() && now < w.since + limit);
+        (idle.iter().map(|w| w.since + limit).min(), any)
+    }
+
+    /// The longest silence in an exchange that is under way, and the longest of those whose
+    /// request waits for an answer.
+    pub(super) fn silence(&self, now: Instant) -> Silence {
+        let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silence = Silence::default();
+        for watched in wires.iter_mut() {
+            let Some(quiet) = watched.look(now) else {
+                continue;
+            };
+            let quiet = now.saturating_duration_since(quiet);
+            let longest = if watched.wire.waits.load(Ordering::Relaxed) {
+                &mut silence.waiting
+            } else {
+                &mut silence.running
+            };
+            *longest = Some(longest.map_or(quiet, |longest| longest.max(quiet)));
         }
-        let mut spare = Request::new(RequestBody::Empty);
-        *spare.method_mut() = request.method().clone();
-        *spare.headers_mut() = request.headers().clone();
-        Some(spare)
+        silence
+    }
+
+    /// Requests that wait for an answer since before `since`, in silence, go another way; what
+    /// was silent since before `dead` ends.
+    pub(super) fn give_up(&self, now: Instant, since: Instant, dead: Option<Instant>) {
+        let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        for watched in wires.iter_mut() {
+            let Some(quiet) = watched.look(now) else {
+                continue;
+            };
+            if dead.is_some_and(|dead| quiet <= dead) {
+                watched.wire.breaker.trip();
+            } else if quiet <= since && watched.wire.waits.load(Ordering::Relaxed) {
+                watched.wire.alarm.notify_waiters();
+            }
+        }
+    }
+}
+
+/// How long exchanges have gone without a byte from the server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Silence {
+    pub(super) waiting: Option<Duration>,
+    pub(super) running: Option<Duration>,
+}
+
+impl Watched {
+    /// Since when its exchange is quiet; `None` where there is none.
+    fn look(&mut self, now: Instant) -> Option<Instant> {
+        let arrivals = self.wire.breaker.arrivals();
+        if !self.wire.in_use.load(Ordering::Relaxed) {
+            self.quiet = None;
+        } else if self.quiet.is_none() || arrivals != self.arrivals {
+            self.quiet = Some(now);
+        }
+        self.arrivals = arrivals;
+        self.quiet
+    }
+}
+
+impl Exchange {
+    fn new(
+        sender: http1::SendRequest<RequestBody>,
+        wire: Arc<Wire>,
+        home: &Arc<Shared>,
+        kind: Kind,
+    ) -> Self {
+        let counted = kind != Kind::Long;
+        if counted {
+            home.http1.busy.fetch_add(1, Ordering::Relaxed);
+        }
+        wire.in_use.store(true, Ordering::Relaxed);
+        Self {
+            sender: Some(sender),
+            kept: wire.used.swap(true, Ordering::Relaxed),
+            wire,
+            home: Arc::clone(home),
+            counted,
+        }
     }
 
     pub(super) async fn send(
@@ -106,29 +256,84 @@ impl Exchange {
         uri: &Uri,
         host: &HeaderValue,
     ) -> Result<Response<Incoming>, Unanswered> {
+        let spare = spare(&request);
         to_origin_form(&mut request, uri, host);
-        let sent = self.sender.try_send_request(request).await;
-        sent.map_err(|mut error| {
-            let again = error.take_message();
-            Unanswered::new(error.into_error(), again)
-        })
+        let Some(sender) = &mut self.sender else {
+            let error = io::Error::from(io::ErrorKind::NotConnected);
+            return Err(Unanswered::unprocessed(error, request));
+        };
+        let _waits = Waits::begin(&self.wire);
+        tokio::select! {
+            biased;
+            sent = sender.try_send_request(request) => sent.map_err(|mut error| {
+                // A server may close a connection that it kept at any time, also while a
+                // request is on its way (RFC 9110 section 9.2.1 lets that be sent again).
+                let spare = spare.filter(|_| self.kept);
+                let again = error.take_message().or(spare);
+                Unanswered::new(error.into_error(), again)
+            }),
+            () = self.wire.alarm.notified() => Err(Unanswered::silent(spare)),
+        }
     }
 
     /// The exchange is over in good order: the connection can be used again.
-    pub(super) fn release(self) {
-        let Self {
-            mut sender, idle, ..
-        } = self;
+    pub(super) fn release(mut self) {
+        let Some(mut sender) = self.sender.take() else {
+            return;
+        };
+        self.wire.in_use.store(false, Ordering::Relaxed);
+        if self.home.is_closed() {
+            return;
+        }
         if sender.is_ready() {
-            return idle.put(sender);
+            return self.home.http1.put(sender, Arc::clone(&self.wire));
         }
         // The connection's own task has still to notice that the answer ended.
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
-                idle.put(sender);
+                self.home.http1.put(sender, Arc::clone(&self.wire));
             }
         });
     }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.sender.is_some() {
+            self.wire.in_use.store(false, Ordering::Relaxed);
+        }
+        if self.counted {
+            self.home.http1.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.home.place_free();
+    }
+}
+
+/// A request that waits for its answer, until dropped.
+struct Waits<'a>(&'a Wire);
+
+impl<'a> Waits<'a> {
+    fn begin(wire: &'a Wire) -> Self {
+        wire.waits.store(true, Ordering::Relaxed);
+        Self(wire)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A copy of a request that can be sent twice: it changes nothing, and has no body.
+fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_safe() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut spare = Request::new(RequestBody::Empty);
+    *spare.method_mut() = request.method().clone();
+    *spare.headers_mut() = request.headers().clone();
+    Some(spare)
 }
 
 /// HTTP/1.1 form: path and query alone in the request line, the server's name in `Host`.

@@ -8,7 +8,7 @@ mod sending;
 pub(super) use answer::Answer;
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     sync::{
@@ -83,8 +83,6 @@ struct Pings {
     answered: Option<Instant>,
 }
 
-// Its life is the pool's to lead.
-#[allow(dead_code)]
 impl Http2 {
     /// Begins to speak HTTP/2 on `connection`.
     pub(super) async fn handshake(connection: Connection) -> Result<Arc<Self>, h2::Error> {
@@ -135,6 +133,16 @@ impl Http2 {
     pub(super) fn reserve_first(self: &Arc<Self>) -> Stream {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         Stream(Arc::clone(self))
+    }
+
+    /// How many streams the server allows.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether a stream can be reserved.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_open() && self.in_flight() < self.limit()
     }
 
     /// Takes one of the connection's streams, where it is open and has one left.
@@ -231,12 +239,14 @@ impl Pings {
 }
 
 impl Stream {
-    /// Sends a request, which gets `uri`, and waits for the head of its answer. Its body may be
-    /// on its way for longer. Dropped, it cancels the request at the server.
+    /// Sends a request, which gets `uri`, and waits for the head of its answer, or until
+    /// `silent`. Its body may be on its way for longer. Dropped, it cancels the request at the
+    /// server.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
         uri: &Uri,
+        silent: impl Future<Output = ()>,
     ) -> Result<Response<Answer>, Unanswered> {
         *request.uri_mut() = uri.clone();
         *request.version_mut() = Version::HTTP_2;
@@ -268,7 +278,17 @@ impl Stream {
             }
             Pin::new(&mut response).poll(cx)
         });
-        match answered.await {
+        // What changes nothing and has no body can be sent twice (RFC 9110 section 9.2.1).
+        let spare = |head: Parts| {
+            let can = bodiless && head.method.is_safe();
+            can.then(|| Request::from_parts(head, RequestBody::Empty))
+        };
+        let answered = tokio::select! {
+            biased;
+            answered = answered => answered,
+            () = silent => return Err(Unanswered::silent(spare(head))),
+        };
+        match answered {
             Ok(response) => Ok(Answer::of(response, sending)),
             Err(error) if is_unprocessed(&error) || self.0.pulse.writes() == writes => {
                 let body = match sending {
@@ -278,6 +298,8 @@ impl Stream {
                 let again = body.map(|body| Request::from_parts(head, body));
                 Err(Unanswered::new(error, again))
             }
+            // The connection broke; a reset is about the request.
+            Err(error) if error.is_io() => Err(Unanswered::broken(error, spare(head))),
             Err(error) => Err(Unanswered::new(error, None)),
         }
     }

@@ -5,16 +5,29 @@
 //! and checked by the same verifier.
 
 mod body;
+mod breaker;
+mod circuit;
 mod http1;
 mod http2;
+mod kind;
+mod link;
+mod opening;
 mod pool;
 mod times;
 mod unanswered;
+mod upkeep;
 
 pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
+pub use kind::Kind;
 pub use times::Times;
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    hash::{BuildHasher as _, RandomState},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use http::{
@@ -31,6 +44,7 @@ use crate::{
     kubeconfig::{self, Cluster},
     tls::{self, Refusal, Trust},
 };
+use opening::Connectors;
 use pool::Pool;
 use unanswered::Unanswered;
 
@@ -84,6 +98,17 @@ pub enum Error {
         /// How.
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// The connection was left after the request was sent.
+    #[error(
+        "{server} gave no sign of life for {} s; whether it did what was asked is not known",
+        .waited.as_secs()
+    )]
+    Silent {
+        /// Host and port.
+        server: String,
+        /// How long the request waited.
+        waited: Duration,
     },
     /// The client's own body broke off or was malformed, so the request was abandoned.
     #[error("the request's body could not be read to its end")]
@@ -212,11 +237,12 @@ impl Upstream {
         &self,
         mut request: Request<RequestBody>,
         certificate: Option<&Arc<CertifiedKey>>,
+        kind: Kind,
     ) -> Result<Response<ResponseBody>, Error> {
         let identity = self.identity(certificate)?;
         *request.uri_mut() = self.target(request.uri())?;
         request.headers_mut().remove(HOST);
-        identity.pool.send(request, &self.server.host).await
+        identity.pool.send(request, &self.server.host, kind).await
     }
 
     /// Sends one upgrade request over a connection of its own. On `101` the caller takes the
@@ -288,13 +314,13 @@ impl Identity {
             let config = tls::client_config(&server.trust, certificate.clone());
             dial::connector(server.dialer.clone(), config, &server.name, offer)
         };
+        let connectors = Connectors {
+            either: connector(Offer::Http2OrHttp1)?,
+            http1: connector(Offer::Http1)?,
+        };
         Ok(Self {
-            pool: Pool::new(
-                connector(Offer::Http2OrHttp1)?,
-                server.address.clone(),
-                server.times,
-            ),
-            upgrades: connector(Offer::Http1)?,
+            upgrades: connectors.http1.clone(),
+            pool: Pool::new(connectors, server.address.clone(), server.times),
             certificate,
         })
     }
@@ -371,4 +397,11 @@ fn server_name(address: &Uri) -> String {
     address
         .authority()
         .map_or_else(String::new, ToString::to_string)
+}
+
+/// Somewhere between 0 and 1, so that what happens at many places does not at one time.
+#[allow(clippy::cast_precision_loss)]
+fn jitter() -> f64 {
+    let random = RandomState::new().hash_one(());
+    (random >> 11) as f64 / (1_u64 << 53) as f64
 }

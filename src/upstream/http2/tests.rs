@@ -125,7 +125,7 @@ async fn until(mut what: impl FnMut() -> bool) {
 async fn ask(stream: Stream) -> Result<Response<Answer>, Unanswered> {
     let request = Request::new(RequestBody::Empty);
     let uri = Uri::from_static("https://localhost/x");
-    stream.send(request, &uri).await
+    stream.send(request, &uri, std::future::pending()).await
 }
 
 /// The same in a task of its own.

@@ -135,10 +135,18 @@ async fn take_all(mut server: Connection) {
 async fn servers_that_do_not_read_stop_the_client_take_little_and_get_all_in_the_end() {
     // Over HTTP/1.1, where a server that does not read is one that does not read the socket.
     let (sender, mut servers) = tokio::sync::mpsc::unbounded_channel();
-    let upstream = Upstream::with(tls_config("localhost", &[b"http/1.1"]), move |server| {
-        sender.send(server).unwrap();
-        std::future::ready(())
-    })
+    let upstream = Upstream::with(
+        tls_config("localhost", &[b"http/1.1"]),
+        move |mut server: Connection| {
+            let sender = sender.clone();
+            async move {
+                // Kubegate may also look whether the server lives.
+                if server.speaks().await {
+                    let _ = sender.send(server);
+                }
+            }
+        },
+    )
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
     // The control: a server that reads gets it all, and with it kubegate what it needs once.

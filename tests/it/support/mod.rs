@@ -6,6 +6,7 @@ mod go_away;
 mod http2;
 mod kubegate;
 mod load;
+mod relay;
 pub mod secrets;
 mod served;
 mod upstream;
@@ -13,6 +14,7 @@ mod upstream;
 pub use http2::Frames;
 pub use kubegate::{Kubegate, Refused, command_like};
 pub use load::{Answered, Load};
+pub use relay::Relay;
 pub use served::{Habits, Served};
 pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config};
 

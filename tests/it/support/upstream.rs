@@ -340,6 +340,11 @@ impl Connection {
         Some(String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Waits for the first bytes; not all that connect have something to say.
+    pub async fn speaks(&mut self) -> bool {
+        !self.pending.is_empty() || self.fill().await.is_some()
+    }
+
     /// Exactly `n` bytes.
     pub async fn exactly(&mut self, n: usize) -> Option<Vec<u8>> {
         while self.pending.len() < n {

@@ -1,0 +1,176 @@
+//! A server that is frozen or cut off is told from one that is slow.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use http_body::Frame;
+use hyper::body::Incoming;
+
+use crate::support::{
+    Connection, Frames, Kubegate, Relay, Upstream, exchange, get, in_time, status,
+};
+
+const WATCH: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Signs of life are wanted much sooner than by default.
+const HASTY: &[&str] = &[
+    "--upstream-ping-after",
+    "200ms",
+    "--upstream-ping-timeout",
+    "500ms",
+    "--upstream-silence-timeout",
+    "1s",
+];
+
+/// `/slow` takes five seconds, a watch has one event and stays; the rest is answered at once.
+async fn http2(asked: Arc<AtomicUsize>) -> Upstream {
+    Upstream::http2(move |request: Request<Incoming>| {
+        let asked = asked.clone();
+        async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            if request.uri().path() == "/slow" {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            if request.uri().query() != Some("watch=1") {
+                return Response::new(Frames::of("ok"));
+            }
+            let (sender, frames) = Frames::channel();
+            sender.send(Frame::data("{}\n".into())).unwrap();
+            tokio::spawn(async move { sender.closed().await });
+            Response::new(frames)
+        }
+    })
+    .await
+}
+
+/// The same over HTTP/1.1.
+async fn http1() -> Upstream {
+    Upstream::tls("localhost", async |mut server: Connection| {
+        while let Some(request) = server.request().await {
+            if request.head.contains("/slow") {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            if request.head.contains("watch=1") {
+                server
+                    .write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n")
+                    .await;
+                server.rest().await;
+                return;
+            }
+            server.answer("ok").await;
+        }
+    })
+    .await
+}
+
+async fn servers() -> [Upstream; 2] {
+    [http2(Arc::default()).await, http1().await]
+}
+
+async fn watch(address: &str) -> Connection {
+    let mut client = Connection::open(address).await;
+    client.write(WATCH).await;
+    in_time(client.head()).await.unwrap();
+    assert_eq!(in_time(client.chunk()).await.unwrap(), b"{}\n");
+    client
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_told_within_five_seconds_and_found_again_when_it_goes_on() {
+    for upstream in servers().await {
+        let relay = Relay::before(upstream.port()).await;
+        let kubegate = Kubegate::before_url(&relay.url(), &[]);
+        for _ in 0..4 {
+            assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
+        }
+        relay.freeze();
+        let started = Instant::now();
+        let asking: Vec<_> = ["/version", "/api/v1/pods"]
+            .map(|path| {
+                let address = kubegate.address.clone();
+                tokio::spawn(async move { get(&address, path).await })
+            })
+            .into_iter()
+            .collect();
+        for asked in asking {
+            let answer = in_time(asked).await.unwrap();
+            assert_eq!(status(&answer), 504, "{answer}");
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            started.elapsed()
+        );
+        relay.thaw();
+        in_time(async {
+            while status(&get(&kubegate.address, "/version").await) != 200 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_from_a_frozen_server_breaks_within_fifteen_seconds() {
+    for upstream in servers().await {
+        let relay = Relay::before(upstream.port()).await;
+        let kubegate = Kubegate::before_url(&relay.url(), &[]);
+        let mut client = watch(&kubegate.address).await;
+        relay.freeze();
+        let started = Instant::now();
+        assert_eq!(in_time(client.chunk()).await, None);
+        let took = started.elapsed();
+        assert!((5..15).contains(&took.as_secs()), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_server_that_gives_signs_of_life_is_never_cut() {
+    for upstream in servers().await {
+        let kubegate = Kubegate::before(&upstream, HASTY);
+        let mut client = watch(&kubegate.address).await;
+        let started = Instant::now();
+        let slow = get(&kubegate.address, "/slow").await;
+        assert_eq!(status(&slow), 200, "{slow}");
+        assert!(started.elapsed() >= Duration::from_secs(5));
+        // The watch has been quiet all the time, and is still there.
+        let more = tokio::time::timeout(Duration::from_secs(2), client.chunk()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_something_is_not_sent_twice_to_a_server_that_froze() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let upstream = http2(asked.clone()).await;
+    let relay = Relay::before(upstream.port()).await;
+    let kubegate = Kubegate::before_url(&relay.url(), HASTY);
+    // Every lane has a connection.
+    for _ in 0..20 {
+        assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
+    }
+    let before = asked.load(Ordering::SeqCst);
+    relay.freeze();
+    let post =
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let answer = exchange(&kubegate.address, post).await;
+    assert_eq!(status(&answer), 504, "{answer}");
+    assert!(answer.contains("no sign of life"), "{answer}");
+    relay.thaw();
+    in_time(async {
+        while status(&get(&kubegate.address, "/version").await) != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    // It may have arrived when the server went on, but once.
+    let posts = asked.load(Ordering::SeqCst) - before;
+    assert!(posts >= 1, "{posts}");
+}

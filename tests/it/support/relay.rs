@@ -1,0 +1,84 @@
+//! A way to a server that can freeze: connections come about and stay, and nothing passes.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// Stops with the test.
+pub struct Relay {
+    address: SocketAddr,
+    frozen: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Relay {
+    /// Before the server at `port` of this machine.
+    pub async fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (frozen, freezing) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(join(client, port, freezing.clone()));
+            }
+        });
+        Self {
+            address,
+            frozen,
+            task,
+        }
+    }
+
+    /// `https://localhost:PORT`
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    pub fn thaw(&self) {
+        self.frozen.send_replace(false);
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn join(client: TcpStream, port: u16, frozen: watch::Receiver<bool>) {
+    let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::join!(
+        pass(from_client, to_server, frozen.clone()),
+        pass(from_server, to_client, frozen)
+    );
+}
+
+/// Passes bytes one way until the end of either, as long as it is not frozen.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut frozen: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        // An end of the test is one of its own.
+        if frozen.wait_for(|frozen| !frozen).await.is_err()
+            || to.write_all(&buffer[..n]).await.is_err()
+        {
+            return;
+        }
+    }
+    let _ = frozen.wait_for(|frozen| !frozen).await;
+    let _ = to.shutdown().await;
+}
