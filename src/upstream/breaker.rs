@@ -5,19 +5,24 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
 
 use futures_util::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::time::Instant;
 
 /// Breaks a connection: whatever runs on it fails, as if the network had.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     broken: AtomicBool,
     arrivals: AtomicU32,
+    /// Since when something was sent and nothing has arrived, in milliseconds of [`clock`]; 0
+    /// where all was followed by something.
+    owed: AtomicU64,
+    gone: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -30,6 +35,28 @@ impl Breaker {
     /// Changes whenever something arrived.
     pub(super) fn arrivals(&self) -> u32 {
         self.arrivals.load(Ordering::Relaxed)
+    }
+
+    /// Since when nothing has arrived behind what was sent.
+    pub(super) fn owed_since(&self) -> Option<Instant> {
+        let since = self.owed.load(Ordering::Relaxed);
+        (since > 0).then(|| clock::at(since))
+    }
+
+    /// The connection is no more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    fn arrived(&self) {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
+        self.owed.store(0, Ordering::Relaxed);
+    }
+
+    fn sent(&self) {
+        if self.owed.load(Ordering::Relaxed) == 0 {
+            self.owed.store(clock::now(), Ordering::Relaxed);
+        }
     }
 
     /// Fails where it was tripped; else the task is woken when it is.
@@ -57,6 +84,12 @@ impl<T> Guarded<T> {
     }
 }
 
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        self.breaker.gone.store(true, Ordering::Relaxed);
+    }
+}
+
 impl<T: Read + Unpin> Read for Guarded<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -66,9 +99,7 @@ impl<T: Read + Unpin> Read for Guarded<T> {
         let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
         match &polled {
             Poll::Pending => self.breaker.check(cx)?,
-            Poll::Ready(_) => {
-                self.breaker.arrivals.fetch_add(1, Ordering::Relaxed);
-            }
+            Poll::Ready(_) => self.breaker.arrived(),
         }
         polled
     }
@@ -81,8 +112,9 @@ impl<T: Write + Unpin> Write for Guarded<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        if polled.is_pending() {
-            self.breaker.check(cx)?;
+        match polled {
+            Poll::Pending => self.breaker.check(cx)?,
+            Poll::Ready(_) => self.breaker.sent(),
         }
         polled
     }
@@ -113,9 +145,28 @@ impl<T: Write + Unpin> Write for Guarded<T> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, buffers);
-        if polled.is_pending() {
-            self.breaker.check(cx)?;
+        match polled {
+            Poll::Pending => self.breaker.check(cx)?,
+            Poll::Ready(_) => self.breaker.sent(),
         }
         polled
+    }
+}
+
+/// Time as a number.
+mod clock {
+    use std::{sync::LazyLock, time::Duration};
+
+    use tokio::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    /// Milliseconds, never 0.
+    pub(super) fn now() -> u64 {
+        u64::try_from(START.elapsed().as_millis()).map_or(u64::MAX, |now| now + 1)
+    }
+
+    pub(super) fn at(time: u64) -> Instant {
+        *START + Duration::from_millis(time - 1)
     }
 }

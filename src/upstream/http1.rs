@@ -60,7 +60,9 @@ pub(super) struct Wire {
     waits: AtomicBool,
     /// Tells that request to go another way.
     alarm: Notify,
-    closed: AtomicBool,
+    /// It is an upgrade's alone. Nobody knows what that waits for: it is quiet only where
+    /// something was sent and nothing followed.
+    is_tunnel: bool,
 }
 
 struct Watched {
@@ -129,7 +131,6 @@ impl Http1 {
             .max_headers(MAX_HEADERS)
             .handshake(guarded)
             .await?;
-        let closing = Arc::clone(&wire);
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(
@@ -137,12 +138,21 @@ impl Http1 {
                     "upstream connection ended"
                 );
             }
-            closing.closed.store(true, Ordering::Relaxed);
         });
         self.watch(&wire);
         // Before its task has begun it takes no request.
         sender.ready().await?;
         Ok((sender, wire))
+    }
+
+    /// Watches over a connection of an upgrade's own for as long as it lasts.
+    pub(super) fn tunnel(&self, connection: Connection) -> (Guarded<Connection>, Arc<Wire>) {
+        let wire = Arc::new(Wire {
+            is_tunnel: true,
+            ..Wire::default()
+        });
+        self.watch(&wire);
+        (Guarded::new(connection, Arc::clone(&wire.breaker)), wire)
     }
 
     fn watch(&self, wire: &Arc<Wire>) {
@@ -158,8 +168,11 @@ impl Http1 {
     /// and whether any connection is left.
     pub(super) fn trim(&self, now: Instant, times: &Times) -> (Option<Instant>, bool) {
         let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
-        wires.retain(|watched| !watched.wire.closed.load(Ordering::Relaxed));
+        wires.retain(|watched| !watched.wire.breaker.is_gone());
         let any = !wires.is_empty();
+        // Tunnels tell nobody when they begin to be quiet.
+        let tunnels = wires.iter().any(|watched| watched.wire.is_tunnel);
+        let tunnels = tunnels.then(|| now + times.silence / 2);
         drop(wires);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = if times.idle == Duration::ZERO {
@@ -168,7 +181,8 @@ impl Http1 {
             IDLE.min(times.idle)
         };
         idle.retain(|w| !w.sender.is_closed() && now < w.since + limit);
-        (idle.iter().map(|w| w.since + limit).min(), any)
+        let next = idle.iter().map(|w| w.since + limit).chain(tunnels).min();
+        (next, any)
     }
 
     /// The longest silence in an exchange that is under way, and the longest of those whose
@@ -218,6 +232,9 @@ pub(super) struct Silence {
 impl Watched {
     /// Since when its exchange is quiet; `None` where there is none.
     fn look(&mut self, now: Instant) -> Option<Instant> {
+        if self.wire.is_tunnel {
+            return self.wire.breaker.owed_since();
+        }
         let arrivals = self.wire.breaker.arrivals();
         if !self.wire.in_use.load(Ordering::Relaxed) {
             self.quiet = None;
@@ -306,6 +323,18 @@ impl Drop for Exchange {
             self.home.http1.busy.fetch_sub(1, Ordering::Relaxed);
         }
         self.home.place_free();
+    }
+}
+
+impl Wire {
+    /// Waits for the head of an answer; `None` where the server gives no sign of life.
+    pub(super) async fn answer<T>(&self, head: impl Future<Output = T>) -> Option<T> {
+        let _waits = Waits::begin(self);
+        tokio::select! {
+            biased;
+            head = head => Some(head),
+            () = self.alarm.notified() => None,
+        }
     }
 }
 

@@ -37,6 +37,7 @@ use http::{
 };
 use hyper_rustls::HttpsConnector;
 use rustls::sign::CertifiedKey;
+use tokio::time::Instant;
 use tower::Service as _;
 
 use crate::{
@@ -256,6 +257,7 @@ impl Upstream {
         mut request: Request<RequestBody>,
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Response<ResponseBody>, Error> {
+        let asked = Instant::now();
         let target = self.target(request.uri())?;
         let identity = self.identity(certificate)?;
         let connection = connect(
@@ -266,12 +268,15 @@ impl Upstream {
         .await?;
         let fault = request.body().fault();
         let broken = |source| Error::broken(&self.server.address, &fault, Arc::new(source));
+        let (connection, wire) = identity.pool.tunnel(connection);
         let (mut sender, driver) = hyper::client::conn::http1::handshake(connection)
             .await
             .map_err(broken)?;
         tokio::spawn(driver.with_upgrades());
         http1::to_origin_form(&mut request, &target, &self.server.host);
-        let response = sender.send_request(request).await.map_err(broken)?;
+        let response = wire.answer(sender.send_request(request)).await;
+        let response = response.ok_or_else(|| identity.pool.silent(asked))?;
+        let response = response.map_err(broken)?;
         Ok(response.map(ResponseBody::unpooled))
     }
 

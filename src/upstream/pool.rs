@@ -16,11 +16,13 @@ use tokio::time::Instant;
 use super::{
     Error, Kind, RequestBody, ResponseBody, Times, Unanswered,
     body::Answer,
-    http1::Exchange,
+    breaker::Guarded,
+    http1::{Exchange, Wire},
     http2::Stream,
     link::Link,
     opening::{Connectors, Shared},
 };
+use crate::dial::Connection;
 
 /// How often one request may meet a connection that closed, or a server that refused it, before
 /// anything was done with it: as with Go's transport.
@@ -68,7 +70,14 @@ impl Pool {
         }
     }
 
-    fn silent(&self, asked: Instant) -> Error {
+    /// Watches over a connection of an upgrade's own for as long as it lasts.
+    pub(super) fn tunnel(&self, connection: Connection) -> (Guarded<Connection>, Arc<Wire>) {
+        let tunnel = self.0.http1.tunnel(connection);
+        self.0.upkeep.begin(&self.0);
+        tunnel
+    }
+
+    pub(super) fn silent(&self, asked: Instant) -> Error {
         Error::Silent {
             server: super::server_name(&self.0.address),
             waited: asked.elapsed(),
