@@ -5,6 +5,7 @@
 //! `streaming` and `http2`, halves of tunnels that end in `upgrades`, the end of the process in
 //! `drain`, changes of files under load in `reload`.
 
+mod dead_peers;
 mod goodbyes;
 mod mixed_load;
 mod restarts;
@@ -18,9 +19,13 @@ use crate::support::{Connection, Kubegate};
 /// What a busy machine and a build without optimisation may add to a bound.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// A raw client of kubegate.
+/// A raw client of kubegate, wherever that listens.
 async fn client(kubegate: &Kubegate) -> Connection {
-    Connection::open(&kubegate.address).await
+    if kubegate.address.starts_with('/') {
+        Connection::open_unix(&kubegate.address).await
+    } else {
+        Connection::open(&kubegate.address).await
+    }
 }
 
 /// A request's head, with lines each ended.

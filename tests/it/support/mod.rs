@@ -1,19 +1,23 @@
 //! What the tests stand on: the compiled program, a scripted API server, raw clients.
 
 mod answers;
+mod cable;
 pub mod frames;
 mod go_away;
 mod http2;
 mod kubegate;
 mod load;
+mod process;
 mod relay;
 pub mod secrets;
 mod served;
 mod upstream;
 
+pub use cable::{Cable, Cut, FAR};
 pub use http2::Frames;
 pub use kubegate::{Kubegate, Refused, command_like};
 pub use load::{Answered, Load};
+pub use process::ServerProcess;
 pub use relay::Relay;
 pub use served::{Habits, Served};
 pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config};

@@ -1,0 +1,95 @@
+//! A [`Served`] in a process of its own, which can be stopped and started by signals, or stand
+//! in a network of its own: this test binary again.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Command, Stdio},
+};
+
+use super::{Connection, Habits, Kubegate, Served, status};
+
+/// Tells the child where to listen.
+const CHILD: &str = "KUBEGATE_TEST_SERVE_ON";
+
+/// Where it is set, the child speaks HTTP/1.1 alone.
+const HTTP1: &str = "KUBEGATE_TEST_SERVE_HTTP1";
+
+/// Stands before the port in what the child prints.
+const PORT: &str = "the server's port: ";
+
+/// A server's process. It ends with the test.
+pub struct ServerProcess {
+    child: Child,
+    /// Where it listens.
+    pub port: u16,
+}
+
+impl ServerProcess {
+    /// What runs a server on `host`, which speaks HTTP/2 too unless it is to be `http1`.
+    pub fn command(host: &str, http1: bool) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "--nocapture", "--test-threads=1"])
+            .arg("support::process::a_server_in_a_process_of_its_own_answers")
+            .env(CHILD, host);
+        if http1 {
+            command.env(HTTP1, "1");
+        }
+        command
+    }
+
+    /// Runs `command`, a [`Self::command`] or one around it.
+    pub fn spawn(mut command: Command) -> Self {
+        // The child ends with the other end of its standard input.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        let port = lines.find_map(|line| line.split_once(PORT)?.1.parse().ok());
+        let port = port.expect("the server's process did not start");
+        std::thread::spawn(move || lines.count());
+        Self { child, port }
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // Gone before, if it likes.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_a_process_of_its_own_answers() {
+    if let Some(host) = std::env::var_os(CHILD) {
+        let http1 = std::env::var_os(HTTP1).is_some();
+        let habits = Habits {
+            http1,
+            ..Habits::default()
+        };
+        let served = Served::start(host.to_str().unwrap(), habits).await;
+        println!("\n{PORT}{}", served.port());
+        let parent = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        let _ = parent.await;
+        return;
+    }
+    let server = ServerProcess::spawn(ServerProcess::command("127.0.0.1", false));
+    let url = format!("https://localhost:{}", server.port);
+    let kubegate = Kubegate::before_url(&url, &[]);
+    let mut client = Connection::open(&kubegate.address).await;
+    client
+        .write("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    let head = super::in_time(client.head()).await.unwrap();
+    assert_eq!(status(&head), 200, "{head}");
+}
