@@ -1,7 +1,10 @@
 //! HTTP/1.1 connections, one exchange at a time on each, and those that wait for their next.
 
+mod exchange;
+
+pub(super) use exchange::{Exchange, to_origin_form};
+
 use std::{
-    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,19 +12,13 @@ use std::{
     time::Duration,
 };
 
-use http::{
-    HeaderValue, Request, Response, Uri, Version,
-    header::{HOST, TRANSFER_ENCODING},
-    uri::PathAndQuery,
-};
-use http_body::Body as _;
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::client::conn::http1;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Kind, RequestBody, Times, Unanswered,
+    Kind, RequestBody, Times,
     breaker::{Breaker, Guarded},
-    opening::Shared,
+    shared::Shared,
 };
 use crate::dial::Connection;
 
@@ -70,16 +67,6 @@ struct Watched {
     arrivals: u32,
     /// Since when nothing has arrived in the exchange that is under way.
     quiet: Option<Instant>,
-}
-
-/// A connection with an exchange on it.
-pub(super) struct Exchange {
-    sender: Option<http1::SendRequest<RequestBody>>,
-    wire: Arc<Wire>,
-    home: Arc<Shared>,
-    counted: bool,
-    /// It was used before.
-    kept: bool,
 }
 
 impl Http1 {
@@ -246,86 +233,6 @@ impl Watched {
     }
 }
 
-impl Exchange {
-    fn new(
-        sender: http1::SendRequest<RequestBody>,
-        wire: Arc<Wire>,
-        home: &Arc<Shared>,
-        kind: Kind,
-    ) -> Self {
-        let counted = kind != Kind::Long;
-        if counted {
-            home.http1.busy.fetch_add(1, Ordering::Relaxed);
-        }
-        wire.in_use.store(true, Ordering::Relaxed);
-        Self {
-            sender: Some(sender),
-            kept: wire.used.swap(true, Ordering::Relaxed),
-            wire,
-            home: Arc::clone(home),
-            counted,
-        }
-    }
-
-    pub(super) async fn send(
-        &mut self,
-        mut request: Request<RequestBody>,
-        uri: &Uri,
-        host: &HeaderValue,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let spare = spare(&request);
-        to_origin_form(&mut request, uri, host);
-        let Some(sender) = &mut self.sender else {
-            let error = io::Error::from(io::ErrorKind::NotConnected);
-            return Err(Unanswered::unprocessed(error, request));
-        };
-        let _waits = Waits::begin(&self.wire);
-        tokio::select! {
-            biased;
-            sent = sender.try_send_request(request) => sent.map_err(|mut error| {
-                // A server may close a connection that it kept at any time, also while a
-                // request is on its way (RFC 9110 section 9.2.1 lets that be sent again).
-                let spare = spare.filter(|_| self.kept);
-                let again = error.take_message().or(spare);
-                Unanswered::new(error.into_error(), again)
-            }),
-            () = self.wire.alarm.notified() => Err(Unanswered::silent(spare)),
-        }
-    }
-
-    /// The exchange is over in good order: the connection can be used again.
-    pub(super) fn release(mut self) {
-        let Some(mut sender) = self.sender.take() else {
-            return;
-        };
-        self.wire.in_use.store(false, Ordering::Relaxed);
-        if self.home.is_closed() {
-            return;
-        }
-        if sender.is_ready() {
-            return self.home.http1.put(sender, Arc::clone(&self.wire));
-        }
-        // The connection's own task has still to notice that the answer ended.
-        tokio::spawn(async move {
-            if sender.ready().await.is_ok() {
-                self.home.http1.put(sender, Arc::clone(&self.wire));
-            }
-        });
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if self.sender.is_some() {
-            self.wire.in_use.store(false, Ordering::Relaxed);
-        }
-        if self.counted {
-            self.home.http1.busy.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.home.place_free();
-    }
-}
-
 impl Wire {
     /// Waits for the head of an answer; `None` where the server gives no sign of life.
     pub(super) async fn answer<T>(&self, head: impl Future<Output = T>) -> Option<T> {
@@ -351,30 +258,5 @@ impl<'a> Waits<'a> {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.waits.store(false, Ordering::Relaxed);
-    }
-}
-
-/// A copy of a request that can be sent twice: it changes nothing, and has no body.
-fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.method().is_safe() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut spare = Request::new(RequestBody::Empty);
-    *spare.method_mut() = request.method().clone();
-    *spare.headers_mut() = request.headers().clone();
-    Some(spare)
-}
-
-/// HTTP/1.1 form: path and query alone in the request line, the server's name in `Host`.
-pub(super) fn to_origin_form(request: &mut Request<RequestBody>, uri: &Uri, host: &HeaderValue) {
-    let path = uri.path_and_query().cloned();
-    *request.uri_mut() = path.unwrap_or(PathAndQuery::from_static("/")).into();
-    *request.version_mut() = Version::HTTP_11;
-    request.headers_mut().insert(HOST, host.clone());
-    // hyper takes a GET whose body has no known length for one without a body.
-    let body = request.body();
-    if !body.is_end_stream() && body.size_hint().exact().is_none() {
-        let chunked = HeaderValue::from_static("chunked");
-        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
 }

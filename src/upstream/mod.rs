@@ -4,27 +4,30 @@
 //! connections; an upgrade gets an HTTP/1.1 connection of its own, made by the same dialer
 //! and checked by the same verifier.
 
+mod attempts;
 mod body;
 mod breaker;
 mod circuit;
+mod desk;
+mod error;
 mod http1;
 mod http2;
 mod kind;
 mod link;
 mod opening;
 mod pool;
+mod shared;
 mod times;
 mod unanswered;
 mod upkeep;
 
 pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
+pub use error::Error;
 pub use kind::Kind;
 pub use times::Times;
 
 use std::{
-    error::Error as StdError,
     hash::{BuildHasher as _, RandomState},
-    io,
     sync::Arc,
     time::Duration,
 };
@@ -43,82 +46,11 @@ use tower::Service as _;
 use crate::{
     dial::{self, Connection, Dialer, Offer},
     kubeconfig::{self, Cluster},
-    tls::{self, Refusal, Trust},
+    tls::{self, Trust},
 };
 use opening::Connectors;
 use pool::Pool;
 use unanswered::Unanswered;
-
-type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// Why the API server gave no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// Its certificate was refused; nothing was sent to it.
-    #[error("the certificate of {server} was refused: {refusal}")]
-    Untrusted {
-        /// Host and port.
-        server: String,
-        /// Which rule it broke.
-        refusal: Box<Refusal>,
-    },
-    /// The server's own path and the request's are too long together.
-    #[error("the path is too long to be sent behind the server's own path")]
-    PathTooLong,
-    /// No connection came about in time.
-    #[error("{server} did not accept a connection within {} s", .limit.as_secs_f32())]
-    ConnectTimeout {
-        /// Host and port.
-        server: String,
-        /// The time it had.
-        limit: Duration,
-    },
-    /// There is no way to the server now.
-    #[error("cannot reach {server}")]
-    Unreachable {
-        /// Host and port.
-        server: String,
-        /// What the system says of it.
-        #[source]
-        source: Arc<dyn StdError + Send + Sync>,
-    },
-    /// No connection came about.
-    #[error("cannot connect to {server}")]
-    Connect {
-        /// Host and port.
-        server: String,
-        /// Why not.
-        #[source]
-        source: Arc<dyn StdError + Send + Sync>,
-    },
-    /// The connection broke before an answer.
-    #[error("the connection to {server} broke before it answered")]
-    Broken {
-        /// Host and port.
-        server: String,
-        /// How.
-        #[source]
-        source: Arc<dyn StdError + Send + Sync>,
-    },
-    /// The connection was left after the request was sent.
-    #[error(
-        "{server} gave no sign of life for {} s; whether it did what was asked is not known",
-        .waited.as_secs()
-    )]
-    Silent {
-        /// Host and port.
-        server: String,
-        /// How long the request waited.
-        waited: Duration,
-    },
-    /// The client's own body broke off or was malformed, so the request was abandoned.
-    #[error("the request's body could not be read to its end")]
-    ClientBody {
-        /// What hyper says of it.
-        #[source]
-        source: Arc<hyper::Error>,
-    },
-}
 
 /// An API server.
 pub struct Upstream {
@@ -334,42 +266,6 @@ impl Identity {
         self.certificate
             .as_ref()
             .is_some_and(|own| Arc::ptr_eq(own, certificate))
-    }
-}
-
-impl Error {
-    fn connect(address: &Uri, limit: Duration, source: impl Into<BoxError>) -> Self {
-        let (server, source) = (server_name(address), source.into());
-        if let Some(refusal) = tls::refusal(source.as_ref()) {
-            return Self::Untrusted {
-                server,
-                refusal: Box::new(refusal.clone()),
-            };
-        }
-        match tls::system_error(source.as_ref()) {
-            Some(io::ErrorKind::TimedOut) => Self::ConnectTimeout { server, limit },
-            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-                Self::Unreachable {
-                    server,
-                    source: source.into(),
-                }
-            }
-            _ => Self::Connect {
-                server,
-                source: source.into(),
-            },
-        }
-    }
-
-    /// Of a request that got no answer, because of the client's body or of the connection.
-    fn broken(address: &Uri, fault: &body::Fault, source: Arc<dyn StdError + Send + Sync>) -> Self {
-        if let Some(source) = fault.get() {
-            return Self::ClientBody { source };
-        }
-        Self::Broken {
-            server: server_name(address),
-            source,
-        }
     }
 }
 

@@ -1,0 +1,236 @@
+//! [`Shared`]: what a pool's requests and tasks share, and how a request gets its place.
+//!
+//! A request that finds no connection with room waits in a line, see [`Desk`]; as many are
+//! opened as those in the line need, see `opening`. While the server cannot be reached, one task
+//! alone tries, see `attempts`.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use http::Uri;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::{
+    Error, Kind, Times,
+    circuit::Verdict,
+    desk::{Class, Desk, Waiter},
+    http1::Http1,
+    kind::Protocol,
+    link::Fleet,
+    opening::Connectors,
+    pool::{Lease, Ride},
+    upkeep::Upkeep,
+};
+
+/// HTTP/1.1 connections that a pool has busy before large answers travel over HTTP/2 instead.
+const MAX_HTTP1: usize = 64;
+/// The same where the server speaks nothing else.
+const MAX_HTTP1_ALONE: usize = 256;
+
+/// A pool as its tasks see it.
+pub(super) struct Shared {
+    pub(super) connectors: Connectors,
+    pub(super) address: Uri,
+    pub(super) times: Times,
+    pub(super) short: Fleet,
+    pub(super) long: Fleet,
+    pub(super) http1: Http1,
+    /// The server chose HTTP/1.1 where it had the choice.
+    pub(super) no_http2: AtomicBool,
+    /// The server refused to speak HTTP/1.1.
+    pub(super) no_http1: AtomicBool,
+    /// Those in the line for an HTTP/1.1 connection.
+    pub(super) queueing: AtomicUsize,
+    desk: Mutex<Desk>,
+    /// Wakes the task that looks whether the server is back.
+    pub(super) poke: Notify,
+    pub(super) upkeep: Upkeep,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(connectors: Connectors, address: Uri, times: Times) -> Arc<Self> {
+        Arc::new(Self {
+            connectors,
+            address,
+            times,
+            short: Fleet::default(),
+            long: Fleet::default(),
+            http1: Http1::default(),
+            no_http2: AtomicBool::new(false),
+            no_http1: AtomicBool::new(false),
+            queueing: AtomicUsize::new(0),
+            desk: Mutex::default(),
+            poke: Notify::new(),
+            upkeep: Upkeep::new(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// A place on a connection. Who asked at `asked` is answered in time for it.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        kind: Kind,
+        asked: Instant,
+    ) -> Result<Lease, Error> {
+        self.upkeep.wake(self);
+        match self.ready(self.class(kind), kind) {
+            Some(lease) => Ok(lease),
+            // Boxed, so that a request that finds a connection need not have room for it.
+            None => Box::pin(self.wait(kind, asked)).await,
+        }
+    }
+
+    fn class(&self, kind: Kind) -> Class {
+        let class = match kind {
+            Kind::Long => Class::Long,
+            Kind::Short | Kind::Bulk => Class::Short,
+        };
+        if self.no_http2.load(Ordering::Relaxed) {
+            return Class::Http1;
+        }
+        match kind.protocol() {
+            Protocol::Http1
+                if !self.no_http1.load(Ordering::Relaxed) && self.http1.busy() < MAX_HTTP1 =>
+            {
+                Class::Http1
+            }
+            _ => class,
+        }
+    }
+
+    /// Nobody joins a long line for HTTP/1.1 where there is another way.
+    fn class_to_wait_for(&self, desk: &mut Desk, kind: Kind) -> Class {
+        let class = self.class(kind);
+        let crowd = desk.line(class).waiting.len() + self.http1.busy();
+        if class == Class::Http1 && crowd >= MAX_HTTP1 && !self.no_http2.load(Ordering::Relaxed) {
+            return Class::Short;
+        }
+        class
+    }
+
+    pub(super) fn fleet(&self, class: Class) -> &Fleet {
+        match class {
+            Class::Long => &self.long,
+            Class::Short | Class::Http1 => &self.short,
+        }
+    }
+
+    fn ready(self: &Arc<Self>, class: Class, kind: Kind) -> Option<Lease> {
+        if class == Class::Http1 {
+            return self.http1.take(self, kind).map(Lease::Http1);
+        }
+        let (stream, link, last) = self.fleet(class).reserve()?;
+        if last {
+            self.open_ahead(class);
+        }
+        Some(Lease::Http2(Ride::new(stream, link)))
+    }
+
+    async fn wait(self: &Arc<Self>, kind: Kind, asked: Instant) -> Result<Lease, Error> {
+        let now = Instant::now();
+        let (reply, mut answered) = oneshot::channel();
+        {
+            let mut desk = self.desk();
+            let class = self.class_to_wait_for(&mut desk, kind);
+            // What came free or about in the meantime.
+            if desk.line(class).waiting.is_empty()
+                && let Some(lease) = self.ready_quietly(class, kind)
+            {
+                return Ok(lease);
+            }
+            let under_way = desk.attempting;
+            if let Verdict::Fail(error) = desk.circuit.ask(now, under_way) {
+                return Err(error);
+            }
+            if desk.circuit.is_down() && !desk.circuit.has_grace(now) {
+                self.poke.notify_one();
+            }
+            let line = desk.line(class);
+            line.waiting.retain(|waiter| !waiter.reply.is_closed());
+            line.waiting.push_back(Waiter {
+                kind,
+                asked: now,
+                reply,
+            });
+            self.open_for_line(&mut desk, class);
+        }
+        // However much of its time is gone, it has some for another way.
+        let connect = self.times.connect;
+        let mut until = (asked + connect).max(now + connect / 4);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answered => return answer.unwrap_or_else(|_| Err(self.timed_out())),
+                () = tokio::time::sleep_until(until) => {
+                    if !self.is_queue() {
+                        return Err(self.timed_out());
+                    }
+                    until += connect;
+                }
+            }
+        }
+    }
+
+    /// As [`Self::ready`], under the desk's lock.
+    fn ready_quietly(self: &Arc<Self>, class: Class, kind: Kind) -> Option<Lease> {
+        if class == Class::Http1 {
+            return self.http1.take(self, kind).map(Lease::Http1);
+        }
+        let (stream, link, _) = self.fleet(class).reserve()?;
+        Some(Lease::Http2(Ride::new(stream, link)))
+    }
+
+    /// Whether there is nothing to wait for but that others are done.
+    fn is_queue(&self) -> bool {
+        let mut desk = self.desk();
+        let full = self.http1.busy() >= self.max_http1();
+        !desk.circuit.is_down() && desk.line(Class::Http1).openings == 0 && full
+    }
+
+    pub(super) fn timed_out(&self) -> Error {
+        Error::ConnectTimeout {
+            server: super::server_name(&self.address),
+            limit: self.times.connect,
+        }
+    }
+
+    pub(super) fn max_http1(&self) -> usize {
+        if self.no_http2.load(Ordering::Relaxed) {
+            MAX_HTTP1_ALONE
+        } else {
+            MAX_HTTP1
+        }
+    }
+
+    /// An exchange has ended: somebody may wait for its place.
+    pub(super) fn place_free(self: &Arc<Self>) {
+        if self.queueing.load(Ordering::Relaxed) > 0
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            let mut desk = self.desk();
+            self.serve_http1(&mut desk);
+            self.open_for_line(&mut desk, Class::Http1);
+        }
+    }
+
+    /// What runs may end; nothing more begins.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.start_afresh();
+        self.upkeep.look_soon();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
