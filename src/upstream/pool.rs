@@ -20,7 +20,8 @@ use super::{
     http1::{Exchange, Wire},
     http2::Stream,
     link::Link,
-    opening::{Connectors, Shared},
+    opening::Connectors,
+    shared::Shared,
 };
 use crate::dial::Connection;
 
@@ -29,7 +30,7 @@ use crate::dial::Connection;
 const ATTEMPTS: usize = 7;
 
 /// Dropped, it lets end what runs, and nothing more begins.
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool(pub(super) Arc<Shared>);
 
 impl Pool {
     pub(super) fn new(connectors: Connectors, address: Uri, times: Times) -> Self {

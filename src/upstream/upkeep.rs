@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{Times, link::Link, opening::Shared};
+use super::{Times, link::Link, shared::Shared};
 
 /// The shortest time between two looks, and how long a request may wait before anybody looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -57,10 +57,7 @@ impl Upkeep {
             running: AtomicBool::new(false),
             rests: AtomicBool::new(false),
             woken: Notify::new(),
-            clocks: Mutex::new(Clocks {
-                wall: SystemTime::now(),
-                ours: Instant::now(),
-            }),
+            clocks: Mutex::new(Clocks::now()),
         }
     }
 
@@ -89,13 +86,22 @@ impl Upkeep {
     /// Whether this machine slept since last asked.
     fn has_slept(&self) -> bool {
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Clocks {
+        let before = std::mem::replace(&mut *clocks, Clocks::now());
+        clocks.slept_since(&before)
+    }
+}
+
+impl Clocks {
+    fn now() -> Self {
+        Self {
             wall: SystemTime::now(),
             ours: Instant::now(),
-        };
-        let before = std::mem::replace(&mut *clocks, now);
-        let wall = clocks.wall.duration_since(before.wall).unwrap_or_default();
-        wall > clocks.ours.duration_since(before.ours) + SLEPT
+        }
+    }
+
+    fn slept_since(&self, before: &Self) -> bool {
+        let wall = self.wall.duration_since(before.wall).unwrap_or_default();
+        wall > self.ours.duration_since(before.ours) + SLEPT
     }
 }
 
@@ -262,3 +268,6 @@ async fn prove(shared: Arc<Shared>, proof: Arc<Proof>) {
     proof.asking.store(false, Ordering::Relaxed);
     shared.upkeep.look_soon();
 }
+
+#[cfg(test)]
+mod tests;
