@@ -23,24 +23,30 @@
 //! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
 //! `upstream` <- {`proxy`, `login`} <- `serve` <- `cli` <- `main`. [`settings`] (flags and
 //! environment) stands on `secret` and `kubeconfig` and is read from `credential` upwards,
-//! [`telemetry`] and [`descriptors`] (how many files may be open) stand on nothing. The proxy cannot ask anybody: `proxy` and `login` never meet.
-//! Only `cli` and tests know `demo`. A test reads the imports and fails on one that runs the
-//! other way.
+//! [`telemetry`] and [`descriptors`] (how many files may be open) stand on nothing. The proxy
+//! cannot ask anybody: `proxy` and `login` never meet. Only `cli` and tests know `demo`. A test
+//! reads the imports and fails on one that runs the other way.
 //!
 //! # The path of a request
 //!
 //! A connection is accepted by [`serve`], given to one of its lanes (a thread with a runtime, a
-//! stack and an [`upstream::Upstream`] of its own), and spoken to in HTTP/1.1. Each request passes the
-//! stack that [`proxy::stack`] builds, in the order in which it is written there: sensitive
+//! stack and an [`upstream::Upstream`] of its own), and spoken to in HTTP/1.1. Each request
+//! passes the stack that [`proxy::stack`] builds, in the order in which it is written there: sensitive
 //! headers and trace, respond, guard (who asks), CORS, route, guard (what is asked),
 //! `hop_by_hop`; and then the layers that stand for one destination, which a reload replaces:
-//! impersonate, authorize, forward. [`upstream`] then has a pooled connection for it, HTTP/2
-//! where the server offers it, and the answer returns the same way. Bodies are never buffered,
-//! but for what a replay after a 401 may need.
+//! impersonate, authorize, forward. Its [`upstream::Kind`] then leads it to a pooled
+//! connection: short requests and those that stay open travel over HTTP/2, apart from each other,
+//! and what may be large over HTTP/1.1, where the server speaks both. The answer returns the same
+//! way. Bodies are never buffered, but for what a replay may need: after a 401, or where the
+//! server certainly did nothing with the request.
+//!
+//! A pool's circuit knows whether the server can be reached: while it cannot, requests are told
+//! so at once and one task looks whether it is back. Its upkeep, one task too, closes
+//! connections that are idle or old, and tells a server that is frozen from one that is slow.
 //!
 //! An upgrade takes the same layers and then an HTTP/1.1 connection of its own, made by the
 //! same dialer and checked by the same verifier; after a valid 101 the two byte streams are
-//! joined.
+//! joined. Upkeep watches over that connection too.
 //!
 //! # The path of a credential
 //!
@@ -68,6 +74,16 @@
 //! - The guard judges twice: who asks comes before routing, what is asked after it.
 //! - A request that brings its own credential travels over connections made without our
 //!   client certificate: the API server would believe the certificate and ignore the token.
+//! - HTTP/2 to the server is spoken through the h2 crate itself: hyper's client has a task and a
+//!   channel between each request and its stream, no PING of ours, and errors that do not say
+//!   what the server did nothing with.
+//! - Nothing is shared between lanes, so each has connections of its own to the server. Who makes
+//!   one or two connections to us finds those of the first lane.
+//! - A watch leaves hyper when its answer begins, and a tunnel after its 101: hyper keeps 16 KiB
+//!   of buffers for each, and a quiet one needs none. A watch is therefore the last exchange on
+//!   its client's connection.
+//! - A server that says nothing but answers a PING, or another handshake, is waited for without
+//!   end: nothing limits how long an answer may take.
 //! - The system's roots are read with rustls-native-certs and judged by the same verifier as
 //!   a cluster's own CA, so that a refusal always says why.
 
