@@ -772,6 +772,39 @@ async fn a_certificate_that_is_replaced_is_shown_to_nobody_any_more_while_its_wa
     watch.passes("\"as who it was\"").await;
 }
 
+#[tokio::test]
+async fn quiet_connections_made_with_a_certificate_that_was_replaced_end() {
+    for upstream in [echo_as("localhost").await, http2_echo_as("localhost").await] {
+        let home = Home::new();
+        let put = |from: &str, to: &str| home.write(to, fs::read(cert(from)).unwrap());
+        put("client.pem", "tls.crt");
+        put("client.key", "tls.key");
+        let user = json!({"client-certificate": "tls.crt", "client-key": "tls.key"});
+        home.write("config", config(&upstream, &user));
+        let kubegate = home.start(&[]);
+        let who = |name: &str| {
+            let pem = fs::read(cert(name)).unwrap();
+            let certificates = kubegate::tls::pem::certificates(&pem, name).unwrap();
+            format!("certificate Some({})", fingerprint(&certificates[0]))
+        };
+        in_force(&kubegate, &who("client.pem")).await;
+        let before = upstream.connections();
+        // The control: as long as it is not replaced, they are kept.
+        assert_eq!(upstream.ended(), 0);
+        put("client-purpose.pem", "tls.crt");
+        put("client-purpose.key", "tls.key");
+        in_force(&kubegate, &who("client-purpose.pem")).await;
+        // Being idle alone would end them much later.
+        let replaced = Instant::now();
+        while upstream.ended() < before {
+            let waited = replaced.elapsed();
+            assert!(waited < Duration::from_secs(5), "{waited:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(upstream.ended() < upstream.connections());
+    }
+}
+
 // What failed for good.
 
 #[tokio::test]

@@ -195,6 +195,11 @@ impl Upstream {
         self.counts.handshakes.load(Ordering::SeqCst)
     }
 
+    /// Connections that have ended, whoever ended them.
+    pub fn ended(&self) -> usize {
+        self.counts.ended.load(Ordering::SeqCst)
+    }
+
     /// Application bytes received so far, by scripts that read.
     pub fn bytes(&self) -> usize {
         self.counts.bytes.load(Ordering::SeqCst)
@@ -205,7 +210,7 @@ impl Upstream {
         // What has arrived is accepted, and counted, first.
         tokio::task::yield_now().await;
         in_time(async {
-            while self.counts.ended.load(Ordering::SeqCst) < self.connections() {
+            while self.ended() < self.connections() {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
         })
