@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
 
@@ -28,12 +28,18 @@ const HASTY: &[&str] = &[
     "1s",
 ];
 
+/// What a busy machine and a build without optimisation may add to a bound.
+const SLACK: Duration = Duration::from_secs(2);
+
 /// `/slow` takes five seconds, a watch has one event and stays; the rest is answered at once.
-async fn http2(asked: Arc<AtomicUsize>) -> Upstream {
+/// Counts POSTs.
+async fn http2(posts: Arc<AtomicUsize>) -> Upstream {
     Upstream::http2(move |request: Request<Incoming>| {
-        let asked = asked.clone();
+        let posts = posts.clone();
         async move {
-            asked.fetch_add(1, Ordering::SeqCst);
+            if request.method() == Method::POST {
+                posts.fetch_add(1, Ordering::SeqCst);
+            }
             if request.uri().path() == "/slow" {
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
@@ -103,7 +109,7 @@ async fn a_frozen_server_is_told_within_five_seconds_and_found_again_when_it_goe
             assert_eq!(status(&answer), 504, "{answer}");
         }
         assert!(
-            started.elapsed() < Duration::from_secs(5),
+            started.elapsed() < Duration::from_secs(5) + SLACK,
             "{:?}",
             started.elapsed()
         );
@@ -127,7 +133,8 @@ async fn a_watch_from_a_frozen_server_breaks_within_fifteen_seconds() {
         let started = Instant::now();
         assert_eq!(in_time(client.chunk()).await, None);
         let took = started.elapsed();
-        assert!((5..15).contains(&took.as_secs()), "{took:?}");
+        assert!(took >= Duration::from_secs(5), "{took:?}");
+        assert!(took < Duration::from_secs(15) + SLACK, "{took:?}");
     }
 }
 
@@ -148,15 +155,14 @@ async fn a_slow_server_that_gives_signs_of_life_is_never_cut() {
 
 #[tokio::test]
 async fn what_changes_something_is_not_sent_twice_to_a_server_that_froze() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let upstream = http2(asked.clone()).await;
+    let posts = Arc::new(AtomicUsize::new(0));
+    let upstream = http2(posts.clone()).await;
     let relay = Relay::before(upstream.port()).await;
     let kubegate = Kubegate::before_url(&relay.url(), HASTY);
-    // Every lane has a connection.
+    // There is a connection, on which it goes out at once.
     for _ in 0..20 {
         assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
     }
-    let before = asked.load(Ordering::SeqCst);
     relay.freeze();
     let post =
         "POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -170,7 +176,14 @@ async fn what_changes_something_is_not_sent_twice_to_a_server_that_froze() {
         }
     })
     .await;
-    // It may have arrived when the server went on, but once.
-    let posts = asked.load(Ordering::SeqCst) - before;
-    assert!(posts >= 1, "{posts}");
+    // What was on its way arrives when the server goes on, and nothing after it.
+    in_time(async {
+        while posts.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    // Longer than it takes to find out anew that a server is silent.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(posts.load(Ordering::SeqCst), 1);
 }
