@@ -24,6 +24,9 @@ use crate::dial::Connection;
 
 /// Header lines of an answer; hyper's default of 100 is too small for many cookies.
 const MAX_HEADERS: usize = 512;
+/// What is read of an answer ahead of its client, in bytes; hyper's default of 400 KiB is much for
+/// a client that does not read. An answer's head must fit in it.
+const BUFFER: usize = 64 * 1024;
 /// Idle connections kept.
 const MAX_IDLE: usize = 32;
 /// How long at most: no PING tells whether the way still leads there.
@@ -116,6 +119,7 @@ impl Http1 {
         let guarded = Guarded::new(connection, Arc::clone(&wire.breaker));
         let (mut sender, driver) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
+            .max_buf_size(BUFFER)
             .handshake(guarded)
             .await?;
         tokio::spawn(async move {
