@@ -42,8 +42,11 @@ impl Home {
         self.0.path().join(name)
     }
 
+    /// All at once, as who writes such files does: nobody sees half of it.
     fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.path(name), text).unwrap();
+        let new = self.path(&format!("{name}.part"));
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.path(name)).unwrap();
     }
 
     fn start(&self, args: &[&str]) -> Kubegate {
