@@ -36,9 +36,12 @@ type Watch = Response<Traced>;
 /// Takes an answer away from hyper, which ends for it as with an error.
 pub(super) struct Taken(Mutex<Option<Box<Watch>>>);
 
-/// Whether a watch that answers `request` could leave hyper: its framing is then ours.
-pub(super) fn may_leave<B>(request: &Request<B>) -> bool {
-    request.method() == Method::GET && request.version() == Version::HTTP_11
+/// Whether a watch that answers `request` could leave hyper: its framing is then ours. A body
+/// that is still to come would be lost.
+pub(super) fn may_leave(request: &Request<impl Body>) -> bool {
+    request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && request.body().is_end_stream()
 }
 
 /// Leaves an answer with hyper, unless it is a watch and `free`: nothing is to be written on its

@@ -50,6 +50,34 @@ async fn an_answer_reaches_the_client_chunk_by_chunk() {
 }
 
 #[tokio::test]
+async fn a_watch_that_answers_before_its_request_has_ended_takes_the_rest_of_it() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 22:00:00 GMT\r\n\
+                        Transfer-Encoding: chunked\r\n\r\n";
+    let (upstream, mut connections) = Upstream::handed().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut client = Connection::open(&kubegate.address).await;
+    in_time(async {
+        client
+            .write(
+                "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n",
+            )
+            .await;
+        let mut server = connections.next().await;
+        server.head().await.unwrap();
+        assert_eq!(server.chunk().await.unwrap(), b"one");
+        server.write(HEAD).await;
+        assert!(client.head().await.unwrap().starts_with("HTTP/1.1 200 "));
+        client.write("3\r\ntwo\r\n0\r\n\r\n").await;
+        assert_eq!(server.chunk().await.unwrap(), b"two");
+        server.write("5\r\nevent\r\n0\r\n\r\n").await;
+        assert_eq!(client.chunk().await.unwrap(), b"event");
+        assert_eq!(client.chunk().await.unwrap(), b"");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_request_reaches_the_server_chunk_by_chunk() {
     let (upstream, mut connections) = Upstream::handed().await;
     let kubegate = Kubegate::before(&upstream, &[]);
