@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use http::Request;
+use http::{HeaderValue, Request, header::CONNECTION};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -194,10 +194,19 @@ async fn connection(
                 record.refusals.fetch_add(1, Ordering::SeqCst);
                 return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
             }
-            if chance(number, habits.goaway) {
+            let leaves = chance(number, habits.goaway);
+            if leaves && http2 {
                 leave.notify_one();
+            } else if leaves {
+                record.leaves.fetch_add(1, Ordering::SeqCst);
             }
-            Ok(answer(request, habits.events, record, cut).await)
+            let mut answer = answer(request, habits.events, record, cut).await;
+            if leaves && !http2 {
+                // Without a word, a POST on its way could not be told from one that was served.
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok(answer)
         }
     });
     let io = TokioIo::new(io);
@@ -215,12 +224,6 @@ async fn connection(
         let _ = serving.await;
     } else {
         let serving = http1::Builder::new().serve_connection(io, service);
-        let mut serving = pin!(serving.with_upgrades());
-        tokio::select! {
-            _ = serving.as_mut() => return,
-            () = leaving.notified() => serving.as_mut().graceful_shutdown(),
-        }
-        counted.leaves.fetch_add(1, Ordering::SeqCst);
-        let _ = serving.await;
+        let _ = serving.with_upgrades().await;
     }
 }
