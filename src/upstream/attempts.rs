@@ -1,6 +1,9 @@
 //! Looking whether a server is back that cannot be reached, and whether a slow one lives.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -53,15 +56,18 @@ impl Shared {
 
     /// Whether a connection can be made, to tell a server that is slow from one that is gone.
     pub(super) async fn lives(&self) -> bool {
-        let connecting = connect(
-            self.connectors.http1.clone(),
-            &self.address,
-            self.times.ping_timeout,
-        );
+        let began = Instant::now();
+        // On a long way it takes as long as it took before.
+        let usual = Duration::from_millis(self.handshake.load(Ordering::Relaxed));
+        let limit = (2 * usual)
+            .min(self.times.connect)
+            .max(self.times.ping_timeout);
+        let connecting = connect(self.connectors.http1.clone(), &self.address, limit);
         // A refusal is an answer too: a server that is being stopped may still finish its work.
         !matches!(
             connecting.await,
             Err(Error::ConnectTimeout { .. } | Error::Unreachable { .. })
-        )
+        ) || self.short.heard_since(began)
+            || self.long.heard_since(began)
     }
 }

@@ -63,6 +63,13 @@ impl Fleet {
         self.0.load_full()
     }
 
+    /// Whether something has come over one of them.
+    pub(super) fn heard_since(&self, time: Instant) -> bool {
+        let links = self.0.load();
+        let mut heard = links.iter().map(|link| link.http2.heard());
+        heard.any(|heard| Instant::from_std(heard) > time)
+    }
+
     /// No connection that is open now takes a request any more.
     pub(super) fn retire(&self) {
         for link in self.0.load().iter() {

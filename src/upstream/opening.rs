@@ -18,7 +18,7 @@ use super::{
     http1::Wire,
     http2::Http2,
     link::Link,
-    pool::Lease,
+    pool::{Lease, Ride},
     shared::Shared,
 };
 use crate::{dial::Dialer, tls};
@@ -82,9 +82,14 @@ impl Shared {
     }
 
     pub(super) async fn open(&self, class: Class) -> Result<Opened, Error> {
-        let limit = self.times.connect;
+        let (began, limit) = (Instant::now(), self.times.connect);
         let opening = tokio::time::timeout(limit, self.shake_hands(class));
-        opening.await.unwrap_or_else(|_| Err(self.timed_out()))
+        let opened = opening.await.unwrap_or_else(|_| Err(self.timed_out()));
+        if opened.is_ok() {
+            let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.handshake.store(took, Ordering::Relaxed);
+        }
+        opened
     }
 
     async fn shake_hands(&self, class: Class) -> Result<Opened, Error> {
@@ -126,6 +131,9 @@ impl Shared {
                 desk.circuit.reached();
                 self.serve(desk, class, opened);
                 self.upkeep.begin(self);
+                if self.is_closed() {
+                    self.start_afresh();
+                }
             }
             Err(error) if class == Class::Http1 && self.refuses_http1(&error) => {
                 self.no_http1.store(true, Ordering::Relaxed);
@@ -134,6 +142,7 @@ impl Shared {
             Err(error) => {
                 let now = Instant::now();
                 desk.circuit.failed(now, &error);
+                self.make_do(desk);
                 if !desk.circuit.has_grace(now) {
                     desk.fail(began, &error);
                 }
@@ -144,6 +153,21 @@ impl Shared {
         for class in CLASSES {
             self.open_for_line(desk, class);
         }
+    }
+
+    /// A server that takes no more connections may have room on those that it has: large answers
+    /// come over HTTP/2 then.
+    fn make_do(&self, desk: &mut Desk) {
+        let waiting = &mut desk.line(Class::Http1).waiting;
+        while let Some(waiter) = waiting.pop_front() {
+            let Some((stream, link, _)) = self.short.reserve() else {
+                waiting.push_front(waiter);
+                break;
+            };
+            // Where nobody waits any more, the lease gives its place back.
+            let _ = waiter.reply.send(Ok(Lease::Http2(Ride::new(stream, link))));
+        }
+        self.queueing.store(waiting.len(), Ordering::Relaxed);
     }
 
     fn refuses_http1(&self, error: &Error) -> bool {

@@ -29,6 +29,10 @@ use crate::dial::Connection;
 /// anything was done with it: as with Go's transport.
 const ATTEMPTS: usize = 7;
 
+/// How often one that a server may have begun to serve, and that changes nothing, goes out again:
+/// it may be why the connection broke.
+const COPIES: usize = 3;
+
 /// Dropped, it lets end what runs, and nothing more begins.
 pub(super) struct Pool(pub(super) Arc<Shared>);
 
@@ -49,7 +53,7 @@ impl Pool {
         let asked = Instant::now();
         let uri = request.uri().clone();
         let fault = request.body().fault();
-        let mut attempt = 1;
+        let (mut attempt, mut copies) = (1, 0);
         loop {
             let mut lease = self.0.lease(kind, asked).await?;
             let unanswered = match lease.send(request, &uri, host).await {
@@ -58,7 +62,9 @@ impl Pool {
                 }
                 Err(unanswered) => unanswered,
             };
-            match unanswered.again.or(unanswered.spare) {
+            let copy = unanswered.spare.filter(|_| copies < COPIES);
+            copies += usize::from(unanswered.again.is_none());
+            match unanswered.again.or(copy) {
                 Some(again) if attempt < ATTEMPTS => request = again,
                 _ if unanswered.silent => return Err(self.silent(asked)),
                 _ => return Err(Error::broken(&self.0.address, &fault, unanswered.error)),

@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use http::Uri;
@@ -50,6 +50,8 @@ pub(super) struct Shared {
     /// Wakes the task that looks whether the server is back.
     pub(super) poke: Notify,
     pub(super) upkeep: Upkeep,
+    /// How long the last connection took to come about, in milliseconds.
+    pub(super) handshake: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -68,6 +70,7 @@ impl Shared {
             desk: Mutex::default(),
             poke: Notify::new(),
             upkeep: Upkeep::new(),
+            handshake: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         })
     }
@@ -104,12 +107,15 @@ impl Shared {
         }
     }
 
-    /// Nobody joins a long line for HTTP/1.1 where there is another way.
+    /// Nobody joins a long line for HTTP/1.1, or waits for a connection that does not come about,
+    /// where there is another way.
     fn class_to_wait_for(&self, desk: &mut Desk, kind: Kind) -> Class {
         let class = self.class(kind);
-        let crowd = desk.line(class).waiting.len() + self.http1.busy();
-        if class == Class::Http1 && crowd >= MAX_HTTP1 && !self.no_http2.load(Ordering::Relaxed) {
-            return Class::Short;
+        if class == Class::Http1 && !self.no_http2.load(Ordering::Relaxed) {
+            let crowd = desk.line(class).waiting.len() + self.http1.busy();
+            if crowd >= MAX_HTTP1 || desk.circuit.is_down() {
+                return Class::Short;
+            }
         }
         class
     }

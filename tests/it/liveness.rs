@@ -187,3 +187,15 @@ async fn what_changes_something_is_not_sent_twice_to_a_server_that_froze() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(posts.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_server_that_takes_long_for_a_handshake_is_not_taken_for_dead() {
+    let upstream = http1().await;
+    let relay = Relay::far_before(upstream.port(), Duration::from_secs(2)).await;
+    let kubegate = Kubegate::before_url(&relay.url(), &[]);
+    assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
+    let slow = "POST /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Content-Length: 0\r\n\r\n";
+    let answer = exchange(&kubegate.address, slow).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}

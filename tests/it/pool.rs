@@ -14,7 +14,9 @@ use hyper::body::Incoming;
 use kubegate::serve::lanes;
 use tokio::sync::mpsc;
 
-use crate::support::{Connection, Frames, Kubegate, Upstream, get, in_time, status, tls_config};
+use crate::support::{
+    Connection, Frames, Kubegate, Relay, Upstream, get, in_time, status, tls_config,
+};
 
 const WATCH: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -165,4 +167,18 @@ async fn a_crowd_of_lists_opens_no_crowd_of_connections() {
     }
     let opened = http1.load(Ordering::SeqCst);
     assert!((1..=64 * lanes()).contains(&opened), "{opened}");
+}
+
+#[tokio::test]
+async fn lists_make_do_with_the_connection_there_is_where_the_server_takes_no_more() {
+    let upstream = both(Senders::default(), Arc::default()).await;
+    let relay = Relay::before(upstream.port()).await;
+    let kubegate = Kubegate::before_url(&relay.url(), &[]);
+    assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
+    relay.close();
+    for _ in 0..3 {
+        let answer = get(&kubegate.address, "/api/v1/pods").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert!(answer.contains("HTTP/2.0"), "{answer}");
+    }
 }

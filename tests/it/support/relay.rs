@@ -1,6 +1,6 @@
 //! A way to a server that can freeze: connections come about and stay, and nothing passes.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -19,12 +19,21 @@ pub struct Relay {
 impl Relay {
     /// Before the server at `port` of this machine.
     pub async fn before(port: u16) -> Self {
+        Self::far_before(port, Duration::ZERO).await
+    }
+
+    /// The same, and a connection takes `delay` to come about.
+    pub async fn far_before(port: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (frozen, freezing) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(join(client, port, freezing.clone()));
+                let freezing = freezing.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    join(client, port, freezing).await;
+                });
             }
         });
         Self {
@@ -37,6 +46,11 @@ impl Relay {
     /// `https://localhost:PORT`
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// No connection comes about any more; those that there are go on.
+    pub fn close(&self) {
+        self.task.abort();
     }
 
     pub fn freeze(&self) {
