@@ -18,7 +18,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     Kind, RequestBody, Times,
     breaker::{Breaker, Guarded},
-    shared::Shared,
+    shared::{MAX_HTTP1, Shared},
 };
 use crate::dial::Connection;
 
@@ -27,8 +27,9 @@ const MAX_HEADERS: usize = 512;
 /// What is read of an answer ahead of its client, in bytes; hyper's default of 400 KiB is much for
 /// a client that does not read. An answer's head must fit in it.
 const BUFFER: usize = 64 * 1024;
-/// Idle connections kept.
-const MAX_IDLE: usize = 32;
+/// Idle connections kept: as many as may be busy at once beside HTTP/2, so that a steady crowd
+/// opens none anew.
+const MAX_IDLE: usize = MAX_HTTP1;
 /// How long at most: no PING tells whether the way still leads there.
 const IDLE: Duration = Duration::from_secs(15);
 

@@ -28,7 +28,7 @@ use super::{
 };
 
 /// HTTP/1.1 connections that a pool has busy before large answers travel over HTTP/2 instead.
-const MAX_HTTP1: usize = 64;
+pub(super) const MAX_HTTP1: usize = 64;
 /// The same where the server speaks nothing else.
 const MAX_HTTP1_ALONE: usize = 256;
 

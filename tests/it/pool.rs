@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
 use kubegate::serve::lanes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::support::{
     Connection, Frames, Kubegate, Relay, Upstream, get, in_time, status, tls_config,
@@ -107,23 +107,23 @@ async fn a_connection_that_has_aged_takes_no_more_and_what_runs_on_it_goes_on() 
     assert_eq!(in_time(client.chunk()).await.unwrap(), b"{}\n");
 }
 
-/// Speaks whichever protocol the client chose, and counts HTTP/1.1 connections.
-async fn both(watches: Senders, http1: Arc<AtomicUsize>) -> Upstream {
+/// Speaks whichever protocol the client chose. What comes over HTTP/1.1 is counted, and answered
+/// once there is a permit for it.
+async fn both(http1: Arc<AtomicUsize>, gate: Arc<Semaphore>) -> Upstream {
     let config = tls_config("localhost", &[b"h2", b"http/1.1"]);
     Upstream::with(config, move |mut connection: Connection| {
-        let (watches, http1) = (watches.clone(), http1.clone());
+        let (http1, gate) = (http1.clone(), gate.clone());
         async move {
             let handshake = connection.handshake.as_ref().unwrap();
             if handshake.alpn.as_deref() == Some("h2") {
-                let answered = move |request: Request<Incoming>| {
-                    let answer = answer(&request, &watches);
-                    async { answer }
+                let answered = |request: Request<Incoming>| async move {
+                    Response::new(Frames::of(format!("{:?}", request.version())))
                 };
                 return connection.serve_http2(answered).await;
             }
-            http1.fetch_add(1, Ordering::SeqCst);
             while connection.request().await.is_some() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                http1.fetch_add(1, Ordering::SeqCst);
+                let _permit = gate.acquire().await.unwrap();
                 connection.answer("HTTP/1.1").await;
             }
         }
@@ -131,9 +131,13 @@ async fn both(watches: Senders, http1: Arc<AtomicUsize>) -> Upstream {
     .await
 }
 
+fn open() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
+}
+
 #[tokio::test]
 async fn lists_travel_over_http_1_and_the_rest_over_http_2() {
-    let upstream = both(Senders::default(), Arc::default()).await;
+    let upstream = both(Arc::default(), open()).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     for (path, version) in [
         ("/api/v1/pods", "HTTP/1.1"),
@@ -153,25 +157,39 @@ async fn lists_travel_over_http_1_and_the_rest_over_http_2() {
 
 #[tokio::test]
 async fn a_crowd_of_lists_opens_no_crowd_of_connections() {
-    let http1 = Arc::new(AtomicUsize::new(0));
-    let upstream = both(Senders::default(), http1.clone()).await;
-    let kubegate = Kubegate::before(&upstream, &[]);
+    let (http1, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let upstream = both(http1.clone(), gate.clone()).await;
+    // However busy the machine, the server is not taken for dead.
+    let kubegate = Kubegate::before(&upstream, &["--upstream-ping-after", "60s"]);
+    let answered = Arc::new(AtomicUsize::new(0));
     let lists: Vec<_> = (0..600)
         .map(|_| {
-            let address = kubegate.address.clone();
-            tokio::spawn(async move { status(&get(&address, "/api/v1/pods").await) })
+            let (address, answered) = (kubegate.address.clone(), answered.clone());
+            tokio::spawn(async move {
+                let answer = get(&address, "/api/v1/pods").await;
+                answered.fetch_add(1, Ordering::SeqCst);
+                status(&answer)
+            })
         })
         .collect();
+    // While those that wait have every connection, the others go another way.
+    in_time(async {
+        while answered.load(Ordering::SeqCst) + http1.load(Ordering::SeqCst) < lists.len() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let waiting = http1.load(Ordering::SeqCst);
+    assert!((1..=64 * lanes()).contains(&waiting), "{waiting}");
+    gate.add_permits(1);
     for list in lists {
         assert_eq!(in_time(list).await.unwrap(), 200);
     }
-    let opened = http1.load(Ordering::SeqCst);
-    assert!((1..=64 * lanes()).contains(&opened), "{opened}");
 }
 
 #[tokio::test]
 async fn lists_make_do_with_the_connection_there_is_where_the_server_takes_no_more() {
-    let upstream = both(Senders::default(), Arc::default()).await;
+    let upstream = both(Arc::default(), open()).await;
     let relay = Relay::before(upstream.port()).await;
     let kubegate = Kubegate::before_url(&relay.url(), &[]);
     assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
