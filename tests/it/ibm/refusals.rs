@@ -259,14 +259,10 @@ async fn what_passes_by_itself_is_tried_again_at_start() {
     for path in ["/identity/token", "/global/v2/getCluster"] {
         cloud.faults.rate_limit(Some(RetryAfter::Seconds(1)));
         cloud.faults.only(path);
-        let faults = cloud.faults.clone();
-        let healing = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            faults.heal();
-        });
+        cloud.faults.times(1);
         let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
-        healing.await.unwrap();
         assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+        cloud.faults.heal();
         let refused = cloud.host.requests();
         let refused = refused
             .iter()
