@@ -560,7 +560,12 @@ async fn a_refresh_token_that_kubectl_rotated_meanwhile_is_taken_from_the_file()
     let kubegate = home.start();
     let address = kubegate.address.clone();
     let asked = tokio::spawn(async move { get(&address, "/x").await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    in_time(async {
+        while home.issuer.server.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     home.write(&jwt(7, -1.0), "refresh-7");
     let answer = in_time(asked).await.unwrap();
     assert_eq!(status(&answer), 200, "{answer}");
