@@ -157,7 +157,8 @@ async fn dies_and_comes_back(kubegate: &Kubegate, frozen: bool, cut: impl Fn(), 
         }
     }
     for end in ends {
-        let (kind, took, clean) = end.await.unwrap();
+        let end = end.await;
+        let (kind, took, clean) = end.unwrap_or_else(|e| panic!("{e} {}", kubegate.log()));
         eprintln!("{kind}: ended after {took:?}");
         assert!(took < END + SLACK, "{kind}: {took:?}");
         assert!(!clean, "{kind}: it looks complete");
@@ -213,7 +214,7 @@ async fn a_link_that_is_down_ends_all_in_time_and_is_forgotten_when_it_is_up() {
 async fn a_frozen_server_ends_all_in_time_and_goes_on_when_it_thaws() {
     for http1 in [false, true] {
         let (kubegate, server) = beside(http1);
-        let (freeze, thaw) = (|| server.signal("STOP"), || server.signal("CONT"));
+        let (freeze, thaw) = (|| server.freeze(), || server.thaw());
         dies_and_comes_back(&kubegate, true, freeze, thaw).await;
     }
 }

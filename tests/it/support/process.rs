@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
 use super::{Connection, Habits, Kubegate, Served, status};
 
 /// Tells the child where to listen.
@@ -51,13 +53,20 @@ impl ServerProcess {
         Self { child, port }
     }
 
-    /// Sends it a signal by name.
-    pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &id])
-            .status();
-        assert!(sent.unwrap().success());
+    /// Stops it. When this returns, none of its threads runs.
+    pub fn freeze(&self) {
+        kill_process(self.id(), Signal::STOP).unwrap();
+        let stopped = waitpid(Some(self.id()), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()));
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        kill_process(self.id(), Signal::CONT).unwrap();
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 }
 
