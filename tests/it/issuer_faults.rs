@@ -14,7 +14,7 @@ use kubegate::demo::{
     oidc::{Oidc, Options},
 };
 use tempfile::{TempDir, tempdir};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::support::{Kubegate, get, status};
 
@@ -22,6 +22,8 @@ use crate::support::{Kubegate, get, status};
 const LIFETIMES: [u64; 4] = [8, 16, 32, 64];
 /// What must be left of it then.
 const LEFT: Duration = Duration::from_secs(4);
+/// How many may begin at once.
+static STARTS: Semaphore = Semaphore::const_new(2);
 /// How long an answer takes that waits for no issuer, on a machine that runs all tests at once.
 const PROMPT: Duration = Duration::from_secs(5);
 /// How long an issuer and its user may need to find together again.
@@ -92,6 +94,7 @@ impl Home {
 
     /// One that has answered, while its token still holds for a while.
     async fn at_work() -> Self {
+        let _turn = STARTS.acquire().await.unwrap();
         for lifetime in LIFETIMES {
             let home = Self::new(lifetime).await;
             assert_eq!(status(&home.ask().await), 200, "{}", home.kubegate.log());
