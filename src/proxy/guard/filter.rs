@@ -7,46 +7,89 @@ use super::{Error, Refusal, Rules};
 
 /// The patterns of one flag, searched for unanchored.
 #[derive(Debug)]
-pub(super) struct Patterns {
-    patterns: Vec<Regex>,
-    /// One of them matches everything, as `--accept-paths`' default does.
-    any: bool,
+pub(super) struct Patterns(Vec<Pattern>);
+
+#[derive(Debug)]
+struct Pattern {
+    source: String,
+    matcher: Matcher,
+}
+
+/// What a pattern asks for. The defaults need no regular expression: making one takes time and
+/// memory at the start.
+#[derive(Debug)]
+enum Matcher {
+    Anything,
+    Exactly(String),
+    Regex(Regex),
 }
 
 impl Patterns {
     pub(super) fn new(flag: &'static str, patterns: &[String]) -> Result<Self, Error> {
-        let compile = |pattern: &String| {
-            Regex::new(pattern).map_err(|source| Error::Pattern {
+        let compile = |source: &String| {
+            let matcher = Matcher::new(source).map_err(|error| Error::Pattern {
                 flag,
-                pattern: pattern.clone(),
-                source: Box::new(source),
-            })
+                pattern: source.clone(),
+                source: Box::new(error),
+            })?;
+            let source = source.clone();
+            Ok(Pattern { source, matcher })
         };
-        Ok(Self {
-            any: patterns
-                .iter()
-                .any(|pattern| matches!(&**pattern, "^.*" | ".*" | "^" | "")),
-            // No host, path or method is empty, so kubectl's "nothing" need not be run.
-            patterns: patterns
-                .iter()
-                .filter(|pattern| *pattern != "^$")
-                .map(compile)
-                .collect::<Result<_, _>>()?,
-        })
+        patterns
+            .iter()
+            .map(compile)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether any pattern is found in the text.
     pub(super) fn accept(&self, text: &str) -> bool {
-        self.any || self.find(text).is_some()
+        self.find(text).is_some()
     }
 
     /// The first pattern that is found in the text.
     fn find(&self, text: &str) -> Option<&str> {
-        self.patterns
-            .iter()
-            .find(|pattern| pattern.is_match(text))
-            .map(Regex::as_str)
+        let found = self.0.iter().find(|pattern| pattern.matcher.finds(text))?;
+        Some(&found.source)
     }
+}
+
+impl Matcher {
+    fn new(pattern: &str) -> Result<Self, regex::Error> {
+        Ok(match pattern {
+            "^.*" | ".*" | "^" | "" => Self::Anything,
+            _ => match exactly(pattern) {
+                Some(text) => Self::Exactly(text),
+                None => Self::Regex(Regex::new(pattern)?),
+            },
+        })
+    }
+
+    fn finds(&self, text: &str) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Exactly(wanted) => text == wanted,
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// The only text in which a pattern is found, such as `localhost` for `^localhost$`; `None`
+/// where it takes a regular expression to tell.
+fn exactly(pattern: &str) -> Option<String> {
+    let mut rest = pattern.strip_prefix('^')?.strip_suffix('$')?.chars();
+    let mut text = String::new();
+    while let Some(char) = rest.next() {
+        match char {
+            '\\' => text.push(
+                rest.next()
+                    .filter(|next| "\\.+*?()|[]{}^$".contains(*next))?,
+            ),
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' | '/' | ':' => text.push(char),
+            _ => return None,
+        }
+    }
+    Some(text)
 }
 
 /// What `--disable-filter` turns off, apart from the Host.
@@ -86,5 +129,74 @@ impl Filter {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 8] = [
+        "",
+        "localhost",
+        "localhost.",
+        "xlocalhost",
+        "127.0.0.1",
+        "127x0.0.1",
+        "[::1]",
+        "/api/v1",
+    ];
+
+    #[test]
+    fn what_is_found_without_a_regular_expression_is_what_one_would_find() {
+        for pattern in [
+            "^.*",
+            ".*",
+            "^",
+            "",
+            "^$",
+            "^localhost$",
+            r"^127\.0\.0\.1$",
+            r"^\[::1\]$",
+            "^/api/v1$",
+        ] {
+            let matcher = Matcher::new(pattern).expect(pattern);
+            assert!(!matches!(matcher, Matcher::Regex(_)), "{pattern}");
+            let regex = Regex::new(pattern).expect(pattern);
+            for text in TEXTS {
+                assert_eq!(
+                    matcher.finds(text),
+                    regex.is_match(text),
+                    "{pattern} {text:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_leaves_a_choice_is_a_regular_expression() {
+        for pattern in [
+            "localhost",
+            "^localhost",
+            "localhost$",
+            "^127.0.0.1$",
+            "^a|b$",
+            "^(?i)a$",
+            "^ab?$",
+            "^a*$",
+            "^[ab]$",
+            r"^\d$",
+            r"^a\b$",
+            r"^a\<$",
+            r"^a\$",
+            "^a{2}$",
+            "^a$b$",
+            "^ü$",
+        ] {
+            let matcher = Matcher::new(pattern).expect(pattern);
+            assert!(matches!(matcher, Matcher::Regex(_)), "{pattern}");
+        }
+        assert!(Matcher::new("(").is_err());
+        assert!(Matcher::new("^($").is_err());
     }
 }
