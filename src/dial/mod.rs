@@ -3,8 +3,10 @@
 //! One [`Dialer`] serves ordinary requests and upgrades alike, so that neither can go past
 //! the proxy or the verifier that the other uses.
 
+mod ahead;
 mod environment;
 
+pub use ahead::Ahead;
 pub use environment::Environment;
 
 use std::{
@@ -17,7 +19,9 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Uri};
-use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{
+    FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream,
+};
 use hyper_util::{
     client::legacy::connect::{
         HttpConnector,
@@ -56,10 +60,10 @@ impl Default for Tcp {
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// What a [`Dialer`] yields: plain TCP, or TLS to a proxy with a tunnel inside.
-pub type Stream = hyper_rustls::MaybeHttpsStream<TokioIo<TcpStream>>;
+pub type Stream = Ahead<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 /// What [`connector`] yields: a [`Stream`], or TLS to the API server over it.
-pub type Connection = hyper_rustls::MaybeHttpsStream<Stream>;
+pub type Connection = MaybeHttpsStream<Stream>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -197,17 +201,20 @@ impl Service<Uri> for Dialer {
         match &mut self.0 {
             Route::Direct(tcp) => {
                 let connecting = tcp.call(host);
-                Box::pin(async move { Ok(Stream::Http(connecting.await?)) })
+                Box::pin(async move { Ok(Ahead::new(MaybeHttpsStream::Http(connecting.await?))) })
             }
             Route::Connect { tunnel, proxy } => {
                 let (connecting, proxy) = (tunnel.call(host), proxy.clone());
-                Box::pin(async move { connecting.await.map_err(|e| via(&proxy, e)) })
+                Box::pin(async move {
+                    let stream = connecting.await.map_err(|e| via(&proxy, e))?;
+                    Ok(Ahead::new(stream))
+                })
             }
             Route::Socks { socks, proxy } => {
                 let (connecting, proxy) = (socks.call(host), proxy.clone());
                 Box::pin(async move {
                     let stream = connecting.await.map_err(|e| via(&proxy, e))?;
-                    Ok(Stream::Http(stream))
+                    Ok(Ahead::new(MaybeHttpsStream::Http(stream)))
                 })
             }
         }

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::dial::Ahead;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -48,7 +49,8 @@ async fn pair() -> (TcpStream, TcpStream) {
 /// A connection to a server that has sent `settings`.
 async fn connected(settings: &[u8]) -> (Arc<Http2>, Server) {
     let (client, mut server) = pair().await;
-    let connection = MaybeHttpsStream::Http(MaybeHttpsStream::Http(TokioIo::new(client)));
+    let connection =
+        MaybeHttpsStream::Http(Ahead::new(MaybeHttpsStream::Http(TokioIo::new(client))));
     let connection = Http2::handshake(connection).await.unwrap();
     let mut preface = [0; 24];
     server.read_exact(&mut preface).await.unwrap();
