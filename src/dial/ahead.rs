@@ -27,7 +27,7 @@ thread_local! {
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// See [the module](self).
+/// A stream that is read in large pieces: one read takes what has come.
 pub struct Ahead<S> {
     io: S,
     left: Option<Left>,
