@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let script = PathBuf::from(env::var("OUT_DIR")?).join("layout.ld");
     fs::write(&script, linker_script(&fs::read_to_string(LAYOUT)?)?)?;
-    println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
+    // Not by -Wl, which would take a comma in the folder's name for the end of the argument.
+    println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     if is("CARGO_CFG_TARGET_ENV", "gnu") && is_native() && glibc() >= Some(PACKED_SINCE) {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
