@@ -9,6 +9,7 @@
 //! | room | asks |
 //! |---|---|
 //! | [`secret`] | what must not be shown |
+//! | [`printable`] | how text from outside is shown |
 //! | [`kubeconfig`] | what the file says |
 //! | [`tls`] | whom we trust |
 //! | [`dial`] | how we reach a host |
@@ -96,6 +97,7 @@ pub mod descriptors;
 pub mod dial;
 pub mod kubeconfig;
 pub mod login;
+pub mod printable;
 pub mod proxy;
 pub mod secret;
 pub mod serve;

@@ -13,7 +13,7 @@ use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree, token_strea
 /// The house from the ground up. A room imports from the floors below its own; `demo` is for
 /// `cli` and for tests alone.
 const FLOORS: &[&[&str]] = &[
-    &["secret"],
+    &["secret", "printable"],
     &["kubeconfig"],
     &["tls"],
     &["dial"],
@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
 const LEAVES: &[(&str, &[&str], &[&str])] = &[
     (
         "settings",
-        &["secret", "kubeconfig"],
+        &["secret", "printable", "kubeconfig"],
         &[
             "credential",
             "proxy",
@@ -41,7 +41,11 @@ const LEAVES: &[(&str, &[&str], &[&str])] = &[
             "main",
         ],
     ),
-    ("telemetry", &[], &["serve", "admin", "cli", "main"]),
+    (
+        "telemetry",
+        &["printable"],
+        &["serve", "admin", "cli", "main"],
+    ),
     ("descriptors", &[], &["credential", "proxy", "serve", "cli"]),
 ];
 
