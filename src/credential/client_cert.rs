@@ -52,8 +52,9 @@ impl Inner {
         let KeyPair { certificate, key } = &self.pair;
         let certificate_pem = certificate.read().map_err(Error::pem)?;
         let key_pem = key.read().map_err(Error::pem)?;
-        let origins = (certificate.origin(), key.origin());
-        self.last.certified_key(&certificate_pem, &key_pem, origins)
+        let origins = (certificate.place(), key.place());
+        self.last
+            .certified_key(&certificate_pem, &key_pem, (&origins.0, &origins.1))
     }
 }
 

@@ -139,11 +139,11 @@ impl Access {
         let authorities = [&self.cluster.certificate_authority, &self.oauth_authority];
         let mut pems = Vec::new();
         for authority in authorities.into_iter().flatten() {
-            pems.push((authority.read().map_err(Error::pem)?, authority.origin()));
+            pems.push((authority.read().map_err(Error::pem)?, authority.place()));
         }
         let pems: Vec<(&[u8], &str)> = pems
             .iter()
-            .map(|(pem, origin)| (pem.as_slice(), *origin))
+            .map(|(pem, origin)| (pem.as_slice(), origin.as_ref()))
             .collect();
         let trust = Trust::system_and(&pems).map_err(|e| Error::Certificate(Arc::new(e)))?;
         let oauth = Issuer::new(trust, self.environment.clone());

@@ -1,6 +1,7 @@
 //! [`Target`]: what a kubeconfig, or a pod's service account, comes to.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
@@ -149,7 +150,7 @@ impl Pem {
     pub fn inlined(&self) -> Result<Self, Error> {
         Ok(Self::Inline {
             data: self.read()?,
-            origin: self.origin().to_owned(),
+            origin: self.place().into_owned(),
         })
     }
 
@@ -166,6 +167,15 @@ impl Pem {
     pub fn origin(&self) -> &str {
         match self {
             Self::Inline { origin, .. } | Self::File { origin, .. } => origin,
+        }
+    }
+
+    /// [`Pem::origin`] and, where it is a file, its path.
+    #[must_use]
+    pub fn place(&self) -> Cow<'_, str> {
+        match self.path() {
+            None => Cow::Borrowed(self.origin()),
+            Some(path) => Cow::Owned(format!("{}, {}", self.origin(), path.display())),
         }
     }
 }

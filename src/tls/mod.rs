@@ -42,13 +42,23 @@ pub fn warm_up() {
 /// or the entry and field) and none shows content.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Text that should be PEM is broken.
-    #[error("{origin}: not valid PEM: {what}")]
+    /// A private key that cannot be read.
+    #[error("{origin}: line {line}: {what}")]
     BadPem {
         /// Where the text came from.
         origin: String,
+        /// Where in it the section begins, from 1.
+        line: usize,
         /// What is wrong with it.
         what: &'static str,
+    },
+    /// There are certificates, and none that can be read.
+    #[error("{origin}: holds no certificate that can be read: {what}")]
+    NoReadableCertificate {
+        /// Where the text came from.
+        origin: String,
+        /// What is wrong with each, by its line.
+        what: String,
     },
     /// There is no certificate where one is needed.
     #[error(

@@ -1,55 +1,76 @@
 //! PEM text to DER: the only caller of rustls-pemfile.
 //!
+//! Text is read as leniently as Go's `encoding/pem` reads it, and so kubectl: a section that cannot
+//! be read does not spoil the others. Each section is found here, with the line on which it
+//! begins, and decoded by rustls-pemfile.
+//!
 //! A parser's error may quote the line it stumbled over, which may be half a key: errors here
 //! say what is wrong in fixed words.
+
+mod sections;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
+use zeroize::Zeroizing;
 
-use super::Error;
+use self::sections::{Section, sections};
+use super::{Error, certificate::Certificate};
 
-/// Every certificate in `pem`, in order; other sections are passed over. `origin` is for errors.
+/// Every certificate in `pem`, in order. Sections of other kinds, such as keys, are passed over; a
+/// certificate that cannot be read too, with a warning that names `origin` and the line.
 ///
 /// # Errors
-/// Broken PEM, or no certificate in it.
+/// No certificate in it that can be read.
 pub fn certificates(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let mut found = Vec::new();
-    for item in items(pem) {
-        if let Item::X509Certificate(certificate) = item.map_err(|e| bad_pem(origin, &e))? {
-            found.push(certificate);
+    let mut passed_over = Vec::new();
+    for section in sections(pem) {
+        match certificate(&section) {
+            Ok(Some(certificate)) => found.push(certificate),
+            Ok(None) => {}
+            Err(problem) => passed_over.push(format!("line {}: {problem}", section.line)),
         }
     }
     if found.is_empty() {
-        return Err(Error::NoCertificate {
-            origin: origin.to_owned(),
+        let origin = origin.to_owned();
+        return Err(if passed_over.is_empty() {
+            Error::NoCertificate { origin }
+        } else {
+            let what = passed_over.join("; ");
+            Error::NoReadableCertificate { origin, what }
         });
+    }
+    for problem in passed_over {
+        warn_once(format!("{origin}: passed over, {problem}"));
     }
     Ok(found)
 }
 
-/// The first private key in `pem`: PKCS#8, PKCS#1 (RSA) or SEC 1 (EC). `origin` is for errors.
+/// The first private key in `pem` that can be read: PKCS#8, PKCS#1 (RSA) or SEC 1 (EC), whichever
+/// of them the label names, as in Go's `tls.X509KeyPair`. `origin` is for errors.
 ///
 /// # Errors
-/// Broken PEM, no key in it, or a key with a passphrase.
+/// No key in it that can be read, or only one with a passphrase.
 pub fn private_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>, Error> {
-    for item in items(pem) {
-        match item {
-            Ok(Item::Pkcs8Key(key)) => return Ok(key.into()),
-            Ok(Item::Pkcs1Key(key)) => return Ok(key.into()),
-            Ok(Item::Sec1Key(key)) => return Ok(key.into()),
-            Ok(_) => {}
-            // The headers of an encrypted PKCS#1 key are what breaks its base64.
-            Err(_) if is_encrypted(pem) => break,
-            Err(e) => return Err(bad_pem(origin, &e)),
+    let mut problem = None;
+    for section in sections(pem) {
+        match key(&section, origin) {
+            Ok(Some(key)) => return Ok(key),
+            Ok(None) => {}
+            Err(error) => {
+                problem.get_or_insert(error);
+            }
         }
     }
-    let origin = origin.to_owned();
-    Err(if is_encrypted(pem) {
-        Error::EncryptedKey { origin }
-    } else {
-        Error::NoKey { origin }
-    })
+    Err(problem.unwrap_or_else(|| Error::NoKey {
+        origin: origin.to_owned(),
+    }))
 }
 
 /// A certificate as PEM text (RFC 7468).
@@ -67,101 +88,94 @@ pub fn of_certificate(der: &CertificateDer<'_>) -> String {
     lines.join("\n")
 }
 
-fn items(mut rest: &[u8]) -> impl Iterator<Item = Result<Item, rustls_pemfile::Error>> {
-    std::iter::from_fn(move || match read_one_from_slice(rest) {
-        Ok(Some((item, tail))) => {
-            rest = tail;
-            Some(Ok(item))
-        }
-        Ok(None) => None,
-        Err(e) => {
-            rest = &[];
-            Some(Err(e))
-        }
-    })
-}
+/// What is wrong with a section, in fixed words.
+type Problem = &'static str;
 
-fn bad_pem(origin: &str, error: &rustls_pemfile::Error) -> Error {
-    use rustls_pemfile::Error as Pem;
-    Error::BadPem {
-        origin: origin.to_owned(),
-        what: match error {
-            Pem::MissingSectionEnd { .. } => "a section has no END line (is the text cut off?)",
-            Pem::IllegalSectionStart { .. } => "a BEGIN line is malformed",
-            Pem::Base64Decode(_) => "a section holds something other than base64",
-        },
+fn certificate(section: &Section) -> Result<Option<CertificateDer<'static>>, Problem> {
+    match section.label.as_str() {
+        "CERTIFICATE" => {}
+        label if label.ends_with(" CERTIFICATE") => {
+            return Err(
+                "a certificate under another label; `openssl x509 -in FILE` prints it \
+                 under \"BEGIN CERTIFICATE\"",
+            );
+        }
+        // A malformed BEGIN line, of whatever.
+        "" => return section.body().map(|_| None),
+        _ => return Ok(None),
+    }
+    let Some(Item::X509Certificate(der)) = decoded("CERTIFICATE", section)? else {
+        return Err(NO_BASE64);
+    };
+    match Certificate::parse(&der) {
+        Some(_) => Ok(Some(der)),
+        None => Err("not a valid X.509 certificate"),
     }
 }
 
-/// Whether there is a PKCS#8 key with a passphrase, or an older one with RFC 1421 headers.
-fn is_encrypted(pem: &[u8]) -> bool {
-    let has = |marker: &[u8]| pem.windows(marker.len()).any(|window| window == marker);
-    has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED")
+fn key(section: &Section, origin: &str) -> Result<Option<PrivateKeyDer<'static>>, Error> {
+    let label = section.label.as_str();
+    let bad = |problem: Problem| Error::BadPem {
+        origin: origin.to_owned(),
+        line: section.line,
+        what: problem,
+    };
+    if label.is_empty() {
+        return section.body().map(|_| None).map_err(bad);
+    }
+    if label != "PRIVATE KEY" && !label.ends_with(" PRIVATE KEY") {
+        return Ok(None);
+    }
+    if section.is_encrypted() || label == "ENCRYPTED PRIVATE KEY" {
+        return Err(Error::EncryptedKey {
+            origin: origin.to_owned(),
+        });
+    }
+    if label == "OPENSSH PRIVATE KEY" {
+        return Err(bad(
+            "a key in OpenSSH's own form; `ssh-keygen -p -m PKCS8 -f KEY` writes a copy of it as \
+             \"BEGIN PRIVATE KEY\"",
+        ));
+    }
+    let Some(Item::Pkcs8Key(der)) = decoded("PRIVATE KEY", section).map_err(bad)? else {
+        return Err(bad(NO_BASE64));
+    };
+    // The label says too little: what the bytes are is read from themselves.
+    match PrivateKeyDer::try_from(der.secret_pkcs8_der()) {
+        Ok(key) => Ok(Some(key.clone_key())),
+        Err(_) => Err(bad("neither a PKCS#8, a PKCS#1 nor a SEC 1 private key")),
+    }
+}
+
+const NO_BASE64: Problem = "the section holds something other than base64";
+
+/// The section as rustls-pemfile decodes one of that label.
+fn decoded(label: &str, section: &Section) -> Result<Option<Item>, Problem> {
+    let body = section.body()?;
+    let mut text = Zeroizing::new(Vec::with_capacity(body.len() + 64 + 2 * label.len()));
+    text.extend_from_slice(format!("-----BEGIN {label}-----\n").as_bytes());
+    text.extend_from_slice(body);
+    text.extend_from_slice(format!("\n-----END {label}-----\n").as_bytes());
+    match read_one_from_slice(&text) {
+        Ok(item) => Ok(item.map(|(item, _)| item)),
+        Err(_) => Err(NO_BASE64),
+    }
+}
+
+/// Warns of each place once in the life of the process: the same text is read at every reload.
+fn warn_once(warning: String) {
+    /// Enough for every text that is read; a file that is broken anew each time costs no more.
+    const MOST: usize = 1000;
+    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !seen.contains(&warning) {
+        tracing::warn!("{}", crate::printable::printable(&warning));
+        if seen.len() == MOST {
+            seen.clear();
+        }
+        seen.insert(warning);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::super::testing::file;
-    use super::*;
-
-    #[test]
-    fn certificates_come_in_order_and_keys_beside_them_are_passed_over() {
-        let both = [file("client.key"), file("chain.pem")].concat();
-        let found = certificates(&both, "x").unwrap();
-        assert_eq!(found.len(), 2);
-        let intermediate = certificates(&file("intermediate-ca.pem"), "x").unwrap();
-        assert_eq!(found[1], intermediate[0]);
-    }
-
-    #[test]
-    fn every_form_of_key_is_read_and_the_first_wins() {
-        let form = |name: &str| private_key(&file(name), "x").unwrap();
-        assert!(matches!(form("client.key"), PrivateKeyDer::Pkcs8(_)));
-        assert!(matches!(form("client-sec1.key"), PrivateKeyDer::Sec1(_)));
-        assert!(matches!(form("rsa-pkcs1.key"), PrivateKeyDer::Pkcs1(_)));
-
-        let several = [file("client.pem"), file("rsa.key"), file("client.key")].concat();
-        assert_eq!(private_key(&several, "x").unwrap(), form("rsa.key"));
-    }
-
-    #[test]
-    fn an_encrypted_key_is_called_encrypted() {
-        for name in ["client-encrypted.key", "rsa-pkcs1-encrypted.key"] {
-            let error = private_key(&file(name), "user \"me\": client-key").unwrap_err();
-            assert!(matches!(error, Error::EncryptedKey { .. }), "{name}");
-            assert!(error.to_string().starts_with("user \"me\": client-key: "));
-        }
-        let error = private_key(&file("client.pem"), "x").unwrap_err();
-        assert!(matches!(error, Error::NoKey { .. }));
-    }
-
-    #[test]
-    fn text_without_a_certificate_is_an_error() {
-        for text in [&b""[..], b"apiVersion: v1", &file("client.key")] {
-            let error = certificates(text, "ca.crt").unwrap_err();
-            assert!(matches!(error, Error::NoCertificate { .. }));
-        }
-    }
-
-    #[test]
-    fn errors_show_nothing_of_the_text() {
-        let broken = "-----BEGIN PRIVATE KEY-----\nhunter2!hunter2\n-----END PRIVATE KEY-----\n";
-        let cut = "-----BEGIN PRIVATE KEY-----\nhunter2\n";
-        let odd = "-----BEGIN hunter2\nhunter2\n";
-        for text in [broken, cut, odd] {
-            for error in [
-                private_key(text.as_bytes(), "k.pem").unwrap_err(),
-                certificates(text.as_bytes(), "k.pem").unwrap_err(),
-            ] {
-                assert!(matches!(error, Error::BadPem { .. }), "{error}");
-                let shown = format!("{error} {error:?}");
-                assert!(
-                    shown.contains("k.pem") && !shown.contains("hunter2"),
-                    "{shown}"
-                );
-            }
-        }
-    }
-}
+mod tests;

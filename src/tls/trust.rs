@@ -65,7 +65,7 @@ impl Trust {
             return Ok(Self::insecure());
         }
         match &cluster.certificate_authority {
-            Some(ca) => Self::roots(&ca.read().map_err(Box::new)?, ca.origin()),
+            Some(ca) => Self::roots(&ca.read().map_err(Box::new)?, &ca.place()),
             None => Ok(Self::system()),
         }
     }

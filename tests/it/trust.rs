@@ -1,6 +1,8 @@
 //! Whom we trust: each rule on an ordinary request and on both kinds of upgrade, and not one
 //! byte of a request to a server that breaks it.
 
+mod pem;
+
 use std::{process::Command, sync::Arc};
 
 use rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs};

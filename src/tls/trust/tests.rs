@@ -419,7 +419,7 @@ async fn certificates_that_cannot_be_used_are_passed_over_while_one_remains() {
     )
     .await;
     let error = Trust::roots(&broken, "ca.crt").unwrap_err();
-    assert!(matches!(error, Error::BadCertificate { .. }));
+    assert!(matches!(error, Error::NoReadableCertificate { .. }));
     assert!(error.to_string().starts_with("ca.crt: "));
 }
 
