@@ -20,7 +20,8 @@ Examples:
   kubegate contexts
   kubegate contexts -o name | fzf
 
-Exit codes: 0 with the list on standard output, 1 where the kubeconfig cannot be read.";
+Exit codes: 0 with the list on standard output, 1 where the kubeconfig cannot be read, 2
+for bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {

@@ -13,7 +13,8 @@ pub(super) const EXAMPLES: &str = "\
 This is what `kubegate login` writes into a kubeconfig; kubectl runs it, and kubegate itself
 knows it without running anything. To have a token in your hands, use `kubegate token`.
 
-Exit codes: 0 with an ExecCredential on standard output, 1 where there is no credential.";
+Exit codes: 0 with an ExecCredential on standard output, 1 where there is no credential, 2
+for bad flags.";
 
 /// Prints an `ExecCredential` for the login that the words behind the command tell.
 pub(super) async fn run(login: &Login) -> anyhow::Result<()> {

@@ -6,10 +6,10 @@ mod openshift;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::proxy::Fixed;
+use super::{proxy::Fixed, usage::bail_usage};
 use crate::{
     credential::{Cache, Credential, Fetch, Source, bearer},
     demo::ControlPlane,
@@ -80,7 +80,7 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
         ("--openshift-username-file", username_file.is_some()),
     ] {
         if is_given {
-            bail!("the demo has a cluster and user of its own; leave out {flag}");
+            bail_usage!("the demo has a cluster and user of its own; leave out {flag}");
         }
     }
     match flags.flavor {

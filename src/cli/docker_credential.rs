@@ -31,7 +31,7 @@ Examples:
   kubegate registry add registry.apps.example --context dev
   echo registry.apps.example | kubegate docker-credential get
 
-Exit codes: 0 with the answer on standard output, 1 with an error there.";
+Exit codes: 0 with the answer on standard output, 1 with an error there, 2 for bad flags.";
 
 /// Docker's own words, by which its client knows what happened.
 const NOT_FOUND: &str = "credentials not found in native keychain";

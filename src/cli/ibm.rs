@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
-use super::proxy::Fixed;
+use super::{proxy::Fixed, usage::bail_usage};
 use crate::{
     credential::{
         Cache, Source,
@@ -75,7 +75,9 @@ fn refuse_other_choice(connection: &ConnectionFlags, overrides: &Overrides) -> a
         ("--client-key", overrides.client_key.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
-        Some((flag, _)) => bail!("--ibm-cluster and {flag} exclude each other; give one of them"),
+        Some((flag, _)) => {
+            bail_usage!("--ibm-cluster and {flag} exclude each other; give one of them")
+        }
         None => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ Examples:
 A login writes a context into your kubeconfig, whose user runs `kubegate credential`. Tokens and
 other secrets rest in the state folder ($XDG_STATE_HOME/kubegate, else ~/.local/state/kubegate).
 
-Exit codes: 0 when logged in, 1 where that failed.";
+Exit codes: 0 when logged in, 1 where that failed, 2 for bad flags.";
 
 /// Where to log in.
 // The doc comments are the help's text.

@@ -23,7 +23,7 @@ Examples:
   kubegate logout --context staging
 
 Exit codes: 0 when logged out, 1 where that failed, or where the session could not be ended at its
-server: what was saved here is gone all the same.";
+server: what was saved here is gone all the same. 2 for bad flags.";
 
 /// Logs the context's user out.
 pub(super) async fn run(connection: &ConnectionFlags) -> anyhow::Result<()> {

@@ -6,21 +6,28 @@ mod credential;
 #[cfg(feature = "demo")]
 mod demo;
 mod docker_credential;
+mod help;
+mod hint;
 mod ibm;
 mod login;
 mod logout;
+mod options;
 mod output;
+mod parse;
 mod proxy;
 mod registry;
+mod shell;
 mod token;
+mod usage;
+mod version;
 mod whoami;
 
-use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
+pub use usage::exit_code;
+
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use clap::{
-    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
-};
+use clap::{Parser, Subcommand};
 
 use crate::{
     kubeconfig::{self, Overrides, Target},
@@ -30,8 +37,14 @@ use crate::{
 /// How long the end waits for files that are being written.
 const LAST_WRITES: Duration = Duration::from_secs(1);
 
-/// The name by which docker runs its helper.
-const DOCKER_HELPER: &str = "docker-credential-kubegate";
+/// Without [`EXAMPLES`]: it is to fit a screen.
+const EXAMPLES_OF_THE_PROGRAM: &str = "\
+Examples:
+  kubegate --context staging --read-only
+  curl http://127.0.0.1:8001/api/v1/namespaces/default/pods
+  kubectl -s http://127.0.0.1:8001 get pods
+
+Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,17 +61,14 @@ Examples:
   # A cluster of IBM Cloud by its name; an API key is all it needs
   IBMCLOUD_API_KEY=... kubegate --ibm-cluster production
 
-  # Nothing at hand? A pretend cluster and the proxy in front of it
-  kubegate demo
-
 Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
 
-/// One local door to every cluster: a proxy in front of the Kubernetes API server of your
-/// kubeconfig (or of the pod it runs in) that verifies the server's certificate and puts a
-/// fresh credential on every request.
+/// An authenticating reverse proxy for Kubernetes API servers, like kubectl proxy: verifies the
+/// server's certificate and puts a fresh credential on every request
 #[derive(Debug, Parser)]
 // As in kubectl, of a flag given twice the last one stands.
-#[command(name = "kubegate", version, after_help = EXAMPLES, args_override_self = true)]
+#[command(name = "kubegate", version, after_help = EXAMPLES_OF_THE_PROGRAM,
+          args_override_self = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -72,10 +82,10 @@ pub struct Cli {
 #[allow(clippy::doc_markdown)]
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Proxy to the API server; what `kubegate` does without a command
+    /// Proxy to the API server; what kubegate does without a command
     #[command(after_help = EXAMPLES)]
     Proxy(Box<ProxyFlags>),
-    /// Start a pretend cluster and a proxy in front of it, to try things out
+    /// Start a pretend cluster and a proxy in front of it, to try it out
     #[cfg(feature = "demo")]
     #[command(after_help = demo::EXAMPLES)]
     Demo(Box<demo::Flags>),
@@ -94,7 +104,7 @@ enum Command {
     /// Print a fresh token of the context's user
     #[command(after_help = token::EXAMPLES)]
     Token(token::Flags),
-    /// List the contexts of the kubeconfig, and how each is verified and logged in to
+    /// List the contexts, and how each is verified and logged in to
     #[command(after_help = contexts::EXAMPLES)]
     Contexts(contexts::Flags),
     /// Give docker fresh tokens for OpenShift's registries
@@ -104,14 +114,14 @@ enum Command {
         action: registry::Action,
     },
     /// Answer docker as its credential helper
-    #[command(after_help = docker_credential::EXAMPLES)]
+    #[command(hide = true, after_help = docker_credential::EXAMPLES)]
     DockerCredential {
         /// What docker wants
         #[arg(value_enum)]
         verb: docker_credential::Verb,
     },
     /// Print a credential for kubectl, which runs this as a plugin
-    #[command(after_help = credential::EXAMPLES)]
+    #[command(hide = true, after_help = credential::EXAMPLES)]
     Credential {
         #[command(subcommand)]
         login: Login,
@@ -122,75 +132,20 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// List the flags for cluster and user, which every command takes
+    #[command(after_help = options::EXAMPLES)]
+    Options,
+    /// Print the version of this program
+    #[command(after_help = version::EXAMPLES)]
+    Version(version::Flags),
 }
 
 impl Cli {
-    /// Reads the command line; prints what is wrong with it, or the help asked for, and ends
-    /// the process.
-    #[must_use]
-    pub fn from_command_line() -> Self {
-        let matches = Self::command().get_matches_from(words(std::env::args_os()));
-        if let Some(flag) = misplaced(&matches) {
-            Self::command()
-                .error(
-                    clap::error::ErrorKind::ArgumentConflict,
-                    format!("give --{flag} after the command, not before it"),
-                )
-                .exit();
-        }
-        #[cfg(feature = "demo")]
-        if let Some(flag) = connection_of_demo(&matches) {
-            Self::command()
-                .error(
-                    clap::error::ErrorKind::ArgumentConflict,
-                    format!("the demo has a cluster and user of its own; leave out --{flag}"),
-                )
-                .exit();
-        }
-        Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
-    }
-
     /// `-v`
     #[must_use]
     pub fn verbosity(&self) -> u8 {
         self.connection.verbosity
     }
-}
-
-/// The command line; under the name by which docker runs its helper, that command's.
-fn words(mut line: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let name = line.next().unwrap_or_else(|| "kubegate".into());
-    let is_helper = Path::new(&name).file_name() == Some(DOCKER_HELPER.as_ref());
-    let command = is_helper.then(|| "docker-credential".into());
-    [name].into_iter().chain(command).chain(line).collect()
-}
-
-/// A flag of the proxy's own before a command: clap would take it and the command not see it.
-fn misplaced(matches: &ArgMatches) -> Option<String> {
-    matches.subcommand()?;
-    let proxy_flags = <ProxyFlags as clap::Args>::augment_args(clap::Command::new("proxy"));
-    proxy_flags
-        .get_arguments()
-        .filter(|flag| {
-            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
-        })
-        .find_map(|flag| flag.get_long().map(str::to_owned))
-}
-
-/// A flag that chooses a cluster or user, given to the demo, which would not heed it.
-#[cfg(feature = "demo")]
-fn connection_of_demo(matches: &ArgMatches) -> Option<String> {
-    let ("demo", _) = matches.subcommand()? else {
-        return None;
-    };
-    let connection = <ConnectionFlags as clap::Args>::augment_args(clap::Command::new("demo"));
-    connection
-        .get_arguments()
-        .filter(|flag| !flag.is_hide_set() && flag.get_long() != Some("v"))
-        .filter(|flag| {
-            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
-        })
-        .find_map(|flag| flag.get_long().map(str::to_owned))
 }
 
 /// Runs one command to its end.
@@ -216,6 +171,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DockerCredential { verb } => return block_on(docker_credential::run(verb)),
         Command::Credential { login } => block_on(credential::run(&login)),
         Command::Completions { shell } => completions::run(shell),
+        Command::Options => options::run(),
+        Command::Version(flags) => version::run(&flags),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use http::{Uri, uri::Scheme};
 
+use super::usage::bail_usage;
 use crate::{
     descriptors,
     dial::{Dialer, Environment, Tcp},
@@ -92,12 +93,12 @@ pub(super) async fn serve(
 fn listen_address(flags: &ProxyFlags) -> anyhow::Result<Address> {
     if let Some(path) = flags.unix_socket() {
         if flags.port != DEFAULT_PORT {
-            bail!("--unix-socket and --port exclude each other; give one of them");
+            bail_usage!("--unix-socket and --port exclude each other; give one of them");
         }
         return Ok(Address::Unix(path.to_owned()));
     }
     if !flags.address.is_loopback() && flags.accept_hosts.is_none() {
-        bail!(
+        bail_usage!(
             "--address {} would open the cluster, with your credential, to whoever can reach \
              this machine; if that is meant, say by --accept-hosts which host names they may \
              use, such as --accept-hosts '^kubegate\\.example$'",

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::output::{self, Format};
+use super::{
+    output::{self, Format},
+    usage::Usage,
+};
 use crate::{
-    credential::store::{Registry, Store, registry_host},
+    credential::store::{self, Registry, Store, registry_host},
     kubeconfig,
     settings::ConnectionFlags,
 };
@@ -23,7 +26,8 @@ Examples:
   kubegate registry list -o json
   kubegate registry remove default-route-openshift-image-registry.apps.example
 
-Exit codes: 0 when done, 1 where there is no such registry or context.";
+Exit codes: 0 when done, 1 where there is no such registry or context, 2 for bad
+flags.";
 
 /// What to do with the registries.
 #[derive(Debug, Subcommand)]
@@ -54,27 +58,31 @@ pub(super) struct ListFlags {
 
 /// Keeps the list of registries.
 pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Result<()> {
-    let store = Store::of_user(&|name| std::env::var_os(name))?;
+    let store = || Store::of_user(&|name| std::env::var_os(name));
     match action {
-        Action::Add { host } => add(&store, connection, &parsed(host)?),
+        Action::Add { host } => add(store, connection, &parsed(host)?),
         Action::Remove { host } => {
             let host = parsed(host)?;
-            let removed = store.change_registries(|all| all.remove(&host))?;
+            let removed = store()?.change_registries(|all| all.remove(&host))?;
             match removed {
                 Some(_) => output::print(&format!("registry {host} removed\n")),
                 None => bail!("there is no registry {host}; see `kubegate registry list`"),
             }
         }
-        Action::List(flags) => list(&store, flags.output),
+        Action::List(flags) => list(&store()?, flags.output),
     }
 }
 
-fn add(store: &Store, connection: &ConnectionFlags, host: &str) -> anyhow::Result<()> {
+fn add(
+    store: impl FnOnce() -> Result<Store, store::Error>,
+    connection: &ConnectionFlags,
+    host: &str,
+) -> anyhow::Result<()> {
     let name = connection
         .context
         .as_ref()
         .filter(|name| !name.is_empty())
-        .context("say by --context which context's token the registry takes")?;
+        .ok_or_else(|| Usage::new("say by --context which context's token the registry takes"))?;
     let explicit = connection.kubeconfig();
     let contexts = kubeconfig::contexts(explicit, &|name| std::env::var_os(name))?;
     if contexts.iter().all(|context| context.name != *name) {
@@ -84,7 +92,7 @@ fn add(store: &Store, connection: &ConnectionFlags, host: &str) -> anyhow::Resul
         context: name.clone(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
-    store.change_registries(|all| all.insert(host.to_owned(), registry))?;
+    store()?.change_registries(|all| all.insert(host.to_owned(), registry))?;
     output::print(&format!(
         "registry {host} takes the token of context {name}\n"
     ))?;
@@ -116,5 +124,5 @@ fn list(store: &Store, format: Option<Format>) -> anyhow::Result<()> {
 }
 
 fn parsed(host: &str) -> anyhow::Result<String> {
-    registry_host(host).map_err(|problem| anyhow!("registry {host:?} {problem}"))
+    registry_host(host).map_err(|problem| Usage::new(format!("registry {host:?} {problem}")).into())
 }

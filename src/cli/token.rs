@@ -17,7 +17,7 @@ Examples:
   # As an exec plugin of kubectl, whatever way this context logs in
   kubegate token --context staging -o exec-credential
 
-Exit codes: 0 with a token on standard output, 1 where there is none.";
+Exit codes: 0 with a token on standard output, 1 where there is none, 2 for bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {

@@ -20,7 +20,8 @@ Examples:
   kubegate whoami --context staging -o json
   kubegate whoami -t          # the token, as `oc whoami -t` prints it
 
-Exit codes: 0 with the answer on standard output, 1 where the API server does not say.";
+Exit codes: 0 with the answer on standard output, 1 where the API server does not say, 2 for
+bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {

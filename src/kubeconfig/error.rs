@@ -134,6 +134,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a flag is wrong by itself, whatever the files say.
+    #[must_use]
+    pub fn is_of_flags(&self) -> bool {
+        matches!(self, Self::Field { place, .. } if place == "flags")
+    }
+
     /// An [`Error::Field`].
     pub(super) fn field(
         place: impl Into<String>,

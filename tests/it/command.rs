@@ -9,6 +9,7 @@ use std::{
     process::Stdio,
 };
 
+use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::support::{
@@ -80,20 +81,125 @@ fn the_default_port_is_8001() {
     }
 }
 
+/// What a command line prints on standard output in a terminal of so many columns.
+fn printed(columns: u16, args: &[&str]) -> String {
+    let mut command = Kubegate::command(args);
+    command.env("COLUMNS", columns.to_string());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn version_and_help_are_printed_on_stdout() {
-    let ended = run(&["--version"]);
-    assert_eq!(ended.code, Some(0));
     let version = concat!("kubegate ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(ended.stdout, version);
-    for args in [&["--help"][..], &["proxy", "--help"]] {
-        let help = Kubegate::command(args).output().unwrap();
-        assert!(help.status.success());
-        let help = String::from_utf8(help.stdout).unwrap();
-        for part in ["Examples:", "curl http://", "[default: 8001]", "--as-group"] {
+    assert_eq!(printed(80, &["--version"]), version);
+    for (args, parts) in [
+        (
+            &["--help"][..],
+            &["--context <NAME>", "[default: 8001]"][..],
+        ),
+        (&["help"], &["--context <NAME>"]),
+        (
+            &["proxy", "--help"],
+            &["curl http://", "--reject-paths", "--upstream-max-age"],
+        ),
+        (&["help", "proxy"], &["--upstream-max-age"]),
+        (&["help", "login", "openshift"], &["--web"]),
+    ] {
+        let help = printed(80, args);
+        for part in [&["Examples:", "Exit codes: 0 "], parts].concat() {
             assert!(help.contains(part), "{args:?}: no {part:?} in {help}");
         }
     }
+}
+
+#[test]
+fn the_help_of_the_program_fits_a_screen() {
+    let (long, short) = (printed(80, &["--help"]), printed(80, &["-h"]));
+    let lines = |help: &str| help.lines().count();
+    assert!(
+        (24..=40).contains(&lines(&long)),
+        "{} lines: {long}",
+        lines(&long)
+    );
+    assert!(
+        lines(&short) < lines(&long),
+        "{} lines: {short}",
+        lines(&short)
+    );
+    for help in [&long, &short] {
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+        for part in [
+            "`kubegate options`",
+            "`kubegate proxy --help`",
+            "Usage: kubegate",
+        ] {
+            assert!(help.contains(part), "no {part:?} in {help}");
+        }
+    }
+    assert!(!short.contains("Examples:"), "{short}");
+    // In a narrow one it is longer, and all there.
+    assert!(printed(20, &["--help"]).contains("--context"));
+}
+
+#[test]
+fn the_flags_for_cluster_and_user_are_listed_once() {
+    let options = printed(80, &["options"]);
+    for flag in GLOBAL
+        .iter()
+        .map(|words| words[0].split('=').next().unwrap())
+    {
+        let is_there = options
+            .split([' ', ',', '[', '\n'])
+            .any(|word| word == flag);
+        assert!(is_there || flag.starts_with("-v"), "{flag}: {options}");
+    }
+    for args in [
+        "proxy",
+        "whoami",
+        "login oidc",
+        "registry add",
+        "demo",
+        "credential ibm",
+    ] {
+        if args == "demo" && cfg!(not(feature = "demo")) {
+            continue;
+        }
+        for help in ["--help", "-h"] {
+            let words: Vec<&str> = args.split(' ').chain([help]).collect();
+            let help = printed(80, &words);
+            assert!(!help.contains("--as-user-extra"), "{args}: {help}");
+            assert_eq!(help.contains("options`"), args != "demo", "{args}: {help}");
+        }
+    }
+    // What a command has itself it shows.
+    assert!(printed(80, &["login", "ibm", "--help"]).contains("--cluster <NAME>"));
+}
+
+#[test]
+fn the_version_is_printed_as_kubectl_prints_its_own() {
+    let version = env!("CARGO_PKG_VERSION");
+    let said = format!("Client Version: v{version}\n");
+    assert_eq!(printed(80, &["version"]), said);
+    assert_eq!(printed(80, &["version", "--client"]), said);
+    let json: Value = serde_json::from_str(&printed(80, &["version", "-o", "json"])).unwrap();
+    let client = &json["clientVersion"];
+    assert_eq!(client["gitVersion"], format!("v{version}"));
+    assert_eq!(client["major"], env!("CARGO_PKG_VERSION_MAJOR"));
+    assert!(
+        client["platform"].as_str().unwrap().starts_with("linux/"),
+        "{json}"
+    );
+    let yaml = printed(80, &["version", "--output=yaml"]);
+    assert!(
+        yaml.contains(&format!("\n  gitVersion: v{version}\n")),
+        "{yaml}"
+    );
+    assert_eq!(run(&["version", "-o", "xml"]).code, Some(2));
 }
 
 #[test]
@@ -116,11 +222,14 @@ fn the_help_of_every_command_for_humans_has_examples_and_exit_codes() {
         "registry remove",
         "docker-credential",
         "completions",
+        "options",
+        "version",
     ] {
         let words = command.split_whitespace().chain(["--help"]);
         let help = Kubegate::command(words).output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
-        for part in ["Usage: kubegate", "Examples:", "Exit codes: 0 "] {
+        for part in ["Usage: kubegate", "Examples:", "Exit codes: 0 ", " 2 "] {
+            let help = help.replace('\n', " ");
             assert!(help.contains(part), "{command:?}: no {part:?} in {help}");
         }
     }
@@ -139,7 +248,7 @@ fn the_demo_refuses_flags_that_choose_another_user() {
         ],
     ] {
         let ended = run(&[&["demo", "--port", "0"], flags].concat());
-        assert_eq!(ended.code, Some(1), "{flags:?}");
+        assert_eq!(ended.code, Some(2), "{flags:?}");
         let said = format!("leave out {}", flags[0]);
         assert!(ended.stderr.contains(&said), "{flags:?}: {}", ended.stderr);
     }
@@ -185,8 +294,8 @@ const GLOBAL: &[&[&str]] = &[
     &["--user", "a"],
     &["--namespace", "a"],
     &["-n", "a"],
-    &["--server", "ftp://a"],
-    &["-s", "ftp://a"],
+    &["--server", "http://localhost:8001"],
+    &["-s", "http://localhost:8001"],
     &["--token", "a"],
     &["--token", "-a"],
     &["--username", "a"],
@@ -358,47 +467,147 @@ fn flags_without_a_meaning_here_are_named_when_asked() {
     assert!(!log.contains("--cache-dir"), "{log}");
 }
 
+/// Command lines that are wrong whatever files and servers say, and the flag that is told.
+const BAD: &[(&[&str], &str)] = &[
+    (&["--port", "x"], "--port"),
+    (&["--port", "65536"], "--port"),
+    (&["--port=-1"], "--port"),
+    (&["--port="], "--port"),
+    (&["--address", "example.com"], "--address"),
+    (&["--address", "127.0.0.1:8001"], "--address"),
+    (&["--address", "0.0.0.0"], "--accept-hosts"),
+    (&["--reject-paths", "["], "--reject-paths"),
+    (&["--accept-paths", "("], "--accept-paths"),
+    (&["--accept-hosts", "*"], "--accept-hosts"),
+    (&["--reject-methods", "a{2,1}"], "--reject-methods"),
+    (&["--drain-timeout", "soon"], "--drain-timeout"),
+    (&["--drain-timeout=-1s"], "--drain-timeout"),
+    (&["--upstream-ping-timeout", "0"], "--upstream-ping-timeout"),
+    (&["--upstream-max-age", "old"], "--upstream-max-age"),
+    (&["--disable-filter", "--keepalive=-1s"], "--keepalive"),
+    (&["--disable-filter=maybe"], "--disable-filter"),
+    (&["--read-only", "true"], "--read-only=true"),
+    (
+        &["--append-server-path", "no"],
+        "--append-server-path=false",
+    ),
+    (&["--client-credentials", "eat"], "--client-credentials"),
+    (&["--allow-origin", "not an origin"], "--allow-origin"),
+    (&["--allow-origin", "*"], "--allow-origin"),
+    (&["--server", "ftp://x"], "--server"),
+    (&["--server", "https://u:hunter2@x"], "--server"),
+    (&["--proxy-url", "ftp://u:hunter2@x"], "--proxy-url"),
+    (&["--as-user-extra", "nokey"], "--as-user-extra"),
+    (&["--as-group", "g"], "--as"),
+    (&["--as-uid", "u"], "--as"),
+    (&["--token", "a", "--username", "b"], "--token"),
+    (&["--unix-socket", "/tmp/s", "--port", "8002"], "--port"),
+    (&["--context", "a", "--follow-current-context"], "--context"),
+    (&["--ibm-endpoint", "public"], "--ibm-cluster"),
+    (
+        &["--ibm-cluster", "c", "--ibm-endpoint", "moon"],
+        "--ibm-endpoint",
+    ),
+    (
+        &["--ibm-cluster", "c", "--token", "hunter2"],
+        "--ibm-cluster",
+    ),
+    (&["--service-account", "robot"], "--service-account"),
+    (
+        &["--openshift-username-file", "u"],
+        "--openshift-password-file",
+    ),
+    (&["-v", "x"], "--v"),
+    (&["--no-such-flag"], "--no-such-flag"),
+    (&["port", "8001"], "--port 8001"),
+];
+
+/// The same of other commands.
+const BAD_COMMANDS: &[(&[&str], &str)] = &[
+    (&["whoami", "-o", "xml"], "--output"),
+    (&["whoami", "-t", "-o", "json"], "--output"),
+    (&["token", "--nonsense"], "--nonsense"),
+    (
+        &[
+            "token",
+            "--as-group",
+            "g",
+            "--server",
+            "https://127.0.0.1:1",
+        ],
+        "--as",
+    ),
+    (&["contexts", "extra"], "extra"),
+    (&["logout", "--server", "ftp://x"], "--server"),
+    (&["registry"], "Usage:"),
+    (&["registry", "add"], "<HOST>"),
+    (&["registry", "add", "r.example"], "--context"),
+    (
+        &["registry", "add", "u@r.example", "--context", "a"],
+        "u@r.example",
+    ),
+    (&["login"], "Usage:"),
+    (&["login", "openshift", "--web", "-u", "a"], "--web"),
+    (
+        &["login", "openshift", "https://a", "--server", "https://b"],
+        "--server",
+    ),
+    (&["login", "ibm", "--password-stdin"], "--password-stdin"),
+    (&["credential"], "Usage:"),
+    (&["docker-credential", "give"], "<VERB>"),
+    (&["completions", "tcsh"], "<SHELL>"),
+    (&["version", "extra"], "extra"),
+    (&["no-such-command"], "no-such-command"),
+    (&["get", "pods"], "kubectl"),
+];
+
 #[test]
-fn a_bad_value_is_told_by_its_flag() {
+fn a_wrong_command_line_is_told_by_its_flag_and_ends_with_2() {
+    let told = |args: &[&str], ended: Refused, flag: &str| {
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(flag), "{args:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    };
+    for (args, flag) in BAD {
+        let chooses = ["--server", "--context", "--ibm-cluster"].contains(&args[0]);
+        let base = if chooses { &[][..] } else { &NOWHERE };
+        let args = [base, args].concat();
+        told(&args, run(&args), flag);
+    }
+    for (args, flag) in BAD_COMMANDS {
+        told(args, run(args), flag);
+    }
+    let _control = start_beside(&["--reject-paths", "[a]", "--drain-timeout", "1m"]);
+}
+
+#[test]
+fn what_files_do_not_hold_ends_with_1() {
     for (args, flag) in [
-        (&["--port", "x"][..], "--port"),
-        (&["--port", "65536"], "--port"),
-        (&["--address", "example.com"], "--address"),
-        (&["--reject-paths", "["], "--reject-paths"),
-        (&["--accept-paths", "("], "--accept-paths"),
-        (&["--accept-hosts", "*"], "--accept-hosts"),
-        (&["--reject-methods", "a{2,1}"], "--reject-methods"),
-        (&["--drain-timeout", "soon"], "--drain-timeout"),
-        (&["--upstream-ping-timeout", "0"], "--upstream-ping-timeout"),
-        (&["--upstream-max-age", "old"], "--upstream-max-age"),
-        (&["--disable-filter", "--keepalive=-1s"], "--keepalive"),
-        (&["--disable-filter=maybe"], "--disable-filter"),
-        (&["--client-credentials", "eat"], "--client-credentials"),
-        (&["--allow-origin", "not an origin"], "--allow-origin"),
-        (&["--server", "ftp://x"], "--server"),
-        (&["--server", "https://u:hunter2@x"], "--server"),
-        (&["--proxy-url", "ftp://u:hunter2@x"], "--proxy-url"),
-        (&["--as-user-extra", "nokey"], "--as-user-extra"),
-        (&["--as-group", "g"], "--as"),
-        (&["--token", "a", "--username", "b"], "--token"),
-        (&["--token", "hunter2\nx"], "token"),
         (
-            &["--client-certificate", "/nonexistent/c"],
+            &[
+                "--client-certificate",
+                "/nonexistent/c",
+                "--client-key",
+                "/nonexistent/k",
+            ][..],
             "--client-certificate",
         ),
         (
             &["--certificate-authority", "/nonexistent/c"],
             "--certificate-authority",
         ),
+        (&["--context", "nope"], "--context"),
+        (&["--token", "hunter2\nx"], "token"),
+        (&["--kubeconfig", "/nonexistent/c"], "/nonexistent/c"),
+        (&["--www", "/nonexistent/c"], "--www"),
+        (&["--unix-socket", "/nonexistent/c"], "/nonexistent/c"),
     ] {
-        let args = [&["--port", "0"], args].concat();
-        let ended = run_beside(&args);
-        assert!(matches!(ended.code, Some(1 | 2)), "{args:?}: {ended:?}");
+        let ended = run_beside(args);
+        assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
         assert!(ended.stderr.contains(flag), "{args:?}: {}", ended.stderr);
-        assert_eq!(ended.stdout, "", "{args:?}");
         assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
     }
-    let _control = start_beside(&["--reject-paths", "[a]", "--drain-timeout", "1m"]);
 }
 
 // Where it listens.
@@ -416,7 +625,7 @@ fn a_taken_port_is_an_error_that_names_it() {
 #[test]
 fn beyond_loopback_it_starts_only_with_hosts_named() {
     let ended = run_beside(&["--address", "0.0.0.0", "--port", "0"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
     for part in ["--accept-hosts", "0.0.0.0", "credential"] {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
@@ -530,7 +739,7 @@ fn a_unix_socket_and_a_port_exclude_each_other() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("socket");
     let ended = run_beside(&["-u", path.to_str().unwrap(), "-p", "8002"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
     for flag in ["--unix-socket", "--port"] {
         assert!(ended.stderr.contains(flag), "{ended:?}");
     }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, ValueHint};
 
 use crate::{
-    cli::output,
+    cli::{output, usage::bail_usage},
     kubeconfig::edit,
     login::{
         ibm::{How, Wanted, log_in},
@@ -32,7 +31,7 @@ Examples:
 An API key is kept until you log out, and logs in again whenever that is needed. A login by
 passcode or password lasts as long as IBM Cloud lets its session live.
 
-Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
+Exit codes: 0 when logged in, 1 where that failed and nothing was changed, 2 for bad flags.";
 
 /// Flags of `kubegate login ibm`.
 #[allow(clippy::doc_markdown)]
@@ -66,9 +65,10 @@ pub(in crate::cli) struct Flags {
 
 /// Logs in and writes the context.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+    let how = how(connection, flags)?;
     let path = edit::file_to_edit(connection.kubeconfig(), &|name| std::env::var_os(name))?;
     let wanted = Wanted {
-        how: how(connection, flags)?,
+        how,
         account: flags.account.as_deref(),
         cluster: flags.cluster.as_deref(),
         end: flags.endpoint,
@@ -98,7 +98,7 @@ fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {
     let user = flags.login_user.as_ref().or(connection.username.as_ref());
     let Some(user) = user else {
         if flags.password_stdin {
-            bail!("--password-stdin needs -u USER or --sso");
+            bail_usage!("--password-stdin needs -u USER or --sso");
         }
         return Ok(How::AtHand);
     };

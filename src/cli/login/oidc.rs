@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::{Args, ValueHint};
 
 use crate::{
-    cli::output,
+    cli::{output, usage::bail_usage},
     credential::{
         self,
         oidc::Client,
@@ -36,7 +36,7 @@ Examples:
   kubegate login oidc --context staging --oidc-issuer-url https://issuer.example \\
     --oidc-client-id kubernetes --oidc-extra-scope groups
 
-Exit codes: 0 when logged in, 1 where that failed.";
+Exit codes: 0 when logged in, 1 where that failed, 2 for bad flags.";
 
 // The doc comments are the help's text.
 #[allow(clippy::doc_markdown)]
@@ -236,7 +236,7 @@ fn chosen(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Option<
     if flags.login.is_some() {
         return Ok(None);
     }
-    bail!(
+    bail_usage!(
         "say which cluster to log in to: --server URL, or --context or --cluster NAME of the \
          kubeconfig"
     );
@@ -274,7 +274,7 @@ fn issuer(flags: &Flags, prior: Option<OidcFlags>) -> anyhow::Result<OidcFlags> 
         login.login.clone_from(name);
     }
     if login.oidc_issuer_url.is_empty() || login.oidc_client_id.is_empty() {
-        bail!("say who issues the tokens: --oidc-issuer-url URL and --oidc-client-id ID");
+        bail_usage!("say who issues the tokens: --oidc-issuer-url URL and --oidc-client-id ID");
     }
     Ok(login)
 }

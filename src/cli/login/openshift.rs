@@ -1,10 +1,9 @@
 //! `kubegate login openshift`
 
-use anyhow::bail;
 use clap::Args;
 
 use crate::{
-    cli::output,
+    cli::{output, usage::bail_usage},
     credential::plugin::timestamp,
     kubeconfig::Overrides,
     login::{
@@ -32,7 +31,7 @@ Examples:
   # With a token that you have, and a certificate whose fingerprint you were told
   kubegate login openshift api.cluster.example:6443 --token-stdin --trust-fingerprint 1A:2B:...
 
-Exit codes: 0 when logged in, 1 where that failed and nothing was changed.";
+Exit codes: 0 when logged in, 1 where that failed and nothing was changed, 2 for bad flags.";
 
 #[derive(Args, Debug)]
 #[allow(clippy::doc_markdown)]
@@ -67,7 +66,9 @@ pub(in crate::cli) struct Flags {
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let mut overrides = Overrides::from(connection);
     match (&flags.url, &overrides.server) {
-        (Some(_), Some(_)) => bail!("the URL and --server exclude each other; give one of them"),
+        (Some(_), Some(_)) => {
+            bail_usage!("the URL and --server exclude each other; give one of them")
+        }
         (Some(url), None) => overrides.server = Some(url.clone()),
         (None, _) => {}
     }

@@ -6,9 +6,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use anyhow::{anyhow, bail};
-
 use crate::{
+    cli::usage::bail_usage,
     credential::{self, Cache},
     kubeconfig::{self, Overrides, Pin, Target},
     serve::{BoxError, Finding, Found, Plan},
@@ -22,7 +21,7 @@ pub(super) fn of_flags(
 ) -> anyhow::Result<Box<dyn Plan>> {
     let overrides = Overrides::from(connection);
     if flags.follow_current_context && overrides.context.is_some() {
-        bail!("--context and --follow-current-context exclude each other; give one of them");
+        bail_usage!("--context and --follow-current-context exclude each other; give one of them");
     }
     Ok(Box::new(Kubeconfig(Arc::new(Search {
         explicit: connection.kubeconfig().map(ToOwned::to_owned),
@@ -127,7 +126,7 @@ impl Plan for ServiceAccount {
 }
 
 impl Search {
-    fn find(&self) -> anyhow::Result<kubeconfig::Found> {
+    fn find(&self) -> Result<kubeconfig::Found, BoxError> {
         let again = match self.first.get() {
             None => None,
             Some(first) if first.once => return Ok(first.clone()),
@@ -143,9 +142,9 @@ impl Search {
 }
 
 /// Who has no cluster at all may still want to see what this is.
-fn with_hint(error: kubeconfig::Error) -> anyhow::Error {
+fn with_hint(error: kubeconfig::Error) -> BoxError {
     if cfg!(feature = "demo") && matches!(error, kubeconfig::Error::NothingFound { .. }) {
-        return anyhow!("{error}; to try it without a cluster, run `kubegate demo`");
+        return format!("{error}; to try it without a cluster, run `kubegate demo`").into();
     }
     error.into()
 }

@@ -1,0 +1,235 @@
+//! What a command line was meant to say that cannot be read as it stands.
+
+use std::ffi::OsString;
+
+use clap::{Arg, Command, error::ContextKind};
+
+use super::shell;
+use crate::printable::printable;
+
+/// Commands of kubectl, which kubegate stands behind.
+const KUBECTL: &[&str] = &[
+    "annotate",
+    "api-resources",
+    "api-versions",
+    "apply",
+    "attach",
+    "auth",
+    "autoscale",
+    "certificate",
+    "cluster-info",
+    "cordon",
+    "cp",
+    "create",
+    "debug",
+    "delete",
+    "describe",
+    "diff",
+    "drain",
+    "edit",
+    "events",
+    "exec",
+    "explain",
+    "expose",
+    "get",
+    "kustomize",
+    "label",
+    "logs",
+    "patch",
+    "port-forward",
+    "replace",
+    "rollout",
+    "run",
+    "scale",
+    "set",
+    "taint",
+    "top",
+    "uncordon",
+    "wait",
+];
+
+/// What other programs call it to do what kubegate does without a command.
+const SERVE: &[&str] = &["daemon", "listen", "run", "serve", "server", "start", "up"];
+
+/// The value of a boolean flag as people write it, and as Go reads it.
+const BOOLEANS: &[(&str, bool)] = &[
+    ("true", true),
+    ("t", true),
+    ("yes", true),
+    ("y", true),
+    ("on", true),
+    ("1", true),
+    ("false", false),
+    ("f", false),
+    ("no", false),
+    ("n", false),
+    ("off", false),
+    ("0", false),
+];
+
+/// A boolean flag whose value stands apart from it: `--read-only true`.
+///
+/// Such a value is never what its command takes it for, be it a command or an argument.
+pub(super) fn boolean_value_apart(program: &Command, line: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = line.iter().map_while(|word| word.to_str()).collect();
+    let words = words.split(|word| *word == "--").next()?;
+    let (flag, value) = words.windows(2).find_map(|pair| {
+        let known = BOOLEANS.iter();
+        let mut known = known.filter(|(word, _)| word.eq_ignore_ascii_case(pair[1]));
+        let (_, value) = known.next()?;
+        has_boolean(program, pair[0]).then_some((pair[0], value))
+    })?;
+    let equals = if *value {
+        format!("{flag} alone, or {flag}=true")
+    } else {
+        format!("{flag}=false")
+    };
+    Some(format!(
+        "the value of {flag} follows an equals sign: {equals}"
+    ))
+}
+
+/// What a line may mean that clap refuses with `error`.
+pub(super) fn meant(program: &Command, line: &[OsString], error: &clap::Error) -> Option<String> {
+    boolean_value_apart(program, line)
+        .or_else(|| single_dash(program, line))
+        .or_else(|| unexpected_word(program, line, error))
+}
+
+/// `-context prod`
+fn single_dash(program: &Command, line: &[OsString]) -> Option<String> {
+    let mut words = line.iter().skip(1).map_while(|word| word.to_str());
+    words.find_map(|word| {
+        let name = word.strip_prefix('-')?.split('=').next()?;
+        let is_meant = name.len() > 1 && flag_named(program, name).is_some();
+        is_meant.then(|| format!("a long flag begins with two dashes: -{}", printable(word)))
+    })
+}
+
+fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) -> Option<String> {
+    let at = |kind| error.get(kind).map(ToString::to_string);
+    let word = at(ContextKind::InvalidSubcommand).or_else(|| at(ContextKind::InvalidArg))?;
+    let at = line.iter().position(|given| *given == *word)?;
+    let rest: Vec<&str> = line[at + 1..]
+        .iter()
+        .map_while(|word| word.to_str())
+        .collect();
+    let next = rest.first().filter(|next| !next.starts_with('-'));
+    let shown = printable(&word);
+    if word.starts_with('-') || !proxies(program, &line[..at]) {
+        return None;
+    }
+    if matches!(&*word, "context" | "ctx") && next.is_none() {
+        return Some("`kubegate contexts` lists the contexts; --context NAME chooses one".into());
+    }
+    if let Some(flag) = flag(program, &word, next.copied()) {
+        return Some(format!("{shown:?} is no command; write {flag}"));
+    }
+    if SERVE.contains(&&*word) && next.is_none() {
+        return Some(format!(
+            "{shown:?} is no command; kubegate serves without one, or by `kubegate proxy`"
+        ));
+    }
+    if word == "config" {
+        let line = shell::line(["kubectl", "config"].into_iter().chain(rest));
+        return Some(format!("\"config\" is a command of kubectl: {line}"));
+    }
+    if KUBECTL.contains(&&*word) {
+        let base = ["kubectl", "-s", "http://localhost:8001", &word];
+        let line = shell::line(base.into_iter().chain(rest));
+        return Some(format!(
+            "{shown:?} is a command of kubectl; while kubegate runs: {line}"
+        ));
+    }
+    if matches!(&*word, "list" | "ls") {
+        return Some(format!(
+            "{shown:?} is no command; `kubegate contexts` lists the contexts"
+        ));
+    }
+    let has_suggestion = error.get(ContextKind::SuggestedSubcommand).is_some();
+    let is_at_top = error.get(ContextKind::InvalidSubcommand).is_some() && at == 1;
+    (is_at_top && !has_suggestion).then(|| {
+        let line = shell::line(["kubegate", "--context", &*word]);
+        format!("{shown:?} is no command; see `kubegate --help`, or for a context: {line}")
+    })
+}
+
+/// Whether a line that begins so is to start a proxy, or names no command at all.
+fn proxies(program: &Command, line: &[OsString]) -> bool {
+    let mut words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let command = words.find(|word| program.find_subcommand(word).is_some());
+    matches!(command, None | Some("proxy" | "demo"))
+}
+
+/// The flag that a word without dashes stands for: `port 8001`, `port=8001`, `8001`,
+/// `0.0.0.0:8001`, a URL, a file.
+fn flag(program: &Command, word: &str, next: Option<&str>) -> Option<String> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (word, next),
+    };
+    if name.len() > 1
+        && let Some(arg) = flag_named(program, name)
+    {
+        let value = value.filter(|_| !is_boolean(arg) || word.contains('='));
+        let flag = match value {
+            Some(value) if word.contains('=') => format!("--{name}={}", shell::quoted(value)),
+            Some(value) => format!("--{name} {}", shell::quoted(value)),
+            None => format!("--{name}"),
+        };
+        return Some(printable(&flag).into_owned());
+    }
+    if word.parse::<u16>().is_ok() {
+        return Some(format!("--port {word}"));
+    }
+    if let Some((host, port)) = word.rsplit_once(':')
+        && port.parse::<u16>().is_ok()
+    {
+        return match host {
+            "" | "localhost" | "127.0.0.1" => Some(format!("--port {port}")),
+            _ if host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok() =>
+            {
+                Some(format!("--address {host} --port {port}"))
+            }
+            _ => Some(format!("--server {}", shell::quoted(word))),
+        };
+    }
+    if word.starts_with("http://") || word.starts_with("https://") {
+        return Some(format!("--server {}", shell::quoted(&printable(word))));
+    }
+    let is_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
+    is_file.then(|| format!("--kubeconfig {}", shell::quoted(&printable(word))))
+}
+
+/// The first flag of this name in the program or any of its commands.
+fn flag_named<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let mut own = command.get_arguments();
+    own.find(|arg| arg.get_long() == Some(name)).or_else(|| {
+        let mut commands = command.get_subcommands();
+        commands.find_map(|command| flag_named(command, name))
+    })
+}
+
+/// Whether the program or any of its commands has a boolean flag that is written so.
+fn has_boolean(command: &Command, flag: &str) -> bool {
+    let mut own = command.get_arguments().filter(|arg| is_boolean(arg));
+    own.any(|arg| match flag.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg
+            .get_short()
+            .is_some_and(|short| flag == format!("-{short}")),
+    }) || command
+        .get_subcommands()
+        .any(|command| has_boolean(command, flag))
+}
+
+/// As Go's flags, one may stand without a value, and takes one only behind an equals sign.
+fn is_boolean(arg: &Arg) -> bool {
+    arg.is_require_equals_set()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! From the words of the command line to a [`Cli`], or to what is shown in its place.
+
+use std::{ffi::OsString, path::Path};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Args as _, Command, CommandFactory as _, FromArgMatches as _,
+    error::{Error, ErrorKind},
+    parser::ValueSource,
+};
+
+use super::{Cli, help, hint};
+use crate::settings::{ProxyFlags, go_bool};
+
+/// The name by which docker runs its helper.
+const DOCKER_HELPER: &str = "docker-credential-kubegate";
+
+impl Cli {
+    /// Reads the command line; prints what is wrong with it, or the help asked for, and ends
+    /// the process.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        read(&words(std::env::args_os())).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command line; under the name by which docker runs its helper, that command's.
+fn words(mut line: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let name = line.next().unwrap_or_else(|| "kubegate".into());
+    let is_helper = Path::new(&name).file_name() == Some(DOCKER_HELPER.as_ref());
+    let command = is_helper.then(|| "docker-credential".into());
+    [name].into_iter().chain(command).chain(line).collect()
+}
+
+pub(super) fn read(line: &[OsString]) -> Result<Cli, Error> {
+    let mut program = program();
+    let matches = program
+        .try_get_matches_from_mut(line)
+        .map_err(|error| explained(error, line))?;
+    let refused = |message: String| Cli::command().error(ErrorKind::ArgumentConflict, message);
+    if let Some(message) = hint::boolean_value_apart(&program, line) {
+        return Err(refused(message));
+    }
+    if let Some(flag) = misplaced(&matches) {
+        return Err(refused(format!(
+            "give --{flag} after the command, not before it"
+        )));
+    }
+    #[cfg(feature = "demo")]
+    if let Some(flag) = connection_of_demo(&matches) {
+        return Err(refused(format!(
+            "the demo has a cluster and user of its own; leave out --{flag}"
+        )));
+    }
+    Cli::from_arg_matches(&matches)
+}
+
+/// All commands and flags.
+pub(super) fn program() -> Command {
+    with_go_booleans(Cli::command())
+}
+
+/// Every boolean flag takes what Go's do: `--web`, `--web=true`, `--web=0`.
+fn with_go_booleans(command: Command) -> Command {
+    let with_value = |arg: Arg| match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_name("BOOL")
+            .value_parser(go_bool)
+            .default_missing_value("true")
+            .default_value("false")
+            .hide_default_value(true),
+        _ => arg,
+    };
+    command
+        .mut_args(with_value)
+        .mut_subcommands(with_go_booleans)
+}
+
+/// The help as it is meant to be seen, and an error with what the line may have meant.
+fn explained(error: Error, line: &[OsString]) -> Error {
+    match error.kind() {
+        ErrorKind::DisplayVersion => error,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let is_brief = line.contains(&"-h".into()) && !line.contains(&"--help".into());
+            let again = help::shown(program(), is_brief).try_get_matches_from(line);
+            again.err().unwrap_or(error)
+        }
+        kind => match hint::meant(&program(), line, &error) {
+            Some(message) => Cli::command().error(kind, message),
+            None => error,
+        },
+    }
+}
+
+/// A flag of the proxy's own before a command: clap would take it and the command not see it.
+fn misplaced(matches: &ArgMatches) -> Option<String> {
+    matches.subcommand()?;
+    let proxy_flags = ProxyFlags::augment_args(Command::new("proxy"));
+    proxy_flags
+        .get_arguments()
+        .filter(|flag| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        })
+        .find_map(|flag| flag.get_long().map(str::to_owned))
+}
+
+/// A flag that chooses a cluster or user, given to the demo, which would not heed it.
+#[cfg(feature = "demo")]
+fn connection_of_demo(matches: &ArgMatches) -> Option<String> {
+    let ("demo", _) = matches.subcommand()? else {
+        return None;
+    };
+    let connection = crate::settings::ConnectionFlags::augment_args(Command::new("demo"));
+    connection
+        .get_arguments()
+        .filter(|flag| !flag.is_hide_set() && flag.get_long() != Some("v"))
+        .filter(|flag| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        })
+        .find_map(|flag| flag.get_long().map(str::to_owned))
+}
