@@ -270,10 +270,19 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub allow_exec: bool,
-    /// Let get, list, watch and access reviews pass and nothing else
+    /// Let get, list, watch and access reviews pass and nothing else; see --allow-proxy
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub read_only: bool,
+    /// With --read-only, let GETs of apps behind */proxy pass too
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub allow_proxy: bool,
+    /// Let pages behind */proxy and logs run in this proxy's own origin, where they can use your
+    /// credential for everything
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub trust_proxied_pages: bool,
     /// Web origins whose pages may use this proxy, such as https://dashboard.example
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allow_origin: Vec<String>,

@@ -120,6 +120,8 @@ fn rules(flags: &ProxyFlags) -> Rules {
         allow_origins: flags.allow_origin.clone(),
         allow_exec: flags.allow_exec,
         read_only: flags.read_only,
+        allow_proxy: flags.allow_proxy,
+        trust_proxied_pages: flags.trust_proxied_pages,
     }
 }
 
@@ -198,6 +200,23 @@ fn warn(guard: &Guard, flags: &ProxyFlags) {
         tracing::warn!(
             "requests may name any host: a web page whose name is made to resolve to this \
              machine (DNS rebinding) gets in; narrow --accept-hosts and leave out --disable-filter"
+        );
+    }
+    if guard.accepts_beyond_loopback() {
+        tracing::info!(
+            "browsers may use this proxy at loopback names, such as localhost, or over https \
+             before it; their requests over plain http to other names are refused"
+        );
+    }
+    if flags.trust_proxied_pages {
+        tracing::warn!(
+            "pages behind */proxy and in logs are trusted (--trust-proxied-pages): each of them \
+             can use your credential for everything in the cluster"
+        );
+    } else {
+        tracing::info!(
+            "pages behind */proxy are sandboxed in browsers: web UIs there do not load their \
+             parts; --trust-proxied-pages lets them, and gives them your credential"
         );
     }
 }

@@ -10,7 +10,7 @@ use http::{
 };
 
 use super::{
-    guard::Refusal,
+    guard::{Foreign, Refusal},
     screen::{Screen, ScreenLayer},
 };
 
@@ -59,9 +59,13 @@ impl Screen for HopByHop {
         if let Some(protocol) = upgrade(request, &named) {
             request.extensions_mut().insert(protocol);
         }
+        let rest: &[HeaderName] = match request.extensions().get::<Foreign>() {
+            Some(foreign) if foreign.takes_cookies() => &[PROXY_AUTHORIZATION, HTTP2_SETTINGS],
+            _ => &[PROXY_AUTHORIZATION, HTTP2_SETTINGS, COOKIE],
+        };
         let headers = request.headers_mut();
         strip(headers, &named);
-        remove_all(headers, &[PROXY_AUTHORIZATION, HTTP2_SETTINGS]);
+        remove_all(headers, rest);
         strip_identities(headers);
         Ok(())
     }
@@ -286,6 +290,29 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(names(&request), ["x-request-id"]);
+    }
+
+    #[test]
+    fn cookies_go_to_apps_alone_and_never_from_a_browser_unless_trusted() {
+        for (proxied, browser, trusted, passes) in [
+            (true, false, false, true),
+            (true, true, false, false),
+            (true, true, true, true),
+            (true, false, true, true),
+            (false, false, false, false),
+            (false, true, true, false),
+        ] {
+            let mut request = Request::get("/").header(COOKIE, "a=b").body(()).unwrap();
+            request.extensions_mut().insert(Foreign {
+                proxied,
+                browser,
+                trusted,
+            });
+            HopByHop.screen(&mut request).unwrap();
+            let said = format!("{proxied} {browser} {trusted}");
+            assert_eq!(request.headers().contains_key(COOKIE), passes, "{said}");
+        }
+        assert!(names(&screened(&[("Cookie", "a=b")]).unwrap()).is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod kind;
 mod peer;
 mod respond;
 mod route;
+mod sandbox;
 mod screen;
 mod switch;
 mod tunnel;
@@ -144,6 +145,8 @@ pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
         .layer(route::RouteLayer::new(parts.api, parts.files))
         // What is asked: paths, methods, exec, read-only.
         .layer(guard::request_layer(parts.guard))
+        // What others than the API server wrote becomes no page of this origin, ours about it included.
+        .layer(sandbox::SandboxLayer)
         // Framing and connection headers end here; upgrades are recognised.
         .layer(hop_by_hop::layer())
         // A reload replaces everything below, and at once.

@@ -13,7 +13,7 @@ use std::{
 use futures_util::future::{FutureExt as _, Map};
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use serde_json::json;
 use tower::{Layer, Service};
@@ -65,7 +65,7 @@ where
 type Answering = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible>;
 
 /// Says what went wrong in the log, and to the client.
-fn answer(error: &Error) -> Response<Body> {
+pub(super) fn answer(error: &Error) -> Response<Body> {
     let answer = Answer::to(error);
     answer.log();
     answer.into_response().map(Body::text)
@@ -175,6 +175,8 @@ impl Answer {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // The message may repeat what somebody else's link asked for.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(seconds) = seconds {
             headers.insert(RETRY_AFTER, seconds.into());
         }

@@ -141,6 +141,285 @@ async fn a_page_that_rebinds_its_name_to_us_is_403() {
     );
 }
 
+/// What Chromium 156 sends to open a page: recorded by a server that it was pointed at, at a
+/// loopback name and at a name that resolves to it. The agent is cut short.
+const AGENT: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
+                     Chrome/156.0.0.0 Safari/537.36\r\n";
+const OPENED: &str = "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n\
+                      Sec-Fetch-Dest: document\r\n";
+/// And for a service worker that a page of its own origin registers.
+const SERVICE_WORKER: &str = "Service-Worker: script\r\nSec-Fetch-Site: same-origin\r\n\
+                              Sec-Fetch-Mode: same-origin\r\nSec-Fetch-Dest: serviceworker\r\n";
+
+const APP: &str = "/api/v1/namespaces/x/services/web/proxy/";
+const LOG: &str = "/api/v1/namespaces/x/pods/p/log";
+const SANDBOX: &str = "content-security-policy: sandbox allow-scripts allow-forms allow-popups\r\n";
+
+/// An API server that answers with a page, and with all that a page may say of its origin.
+async fn with_a_page() -> Upstream {
+    Upstream::plain(async |mut connection: Connection| {
+        while let Some(head) = connection.head().await {
+            let page = format!("<pre>{head}</pre>");
+            connection
+                .write(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\
+                     Content-Security-Policy: default-src 'self'\r\n\
+                     Service-Worker-Allowed: /\r\nClear-Site-Data: \"*\"\r\n\
+                     Strict-Transport-Security: max-age=9\r\nAlt-Svc: h3=\":443\"\r\n\
+                     Access-Control-Allow-Origin: null\r\nAccess-Control-Allow-Credentials: true\r\n\
+                     Set-Cookie: session=app\r\nX-App: 1\r\nContent-Length: {}\r\n\r\n{page}",
+                    page.len()
+                ))
+                .await;
+        }
+    })
+    .await
+}
+
+/// The answer's head, with a line end behind each line.
+fn head(answer: &str) -> &str {
+    let end = answer.find("\r\n\r\n").unwrap();
+    &answer[..end + 2]
+}
+
+const WIDER: [&str; 6] = [
+    "service-worker-allowed",
+    "clear-site-data",
+    "strict-transport-security",
+    "alt-svc",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+];
+
+#[tokio::test]
+async fn a_page_that_a_pod_or_service_wrote_is_sandboxed_in_every_spelling() {
+    let upstream = with_a_page().await;
+    let kubegate = Kubegate::before(&upstream, &["--allow-exec"]);
+    let browser = format!("{AGENT}{OPENED}");
+    for path in [
+        APP,
+        LOG,
+        "/api/v1/namespaces/x/pods/p:8080/proxy/a?b",
+        "/api/v1/namespaces/x/services/https:web:443/proxy/a",
+        "/api/v1/nodes/n/proxy/logs/",
+        "/api/v1/nodes/n:9100/proxy/metrics",
+        "/api/v1/proxy/namespaces/x/services/web/a",
+        "/api/v1/namespaces//pods/p/proxy/a",
+        "/api/v1/namespaces/x/pods/p%2Fpr%6fxy%2Fa",
+        "/api//v1/namespaces/x/pods/p/proxy/a",
+        "/logs/pods/p.log",
+    ] {
+        for lines in [&browser, ""] {
+            let answer = send(&kubegate, "GET", path, lines).await;
+            assert_eq!(status(&answer), 200, "{path}: {answer}");
+            let head = head(&answer);
+            assert!(head.contains(SANDBOX), "{path}: {answer}");
+            let own = "content-security-policy: default-src 'self'\r\n";
+            assert!(head.contains(own), "{path}: {answer}");
+            assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"));
+            for name in WIDER {
+                assert_eq!(header(&answer, name), None, "{path}: {answer}");
+            }
+            assert_eq!(header(&answer, "x-app"), Some("1"));
+            // Browsers keep cookies by host, whatever the port: other servers would get it.
+            let cookie = lines.is_empty().then_some("session=app");
+            assert_eq!(header(&answer, "set-cookie"), cookie, "{path}: {answer}");
+        }
+    }
+    // What the API server writes itself is left alone.
+    for path in ["/api/v1/namespaces/x/pods/proxy", "/version", "/logsx"] {
+        let answer = send(&kubegate, "GET", path, &browser).await;
+        assert!(!head(&answer).contains(SANDBOX), "{path}: {answer}");
+        assert_eq!(header(&answer, "x-content-type-options"), None);
+        assert_eq!(
+            header(&answer, "strict-transport-security"),
+            Some("max-age=9")
+        );
+    }
+    assert!(
+        kubegate.log().contains("--trust-proxied-pages"),
+        "{}",
+        kubegate.log()
+    );
+}
+
+#[tokio::test]
+async fn our_own_answer_for_such_a_page_is_sandboxed_too() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let kubegate = Kubegate::before_url(&format!("http://127.0.0.1:{port}"), &[]);
+    let path = format!("{APP}<script>alert(1)</script>")
+        .replace('<', "%3C")
+        .replace('>', "%3E");
+    let answer = send(&kubegate, "GET", &path, OPENED).await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert!(head(&answer).contains(SANDBOX), "{answer}");
+    let refused = send(&kubegate, "GET", "/api/v1/nodes/n/proxy/run", OPENED).await;
+    assert_eq!(status(&refused), 403, "{refused}");
+    for answer in [answer, refused] {
+        assert_eq!(
+            header(&answer, "x-content-type-options"),
+            Some("nosniff"),
+            "{answer}"
+        );
+        assert_eq!(header(&answer, "content-type"), Some("application/json"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_pod_installs_no_service_worker() {
+    let upstream = with_a_page().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    for path in [APP, LOG, "/api/v1/namespaces/x/pods/p/proxy/sw.js"] {
+        for lines in [
+            SERVICE_WORKER,
+            "Service-Worker: script\r\n",
+            "Sec-Fetch-Dest: serviceworker\r\n",
+        ] {
+            let answer = send(&kubegate, "GET", path, lines).await;
+            assert_eq!(status(&answer), 403, "{lines:?}: {answer}");
+            assert!(answer.contains("--trust-proxied-pages"), "{answer}");
+        }
+    }
+    assert_eq!(upstream.connections(), 0);
+    assert_eq!(status(&send(&kubegate, "GET", APP, OPENED).await), 200);
+}
+
+#[tokio::test]
+async fn trusted_pages_keep_everything_and_the_start_warns() {
+    let upstream = with_a_page().await;
+    let kubegate = Kubegate::before(&upstream, &["--trust-proxied-pages"]);
+    for path in [APP, LOG] {
+        let answer = send(&kubegate, "GET", path, OPENED).await;
+        assert!(!head(&answer).contains(SANDBOX), "{answer}");
+        for name in WIDER.into_iter().chain(["set-cookie"]) {
+            assert!(header(&answer, name).is_some(), "{name}: {answer}");
+        }
+        assert_eq!(
+            status(&send(&kubegate, "GET", path, SERVICE_WORKER).await),
+            200
+        );
+    }
+    let cookie = format!("{OPENED}Cookie: session=app\r\n");
+    let answer = send(&kubegate, "GET", APP, &cookie).await;
+    assert!(answer.contains("session=app\r\n"), "{answer}");
+    let log = kubegate.log();
+    let warning = log
+        .lines()
+        .find(|line| line.contains("--trust-proxied-pages"));
+    assert!(warning.is_some_and(|line| line.contains("WARN")), "{log}");
+}
+
+#[tokio::test]
+async fn a_browsers_cookies_stay_here_and_those_of_programs_go_to_apps_alone() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let own = format!("Origin: http://{}\r\n", kubegate.address);
+    let pod = "/api/v1/namespaces/x/pods/p:80/proxy/a";
+    for (path, lines, passes) in [
+        (APP, "", true),
+        (pod, "", true),
+        ("/api/v1/proxy/namespaces/x/services/web/a", "", true),
+        (APP, "User-Agent: python-requests/2\r\n", true),
+        (APP, OPENED, false),
+        (pod, OPENED, false),
+        (APP, "Sec-Fetch-Mode: cors\r\n", false),
+        (APP, &own, false),
+        (LOG, "", false),
+        (LOG, OPENED, false),
+        ("/api/v1/pods", "", false),
+        ("/api/v1/pods", OPENED, false),
+        ("/", &own, false),
+    ] {
+        let lines = format!("{lines}Cookie: a=1; session=app\r\nCookie: b=2\r\n");
+        let answer = send(&kubegate, "GET", path, &lines).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert_eq!(
+            answer.contains("session=app"),
+            passes,
+            "{path} {lines}: {answer}"
+        );
+        assert_eq!(answer.contains("b=2"), passes, "{path} {lines}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn over_plain_http_beyond_loopback_names_an_unmarked_browser_is_403() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    for flags in [
+        &["--accept-hosts", r"^kg\.example$,localhost$"][..],
+        &["--disable-filter"],
+        &[
+            "--accept-hosts",
+            ".*",
+            "--allow-origin",
+            "https://ui.example",
+        ],
+    ] {
+        let kubegate = Kubegate::before(&upstream, flags);
+        let port = kubegate.address.rsplit(':').next().unwrap();
+        let host = format!("kg.example:{port}");
+        let before = upstream.connections();
+        let own_page = format!("{AGENT}Referer: http://{host}{APP}\r\n");
+        for lines in [
+            AGENT,
+            // A frame, an image, a script of a foreign page, as Chromium sends it there.
+            &format!("{AGENT}Referer: http://evil.example/\r\nAccept-Language: en-US,en;q=0.9\r\n"),
+            // One of a pod's page, in our own origin.
+            &own_page,
+            // Firefox lets a page choose the agent and leave the referrer out.
+            "User-Agent: curl/8.0\r\nAccept-Language: en-US,en;q=0.5\r\n",
+            "Referer: https://evil.example/\r\n",
+        ] {
+            for method in ["GET", "HEAD", "POST"] {
+                let answer = send_to(&kubegate, &host, method, "/api/v1/secrets", lines).await;
+                assert_eq!(status(&answer), 403, "{method} {lines:?}: {answer}");
+                assert!(method == "HEAD" || answer.contains("https"), "{answer}");
+            }
+            // So is it for an upgrade, should a browser ever send one without an Origin.
+            let lines = format!("{lines}{WEBSOCKET}");
+            let answer = send_to(&kubegate, &host, "GET", "/api/v1/pods?watch=1", &lines).await;
+            assert_eq!(status(&answer), 403, "{answer}");
+        }
+        assert_eq!(upstream.connections(), before);
+        let from_tls = format!("{AGENT}{OPENED}");
+        let own_origin = format!("{AGENT}Origin: http://{host}\r\n");
+        let own_referer = format!("User-Agent: tool/1\r\nReferer: http://{host}/\r\n");
+        for lines in [
+            "",
+            "User-Agent: curl/8.14.1\r\nAccept: */*\r\n",
+            "User-Agent: kubectl/v1.37.1 (linux/amd64) kubernetes/abc\r\nAccept-Encoding: gzip\r\n",
+            "User-Agent: Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) \
+             WindowsPowerShell/5.1.22621.4391\r\n",
+            "User-Agent: Mozilla/5.0 (Macintosh; Darwin 23.5.0; en-US) PowerShell/7.4.2\r\n",
+            // Behind https before us, browsers mark what they send.
+            &from_tls,
+            &own_origin,
+            &own_referer,
+        ] {
+            let answer = send_to(&kubegate, &host, "GET", "/api/v1/pods", lines).await;
+            assert_eq!(status(&answer), 200, "{lines:?}: {answer}");
+        }
+        for name in ["localhost", "kubegate.localhost"] {
+            let host = format!("{name}:{port}");
+            let answer = send_to(&kubegate, &host, "GET", "/api/v1/pods", AGENT).await;
+            assert_eq!(status(&answer), 200, "{host}: {answer}");
+        }
+        assert!(
+            kubegate.log().contains("loopback names"),
+            "{}",
+            kubegate.log()
+        );
+    }
+    let kubegate = Kubegate::before(&upstream, &[]);
+    assert!(
+        !kubegate.log().contains("loopback names"),
+        "{}",
+        kubegate.log()
+    );
+}
+
 #[tokio::test]
 async fn allowed_origins_pass_and_may_read_what_comes_back() {
     let upstream = Upstream::plain(Connection::echo).await;

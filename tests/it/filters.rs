@@ -373,7 +373,6 @@ async fn read_only_lets_questions_pass_and_nothing_else() {
         ("GET", "/version"),
         ("GET", "/openapi/v3"),
         ("GET", "/api/v1/namespaces/x/pods/p/log?follow=true"),
-        ("GET", "/api/v1/namespaces/x/services/web/proxy/"),
         ("GET", "/api/v1/nodes/n/proxy/metrics"),
         (
             "POST",
@@ -409,6 +408,7 @@ async fn read_only_lets_questions_pass_and_nothing_else() {
         ("GET", "/api/v1/nodes/n/proxy/run"),
         ("POST", "/api/v1/namespaces/x/pods/p/portforward"),
         ("FROB", "/api/v1/pods"),
+        ("GET", "/api/v1/namespaces/x/pods/p/portforward"),
     ] {
         bench.refuses(method, path, 403, "--read-only").await;
     }
@@ -444,4 +444,123 @@ async fn read_only_lets_questions_pass_and_nothing_else() {
     bench
         .refuses("POST", &format!("{POD}/exec"), 403, "--read-only")
         .await;
+}
+
+#[tokio::test]
+async fn read_only_takes_allow_proxy_for_a_get_of_an_app() {
+    const APPS: [&str; 4] = [
+        "/api/v1/namespaces/x/services/web/proxy/reset",
+        "/api/v1/namespaces/x/pods/p:8080/proxy/",
+        "/api/v1/namespaces/x/pods/p%2Fproxy%2Freset",
+        "/api/v1/nodes/n:9100/proxy/metrics",
+    ];
+    let closed = Bench::start(&["--read-only"]).await;
+    let open = Bench::start(&["--read-only", "--allow-proxy"]).await;
+    for path in APPS {
+        closed.refuses("GET", path, 403, "--allow-proxy").await;
+        open.passes("GET", path).await;
+        open.refuses("POST", path, 403, "--read-only").await;
+        open.refuses_with("GET", path, WEBSOCKET, 403, "--read-only")
+            .await;
+    }
+    closed.passes("GET", "/api/v1/nodes/n/proxy/metrics").await;
+    let run = "/api/v1/nodes/n:10250/proxy/run/x/p/c";
+    open.refuses("GET", run, 403, "--read-only").await;
+}
+
+#[tokio::test]
+async fn where_the_method_decides_no_header_names_another() {
+    for flags in [&["--read-only"][..], &["--reject-methods", "DELETE"]] {
+        let bench = Bench::start(flags).await;
+        for name in [
+            "X-HTTP-Method-Override",
+            "X-HTTP-Method",
+            "X-Method-Override",
+            "X_HTTP_Method_Override",
+        ] {
+            let line = format!("{name}: DELETE\r\n");
+            let why = name.to_lowercase();
+            bench
+                .refuses_with("GET", "/api/v1/pods", &line, 403, &why)
+                .await;
+        }
+        bench.passes("GET", "/api/v1/pods").await;
+    }
+    let bench = Bench::start(&[]).await;
+    let answer = bench
+        .send("GET", "/api/v1/pods", "X-HTTP-Method: GET\r\n")
+        .await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}
+
+#[tokio::test]
+async fn a_rejected_path_is_rejected_in_every_form_that_asks_for_the_same() {
+    let bench = Bench::start(&["--reject-paths", "^/api/v1/secrets$"]).await;
+    for path in [
+        "/api/v1/secrets",
+        "/api/v1/secrets/",
+        "/api/v1/secrets//",
+        "/api/v1/secrets%2F",
+        "/api/v1//secrets",
+        "/api/v1/./secrets/",
+        "/api/v1/namespaces//secrets",
+        "/api/v1/namespaces%2F%2Fsecrets/",
+        "/api/v1/watch/secrets",
+        "/api/v1/watch/secrets/?watch=1",
+    ] {
+        bench.refuses("GET", path, 403, "--reject-paths").await;
+    }
+    for path in [
+        "/api/v1/secrets/s",
+        "/api/v1/namespaces/x/secrets/",
+        "/api/v1/namespaces/secrets",
+        "/api/v1/pods/",
+    ] {
+        bench.passes("GET", path).await;
+    }
+    let bench = Bench::start(&["--accept-paths", "^/api/v1/namespaces/"]).await;
+    bench.passes("GET", "/api/v1/namespaces/x/secrets/").await;
+    for path in [
+        "/api/v1/namespaces//secrets",
+        "/api/v1/namespaces%2f/secrets",
+    ] {
+        bench.refuses("GET", path, 403, "--accept-paths").await;
+    }
+}
+
+#[tokio::test]
+async fn consoles_of_virtual_machines_are_refused_like_exec() {
+    let vm = |version: &str, part: &str| {
+        format!(
+            "/apis/subresources.kubevirt.io/{version}/namespaces/x/virtualmachineinstances/m/{part}"
+        )
+    };
+    let bench = Bench::start(&[]).await;
+    for part in ["console", "vnc", "vnc/screenshot", "usbredir", "%63onsole"] {
+        for version in ["v1", "v1alpha3"] {
+            let path = vm(version, part);
+            bench.refuses("GET", &path, 403, "--allow-exec").await;
+            bench
+                .refuses_with("GET", &path, WEBSOCKET, 403, "--allow-exec")
+                .await;
+        }
+    }
+    for part in ["portforward/22/tcp", "vsock?port=9", "guestosinfo", ""] {
+        bench.passes("GET", &vm("v1", part)).await;
+    }
+    let open = Bench::start(&["--allow-exec"]).await;
+    open.passes("GET", &vm("v1", "console")).await;
+    let bench = Bench::start(&["--read-only", "--allow-exec", "--allow-proxy"]).await;
+    for part in [
+        "console",
+        "vnc",
+        "usbredir",
+        "portforward/22",
+        "vsock?port=9",
+    ] {
+        bench
+            .refuses("GET", &vm("v1", part), 403, "--read-only")
+            .await;
+    }
+    bench.passes("GET", &vm("v1", "guestosinfo")).await;
 }

@@ -27,6 +27,10 @@ pub struct Attributes<'a> {
     pub verb: Verb,
     /// The API group; empty for `/api`.
     pub group: &'a str,
+    /// Such as `v1`.
+    pub version: &'a str,
+    /// `watch` or `proxy`, where the legacy form is used.
+    pub prefix: &'a str,
     /// The namespace; empty for what has none.
     pub namespace: &'a str,
     /// Such as `pods`.
@@ -50,8 +54,9 @@ impl<'a> Attributes<'a> {
             "apis" => segments.next()?,
             _ => return None,
         };
-        let _version = segments.next()?;
+        let version = segments.next()?;
         let mut resource = segments.next()?;
+        let prefix = resource;
         let legacy = match resource {
             "proxy" => Some(Verb::Proxy),
             "watch" => Some(Verb::Watch),
@@ -83,12 +88,47 @@ impl<'a> Attributes<'a> {
         Some(Self {
             verb,
             group,
+            version,
+            prefix: legacy.map_or("", |_| prefix),
             namespace,
             resource,
             name,
             subresource,
             rest,
         })
+    }
+
+    /// The path that asks for the same in today's form, without slashes at its end: that of
+    /// `/api/v1/watch/secrets` is `/api/v1/secrets`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let (root, group) = match self.group {
+            "" => ("/api", ""),
+            group => ("/apis", group),
+        };
+        let in_namespace = !self.namespace.is_empty() && self.resource != "namespaces";
+        let namespaces = if in_namespace { "namespaces" } else { "" };
+        let namespace = if in_namespace { self.namespace } else { "" };
+        let subresource = match self.verb {
+            Verb::Proxy => "proxy",
+            _ => self.subresource,
+        };
+        let parts = [
+            group,
+            self.version,
+            namespaces,
+            namespace,
+            self.resource,
+            self.name,
+            subresource,
+            self.rest,
+        ];
+        let mut path = String::from(root);
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            path.push('/');
+            path.push_str(part);
+        }
+        path
     }
 }
 
@@ -184,6 +224,31 @@ mod tests {
             ];
             let parts = parts.map(|part| if part.is_empty() { "-" } else { part });
             assert_eq!(parts.join(" "), told, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_request_has_one_path() {
+        for (told, path) in [
+            ("/api/v1/secrets/", "/api/v1/secrets"),
+            ("/api/v1/watch/secrets", "/api/v1/secrets"),
+            ("/api/v1/watch/namespaces/x", "/api/v1/namespaces/x"),
+            (
+                "/api/v1/namespaces/x/finalize",
+                "/api/v1/namespaces/x/finalize",
+            ),
+            ("/api/v1/namespaces//secrets", "/api/v1/secrets"),
+            (
+                "/apis/apps/v1/watch/namespaces/x/deployments/d//",
+                "/apis/apps/v1/namespaces/x/deployments/d",
+            ),
+            (
+                "/api/v1/proxy/namespaces/x/services/s/a/b",
+                "/api/v1/namespaces/x/services/s/proxy/a/b",
+            ),
+        ] {
+            let read = parse(&Method::GET, told).expect(told);
+            assert_eq!(read.path(), path, "{told}");
         }
     }
 

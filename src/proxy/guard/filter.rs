@@ -3,7 +3,7 @@
 use http::Method;
 use regex::Regex;
 
-use super::{Error, Refusal, Rules};
+use super::{Error, Refusal, Rules, attributes::Attributes};
 
 /// The patterns of one flag, searched for unanchored.
 #[derive(Debug)]
@@ -45,6 +45,15 @@ impl Patterns {
     /// Whether any pattern is found in the text.
     pub(super) fn accept(&self, text: &str) -> bool {
         self.find(text).is_some()
+    }
+
+    /// Whether each pattern is found in a single text alone, and this holds for all of those.
+    pub(super) fn are_all(&self, holds: impl Fn(&str) -> bool) -> bool {
+        let mut patterns = self.0.iter();
+        patterns.all(|pattern| match &pattern.matcher {
+            Matcher::Exactly(text) => holds(text),
+            _ => false,
+        })
     }
 
     /// The first pattern that is found in the text.
@@ -112,8 +121,14 @@ impl Filter {
         })
     }
 
+    /// Whether some method is refused: then none may be asked for by a header.
+    pub(super) fn refuses_methods(&self) -> bool {
+        !self.reject_methods.are_all(str::is_empty)
+    }
+
+    /// Judges one reading of a path.
     pub(super) fn judge(&self, method: &Method, path: &str) -> Result<(), Refusal> {
-        if let Some(pattern) = self.reject_paths.find(path) {
+        if let Some(pattern) = self.rejected(method, path) {
             return Err(Refusal::forbidden(format!(
                 "the path {path:?} is refused by --reject-paths (pattern {pattern:?})"
             )));
@@ -129,6 +144,24 @@ impl Filter {
             )));
         }
         Ok(())
+    }
+
+    /// The pattern of `--reject-paths` for a path or for another form of the same request: the
+    /// API server takes slashes at the end for nothing, and still serves the legacy forms.
+    fn rejected(&self, method: &Method, path: &str) -> Option<&str> {
+        if self.reject_paths.0.is_empty() {
+            return None;
+        }
+        let mut forms = [path, path.trim_end_matches('/')].into_iter();
+        let today = |(at, _)| {
+            let attributes = Attributes::parse(method, &path[at..], None)?;
+            let legacy = !attributes.prefix.is_empty();
+            let today = legacy.then(|| [&path[..at], &attributes.path()].concat())?;
+            self.reject_paths.find(&today)
+        };
+        forms
+            .find_map(|form| self.reject_paths.find(form))
+            .or_else(|| path.match_indices("/api").find_map(today))
     }
 }
 

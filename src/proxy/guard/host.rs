@@ -1,7 +1,7 @@
 //! The Host, parsed and not matched as text.
 
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{Request, Uri, header::HOST};
 
@@ -37,6 +37,11 @@ impl<'a> Host<'a> {
     /// Whether both name the same host and port, where a port left out is `default`.
     pub(super) fn is_same(&self, other: &Host<'_>, default: u16) -> bool {
         self.name == other.name && self.port.unwrap_or(default) == other.port.unwrap_or(default)
+    }
+
+    /// Whether it is a loopback name, see [`is_loopback`].
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.name)
     }
 
     /// The address within the brackets, if it is IPv6.
@@ -114,6 +119,15 @@ fn is_accepted(host: &Host<'_>, patterns: &Patterns) -> bool {
         || host
             .without_brackets()
             .is_some_and(|address| patterns.accept(address))
+}
+
+/// Whether a name stands for this machine whatever a name server says, so that browsers trust
+/// plain http there (Secure Contexts, section 3.1) and mark their requests with `Sec-Fetch-*`.
+pub(super) fn is_loopback(name: &str) -> bool {
+    name == "localhost"
+        || name == "[::1]"
+        || name.ends_with(".localhost")
+        || (name.starts_with("127.") && name.parse::<Ipv4Addr>().is_ok())
 }
 
 fn name(text: &str) -> Result<Cow<'_, str>, &'static str> {
@@ -198,6 +212,35 @@ mod tests {
             "b\u{fc}cher.example",
         ] {
             assert!(Host::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_names_are_those_that_browsers_trust_over_http() {
+        for name in [
+            "localhost",
+            "kubegate.localhost",
+            "a.b.localhost",
+            "127.0.0.1",
+            "127.1.2.3",
+            "[::1]",
+        ] {
+            assert!(is_loopback(name), "{name}");
+        }
+        for name in [
+            "localhost.example",
+            "notlocalhost",
+            "127.0.0.1.example",
+            "127.1",
+            "127.example",
+            "128.0.0.1",
+            "0.0.0.0",
+            "10.0.0.1",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "localhost.localdomain",
+        ] {
+            assert!(!is_loopback(name), "{name}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Request;
 
-use super::{Guard, Refusal};
+use super::{Guard, Refusal, origin};
 use crate::proxy::screen::{Screen, ScreenLayer};
 
 /// Who asks. Belongs outside of CORS, routing and static files.
@@ -27,11 +27,40 @@ impl Screen for JudgeOrigin {
     }
 }
 
+/// Marks a request whose answer somebody other than the API server writes, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Foreign {
+    /// Passed on to a server behind the API server, and not only fetched from one.
+    pub(in crate::proxy) proxied: bool,
+    /// Sent by a browser.
+    pub(in crate::proxy) browser: bool,
+    /// `--trust-proxied-pages`
+    pub(in crate::proxy) trusted: bool,
+}
+
+impl Foreign {
+    /// Whether a client's cookies go to whom it asks. The API server sets none. A browser has one
+    /// jar for a host, whatever port and path set a cookie: another app's session, or that of
+    /// another server of this machine, may be in it.
+    pub(in crate::proxy) fn takes_cookies(self) -> bool {
+        self.proxied && (self.trusted || !self.browser)
+    }
+}
+
 #[derive(Debug)]
 pub(in crate::proxy) struct JudgeRequest(Arc<Guard>);
 
 impl Screen for JudgeRequest {
     fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        self.0.judge_request(request)
+        let reach = self.0.judge_request(request)?;
+        if reach.foreign {
+            let foreign = Foreign {
+                proxied: reach.proxied,
+                browser: origin::is_browser(request.headers()),
+                trusted: self.0.trust_proxied_pages,
+            };
+            request.extensions_mut().insert(foreign);
+        }
+        Ok(())
     }
 }

@@ -13,25 +13,28 @@
 //! | the path, decoded and normalised for judging | [`path`] |
 //! | kubectl's patterns | `filter` |
 //! | the path as verb, resource and subresource | [`attributes`] |
-//! | what runs commands | `commands` |
+//! | what a request reaches beyond the API's objects | `reach` |
 //! | `--read-only` | `read_only` |
+//! | what the judgement leaves to the layers within | `layer` |
 
 pub mod attributes;
-mod commands;
 mod filter;
 mod framing;
 mod host;
 mod layer;
 mod origin;
 pub mod path;
+mod reach;
 mod read_only;
 
-use http::{HeaderValue, Method, Request, StatusCode, header::UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header::UPGRADE};
 
+use super::hop_by_hop::canonical;
 use filter::{Filter, Patterns};
 use origin::AllowedOrigins;
+pub use reach::Reach;
 
-pub(super) use layer::{origin_layer, request_layer};
+pub(super) use layer::{Foreign, origin_layer, request_layer};
 
 /// What the flags say about the guard. Pattern lists are already split on commas; patterns
 /// are unanchored searches, as kubectl's.
@@ -55,6 +58,10 @@ pub struct Rules {
     pub allow_exec: bool,
     /// `--read-only`: only get, list, watch and access reviews pass.
     pub read_only: bool,
+    /// `--allow-proxy`: with `read_only`, a plain GET of an app behind a proxy passes too.
+    pub allow_proxy: bool,
+    /// `--trust-proxied-pages`: what others wrote is answered as if the API server had.
+    pub trust_proxied_pages: bool,
 }
 
 impl Default for Rules {
@@ -70,6 +77,8 @@ impl Default for Rules {
             allow_origins: Vec::new(),
             allow_exec: false,
             read_only: false,
+            allow_proxy: false,
+            trust_proxied_pages: false,
         }
     }
 }
@@ -158,6 +167,10 @@ pub struct Guard {
     origins: AllowedOrigins,
     commands_open: bool,
     read_only: bool,
+    allow_proxy: bool,
+    trust_proxied_pages: bool,
+    /// Whether the method decides, so that no header may name another.
+    judges_methods: bool,
 }
 
 impl Guard {
@@ -169,12 +182,16 @@ impl Guard {
     pub fn new(rules: &Rules) -> Result<Self, Error> {
         let accept_hosts = Patterns::new("--accept-hosts", &rules.accept_hosts)?;
         let filter = Filter::new(rules)?;
+        let refuses_methods = !rules.disable_filter && filter.refuses_methods();
         Ok(Self {
             accept_hosts: (!rules.disable_filter).then_some(accept_hosts),
             filter: (!rules.disable_filter).then_some(filter),
             origins: AllowedOrigins::new(&rules.allow_origins)?,
             commands_open: rules.allow_exec || rules.disable_filter || rules.reject_paths.is_some(),
             read_only: rules.read_only,
+            allow_proxy: rules.allow_proxy,
+            trust_proxied_pages: rules.trust_proxied_pages,
+            judges_methods: rules.read_only || refuses_methods,
         })
     }
 
@@ -190,6 +207,13 @@ impl Guard {
         self.accept_hosts
             .as_ref()
             .is_none_or(|hosts| hosts.accept("rebound.attacker.example"))
+    }
+
+    /// Whether hosts may pass that are no loopback names: browsers mark no requests to them.
+    #[must_use]
+    pub fn accepts_beyond_loopback(&self) -> bool {
+        let beyond = |hosts: &Patterns| !hosts.are_all(|host| host::is_loopback(host));
+        self.accept_hosts.as_ref().is_none_or(beyond)
     }
 
     /// Judges who is calling. To be asked first, whatever the request is for.
@@ -209,40 +233,66 @@ impl Guard {
         origin::judge(request.headers(), &host, &self.origins)
     }
 
-    /// Judges what is wanted. The URI is the one that will be forwarded, `--api-prefix`
-    /// already stripped.
+    /// Judges what is wanted, and tells what it reaches. The URI is the one that will be
+    /// forwarded, `--api-prefix` already stripped.
     ///
     /// # Errors
-    /// 400 for an ambiguous path; 403 for what the filter, the refusal of commands or
-    /// `--read-only` keep out.
-    pub fn judge_request<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+    /// 400 for an ambiguous path; 403 for what the filter, the refusal of commands,
+    /// `--read-only` or the mistrust of what others wrote keep out.
+    pub fn judge_request<B>(&self, request: &Request<B>) -> Result<Reach, Refusal> {
         let path = path::normalise(request.uri().path())
             .map_err(|ambiguous| Refusal::malformed(ambiguous.to_string()))?;
+        let headers = request.headers();
         let wanted = Wanted {
             method: request.method(),
             query: request.uri().query(),
-            upgrade: request.headers().contains_key(UPGRADE),
+            upgrade: headers.contains_key(UPGRADE),
         };
         // Whoever reads the path after us, only what every reading of it allows may pass.
-        path.readings()
-            .try_for_each(|reading| self.judge_reading(&wanted, reading))
+        let mut reach = Reach::default();
+        for reading in path.readings() {
+            reach = reach.or(self.judge_reading(&wanted, reading)?);
+        }
+        if self.judges_methods {
+            refuse_method_overrides(headers)?;
+        }
+        if reach.foreign && !self.trust_proxied_pages {
+            origin::refuse_service_worker(headers)?;
+        }
+        Ok(reach)
     }
 
-    fn judge_reading(&self, wanted: &Wanted<'_>, path: &str) -> Result<(), Refusal> {
+    fn judge_reading(&self, wanted: &Wanted<'_>, path: &str) -> Result<Reach, Refusal> {
         if let Some(filter) = &self.filter {
             filter.judge(wanted.method, path)?;
         }
+        let reach = Reach::of(wanted, path);
         if self.read_only {
-            read_only::judge(wanted, path)?;
+            read_only::judge(wanted, path, &reach, self.allow_proxy)?;
         }
-        if !self.commands_open
-            && let Some(what) = commands::run_by(wanted, path)
-        {
-            return Err(Refusal::forbidden(format!(
+        match reach.commands.filter(|_| !self.commands_open) {
+            Some(what) => Err(Refusal::forbidden(format!(
                 "{what} can run commands and is refused by default; --allow-exec allows it"
-            )));
+            ))),
+            None => Ok(reach),
         }
-        Ok(())
+    }
+}
+
+/// The API server heeds no such header, but an app behind its proxy may.
+fn refuse_method_overrides(headers: &HeaderMap) -> Result<(), Refusal> {
+    const OVERRIDES: [&str; 3] = [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ];
+    let mut names = headers.keys();
+    match names.find(|name| OVERRIDES.contains(&canonical(name).as_ref())) {
+        None => Ok(()),
+        Some(name) => Err(Refusal::forbidden(format!(
+            "the header {name} may name another method than the request's, which --read-only and \
+             --reject-methods judge; leave it out"
+        ))),
     }
 }
 

@@ -2,7 +2,10 @@
 //! sockets and plain GETs need no permission from us to be sent, so the headers that
 //! browsers add, and scripts cannot forge, decide for every method and every upgrade.
 
-use http::{HeaderMap, HeaderValue, header::ORIGIN};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT_LANGUAGE, ORIGIN, REFERER, USER_AGENT},
+};
 
 use super::{
     Error, Refusal,
@@ -39,7 +42,7 @@ pub(super) fn judge(
 ) -> Result<(), Refusal> {
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
-        (None, _) => judge_site(headers),
+        (None, _) => judge_site(headers, host),
         (Some(origin), None) if is_own(origin, host) || allowed.0.contains(origin) => Ok(()),
         (Some(origin), None) => Err(foreign(origin)),
         (Some(_), Some(_)) => Err(Refusal::forbidden("a request has one Origin at most")),
@@ -48,9 +51,12 @@ pub(super) fn judge(
 
 /// Without an Origin (navigation, images, scripts) only this header tells that a page of
 /// another site asks. Browsers send four values; only the two harmless ones pass.
-fn judge_site(headers: &HeaderMap) -> Result<(), Refusal> {
-    let foreign = |site: &&HeaderValue| *site != "same-origin" && *site != "none";
-    match headers.get_all(SEC_FETCH_SITE).iter().find(foreign) {
+fn judge_site(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
+    if sites.peek().is_none() && !host.is_loopback() {
+        return judge_unmarked(headers, host);
+    }
+    match sites.find(|site| *site != "same-origin" && *site != "none") {
         None => Ok(()),
         Some(site) => Err(Refusal::forbidden(format!(
             "a page of another site sent this request (Sec-Fetch-Site: {}); open the address directly",
@@ -59,12 +65,84 @@ fn judge_site(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// Over plain http, browsers say which page asks at loopback names alone (Fetch Metadata, section
+/// 2: only to potentially trustworthy URLs). Elsewhere any page could have sent what a browser
+/// sends, so none of it passes.
+fn judge_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
+    if is_browser(headers) {
+        return Ok(());
+    }
+    let sign = if headers.get_all(USER_AGENT).iter().any(is_browsers_agent) {
+        USER_AGENT
+    } else if headers
+        .get_all(REFERER)
+        .iter()
+        .any(|page| !is_page_of(page, host))
+    {
+        REFERER
+    } else if headers.contains_key(ACCEPT_LANGUAGE) {
+        // Pages can change the agent and leave out the referrer, but not keep back this one.
+        ACCEPT_LANGUAGE
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::forbidden(format!(
+        "a browser sent this request (it has the header {sign}, and neither Sec-Fetch-Site nor \
+         Origin): over plain http, browsers say which page asks at loopback names alone, and {:?} \
+         is none; use http://localhost, or https before this proxy",
+        host.name
+    )))
+}
+
+/// Whether a browser sent it, and says for which page.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    let marks = |name: &HeaderName| *name == ORIGIN || name.as_str().starts_with("sec-fetch-");
+    headers.keys().any(marks)
+}
+
+/// All browsers call themselves Mozilla. So does PowerShell, which runs no pages.
+fn is_browsers_agent(agent: &HeaderValue) -> bool {
+    let agent = agent.as_bytes();
+    let powershell =
+        |word: &[u8]| word.starts_with(b"PowerShell/") || word.starts_with(b"WindowsPowerShell/");
+    agent
+        .get(..8)
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"mozilla/"))
+        && !agent.split(|byte| *byte == b' ').any(powershell)
+}
+
+fn is_page_of(page: &HeaderValue, host: &Host<'_>) -> bool {
+    let text = page.to_str().unwrap_or_default();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    is_authority_of(scheme, authority, host)
+}
+
+/// A service worker would answer for every page of this origin that it is registered for, and
+/// outlive its own. A browser says of a script that it is to become one (Service Workers, "Service-Worker").
+pub(super) fn refuse_service_worker(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut uses = headers.get_all("sec-fetch-dest").iter();
+    if headers.contains_key("service-worker") || uses.any(|to| to == "serviceworker") {
+        return Err(Refusal::forbidden(
+            "a page behind a proxy may not install a service worker in this proxy's origin; \
+             --trust-proxied-pages would allow it",
+        ));
+    }
+    Ok(())
+}
+
 /// Our own: the authority the request itself was sent to.
 fn is_own(origin: &HeaderValue, host: &Host<'_>) -> bool {
     let Some((scheme, authority)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
     else {
         return false;
     };
+    is_authority_of(scheme, authority, host)
+}
+
+fn is_authority_of(scheme: &str, authority: &str, host: &Host<'_>) -> bool {
     default_port(scheme)
         .zip(Host::parse(authority).ok())
         .is_some_and(|(default, own)| own.is_same(host, default))

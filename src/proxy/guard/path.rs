@@ -33,13 +33,18 @@ pub struct NormalPath<'a> {
     decoded: Cow<'a, str>,
     /// Without empty and `.` segments, if there were any.
     collapsed: Option<String>,
+    /// Without `namespaces/` where the namespace's name is empty.
+    across: Option<String>,
 }
 
 impl NormalPath<'_> {
-    /// The decoded path and, where it differs, the one with `//` and `/./` collapsed. API
-    /// servers take such segments as they are; a proxy in front of one may not.
+    /// The decoded path and, where they differ, the one with `//` and `/./` collapsed, and the one
+    /// across namespaces. API servers take such segments as they are; a proxy in front of one
+    /// may not. `namespaces//secrets` they take for the secrets of all namespaces.
     pub fn readings(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.decoded.as_ref()).chain(self.collapsed.as_deref())
+        std::iter::once(self.decoded.as_ref())
+            .chain(self.collapsed.as_deref())
+            .chain(self.across.as_deref())
     }
 }
 
@@ -68,7 +73,12 @@ pub fn normalise(raw: &str) -> Result<NormalPath<'_>, Ambiguous> {
         return Err(Ambiguous::DotDot);
     }
     let collapsed = collapse(&decoded);
-    Ok(NormalPath { decoded, collapsed })
+    let across = collapsed.as_ref().and_then(|_| across(&decoded));
+    Ok(NormalPath {
+        decoded,
+        collapsed,
+        across,
+    })
 }
 
 fn decode(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
@@ -121,6 +131,12 @@ fn collapse(path: &str) -> Option<String> {
         collapsed.push('/');
     }
     Some(collapsed)
+}
+
+/// Takes `namespaces//` out. Slashes behind are kept: they shift what follows, or end the path.
+fn across(path: &str) -> Option<String> {
+    const NOWHERE: &str = "/namespaces//";
+    path.contains(NOWHERE).then(|| path.replace(NOWHERE, "/"))
 }
 
 #[cfg(test)]
@@ -187,6 +203,21 @@ mod tests {
                 "{raw}"
             );
             assert_eq!(readings(raw).len(), 2, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_without_a_name_is_read_as_all_namespaces() {
+        for (raw, all) in [
+            ("/api/v1/namespaces//secrets", "/api/v1/secrets"),
+            ("/api/v1/namespaces%2F%2Fsecrets/s", "/api/v1/secrets/s"),
+            (
+                "/apis/apps/v1/watch/namespaces//deployments",
+                "/apis/apps/v1/watch/deployments",
+            ),
+        ] {
+            assert_eq!(readings(raw).last().map(String::as_str), Some(all), "{raw}");
+            assert_eq!(readings(raw).len(), 3, "{raw}");
         }
     }
 

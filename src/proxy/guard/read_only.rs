@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     Refusal, Wanted,
     attributes::{Attributes, Verb},
-    commands,
+    reach::Reach,
 };
 
 /// Groups whose reviews are questions, although they are asked by POST.
@@ -27,12 +27,19 @@ const REVIEWS: [&str; 9] = [
     "tokenreviews",
 ];
 
-/// Lets get, list, watch and reviews pass. A plain GET through the proxy of a service or
-/// pod is a get to the API server, and passes; of a node's only the kubelet's reports do,
-/// and no upgrade but a watch's, whatever else is allowed.
-pub(super) fn judge(wanted: &Wanted<'_>, path: &str) -> Result<(), Refusal> {
+/// Lets get, list, watch and reviews pass. A plain GET through the proxy of a service or pod is a
+/// get to the API server, but an app may change its state by it, so it takes `allow_proxy`; of a
+/// node only the kubelet's reports pass. No upgrade does but a watch's, whatever else is allowed.
+pub(super) fn judge(
+    wanted: &Wanted<'_>,
+    path: &str,
+    reach: &Reach,
+    allow_proxy: bool,
+) -> Result<(), Refusal> {
     let attributes = Attributes::parse(wanted.method, path, wanted.query);
-    if commands::run_by(wanted, path).is_none() && reads(wanted, attributes.as_ref()) {
+    let acts = reach.commands.is_some() || reach.connection;
+    let reads = !acts && reads(wanted, attributes.as_ref());
+    if reads && (allow_proxy || !reach.app) {
         return Ok(());
     }
     let method = wanted.method;
@@ -41,9 +48,14 @@ pub(super) fn judge(wanted: &Wanted<'_>, path: &str) -> Result<(), Refusal> {
     } else {
         ""
     };
+    let remedy = if reads {
+        ": an app behind a proxy may change its state by GET; --allow-proxy lets such a GET pass"
+    } else {
+        ""
+    };
     Err(Refusal::forbidden(format!(
         "{method}{upgrade} of {path:?} is refused: with --read-only nothing passes but get, list, \
-         watch and access reviews"
+         watch and access reviews{remedy}"
     )))
 }
 
@@ -52,7 +64,7 @@ fn reads(wanted: &Wanted<'_>, attributes: Option<&Attributes<'_>>) -> bool {
         return wanted.is_plain_get();
     };
     match attributes.verb {
-        Verb::Get | Verb::List | Verb::Watch if wanted.is_plain_get() => true,
+        Verb::Get | Verb::List | Verb::Watch | Verb::Proxy if wanted.is_plain_get() => true,
         Verb::Watch => *wanted.method == Method::GET && attributes.subresource.is_empty(),
         Verb::Create => !wanted.upgrade && is_review(attributes),
         _ => false,

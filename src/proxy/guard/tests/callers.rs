@@ -190,3 +190,155 @@ fn a_rebound_name_fails_although_origin_and_host_agree() {
         403
     );
 }
+
+#[test]
+fn beyond_loopback_names_an_unmarked_browser_is_403() {
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    let powershell =
+        "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041.1";
+    let powershell7 =
+        "Mozilla/5.0 (Windows NT 10.0; Microsoft Windows 10.0.19045; en-US) PowerShell/7.4.0";
+    let named =
+        guard(|rules| rules.accept_hosts = patterns(r"^kg\.example$,localhost$,^127\.,^::1$"));
+    let disabled = guard(|rules| rules.disable_filter = true);
+    for (host, headers, expected) in [
+        ("kg.example:8001", &[("user-agent", firefox)][..], 403),
+        ("KG.example", &[("user-agent", "mozilla/4.0")], 403),
+        ("kg.example", &[("referer", "https://evil.example/x")], 403),
+        ("kg.example", &[("referer", "http://kg.example.evil/")], 403),
+        (
+            "kg.example",
+            &[("referer", "http://kg.example@evil.example/")],
+            403,
+        ),
+        ("kg.example", &[("referer", "about:blank")], 403),
+        (
+            "kg.example",
+            &[("user-agent", "curl/8.0"), ("accept-language", "*")],
+            403,
+        ),
+        (
+            "kg.example",
+            &[
+                ("user-agent", powershell),
+                ("referer", "http://evil.example/"),
+            ],
+            403,
+        ),
+        (
+            "kg.example",
+            &[("user-agent", "curl"), ("user-agent", firefox)],
+            403,
+        ),
+        // Marked ones are judged by their marks.
+        (
+            "kg.example",
+            &[("user-agent", firefox), ("sec-fetch-site", "same-origin")],
+            200,
+        ),
+        (
+            "kg.example",
+            &[("user-agent", firefox), ("sec-fetch-site", "cross-site")],
+            403,
+        ),
+        (
+            "kg.example",
+            &[("user-agent", firefox), ("origin", "http://kg.example")],
+            200,
+        ),
+        (
+            "kg.example",
+            &[("user-agent", firefox), ("origin", "http://evil.example")],
+            403,
+        ),
+        // Node's fetch sends one of them alone, and is no browser.
+        (
+            "kg.example",
+            &[
+                ("user-agent", "node"),
+                ("accept-language", "*"),
+                ("sec-fetch-mode", "cors"),
+            ],
+            200,
+        ),
+        // Programs.
+        ("kg.example", &[], 200),
+        ("kg.example", &[("user-agent", "curl/8.0")], 200),
+        (
+            "kg.example",
+            &[("user-agent", "kubectl/v1.37.1 (linux/amd64) kubernetes/x")],
+            200,
+        ),
+        ("kg.example", &[("user-agent", "NotMozilla/5.0")], 200),
+        ("kg.example", &[("user-agent", powershell)], 200),
+        ("kg.example", &[("user-agent", powershell7)], 200),
+        (
+            "kg.example:8001",
+            &[("referer", "http://kg.example:8001/api")],
+            200,
+        ),
+        // Loopback names, where browsers of today mark what they send.
+        ("localhost:8001", &[("user-agent", firefox)], 200),
+        ("kg.localhost:8001", &[("user-agent", firefox)], 200),
+        ("127.0.0.1:8001", &[("user-agent", firefox)], 200),
+        ("127.9.8.7:8001", &[("user-agent", firefox)], 200),
+        ("[::1]:8001", &[("user-agent", firefox)], 200),
+        ("notlocalhost", &[("user-agent", firefox)], 403),
+        ("127.example", &[("user-agent", firefox)], 403),
+    ] {
+        for guard in [&named, &disabled] {
+            for method in ["GET", "POST", "OPTIONS"] {
+                let headers = [&[("host", host)], headers].concat();
+                let judged = guard.judge_origin(&request(method, "/api", &headers));
+                assert_eq!(status(&judged), expected, "{method} {headers:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn hosts_beyond_loopback_names_are_known_at_the_start() {
+    for (hosts, expected) in [
+        (None, false),
+        (Some("^localhost$"), false),
+        (Some(r"^localhost$,^127\.0\.0\.1$,^\[::1\]$"), false),
+        (Some(r"^kg\.example$"), true),
+        (Some(r"^localhost$,^10\."), true),
+        (Some(".*"), true),
+        (Some(""), false),
+    ] {
+        let guard = guard(|rules| {
+            if let Some(hosts) = hosts {
+                rules.accept_hosts = patterns(hosts);
+            }
+        });
+        assert_eq!(guard.accepts_beyond_loopback(), expected, "{hosts:?}");
+    }
+    assert!(guard(|rules| rules.disable_filter = true).accepts_beyond_loopback());
+}
+
+#[test]
+fn a_service_worker_of_what_others_wrote_is_403() {
+    let app = "/api/v1/namespaces/x/services/s/proxy/sw.js";
+    let log = "/api/v1/namespaces/x/pods/p/log";
+    let script = [("service-worker", "script")];
+    let dest = [
+        ("sec-fetch-dest", "serviceworker"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let page = [("sec-fetch-dest", "document"), ("sec-fetch-site", "none")];
+    let strict = guard(|_| ());
+    let trusting = guard(|rules| rules.trust_proxied_pages = true);
+    for target in [app, log] {
+        for headers in [&script[..], &dest] {
+            let refusal = judge_with(&strict, "GET", target, headers).unwrap_err();
+            assert_eq!(refusal.status, 403);
+            assert!(
+                refusal.message.contains("--trust-proxied-pages"),
+                "{refusal}"
+            );
+            assert_eq!(judge_with(&trusting, "GET", target, headers), Ok(()));
+        }
+        assert_eq!(judge_with(&strict, "GET", target, &page), Ok(()));
+    }
+}

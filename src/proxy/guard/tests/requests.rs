@@ -1,5 +1,6 @@
 //! What is wanted: commands, patterns, read-only.
 
+use super::super::attributes::{Attributes, Verb};
 use super::{EXEC, WEBSOCKET, guard, judge, judge_with, patterns, status};
 
 #[test]
@@ -159,7 +160,6 @@ fn read_only_lets_reads_and_reviews_pass() {
         "GET /api/v1/pods?watch=1",
         "GET /api/v1/namespaces/d/secrets/s",
         "GET /api/v1/namespaces/d/pods/p/log?follow=true",
-        "GET /api/v1/namespaces/d/services/s/proxy/",
         "GET /api/v1/nodes/n/proxy/metrics",
         "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
         "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
@@ -178,6 +178,347 @@ fn read_only_lets_reads_and_reviews_pass() {
             "{target}"
         );
     }
+}
+
+#[test]
+fn read_only_takes_allow_proxy_for_a_get_of_an_app() {
+    let closed = guard(|rules| rules.read_only = true);
+    let open = guard(|rules| (rules.read_only, rules.allow_proxy) = (true, true));
+    let loose = guard(|_| ());
+    for target in [
+        "/api/v1/namespaces/d/services/s/proxy/",
+        "/api/v1/namespaces/d/services/s/proxy",
+        "/api/v1/namespaces/d/services/https:s:443/proxy/reset?all",
+        "/api/v1/namespaces/d/pods/p:8080/proxy/x",
+        "/api/v1/namespaces/d/pods/p/pr%6fxy/x",
+        "/api/v1/namespaces/d/pods/p%2Fproxy%2Fx",
+        "/api/v1/namespaces/d/pods//p/proxy/x",
+        "/api/v1/watch/namespaces/d/pods/p/proxy/x",
+        "/api/v1/proxy/namespaces/d/services/s/x",
+        "/api/v1/nodes/n:9100/proxy/metrics",
+        "/api/v1/nodes/https:n:10250/proxy/metrics",
+        "/apis/cluster.karmada.io/v1alpha1/clusters/c/proxy/api/v1/pods",
+        "/k8s/clusters/c-1/api/v1/namespaces/d/services/s/proxy/x",
+    ] {
+        let refusal = judge(&closed, "GET", target).unwrap_err();
+        assert!(
+            refusal.message.contains("--allow-proxy"),
+            "{target}: {refusal}"
+        );
+        for method in ["GET", "HEAD"] {
+            assert_eq!(judge(&open, method, target), Ok(()), "{method} {target}");
+        }
+        assert_eq!(judge(&loose, "GET", target), Ok(()), "{target}");
+        for (method, headers) in [("POST", &[][..]), ("DELETE", &[]), ("GET", &WEBSOCKET)] {
+            let judged = judge_with(&open, method, target, headers);
+            assert_eq!(status(&judged), 403, "{method} {target}");
+        }
+    }
+    for target in [
+        "/api/v1/nodes/n/proxy/run/d/p/c",
+        "/api/v1/nodes/n:10250/proxy/run/d/p/c",
+        "/api/v1/namespaces/d/services/s/proxy/api/v1/namespaces/d/pods/p/exec",
+    ] {
+        assert_eq!(status(&judge(&open, "GET", target)), 403, "{target}");
+    }
+}
+
+#[test]
+fn consoles_of_other_groups_follow_the_rules_for_exec_and_port_forward() {
+    let (closed, open) = (guard(|_| ()), guard(|rules| rules.allow_exec = true));
+    let read_only = guard(|rules| (rules.read_only, rules.allow_exec) = (true, true));
+    for version in ["v1", "v1alpha3", "v2"] {
+        for resource in ["virtualmachineinstances", "virtualmachines"] {
+            let of = |part| {
+                format!("/apis/subresources.kubevirt.io/{version}/namespaces/d/{resource}/m/{part}")
+            };
+            for part in [
+                "console",
+                "vnc",
+                "vnc/screenshot",
+                "usbredir",
+                "c%6Fnsole",
+                "vnc/",
+            ] {
+                for headers in [&[][..], &WEBSOCKET] {
+                    let refusal = judge_with(&closed, "GET", &of(part), headers).unwrap_err();
+                    assert!(
+                        refusal.message.contains("--allow-exec"),
+                        "{part}: {refusal}"
+                    );
+                    assert_eq!(
+                        judge_with(&open, "GET", &of(part), headers),
+                        Ok(()),
+                        "{part}"
+                    );
+                    let judged = judge_with(&read_only, "GET", &of(part), headers);
+                    assert_eq!(status(&judged), 403, "{part}");
+                }
+            }
+            for part in ["portforward/22", "portforward/22/tcp", "vsock?port=22"] {
+                for headers in [&[][..], &WEBSOCKET] {
+                    assert_eq!(
+                        judge_with(&closed, "GET", &of(part), headers),
+                        Ok(()),
+                        "{part}"
+                    );
+                    let judged = judge_with(&read_only, "GET", &of(part), headers);
+                    assert_eq!(status(&judged), 403, "{part}");
+                }
+            }
+            for part in ["guestosinfo", "sev/fetchcertchain", "status", ""] {
+                assert_eq!(judge(&read_only, "GET", &of(part)), Ok(()), "{part}");
+                assert_eq!(judge(&closed, "GET", &of(part)), Ok(()), "{part}");
+            }
+        }
+    }
+    for target in [
+        "/apis/subresources.virtualization.deckhouse.io/v1alpha2/namespaces/d/virtualmachines/m/console",
+        "/api/v1/namespaces/d/services/https:api:443/proxy/apis/subresources.kubevirt.io/v1/namespaces/d/virtualmachines/m/vnc",
+    ] {
+        assert_eq!(status(&judge(&closed, "GET", target)), 403, "{target}");
+    }
+    // The core group has no such subresources, and names are no subresources.
+    for target in [
+        "/api/v1/namespaces/d/configmaps/c/console",
+        "/api/v1/namespaces/d/services/console/proxy/vnc",
+        "/apis/kubevirt.io/v1/namespaces/d/virtualmachines/console",
+        "/apis/kubevirt.io/v1/namespaces/vnc/virtualmachines/console/status",
+    ] {
+        assert_eq!(judge(&closed, "GET", target), Ok(()), "{target}");
+    }
+}
+
+#[test]
+fn a_rejected_path_is_rejected_in_every_form_that_asks_for_the_same() {
+    let guard = guard(|rules| {
+        let patterns = [
+            "^/api/v1/secrets$",
+            "^/api/v1/namespaces/x/secrets/s$",
+            "/services/[^/]+/proxy",
+        ];
+        rules.reject_paths = Some(patterns.map(String::from).to_vec());
+    });
+    for target in [
+        "/api/v1/secrets",
+        "/api/v1/secrets?watch=1",
+        "/api/v1/secrets/",
+        "/api/v1/secrets//",
+        "/api/v1/secrets%2F",
+        "/api/v1/secrets%2f%2F",
+        "/api/v1/secrets/.",
+        "/api/v1//secrets",
+        "//api/v1/secrets",
+        "/%2Fapi/v1/secrets/",
+        "/api%2Fv1%2Fsecrets",
+        "/%61pi/v1/%73ecrets/",
+        "/api/./v1/secrets/",
+        "/api/v1/namespaces//secrets",
+        "/api/v1/namespaces//secrets/",
+        "/api/v1/namespaces%2F%2Fsecrets",
+        "/api/v1/watch/secrets",
+        "/api/v1/watch/secrets/",
+        "/api/v1/%77atch/secrets",
+        "/api/v1/watch%2Fsecrets",
+        "/api/v1/watch/namespaces//secrets",
+        "/api/v1/namespaces/x/secrets/s/",
+        "/api/v1/watch/namespaces/x/secrets/s",
+        "/api/v1/namespaces/x%2Fsecrets%2Fs%2F",
+        "/api/v1/proxy/namespaces/x/services/a/b",
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let judged = judge(&guard, method, target);
+            assert_eq!(status(&judged), 403, "{method} {target}");
+            let refusal = judged.unwrap_err();
+            assert!(refusal.message.contains("--reject-paths"), "{refusal}");
+        }
+    }
+    // Other requests, as near as can be.
+    for target in [
+        "/api/v1/secret",
+        "/api/v1/secrets/s",
+        "/api/v1/namespaces/x/secrets",
+        "/api/v1/namespaces/x/secrets/",
+        "/api/v1/namespaces/y/secrets/s",
+        "/api/v1/namespaces/x/secrets/s/status",
+        "/api/v1/watch/namespaces/x/secrets",
+        "/api/v1/namespaces/secrets",
+        "/api/v1/Secrets",
+        "/api/v1/secrets%20",
+        "/api/v1/pods/",
+        "/api/v1/pods?x=/api/v1/secrets",
+    ] {
+        assert_eq!(judge(&guard, "GET", target), Ok(()), "{target}");
+    }
+}
+
+#[test]
+fn a_pattern_with_a_slash_at_its_end_means_what_it_says() {
+    let below = guard(|rules| {
+        rules.reject_paths = Some(patterns("^/api/v1/namespaces/[^/]+/secrets/,^/version/$"));
+    });
+    for (target, expected) in [
+        ("/api/v1/namespaces/x/secrets", 200),
+        ("/api/v1/namespaces/x/secrets/s", 403),
+        ("/api/v1/watch/namespaces/x/secrets/s", 403),
+        ("/version/", 403),
+        ("/version", 200),
+    ] {
+        assert_eq!(status(&judge(&below, "GET", target)), expected, "{target}");
+    }
+}
+
+#[test]
+fn no_spelling_makes_an_accepted_path_of_another_request() {
+    let guard = guard(|rules| {
+        rules.accept_paths = patterns("^/api/v1/namespaces/,^/api/v1/watch/,^/version$");
+    });
+    for (target, expected) in [
+        ("/api/v1/namespaces/x/secrets", 200),
+        ("/api/v1/namespaces/x/secrets/", 200),
+        ("/api/v1/namespaces/x/services/s/proxy/", 200),
+        ("/api/v1/watch/secrets", 200),
+        ("/version", 200),
+        ("/api/v1/secrets", 403),
+        ("/api/v1/namespaces//secrets", 403),
+        ("/api/v1/namespaces%2F%2Fsecrets", 403),
+        ("/api/v1//namespaces/x/secrets", 403),
+    ] {
+        assert_eq!(status(&judge(&guard, "GET", target)), expected, "{target}");
+    }
+}
+
+#[test]
+fn where_the_method_decides_no_header_names_another() {
+    let loose = guard(|_| ());
+    let read_only = guard(|rules| rules.read_only = true);
+    let methods = guard(|rules| rules.reject_methods = patterns("^DELETE$"));
+    let disabled = guard(|rules| {
+        rules.reject_methods = patterns("^DELETE$");
+        rules.disable_filter = true;
+    });
+    for name in [
+        "x-http-method-override",
+        "X-HTTP-Method",
+        "x-method-override",
+        "x_http_method_override",
+        "X-HTTP_Method-Override",
+    ] {
+        let header = [(name, "DELETE")];
+        for guard in [&read_only, &methods] {
+            let refusal = judge_with(guard, "GET", "/api/v1/pods", &header).unwrap_err();
+            assert_eq!(refusal.status, 403);
+            assert!(refusal.message.contains("method"), "{refusal}");
+        }
+        for guard in [&loose, &disabled] {
+            assert_eq!(judge_with(guard, "GET", "/api/v1/pods", &header), Ok(()));
+        }
+    }
+    let other = [
+        ("x-http-method-overridden", "DELETE"),
+        ("x-http-methods", "x"),
+    ];
+    for guard in [&read_only, &methods] {
+        assert_eq!(judge_with(guard, "GET", "/api/v1/pods", &other), Ok(()));
+    }
+}
+
+#[test]
+fn what_others_wrote_is_known_in_every_spelling() {
+    let guard = guard(|rules| rules.allow_exec = true);
+    let reach = |method, target| {
+        let reach = guard
+            .judge_request(&super::request(method, target, &[]))
+            .unwrap();
+        (reach.foreign, reach.proxied)
+    };
+    for target in [
+        "/api/v1/namespaces/x/services/s/proxy",
+        "/api/v1/namespaces/x/services/s/proxy/",
+        "/api/v1/namespaces/x/services/https:s:443/proxy/a/b?c",
+        "/api/v1/namespaces/x/pods/p:80/proxy/a",
+        "/api/v1/nodes/n/proxy/logs/x",
+        "/api/v1/nodes/n/proxy/metrics",
+        "/api/v1/nodes/n:9100/proxy/a",
+        "/api/v1/proxy/namespaces/x/services/s/a",
+        "/api/v1/proxy/nodes/n/a",
+        "/api/v1/watch/namespaces/x/services/s/proxy/a",
+        "/api/v1/namespaces//services/s/proxy/a",
+        "/api/v1/services/s/proxy/a",
+        "/api/v1/namespaces/x/services/s/pr%6Fxy/a",
+        "/api/v1/namespaces/x/services/s%2Fproxy%2Fa",
+        "//api/v1//namespaces/x/./services/s/proxy/a",
+        "/apis/cluster.karmada.io/v1alpha1/clusters/c/proxy/x",
+        "/k8s/clusters/c-1/api/v1/namespaces/x/services/s/proxy/a",
+    ] {
+        for method in ["GET", "POST", "HEAD"] {
+            assert_eq!(reach(method, target), (true, true), "{method} {target}");
+        }
+    }
+    for target in [
+        "/api/v1/namespaces/x/pods/p/log",
+        "/api/v1/namespaces/x/pods/p/log/",
+        "/api/v1/namespaces/x/pods/p/l%6fg?follow=1",
+        "/apis/build.openshift.io/v1/namespaces/x/builds/b/log",
+        "/apis/packages.operators.coreos.com/v1/namespaces/x/packagemanifests/p/icon",
+        "/logs",
+        "/logs/pods/x.log",
+        "/%6Cogs/pods",
+        "//logs/pods",
+        "/v2/x/app/blobs/sha256:0",
+    ] {
+        assert_eq!(reach("GET", target), (true, false), "{target}");
+    }
+    for target in [
+        "/",
+        "/api/v1/pods",
+        "/api/v1/namespaces/proxy/pods/log",
+        "/api/v1/namespaces/x/services/proxy",
+        "/api/v1/namespaces/x/configmaps/log",
+        "/api/v1/namespaces/x/pods/p/exec",
+        "/apis/apps/v1/namespaces/x/deployments/d/status",
+        "/logsx",
+        "/version?x=/logs",
+        "/openapi/v2",
+    ] {
+        assert_eq!(reach("GET", target), (false, false), "{target}");
+    }
+}
+
+#[test]
+fn requests_are_read_as_a_real_api_server_reads_them() {
+    let rows = include_str!("request_info.tsv").lines();
+    let mut read = 0;
+    for row in rows.filter(|row| !row.starts_with('#')) {
+        let [method, target, told] = row.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("three columns: {row}");
+        };
+        let (raw, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
+        let path = super::path::normalise(raw).unwrap();
+        let literal = path.readings().next().unwrap();
+        let method = method.parse().unwrap();
+        let shown = Attributes::parse(&method, literal, query).map(|asked| {
+            let verb = match asked.verb {
+                Verb::Other => String::new(),
+                verb => format!("{verb:?}").to_lowercase(),
+            };
+            let parts = [
+                &verb,
+                asked.resource,
+                asked.subresource,
+                asked.namespace,
+                asked.name,
+            ];
+            parts
+                .map(|part| if part.is_empty() { "-" } else { part })
+                .join(" ")
+        });
+        assert_eq!(shown.as_deref().unwrap_or("-"), told, "{method} {target}");
+        read += 1;
+    }
+    assert!(read > 250, "{read}");
 }
 
 #[test]
@@ -207,6 +548,10 @@ fn read_only_refuses_everything_else_whatever_else_is_open() {
             "POST /apis/bookinfo.example/v1/namespaces/d/tokenreviews",
             "POST /apis/authentication.k8s.io/v1/tokenreviews/x",
             "DELETE /apis/authentication.k8s.io/v1/tokenreviews",
+            "GET /api/v1/namespaces/d/pods/p/portforward",
+            "GET /apis/subresources.kubevirt.io/v1/namespaces/d/virtualmachines/m/portforward/22/tcp",
+            "GET /apis/subresources.kubevirt.io/v1/namespaces/d/virtualmachineinstances/m/vsock",
+            "GET /apis/subresources.kubevirt.io/v1/namespaces/d/virtualmachineinstances/m/vnc",
         ] {
             let (method, target) = wanted.split_once(' ').unwrap();
             let judged = judge(&guard, method, target);
