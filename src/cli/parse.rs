@@ -62,7 +62,8 @@ pub(super) fn program() -> Command {
 /// Every boolean flag takes what Go's do: `--web`, `--web=true`, `--web=0`.
 fn with_go_booleans(command: Command) -> Command {
     let with_value = |arg: Arg| match arg.get_action() {
-        ArgAction::SetTrue => arg
+        // Those with a default of their own are written so where they stand.
+        ArgAction::SetTrue if !arg.is_require_equals_set() => arg
             .action(ArgAction::Set)
             .num_args(0..=1)
             .require_equals(true)

@@ -364,7 +364,7 @@ async fn the_context_stays_unless_it_is_to_follow() {
         "--follow-current-context",
     ]);
     let refused = Kubegate::refused(both);
-    assert_eq!(refused.code, Some(1));
+    assert_eq!(refused.code, Some(2));
     assert!(
         refused.stderr.contains("exclude each other"),
         "{}",

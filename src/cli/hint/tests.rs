@@ -87,6 +87,12 @@ fn every_boolean_flag_takes_the_values_that_go_takes() {
         let flag = format!("{flag}=yes");
         assert!(said(&[words, &[&*flag]].concat()).contains("true or false"));
     }
+    // Their defaults stay.
+    let defaults = read(&line(&["proxy"])).unwrap();
+    let Some(crate::cli::Command::Proxy(flags)) = defaults.command else {
+        panic!("{defaults:?}");
+    };
+    assert!(flags.append_server_path && !flags.read_only);
     // What follows may be a word of its own.
     let web = line(&["login", "openshift", "--web", "https://api.example"]);
     assert!(read(&web).is_ok());

@@ -45,7 +45,9 @@ fn logged_in(cloud: &Cloud, args: &[&str], input: &str) {
 /// What a login that fails says; it leaves nothing behind.
 fn refused(cloud: &Cloud, args: &[&str], input: &str, parts: &[&str]) {
     let done = login(cloud, args, input);
-    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    let is_usage = parts.contains(&"-u USER or --sso");
+    let code = if is_usage { 2 } else { 1 };
+    assert_eq!(done.code, Some(code), "{}", done.stdout);
     for part in parts {
         assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
     }
