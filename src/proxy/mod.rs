@@ -3,6 +3,7 @@
 mod announce;
 mod authorize;
 mod body;
+mod client_go;
 mod cors;
 mod forward;
 pub mod guard;
@@ -132,15 +133,15 @@ pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
                 .on_eos(())
                 .on_failure(()),
         )
-        // Any error from here on becomes a Kubernetes Status.
-        .layer(respond::RespondLayer)
+        // A refusal from here on becomes a Kubernetes Status.
+        .layer(respond::RespondLayer::to_refusals())
         // Who asks comes before what is asked: a foreign page learns nothing, not even a 404.
         .layer(guard::origin_layer(parts.guard.clone()))
         // Pages of allowed origins get their preflight answered here, and may read what
         // comes back, refusals included: hence a second `respond` inside.
         .map_err(|never: Infallible| match never {})
         .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
-        .layer(respond::RespondLayer)
+        .layer(respond::RespondLayer::to_refusals())
         // Strips the API prefix, so that everything below sees the API server's own paths.
         .layer(route::RouteLayer::new(parts.api, parts.files))
         // What is asked: paths, methods, exec, read-only.
@@ -149,6 +150,9 @@ pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
         .layer(sandbox::SandboxLayer)
         // Framing and connection headers end here; upgrades are recognised.
         .layer(hop_by_hop::layer())
+        // Any other error becomes an answer here, where a request's path tells who reads it.
+        .map_err(|never: Infallible| match never {})
+        .layer(respond::RespondLayer::for_api())
         // A reload replaces everything below, and at once.
         .service(parts.switch.switched(lane))
 }

@@ -12,27 +12,47 @@ use std::{
 
 use futures_util::future::{FutureExt as _, Map};
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use serde_json::json;
 use tower::{Layer, Service};
 
-use super::{Body, Error, guard::Refusal};
+use super::{Body, Error, client_go, guard::Refusal};
 use crate::{descriptors, tls, upstream};
 
-/// How long a client should wait before it asks again, where nothing better is known.
+/// How long a client should wait before it asks again, where all our descriptors are in use.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest time to wait that a client is told. client-go tries 429 and every 5xx that has a
+/// `Retry-After` ten times: `kubectl` would say what is wrong a minute later.
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
 /// Turns errors of the service within into answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RespondLayer;
+pub(super) struct RespondLayer {
+    for_api: bool,
+}
+
+impl RespondLayer {
+    /// For errors that are refusals.
+    pub(super) fn to_refusals() -> Self {
+        Self { for_api: false }
+    }
+
+    /// For errors on the way to the API server. Its own paths must be what the layer sees.
+    pub(super) fn for_api() -> Self {
+        Self { for_api: true }
+    }
+}
 
 impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner }
+        Respond {
+            inner,
+            for_api: self.for_api,
+        }
     }
 }
 
@@ -40,6 +60,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Clone, Debug)]
 pub(super) struct Respond<S> {
     inner: S,
+    for_api: bool,
 }
 
 impl<S, B> Service<Request<B>> for Respond<S>
@@ -57,8 +78,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answered = self.inner.call(request);
-        answered.map(|outcome| Ok(outcome.unwrap_or_else(|error| answer(&error))))
+        let answering: Answering = if self.for_api && client_go::reads_text_alone(&request) {
+            |outcome| Ok(outcome.unwrap_or_else(|error| answer_in_text(&error)))
+        } else {
+            |outcome| Ok(outcome.unwrap_or_else(|error| answer(&error)))
+        };
+        self.inner.call(request).map(answering)
     }
 }
 
@@ -69,6 +94,19 @@ pub(super) fn answer(error: &Error) -> Response<Body> {
     let answer = Answer::to(error);
     answer.log();
     answer.into_response().map(Body::text)
+}
+
+/// The same for a request of which client-go shows no other failure.
+fn answer_in_text(error: &Error) -> Response<Body> {
+    let answer = Answer::to(error);
+    answer.log();
+    let shown = answer.status.is_server_error();
+    let response = if shown {
+        answer.into_text()
+    } else {
+        answer.into_response()
+    };
+    response.map(Body::text)
 }
 
 /// The whole answer, head and body, to what does not become a request. The connection closes
@@ -110,26 +148,24 @@ impl Answer {
             Error::Refused(refusal) => (refusal.status, None),
             Error::Credential(e) if e.is_transient() => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                Some(e.retry_after().unwrap_or(RETRY)),
+                e.retry_after().filter(|wait| *wait <= LONGEST_RETRY),
             ),
             Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
             Error::UnaskedSwitch | Error::BadUpgrade { .. } => (StatusCode::BAD_GATEWAY, None),
+            // None of these has a time to retry: whoever asks again learns no sooner that a
+            // server is back, and a request that broke may have been carried out.
             Error::Upstream(e) => match e {
-                upstream::Error::ConnectTimeout { .. } | upstream::Error::Unreachable { .. } => {
-                    (StatusCode::GATEWAY_TIMEOUT, Some(RETRY))
-                }
                 upstream::Error::Connect { source, .. }
                     if descriptors::ran_out(source.as_ref()) =>
                 {
                     (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY))
                 }
-                upstream::Error::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
-                upstream::Error::Connect { .. } => (StatusCode::BAD_GATEWAY, Some(RETRY)),
-                // Without a time to retry: a certificate does not mend itself, and a request
-                // that broke may have been carried out.
-                upstream::Error::Untrusted { .. } | upstream::Error::Broken { .. } => {
-                    (StatusCode::BAD_GATEWAY, None)
-                }
+                upstream::Error::ConnectTimeout { .. }
+                | upstream::Error::Unreachable { .. }
+                | upstream::Error::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
+                upstream::Error::Connect { .. }
+                | upstream::Error::Untrusted { .. }
+                | upstream::Error::Broken { .. } => (StatusCode::BAD_GATEWAY, None),
                 upstream::Error::ClientBody { .. } => (StatusCode::BAD_REQUEST, None),
                 upstream::Error::PathTooLong => (StatusCode::URI_TOO_LONG, None),
             },
@@ -157,6 +193,21 @@ impl Answer {
         }
     }
 
+    /// A text, and 502 whatever went wrong: of 503 and 504 client-go says what it thinks they
+    /// mean, and of 502 what the text says (`NewGenericServerResponse` in
+    /// k8s.io/apimachinery/pkg/api/errors).
+    fn into_text(self) -> Response<String> {
+        let mut response = Response::new(format!("kubegate: {}\n", self.message));
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        self.frame(headers);
+        response
+    }
+
     fn into_response(self) -> Response<String> {
         let mut status = json!({
             "kind": "Status",
@@ -167,23 +218,30 @@ impl Answer {
             "reason": reason(self.status),
             "code": self.status.as_u16(),
         });
-        let seconds = self.retry_after.map(|d| d.as_secs().max(1));
-        if let Some(seconds) = seconds {
+        if let Some(seconds) = self.retry_seconds() {
             status["details"] = json!({ "retryAfterSeconds": seconds });
         }
         let mut response = Response::new(status.to_string() + "\n");
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.frame(headers);
+        response
+    }
+
+    fn retry_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_secs().max(1))
+    }
+
+    fn frame(&self, headers: &mut HeaderMap) {
         // The message may repeat what somebody else's link asked for.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(seconds) = seconds {
+        if let Some(seconds) = self.retry_seconds() {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response
     }
 }
 
@@ -292,15 +350,26 @@ mod tests {
             url: url.clone(),
             source: Arc::new(source),
         };
-        let (response, status) = answer(failing(gone, 7)).await;
+        let (response, status) = answer(failing(gone, 2)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[RETRY_AFTER], "7");
-        assert_eq!(status["details"]["retryAfterSeconds"], 7);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        assert_eq!(status["details"]["retryAfterSeconds"], 2);
         assert_eq!(
             status["message"],
             "kubegate: no credential for the API server: cannot reach the issuer at \
-             https://issuer.example/token (next try in 7 s): connection refused; see that this machine can reach it (network, VPN, HTTPS_PROXY)"
+             https://issuer.example/token (next try in 2 s): connection refused; see that this machine can reach it (network, VPN, HTTPS_PROXY)"
         );
+
+        let busy = credential::Error::IssuerTimedOut {
+            url,
+            after: Duration::from_secs(10),
+        };
+        let (response, status) = answer(failing(busy, 7)).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // client-go would try ten times.
+        assert!(response.headers().get(RETRY_AFTER).is_none());
+        let message = status["message"].as_str().unwrap();
+        assert!(message.contains("next try in 7 s"), "{message}");
 
         let dead = credential::Error::LoginNeeded {
             subject: "OIDC issuer https://issuer.example".to_owned(),
@@ -332,49 +401,98 @@ mod tests {
         assert!(message.ends_with("raise ulimit -n"), "{message}");
     }
 
-    #[tokio::test]
-    async fn a_server_that_says_nothing_is_504_with_a_time_to_retry() {
+    fn down() -> [(upstream::Error, u16, &'static str); 5] {
         let server = || "api.example:6443".to_owned();
-        let unreachable = std::io::Error::other("no route to host");
-        for (error, said) in [
+        let source = |text: &str| Arc::new(std::io::Error::other(text.to_owned()));
+        [
+            (
+                upstream::Error::Connect {
+                    server: server(),
+                    source: source("connection refused"),
+                },
+                502,
+                "kubegate: cannot connect to api.example:6443: connection refused; see that the \
+                 API server runs and that the kubeconfig's cluster, or --server, names it",
+            ),
             (
                 upstream::Error::ConnectTimeout {
                     server: server(),
                     limit: Duration::from_millis(1500),
                 },
+                504,
                 "kubegate: api.example:6443 did not accept a connection within 1.5 s; see that",
             ),
             (
                 upstream::Error::Unreachable {
                     server: server(),
-                    source: Arc::new(unreachable),
+                    source: source("no route to host"),
                 },
+                504,
                 "kubegate: cannot reach api.example:6443: no route to host; see that",
             ),
-        ] {
+            (
+                upstream::Error::Broken {
+                    server: server(),
+                    source: source("end of file"),
+                },
+                502,
+                "kubegate: the connection to api.example:6443 broke before it answered: end",
+            ),
+            (
+                upstream::Error::Silent {
+                    server: server(),
+                    waited: Duration::from_secs(4),
+                },
+                504,
+                "kubegate: api.example:6443 gave no sign of life for 4 s; whether",
+            ),
+        ]
+    }
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_asked_is_a_status_with_its_cause_and_no_time_to_retry() {
+        for (error, code, said) in down() {
             let (response, status) = answer(Error::Upstream(error)).await;
-            assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
-            assert_eq!(response.headers()[RETRY_AFTER], "1");
-            assert_eq!(status["reason"], "Timeout");
+            assert_eq!(response.status().as_u16(), code, "{said}");
+            assert!(response.headers().get(RETRY_AFTER).is_none(), "{said}");
+            assert!(status.get("details").is_none(), "{status}");
+            let reason = if code == 504 {
+                "Timeout"
+            } else {
+                "InternalError"
+            };
+            assert_eq!(status["reason"], reason);
             let message = status["message"].as_str().unwrap();
             assert!(message.starts_with(said), "{message}");
         }
     }
 
     #[tokio::test]
-    async fn an_unreachable_server_is_502_with_its_cause_and_a_time_to_retry() {
-        let source = std::io::Error::other("connection refused");
-        let (response, status) = answer(Error::Upstream(upstream::Error::Connect {
-            server: "api.example:6443".into(),
-            source: Arc::new(source),
-        }))
-        .await;
-        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
-        assert_eq!(response.headers()[RETRY_AFTER], "1");
-        assert_eq!(
-            status["message"],
-            "kubegate: cannot connect to api.example:6443: connection refused; see that the API \
-             server runs and that the kubeconfig's cluster, or --server, names it"
-        );
+    async fn where_client_go_shows_text_alone_each_of_them_is_502_and_text() {
+        for (error, _, said) in down() {
+            let (head, body) = answer_in_text(&Error::Upstream(error)).into_parts();
+            assert_eq!(head.status, StatusCode::BAD_GATEWAY, "{said}");
+            assert_eq!(head.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
+            assert_eq!(head.headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+            assert!(!head.headers.contains_key(RETRY_AFTER));
+            let text = body.collect().await.unwrap().to_bytes();
+            assert!(text.starts_with(said.as_bytes()), "{text:?}");
+            assert!(text.ends_with(b"\n"));
+        }
+        // A credential that will be there soon is asked for again.
+        let soon = credential::Error::Failing(credential::Failing {
+            cause: Arc::new(credential::Error::IssuerTimedOut {
+                url: "https://issuer.example/token".into(),
+                after: Duration::from_secs(10),
+            }),
+            retry_after: Duration::from_secs(1),
+        });
+        let soon = answer_in_text(&Error::Credential(soon));
+        assert_eq!(soon.headers()[RETRY_AFTER], "1");
+        // Of a refusal client-go shows what its status means.
+        let refused = Error::Refused(Refusal::forbidden("not here"));
+        let refused = answer_in_text(&refused);
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+        assert_eq!(refused.headers()[CONTENT_TYPE], "application/json");
     }
 }

@@ -4,7 +4,10 @@
 //! back: often while somebody asks, seldom while nobody does, and not at all after a minute.
 //! Whoever asks when the last word is old waits for a new one.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -39,6 +42,20 @@ struct Down {
     last: Instant,
     failures: u32,
     error: Error,
+}
+
+/// When the server last ended a connection that was not closed by us.
+#[derive(Debug, Default)]
+pub(super) struct LastLoss(Mutex<Option<Instant>>);
+
+impl LastLoss {
+    pub(super) fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn get(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a request that finds no connection is to do.
@@ -78,11 +95,12 @@ impl Circuit {
         self.down = None;
     }
 
-    /// None came about.
-    pub(super) fn failed(&mut self, now: Instant, error: &Error) {
+    /// None came about. The server is down since it ended a connection, where it did, or else
+    /// since now.
+    pub(super) fn failed(&mut self, now: Instant, error: &Error, lost: Option<Instant>) {
         let (since, failures) = match &self.down {
             Some(down) => (down.since, down.failures + 1),
-            None => (now, 1),
+            None => (lost.map_or(now, |lost| lost.min(now)), 1),
         };
         self.down = Some(Down {
             since,
@@ -161,10 +179,10 @@ mod tests {
     #[test]
     fn one_failure_makes_nobody_else_fail() {
         let (mut circuit, now) = (Circuit::default(), Instant::now());
-        circuit.failed(now, &refused());
+        circuit.failed(now, &refused(), None);
         assert!(waits(&circuit.ask(now, false)));
         // The control: a second one does.
-        circuit.failed(now, &refused());
+        circuit.failed(now, &refused(), None);
         assert!(!waits(&circuit.ask(now, false)));
         circuit.reached();
         assert!(waits(&circuit.ask(now, false)));
@@ -173,8 +191,8 @@ mod tests {
     #[test]
     fn a_word_is_fresh_for_a_short_while() {
         let (mut circuit, now) = (Circuit::default(), Instant::now());
-        circuit.failed(now, &silent());
-        circuit.failed(now, &silent());
+        circuit.failed(now, &silent(), None);
+        circuit.failed(now, &silent(), None);
         assert!(!waits(&circuit.ask(now + WORD - MS, false)));
         assert!(waits(&circuit.ask(now + WORD, false)));
         // Unless somebody is about to find out.
@@ -184,19 +202,24 @@ mod tests {
     #[test]
     fn a_server_that_was_there_gets_a_second_to_come_back() {
         let (mut circuit, now) = (Circuit::default(), Instant::now());
-        circuit.failed(now, &refused());
+        circuit.failed(now, &refused(), None);
         assert!(!circuit.has_grace(now));
         circuit.reached();
-        circuit.failed(now, &refused());
-        circuit.failed(now, &refused());
+        circuit.failed(now, &refused(), None);
+        circuit.failed(now, &refused(), None);
         assert!(circuit.has_grace(now + GRACE - MS));
         assert!(waits(&circuit.ask(now + GRACE - MS, false)));
-        circuit.failed(now + GRACE - MS, &refused());
+        circuit.failed(now + GRACE - MS, &refused(), None);
         assert!(!circuit.has_grace(now + GRACE));
         assert!(!waits(&circuit.ask(now + GRACE, false)));
+        // It counts from when the server ended its connections, where that is known.
+        circuit.reached();
+        circuit.failed(now + GRACE, &refused(), Some(now + MS));
+        assert!(circuit.has_grace(now + GRACE));
+        assert!(!circuit.has_grace(now + GRACE + MS));
         // One that says nothing has taken its time already.
         circuit.reached();
-        circuit.failed(now, &silent());
+        circuit.failed(now, &silent(), None);
         assert!(!circuit.has_grace(now));
     }
 
@@ -206,7 +229,7 @@ mod tests {
         assert_eq!(circuit.pause(now, 0.0), None);
         let _ = circuit.ask(now, false);
         for _ in 0..100 {
-            circuit.failed(now, &refused());
+            circuit.failed(now, &refused(), None);
         }
         for jitter in [0.0, 0.5, 1.0] {
             let pause = circuit.pause(now, jitter).unwrap();

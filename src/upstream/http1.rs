@@ -18,6 +18,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     Kind, RequestBody, Times,
     breaker::{Breaker, Guarded},
+    circuit::LastLoss,
     shared::{MAX_HTTP1, Shared},
 };
 use crate::dial::Connection;
@@ -57,6 +58,8 @@ pub(super) struct Wire {
     used: AtomicBool,
     /// An exchange is under way.
     in_use: AtomicBool,
+    /// It waits for its next exchange.
+    idle: AtomicBool,
     /// Its request waits for the head of the answer.
     waits: AtomicBool,
     /// Tells that request to go another way.
@@ -83,6 +86,7 @@ impl Http1 {
     pub(super) fn take(&self, home: &Arc<Shared>, kind: Kind) -> Option<Exchange> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(Waiting { sender, wire, .. }) = idle.pop() {
+            wire.idle.store(false, Ordering::Relaxed);
             if sender.is_ready() {
                 drop(idle);
                 return Some(Exchange::new(sender, wire, home, kind));
@@ -95,6 +99,7 @@ impl Http1 {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE {
             let since = Instant::now();
+            wire.idle.store(true, Ordering::Relaxed);
             idle.push(Waiting {
                 sender,
                 wire,
@@ -108,6 +113,9 @@ impl Http1 {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let closing = std::mem::take(&mut *idle);
         drop(idle);
+        for waiting in &closing {
+            waiting.wire.idle.store(false, Ordering::Relaxed);
+        }
         drop(closing);
     }
 
@@ -115,6 +123,7 @@ impl Http1 {
     pub(super) async fn handshake(
         &self,
         connection: Connection,
+        last_loss: Arc<LastLoss>,
     ) -> hyper::Result<(http1::SendRequest<RequestBody>, Arc<Wire>)> {
         let wire = Arc::new(Wire::default());
         let guarded = Guarded::new(connection, Arc::clone(&wire.breaker));
@@ -123,8 +132,13 @@ impl Http1 {
             .max_buf_size(BUFFER)
             .handshake(guarded)
             .await?;
+        let own = Arc::clone(&wire);
         tokio::spawn(async move {
-            if let Err(error) = driver.await {
+            let ended = driver.await;
+            if own.is_wanted() {
+                last_loss.note();
+            }
+            if let Err(error) = ended {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "upstream connection ended"
@@ -172,7 +186,11 @@ impl Http1 {
         } else {
             IDLE.min(times.idle)
         };
-        idle.retain(|w| !w.sender.is_closed() && now < w.since + limit);
+        idle.retain(|w| {
+            let keep = !w.sender.is_closed() && now < w.since + limit;
+            w.wire.idle.fetch_and(keep, Ordering::Relaxed);
+            keep
+        });
         let next = idle.iter().map(|w| w.since + limit).chain(tunnels).min();
         (next, any)
     }
@@ -239,6 +257,11 @@ impl Watched {
 }
 
 impl Wire {
+    /// Whether it is not we who end the connection.
+    fn is_wanted(&self) -> bool {
+        self.in_use.load(Ordering::Relaxed) || self.idle.load(Ordering::Relaxed)
+    }
+
     /// Waits for the head of an answer; `None` where the server gives no sign of life.
     pub(super) async fn answer<T>(&self, head: impl Future<Output = T>) -> Option<T> {
         let _waits = Waits::begin(self);

@@ -32,7 +32,7 @@ use http::{
 use http_body::Body as _;
 use tokio::task::AbortHandle;
 
-use super::{RequestBody, Unanswered};
+use super::{RequestBody, Unanswered, circuit::LastLoss};
 use crate::dial::Connection;
 use line::{Line, Pulse};
 use sending::Sending;
@@ -67,6 +67,8 @@ pub(super) struct Http2 {
     limit: AtomicUsize,
     /// Neither we nor the server want new streams on it, or it broke.
     closed: AtomicBool,
+    /// We want no new streams on it, or broke it.
+    retired: AtomicBool,
     pings: tokio::sync::Mutex<Pings>,
     pulse: Arc<Pulse>,
     driver: AbortHandle,
@@ -85,7 +87,10 @@ struct Pings {
 
 impl Http2 {
     /// Begins to speak HTTP/2 on `connection`.
-    pub(super) async fn handshake(connection: Connection) -> Result<Arc<Self>, h2::Error> {
+    pub(super) async fn handshake(
+        connection: Connection,
+        last_loss: Arc<LastLoss>,
+    ) -> Result<Arc<Self>, h2::Error> {
         let pulse = Arc::new(Pulse::new());
         let line = Line::new(connection, Arc::clone(&pulse));
         let (sender, mut driver) = Builder::new()
@@ -108,13 +113,14 @@ impl Http2 {
             in_flight: AtomicUsize::new(0),
             limit: AtomicUsize::new(FIRST_STREAMS),
             closed: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             pings: tokio::sync::Mutex::new(Pings {
                 ponger,
                 under_way: false,
                 answered: None,
             }),
             pulse,
-            driver: tokio::spawn(drive(driver, this.clone())).abort_handle(),
+            driver: tokio::spawn(drive(driver, this.clone(), last_loss)).abort_handle(),
         }))
     }
 
@@ -161,12 +167,14 @@ impl Http2 {
 
     /// Has it take no new request; it closes when its streams have ended.
     pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
         self.closed.store(true, Ordering::SeqCst);
         self.end_where_done();
     }
 
     /// Breaks it at once: what runs on it ends with an error.
     pub(super) fn cut(&self) {
+        self.retired.store(true, Ordering::Relaxed);
         self.closed.store(true, Ordering::SeqCst);
         self.driver.abort();
     }
@@ -331,7 +339,11 @@ fn is_unprocessed(error: &h2::Error) -> bool {
 }
 
 /// Moves a connection's bytes until it ends.
-async fn drive(mut driver: h2::client::Connection<Line>, connection: Weak<Http2>) {
+async fn drive(
+    mut driver: h2::client::Connection<Line>,
+    connection: Weak<Http2>,
+    last_loss: Arc<LastLoss>,
+) {
     let ended = poll_fn(|cx| {
         let polled = Pin::new(&mut driver).poll(cx);
         if let Some(connection) = connection.upgrade() {
@@ -342,6 +354,9 @@ async fn drive(mut driver: h2::client::Connection<Line>, connection: Weak<Http2>
     .await;
     if let Some(connection) = connection.upgrade() {
         connection.closed.store(true, Ordering::SeqCst);
+        if !connection.retired.load(Ordering::Relaxed) {
+            last_loss.note();
+        }
     }
     if let Err(error) = ended {
         tracing::debug!(

@@ -99,7 +99,7 @@ impl Shared {
         };
         let connection = connect(connector.clone(), &self.address, self.times.connect).await?;
         if connection.connected().is_negotiated_h2() {
-            let http2 = Http2::handshake(connection).await;
+            let http2 = Http2::handshake(connection, Arc::clone(&self.last_loss)).await;
             let http2 = http2.map_err(|e| self.broken(e))?;
             return Ok(Opened::Http2(Link::new(http2, &self.times)));
         }
@@ -108,7 +108,7 @@ impl Shared {
         }
         let (sender, wire) = self
             .http1
-            .handshake(connection)
+            .handshake(connection, Arc::clone(&self.last_loss))
             .await
             .map_err(|e| self.broken(e))?;
         Ok(Opened::Http1(sender, wire))
@@ -141,7 +141,7 @@ impl Shared {
             }
             Err(error) => {
                 let now = Instant::now();
-                desk.circuit.failed(now, &error);
+                desk.circuit.failed(now, &error, self.last_loss.get());
                 self.make_do(desk);
                 if !desk.circuit.has_grace(now) {
                     desk.fail(began, &error);

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Error, Kind, Times,
-    circuit::Verdict,
+    circuit::{LastLoss, Verdict},
     desk::{Class, Desk, Waiter},
     http1::Http1,
     kind::Protocol,
@@ -52,6 +52,7 @@ pub(super) struct Shared {
     pub(super) upkeep: Upkeep,
     /// How long the last connection took to come about, in milliseconds.
     pub(super) handshake: AtomicU64,
+    pub(super) last_loss: Arc<LastLoss>,
     closed: AtomicBool,
 }
 
@@ -71,6 +72,7 @@ impl Shared {
             poke: Notify::new(),
             upkeep: Upkeep::new(),
             handshake: AtomicU64::new(0),
+            last_loss: Arc::default(),
             closed: AtomicBool::new(false),
         })
     }

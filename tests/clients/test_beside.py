@@ -1,6 +1,7 @@
 """kubegate beside `kubectl proxy`: what README.md says of either, one row of its table a test."""
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import http.server
@@ -10,7 +11,9 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
+import time
 import unittest
 
 from case import Case
@@ -214,6 +217,55 @@ class Beside(Case):
         self.assertEqual(survived, {"kubectl": False, "kubegate": True})
 
 
+    def get_pods(self, proxy):
+        """How long `kubectl get pods` takes that knows nothing yet, at best, and what it says."""
+        best = None
+        for _ in range(3):
+            cache = tempfile.mkdtemp(dir=self.home)
+            began = time.monotonic()
+            done = subprocess.run(
+                ["kubectl", f"--server=http://127.0.0.1:{proxy.port}", f"--cache-dir={cache}", "get", "pods"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=self.environment,
+                text=True,
+                timeout=60,
+            )
+            took = time.monotonic() - began
+            self.assertEqual(done.returncode, 1, done.stderr)
+            best = min(best or took, took)
+        return best, done.stderr.splitlines()[-1]
+
+    def test_kubectl_tells_at_once_through_either_why_a_server_cannot_be_reached(self):
+        stranger = self.serve(tls=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            refusing = f"https://127.0.0.1:{free.getsockname()[1]}"
+        stopped = {name: self.serve() for name in PROXIES}
+        # Where it stands, what kubectl proxy says of it, and kubegate.
+        for url, *said in [
+            (refusing, "connection refused", "Connection refused"),
+            ("https://no-such-host.invalid:6443", "no-such-host.invalid", "no-such-host.invalid"),
+            (stranger.url, "unknown authority", "was not issued by a CA trusted here"),
+            (None, "connection refused", "Connection refused"),
+        ]:
+            took = {}
+            for name, cause in zip(PROXIES, said):
+                server = url or stopped[name].url
+                proxy = self.start(name, f"--server={server}", "--token=sesame")
+                if not url:
+                    self.assertEqual(self.ask(proxy, "/version")[0], 200)
+                    stopped[name].stop()
+                    # Longer than the second that a server has to come back.
+                    time.sleep(1.2)
+                took[name], last = self.get_pods(proxy)
+                self.assertIn(cause, last, name)
+                self.assertNotIn("unknown)", last)
+            # What a busy machine adds; client-go's retries would take 10 s each.
+            self.assertLess(took["kubegate"], 1.2 * took["kubectl"] + 0.5, server)
+
+
 class Server(http.server.ThreadingHTTPServer):
     """An API server that says 200, or 101 to a WebSocket, and notes who asked for what."""
 
@@ -222,6 +274,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, tls):
         self.seen = []
+        self.connections = []
+        self.stopped = False
         self.accepted = None
         self.slow = threading.Semaphore(0)
         self.go_on = threading.Semaphore(0)
@@ -240,11 +294,21 @@ class Server(http.server.ThreadingHTTPServer):
         seen, self.seen = self.seen, []
         return seen
 
+    def process_request(self, request, client_address):
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
     def handle_error(self, request, client_address):
         """Handshakes that a verifier breaks off are no news."""
 
     def stop(self):
+        if self.stopped:
+            return
+        self.stopped = True
         self.go_on.release()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self._thread.join()
         self.server_close()

@@ -495,27 +495,68 @@ async fn what_may_have_been_carried_out_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_connections_is_a_502_status_with_cause_and_fix() {
+async fn a_server_that_refuses_connections_is_a_502_with_cause_and_fix_and_no_time_to_retry() {
+    const KUBECTL: &str = "User-Agent: kubectl/v1.37.1 (linux/amd64) kubernetes/abc\r\n";
+    const AGGREGATED: &str =
+        "Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList\r\n";
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let kubegate = Kubegate::before_url(&format!("https://127.0.0.1:{port}"), &[]);
-    let answer = get(&kubegate.address, "/api").await;
-    assert_eq!(status(&answer), 502, "{answer}");
-    assert!(
-        answer.contains("content-type: application/json\r\n"),
-        "{answer}"
-    );
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["kind"], "Status");
-    assert_eq!(body["apiVersion"], "v1");
-    assert_eq!(body["status"], "Failure");
-    assert_eq!(body["code"], 502);
-    let message = body["message"].as_str().unwrap();
-    assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
-    assert!(message.contains("refused"), "{message}");
-    assert!(message.contains("--server"), "{message}");
+    let url = format!("https://127.0.0.1:{port}");
+    let flags: [&[&str]; 2] = [&[], &["--api-prefix=/some/api/"]];
+    for (flags, prefix) in flags.into_iter().zip(["", "/some/api"]) {
+        let kubegate = Kubegate::before_url(&url, flags);
+        let ask = async |path: &str, lines: &str| {
+            let head = format!(
+                "GET {prefix}{path} HTTP/1.1\r\nHost: localhost\r\n{lines}Connection: close\r\n\r\n"
+            );
+            let answer = exchange(&kubegate.address, head).await;
+            assert_eq!(status(&answer), 502, "{path}: {answer}");
+            assert!(!answer.contains("retry-after"), "{path}: {answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let kind = head.split("content-type: ").nth(1).unwrap();
+            let kind = kind.split("\r\n").next().unwrap().to_owned();
+            (kind, body.to_owned())
+        };
+        let explains = |message: &str| {
+            assert!(message.starts_with("kubegate: "), "{message}");
+            for part in [&format!("127.0.0.1:{port}"), "refused", "--server"] {
+                assert!(message.contains(part), "{message}");
+            }
+        };
+        // Of these client-go shows nothing but text.
+        for (path, lines) in [
+            ("/api", ""),
+            ("/api?timeout=32s", AGGREGATED),
+            ("/api/v1", ""),
+            ("/apis", ""),
+            ("/apis/apps/v1", ""),
+            ("/odd", AGGREGATED),
+            ("/version", KUBECTL),
+            ("/openapi/v3", KUBECTL),
+        ] {
+            let (kind, body) = ask(path, lines).await;
+            assert_eq!(kind, "text/plain; charset=utf-8", "{path}");
+            explains(&body);
+        }
+        for (path, lines) in [
+            ("/api/v1/pods", ""),
+            ("/api/v1/namespaces/x/pods/p", KUBECTL),
+            ("/apis/apps/v1/deployments?limit=500", KUBECTL),
+            ("/version", ""),
+            ("/healthz", KUBECTL),
+        ] {
+            let (kind, body) = ask(path, lines).await;
+            assert_eq!(kind, "application/json", "{path}");
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["kind"], "Status");
+            assert_eq!(body["apiVersion"], "v1");
+            assert_eq!(body["status"], "Failure");
+            assert_eq!(body["code"], 502);
+            assert!(body.get("details").is_none(), "{body}");
+            explains(body["message"].as_str().unwrap());
+        }
+    }
 }
 
 #[tokio::test]
@@ -608,7 +649,7 @@ async fn a_server_that_answers_nonsense_or_nothing_is_a_502_status() {
         })
         .await;
         let kubegate = Kubegate::before(&upstream, &[]);
-        let answer = get(&kubegate.address, "/api").await;
+        let answer = get(&kubegate.address, "/api/v1/pods").await;
         assert_eq!(status(&answer), 502, "{nonsense:?}: {answer}");
         assert!(answer.contains("\"kind\":\"Status\""), "{answer}");
         // What may have been carried out is not sent again.

@@ -51,7 +51,7 @@ async fn connected(settings: &[u8]) -> (Arc<Http2>, Server) {
     let (client, mut server) = pair().await;
     let connection =
         MaybeHttpsStream::Http(Ahead::new(MaybeHttpsStream::Http(TokioIo::new(client))));
-    let connection = Http2::handshake(connection).await.unwrap();
+    let connection = Http2::handshake(connection, Arc::default()).await.unwrap();
     let mut preface = [0; 24];
     server.read_exact(&mut preface).await.unwrap();
     let mut server = Server(server);
