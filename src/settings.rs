@@ -106,6 +106,16 @@ pub struct ConnectionFlags {
     /// Extra field to act with; may be repeated
     #[arg(long = "as-user-extra", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub impersonate_extra: Vec<(String, String)>,
+    /// How long a command waits for one answer of an API server or issuer, such as 30, 30s or 1m;
+    /// 0 for no end. The proxy waits so long where it asks for a credential (30s at most for 0);
+    /// requests that it passes on are not limited
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s",
+          value_parser = duration)]
+    pub request_timeout: Duration,
+    /// How long an exec plugin may take, which may be waiting for your login elsewhere; 0 for no
+    /// end [default: 3m, and 5m where the plugin has the terminal]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub exec_timeout: Option<Duration>,
     /// Verbosity: 0 warnings and news, 4 each request, 6 and above everything (never a secret)
     #[arg(
         short,
@@ -122,8 +132,6 @@ pub struct ConnectionFlags {
 /// kubectl's flags that mean nothing here: accepted, so that a command line can be taken over.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct IgnoredFlags {
-    #[arg(long, global = true, hide = true)]
-    request_timeout: Option<String>,
     #[arg(long, global = true, hide = true)]
     cache_dir: Option<String>,
     #[arg(long, global = true, hide = true)]
@@ -148,7 +156,6 @@ impl IgnoredFlags {
     /// The names of those given.
     pub(crate) fn given(&self) -> Vec<&'static str> {
         [
-            ("--request-timeout", &self.request_timeout),
             ("--cache-dir", &self.cache_dir),
             ("--kuberc", &self.kuberc),
             ("--match-server-version", &self.match_server_version),
@@ -165,6 +172,12 @@ impl IgnoredFlags {
 }
 
 impl ConnectionFlags {
+    /// `--request-timeout`; `None` is without end.
+    #[must_use]
+    pub fn request_timeout(&self) -> Option<Duration> {
+        (!self.request_timeout.is_zero()).then_some(self.request_timeout)
+    }
+
     /// `--kubeconfig`
     #[must_use]
     pub fn kubeconfig(&self) -> Option<&Path> {

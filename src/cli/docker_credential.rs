@@ -14,7 +14,10 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::output;
+use super::{
+    interrupt::{Interrupted, guarded},
+    output,
+};
 use crate::{
     credential::{
         self, plugin,
@@ -22,6 +25,7 @@ use crate::{
     },
     kubeconfig::{self, Overrides},
     secret::Secret,
+    settings::ConnectionFlags,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -58,12 +62,13 @@ pub(super) enum Verb {
 }
 
 /// Does one of docker's verbs.
-pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
-    match answer(verb).await {
+pub(super) async fn run(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<ExitCode> {
+    match answer(connection, verb).await {
         Ok(text) => {
             output::print(&text)?;
             Ok(ExitCode::SUCCESS)
         }
+        Err(error) if error.is::<Interrupted>() => Err(error),
         Err(error) => {
             output::print(&format!("{error:#}\n"))?;
             Ok(ExitCode::FAILURE)
@@ -71,10 +76,10 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn answer(verb: Verb) -> anyhow::Result<Zeroizing<String>> {
+async fn answer(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<Zeroizing<String>> {
     let store = Store::of_user(&|name| std::env::var_os(name))?;
     let text = match verb {
-        Verb::Get => return get(&store, &host()?).await,
+        Verb::Get => return get(connection, &store, &host()?).await,
         Verb::Store => {
             keep(&store, &input()?)?;
             String::new()
@@ -99,7 +104,11 @@ async fn answer(verb: Verb) -> anyhow::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text))
 }
 
-async fn get(store: &Store, host: &str) -> anyhow::Result<Zeroizing<String>> {
+async fn get(
+    connection: &ConnectionFlags,
+    store: &Store,
+    host: &str,
+) -> anyhow::Result<Zeroizing<String>> {
     let registries = store.registries()?;
     let registry = registries.get(host).context(NOT_FOUND)?;
     let overrides = Overrides {
@@ -109,7 +118,8 @@ async fn get(store: &Store, host: &str) -> anyhow::Result<Zeroizing<String>> {
     let target = kubeconfig::resolve(registry.kubeconfig.as_deref(), &overrides, &|name| {
         std::env::var_os(name)
     })?;
-    let credential = credential::from_user(&target)?.fetch_once().await?;
+    let cache = credential::from_user(&target, connection.exec_timeout)?;
+    let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
     let token = plugin::token(&credential, &format!("context {}", registry.context))?;
     let secret = Zeroizing::new(json!(token.expose()).to_string());
     let (server, user) = (json!(host), json!(USERNAME));

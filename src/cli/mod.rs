@@ -9,6 +9,7 @@ mod docker_credential;
 mod help;
 mod hint;
 mod ibm;
+mod interrupt;
 mod login;
 mod logout;
 mod options;
@@ -29,7 +30,9 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use self::interrupt::Interrupted;
 use crate::{
+    credential::issuer::{self, Patience},
     kubeconfig::{self, Overrides, Target},
     settings::{ConnectionFlags, Login, ProxyFlags},
 };
@@ -45,6 +48,9 @@ Examples:
   kubectl -s http://127.0.0.1:8001 get pods
 
 Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
+
+/// How long the proxy's own requests for credentials may take where no end is asked for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -148,16 +154,32 @@ impl Cli {
     }
 }
 
-/// Runs one command to its end.
+/// Runs one command to its end, or until a signal ends it.
 ///
 /// # Errors
 /// Why it could not be done, with the chain of causes.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    run_command(cli).or_else(|error| match error.downcast_ref::<Interrupted>() {
+        Some(interrupted) => Ok(ExitCode::from(interrupted.exit_code())),
+        None => Err(error),
+    })
+}
+
+fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
     let ignored = cli.connection.ignored.given();
     if cli.verbosity() > 0 && !ignored.is_empty() {
         tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
+    let limit = cli.connection.request_timeout();
+    issuer::set_patience(match &command {
+        Command::Proxy(_) => Patience {
+            // Renewals must end.
+            limit: limit.or(Some(REQUEST_TIMEOUT)),
+            tells: false,
+        },
+        _ => Patience { limit, tells: true },
+    });
     let done = match command {
         Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),
         #[cfg(feature = "demo")]
@@ -168,7 +190,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
         Command::Contexts(flags) => contexts::run(&cli.connection, &flags),
         Command::Registry { action } => registry::run(&cli.connection, &action),
-        Command::DockerCredential { verb } => return block_on(docker_credential::run(verb)),
+        Command::DockerCredential { verb } => {
+            return block_on(docker_credential::run(&cli.connection, verb));
+        }
         Command::Credential { login } => block_on(credential::run(&login)),
         Command::Completions { shell } => completions::run(shell),
         Command::Options => options::run(),

@@ -14,6 +14,11 @@ use crate::settings::{ProxyFlags, go_bool};
 /// The name by which docker runs its helper.
 const DOCKER_HELPER: &str = "docker-credential-kubegate";
 
+/// Flags that choose neither cluster nor user.
+#[cfg(feature = "demo")]
+const OF_ANY_COMMAND: [Option<&str>; 3] =
+    [Some("v"), Some("request-timeout"), Some("exec-timeout")];
+
 impl Cli {
     /// Reads the command line; prints what is wrong with it, or the help asked for, and ends
     /// the process.
@@ -116,7 +121,7 @@ fn connection_of_demo(matches: &ArgMatches) -> Option<String> {
     let connection = crate::settings::ConnectionFlags::augment_args(Command::new("demo"));
     connection
         .get_arguments()
-        .filter(|flag| !flag.is_hide_set() && flag.get_long() != Some("v"))
+        .filter(|flag| !flag.is_hide_set() && !OF_ANY_COMMAND.contains(&flag.get_long()))
         .filter(|flag| {
             matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
         })

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{output, target};
+use super::{interrupt::guarded, output, target};
 use crate::{
     credential::{self, plugin},
     kubeconfig::{EXEC_INFO, ExecInfo},
@@ -35,8 +35,8 @@ enum Form {
 /// Obtains a token for the context's user, and prints it.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let target = target(connection)?;
-    let cache = credential::from_user(&target)?;
-    let credential = cache.fetch_once().await?;
+    let cache = credential::from_user(&target, connection.exec_timeout)?;
+    let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
     let user = target.user.name.as_deref().unwrap_or("of the flags");
     let subject = format!("user {user}");
     match flags.output {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
+    interrupt::guarded,
     output::{self, Format},
     target,
 };
@@ -36,16 +37,20 @@ pub(super) struct Flags {
 /// Asks the API server who the context's user is.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let target = target(connection)?;
-    let cache = credential::from_user(&target)?;
+    let cache = credential::from_user(&target, connection.exec_timeout)?;
     if flags.show_token {
-        let credential = cache.fetch_once().await?;
+        let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
         let user = target.user.name.as_deref().unwrap_or("of the flags");
         let token = plugin::token(&credential, &format!("user {user}"))?;
         output::print(token.expose())?;
         return output::print("\n");
     }
-    let credential = cache.get().await?;
-    let identity = credential::whoami(&target.cluster, cache).await?;
+    let asking = async {
+        let credential = cache.obtain_once().await?;
+        let identity = credential::whoami(&target.cluster, cache).await?;
+        Ok((credential, identity))
+    };
+    let (credential, identity) = guarded(asking).await?;
     let kind = Outlook::of(&target.user, None).kind;
     let expires = credential.expires_at.map(plugin::timestamp);
     if let Some(format) = flags.output {

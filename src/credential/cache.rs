@@ -14,6 +14,7 @@ pub(super) mod backoff;
 mod entry;
 mod flight;
 mod landing;
+mod logins;
 mod tend;
 
 use std::{
@@ -31,11 +32,9 @@ use tokio::{
 use self::{
     entry::{Entry, Standing, within},
     flight::{Errand, Flight, Outcome, State, run},
+    logins::Logins,
 };
 use super::{Credential, Error, Pace, Source};
-
-/// How long a request waits for a credential.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a request that has a credential waits for its recheck to end, counted from the
 /// recheck's start.
@@ -87,7 +86,8 @@ impl Cache {
     ///
     /// # Errors
     /// Where none holds: what the fetch that all requests share said, the same at once during
-    /// the pause after it, or [`Error::WaitedTooLong`] after 30 s, while the fetch runs on.
+    /// the pause after it, or [`Error::WaitedTooLong`] after the source's [`Pace::patience`],
+    /// while the fetch runs on.
     pub async fn get(self: &Arc<Self>) -> Result<Arc<Credential>, Error> {
         let got = self.take().await?;
         // A credential that is used is renewed without further requests.
@@ -106,6 +106,17 @@ impl Cache {
     /// What the source says.
     pub async fn fetch_once(&self) -> Result<Credential, Error> {
         self.source.fetch().await
+    }
+
+    /// As [`Cache::fetch_once`], and keeps what came of it for the requests of that command.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub async fn obtain_once(self: &Arc<Self>) -> Outcome {
+        let credential = self.source.fetch().await?;
+        let now = (self.clock)();
+        let mut state = self.lock();
+        Ok(self.keep(&mut state, Errand::Fetch, credential, now))
     }
 
     async fn take(self: &Arc<Self>) -> Outcome {
@@ -128,20 +139,22 @@ impl Cache {
     /// if there is another. `used` is renewed at most once in 10 s, and only if nobody renewed
     /// it already; all who ask meanwhile share the answer. A failed renewal changes nothing.
     pub async fn refused(self: &Arc<Self>, used: &Arc<Credential>) -> Option<Arc<Credential>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = self.deadline();
         loop {
-            let flight = match self.board_after_refusal(used)? {
-                Boarding::Flight(flight) => flight,
-                Boarding::Landed(newer) => return Some(newer),
-                Boarding::Paused(_) => return None,
+            let flight = match self.board_after_refusal(used) {
+                Some(Boarding::Flight(flight)) => flight,
+                Some(Boarding::Landed(newer)) => return Some(newer),
+                None | Some(Boarding::Paused(_)) if self.has_new_login() => continue,
+                None | Some(Boarding::Paused(_)) => return None,
             };
             let errand = flight.errand;
-            let _landed = timeout_at(deadline, flight.landed(&*self.source))
-                .await
-                .ok()?;
+            let _landed = by(deadline, flight.landed(&*self.source)).await?;
             // A recheck may not have looked at what was refused.
             if errand == Errand::Fetch {
-                return self.current().filter(|new| !new.proves_the_same(used));
+                let other = self.current().filter(|new| !new.proves_the_same(used));
+                if other.is_some() || !self.has_new_login() {
+                    return other;
+                }
             }
         }
     }
@@ -151,12 +164,19 @@ impl Cache {
     /// once, whatever pause was under way and however permanent the failure. Those who wait for
     /// a fetch that began before do not share its failure; they have another one made.
     pub fn forget_failure(&self) {
+        self.lock().forget_failure();
+    }
+
+    /// Before a failure is told: whether somebody logged in since the source was asked last, so
+    /// that it is to be asked anew. Looks at the files where such logins rest.
+    fn has_new_login(&self) -> bool {
         let mut state = self.lock();
-        *state = State {
-            flight: state.flight.take(),
-            changes: state.changes.wrapping_add(1),
-            ..State::default()
-        };
+        let has_news = state.logins.have_news();
+        if has_news {
+            self.source.inputs_changed();
+            state.forget_failure();
+        }
+        has_news
     }
 
     /// Tells as [`Cache::forget_failure`] does, and has the source look whether what is held
@@ -183,6 +203,20 @@ impl Cache {
         });
     }
 
+    /// How long a request waits for a credential; `None`: for as long as the source takes.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.pace.patience
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.pace.patience.map(|patience| Instant::now() + patience)
+    }
+
+    /// [`Source::logins`]
+    pub(super) fn logins(&self) -> Vec<PathBuf> {
+        self.source.logins()
+    }
+
     /// [`Source::files`]
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
@@ -197,22 +231,24 @@ impl Cache {
 
     /// Waits for a credential, because none holds.
     async fn obtain(self: &Arc<Self>, seen: Option<Arc<Entry>>, now: SystemTime) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = self.deadline();
         let (mut seen, mut now) = (seen, now);
         loop {
             let boarding = self.board(self.lock(), seen.as_ref(), Errand::Fetch, now);
             let flight = match boarding {
                 Boarding::Flight(flight) => flight,
                 Boarding::Landed(credential) => return Ok(credential),
+                Boarding::Paused(_) if self.has_new_login() => continue,
                 Boarding::Paused(error) => return Err(error),
             };
             let (errand, changes) = (flight.errand, flight.changes);
-            let outcome = timeout_at(deadline, flight.landed(&*self.source)).await;
-            let outcome = outcome.map_err(|_| Error::WaitedTooLong {
+            let outcome = by(deadline, flight.landed(&*self.source)).await;
+            let outcome = outcome.ok_or_else(|| Error::WaitedTooLong {
                 subject: self.source.subject(),
-                after: PATIENCE,
+                after: self.pace.patience.unwrap_or_default(),
             })?;
-            let in_vain = outcome.is_err() && changes != self.lock().changes;
+            let in_vain =
+                outcome.is_err() && (changes != self.lock().changes || self.has_new_login());
             if errand == Errand::Fetch && !in_vain {
                 return outcome;
             }
@@ -294,6 +330,8 @@ impl Cache {
 
     /// Sends a task on the errand. It belongs to nobody who waits, so that it outlives them.
     fn start(self: &Arc<Self>, state: &mut State, errand: Errand) -> Flight {
+        // Before the source reads them.
+        state.logins = Logins::look(self.source.logins());
         let (arrival, landing) = watch::channel(None);
         let (cache, changes) = (Arc::clone(self), state.changes);
         tokio::spawn(async move {
@@ -318,6 +356,14 @@ impl Cache {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What comes of `future` by `deadline`, if anything does.
+async fn by<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
+        None => Some(future.await),
     }
 }
 

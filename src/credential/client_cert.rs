@@ -141,6 +141,10 @@ impl Source for WithCertificate {
         self.login.files()
     }
 
+    fn logins(&self) -> Vec<PathBuf> {
+        self.login.logins()
+    }
+
     fn inputs_changed(&self) {
         self.login.inputs_changed();
     }

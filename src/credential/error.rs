@@ -66,6 +66,12 @@ pub enum Error {
         /// The end of what it wrote to standard error, made harmless.
         stderr: String,
     },
+    /// The plugin was stopped, because this process is about to end.
+    #[error("exec plugin {} was stopped, for kubegate ends", command.display())]
+    PluginEnded {
+        /// The program.
+        command: PathBuf,
+    },
     /// The plugin ended well, but what it printed is no credential.
     #[error("exec plugin {} printed no credential that can be used: {what}", command.display())]
     PluginOutput {
@@ -164,24 +170,30 @@ pub enum Error {
     #[error("the issuer cannot be reached as configured")]
     Dial(#[source] Arc<dial::Error>),
     /// No connection to the issuer, or it broke.
-    #[error("cannot reach the issuer at {url}")]
+    #[error("cannot reach {who} at {url}")]
     IssuerUnreachable {
+        /// Who was asked: `the issuer`, `the API server`.
+        who: &'static str,
         /// What was asked for.
         url: String,
         /// Why not.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The issuer took too long.
-    #[error("the issuer at {url} did not answer within {} s", after.as_secs())]
+    #[error("{who} at {url} did not answer within {} s", after.as_secs_f32())]
     IssuerTimedOut {
+        /// Who was asked.
+        who: &'static str,
         /// What was asked for.
         url: String,
         /// How long it was given.
         after: Duration,
     },
     /// The issuer answered with something other than tokens.
-    #[error("the issuer at {url} gave no token: {problem}")]
+    #[error("{who} at {url} gave no token: {problem}")]
     IssuerAnswer {
+        /// Who was asked.
+        who: &'static str,
         /// What was asked for.
         url: String,
         /// What is wrong with the answer, without its text.
@@ -254,6 +266,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::PluginTimedOut { .. }
+            | Self::PluginEnded { .. }
             | Self::WaitedTooLong { .. }
             | Self::IssuerUnreachable { .. }
             | Self::IssuerTimedOut { .. }
@@ -283,7 +296,9 @@ impl Error {
                 "run it in a terminal to see what it needs"
             }
             Self::PluginFailed { .. } => "if it asks for a login, log in by its own tool",
-            Self::PluginTimedOut { .. } => "run it in a terminal to see what it waits for",
+            Self::PluginTimedOut { .. } => {
+                "run it in a terminal to see what it waits for, or give it longer by --exec-timeout"
+            }
             Self::PluginUnusable { .. } | Self::PluginNeedsTerminal { .. } => {
                 "see exec in the kubeconfig's user"
             }

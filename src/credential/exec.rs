@@ -3,20 +3,36 @@
 //! Rules: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
 //! and client-go's `plugin/pkg/client/auth/exec`.
 
+mod answer;
+mod ending;
 mod find;
 mod process;
 mod protocol;
+mod relay;
 mod stderr;
 mod terminal;
+mod time;
+mod tree;
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-use self::process::{Halt, Output, Timeouts};
+pub use self::ending::end_plugins;
+use self::{
+    process::{Halt, Output, Timeouts},
+    relay::Relay,
+    stderr::Hide,
+};
 use super::{
-    Credential, Error, Fetch, Source, authorization, blocking::blocking, client_cert::LastIdentity,
+    Credential, Error, Fetch, Pace, Source, authorization, blocking::blocking,
+    client_cert::LastIdentity,
 };
 use crate::{
     kubeconfig::{Cluster, ExecConfig},
@@ -31,17 +47,21 @@ struct Plugin {
     cluster: Cluster,
     last_identity: LastIdentity,
     timeouts: Timeouts,
+    /// What it printed last, which its next run may quote.
+    last: Mutex<Arc<Zeroizing<Vec<u8>>>>,
     /// Why standard input is no terminal for a plugin, if so.
     terminal: fn() -> Result<(), &'static str>,
 }
 
 impl Exec {
-    pub(super) fn new(config: &ExecConfig, cluster: &Cluster) -> Self {
+    /// `limit` is how long a run may take, where that was said; zero is without end.
+    pub(super) fn new(config: &ExecConfig, cluster: &Cluster, limit: Option<Duration>) -> Self {
         Self(Arc::new(Plugin {
             config: config.clone(),
             cluster: cluster.clone(),
             last_identity: LastIdentity::default(),
-            timeouts: Timeouts::default(),
+            timeouts: limit.map_or_else(Timeouts::default, Timeouts::within),
+            last: Mutex::default(),
             terminal: terminal::available,
         }))
     }
@@ -54,6 +74,14 @@ impl Source for Exec {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.0.run())
+    }
+
+    /// Its runs are bounded by themselves, and may wait for a human's login.
+    fn pace(&self) -> Pace {
+        Pace {
+            patience: None,
+            ..Pace::ISSUER
+        }
     }
 }
 
@@ -74,14 +102,18 @@ impl Plugin {
             command.env(name, value.expose());
         }
         command.env("KUBERNETES_EXEC_INFO", request.as_str());
+        let limit = self.timeouts.limit(interactive);
         if interactive {
-            tracing::warn!(
-                plugin = %config.command.display(),
-                "an exec plugin has the terminal now; it is stopped after {} s",
-                self.timeouts.interactive.as_secs(),
-            );
+            self.tell_of_terminal(limit);
         }
-        let ended = process::run(command, interactive, &self.timeouts).await;
+        let last = Arc::clone(&self.last());
+        let hide = Hide {
+            env: &config.env,
+            last: &last,
+        };
+        let mut relay = Relay::new(&config.command, limit, hide);
+        let run = process::run(command, interactive, &self.timeouts, &mut relay);
+        let ended = ending::counted(run).await;
         let (status, output) = ended.map_err(|halt| self.halted(halt, interactive))?;
         if !status.success() {
             return Err(Error::PluginFailed {
@@ -90,7 +122,26 @@ impl Plugin {
                 stderr: self.presentable(&output),
             });
         }
-        self.credential(&output.stdout)
+        let credential = self.credential(&output.stdout);
+        *self.last() = Arc::new(output.stdout);
+        credential
+    }
+
+    fn last(&self) -> MutexGuard<'_, Arc<Zeroizing<Vec<u8>>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_of_terminal(&self, limit: Duration) {
+        let plugin = self.config.command.display();
+        if limit < Duration::MAX {
+            let limit = limit.as_secs();
+            tracing::warn!(
+                %plugin,
+                "an exec plugin has the terminal now; it is stopped after {limit} s"
+            );
+        } else {
+            tracing::warn!(%plugin, "an exec plugin has the terminal now");
+        }
     }
 
     /// The text of `KUBERNETES_EXEC_INFO`; it may hold the password of a proxy.
@@ -113,7 +164,7 @@ impl Plugin {
             command: self.config.command.clone(),
             what,
         };
-        let answer = protocol::answer(stdout, &self.config.api_version).map_err(bad)?;
+        let answer = answer::answer(stdout, &self.config.api_version).map_err(bad)?;
         let subject = self.subject();
         let authorization = match &answer.token {
             Some(token) => Some(authorization::bearer_of(token.expose(), || {
@@ -165,6 +216,7 @@ impl Plugin {
                 command,
                 what: "more than 1 MiB on standard output".to_owned(),
             },
+            Halt::Ended => Error::PluginEnded { command },
             Halt::TimedOut(output) => Error::PluginTimedOut {
                 command,
                 after: self.timeouts.limit(interactive),

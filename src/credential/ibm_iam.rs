@@ -39,14 +39,18 @@ pub use visit::{Proof, Visit};
 
 use std::sync::Arc;
 
-use super::{Error, Source, issuer::Issuer, store::Place};
+use super::{
+    Error, Source,
+    issuer::{IBM_CLOUD, Issuer},
+    store::Place,
+};
 use crate::{dial::Environment, kubeconfig::Cluster, settings::IbmFlags, tls::Trust};
 
 /// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
 #[must_use]
 pub fn issuer() -> Arc<Issuer> {
     let environment = Environment::read(variable);
-    Arc::new(Issuer::new(Trust::system(), environment))
+    Arc::new(Issuer::new(Trust::system(), environment).named(IBM_CLOUD))
 }
 
 /// The endpoints that flags, else the environment say.

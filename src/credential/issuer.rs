@@ -2,8 +2,9 @@
 //! the environment names, bounded in time and size. What an issuer answers is never shown.
 
 mod answer;
+mod patience;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
@@ -18,11 +19,11 @@ use hyper_util::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::sign::CertifiedKey;
-use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 pub use answer::Answer;
 pub(super) use answer::Opened;
+pub use patience::{Patience, set_patience, told};
 
 use super::Error;
 use crate::{
@@ -31,8 +32,11 @@ use crate::{
     tls::{self, Trust},
 };
 
-/// How long a call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Who is asked, as errors name them.
+pub(super) const ISSUER: &str = "the issuer";
+pub(super) const API_SERVER: &str = "the API server";
+pub(super) const IBM_CLOUD: &str = "IBM Cloud";
+
 /// What `application/x-www-form-urlencoded` leaves as it is.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -48,6 +52,8 @@ pub struct Issuer {
     proxy: Option<ProxyUrl>,
     /// Sent as SNI and checked in place of the URL's host.
     server_name: Option<String>,
+    who: &'static str,
+    patience: Patience,
 }
 
 impl Issuer {
@@ -59,7 +65,15 @@ impl Issuer {
             environment,
             proxy: None,
             server_name: None,
+            who: ISSUER,
+            patience: Patience::of_process(),
         }
+    }
+
+    /// Named `who` in errors.
+    #[must_use]
+    pub(super) fn named(self, who: &'static str) -> Self {
+        Self { who, ..self }
     }
 
     /// Reached through `proxy`, where one is given, whatever the environment says.
@@ -80,13 +94,15 @@ impl Issuer {
             environment,
             proxy: cluster.proxy_url.clone(),
             server_name: cluster.tls_server_name.clone(),
+            who: API_SERVER,
+            patience: Patience::of_process(),
         })
     }
 
     /// Fetches a document. `authorization` is sent where it is given. A redirect is an error.
     ///
     /// # Errors
-    /// No answer, within 30 s.
+    /// No answer, within the process's [`Patience`].
     pub async fn get(
         &self,
         url: &Uri,
@@ -96,13 +112,16 @@ impl Issuer {
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        no_redirect(self.send(built(url, request, Bytes::new())?, None).await?)
+        no_redirect(
+            self.send(self.built(url, request, Bytes::new())?, None)
+                .await?,
+        )
     }
 
     /// Posts a form. `authorization` is sent where it is given. A redirect is an error.
     ///
     /// # Errors
-    /// No answer, within 30 s.
+    /// No answer, within the process's [`Patience`].
     pub async fn post(
         &self,
         url: &Uri,
@@ -116,14 +135,14 @@ impl Issuer {
         }
         // Wiped when the last part of the connection is done with it.
         let body = Bytes::from_owner(encoded(form));
-        no_redirect(self.send(built(url, request, body)?, None).await?)
+        no_redirect(self.send(self.built(url, request, body)?, None).await?)
     }
 
     /// Sends any request, over a connection made with `certificate` or with none. Redirects are
     /// never followed: their target would get the secrets of the request.
     ///
     /// # Errors
-    /// No answer, within 30 s; a header that proves an identity, over plain http.
+    /// No answer, within the process's [`Patience`]; a header that proves an identity, over plain http.
     pub async fn send(
         &self,
         request: Request<Bytes>,
@@ -146,16 +165,26 @@ impl Issuer {
                 problem: "is no https:// URL: a credential would travel in plain text",
             });
         }
-        let deadline = Instant::now() + PATIENCE;
+        let wait = self.patience.begin(self.who, &url);
         let exchange = self.exchange(&url, request, certificate);
-        let head = timeout_at(deadline, exchange).await;
-        let (head, incoming) = head.map_err(|_| timed_out(&url))??.into_parts();
+        let (head, incoming) = wait.bounded(exchange).await?.into_parts();
         Ok(Opened {
             url,
             head,
             incoming,
-            deadline,
+            wait,
         })
+    }
+
+    fn built(
+        &self,
+        url: &Uri,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Error> {
+        request
+            .body(body)
+            .map_err(|e| broken(self.who, url, e.into()))
     }
 
     async fn exchange(
@@ -165,7 +194,8 @@ impl Issuer {
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Response<Incoming>, Error> {
         let (host, authority) = address(url)?;
-        let authority = HeaderValue::from_str(authority).map_err(|e| broken(url, e.into()))?;
+        let authority =
+            HeaderValue::from_str(authority).map_err(|e| broken(self.who, url, e.into()))?;
         request.headers_mut().insert(HOST, authority);
         let accept = HeaderValue::from_static("application/json");
         request.headers_mut().entry(ACCEPT).or_insert(accept);
@@ -181,25 +211,15 @@ impl Issuer {
             .pool_max_idle_per_host(0)
             .build(connector);
         let response = client.request(request.map(Full::new)).await;
-        response.map_err(|e| broken(url, e.into()))
+        response.map_err(|e| broken(self.who, url, e.into()))
     }
 }
 
-fn timed_out(url: &Uri) -> Error {
-    Error::IssuerTimedOut {
-        url: url.to_string(),
-        after: PATIENCE,
-    }
-}
-
-fn built(url: &Uri, request: http::request::Builder, body: Bytes) -> Result<Request<Bytes>, Error> {
-    request.body(body).map_err(|e| broken(url, e.into()))
-}
-
-fn broken(url: &Uri, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+fn broken(who: &'static str, url: &Uri, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     // In its own words, which those around it hide.
     let refusal = tls::refusal(source.as_ref()).cloned();
     Error::IssuerUnreachable {
+        who,
         url: url.to_string(),
         source: refusal.map_or_else(|| source.into(), |refusal| Arc::new(refusal) as Arc<_>),
     }
@@ -286,7 +306,7 @@ mod tests {
             reason: "none".to_owned(),
         };
         let hidden = std::io::Error::other(rustls::Error::from(refusal.clone()));
-        let error = broken(&Uri::from_static("https://a/"), hidden.into());
+        let error = broken(ISSUER, &Uri::from_static("https://a/"), hidden.into());
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(source.to_string(), refusal.to_string());
         assert_eq!(tls::refusal(&error), Some(&refusal));

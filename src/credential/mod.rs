@@ -48,6 +48,7 @@ pub use announcement::Announcement;
 pub use authorization::bearer;
 pub use cache::Cache;
 pub use error::{Error, Failing};
+pub use exec::end_plugins;
 pub use outlook::{End, Outlook};
 pub use own::{place as place_of_login, source as of_login};
 pub use pkce::{Pkce, random_text};
@@ -142,18 +143,31 @@ pub trait Source: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Files in which a human's next login rests, or whatever else begins a new session: looked at
+    /// again before a request is told that there is no credential, or that the API server refused
+    /// it. By default [`Source::files`].
+    fn logins(&self) -> Vec<PathBuf> {
+        self.files()
+    }
+
     /// Told when such a file, or the kubeconfig, was changed. A source that stands on another
     /// cache tells that one.
     fn inputs_changed(&self) {}
 }
 
-/// How often the cache asks a [`Source`].
+/// How long a request waits for a credential, unless its source says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the cache asks a [`Source`], and how long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// How long a credential is used before it is looked at again; `None`: until it expires.
     pub recheck_after: Option<Duration>,
     /// The longest pause between two tries while fetching fails.
     pub retry_within: Duration,
+    /// How long a request waits for a credential where none holds; `None`: for as long as the
+    /// source takes.
+    pub patience: Option<Duration>,
 }
 
 impl Pace {
@@ -161,21 +175,24 @@ impl Pace {
     pub const ISSUER: Self = Self {
         recheck_after: None,
         retry_within: Duration::from_secs(60),
+        patience: Some(PATIENCE),
     };
     /// For files, whose change must be in force within two seconds.
     pub const FILE: Self = Self {
         recheck_after: Some(Duration::from_secs(1)),
         retry_within: Duration::from_secs(1),
+        patience: Some(PATIENCE),
     };
 }
 
 /// Makes the cache for the user that the kubeconfig and flags chose. What stands in a file or
-/// field is checked at once, so that a mistake shows at start; a plugin runs when it is needed.
+/// field is checked at once, so that a mistake shows at start; a plugin runs when it is needed, for
+/// as long as `exec_timeout` says (`--exec-timeout`; zero is without end).
 ///
 /// # Errors
 /// A certificate and key that cannot be read or do not match, a token file without fallback that
 /// cannot be used, a token or password that cannot be sent.
-pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
+pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<Cache>, Error> {
     let user = &target.user;
     let name = user.name.as_deref();
     let login: Option<Arc<dyn Source>> = match &user.login {
@@ -194,7 +211,7 @@ pub fn from_user(target: &Target) -> Result<Arc<Cache>, Error> {
         Login::Oidc(config) => Some(Arc::new(oidc::Oidc::new(config.clone())?)),
         Login::Exec(config) => Some(match settings::Login::of_exec(config) {
             Some(login) => own::source(&login, target.home())?,
-            None => Arc::new(exec::Exec::new(config, &target.cluster)),
+            None => Arc::new(exec::Exec::new(config, &target.cluster, exec_timeout)),
         }),
     };
     let certificate = match &user.certificate {

@@ -9,6 +9,7 @@ mod known;
 mod rest;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -322,6 +323,10 @@ impl Source for Oidc {
 
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         Box::pin(self.stands(last))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.rest.files()
     }
 }
 

@@ -59,7 +59,7 @@ fn pair(certificate: Pem, key: Pem) -> KeyPair {
 }
 
 async fn header(login: Login) -> Option<String> {
-    let cache = from_user(&target(None, login)).unwrap();
+    let cache = from_user(&target(None, login), None).unwrap();
     assert!(cache.current().is_none());
     let got = cache.get().await.unwrap();
     let value = got.authorization.as_ref();
@@ -118,12 +118,18 @@ fn a_mistake_in_a_field_or_file_shows_at_start() {
             "admin",
         ),
     ] {
-        let error = from_user(&target).err().unwrap();
+        let error = from_user(&target, None).err().unwrap();
         let chain = format!("{:#} {error:?}", anyhow::Error::new(error.clone()));
         assert!(chain.contains(subject), "{chain}");
         assert!(!chain.contains("hunter2"), "{chain}");
     }
-    assert!(from_user(&certificate(inline("client.pem"), inline("client.key"))).is_ok());
+    assert!(
+        from_user(
+            &certificate(inline("client.pem"), inline("client.key")),
+            None
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -137,13 +143,13 @@ fn a_plugin_does_not_run_at_start() {
         interactive_mode: InteractiveMode::Never,
         install_hint: None,
     });
-    assert!(from_user(&target(None, exec)).is_ok());
+    assert!(from_user(&target(None, exec), None).is_ok());
 }
 
 #[tokio::test]
 async fn a_certificate_and_a_login_go_together() {
     let pair = pair(inline("client.pem"), inline("client.key"));
-    let cache = from_user(&target(Some(pair), Login::Token(Secret::new("abc")))).unwrap();
+    let cache = from_user(&target(Some(pair), Login::Token(Secret::new("abc"))), None).unwrap();
     let got = cache.get().await.unwrap();
     assert!(got.certificate.is_some());
     assert_eq!(got.authorization.as_ref().unwrap(), "Bearer abc");

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Cache, Credential, Error, Fetch, Source,
+    Cache, Credential, Error, Fetch, Pace, Source,
     api_server::{ApiServer, refusal},
     authorization,
     issuer::Answer,
@@ -100,8 +100,19 @@ impl Source for TokenRequest {
         Box::pin(self.obtain())
     }
 
+    fn pace(&self) -> Pace {
+        Pace {
+            patience: self.api.base().patience(),
+            ..Pace::ISSUER
+        }
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         self.api.base().files()
+    }
+
+    fn logins(&self) -> Vec<PathBuf> {
+        self.api.base().logins()
     }
 
     fn inputs_changed(&self) {

@@ -22,7 +22,7 @@ use super::{
     api_server::{ApiServer, refusal},
     authorization,
     cache::backoff,
-    issuer::Answer,
+    issuer::{API_SERVER, Answer},
     jwt,
 };
 use crate::{kubeconfig::Cluster, secret::Secret, settings::Namespaced};
@@ -122,6 +122,7 @@ impl Source for TokenSecret {
         Pace {
             recheck_after: Some(Duration::from_secs(1)),
             retry_within: Duration::from_secs(2),
+            patience: self.reader.api.base().patience(),
         }
     }
 
@@ -132,6 +133,10 @@ impl Source for TokenSecret {
 
     fn files(&self) -> Vec<PathBuf> {
         self.reader.api.base().files()
+    }
+
+    fn logins(&self) -> Vec<PathBuf> {
+        self.reader.api.base().logins()
     }
 
     fn inputs_changed(&self) {
@@ -280,6 +285,7 @@ impl Reader {
 
     fn useless(&self, problem: &str, passing: bool) -> Error {
         Error::IssuerAnswer {
+            who: API_SERVER,
             url: self.url.to_string(),
             problem: format!("Secret {} {problem}", self.secret),
             passing,

@@ -133,6 +133,7 @@ mod tests {
     #[test]
     fn names_that_would_drive_a_terminal_are_refused() {
         let answer = Answer {
+            who: "the API server",
             url: "https://api.example/".parse().unwrap(),
             status: StatusCode::CREATED,
             headers: http::HeaderMap::new(),

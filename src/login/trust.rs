@@ -1,21 +1,16 @@
 //! A server whose authority nobody here knows: it is shown, and trusted only by a fingerprint
 //! that a human gives, never by leaving out the check.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::Error;
 use crate::{
-    credential,
+    credential::{self, issuer},
     dial::{self, Dialer, Environment, Offer, Tcp},
     kubeconfig::{self, Cluster},
     tls::{self, Look, Refusal, ShownCertificate},
 };
 
-/// How long a look may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
 
@@ -85,7 +80,7 @@ async fn look(cluster: &Cluster) -> Result<Vec<ShownCertificate>, Error> {
         .map_err(|error| credential::Error::Dial(error.into()))?;
     let connecting = connector.oneshot(cluster.server.clone());
     // It fails in any case, most often by our own doing.
-    let failed = timeout(PATIENCE, connecting).await;
+    let failed = issuer::told("the API server", &cluster.server, connecting).await;
     let seen = look.seen();
     if !seen.is_empty() {
         return Ok(seen);
@@ -93,7 +88,7 @@ async fn look(cluster: &Cluster) -> Result<Vec<ShownCertificate>, Error> {
     let server = cluster.server.to_string();
     Err(Error::Unseen {
         server,
-        source: failed.ok().and_then(Result::err),
+        source: failed.and_then(Result::err),
     })
 }
 

@@ -347,6 +347,7 @@ mod tests {
         let url = "https://issuer.example/token".to_owned();
         let source = std::io::Error::other("connection refused");
         let gone = credential::Error::IssuerUnreachable {
+            who: "the issuer",
             url: url.clone(),
             source: Arc::new(source),
         };
@@ -361,6 +362,7 @@ mod tests {
         );
 
         let busy = credential::Error::IssuerTimedOut {
+            who: "the issuer",
             url,
             after: Duration::from_secs(10),
         };
@@ -482,6 +484,7 @@ mod tests {
         // A credential that will be there soon is asked for again.
         let soon = credential::Error::Failing(credential::Failing {
             cause: Arc::new(credential::Error::IssuerTimedOut {
+                who: "the issuer",
                 url: "https://issuer.example/token".into(),
                 after: Duration::from_secs(10),
             }),

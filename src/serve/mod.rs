@@ -23,7 +23,7 @@ use std::{io, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    descriptors,
+    credential, descriptors,
     proxy::{Drain, Proxy},
 };
 use connection::Door;
@@ -75,6 +75,8 @@ pub async fn run<P: Proxy>(
         ),
         () = signals.received() => tracing::warn!("second signal; cutting off what still runs"),
     }
+    // While their threads still run: a plugin is asked to end before it is killed.
+    credential::end_plugins().await;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ impl Home {
         self.0.path().join(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
@@ -40,7 +40,7 @@ impl Home {
     }
 
     /// How often the plugin ran.
-    fn spawns(&self) -> usize {
+    pub fn spawns(&self) -> usize {
         self.read("spawns").lines().count()
     }
 
@@ -56,11 +56,17 @@ impl Home {
 
     /// Starts a proxy to `upstream` for `user`, the fields of a kubeconfig's user.
     pub fn start(&self, upstream: &Upstream, user: &Value) -> Kubegate {
+        let path = self.kubeconfig(&upstream.url(), user);
+        Kubegate::start(["--kubeconfig", path.to_str().unwrap()])
+    }
+
+    /// Writes a kubeconfig for `user` at `server`.
+    pub fn kubeconfig(&self, server: &str, user: &Value) -> PathBuf {
         let config = json!({
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "clusters": [{"name": "c", "cluster": {
-                "server": upstream.url(),
+                "server": server,
                 "certificate-authority": cert("ca.pem"),
                 "extensions": [{
                     "name": "client.authentication.k8s.io/exec",
@@ -71,7 +77,7 @@ impl Home {
         });
         let path = self.path("config");
         fs::write(&path, config.to_string()).unwrap();
-        Kubegate::start(["--kubeconfig", path.to_str().unwrap()])
+        path
     }
 }
 
@@ -88,7 +94,7 @@ pub fn exec(more: &Value) -> Value {
 }
 
 /// A line of shell that prints a credential with this token.
-fn prints(token: &str) -> String {
+pub fn prints(token: &str) -> String {
     prints_status(&format!("\"token\":\"{token}\""), "v1")
 }
 

@@ -105,7 +105,7 @@ async fn child(path: &std::path::Path) {
             ..Overrides::default()
         };
         let target = kubeconfig::resolve(Some(path), &flags, &|_| None).unwrap();
-        let engine = credential::from_user(&target).unwrap();
+        let engine = credential::from_user(&target, None).unwrap();
         let credential = engine.get().await.unwrap();
         assert!(credential.authorization.is_some() || credential.certificate.is_some());
         engines.push(engine);

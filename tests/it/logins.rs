@@ -279,7 +279,7 @@ async fn many_kubegates_on_one_login_never_spend_a_token_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_login_names_the_command_and_a_new_one_is_picked_up() {
+async fn a_dead_login_names_the_command_and_a_new_one_is_in_force_at_the_next_request() {
     let home = Home::new(2).await;
     home.log_in();
     home.issuer.revoke();
@@ -292,12 +292,8 @@ async fn a_dead_login_names_the_command_and_a_new_one_is_picked_up() {
     let again = home.log_in_with(&["--context", table.trim_end()]);
     let ended = Kubegate::refused(again);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    crate::support::in_time(async {
-        while status(&get(&kubegate.address, "/api/v1/nodes").await) != 200 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    })
-    .await;
+    let answer = get(&kubegate.address, "/api/v1/nodes").await;
+    assert_eq!(status(&answer), 200, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -384,14 +380,7 @@ async fn logout_leaves_nothing_but_the_cluster() {
 /// A home with a session of `jane` at `server`, as `login openshift` leaves it.
 fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
     let folder = tempdir().unwrap();
-    let home = folder.path().as_os_str().to_owned();
-    let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone())).unwrap();
-    let saved = Saved {
-        token: Some(token),
-        ..Saved::default()
-    };
-    let place = Place::of_server(&server.parse().unwrap());
-    store.at(place).write("jane/c", &saved).unwrap();
+    save_session(&folder, server, token);
     let words = ["credential", "openshift", "--login", "jane/c"];
     let new = NewContext {
         context: "default/c/jane".to_owned(),
@@ -406,6 +395,17 @@ fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
     };
     add_context(&folder.path().join(".kube/config"), &new, true).unwrap();
     folder
+}
+
+fn save_session(folder: &TempDir, server: &str, token: Secret) {
+    let home = folder.path().as_os_str().to_owned();
+    let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone())).unwrap();
+    let saved = Saved {
+        token: Some(token),
+        ..Saved::default()
+    };
+    let place = Place::of_server(&server.parse().unwrap());
+    store.at(place).write("jane/c", &saved).unwrap();
 }
 
 fn run_in(home: &TempDir, args: &[&str]) -> Refused {
@@ -455,6 +455,34 @@ async fn logout_ends_a_session_at_its_server() {
     );
     let config = fs::read_to_string(home.path().join(".kube/config")).unwrap();
     assert!(!config.contains("jane"), "{config}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_session_is_in_force_at_the_next_request_after_the_end_of_the_last() {
+    let shift = OpenShift::start(OpenshiftOptions::default()).await.unwrap();
+    shift.add_user("jane", "sesame-next-1");
+    let (server, ca) = (shift.api().url(), shift.api().ca_pem());
+    let mut token = shift.issue_session("jane").unwrap();
+    let home = with_session(&server, ca, token.clone());
+    let mut command = Kubegate::command(["--port", "0"]);
+    command.env("HOME", home.path());
+    let kubegate = Kubegate::spawn(command);
+    let path = "/apis/user.openshift.io/v1/users/~";
+    // At any time between two looks at the files.
+    for wait in [0, 300, 700] {
+        let answer = get(&kubegate.address, path).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert!(shift.revoke(token.expose()));
+        for _ in 0..2 {
+            let answer = get(&kubegate.address, path).await;
+            assert_eq!(status(&answer), 401, "{answer}");
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        token = shift.issue_session("jane").unwrap();
+        save_session(&home, &server, token.clone());
+    }
+    let answer = get(&kubegate.address, path).await;
+    assert_eq!(status(&answer), 200, "{answer}");
 }
 
 /// A keyring in a file, which notes the arguments that it gets.

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     path::PathBuf,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use crate::{
@@ -27,6 +28,7 @@ pub(super) fn of_flags(
         explicit: connection.kubeconfig().map(ToOwned::to_owned),
         overrides,
         follow: flags.follow_current_context,
+        exec_timeout: connection.exec_timeout,
         first: OnceLock::new(),
     }))))
 }
@@ -59,6 +61,7 @@ struct Search {
     explicit: Option<PathBuf>,
     overrides: Overrides,
     follow: bool,
+    exec_timeout: Option<Duration>,
     first: OnceLock<kubeconfig::Found>,
 }
 
@@ -73,7 +76,7 @@ impl Plan for Kubeconfig {
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
-        Ok(credential::from_user(target)?)
+        Ok(credential::from_user(target, self.0.exec_timeout)?)
     }
 
     fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {

@@ -76,7 +76,7 @@ impl Cache {
         }
     }
 
-    fn keep(
+    pub(super) fn keep(
         &self,
         state: &mut State,
         errand: Errand,

@@ -218,6 +218,35 @@ async fn a_request_waits_30_seconds_and_the_fetch_runs_on() {
     assert_eq!(bench.calls(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_as_long_as_a_source_that_bounds_itself() {
+    let pace = Pace {
+        patience: None,
+        ..Pace::ISSUER
+    };
+    let bench = Bench::at_pace(pace, |call| {
+        Step::GiveAfter(seconds(170), until(call, seconds(100 + 200 * call as u64)))
+    });
+    let began = Instant::now();
+    let cache = Arc::clone(&bench.cache);
+    let other = tokio::spawn(async move { cache.get().await.map(|got| shown(&got)) });
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    assert_eq!(other.await.unwrap().unwrap(), "token 1");
+    assert_eq!(began.elapsed().as_secs(), 170);
+
+    // While it still holds, nobody waits for the next one.
+    bench.at(seconds(290));
+    let began = Instant::now();
+    assert_eq!(bench.get().await.unwrap(), "token 1");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // Whoever was refused with it waits to the end.
+    let used = bench.cache.current().unwrap();
+    let fresh = bench.cache.refused(&used).await.unwrap();
+    assert_eq!(shown(&fresh), "token 2");
+    assert_eq!(began.elapsed().as_secs(), 170);
+    assert_eq!(bench.calls(), 2);
+}
+
 #[tokio::test]
 async fn after_a_failure_nobody_is_asked_until_the_pause_is_over() {
     let bench = Bench::new(|_| Step::Fail);

@@ -1,7 +1,8 @@
 //! Runs a plugin to its end, whatever it does: hang, flood, ignore signals, leave children.
 
 use std::{
-    io,
+    future::pending,
+    io::{self, IsTerminal as _},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -10,10 +11,15 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use zeroize::Zeroizing;
 
+use super::{
+    ending,
+    relay::Relay,
+    tree::{self, Tree},
+};
 use crate::descriptors;
 
 /// Bytes that a plugin may print.
@@ -22,10 +28,13 @@ const STDOUT_LIMIT: usize = 1 << 20;
 /// Bytes that are kept of the end of standard error.
 const STDERR_KEPT: usize = 8 << 10;
 
+/// How often it is looked whether a plugin that was asked to end has done so.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// How long a plugin may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// Without a terminal.
+    /// Without a terminal; [`Duration::MAX`]: without end.
     pub(super) run: Duration,
     /// With a terminal, where a human types.
     pub(super) interactive: Duration,
@@ -38,7 +47,7 @@ pub(super) struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            run: Duration::from_secs(60),
+            run: Duration::from_secs(3 * 60),
             interactive: Duration::from_secs(5 * 60),
             grace: Duration::from_secs(1),
             drain: Duration::from_secs(1),
@@ -47,6 +56,20 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// `limit` in place of the defaults, with a terminal and without; none where it is zero.
+    pub(super) fn within(limit: Duration) -> Self {
+        let limit = if limit.is_zero() {
+            Duration::MAX
+        } else {
+            limit
+        };
+        Self {
+            run: limit,
+            interactive: limit,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn limit(&self, interactive: bool) -> Duration {
         if interactive {
             self.interactive
@@ -72,22 +95,38 @@ pub(super) enum Halt {
     TooMuch,
     /// It took longer than its [`Timeouts`], and had written this.
     TimedOut(Output),
+    /// This process is about to end.
+    Ended,
 }
 
-/// Runs `command` and captures what it writes. Where it is stopped, so is its whole process
-/// group; with the terminal it stays in ours, the terminal's foreground, and is stopped alone.
-/// Dropping the future kills the plugin too.
+/// Runs `command` and captures what it writes; what it says on standard error goes to `relay` too.
+/// Where it is stopped, so is its whole process group, and whatever it started; with the terminal
+/// it stays in our group, the terminal's foreground. Dropping the future kills it all the same.
 pub(super) async fn run(
     mut command: Command,
     interactive: bool,
     timeouts: &Timeouts,
+    relay: &mut Relay<'_>,
 ) -> Result<(ExitStatus, Output), Halt> {
     command.stdout(Stdio::piped());
     if interactive {
-        command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
+        command.stdin(Stdio::inherit());
     } else {
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
         command.process_group(0);
+    }
+    // Who has the terminal talks to it: a question has no line end, and some look whether it is one.
+    let talks_to_terminal = interactive && io::stderr().is_terminal();
+    command.stderr(if talks_to_terminal {
+        Stdio::inherit()
+    } else {
+        Stdio::piped()
+    });
+    if talks_to_terminal {
+        relay.leave_terminal();
+    }
+    if ending::has_begun() {
+        return Err(Halt::Ended);
     }
     let child = command.spawn().map_err(Halt::Spawn)?;
     descriptors::lower_for(child.id());
@@ -101,18 +140,26 @@ pub(super) async fn run(
     let mut stdout = Zeroizing::new(Vec::with_capacity(STDOUT_LIMIT + 1));
     let mut stderr = Tail::default();
     let ended = {
-        let conversation = running.converse(&mut stdout, &mut stderr, timeouts.drain);
-        timeout(timeouts.limit(interactive), conversation).await
+        let conversation = running.converse(&mut stdout, &mut stderr, relay, timeouts.drain);
+        tokio::select! {
+            ended = timeout(timeouts.limit(interactive), conversation) => Some(ended),
+            () = ending::begun() => None,
+        }
     };
+    relay.end(&stdout);
     match ended {
-        Ok(Ok(status)) => Ok((status, Output { stdout, stderr })),
-        Ok(Err(halt)) => {
+        Some(Ok(Ok(status))) => Ok((status, Output { stdout, stderr })),
+        Some(Ok(Err(halt))) => {
             running.stop(timeouts.grace).await;
             Err(halt)
         }
-        Err(_) => {
+        Some(Err(_)) => {
             running.stop(timeouts.grace).await;
             Err(Halt::TimedOut(Output { stdout, stderr }))
+        }
+        None => {
+            running.stop(timeouts.grace).await;
+            Err(Halt::Ended)
         }
     }
 }
@@ -129,39 +176,75 @@ impl Running {
         &mut self,
         stdout: &mut Vec<u8>,
         stderr: &mut Tail,
+        relay: &mut Relay<'_>,
         drain: Duration,
     ) -> Result<ExitStatus, Halt> {
-        let (out, err) = (self.child.stdout.take(), self.child.stderr.take());
-        let reading = async { tokio::try_join!(read_all(out, stdout), read_tail(err, stderr)) };
-        tokio::pin!(reading);
-        let status = tokio::select! {
-            read = &mut reading => {
-                read?;
-                return self.child.wait().await.map_err(Halt::Lost);
+        let (mut out, mut err) = (self.child.stdout.take(), self.child.stderr.take());
+        let mut said = Vec::with_capacity(STDERR_KEPT);
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        loop {
+            if let Some((status, _)) = ended
+                && out.is_none()
+                && err.is_none()
+            {
+                return Ok(status);
             }
-            status = self.child.wait() => status.map_err(Halt::Lost)?,
-        };
-        match timeout(drain, reading).await {
-            Ok(read) => read.map(|_| status),
-            Err(_) => Ok(status),
+            let given_up = ended.map(|(_, at)| at + drain);
+            tokio::select! {
+                // What was printed first is known before what was said next is shown; and a flood
+                // of that holds nothing else up.
+                biased;
+                read = read(&mut out, stdout) => {
+                    if read.map_err(Halt::Lost)? == 0 {
+                        out = None;
+                    } else if stdout.len() > STDOUT_LIMIT {
+                        return Err(Halt::TooMuch);
+                    }
+                }
+                status = self.child.wait(), if ended.is_none() => {
+                    ended = Some((status.map_err(Halt::Lost)?, Instant::now()));
+                }
+                status = over(ended, given_up) => return Ok(status),
+                read = read(&mut err, &mut said) => {
+                    if read.map_err(Halt::Lost)? == 0 {
+                        err = None;
+                    }
+                    stderr.push(&said);
+                    relay.take(&said, stdout);
+                    said.clear();
+                }
+                () = sleep_until(relay.due()) => relay.pass(stdout),
+            }
         }
     }
 
+    /// Has the plugin and what it started end: asks for it first.
     async fn stop(&mut self, grace: Duration) {
         // The plugin is not waited for before the second signal: while it is a zombie, the
         // number of its group cannot be given to anybody else.
+        let Some(pid) = self.pid() else { return };
+        let mut tree = Tree::below(pid, self.own_group);
         self.signal(Signal::TERM);
-        sleep(grace).await;
+        tree.signal(Signal::TERM);
+        let asked = Instant::now();
+        while asked.elapsed() < grace && (tree::runs(pid) != Some(false) || tree.lives()) {
+            sleep(LOOK).await;
+        }
+        tree.join(Tree::below(pid, self.own_group));
         self.signal(Signal::KILL);
+        tree.signal(Signal::KILL);
         if timeout(grace, self.child.wait()).await.is_err() {
             tracing::warn!(pid = self.child.id(), "a plugin does not die of SIGKILL");
         }
     }
 
+    /// `None` once it was waited for, when the number may be another's.
+    fn pid(&self) -> Option<i32> {
+        self.child.id().and_then(|pid| i32::try_from(pid).ok())
+    }
+
     fn signal(&self, signal: Signal) {
-        // None once it was waited for, when the number may be another's.
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
-        let Some(pid) = pid.and_then(Pid::from_raw) else {
+        let Some(pid) = self.pid().and_then(Pid::from_raw) else {
             return;
         };
         let sent = if self.own_group {
@@ -177,26 +260,31 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-async fn read_all(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Result<(), Halt> {
-    let Some(mut pipe) = pipe else { return Ok(()) };
-    while pipe.read_buf(into).await.map_err(Halt::Lost)? > 0 {
-        if into.len() > STDOUT_LIMIT {
-            return Err(Halt::TooMuch);
+        if let Some(pid) = self.pid() {
+            let tree = Tree::below(pid, self.own_group);
+            self.signal(Signal::KILL);
+            tree.signal(Signal::KILL);
         }
     }
-    Ok(())
 }
 
-async fn read_tail(pipe: Option<impl AsyncRead + Unpin>, into: &mut Tail) -> Result<(), Halt> {
-    let Some(mut pipe) = pipe else { return Ok(()) };
-    while pipe.read_buf(&mut into.bytes).await.map_err(Halt::Lost)? > 0 {
-        into.trim();
+/// Reads what has come; never returns where there is no pipe.
+async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> io::Result<usize> {
+    match pipe {
+        Some(pipe) => pipe.read_buf(into).await,
+        None => pending().await,
     }
-    Ok(())
+}
+
+/// How the plugin ended, once its pipes are given up.
+async fn over(ended: Option<(ExitStatus, Instant)>, given_up: Option<Instant>) -> ExitStatus {
+    match (ended, given_up) {
+        (Some((status, _)), Some(at)) => {
+            sleep_until(at).await;
+            status
+        }
+        _ => pending().await,
+    }
 }
 
 /// The end of a text.
@@ -208,7 +296,8 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    fn trim(&mut self) {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
         if self.bytes.len() > 2 * STDERR_KEPT {
             self.bytes.drain(..self.bytes.len() - STDERR_KEPT);
             self.is_cut = true;

@@ -1,11 +1,16 @@
 //! Makes what a plugin wrote to standard error fit to be shown.
+//!
+//! A line is shown as soon as it comes. What can be hidden in it then is what is known by that time
+//! (what the plugin has printed so far, what its last run printed, its secret variables) and what
+//! looks like a secret. A plugin prints its token at its end, so a token that looks like none and
+//! is new can only be hidden in the error that tells of its failure.
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
 use super::process::Tail;
-use crate::secret::Secret;
+use crate::{printable::printable, secret::Secret};
 
 /// Bytes shown at most.
 const SHOWN: usize = 4 << 10;
@@ -14,6 +19,100 @@ const REMOVED: &str = "[removed]";
 
 /// Shorter words of standard output say nothing secret when standard error repeats them.
 const SHORTEST_TOKEN: usize = 12;
+
+/// Bytes of a line that are looked at; more of it is dropped. Twice of what is shown, so that what
+/// is cut off cannot be the part by which a secret is known.
+const LINE: usize = 2 * SHOWN;
+
+/// Words of every answer, which are no secrets.
+const OF_ANSWERS: [&str; 6] = [
+    "ExecCredential",
+    "client.authentication.k8s.io/v1",
+    "client.authentication.k8s.io/v1beta1",
+    "expirationTimestamp",
+    "clientCertificateData",
+    "clientKeyData",
+];
+
+/// What is known to be secret while a plugin runs.
+#[derive(Clone, Copy)]
+pub(super) struct Hide<'a> {
+    /// The variables of its own.
+    pub(super) env: &'a [(String, Secret)],
+    /// What its last run printed on standard output.
+    pub(super) last: &'a [u8],
+}
+
+/// Cuts bytes into lines, as they come. Holds no more than one line, and of that no more than
+/// [`LINE`].
+#[derive(Default)]
+pub(super) struct Lines {
+    line: Vec<u8>,
+    in_key: bool,
+}
+
+impl Lines {
+    /// The next whole line, taken from the start of `rest`; `None` where its end is still to come.
+    pub(super) fn next(&mut self, rest: &mut &[u8]) -> Option<Vec<u8>> {
+        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let (part, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let room = LINE.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+        *rest = behind.get(1..).unwrap_or_default();
+        end.map(|_| std::mem::take(&mut self.line))
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// The line whose end is still to come. What comes of it later is a line by itself.
+    pub(super) fn unfinished(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.line)
+    }
+
+    /// Whether the lines are those of a private key.
+    pub(super) fn is_in_key(&self) -> bool {
+        self.in_key
+    }
+
+    /// Takes note of what `line` says of those behind it.
+    pub(super) fn heed(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        if text.contains("PRIVATE KEY-----") {
+            let begins = text.rfind("-----BEGIN ");
+            self.in_key = begins > text.rfind("-----END ");
+        }
+    }
+
+    /// `line` as harmless text; `None` for one in the middle of a private key.
+    pub(super) fn presentable(
+        &mut self,
+        line: &[u8],
+        stdout: &[u8],
+        hide: &Hide<'_>,
+    ) -> Option<String> {
+        let was_in_key = self.in_key;
+        self.heed(line);
+        if was_in_key {
+            return None;
+        }
+        let mut text = neutral(&String::from_utf8_lossy(line));
+        for printed in [stdout, hide.last] {
+            for secret in known_secrets(printed, hide.env) {
+                text = text.replace(secret, REMOVED);
+            }
+        }
+        let text = without_secrets(&text);
+        let text = printable(text.trim());
+        let mut end = text.len().min(SHOWN);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let more = if end < text.len() { " ..." } else { "" };
+        Some(format!("{}{more}", &text[..end]))
+    }
+}
 
 /// One line of harmless text: the end of `stderr` without control characters and without
 /// anything that is or looks like a secret. What `stdout` and the plugin's own `env` hold may be
@@ -31,7 +130,7 @@ pub(super) fn presentable(stderr: &Tail, stdout: &[u8], env: &[(String, Secret)]
     while !line.is_char_boundary(start) {
         start += 1;
     }
-    line[start..].to_owned()
+    printable(&line[start..]).into_owned()
 }
 
 /// Without the part of a line that lost its start, which may have said that a secret follows.
@@ -64,7 +163,7 @@ fn known_secrets<'a>(stdout: &'a [u8], env: &'a [(String, Secret)]) -> Vec<&'a s
     let stdout = std::str::from_utf8(stdout).unwrap_or_default();
     let is_token = |sign: char| sign.is_ascii_alphanumeric() || "-._~+/=".contains(sign);
     let words = stdout.split(|sign: char| !is_token(sign));
-    let words = words.filter(|word| word.len() >= SHORTEST_TOKEN);
+    let words = words.filter(|word| word.len() >= SHORTEST_TOKEN && !OF_ANSWERS.contains(word));
     let named = |(name, _): &&(String, Secret)| SECRET_NAME.is_match(name);
     let values = env.iter().filter(named).map(|(_, value)| value.expose());
     let values = values.filter(|value| value.len() >= 4);
@@ -101,8 +200,13 @@ fn without_secrets(text: &str) -> String {
     let text = SCHEMES.replace_all(&text, format!("$1 {REMOVED}"));
     let text = SHAPED.replace_all(&text, REMOVED);
     let text = NAMED.replace_all(&text, format!("${{1}}{REMOVED}"));
+    let text = &*text;
     let opaque = |word: &Captures<'_>| {
+        let before = word.get(0).map_or("", |found| &text[..found.start()]);
         let word = &word[0];
+        if is_for_the_browser(before, word) {
+            return word.to_owned();
+        }
         let has = |what| word.as_bytes().iter().any(what);
         // A long word in dashes is a name; a secret has digits among its letters.
         if has(u8::is_ascii_digit as fn(&u8) -> bool) && has(u8::is_ascii_alphabetic) {
@@ -111,7 +215,39 @@ fn without_secrets(text: &str) -> String {
             word.to_owned()
         }
     };
-    OPAQUE.replace_all(&text, opaque).into_owned()
+    OPAQUE.replace_all(text, opaque).into_owned()
+}
+
+/// Whether `word`, behind `before`, belongs to a parameter of a URL that somebody must open to log
+/// in and that is no secret: without it the login could not be finished. Codes and signatures are
+/// none of these.
+fn is_for_the_browser(before: &str, word: &str) -> bool {
+    const OPEN: [&str; 11] = [
+        "audience",
+        "client_id",
+        "code_challenge",
+        "login_hint",
+        "nonce",
+        "redirect_uri",
+        "request_uri",
+        "resource",
+        "scope",
+        "state",
+        "user_code",
+    ];
+    let url = before.rfind(|sign: char| sign.is_whitespace() || "\"'<>".contains(sign));
+    let url = &before[url.map_or(0, |at| at + 1)..];
+    let Some((_, query)) = url
+        .split_once("://")
+        .and_then(|(_, url)| url.split_once('?'))
+    else {
+        return false;
+    };
+    let parameter = query.rsplit('&').next().unwrap_or_default();
+    let whole = [parameter, word].concat();
+    whole
+        .split_once('=')
+        .is_some_and(|(name, _)| OPEN.contains(&name))
 }
 
 fn regex(pattern: &str) -> Regex {
@@ -166,6 +302,93 @@ mod tests {
             assert!(!shown.contains("hunter2"), "{shown}");
             assert!(shown.contains(REMOVED), "{shown}");
         }
+    }
+
+    /// The lines that are shown of `parts`, which come one after another.
+    fn lines(parts: &[&str], stdout: &str, hide: Hide<'_>) -> Vec<String> {
+        let (mut lines, mut shown) = (Lines::default(), Vec::new());
+        let mut show = |lines: &mut Lines, line: &[u8]| {
+            shown.extend(lines.presentable(line, stdout.as_bytes(), &hide));
+        };
+        for part in parts {
+            let mut rest = part.as_bytes();
+            while let Some(line) = lines.next(&mut rest) {
+                show(&mut lines, &line);
+            }
+        }
+        if lines.has_begun() {
+            let line = lines.unfinished();
+            show(&mut lines, &line);
+        }
+        shown
+    }
+
+    const NOTHING: Hide<'_> = Hide {
+        env: &[],
+        last: b"",
+    };
+
+    #[test]
+    fn what_a_human_needs_for_a_login_is_shown() {
+        for text in [
+            "To sign in, open https://microsoft.com/devicelogin and enter the code ABCD-EFGH.",
+            "https://device.sso.us-east-1.amazonaws.com/?user_code=WXYZ-1234",
+            "Open https://issuer.example/auth?response_type=code&client_id=abc&\
+             code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256\
+             &state=a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1&nonce=b2",
+            "cannot read the ExecCredential of client.authentication.k8s.io/v1",
+        ] {
+            let printed =
+                r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"}"#;
+            assert_eq!(lines(&[text], printed, NOTHING), [text]);
+        }
+    }
+
+    #[test]
+    fn what_a_url_must_not_show_is_removed() {
+        for text in [
+            "https://sts.amazonaws.com/?X-Amz-Signature=0a0a0a0a0a0a0a0a0a0ahunter20a0a0a0a0a0a0a0a0a0a0a0a",
+            "http://localhost:8000/?code=0a0a0a0a0a0a0a0a0a0ahunter20a0a0a0a0a0a0a0a0&state=x",
+            "https://x.example/?state=eyJhbGciOi.hunter2.hunter2",
+            "state=0a0a0a0a0a0a0a0a0a0ahunter20a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+        ] {
+            let shown = lines(&[text], "", NOTHING).concat();
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn lines_are_cut_where_they_end_and_secrets_known_by_then_are_removed() {
+        let env = [("MY_PASSWORD".to_owned(), Secret::new("pass1234"))];
+        let hide = Hide {
+            env: &env,
+            last: br#"{"status":{"token":"last-secret-0"}}"#,
+        };
+        let printed = r#"{"status":{"token":"short-secret-1"}}"#;
+        let parts = [
+            "one\ntw",
+            "o\r\n\x1b[31mlast-secret-0, short-se",
+            "cret-1 pass1234\u{9b}",
+        ];
+        let shown = lines(&parts, printed, hide);
+        let shown: Vec<_> = shown.iter().filter(|line| !line.is_empty()).collect();
+        assert_eq!(shown, ["one", "two", "[removed], [removed] [removed]"]);
+    }
+
+    #[test]
+    fn a_private_key_is_hidden_over_all_of_its_lines() {
+        let text = "before\n-----BEGIN PRIVATE KEY-----\nhunter2\nhunter2\n-----END PRIVATE KEY-----\nafter\n";
+        let shown = lines(&[text], "", NOTHING);
+        assert_eq!(shown, ["before", REMOVED, "after"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_what_comes_behind_it_is_shown() {
+        let long = "x ".repeat(1 << 20);
+        let shown = lines(&[&long, &long, "\nnext\n"], "", NOTHING);
+        assert_eq!(shown.len(), 2);
+        assert!(shown[0].len() <= SHOWN + 4 && shown[0].ends_with(" ..."));
+        assert_eq!(shown[1], "next");
     }
 
     #[test]

@@ -1,10 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, time::Instant};
 
 use serde_json::Value;
 
@@ -77,6 +73,7 @@ impl Stage {
             cluster: self.cluster.clone(),
             last_identity: LastIdentity::default(),
             timeouts: self.timeouts,
+            last: Mutex::default(),
             terminal: self.terminal,
         }))
     }

@@ -261,6 +261,7 @@ mod tests {
 
     fn answer(body: &str) -> Answer {
         Answer {
+            who: "IBM Cloud",
             url: "https://iam.example/identity/token".parse().unwrap(),
             status: StatusCode::OK,
             headers: http::HeaderMap::new(),

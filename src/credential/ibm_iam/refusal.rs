@@ -124,6 +124,7 @@ mod tests {
 
     fn refusal(status: u16, body: &str) -> Option<Refusal> {
         Refusal::of(&Answer {
+            who: "IBM Cloud",
             url: "https://iam.example".parse().unwrap(),
             status: http::StatusCode::from_u16(status).unwrap(),
             headers: http::HeaderMap::new(),

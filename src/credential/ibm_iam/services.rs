@@ -1,7 +1,10 @@
 //! Calls to IBM Cloud's services other than IAM, with an access token. What passes by itself is
 //! tried again a few times: these calls are made at start, where no cache stands behind.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{
@@ -20,6 +23,8 @@ use crate::{
 
 /// How often a call is made.
 const TRIES: u32 = 4;
+/// After so long in all, an error is told.
+const LONG: Duration = Duration::from_secs(15);
 /// The pause after the first try; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause that a service can ask for.
@@ -83,14 +88,17 @@ impl Services {
     }
 }
 
-/// Makes a call again, a few times, where its error may pass by itself.
+/// Makes a call again, a few times, where its error may pass by itself; not where that took so long
+/// that another try would be one wait too many.
 pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     call: impl Fn() -> F,
 ) -> Result<T, Error> {
     let mut pause = PAUSE;
+    let began = Instant::now();
     for _ in 1..TRIES {
         let error = match call().await {
-            Err(error) if error.is_transient() => error,
+            Err(error @ Error::IssuerTimedOut { .. }) => return Err(error),
+            Err(error) if error.is_transient() && began.elapsed() < LONG => error,
             other => return other,
         };
         let asked = error.retry_after().unwrap_or_default();

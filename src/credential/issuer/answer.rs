@@ -9,10 +9,9 @@ use hyper::body::Incoming;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
-use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use super::{broken, timed_out};
+use super::{broken, patience::Wait};
 use crate::credential::Error;
 
 /// Bytes that an answer may have.
@@ -22,6 +21,8 @@ const RETRY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What an issuer answered. The body may hold tokens and is wiped on drop.
 pub struct Answer {
+    /// Who was asked: `the issuer`.
+    pub who: &'static str,
     /// What was asked for, without its query.
     pub url: Uri,
     /// The status, redirects included.
@@ -53,6 +54,7 @@ impl Answer {
 
     fn judged(&self, problem: String, passing: bool) -> Error {
         Error::IssuerAnswer {
+            who: self.who,
             url: self.url.to_string(),
             problem,
             passing,
@@ -82,7 +84,7 @@ pub(in crate::credential) struct Opened {
     pub(super) url: Uri,
     pub(super) head: response::Parts,
     pub(super) incoming: Incoming,
-    pub(super) deadline: Instant,
+    pub(super) wait: Wait,
 }
 
 impl Opened {
@@ -93,7 +95,7 @@ impl Opened {
     /// The next part of the body; `None` at its end.
     pub(in crate::credential) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.incoming.frame().await {
-            let frame = frame.map_err(|e| broken(&self.url, e.into()))?;
+            let frame = frame.map_err(|e| broken(self.wait.who, &self.url, e.into()))?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }
@@ -101,11 +103,10 @@ impl Opened {
         Ok(None)
     }
 
-    /// The whole answer, 30 s after it was asked for at the latest.
+    /// The whole answer, by the end of the patience that began when it was asked for.
     pub(in crate::credential) async fn whole(self) -> Result<Answer, Error> {
-        let (url, deadline) = (self.url.clone(), self.deadline);
-        let answer = timeout_at(deadline, self.read()).await;
-        answer.map_err(|_| timed_out(&url))?
+        let wait = self.wait.clone();
+        wait.bounded(self.read()).await
     }
 
     async fn read(mut self) -> Result<Answer, Error> {
@@ -125,6 +126,7 @@ impl Opened {
             body.extend_from_slice(&data);
         }
         let answer = Answer {
+            who: self.wait.who,
             url: self.url,
             status: self.head.status,
             retry_after: retry_after(&self.head.headers, Timestamp::now()),

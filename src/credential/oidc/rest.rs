@@ -106,6 +106,14 @@ impl Rest {
         }
     }
 
+    /// The file of a login of our own; a kubeconfig is watched by whoever chose it.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Kubeconfig { .. } => Vec::new(),
+            Self::Saved { store, login, .. } => vec![store.path(login)],
+        }
+    }
+
     /// What a human must do for new tokens.
     pub(super) fn remedy(&self) -> String {
         match self {

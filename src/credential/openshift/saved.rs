@@ -3,6 +3,7 @@
 //! requests, and what a human must run for the next one is known from the beginning.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -133,6 +134,13 @@ impl Source for SavedSession {
 
     fn pace(&self) -> Pace {
         Pace::FILE
+    }
+
+    fn logins(&self) -> Vec<PathBuf> {
+        match &self.0.place {
+            Place::Given(_) => Vec::new(),
+            Place::Saved { store, login } => vec![store.path(login)],
+        }
     }
 }
 

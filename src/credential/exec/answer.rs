@@ -1,0 +1,327 @@
+//! `ExecCredential` as it comes back from a plugin: what client-go's decoder makes of it
+//! (`codecs.UniversalDecoder` of k8s.io/apimachinery, which is not strict).
+//!
+//! What begins with a brace is JSON, one value and nothing behind it; all else is YAML, whose first
+//! document counts. A missing `kind` is the one that was asked for. Unknown fields are passed over,
+//! of two equal fields the last counts, and the names of fields are case-sensitive but for
+//! `apiVersion` and `kind`.
+
+use std::{borrow::Cow, time::SystemTime};
+
+use serde_json::{Map, Value, error::Category};
+use serde_saphyr::DuplicateKeyPolicy;
+use zeroize::Zeroizing;
+
+use super::{protocol::KIND, time};
+use crate::secret::Secret;
+
+/// What a plugin gave.
+pub(super) struct Answer {
+    pub(super) token: Option<Secret>,
+    /// Certificate and key, as PEM.
+    pub(super) pair: Option<(Secret, Secret)>,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+/// Reads what a plugin printed; the error says what is wrong without showing any of it that
+/// could be secret.
+pub(super) fn answer(stdout: &[u8], api_version: &str) -> Result<Answer, String> {
+    let text = text(stdout);
+    if text.trim().is_empty() {
+        return Err("nothing on standard output".to_owned());
+    }
+    let Value::Object(mut reply) = value(&text)? else {
+        return Err(format!(
+            "something that is not JSON or YAML with the fields of an {KIND}"
+        ));
+    };
+    check_version(type_field(&reply, "apiVersion")?, api_version)?;
+    if !matches!(type_field(&reply, "kind")?, "" | KIND) {
+        return Err(format!("a kind other than {KIND}"));
+    }
+    let mut status = match reply.remove("status") {
+        Some(Value::Object(status)) => status,
+        None | Some(Value::Null) => return Err("no status".to_owned()),
+        Some(_) => return Err("a status of the wrong type".to_owned()),
+    };
+    let token = secret(&mut status, "token")?;
+    let certificate = secret(&mut status, "clientCertificateData")?;
+    let pair = match (certificate, secret(&mut status, "clientKeyData")?) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err("clientCertificateData without clientKeyData".to_owned()),
+        (None, Some(_)) => return Err("clientKeyData without clientCertificateData".to_owned()),
+    };
+    if token.is_none() && pair.is_none() {
+        return Err("neither a token nor a client certificate in its status".to_owned());
+    }
+    let expires_at = match status.get("expirationTimestamp") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => time::end(text).map_err(|()| {
+            "an expirationTimestamp that is not a time by RFC 3339, such as 2026-03-05T17:30:20Z"
+        })?,
+        Some(_) => return Err("an expirationTimestamp of the wrong type".to_owned()),
+    };
+    Ok(Answer {
+        token,
+        pair,
+        expires_at,
+    })
+}
+
+/// The output as text. As in Go's YAML, a byte order mark says which UTF it is.
+fn text(stdout: &[u8]) -> Zeroizing<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        let signs = char::decode_utf16(units);
+        let signs = signs.map(|sign| sign.unwrap_or(char::REPLACEMENT_CHARACTER));
+        // Room for all of it at once: growing would leave unwiped copies behind.
+        let mut text = String::with_capacity(2 * bytes.len());
+        text.extend(signs);
+        text
+    };
+    Zeroizing::new(match stdout {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        // What is no UTF-8 is replaced, as in Go.
+        bytes => match String::from_utf8_lossy(bytes) {
+            Cow::Borrowed(text) => text.to_owned(),
+            Cow::Owned(text) => text,
+        },
+    })
+}
+
+fn value(text: &str) -> Result<Value, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| broken(&error));
+    }
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+    };
+    let mut bytes = text.as_bytes();
+    let mut documents = serde_saphyr::read_with_options(&mut bytes, options);
+    match documents.next() {
+        None => Ok(Value::Null),
+        Some(Ok(value)) => Ok(value),
+        // Its own words may quote the output.
+        Some(Err(error)) => {
+            let at = error.location();
+            let place = at.map(|at| format!(" (line {}, column {})", at.line(), at.column()));
+            let place = place.unwrap_or_default();
+            Err(format!("something that is not JSON or YAML{place}"))
+        }
+    }
+}
+
+/// `apiVersion` or `kind`, which Go reads with encoding/json: in any case, if not as it should be.
+fn type_field<'a>(reply: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
+    let folded = || reply.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    let found = reply.get(name).or_else(|| folded().map(|(_, value)| value));
+    match found {
+        None | Some(Value::Null) => Ok(""),
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(format!("a field of the wrong type: {name}")),
+    }
+}
+
+fn check_version(version: &str, asked: &str) -> Result<(), String> {
+    match version {
+        "" => Err("no apiVersion".to_owned()),
+        version if version == asked => Ok(()),
+        version => {
+            let version = version.get(..80).unwrap_or(version);
+            Err(format!(
+                "apiVersion {version:?} where {asked} was asked for"
+            ))
+        }
+    }
+}
+
+/// A text of the status, moved out of it; `None` where it is not there or empty.
+fn secret(status: &mut Map<String, Value>, name: &str) -> Result<Option<Secret>, String> {
+    match status.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(Secret::new(text))),
+        Some(_) => Err(format!("a field of the wrong type: {name} is no text")),
+    }
+}
+
+/// serde's own words may quote the value that it does not like.
+fn broken(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "a field of the wrong type",
+        Category::Eof => "JSON that breaks off",
+        Category::Syntax | Category::Io => "something that is not JSON, or JSON and more behind it",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const V1: &str = "client.authentication.k8s.io/v1";
+
+    fn reply(status: &Value) -> Vec<u8> {
+        json!({"kind": "ExecCredential", "apiVersion": V1, "status": status})
+            .to_string()
+            .into_bytes()
+    }
+
+    /// The token of an answer in which that stands.
+    fn token(stdout: &[u8]) -> Result<String, String> {
+        answer(stdout, V1).map(|answer| answer.token.unwrap().expose().to_owned())
+    }
+
+    #[test]
+    fn an_answer_has_a_token_or_a_pair_or_both() {
+        let both = json!({"token": "t", "clientCertificateData": "c", "clientKeyData": "k"});
+        let answer = answer(&reply(&both), V1).unwrap();
+        assert_eq!(answer.token.unwrap().expose(), "t");
+        let (certificate, key) = answer.pair.unwrap();
+        assert_eq!((certificate.expose(), key.expose()), ("c", "k"));
+        assert_eq!(answer.expires_at, None);
+    }
+
+    #[test]
+    fn what_an_answer_leaves_empty_or_null_is_not_there() {
+        let status = json!({
+            "token": "t", "clientCertificateData": "", "clientKeyData": null,
+            "expirationTimestamp": null, "somethingNew": {},
+        });
+        let answer = answer(&reply(&status), V1).unwrap();
+        assert!(answer.token.is_some() && answer.pair.is_none() && answer.expires_at.is_none());
+    }
+
+    #[test]
+    fn the_end_is_a_time_or_beyond_all_times() {
+        for (text, end) in [
+            ("2026-03-05T17:30:20Z", Some(1_772_731_820)),
+            ("9999-12-31T23:59:59Z", None),
+        ] {
+            let status = json!({"token": "t", "expirationTimestamp": text});
+            let end = end.map(|end| SystemTime::UNIX_EPOCH + Duration::from_secs(end));
+            assert_eq!(
+                answer(&reply(&status), V1).unwrap().expires_at,
+                end,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn it_may_be_yaml_begin_with_a_mark_or_a_comment_and_leave_out_its_kind() {
+        let head = format!("apiVersion: {V1}\n");
+        let body = "status:\n  token: t\n  expirationTimestamp: 2026-03-05T17:30:20Z\n";
+        let json = format!("{{\"apiVersion\": \"{V1}\", \"status\": {{\"token\": \"t\"}}}}");
+        let utf16 = |text: &str| -> Vec<u8> {
+            let units = format!("\u{feff}{text}").encode_utf16().collect::<Vec<_>>();
+            units.into_iter().flat_map(u16::to_le_bytes).collect()
+        };
+        for stdout in [
+            format!("{head}{body}").into_bytes(),
+            format!("{head}kind: ExecCredential\n{body}").into_bytes(),
+            format!("# made by a plugin\n---\n{head}{body}").into_bytes(),
+            format!("{head}{body}---\nsecond: [document\n").into_bytes(),
+            format!("\u{feff}{json}").into_bytes(),
+            format!("\n  {json}\n\n").into_bytes(),
+            format!("# a comment\n{json}").into_bytes(),
+            json.replace("apiVersion", "APIVERSION").into_bytes(),
+            json.replace("{\"token\"", "{\"token\": \"first\", \"token\"")
+                .into_bytes(),
+            json.replace("\"status\"", "\"kind\": null, \"status\"")
+                .into_bytes(),
+            utf16(&json),
+            utf16(&format!("{head}{body}")),
+        ] {
+            assert_eq!(
+                token(&stdout).as_deref(),
+                Ok("t"),
+                "{}",
+                String::from_utf8_lossy(&stdout)
+            );
+        }
+    }
+
+    #[test]
+    fn fields_are_case_sensitive_and_text_stays_text() {
+        let status = |status: &str| format!("apiVersion: {V1}\nstatus: {status}\n").into_bytes();
+        assert_eq!(token(&status("{token: ' t '}")).as_deref(), Ok(" t "));
+        assert!(
+            token(&status("{Token: t}"))
+                .unwrap_err()
+                .contains("neither")
+        );
+        assert!(
+            token(&status("{token: 5}"))
+                .unwrap_err()
+                .contains("wrong type")
+        );
+        let json = |name: &str| {
+            format!("{{\"apiVersion\":\"{V1}\",\"{name}\":{{\"token\":\"t\"}}}}").into_bytes()
+        };
+        assert_eq!(token(&json("status")).as_deref(), Ok("t"));
+        assert!(token(&json("Status")).unwrap_err().contains("no status"));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused_for_its_reason_and_not_shown() {
+        let ok = json!({"token": "hunter2"});
+        assert!(answer(&reply(&ok), V1).is_ok());
+        let text = |text: &str| text.as_bytes().to_vec();
+        let trailing = |more: &str| [reply(&ok), more.as_bytes().to_vec()].concat();
+        for (stdout, reason) in [
+            (text(" \n"), "nothing"),
+            (text("\u{feff}\n"), "nothing"),
+            (text("hunter2"), "not JSON"),
+            (text("hunter2: [hunter2"), "not JSON"),
+            (trailing(" hunter2"), "not JSON"),
+            (trailing("{}"), "not JSON"),
+            (text("{\"status\": {\"token\": \"hunter2"), "breaks off"),
+            (text("{\"apiVersion\": [\"hunter2\"]}"), "wrong type"),
+            (reply(&json!("hunter2")), "wrong type"),
+            (reply(&json!({"token": 5})), "wrong type"),
+            (text("{\"kind\": \"ExecCredential\"}"), "no apiVersion"),
+            (text("{\"apiVersion\": \"v1\"}"), "apiVersion \"v1\""),
+            (
+                text("{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"x\"}"),
+                "kind",
+            ),
+            (reply(&Value::Null), "no status"),
+            (reply(&json!({})), "neither"),
+            (
+                reply(&json!({"clientCertificateData": "hunter2"})),
+                "without clientKeyData",
+            ),
+            (
+                reply(&json!({"token": "t", "clientKeyData": "hunter2"})),
+                "without clientCertificateData",
+            ),
+            (
+                reply(&json!({"token": "hunter2", "expirationTimestamp": "hunter2"})),
+                "expirationTimestamp",
+            ),
+            (
+                reply(&json!({"token": "hunter2", "expirationTimestamp": ""})),
+                "expirationTimestamp",
+            ),
+            (
+                reply(&json!({"token": "hunter2", "expirationTimestamp": 5})),
+                "expirationTimestamp",
+            ),
+        ] {
+            let error = answer(&stdout, V1).err().unwrap();
+            assert!(error.contains(reason), "{error}, not {reason}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
