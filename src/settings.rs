@@ -3,6 +3,7 @@
 mod ibm;
 mod login;
 mod oidc;
+mod patterns;
 mod service_account;
 mod upstream;
 
@@ -21,6 +22,7 @@ use clap::{
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
 pub use oidc::OidcFlags;
+pub use patterns::Patterns;
 pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use upstream::UpstreamFlags;
 
@@ -374,21 +376,6 @@ pub enum ClientCredentials {
     Refuse,
 }
 
-/// A list of regular expressions, not yet compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patterns(pub Vec<String>);
-
-impl From<&str> for Patterns {
-    /// As kubectl splits its lists: on every comma, whatever stands around it; empty text is
-    /// no pattern at all, so that `--reject-paths ''` rejects nothing.
-    fn from(text: &str) -> Self {
-        if text.is_empty() {
-            return Self(Vec::new());
-        }
-        Self(text.split(',').map(str::to_owned).collect())
-    }
-}
-
 /// Unlike clap's own parser of paths, this one takes an empty value.
 fn any_path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
@@ -449,15 +436,6 @@ mod tests {
         assert_eq!(address("localhost"), Ok(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(address("[::1]"), address("::1"));
         assert!(address("example.com").is_err());
-    }
-
-    #[test]
-    fn an_empty_list_holds_no_pattern() {
-        assert_eq!(Patterns::from(""), Patterns(vec![]));
-        assert_eq!(
-            Patterns::from("a,b"),
-            Patterns(vec!["a".into(), "b".into()])
-        );
     }
 
     #[test]

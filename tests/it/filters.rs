@@ -238,6 +238,67 @@ async fn paths_and_methods_are_filtered_as_told() {
 }
 
 #[tokio::test]
+async fn patterns_mean_what_they_mean_in_kubectl() {
+    // Go's syntax, and commas that are part of an expression.
+    let list = r"^/\Qa.b(\E$,^/x{2,3}$,^/[,y]$,^/\d$,^/\101$,^/z{$,^/(?U)w+$,^/\<$";
+    let bench = Bench::start(&["--reject-paths", list]).await;
+    for path in [
+        "/a.b(", "/xx", "/xxx", "/,", "/y", "/7", "/A", "/z{", "/ww", "/%3C",
+    ] {
+        bench.refuses("GET", path, 403, "--reject-paths").await;
+    }
+    for path in [
+        "/axb(", "/x", "/x{2", "/3}$", "/%D9%A4", "/101", "/z", "/<w",
+    ] {
+        bench.passes("GET", &path.replace('<', "%3C")).await;
+    }
+    let bench = Bench::start(&["--accept-hosts", r"^\Qkubegate.example\E$,^h\d{1,2}$"]).await;
+    for (name, code) in [
+        ("kubegate.example", 200),
+        ("h12", 200),
+        ("kubegatexexample", 403),
+        ("h123", 403),
+    ] {
+        let got = host(&bench.kubegate, "/x", &format!("Host: {name}\r\n")).await;
+        assert_eq!(got, code, "{name}");
+    }
+    let bench = Bench::start(&[
+        "--reject-methods",
+        r"^\QPUT\E|DELETE\z",
+        "--accept-paths",
+        r"^/\pL+$",
+    ]);
+    let bench = bench.await;
+    bench.passes("GET", "/x").await;
+    bench.refuses("PUT", "/x", 403, "--reject-methods").await;
+    bench.refuses("GET", "/1", 403, "--accept-paths").await;
+}
+
+#[test]
+fn a_pattern_that_go_refuses_ends_the_start_and_is_named() {
+    for (flag, pattern, why) in [
+        ("--accept-hosts", "a**", "nested repetition"),
+        ("--accept-paths", r"\C", "escape"),
+        ("--reject-paths", "(?=a)", "Perl"),
+        ("--reject-methods", "a{1001}", "repeat count"),
+    ] {
+        let args = [
+            "--server",
+            "http://127.0.0.1:1",
+            "--port",
+            "0",
+            flag,
+            pattern,
+        ];
+        let refused = Kubegate::refused(Kubegate::command(args));
+        assert_ne!(refused.code, Some(0));
+        for part in [flag, pattern, why] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_runs_commands_is_refused_in_every_spelling() {
     let bench = Bench::start(&[]).await;
     for path in [

@@ -1,5 +1,9 @@
 //! kubectl's patterns: `--accept-paths`, `--reject-paths`, `--reject-methods`.
 
+mod go_regex;
+
+pub use go_regex::Error as PatternError;
+
 use http::Method;
 use regex::Regex;
 
@@ -30,7 +34,7 @@ impl Patterns {
             let matcher = Matcher::new(source).map_err(|error| Error::Pattern {
                 flag,
                 pattern: source.clone(),
-                source: Box::new(error),
+                source: error,
             })?;
             let source = source.clone();
             Ok(Pattern { source, matcher })
@@ -64,12 +68,12 @@ impl Patterns {
 }
 
 impl Matcher {
-    fn new(pattern: &str) -> Result<Self, regex::Error> {
+    fn new(pattern: &str) -> Result<Self, PatternError> {
         Ok(match pattern {
             "^.*" | ".*" | "^" | "" => Self::Anything,
             _ => match exactly(pattern) {
                 Some(text) => Self::Exactly(text),
-                None => Self::Regex(Regex::new(pattern)?),
+                None => Self::Regex(go_regex::compile(pattern)?),
             },
         })
     }

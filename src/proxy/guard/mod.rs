@@ -30,6 +30,7 @@ mod read_only;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header::UPGRADE};
 
 use super::hop_by_hop::canonical;
+pub use filter::PatternError;
 use filter::{Filter, Patterns};
 use origin::AllowedOrigins;
 pub use reach::Reach;
@@ -87,14 +88,17 @@ impl Default for Rules {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A pattern is not a regular expression.
-    #[error("{flag}: {pattern:?} is not a regular expression (lists are split at commas)")]
+    #[error(
+        "{flag}: {pattern:?} is not a regular expression of Go's, as kubectl takes them (lists \
+         are split at commas that are not in {{n,m}}, brackets or \\Q..\\E)"
+    )]
     Pattern {
         /// The flag that holds it.
         flag: &'static str,
         /// The pattern as given.
         pattern: String,
         /// What is wrong with it.
-        source: Box<regex::Error>,
+        source: PatternError,
     },
     /// An origin that no browser would send, or one that would let everybody in.
     #[error("--allow-origin: {origin:?} {reason}")]
