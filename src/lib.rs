@@ -75,6 +75,8 @@
 //! - The guard judges twice: who asks comes before routing, what is asked after it.
 //! - A request that brings its own credential travels over connections made without our
 //!   client certificate: the API server would believe the certificate and ignore the token.
+//! - Below hyper's server, [`serve`] encodes what is raw in the target of a request: hyper refuses
+//!   a request whose target is no URI before any layer sees it.
 //! - HTTP/2 to the server is spoken through the h2 crate itself: hyper's client has a task and a
 //!   channel between each request and its stream, no PING of ours, and errors that do not say
 //!   what the server did nothing with.

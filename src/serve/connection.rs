@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Accepted, BoxError, farewell,
+    Accepted, BoxError, early, farewell,
     heads::{self, Heads},
     watching,
 };
@@ -93,17 +93,17 @@ where
 {
     let draining = door.0.draining.clone();
     let stream = Heads::new(stream?);
-    let writing = stream.writing();
+    let exchange = stream.exchange();
     let requests = Requests { door, peer };
     let service = service_fn(move |request: Request<Incoming>| {
-        let writing = watching::may_leave(&request).then(|| writing.clone());
+        exchange.begin(&request);
+        let may_leave = watching::may_leave(&request);
+        let exchange = exchange.clone();
         let answering = requests.answer(request);
         async move {
-            let answer = answering.await.unwrap_or_else(|never| match never {});
-            watching::leave(
-                answer,
-                writing.is_some_and(|writing| !writing.is_under_way()),
-            )
+            let mut answer = answering.await.unwrap_or_else(|never| match never {});
+            early::prepare(&mut answer, &exchange).await;
+            watching::leave(answer, may_leave && !exchange.is_writing())
         }
     });
     let mut serving = http1::Builder::new()
@@ -132,8 +132,8 @@ where
         // Boxed, so that no other connection need have room for it.
         return Box::pin(watching::serve(io.into_inner(), watch)).await;
     }
-    if let Some((stream, refusal)) = io.refused(&error) {
-        let words = proxy::last_words(refusal, None);
+    if let Some((stream, refusal, retry)) = io.refused(&error) {
+        let words = proxy::last_words(refusal, retry);
         Box::pin(farewell::say(&words, stream)).await;
     }
     Err(error.into())

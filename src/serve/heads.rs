@@ -9,10 +9,6 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -22,6 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::{exchange::Exchange, farewell::Linger, head_memory, inbound::Inbound};
 use crate::proxy::guard::Refusal;
 
 /// From a head's first byte to its end.
@@ -30,58 +27,82 @@ const TIME: Duration = Duration::from_secs(10);
 /// Bytes of a head, the request line included.
 pub(super) const SIZE: usize = 64 * 1024;
 
+/// When a client may ask again whose head found no memory.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// A client's stream, under hyper's server.
 pub(super) struct Heads<S> {
-    io: TokioIo<S>,
-    awaited: Awaited,
-    writing: Writing,
+    io: TokioIo<Inbound<S>>,
+    exchange: Exchange,
     /// Whether hyper had something of its own to say, which was not sent.
     withheld: bool,
+    /// Reads what still comes at the end.
+    linger: Option<Linger>,
 }
 
 impl<S> Heads<S> {
     pub(super) fn new(stream: S) -> Self {
+        let exchange = Exchange::default();
         Self {
-            io: TokioIo::new(stream),
-            awaited: Awaited::default(),
-            writing: Writing::default(),
+            io: TokioIo::new(Inbound::new(stream, exchange.clone())),
+            exchange,
             withheld: false,
+            linger: None,
         }
     }
 
     /// The timer for hyper's `header_read_timeout`, whose value does not matter then.
     pub(super) fn timer(&self) -> HeadTimer {
         HeadTimer {
-            awaited: self.awaited.clone(),
+            exchange: self.exchange.clone(),
             now: Instant::now(),
         }
     }
 
-    /// Whether something of an answer is being written.
-    pub(super) fn writing(&self) -> Writing {
-        self.writing.clone()
+    /// What is known of the request that is under way.
+    pub(super) fn exchange(&self) -> Exchange {
+        self.exchange.clone()
     }
 
     /// The stream, when hyper has ended.
     pub(super) fn into_inner(self) -> S {
-        self.io.into_inner()
+        self.io.into_inner().into_inner()
     }
 
-    /// What to tell the client, now that hyper gave up with `error`, and over which stream; unless
-    /// an answer is under way, or nobody is there to be told.
-    pub(super) fn refused(self, error: &hyper::Error) -> Option<(S, Refusal)> {
-        let told = self.withheld || (error.is_timeout() && !self.writing.is_under_way());
-        told.then(|| (self.io.into_inner(), refusal(error)))
+    /// What to tell the client, now that hyper gave up with `error`, when it may ask again, and
+    /// over which stream; unless an answer is under way, or nobody is there to be told.
+    pub(super) fn refused(self, error: &hyper::Error) -> Option<(S, Refusal, Option<Duration>)> {
+        let crowded = self.io.inner().is_crowded();
+        let told =
+            self.withheld || ((crowded || error.is_timeout()) && !self.exchange.is_writing());
+        let (refusal, retry) = if crowded {
+            (crowded_out(), Some(RETRY))
+        } else {
+            (refusal(error), None)
+        };
+        told.then(|| (self.into_inner(), refusal, retry))
     }
 
     /// Whether what hyper writes now is its own answer to a head: no request of this connection
     /// is being answered.
     fn withholds(&mut self) -> bool {
-        self.withheld |= !self.writing.is_under_way() && self.awaited.is_awaited();
+        self.withheld |= !self.exchange.is_writing() && self.exchange.is_head_awaited();
         if !self.withheld {
-            self.writing.set(true);
+            self.exchange.set_writing(true);
         }
         self.withheld
+    }
+}
+
+fn crowded_out() -> Refusal {
+    Refusal {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        message: format!(
+            "too many requests with large heads are coming at once; send less than {} KiB of \
+             header fields, or try again",
+            head_memory::FREE / 1024
+        ),
+        close: true,
     }
 }
 
@@ -121,12 +142,12 @@ impl<S: AsyncRead + Unpin> Read for Heads<S> {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
-        self.awaited.begin();
+        self.exchange.begin_head();
         Poll::Ready(read)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Write for Heads<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for Heads<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -156,78 +177,42 @@ impl<S: AsyncWrite + Unpin> Write for Heads<S> {
     /// hyper flushes when it has nothing more to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.writing.set(false);
+        self.exchange.set_writing(false);
         Poll::Ready(Ok(()))
     }
 
+    /// A request whose body is still coming when its answer has been written is read on for a
+    /// while, so that the answer is not lost in a reset.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.withheld {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// Whether hyper may have more to write of what it has begun to write. As with [`Awaited`], one
-/// task alone knows it.
-#[derive(Clone, Default)]
-pub(super) struct Writing(Arc<AtomicBool>);
-
-impl Writing {
-    pub(super) fn is_under_way(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, under_way: bool) {
-        self.0.store(under_way, Ordering::Relaxed);
-    }
-}
-
-/// Which head is awaited on a connection, as its stream and hyper's timer know it. Both belong to
-/// one task, so nothing else is ordered by it.
-#[derive(Clone, Default)]
-struct Awaited(Arc<AtomicU8>);
-
-impl Awaited {
-    /// A request is being served.
-    const NONE: u8 = 0;
-    /// The next head, of which nothing has come.
-    const WHOLE: u8 = 1;
-    /// The rest of a head.
-    const REST: u8 = 2;
-
-    fn set(&self, state: u8) {
-        self.0.store(state, Ordering::Relaxed);
-    }
-
-    fn begin(&self) {
-        if self.0.load(Ordering::Relaxed) == Self::WHOLE {
-            self.set(Self::REST);
+        let this = &mut *self;
+        if let Some(linger) = &mut this.linger {
+            return linger.poll(this.io.inner_mut().get_mut(), cx).map(Ok);
         }
-    }
-
-    fn is_awaited(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != Self::NONE
-    }
-
-    fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::REST
+        ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+        if !this.exchange.may_send_more() {
+            return Poll::Ready(Ok(()));
+        }
+        let linger = this.linger.insert(Linger::new());
+        linger.poll(this.io.inner_mut().get_mut(), cx).map(Ok)
     }
 }
 
 /// hyper asks it for a sleep when it begins to wait for a head, polls that whenever the head is
 /// not whole, and drops it when it is.
 pub(super) struct HeadTimer {
-    awaited: Awaited,
+    exchange: Exchange,
     /// Any time: hyper only computes with it, and asks for it with each request.
     now: Instant,
 }
 
 impl Timer for HeadTimer {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
-        self.awaited.set(Awaited::WHOLE);
+        self.exchange.await_head();
         Box::pin(UntilLate {
-            awaited: self.awaited.clone(),
+            exchange: self.exchange.clone(),
             timer: None,
         })
     }
@@ -245,7 +230,7 @@ impl Timer for HeadTimer {
 /// while that was served, count only when more of them come: until then the connection costs no
 /// more than an idle one.
 struct UntilLate {
-    awaited: Awaited,
+    exchange: Exchange,
     /// Made when the first bytes are not the whole head.
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
@@ -256,7 +241,7 @@ impl Future for UntilLate {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.awaited.has_begun() {
+        if !self.exchange.has_head_begun() {
             // The first byte wakes the connection, which polls this again.
             return Poll::Pending;
         }
@@ -270,6 +255,6 @@ impl Future for UntilLate {
 
 impl Drop for UntilLate {
     fn drop(&mut self) {
-        self.awaited.set(Awaited::NONE);
+        self.exchange.end_head();
     }
 }

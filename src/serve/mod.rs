@@ -2,12 +2,17 @@
 //! it is open.
 
 mod connection;
+mod early;
+mod exchange;
 mod farewell;
+mod head_memory;
 mod heads;
+mod inbound;
 mod lanes;
 mod listener;
 mod plan;
 mod reload;
+mod request_line;
 mod room;
 mod shutdown;
 mod watched;

@@ -388,6 +388,105 @@ async fn a_fragment_never_reaches_the_server() {
 }
 
 #[tokio::test]
+async fn what_is_raw_in_a_target_is_encoded_and_nothing_else() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut client = Connection::open(&kubegate.address).await;
+    let cases: [(&[u8], &str); 8] = [
+        (
+            br#"/api/v1/query?query=up{job="a"}>0"#,
+            "/api/v1/query?query=up{job=%22a%22}%3E0",
+        ),
+        (
+            b"/api/v1/pods?labelSelector=rank>5",
+            "/api/v1/pods?labelSelector=rank%3E5",
+        ),
+        (b"/a<b>`c", "/a%3Cb%3E%60c"),
+        (b"/caf\xe9?\xff\xc3\xa9", "/caf%E9?%FF\u{e9}"),
+        ("/caf\u{e9}?\u{e9}".as_bytes(), "/caf\u{e9}?\u{e9}"),
+        (b"/p\"{}^|[]~'%2f", "/p\"{}^|[]~'%2f"),
+        (b"/?\\^`{|}[]'%22&a=1;b,c", "/?\\^`{|}[]'%22&a=1;b,c"),
+        (b"//x/./y?/../", "//x/./y?/../"),
+    ];
+    let field = r#"GET /<">` HTTP/1.1"#;
+    for (raw, sent) in cases {
+        // One connection for all, in one piece or two, with and without bodies before.
+        for (method, body) in [
+            ("GET", ""),
+            ("POST", "GET /< HTTP/1.1\r\n\r\n"),
+            ("DELETE", "x"),
+        ] {
+            let mut bytes = [
+                method.as_bytes(),
+                b" ",
+                raw,
+                b" HTTP/1.1\r\nHost: localhost\r\n",
+            ]
+            .concat();
+            bytes.extend(format!("X-Raw: {field}\r\n").into_bytes());
+            if !body.is_empty() {
+                bytes.extend(format!("Content-Length: {}\r\n", body.len()).into_bytes());
+            }
+            bytes.extend(format!("\r\n{body}").into_bytes());
+            for cut in [bytes.len(), method.len() + 4] {
+                client.write(&bytes[..cut]).await;
+                if cut < bytes.len() {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    client.write(&bytes[cut..]).await;
+                }
+                let answer = in_time(client.response()).await.unwrap();
+                let shown = String::from_utf8_lossy(raw).into_owned();
+                assert_eq!(status(&answer.head), 200, "{shown}: {answer:?}");
+                let echo = String::from_utf8_lossy(&answer.body).into_owned();
+                let line = format!("{method} {sent} HTTP/1.1\r\n");
+                assert!(echo.starts_with(&line), "{shown}: {echo}");
+                assert!(
+                    echo.contains(&format!("x-raw: {field}\r\n")),
+                    "{shown}: {echo}"
+                );
+                assert!(
+                    echo.ends_with(&format!("\r\n\r\n{body}")),
+                    "{shown}: {echo}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_guard_judges_a_raw_target_as_it_is_sent() {
+    let bench = Bench::start().await;
+    for (target, code) in [
+        (&b"/api/v1/namespaces/x/pods/p/exec?command=<"[..], 403),
+        (b"/a\\b", 400),
+        (b"/a\xc0\xafb", 400),
+        (b"/a<b>/../c", 400),
+        (b"/a b<", 400),
+        (b"/a\tb<", 400),
+        (b"/a<\x7f", 400),
+        (b"/a<\x00", 400),
+    ] {
+        let request = [
+            b"GET ",
+            target,
+            b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        ];
+        let (answer, requests) = bench.send(request.concat()).await;
+        assert_eq!(status(&answer), code, "{target:?}: {answer}");
+        assert!(requests.is_empty(), "{requests:?}");
+    }
+    // Behind a request that did not wait for its answer a raw line is not known for one.
+    let (answer, requests) = bench
+        .send(format!(
+            "{SMUGGLED}GET /< HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    assert!(answer.contains("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(requests.len(), 1, "{requests:?}");
+}
+
+#[tokio::test]
 async fn a_request_hidden_in_a_body_stays_a_body() {
     let bench = Bench::start().await;
     let length = SMUGGLED.len();

@@ -192,6 +192,41 @@ async fn a_client_that_still_sends_reads_why_it_is_refused() {
 }
 
 #[tokio::test]
+async fn unfinished_heads_hold_little_together_and_keep_no_ordinary_request_out() {
+    let (_upstream, kubegate) = start().await;
+    let address = &kubegate.address;
+    let large = || of_length(address, false, 60_000);
+    assert_eq!(status(&exchange(address, large()).await), 200);
+    let before = kubegate.resident();
+    let mut crowd = Vec::new();
+    for _ in 0..600 {
+        let mut client = Connection::open(address).await;
+        let head = large();
+        client.write(&head[..head.len() - 4]).await;
+        crowd.push(client);
+    }
+    // The last is told why.
+    let answer = String::from_utf8(in_time(crowd.pop().unwrap().rest()).await).unwrap();
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert!(answer.contains("less than 8 KiB"), "{answer}");
+    // 600 heads of 60 KB, each in a buffer of up to 137 KB, were 80 MB.
+    let grown = kubegate.resident().saturating_sub(before);
+    assert!(grown < 48 * 1024, "{grown} KiB");
+    for length in [200, 8 * 1024] {
+        let answer = exchange(address, of_length(address, false, length)).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    assert_eq!(status(&exchange(address, large()).await), 503);
+    drop(crowd);
+    let until = Instant::now() + LATE;
+    while status(&exchange(address, large()).await) != 200 {
+        assert!(Instant::now() < until, "nothing is given back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn the_answers_before_a_bad_head_arrive_whole() {
     let (_upstream, kubegate) = start().await;
     let mut client = Connection::open(&kubegate.address).await;

@@ -9,6 +9,7 @@ mod credentials;
 mod crowds;
 mod demo;
 mod drain;
+mod early_answers;
 mod faults;
 mod filters;
 mod first_request;

@@ -1,0 +1,206 @@
+//! Answers that come before the request's body: each is read, and the connection is kept or said to
+//! close.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use crate::support::{Connection, Kubegate, PATIENCE, Upstream, status};
+
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
+/// A client that writes all of its request, in these pieces, before it reads, as many do. Each
+/// failed write is an error.
+fn blocking(address: &str, pieces: &[&[u8]]) -> io::Result<String> {
+    let mut stream: Box<dyn Stream> = if address.starts_with('/') {
+        let stream = UnixStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Box::new(stream)
+    } else {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Box::new(stream)
+    };
+    for (number, piece) in pieces.iter().enumerate() {
+        if number > 0 {
+            // Time enough to answer what came, and to close.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        stream.write_all(piece)?;
+    }
+    let mut answer = Vec::new();
+    let mut byte = [0; 4096];
+    // Up to the end of the answer, which all here have in their last byte.
+    loop {
+        let read = stream.read(&mut byte)?;
+        answer.extend_from_slice(&byte[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let length = head.to_lowercase();
+            let length = length.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.split("\r\n").next());
+            length.is_none_or(|length| body.len() >= length.parse().unwrap())
+        });
+        if read == 0 || whole {
+            return Ok(text.into_owned());
+        }
+    }
+}
+
+async fn sent(address: &str, pieces: &[&[u8]]) -> String {
+    let address = address.to_owned();
+    let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
+    let sending = tokio::task::spawn_blocking(move || {
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        blocking(&address, &pieces)
+    });
+    sending
+        .await
+        .unwrap()
+        .expect("the answer is lost in a reset")
+}
+
+fn closes(answer: &str) -> bool {
+    answer.to_lowercase().contains("\r\nconnection: close\r\n")
+}
+
+/// What is refused here: by the guard (403, 405), for want of a server (502).
+const REFUSED: [(&str, u16); 3] = [
+    ("POST /api/v1/namespaces/x/pods/p/exec", 403),
+    ("POST /", 502),
+    ("TRACE /", 405),
+];
+
+async fn refused_everywhere(address: &str) {
+    let large = vec![b'x'; 3 << 20];
+    for (line, code) in REFUSED {
+        let head =
+            |framing: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n");
+        let length = head("Content-Length: 5");
+        let expect = head("Expect: 100-continue\r\nContent-Length: 5");
+        let chunked = head("Transfer-Encoding: chunked");
+        let long = head(&format!("Content-Length: {}", large.len()));
+        let cases: [&[&[u8]]; 5] = [
+            &[length.as_bytes(), b"hello"],
+            &[expect.as_bytes(), b"hello"],
+            &[chunked.as_bytes(), b"5\r\nhello\r\n0\r\n\r\n"],
+            &[chunked.as_bytes(), b"5\r\nhello\r\n", b"0\r\n\r\n"],
+            &[long.as_bytes(), &large],
+        ];
+        for pieces in cases {
+            let answer = sent(address, pieces).await;
+            assert_eq!(status(&answer), code, "{pieces:?}: {answer}");
+            assert!(
+                closes(&answer),
+                "{:?}: {answer}",
+                String::from_utf8_lossy(pieces[0])
+            );
+        }
+        // A body that is here at once is dropped, and costs the connection nothing.
+        let whole = length + "hello";
+        let answer = sent(address, &[whole.as_bytes()]).await;
+        assert_eq!(status(&answer), code, "{answer}");
+        assert_eq!(closes(&answer), code == 405, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_body_is_read_by_clients_that_write_first() {
+    // Nobody listens there.
+    let kubegate = Kubegate::before_url("http://127.0.0.1:1", &[]);
+    refused_everywhere(&kubegate.address).await;
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_body_is_read_over_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubegate.sock");
+    let path = path.to_str().unwrap();
+    let _kubegate = Kubegate::before_url("http://127.0.0.1:1", &["--unix-socket", path]);
+    refused_everywhere(path).await;
+}
+
+/// A server that answers by the head alone, and closes or reads on.
+async fn hasty(reads: bool) -> Upstream {
+    Upstream::plain(move |mut connection: Connection| async move {
+        while let Some(head) = connection.head().await {
+            let (code, close) = if reads {
+                ("200 OK", "")
+            } else {
+                ("413 Too Large", "Connection: close\r\n")
+            };
+            let answer = format!("HTTP/1.1 {code}\r\n{close}Content-Length: 2\r\n\r\nno");
+            connection.write(answer).await;
+            if !reads {
+                return;
+            }
+            let length = head.to_lowercase();
+            let length = length.split("content-length: ").nth(1).map_or(0, |rest| {
+                rest.split("\r\n").next().unwrap().parse().unwrap()
+            });
+            connection.exactly(length).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_servers_answer_before_the_body_is_read_and_says_close() {
+    let large = vec![b'x'; 3 << 20];
+    for (reads, code) in [(false, 413), (true, 200)] {
+        let upstream = hasty(reads).await;
+        let kubegate = Kubegate::before(&upstream, &[]);
+        for (framing, body) in [
+            ("Content-Length: 5".to_owned(), &b"hello"[..]),
+            (format!("Content-Length: {}", large.len()), &large),
+        ] {
+            let head =
+                format!("POST /api/v1/pods HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n");
+            let answer = sent(&kubegate.address, &[head.as_bytes(), body]).await;
+            assert_eq!(status(&answer), code, "{framing}: {answer}");
+            assert!(closes(&answer), "{framing}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_after_the_body_keeps_the_connection() {
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut client = Connection::open(&kubegate.address).await;
+    for (framing, pieces) in [
+        ("Content-Length: 5", &["hello"][..]),
+        ("Content-Length: 5", &["he", "llo"]),
+        ("Content-Length: 5\r\nExpect: 100-continue", &["hello"]),
+        ("Transfer-Encoding: chunked", &["5\r\nhello\r\n0\r\n\r\n"]),
+        (
+            "Transfer-Encoding: chunked",
+            &["5\r\nhello\r\n", "0\r\n\r\n"],
+        ),
+        ("X-None: none", &[]),
+    ] {
+        for together in [true, false] {
+            let head = format!("PUT /x HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n");
+            if together {
+                client.write(head + &pieces.concat()).await;
+            } else {
+                client.write(head).await;
+                for piece in pieces {
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                    client.write(piece).await;
+                }
+            }
+            let mut answer = client.response().await.unwrap();
+            if answer.head.starts_with("HTTP/1.1 100 ") {
+                answer = client.response().await.unwrap();
+            }
+            assert_eq!(status(&answer.head), 200, "{framing}: {answer:?}");
+            assert!(!closes(&answer.head), "{framing}: {answer:?}");
+        }
+    }
+}
