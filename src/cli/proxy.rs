@@ -73,7 +73,7 @@ pub(super) async fn serve(
     warn(&guard, flags);
     let signals = Signals::install().context("cannot handle signals")?;
     let hangups = Hangups::install().context("cannot handle signals")?;
-    let listener = Listener::bind(&address)?;
+    let listener = Listener::bind(&address).await?;
     if let Some(address) = listener.tcp_address() {
         refuse_own_listener(address, &standing.target().cluster.server)?;
         own.get_or_init(|| address);

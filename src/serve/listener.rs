@@ -1,14 +1,25 @@
 //! [`Listener`]: TCP or a unix socket.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     net::{self, SocketAddr},
-    os::unix::{self, fs::FileTypeExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            self,
+            fs::{FileTypeExt as _, MetadataExt as _},
+        },
+    },
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
-use rustix::fs::Mode;
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags, flock},
+    io::Errno,
+};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 
 use crate::proxy::Peer;
 
@@ -44,6 +55,24 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Somebody else listens at the path.
+    #[error("--unix-socket {}: another process serves there; end it, or choose another path", path.display())]
+    InUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A socket stands at the path, and whether somebody listens there cannot be found out.
+    #[error(
+        "--unix-socket {}: a socket is there that cannot be asked whether a process serves it; \
+         remove it, or choose another path",
+        path.display()
+    )]
+    Unclear {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 /// An open door. A unix socket's file is removed when it closes.
@@ -51,8 +80,9 @@ pub enum Error {
 pub enum Listener {
     /// TCP
     Tcp(TcpListener),
-    /// A unix socket.
-    Unix(UnixListener, SocketFile),
+    /// A unix socket. Its file goes first: as long as the socket is open, no other can be taken
+    /// for it.
+    Unix(SocketFile, UnixListener),
 }
 
 /// An accepted connection, on its way to the runtime that will serve it.
@@ -69,7 +99,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address is taken, not ours, or not permitted.
-    pub fn bind(address: &Address) -> Result<Self, Error> {
+    pub async fn bind(address: &Address) -> Result<Self, Error> {
         match address {
             Address::Tcp(address) => {
                 bind_tcp(*address)
@@ -84,7 +114,7 @@ impl Listener {
                         source,
                     })
             }
-            Address::Unix(path) => bind_unix(path),
+            Address::Unix(path) => bind_unix(path).await,
         }
     }
 
@@ -113,7 +143,7 @@ impl Listener {
                     Peer::new(Some(peer.ip())),
                 ))
             }
-            Self::Unix(listener, _) => {
+            Self::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Accepted::Unix(stream.into_std()?), Peer::new(None)))
             }
@@ -128,23 +158,46 @@ impl fmt::Display for Listener {
                 Ok(address) => address.fmt(f),
                 Err(_) => f.write_str("an unknown address"),
             },
-            Self::Unix(_, file) => file.0.display().fmt(f),
+            Self::Unix(file, _) => file.path.display().fmt(f),
         }
     }
 }
 
 /// The socket's place in the file system.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    /// What tells it from a file that took its place.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+        }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0)
+        let _turn = turn(&self.path);
+        if self.identity.is_none() || identity(&self.path) != self.identity {
+            // Not ours any more.
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, path = %self.0.display(), "cannot remove the socket");
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove the socket");
         }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -158,19 +211,11 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// As kubectl: made under umask 0077; a socket already there is replaced, another file is not.
-fn bind_unix(path: &Path) -> Result<Listener, Error> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => {
-            std::fs::remove_file(path).map_err(|source| unix_error(path, source))?;
-        }
-        Ok(_) => {
-            return Err(Error::NotASocket {
-                path: path.to_owned(),
-            });
-        }
-        Err(_) => {}
-    }
+/// Made under umask 0077, as kubectl does. A socket that a process left behind is replaced,
+/// and nothing else.
+async fn bind_unix(path: &Path) -> Result<Listener, Error> {
+    let _turn = turn(path);
+    clear(path).await?;
     let before = rustix::process::umask(Mode::from_raw_mode(0o077));
     let bound = UnixSocket::new_stream().and_then(|socket| {
         socket.bind(path)?;
@@ -178,8 +223,60 @@ fn bind_unix(path: &Path) -> Result<Listener, Error> {
     });
     rustix::process::umask(before);
     bound
-        .map(|listener| Listener::Unix(listener, SocketFile(path.to_owned())))
+        .map(|listener| Listener::Unix(SocketFile::at(path), listener))
         .map_err(|source| unix_error(path, source))
+}
+
+/// Makes room for a socket, if nobody serves there.
+async fn clear(path: &Path) -> Result<(), Error> {
+    let owned = || path.to_owned();
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {}
+        Ok(_) => return Err(Error::NotASocket { path: owned() }),
+        // Whatever it is, binding will meet it too.
+        Err(_) => return Ok(()),
+    }
+    let Err(source) = UnixStream::connect(path).await else {
+        return Err(Error::InUse { path: owned() });
+    };
+    match source.kind() {
+        // Nobody listens.
+        io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|source| unix_error(path, source))
+        }
+        io::ErrorKind::NotFound => Ok(()),
+        // Somebody does, and too many wait there already.
+        io::ErrorKind::WouldBlock => Err(Error::InUse { path: owned() }),
+        _ => Err(Error::Unclear {
+            path: owned(),
+            source,
+        }),
+    }
+}
+
+/// How long another kubegate's turn is waited for.
+const TURN: Duration = Duration::from_secs(2);
+
+/// A lock on the folder of `path`, held while its socket is looked at and replaced or removed: else
+/// of two that begin at once, the second could take the first one's new socket for the old one.
+/// `None` where the folder cannot be locked, or somebody holds it too long: it may be anybody's.
+fn turn(path: &Path) -> Option<OwnedFd> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, how, Mode::empty()).ok()?;
+    let until = Instant::now() + TURN;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(_) => return None,
+        }
+    }
 }
 
 fn unix_error(path: &Path, source: io::Error) -> Error {
