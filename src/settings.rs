@@ -260,6 +260,14 @@ pub struct ProxyFlags {
     /// Path under which the files of --www are served
     #[arg(short = 'P', long, value_name = "PATH", default_value = "/static/")]
     pub www_prefix: String,
+    /// Also serve what symlinks in the folder of --www lead to outside of it
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub www_follow_symlinks: bool,
+    /// Also serve files and folders of --www whose names begin with a dot
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub www_dotfiles: bool,
     /// Path under which the API is served
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub api_prefix: String,

@@ -22,7 +22,7 @@ use crate::{
     dial::{Dialer, Environment, Tcp},
     kubeconfig::{self, Cluster},
     proxy::{
-        self, Drain, Prefix, StaticFiles, Switch,
+        self, Drain, Extras, Prefix, StaticFiles, Switch,
         guard::{Guard, Rules},
     },
     serve::{self, Address, Connect, Hangups, Listener, Plan, Signals, Standing},
@@ -168,7 +168,18 @@ fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
     if !folder.is_dir() {
         bail!("--www {}: no such folder", folder.display());
     }
-    Ok(StaticFiles::new(&flags.www_prefix, folder))
+    if Prefix::new(&flags.www_prefix) == Prefix::new(&flags.api_prefix) {
+        bail!(
+            "--www-prefix and --api-prefix are both {}; the files of --www would hide the API, so \
+             give one of them another path",
+            flags.api_prefix
+        );
+    }
+    let extras = Extras {
+        follow_symlinks: flags.www_follow_symlinks,
+        dotfiles: flags.www_dotfiles,
+    };
+    Ok(StaticFiles::new(&flags.www_prefix, folder, extras))
 }
 
 /// Says what is less safe than it could be on the way to the cluster.

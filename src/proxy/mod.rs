@@ -5,6 +5,7 @@ mod authorize;
 mod body;
 mod client_go;
 mod cors;
+mod files;
 mod forward;
 pub mod guard;
 mod hop_by_hop;
@@ -21,10 +22,11 @@ mod upgrade;
 mod watch;
 
 pub use body::Body;
+pub use files::{Extras, StaticFiles};
 pub use forward::Drain;
 pub use peer::Peer;
 pub use respond::last_words;
-pub use route::{Prefix, StaticFiles};
+pub use route::Prefix;
 pub use switch::{Destination, Switch};
 pub use watch::Watching;
 

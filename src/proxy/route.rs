@@ -1,9 +1,7 @@
 //! Where a request goes: to the API under `--api-prefix`, to files under `--www-prefix`.
 
 use std::{
-    convert::Infallible,
     future::{Future, ready},
-    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,10 +9,9 @@ use std::{
 
 use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
-use tower::{Layer, Service, ServiceExt as _};
-use tower_http::services::ServeDir;
+use tower::{Layer, Service};
 
-use super::{Body, Error, guard::Refusal};
+use super::{Body, Error, files::StaticFiles, guard::Refusal};
 
 /// `--api-prefix`. As in kubectl, one that begins with `/api` belongs to the API server's own
 /// paths and stays on the request; any other is taken off.
@@ -40,6 +37,11 @@ impl Prefix {
         Self { prefix, strip }
     }
 
+    /// The prefix as text.
+    pub(super) fn into_string(self) -> String {
+        self.prefix
+    }
+
     /// The API server's path and query, byte for byte, or `None` for a path that is not under
     /// the prefix.
     fn of_api<'a>(&self, path_and_query: &'a str) -> Option<&'a str> {
@@ -51,31 +53,6 @@ impl Prefix {
         } else {
             path_and_query
         })
-    }
-}
-
-/// `--www` under `--www-prefix`.
-#[derive(Clone, Debug)]
-pub struct StaticFiles {
-    /// Begins and ends with a slash.
-    prefix: String,
-    folder: ServeDir,
-}
-
-impl StaticFiles {
-    /// Serves `folder` under `prefix`.
-    #[must_use]
-    pub fn new(prefix: &str, folder: &Path) -> Self {
-        Self {
-            prefix: Prefix::new(prefix).prefix,
-            folder: ServeDir::new(folder),
-        }
-    }
-
-    async fn serve(self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let served = self.folder.oneshot(request).await;
-        let response = served.unwrap_or_else(|never: Infallible| match never {});
-        Ok(under(&self.prefix, response.map(Body::file)))
     }
 }
 
@@ -154,21 +131,27 @@ enum Way {
 }
 
 impl Routes {
+    /// As in kubectl, where Go's `ServeMux` routes: the longer prefix wins, and one without its
+    /// last slash leads to the one with it, even where a shorter prefix would take it.
     fn route(&self, uri: &Uri) -> Result<Way, Refusal> {
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        if let Some(files) = &self.files
-            && path.starts_with(&files.prefix)
-        {
-            let file = origin_form(&path[files.prefix.len() - 1..])?;
-            return Ok(Way::File(files.clone(), file));
-        }
-        let files = self.files.as_ref().map(|files| &files.prefix);
-        for prefix in files.into_iter().chain([&self.api.prefix]) {
+        let files = self.files.as_ref();
+        let prefixes = files.map(StaticFiles::prefix).into_iter();
+        for prefix in prefixes.chain([self.api.prefix.as_str()]) {
             if prefix.strip_suffix('/') == Some(uri.path()) {
                 return Ok(Way::Slash(with_slash(uri)?));
             }
         }
-        match self.api.of_api(path) {
+        let api = self.api.of_api(path);
+        let api_is_longer = |files: &str| api.is_some() && self.api.prefix.len() > files.len();
+        if let Some(files) = files
+            && path.starts_with(files.prefix())
+            && !api_is_longer(files.prefix())
+        {
+            let file = origin_form(&path[files.prefix().len() - 1..])?;
+            return Ok(Way::File(files.clone(), file));
+        }
+        match api {
             Some(api) if api.len() == path.len() => Ok(Way::Api),
             Some(api) => Ok(Way::StrippedApi(origin_form(api)?)),
             None => Err(Refusal::not_found(format!(
@@ -199,22 +182,13 @@ fn redirect(location: HeaderValue) -> Response<Body> {
     response
 }
 
-/// The files know nothing of their prefix: where they lead elsewhere, as from a folder's name
-/// to the folder, it is put back.
-fn under(prefix: &str, mut response: Response<Body>) -> Response<Body> {
-    if let Some(location) = response.headers().get(LOCATION)
-        && let Ok(path) = location.to_str()
-        && let Ok(location) = format!("{prefix}{}", path.trim_start_matches('/')).try_into()
-    {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
     use super::*;
+    use crate::proxy::Extras;
 
     fn api_path(prefix: &str, path: &str) -> Option<String> {
         Prefix::new(prefix).of_api(path).map(str::to_owned)
@@ -242,6 +216,58 @@ mod tests {
             Some("/apis/apps/v1".to_owned())
         );
         assert_eq!(api_path("/api/v1", "/version"), None);
+    }
+
+    /// `api` with the API's path, `file` with the file's, `slash`, or nothing.
+    fn routed(api: &str, www: &str, path: &str) -> (&'static str, String) {
+        let routes = Routes {
+            api: Prefix::new(api),
+            files: Some(StaticFiles::new(www, Path::new("/www"), Extras::default())),
+        };
+        match routes.route(&path.parse().unwrap()) {
+            Ok(Way::Api) => ("api", path.to_owned()),
+            Ok(Way::StrippedApi(uri)) => ("api", uri.to_string()),
+            Ok(Way::File(_, uri)) => ("file", uri.to_string()),
+            Ok(Way::Slash(to)) => ("slash", to.to_str().unwrap().to_owned()),
+            Err(_) => ("nothing", String::new()),
+        }
+    }
+
+    #[test]
+    fn the_longer_prefix_wins() {
+        for (api, www, path, to) in [
+            // A page beside the API, as kubectl's manual has it.
+            (
+                "/api/",
+                "/",
+                "/api/v1/pods?a=b",
+                ("api", "/api/v1/pods?a=b"),
+            ),
+            ("/api/", "/", "/api/", ("api", "/api/")),
+            ("/api/", "/", "/api", ("slash", "/api/")),
+            ("/api/", "/", "/apis/apps/v1", ("file", "/apis/apps/v1")),
+            ("/api/", "/", "/apix", ("file", "/apix")),
+            ("/api/", "/", "/", ("file", "/")),
+            ("/api/", "/", "/?/api/", ("file", "/?/api/")),
+            ("/", "/static/", "/static/a", ("file", "/a")),
+            ("/", "/static/", "/static?a", ("slash", "/static/?a")),
+            ("/", "/static/", "/statics", ("api", "/statics")),
+            ("/", "/static/", "/", ("api", "/")),
+            ("/k8s", "/", "/k8s/api/v1", ("api", "/api/v1")),
+            ("/k8s", "/", "/k8s", ("slash", "/k8s/")),
+            ("/k8s", "/k8s/ui", "/k8s/ui/a", ("file", "/a")),
+            ("/k8s", "/k8s/ui", "/k8s/ui", ("slash", "/k8s/ui/")),
+            ("/k8s", "/k8s/ui", "/k8s/api", ("api", "/api")),
+            ("/ui/k8s", "/ui", "/ui/k8s/api", ("api", "/api")),
+            ("/ui/k8s", "/ui", "/ui/a", ("file", "/a")),
+            ("/ui/k8s", "/ui", "/api", ("nothing", "")),
+            ("/one", "/two", "/one/a", ("api", "/a")),
+            ("/one", "/two", "/two/a", ("file", "/a")),
+            ("/one", "/two", "/", ("nothing", "")),
+        ] {
+            let got = routed(api, www, path);
+            assert_eq!((got.0, got.1.as_str()), to, "{api} {www} {path}");
+        }
     }
 
     #[test]

@@ -7,13 +7,14 @@ use std::{
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::support::{
-    Connection, Kubegate, Refused, Upstream, cert, exchange, exchange_unix, get, status,
+    Connection, Kubegate, PATIENCE, Refused, Upstream, cert, exchange, exchange_unix, get, status,
 };
 
 /// An API server that nobody speaks to here.
@@ -734,6 +735,87 @@ fn a_unix_socket_takes_no_other_files_place() {
     assert_eq!(fs::read_to_string(&link).unwrap(), "data");
 }
 
+#[tokio::test]
+async fn the_socket_of_a_process_that_serves_is_not_taken() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("kube.sock");
+    let at = path.to_str().unwrap();
+    let request = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let upstream = Upstream::plain(Connection::echo).await;
+    let first = Kubegate::before(&upstream, &["--unix-socket", at]);
+    let refused = run_beside(&["--unix-socket", at]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    for part in ["--unix-socket", at, "another process serves there"] {
+        assert!(refused.stderr.contains(part), "{part}: {refused:?}");
+    }
+    assert_eq!(status(&exchange_unix(&path, request).await), 200);
+    // What crashed leaves a socket that nobody serves.
+    first.signal("KILL");
+    assert_eq!(first.wait().0, None);
+    assert!(path.exists());
+    let second = Kubegate::before(&upstream, &["--unix-socket", at]);
+    assert_eq!(status(&exchange_unix(&path, request).await), 200);
+    // Who lost its place to another removes nothing at its end.
+    fs::remove_file(&path).unwrap();
+    let third = Kubegate::before(&upstream, &["--unix-socket", at]);
+    second.signal("TERM");
+    assert_eq!(second.wait().0, Some(0));
+    assert_eq!(status(&exchange_unix(&path, request).await), 200);
+    third.signal("TERM");
+    assert_eq!(third.wait().0, Some(0));
+    assert!(!path.exists());
+    // Other programs' sockets, of either kind.
+    let _live = UnixListener::bind(&path).unwrap();
+    let datagrams = folder.path().join("datagrams");
+    let _other = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
+    for path in [&path, &datagrams] {
+        let refused = run_beside(&["--unix-socket", path.to_str().unwrap()]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.contains("choose another path"),
+            "{refused:?}"
+        );
+        assert!(path.exists());
+    }
+}
+
+#[tokio::test]
+async fn of_several_that_begin_at_once_at_one_socket_one_serves() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("kube.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let start = || {
+        let mut command = Kubegate::command(["--server", "http://127.0.0.1:1", "-u"]);
+        command
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let mut started: Vec<_> = (0..8).map(|_| start()).collect();
+    // All but one end by themselves.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let running = |child: &mut std::process::Child| child.try_wait().unwrap().is_none();
+        let left = started
+            .iter_mut()
+            .filter_map(|child| running(child).then_some(()))
+            .count();
+        if left == 1 {
+            break;
+        }
+        assert!(left > 1 && Instant::now() < until, "{left} of them run");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let request = "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    let answer = exchange_unix(&path, request).await;
+    for mut child in started {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    assert_eq!(status(&answer), 403, "{answer}");
+}
+
 #[test]
 fn a_unix_socket_and_a_port_exclude_each_other() {
     let folder = tempdir().unwrap();
@@ -908,6 +990,147 @@ async fn static_files_end_at_their_folder() {
         assert!(!answer.contains("out of reach"), "{path}: {answer}");
     }
     assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_file_of_the_folder_is_not_found_at_once() {
+    let folder = tempdir().unwrap();
+    site(folder.path());
+    let www = folder.path().join("www");
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(www.join("pipe"))
+        .status();
+    assert!(pipe.unwrap().success());
+    let _socket = UnixListener::bind(www.join("socket")).unwrap();
+    fs::create_dir(www.join(".git")).unwrap();
+    fs::create_dir(www.join("..data")).unwrap();
+    for name in [".env", ".git/config", "..data/page", "nested/.hidden"] {
+        fs::write(www.join(name), "hidden").unwrap();
+    }
+    for (name, to) in [
+        ("out", "../secret"),
+        ("far", "/etc/hostname"),
+        ("folder", ".."),
+        ("null", "/dev/null"),
+        ("loop", "loop"),
+        ("gone", "nowhere"),
+        // As ConfigMaps are mounted; and a link by the whole path.
+        ("page", "..data/page"),
+        ("within", "nested/deep.js"),
+        ("whole", www.join("nested").to_str().unwrap()),
+    ] {
+        std::os::unix::fs::symlink(to, www.join(name)).unwrap();
+    }
+    let start = |more: &[&str]| {
+        let mut args = vec!["-w", www.to_str().unwrap()];
+        args.extend(more);
+        start_beside(&args)
+    };
+    let (plain, links) = (start(&[]), start(&["--www-follow-symlinks"]));
+    let dots = start(&["--www-dotfiles"]);
+    let long = format!("/{}", "a".repeat(300));
+    // At once: none of them waits.
+    let ask = async |kubegate: &Kubegate, path: &str, count: usize| {
+        let path = format!("/static{path}");
+        let asked = (0..count).map(|_| get(&kubegate.address, &path));
+        let answers = futures_util::future::join_all(asked).await;
+        let statuses = answers.iter().map(|answer| status(answer));
+        let statuses: std::collections::BTreeSet<u16> = statuses.collect();
+        (statuses.into_iter().collect::<Vec<_>>(), answers[0].clone())
+    };
+    for path in [
+        "/pipe",
+        "/socket",
+        "/null",
+        "/loop",
+        "/gone",
+        &long,
+        "/index.html/x",
+        "/pipe/",
+    ] {
+        for kubegate in [&plain, &links, &dots] {
+            assert_eq!(ask(kubegate, path, 60).await.0, [404], "{path}");
+        }
+    }
+    for path in ["/out", "/far", "/folder/secret"] {
+        assert_eq!(ask(&plain, path, 1).await.0, [404], "{path}");
+        assert_eq!(ask(&dots, path, 1).await.0, [404], "{path}");
+        assert_eq!(ask(&links, path, 1).await.0, [200], "{path}");
+    }
+    for path in [
+        "/.env",
+        "/.git/config",
+        "/..data/page",
+        "/nested/.hidden",
+        "/%2eenv",
+    ] {
+        assert_eq!(ask(&plain, path, 1).await.0, [404], "{path}");
+        assert_eq!(ask(&links, path, 1).await.0, [404], "{path}");
+        assert_eq!(ask(&dots, path, 1).await.0, [200], "{path}");
+    }
+    for (path, text) in [
+        ("/page", "hidden"),
+        ("/within", "deep"),
+        // Out, and in again.
+        ("/folder/www/nested/deep.js", "deep"),
+        ("/whole/deep.js", "deep"),
+        ("/whole/", "<p>nested</p>"),
+        ("/nested/", "<p>nested</p>"),
+    ] {
+        let (statuses, answer) = ask(&plain, path, 1).await;
+        assert_eq!(statuses, [200], "{path}");
+        assert!(answer.ends_with(text), "{path}: {answer}");
+    }
+    // A part, a HEAD, and a site that is replaced as a whole.
+    let request =
+        |head: &str| format!("{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let part = request("GET /static/nested/deep.js") + "Range: bytes=1-2\r\n\r\n";
+    let answer = exchange(&plain.address, part).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 206 ") && answer.ends_with("\r\n\r\nee"),
+        "{answer}"
+    );
+    let answer = exchange(
+        &plain.address,
+        request("HEAD /static/nested/deep.js") + "\r\n",
+    )
+    .await;
+    assert!(answer.contains("content-length: 4\r\n"), "{answer}");
+    fs::rename(&www, folder.path().join("before")).unwrap();
+    fs::create_dir(&www).unwrap();
+    fs::write(www.join("index.html"), "new").unwrap();
+    assert!(ask(&plain, "/", 1).await.1.ends_with("new"));
+}
+
+#[tokio::test]
+async fn a_page_is_served_beside_the_api_by_the_longer_prefix() {
+    let folder = tempdir().unwrap();
+    site(folder.path());
+    let www = folder.path().join("www");
+    let www = www.to_str().unwrap();
+    let upstream = Upstream::plain(Connection::echo).await;
+    let flags = ["-w", www, "--www-prefix", "/", "--api-prefix", "/api/"];
+    let kubegate = Kubegate::before(&upstream, &flags);
+    for (path, code, text) in [
+        ("/api/v1/pods?a=b", 200, "GET /api/v1/pods?a=b HTTP/1.1"),
+        ("/", 200, "<p>front</p>"),
+        ("/nested/deep.js", 200, "deep"),
+        ("/apis/apps/v1", 404, ""),
+        ("/api", 307, "location: /api/\r\n"),
+    ] {
+        let answer = get(&kubegate.address, path).await;
+        assert_eq!(status(&answer), code, "{path}: {answer}");
+        assert!(answer.contains(text), "{path}: {answer}");
+    }
+    for (www_prefix, api_prefix) in [("/", "/"), ("/a", "a/")] {
+        let prefixes = ["--www-prefix", www_prefix, "--api-prefix", api_prefix];
+        let refused = run_beside(&[&["-p", "0", "-w", www], &prefixes[..]].concat());
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.contains("--www-prefix and --api-prefix"),
+            "{refused:?}"
+        );
+    }
 }
 
 #[tokio::test]
