@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.parse
 
 from case import Case
 
@@ -133,6 +134,82 @@ class Beside(Case):
                 self.assertEqual(self.ask(proxy, f"{pod}/{exec_}", "POST")[0], 403, name)
             statuses[name] = [self.ask(proxy, way, "PATCH")[0] for way in ways]
         self.assertEqual(statuses, {"kubectl": [200] * 3, "kubegate": [403] * 3})
+
+    def test_patterns_find_the_same_paths_in_both(self):
+        # Each pattern with paths in which it is found, and paths in which it is not.
+        cases = [
+            (r"\Qa.b(\E$", ["a.b("], ["axb("]),
+            (r"\d$", ["7"], ["%D9%A4", "a"]),
+            (r"\w$", ["a"], ["%C3%A9"]),
+            (r"\s$", ["%20"], ["%C2%A0"]),
+            (r"[\D]$", ["a"], ["7"]),
+            (r"a\b", ["a", "a%C3%A9"], ["ab"]),
+            (r"a\B", ["ab"], ["a%C3%A9"]),
+            (r"\101\x41\x{41}\z", ["AAA"], ["A"]),
+            (r"\pN$", ["7", "%D9%A4"], ["a"]),
+            (r"[\P{Lu}]$", ["a"], ["A"]),
+            ("[[:word:]]+$", ["a_1"], ["-"]),
+            ("[]a]$", ["%5D", "a"], ["b"]),
+            ("[a&&b]$", ["&", "a"], ["c"]),
+            ("[--/]$", ["-"], ["0"]),
+            (r"\<\_$", ["%3C_"], ["_"]),
+            ("a{x}{$", ["a{x}{"], ["a"]),
+            ("a{01}$", ["a{01}"], ["a"]),
+            ("(?i)k$", ["K", "%E2%84%AA"], ["l"]),
+            ("(?U)a+$", ["aa"], ["b"]),
+            ("(?P<n>a)(?<m>b)$", ["ab"], ["a"]),
+            ("a(?i)*$", ["aa"], ["b"]),
+        ]
+        patterns = ",".join(f"^/{n}/{pattern}" for n, (pattern, _, _) in enumerate(cases))
+        server = self.serve()
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}", f"--reject-paths={patterns}")
+            for n, (pattern, found, missed) in enumerate(cases):
+                for status, paths in ((403, found), (200, missed)):
+                    for path in paths:
+                        got = self.ask(proxy, f"/{n}/{path}")[0]
+                        self.assertEqual(got, status, f"{name}: {pattern} in {path}")
+        for pattern in ("a**", "*a", r"\C", r"\Z", r"\1", "(?=a)", "(?x)a", "a{1001}", "[b-a]", r"\p{}"):
+            for name in PROXIES:
+                self.start(name, f"--server={server.url}", f"--reject-paths={pattern}", serves=False)
+
+    def test_a_comma_within_a_pattern_splits_it_in_kubectl_alone(self):
+        server = self.serve()
+        flags = (f"--server={server.url}", "--reject-paths=^/a{1,3}$")
+        statuses = {}
+        for name in PROXIES:
+            proxy = self.start(name, *flags)
+            statuses[name] = [self.ask(proxy, path)[0] for path in ("/aa", "/a{1")]
+        self.assertEqual(statuses, {"kubectl": [200, 403], "kubegate": [403, 200]})
+
+    def test_a_page_is_served_beside_the_api_by_both(self):
+        server = self.serve()
+        www = pathlib.Path(self.home, "www")
+        www.mkdir()
+        (www / "index.html").write_text("front")
+        answers = {}
+        for name in PROXIES:
+            flags = (f"--www={www}", "--www-prefix=/", "--api-prefix=/api/")
+            proxy = self.start(name, f"--server={server.url}", *flags)
+            answers[name] = [self.ask(proxy, path) for path in ("/", "/api/v1/pods", "/apis/apps/v1")]
+            answers[name][2] = answers[name][2][0]
+        self.assertEqual(answers["kubectl"], [(200, b"front"), (200, b"ok"), 404])
+        self.assertEqual(answers["kubegate"], answers["kubectl"])
+
+    def test_a_raw_target_arrives_from_both(self):
+        server = self.serve()
+        arrived = {}
+        for name in PROXIES:
+            proxy = self.start(name, f"--server={server.url}")
+            for target in ('/q?query=up{job="a"}>0', "/p?labelSelector=rank>5&a=<`^"):
+                with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as client:
+                    head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                    client.sendall(head.encode())
+                    self.assertIn(b" 200 ", client.recv(4096), name)
+            # Some builds of kubectl ask for the server's version by themselves.
+            arrived[name] = [urllib.parse.unquote(path) for path, _ in server.take()[-2:]]
+        self.assertEqual(arrived["kubegate"], arrived["kubectl"])
+        self.assertEqual(arrived["kubegate"][0], '/q?query=up{job="a"}>0')
 
     def test_encoded_and_double_slashes_arrive_from_kubegate_alone(self):
         server = self.serve()
