@@ -221,7 +221,10 @@ fn broken(who: &'static str, url: &Uri, source: Box<dyn std::error::Error + Send
     Error::IssuerUnreachable {
         who,
         url: url.to_string(),
-        source: refusal.map_or_else(|| source.into(), |refusal| Arc::new(refusal) as Arc<_>),
+        source: match refusal {
+            Some(refusal) => Arc::new(refusal),
+            None => tls::in_words(source.into()),
+        },
     }
 }
 

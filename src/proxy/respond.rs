@@ -271,6 +271,12 @@ fn fix(error: &Error) -> Cow<'static, str> {
         {
             "; it does not speak TLS there; if it serves plain HTTP, its URL begins with http://"
         }
+        // It says itself what to do.
+        Error::Upstream(upstream::Error::Connect { source, .. })
+            if tls::failure(source.as_ref()).is_some() =>
+        {
+            ""
+        }
         Error::Upstream(upstream::Error::Connect { source, .. })
             if descriptors::ran_out(source.as_ref()) =>
         {

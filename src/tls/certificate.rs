@@ -4,12 +4,16 @@
 use std::{net::IpAddr, ops::RangeInclusive};
 
 use rustls::pki_types::CertificateDer;
+use webpki::EndEntityCert;
 use x509_parser::{
+    asn1_rs::{Any, FromDer as _},
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
-    prelude::FromDer,
+    oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE,
     x509::X509Version,
 };
+
+use super::{capability, provider};
 
 /// A certificate, parsed.
 pub(super) struct Certificate<'a> {
@@ -84,19 +88,103 @@ impl<'a> Certificate<'a> {
         known.collect()
     }
 
-    /// Whether it may sign other certificates. Version 1 cannot say and is believed, being
-    /// configured by hand, as in Go's `Certificate.CheckSignatureFrom`.
-    pub(super) fn may_sign(&self) -> bool {
-        if self.x509.version() != X509Version::V3 {
-            return true;
-        }
-        let is_ca = matches!(self.x509.basic_constraints(), Ok(Some(basic)) if basic.value.ca);
-        let usage_allows = match self.x509.key_usage() {
-            Ok(Some(usage)) => usage.value.key_cert_sign(),
-            Ok(None) => true,
-            Err(_) => false,
+    /// Whether one of its DNS names is `*.PARENT`.
+    pub(super) fn has_wildcard_under(&self, parent: &str) -> bool {
+        let Ok(Some(names)) = self.x509.subject_alternative_name() else {
+            return false;
         };
-        is_ca && usage_allows
+        names.value.general_names.iter().any(|name| match name {
+            GeneralName::DNSName(dns) => dns
+                .strip_prefix("*.")
+                .is_some_and(|rest| rest.eq_ignore_ascii_case(parent)),
+            _ => false,
+        })
+    }
+
+    /// Whether it may sign other certificates at all. Version 1 cannot say and is believed, being
+    /// configured by hand, as in Go's `Certificate.CheckSignatureFrom`.
+    pub(super) fn is_authority(&self) -> bool {
+        self.x509.version() != X509Version::V3 || self.is_ca()
+    }
+
+    /// Why an authority's certificate may not be above a server's, as Go's `x509` judges it; `None`
+    /// if it may. Dates and path length are not looked at.
+    pub(super) fn objection(&self) -> Option<String> {
+        if self.x509.version() != X509Version::V3 {
+            return None;
+        }
+        if !self.is_ca() {
+            return Some("it is no CA's (basicConstraints without CA:TRUE)".to_owned());
+        }
+        match self.x509.key_usage() {
+            Ok(Some(usage)) if !usage.value.key_cert_sign() => {
+                return Some("its key usage lacks keyCertSign".to_owned());
+            }
+            Ok(_) => {}
+            Err(_) => return Some("its key usage cannot be read".to_owned()),
+        }
+        if !self.may_serve() {
+            return Some("its extended key usage lacks serverAuth".to_owned());
+        }
+        let unknown = self.x509.iter_extensions().find(|one| {
+            // Those that Go's `processExtensions` takes as critical, each 2.5.29.N.
+            let known = match one.oid.as_bytes() {
+                [0x55, 0x1d, last] => matches!(last, 15 | 17 | 19 | 30..=33 | 36 | 37 | 54),
+                _ => false,
+            };
+            one.critical && !known
+        });
+        unknown.map(|one| format!("its critical extension {} is not known", one.oid))
+    }
+
+    /// How many certificates may stand between it and the server's; `None` for any number.
+    pub(super) fn path_length(&self) -> Option<usize> {
+        let basic = self.x509.basic_constraints().ok()??;
+        usize::try_from(basic.value.path_len_constraint?).ok()
+    }
+
+    /// Why its key cannot be used here; `None` if it can.
+    pub(super) fn unusable_key(&self) -> Option<String> {
+        capability::of_public_key(self.x509.public_key())
+    }
+
+    /// Why its signature cannot be checked here; `None` if it can.
+    pub(super) fn unusable_signature(&self) -> Option<String> {
+        capability::of_signature(&self.x509.signature_algorithm)
+    }
+
+    /// Whether the key of `issuer`, a certificate of version 3, made its signature.
+    pub(super) fn is_signed_by(&self, issuer: &CertificateDer<'_>) -> bool {
+        let (Ok(issuer), Some(algorithm)) =
+            (EndEntityCert::try_from(issuer), self.signature_algorithm())
+        else {
+            return false;
+        };
+        let message = self.x509.tbs_certificate.as_ref();
+        let signature = &self.x509.signature_value.data;
+        let known = provider().signature_verification_algorithms.all;
+        let fitting = known
+            .iter()
+            .filter(|one| one.signature_alg_id().as_ref() == algorithm);
+        fitting
+            .into_iter()
+            .any(|one| issuer.verify_signature(*one, message, signature).is_ok())
+    }
+
+    /// The contents of the `AlgorithmIdentifier` that follows what is signed.
+    fn signature_algorithm(&self) -> Option<&'a [u8]> {
+        let (_, whole) = Any::from_der(self.der).ok()?;
+        let (after, _signed) = Any::from_der(whole.data).ok()?;
+        Some(Any::from_der(after).ok()?.1.data)
+    }
+
+    /// Whether it is by name what issued `other`, and not `other` itself in another form (of the
+    /// same name and key, as after a renewal): Go's `alreadyInChain`.
+    pub(super) fn is_above(&self, other: &Self) -> bool {
+        let subject = self.x509.subject().as_raw();
+        let same =
+            subject == other.x509.subject().as_raw() && self.public_key() == other.public_key();
+        subject == other.x509.issuer().as_raw() && !same
     }
 
     /// Whether it is of the version without extensions.
@@ -115,7 +203,8 @@ impl<'a> Certificate<'a> {
             .iter_extensions()
             .all(|extension| match extension.parsed_extension() {
                 ParsedExtension::ExtendedKeyUsage(usage) => usage.server_auth || usage.any,
-                _ => true,
+                // One that cannot be read allows nothing.
+                _ => extension.oid != OID_X509_EXT_EXTENDED_KEY_USAGE,
             })
     }
 }

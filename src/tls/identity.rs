@@ -7,7 +7,7 @@ use std::{
 
 use rustls::sign::CertifiedKey;
 
-use super::{Error, certificate::Certificate, pem, provider};
+use super::{Error, capability, certificate::Certificate, pem, provider};
 
 /// Reads a certificate chain (leaf first) and its private key, and checks that they belong
 /// together. The origins are for errors.
@@ -22,13 +22,14 @@ pub fn certified_key(
     key_origin: &str,
 ) -> Result<Arc<CertifiedKey>, Error> {
     let chain = pem::certificates(cert_pem, cert_origin)?;
-    let key = provider()
-        .key_provider
-        .load_private_key(pem::private_key(key_pem, key_origin)?)
-        .map_err(|source| Error::BadKey {
-            origin: key_origin.to_owned(),
-            source,
-        })?;
+    let key = pem::private_key(key_pem, key_origin)?;
+    let bad = Error::BadKey {
+        origin: key_origin.to_owned(),
+        what: capability::of_private_key(&key)
+            .unwrap_or_else(|| "it is damaged, or no RSA, ECDSA or Ed25519 key".to_owned()),
+    };
+    let loaded = provider().key_provider.load_private_key(key);
+    let key = loaded.map_err(|_| bad)?;
 
     // `CertifiedKey::keys_match` would do, but cannot read version 1 certificates, which
     // `openssl x509 -req` makes and kubectl accepts.
@@ -95,6 +96,33 @@ mod tests {
             for line in text.lines().filter(|line| !line.starts_with('-')) {
                 assert!(!shown.contains(line), "{shown}");
             }
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_library_cannot_use_is_named_as_that() {
+        for (certificate, key, words) in [
+            (
+                "rsa-1024.pem",
+                "rsa-1024.key",
+                "RSA key of 1024 bits; 2048 at least",
+            ),
+            (
+                "rsa-1024.pem",
+                "rsa-1024-pkcs1.key",
+                "RSA key of 1024 bits; 2048 at least",
+            ),
+            ("p224-ca.pem", "p224-ca.key", "EC key on the curve P-224"),
+            ("p224-ca.pem", "p224-sec1.key", "EC key on the curve P-224"),
+            (
+                "dsa-ca.pem",
+                "dsa-ca.key",
+                "DSA key; RSA, ECDSA and Ed25519 can be used",
+            ),
+        ] {
+            let error = pair(certificate, key).unwrap_err().to_string();
+            let expected = format!("{key}: the private key cannot be used: {words}");
+            assert!(error.starts_with(&expected), "{error}");
         }
     }
 

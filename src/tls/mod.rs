@@ -5,7 +5,9 @@
 //! [`server`] is the other end, which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
 //! never taken from the process.
 
+mod capability;
 mod certificate;
+mod failure;
 pub mod identity;
 pub mod pem;
 mod refusal;
@@ -13,6 +15,7 @@ mod roots;
 pub mod server;
 mod shown;
 mod trust;
+mod words;
 
 use std::{
     sync::{Arc, LazyLock},
@@ -21,6 +24,7 @@ use std::{
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
+pub use failure::{Failure, failure, in_words};
 pub use refusal::{Refusal, refusal, speaks_none_offered, spoke_no_tls, system_error};
 pub use shown::{Look, ShownCertificate};
 pub use trust::{Trust, client_config};
@@ -87,12 +91,12 @@ pub enum Error {
         origin: String,
     },
     /// The private key is of a kind that we cannot sign with, or is damaged.
-    #[error("{origin}: the private key cannot be used (RSA, ECDSA and Ed25519 keys can)")]
+    #[error("{origin}: the private key cannot be used: {what}")]
     BadKey {
         /// Where the key came from.
         origin: String,
-        /// What the cryptography library says.
-        source: rustls::Error,
+        /// What it is.
+        what: String,
     },
     /// PEM was fine, but what it holds is not an X.509 certificate that can be used.
     #[error("{origin}: {what}")]
@@ -115,7 +119,7 @@ pub enum Error {
     Authority(#[from] Box<kubeconfig::Error>),
     /// rustls refused a configuration for a listener.
     #[error("cannot set up TLS for a listener")]
-    Listener(#[source] rustls::Error),
+    Listener(#[source] Failure),
     /// The authority that client certificates are checked against cannot be used.
     #[error("cannot check client certificates against this authority")]
     ClientAuthority(#[source] rustls::server::VerifierBuilderError),

@@ -5,6 +5,8 @@ use std::{error::Error as StdError, io, sync::Arc};
 use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
+use super::Failure;
+
 /// Why we did not believe a server. Nothing was sent to it but the handshake.
 ///
 /// It travels as the [`rustls::Error`] of the handshake; [`refusal`] finds it again.
@@ -138,6 +140,62 @@ pub enum Refusal {
         /// Whom the certificate names.
         subject: String,
     },
+    /// The cryptography library cannot check it: nothing says that it is forged.
+    #[error(
+        "{} cannot be checked here: {what}; issue it anew",
+        whose(subject, *is_authority)
+    )]
+    Unsupported {
+        /// Whose certificate it is.
+        subject: String,
+        /// Whether it is one above the server's.
+        is_authority: bool,
+        /// The key or signature.
+        what: String,
+    },
+    /// A CA signed it, or one above it, that may not.
+    #[error(
+        "the CA \"{subject}\" behind the server's certificate may not issue it: {why}; issue it by \
+         another CA"
+    )]
+    AuthorityMayNot {
+        /// The CA.
+        subject: String,
+        /// What forbids it.
+        why: String,
+    },
+    /// A CA that may only issue for other names signed it, or one above it.
+    #[error(
+        "a CA behind the server's certificate may not issue it for {}: its name constraints allow \
+         other names only; issue it by another CA",
+        list(presented)
+    )]
+    OutsideConstraints {
+        /// The certificate's names and addresses.
+        presented: Vec<String>,
+    },
+    /// The chain is longer than the library follows.
+    #[error(
+        "the chain behind the server's certificate \"{subject}\" has more than six intermediate \
+         certificates ({shown} were sent), which is not followed; set certificate-authority to \
+         one of the CAs nearer to it"
+    )]
+    TooManyIntermediates {
+        /// Whom the server's certificate names.
+        subject: String,
+        /// How many the server sent.
+        shown: usize,
+    },
+    /// A CA's certificate as the server's own, under an intermediate.
+    #[error(
+        "the server's certificate \"{subject}\" is a CA's own (CA:TRUE); such a one is accepted \
+         where a CA trusted here signed it itself and without name constraints; issue one with \
+         CA:FALSE"
+    )]
+    AuthorityAsServer {
+        /// Whom the certificate names.
+        subject: String,
+    },
     /// The server does not have the certificate's private key.
     #[error(
         "the server could not prove that it holds the key of its certificate ({reason}); something \
@@ -224,7 +282,7 @@ pub fn system_error(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     .map(io::Error::kind)
 }
 
-fn find<'a, T>(
+pub(super) fn find<'a, T>(
     mut error: &'a (dyn StdError + 'static),
     wanted: impl Fn(&'a (dyn StdError + 'static)) -> Option<&'a T>,
 ) -> Option<&'a T> {
@@ -233,7 +291,9 @@ fn find<'a, T>(
             return Some(found);
         }
         // None of these shows what it wraps through `source`.
-        let wrapped = if let Some(error) = error.downcast_ref::<io::Error>() {
+        let wrapped = if let Some(failure) = error.downcast_ref::<Failure>() {
+            Some(failure.cause() as &(dyn StdError + 'static))
+        } else if let Some(error) = error.downcast_ref::<io::Error>() {
             error
                 .get_ref()
                 .map(|inner| inner as &(dyn StdError + 'static))
@@ -257,6 +317,14 @@ fn certificate_error(error: &rustls::Error) -> Option<&(dyn StdError + 'static)>
             Some(inner.as_ref())
         }
         _ => None,
+    }
+}
+
+fn whose(subject: &str, is_authority: bool) -> String {
+    if is_authority {
+        format!("the certificate of the CA \"{subject}\" behind the server's")
+    } else {
+        format!("the server's certificate \"{subject}\"")
     }
 }
 

@@ -24,21 +24,23 @@ pub fn server_config(
 ) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_provider(provider().clone())
         .with_safe_default_protocol_versions()
-        .map_err(Error::Listener)?;
+        .map_err(|error| Error::Listener(error.into()))?;
     let builder = match client_ca {
         Some(ca) => builder.with_client_cert_verifier(client_verifier(ca)?),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder
         .with_single_cert(chain, key)
-        .map_err(Error::Listener)?;
+        .map_err(|error| Error::Listener(error.into()))?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }
 
 fn client_verifier(ca: CertificateDer<'static>) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(ca).map_err(Error::Listener)?;
+    roots
+        .add(ca)
+        .map_err(|error| Error::Listener(error.into()))?;
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider().clone())
         .allow_unauthenticated()
         .build()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -17,8 +17,11 @@ use rustls::{
 };
 
 use super::{
-    Error, Refusal, pem, provider,
+    Error, Refusal,
+    certificate::Certificate,
+    pem, provider,
     roots::{Roots, Shown},
+    words,
 };
 use crate::kubeconfig::Cluster;
 
@@ -170,7 +173,7 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &provider().signature_verification_algorithms;
-        verify_tls12_signature(message, leaf, signed, algorithms).map_err(unproven)
+        verify_tls12_signature(message, leaf, signed, algorithms).map_err(|e| unproven(e, leaf))
     }
 
     fn verify_tls13_signature(
@@ -180,7 +183,7 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &provider().signature_verification_algorithms;
-        verify_tls13_signature(message, leaf, signed, algorithms).map_err(unproven)
+        verify_tls13_signature(message, leaf, signed, algorithms).map_err(|e| unproven(e, leaf))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -191,14 +194,23 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// Errors about the protocol stay as they are; one about the certificate gets its reason.
-fn unproven(error: rustls::Error) -> rustls::Error {
-    match error {
-        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => Refusal::UnprovenKey {
-            reason: CertificateError::BadSignature.to_string(),
-        }
-        .into(),
-        other => other,
+fn unproven(error: rustls::Error, leaf: &CertificateDer<'_>) -> rustls::Error {
+    let rustls::Error::InvalidCertificate(verdict) = &error else {
+        return error;
+    };
+    let certificate = Certificate::parse(leaf);
+    let unsupported = certificate.and_then(|leaf| Some((leaf.unusable_key()?, leaf.subject())));
+    match unsupported {
+        Some((what, subject)) => Refusal::Unsupported {
+            subject,
+            is_authority: false,
+            what,
+        },
+        None => Refusal::UnprovenKey {
+            reason: words::of_certificate(verdict).into_owned(),
+        },
     }
+    .into()
 }
 
 impl fmt::Debug for Verifier {

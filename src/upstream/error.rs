@@ -97,7 +97,7 @@ impl Error {
             }
             _ => Self::Connect {
                 server,
-                source: source.into(),
+                source: tls::in_words(source.into()),
             },
         }
     }
@@ -113,7 +113,7 @@ impl Error {
         }
         Self::Broken {
             server: server_name(address),
-            source,
+            source: tls::in_words(source),
         }
     }
 }

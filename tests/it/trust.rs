@@ -1,6 +1,7 @@
 //! Whom we trust: each rule on an ordinary request and on both kinds of upgrade, and not one
 //! byte of a request to a server that breaks it.
 
+mod as_go;
 mod pem;
 
 use std::{process::Command, sync::Arc};

@@ -1,6 +1,8 @@
 //! Real handshakes over an in-memory pipe, with the files in `certs/`.
 #![allow(clippy::unwrap_used)]
 
+mod as_go;
+
 use std::{io, process::Command, time::Duration};
 
 use rustls::{
@@ -510,7 +512,7 @@ async fn the_identity_is_shown_to_a_server_that_asks_and_none_is_needed() {
     let (_, heard) = talk(with, mutual("localhost.pem", "other-ca.pem"), "localhost").await;
     let error = heard.unwrap_err();
     let inner = error.get_ref().and_then(|e| e.downcast_ref());
-    let expected = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    let expected = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     assert_eq!(inner, Some(&expected));
 }
 

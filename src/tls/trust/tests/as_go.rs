@@ -1,0 +1,302 @@
+//! Where webpki judges otherwise than Go's `crypto/x509`, and so kubectl: what Go accepts is
+//! accepted, what it refuses is refused.
+
+use super::*;
+
+async fn refused_with_words(roots: &str, certificate: &str, asked: &str, words: &[&str]) {
+    let refusal = refused(&trust(&[roots]), certificate, asked)
+        .await
+        .to_string();
+    for word in words {
+        assert!(
+            refusal.contains(word),
+            "{certificate}: {word:?} is not in {refusal:?}"
+        );
+    }
+}
+
+/// The judgement of a chain at some time.
+fn judged(roots: &[&str], certificate: &str, asked: &str, now: &str) -> Result<(), Refusal> {
+    let chain = pem::certificates(&file(certificate), certificate).unwrap();
+    let now =
+        UnixTime::since_unix_epoch(Duration::from_secs(stamp(now).as_second().unsigned_abs()));
+    let asked = ServerName::try_from(asked).unwrap();
+    let verifier = trust(roots).verifier();
+    verifier
+        .verify_server_cert(&chain[0], &chain[1..], &asked, &[], now)
+        .map(|_| ())
+        .map_err(|error| refusal(&error).cloned().unwrap())
+}
+
+const NOW: &str = "2026-01-01T00:00:00Z";
+
+#[tokio::test]
+async fn a_server_certificate_that_may_sign_is_accepted_where_a_trusted_ca_signed_it_itself() {
+    accepted(&trust(&["ca.pem"]), "ca-true.pem", "localhost").await;
+    accepted(
+        &trust(&["other-ca.pem", "ca.pem"]),
+        "ca-true.pem",
+        "127.0.0.1",
+    )
+    .await;
+    accepted(
+        &trust(&["same-name-ca.pem", "ca.pem"]),
+        "ca-true.pem",
+        "::1",
+    )
+    .await;
+
+    // Signature, name, purpose, dates of both, name constraints and issuer are still checked.
+    for (roots, certificate, asked, words) in [
+        (
+            "same-name-ca.pem",
+            "ca-true.pem",
+            "localhost",
+            "another key",
+        ),
+        ("other-ca.pem", "ca-true.pem", "localhost", "not issued by"),
+        (
+            "ca.pem",
+            "ca-true.pem",
+            "else.example",
+            "not for \"else.example\"",
+        ),
+        (
+            "ca.pem",
+            "ca-true-client.pem",
+            "localhost",
+            "other purposes",
+        ),
+        (
+            "constrained-ca.pem",
+            "constrained-ca-true.pem",
+            "localhost",
+            "CA:TRUE",
+        ),
+        ("ca.pem", "self-signed.pem", "localhost", "not issued by"),
+    ] {
+        refused_with_words(roots, certificate, asked, &[words]).await;
+    }
+    let ended = judged(
+        &["ca.pem"],
+        "ca-true.pem",
+        "localhost",
+        "2126-01-01T00:00:01Z",
+    );
+    assert!(matches!(ended, Err(Refusal::Expired { .. })), "{ended:?}");
+    judged(
+        &["ca.pem"],
+        "ca-true.pem",
+        "localhost",
+        "2126-01-01T00:00:00Z",
+    )
+    .unwrap();
+    // An authority that is shown as a server, signed by an expired one.
+    let ended = judged(&["expired-ca.pem"], "renewed-ca.pem", "localhost", NOW);
+    assert!(
+        matches!(ended, Err(Refusal::UnknownIssuer { .. })),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_server_certificate_that_may_sign_behind_an_intermediate_is_refused_as_that() {
+    let chain = pem::certificates(&file("intermediate-ca.pem"), "x").unwrap();
+    let asked = ServerName::try_from("localhost").unwrap();
+    // The intermediate itself as a server under its own root is the one step that is judged; its
+    // name is what it lacks.
+    let verifier = trust(&["ca.pem"]).verifier();
+    let error = verifier
+        .verify_server_cert(&chain[0], &[], &asked, &[], UnixTime::now())
+        .unwrap_err();
+    assert!(
+        matches!(refusal(&error), Some(Refusal::CommonNameOnly { .. })),
+        "{error}"
+    );
+    // Below another one it is not judged at all.
+    let deep = pem::certificates(&file("deep-6.pem"), "x").unwrap();
+    let error = verifier
+        .verify_server_cert(&deep[1], &deep[2..], &asked, &[], UnixTime::now())
+        .unwrap_err();
+    assert!(
+        matches!(refusal(&error), Some(Refusal::AuthorityAsServer { .. })),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_wildcard_right_under_a_top_level_name_fits_one_label() {
+    let ca = trust(&["ca.pem"]);
+    accepted(&ca, "wildcard-lan.pem", "k8s.lan").await;
+    accepted(&ca, "wildcard-lan.pem", "K8S.LAN").await;
+    for asked in [
+        "lan",
+        "a.k8s.lan",
+        "k8s.lan.example",
+        "k8s.wan",
+        "k8slan",
+        "127.0.0.1",
+    ] {
+        let refusal = judged(&["ca.pem"], "wildcard-lan.pem", asked, NOW).unwrap_err();
+        let of_names = matches!(
+            refusal,
+            Refusal::WrongName { .. } | Refusal::NoAddress { .. }
+        );
+        assert!(of_names, "{asked}: {refusal}");
+    }
+    // The chain is judged first.
+    refused_with_words(
+        "other-ca.pem",
+        "wildcard-lan.pem",
+        "k8s.lan",
+        &["not issued by"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn any_extended_key_usage_stands_for_every_purpose() {
+    let ca = trust(&["ca.pem"]);
+    accepted(&ca, "any-purpose.pem", "localhost").await;
+    accepted(&ca, "any-purpose-chain.pem", "localhost").await;
+    refused_with_words(
+        "ca.pem",
+        "client-purpose.pem",
+        "localhost",
+        &["other purposes"],
+    )
+    .await;
+    let words = [
+        "CA \"O=kubegate TEST ONLY, CN=intermediate of client-purpose-chain\"",
+        "lacks serverAuth",
+    ];
+    refused_with_words("ca.pem", "client-purpose-chain.pem", "localhost", &words).await;
+}
+
+#[tokio::test]
+async fn a_chain_of_six_intermediates_verifies_and_one_of_seven_is_named_as_that() {
+    accepted(&trust(&["ca.pem"]), "deep-6.pem", "localhost").await;
+    let words = ["more than six intermediate", "7 were sent"];
+    refused_with_words("ca.pem", "deep-7.pem", "localhost", &words).await;
+}
+
+#[tokio::test]
+async fn an_authority_that_may_not_issue_is_refused_by_name_and_reason() {
+    for (roots, certificate, subject, why) in [
+        (
+            "ca.pem",
+            "no-sign-chain.pem",
+            "intermediate of no-sign-chain",
+            "lacks keyCertSign",
+        ),
+        (
+            "no-sign-ca.pem",
+            "no-sign-ca-leaf.pem",
+            "no-sign-ca",
+            "lacks keyCertSign",
+        ),
+        (
+            "client-ca.pem",
+            "client-ca-leaf.pem",
+            "client-ca",
+            "lacks serverAuth",
+        ),
+        (
+            "short-ca.pem",
+            "short-chain.pem",
+            "short-ca",
+            "path length is 0, and 1 stand",
+        ),
+        (
+            "critical-ca.pem",
+            "critical-ca-leaf.pem",
+            "critical-ca",
+            "critical extension 1.3.6.1.4.1.55555.1",
+        ),
+    ] {
+        let words = [&format!("CN={subject}\""), why];
+        refused_with_words(roots, certificate, "localhost", &words).await;
+        // It does not spoil the others of its bundle.
+        let both = trust(&[roots, "ca.pem"]);
+        accepted(&both, "localhost.pem", "localhost").await;
+    }
+    refused_with_words(
+        "ca.pem",
+        "critical-chain.pem",
+        "localhost",
+        &["critical extension"],
+    )
+    .await;
+    accepted(&trust(&["short-ca.pem"]), "short-ca-leaf.pem", "localhost").await;
+}
+
+#[tokio::test]
+async fn the_name_constraints_of_a_root_hold_for_every_name_of_the_certificate() {
+    accepted(
+        &trust(&["constrained-ca.pem"]),
+        "constrained-ca-leaf.pem",
+        "localhost",
+    )
+    .await;
+    accepted(
+        &trust(&["constrained-ca.pem"]),
+        "constrained-ca-leaf.pem",
+        "127.0.0.1",
+    )
+    .await;
+    for outside in ["otherexample", "secretlocalhost", "1"] {
+        let certificate = format!("constrained-ca-{outside}.pem");
+        refused_with_words(
+            "constrained-ca.pem",
+            &certificate,
+            "localhost",
+            &["name constraints"],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_library_cannot_check_is_named_and_is_no_forgery() {
+    for (roots, certificate, words) in [
+        (
+            "rsa-1024-ca.pem",
+            "rsa-1024-ca-leaf.pem",
+            [
+                "CA \"O=kubegate TEST ONLY, CN=rsa-1024-ca\"",
+                "RSA key of 1024 bits; 2048 at least",
+            ],
+        ),
+        (
+            "p224-ca.pem",
+            "p224-ca-leaf.pem",
+            ["CN=p224-ca\"", "EC key on the curve P-224"],
+        ),
+        (
+            "dsa-ca.pem",
+            "dsa-ca-leaf.pem",
+            ["CN=dsa-ca-leaf\"", "signed with DSA"],
+        ),
+        (
+            "rsa-ca.pem",
+            "sha1-leaf.pem",
+            ["CN=sha1-leaf\"", "signed with SHA-1"],
+        ),
+        (
+            "rsa-ca.pem",
+            "md5-leaf.pem",
+            ["CN=md5-leaf\"", "signed with MD5"],
+        ),
+    ] {
+        refused_with_words(roots, certificate, "localhost", &words).await;
+        let refusal = refused(&trust(&[roots]), certificate, "localhost").await;
+        assert!(matches!(refusal, Refusal::Unsupported { .. }), "{refusal}");
+    }
+    // A wrong signature is still one, whatever else is in the bundle.
+    let bundle = trust(&["rsa-1024-ca.pem", "same-name-ca.pem"]);
+    let refusal = refused(&bundle, "localhost.pem", "localhost").await;
+    assert!(
+        matches!(refusal, Refusal::IssuerKeyChanged { .. }),
+        "{refusal}"
+    );
+}
