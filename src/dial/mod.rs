@@ -5,6 +5,7 @@
 
 mod ahead;
 mod environment;
+mod punycode;
 
 pub use ahead::Ahead;
 pub use environment::Environment;

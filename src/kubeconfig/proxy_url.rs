@@ -32,7 +32,7 @@ pub enum ProxyScheme {
 
 impl ProxyUrl {
     /// Reads `scheme://[user[:password]@]host[:port]`, with scheme `http`, `https`, `socks5`
-    /// or `socks5h`.
+    /// or `socks5h`. A path, query or fragment is passed over.
     ///
     /// # Errors
     /// [`Error::ProxyUrl`], which says what is wrong without repeating the text.
@@ -73,18 +73,26 @@ impl ProxyUrl {
             "socks5" | "socks5h" => (ProxyScheme::Socks5, 1080),
             _ => return Err("has a scheme other than http, https and socks5"),
         };
+        // As in Go, what follows the address says nothing; but where a login ends in it, a sign
+        // of the password was taken for the end of the address.
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        if !matches!(path, "" | "/") {
+        if path.contains('@') {
             return Err(
-                "must not have a path, query or fragment (percent-encode those signs in a password)",
+                "has an @ behind its path, query or fragment (percent-encode such signs in a password)",
             );
         }
         let (login, address) = match authority.rsplit_once('@') {
             Some((login, address)) => (Some(login), address),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(address)?;
+        // As Go's dialer has it, an address without a host is on this machine.
+        let (host, port) = match address.strip_prefix(':') {
+            Some(port) if !port.is_empty() => {
+                ("localhost", host_and_port(&format!("_{address}"))?.1)
+            }
+            _ => host_and_port(address)?,
+        };
         Ok(Self {
             scheme,
             host: host.to_owned(),
@@ -179,6 +187,26 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_address_says_nothing() {
+        for text in [
+            "http://p:3128/",
+            "http://p:3128/path/x",
+            "http://p:3128?a=b",
+            "http://p:3128/#f",
+        ] {
+            assert_eq!(ProxyUrl::parse(text).unwrap().address(), "p:3128", "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_on_this_machine() {
+        for text in ["http://:5000", "http://:5000/", "http://u:p@:5000"] {
+            let url = ProxyUrl::parse(text).unwrap();
+            assert_eq!(url.address(), "localhost:5000", "{text}");
+        }
+    }
+
+    #[test]
     fn an_ipv6_host_loses_its_brackets() {
         let url = ProxyUrl::parse("http://[::1]:8080").unwrap();
         assert_eq!((url.host.as_str(), url.port), ("::1", 8080));
@@ -201,13 +229,17 @@ mod tests {
             "u:hunter2@proxy:1",
             "ftp://u:hunter2@proxy",
             "http://u:hunter2@",
-            "http://u:hunter2@:80",
+            "http://u:hunter2@:",
+            "http://u:hunter2@:x",
+            "http://u:hunter2@:0",
             "http://u:hunter2@p:0",
             "http://u:hunter2@p:65536",
             "http://u:hunter2@p:+1",
             "http://u:hunter2@p:x",
-            "http://u:hunter2@p/path",
             "http://u:hun/ter2@p",
+            "http://u:1/ter2@p",
+            "http://u:1?hun@p",
+            "http://u:1#hun@p",
             "http://u:hunter2@::1",
             "http://u:hunter2@[::1",
             "http://u:hunter2@[p]",

@@ -299,3 +299,37 @@ async fn no_proxy_goes_past_the_proxy_of_the_environment() {
         assert_eq!(told.lock().unwrap().len(), tunnels, "{no_proxy}");
     }
 }
+
+#[tokio::test]
+async fn the_environments_proxy_is_read_as_go_reads_it() {
+    let server = Upstream::tls("wrong-san", server).await;
+    let (proxy, told) = proxy(None, server.port(), connect).await;
+    let there = server.url_for(ELSEWHERE);
+    let below = ELSEWHERE.split_once('.').unwrap().1;
+    let port = proxy.port();
+    for (value, no_proxy) in [
+        (format!(":{port}"), String::new()),
+        (format!("localhost:{port}"), format!(".{ELSEWHERE}")),
+        (
+            format!("http://localhost:{port}/some/path?a=b"),
+            format!("*.{ELSEWHERE}"),
+        ),
+    ] {
+        let (_folder, mut command) = kubeconfig(&there, "ca", None);
+        command.envs([("https_proxy", &value), ("NO_PROXY", &no_proxy)]);
+        both_arrive(&Kubegate::spawn(command)).await;
+        assert_eq!(
+            told.lock().unwrap().drain(..).count(),
+            2,
+            "{value} {no_proxy}"
+        );
+    }
+    // Past the proxy, where the name leads nowhere.
+    let (_folder, mut command) = kubeconfig(&there, "ca", None);
+    command.envs([
+        ("https_proxy", format!(":{port}")),
+        ("NO_PROXY", format!("*.{below}")),
+    ]);
+    both_fail(&Kubegate::spawn(command)).await;
+    assert!(told.lock().unwrap().is_empty());
+}
