@@ -103,7 +103,7 @@ enum Command {
     },
     /// End a login, at its server and here
     #[command(after_help = logout::EXAMPLES)]
-    Logout,
+    Logout(logout::Flags),
     /// Say who you are at the API server
     #[command(after_help = whoami::EXAMPLES)]
     Whoami(whoami::Flags),
@@ -185,7 +185,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "demo")]
         Command::Demo(flags) => block_on(demo::run(&flags)),
         Command::Login { kind } => block_on(login::run(&cli.connection, &kind)),
-        Command::Logout => block_on(logout::run(&cli.connection)),
+        Command::Logout(flags) => block_on(logout::run(&cli.connection, &flags)),
         Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),
         Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
         Command::Contexts(flags) => contexts::run(&cli.connection, &flags),

@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -43,8 +46,8 @@ impl Claims {
 pub(super) fn claims(token: &str) -> Option<Claims> {
     #[derive(Deserialize)]
     struct Payload {
-        exp: f64,
-        iat: Option<f64>,
+        exp: NumericDate,
+        iat: Option<NumericDate>,
         #[serde(rename = "kubernetes.io")]
         kubernetes: Option<Value>,
     }
@@ -52,10 +55,31 @@ pub(super) fn claims(token: &str) -> Option<Claims> {
     let warn_after = payload.kubernetes.as_ref();
     let warn_after = warn_after.and_then(|claim| claim["warnafter"].as_f64());
     Some(Claims {
-        expires_at: time(payload.exp)?,
-        issued_at: payload.iat.and_then(time),
+        expires_at: payload.exp.time()?,
+        issued_at: payload.iat.and_then(|issued| issued.time()),
         warn_after: warn_after.and_then(time),
     })
+}
+
+/// A number of seconds; or, as some issuers have it, text that is one, which client-go takes too
+/// (`json.Number`).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumericDate {
+    Number(f64),
+    Text(String),
+    /// What says nothing where it may say nothing.
+    Other(IgnoredAny),
+}
+
+impl NumericDate {
+    fn time(&self) -> Option<SystemTime> {
+        match self {
+            Self::Number(seconds) => time(*seconds),
+            Self::Text(text) => time(serde_json::from_str(text).ok()?),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// Reads what a JWT claims; `None` for what is not a JWT (RFC 7519) with such claims.
@@ -102,6 +126,15 @@ mod tests {
     }
 
     #[test]
+    fn times_may_be_text() {
+        let text = claims(&jwt(r#"{"exp": "3600", "iat": "0"}"#));
+        assert_eq!(text, claims(&jwt(r#"{"exp": 3600, "iat": 0}"#)));
+        assert_eq!(text.unwrap().expires_at, at(3600));
+        let fraction = claims(&jwt(r#"{"exp": "36e2", "iat": "soon"}"#)).unwrap();
+        assert_eq!((fraction.expires_at, fraction.issued_at), (at(3600), None));
+    }
+
+    #[test]
     fn a_service_accounts_token_says_when_it_should_have_been_renewed() {
         let token = jwt(r#"{"exp": 9000, "kubernetes.io": {"namespace": "a", "warnafter": 3607}}"#);
         assert_eq!(claims(&token).unwrap().warn_after, Some(at(3607)));
@@ -123,6 +156,11 @@ mod tests {
             jwt("{}"),
             jwt("[]"),
             jwt(r#"{"exp": "soon"}"#),
+            jwt(r#"{"exp": ""}"#),
+            jwt(r#"{"exp": "0x10"}"#),
+            jwt(r#"{"exp": "-1"}"#),
+            jwt(r#"{"exp": [3600]}"#),
+            jwt(r#"{"exp": null}"#),
             jwt(r#"{"exp": -1}"#),
             jwt(r#"{"exp": 1e300}"#),
             format!("{}.more", jwt(r#"{"exp": 1}"#)),

@@ -135,6 +135,7 @@ impl Oidc {
         if self.was_refused(&refresh) {
             return Err(self.login_needed(REFUSED));
         }
+        self.blocking(Rest::check).await?;
         let client = self.client().await?;
         let metadata = client.metadata().await?;
         if let Some(new) = self.renew(&client, &metadata, &held, &refresh).await? {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{Error, token_file};
-use crate::secret::Secret;
+use crate::{kubeconfig::text, secret::Secret};
 
 /// The only line of a file, without its line break; spaces belong to it. `what` names it in
 /// errors: `password`.
@@ -22,8 +22,8 @@ pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
         source: Arc::new(source),
     })?;
     let text = text.ok_or_else(|| bad("is not a file, or has more than 1 MiB"))?;
-    let text = std::str::from_utf8(&text).map_err(|_| bad("is not UTF-8 text"))?;
-    let line = text.strip_suffix('\n').unwrap_or(text);
+    let text = text::decode(&text).ok_or_else(|| bad("is not UTF-8 text"))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
         return Err(bad("is empty"));
@@ -47,8 +47,16 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             assert_eq!(read("password", &path).unwrap().expose(), " a b ");
         }
+        let utf16 = "\u{feff} a b \r\n"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes);
+        for bytes in ["\u{feff} a b \n".as_bytes().to_vec(), utf16.collect()] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read("password", &path).unwrap().expose(), " a b ");
+        }
         for (text, problem) in [
             (&b""[..], "is empty"),
+            ("\u{feff}\n".as_bytes(), "is empty"),
             (b"\n", "is empty"),
             (b"hunter2\nhunter2\n", "more than one line"),
             (b"hunter2\xff", "UTF-8"),

@@ -188,6 +188,50 @@ impl Store {
         }
     }
 
+    /// The kubeconfigs that were written to name a login, as far as is known.
+    #[must_use]
+    pub fn kubeconfigs(&self, login: &str) -> Vec<PathBuf> {
+        // What cannot be read says nothing.
+        let text = private_text(&self.kubeconfigs_path(login)).ok().flatten();
+        let text = text
+            .as_deref()
+            .and_then(|text| std::str::from_utf8(text).ok());
+        text.unwrap_or_default()
+            .lines()
+            .map(PathBuf::from)
+            .collect()
+    }
+
+    /// Notes that a kubeconfig names a login. Blocks.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn note_kubeconfig(&self, login: &str, kubeconfig: &Path) -> Result<(), Error> {
+        let path = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
+        // One a line: there is no use in a path that is more, or no text.
+        let Some(name) = path.to_str().filter(|path| !path.contains('\n')) else {
+            return Ok(());
+        };
+        let known = self.kubeconfigs(login);
+        if known.contains(&path) {
+            return Ok(());
+        }
+        let known = known.iter().filter_map(|path| path.to_str());
+        let mut text = known.chain([name]).collect::<Vec<_>>().join("\n");
+        text.push('\n');
+        self.write_file(&self.kubeconfigs_path(login), text.as_bytes())
+    }
+
+    /// Forgets which kubeconfigs name a login.
+    pub fn forget_kubeconfigs(&self, login: &str) {
+        // Left there, it names files that are looked into before it counts.
+        let _ = fs::remove_file(self.kubeconfigs_path(login));
+    }
+
+    fn kubeconfigs_path(&self, login: &str) -> PathBuf {
+        self.path(login).with_extension("kubeconfigs")
+    }
+
     /// Differs between any two states of a login's file, at the cost of a look at the folder;
     /// `None` where there is no file.
     #[must_use]

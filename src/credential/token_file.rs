@@ -15,7 +15,7 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::{Credential, Error, Fetch, Pace, Source, authorization, blocking::blocking};
-use crate::secret::Secret;
+use crate::{kubeconfig::text, secret::Secret};
 
 /// Bytes that a token file may have.
 const LIMIT: u64 = 1 << 20;
@@ -99,11 +99,11 @@ fn read(path: &Path) -> Result<HeaderValue, Error> {
     let Some(text) = text else {
         return Err(bad("is not a file, or has more than 1 MiB"));
     };
+    let text = text::decode(&text).ok_or_else(|| bad("is not text"))?;
     // Editors and `echo` leave a line break at the end, which no header can carry.
-    match std::str::from_utf8(&text).map(str::trim) {
-        Ok("") => Err(bad("is empty")),
-        Ok(token) => authorization::bearer_of(token, || format!("token file {}", path.display())),
-        Err(_) => Err(bad("is not text")),
+    match text.trim() {
+        "" => Err(bad("is empty")),
+        token => authorization::bearer_of(token, || format!("token file {}", path.display())),
     }
 }
 
@@ -135,6 +135,21 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "\r\n  abc.def \n\n").unwrap();
         assert_eq!(read(&path).unwrap(), "Bearer abc.def");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_token() {
+        let folder = folder();
+        let path = folder.path().join("token");
+        let utf16 = "\u{feff}abc.def\r\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes);
+        for bytes in ["\u{feff}abc.def\n".as_bytes().to_vec(), utf16.collect()] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read(&path).unwrap(), "Bearer abc.def");
+        }
+        std::fs::write(&path, "\u{feff}\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("is empty"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kubeconfig::file::parse_yaml;
+    use crate::kubeconfig::syntax::parse_yaml;
 
     #[test]
     fn it_looks_like_kubectls() {

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::Path};
 
-use crate::kubeconfig::{Error, Overrides, Target, load, select};
+use crate::kubeconfig::{Error, ExecConfig, Overrides, Target, exec, file::Document, load, select};
 
 /// A context and what it comes to.
 #[derive(Debug)]
@@ -13,6 +13,19 @@ pub struct Context {
     pub is_current: bool,
     /// Its cluster and user, or what is wrong with them.
     pub target: Result<Target, Error>,
+}
+
+/// The users of one file that run a plugin, by name. What is wrong with one of them is not said.
+///
+/// # Errors
+/// A file that cannot be read or parsed.
+pub fn exec_users(file: &Path) -> Result<Vec<(String, ExecConfig)>, Error> {
+    let document = Document::read_again(file)?;
+    let users = document.users.iter().filter_map(|(name, entry)| {
+        let fields = entry.fields().inner("exec").ok()??;
+        Some((name.clone(), exec::config(&fields).ok()?))
+    });
+    Ok(users.collect())
 }
 
 /// The contexts of the kubeconfig as kubectl finds it, by name; none where there is no file.

@@ -10,6 +10,7 @@
 //! of the text will do, the file stays as it is. Written anew from what was parsed, it might mean
 //! something else to kubectl, which reads YAML 1.1 (`yes`, `0777`).
 
+mod before;
 mod context;
 mod outline;
 mod patch;
@@ -27,17 +28,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use context::{NewContext, add_context, remove_user};
+pub use context::{NewContext, add_context, forget_user, may_add_context, may_forget_user};
 use serde_json::{Value, json};
 pub use turn::{Turn, turn};
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::{
-    Error, OidcTokens,
-    fields::wipe,
-    file::{LIMIT, parse_yaml, read_bounded},
-    load::candidates,
-    replacement::Replacement,
+use crate::{
+    kubeconfig::{
+        Error, OidcTokens,
+        fields::wipe,
+        file::{LIMIT, read_bounded},
+        load::candidates,
+        replacement::Replacement,
+        syntax::{parse_yaml, survey},
+        text,
+    },
+    secret::Secret,
 };
 
 /// How long kubectl's lock is waited for; it holds it for a write.
@@ -57,6 +63,20 @@ const TRIES: usize = 200;
 /// a form that cannot be edited.
 pub fn write_tokens(path: &Path, user: &str, tokens: &OidcTokens) -> Result<(), Error> {
     write_within(path, user, tokens, LOCK_PATIENCE)
+}
+
+/// Whether [`write_tokens`] will find the entry in a form that it can edit, to be asked before a
+/// refresh token is spent. Blocks.
+///
+/// # Errors
+/// Where it has not.
+pub fn may_write_tokens(path: &Path, user: &str) -> Result<(), Error> {
+    let any = || Some(Secret::new("any"));
+    let tokens = OidcTokens {
+        id_token: any(),
+        refresh_token: any(),
+    };
+    try_edit(path, false, |text| edited(path, text, user, &tokens))
 }
 
 fn write_within(
@@ -112,18 +132,65 @@ fn edit_within(
             Err(error) => return Err(error),
         };
         let before = bytes.as_deref().map(Vec::as_slice);
-        let text = std::str::from_utf8(before.unwrap_or_default()).map_err(|_| Error::Syntax {
-            path: path.to_owned(),
-            position: None,
-            problem: "is not UTF-8 text",
-        })?;
-        let edited = edit(text)?;
-        if Some(edited.as_bytes()) == before || replace(&target, before, edited.as_bytes())? {
+        let Some(edited) = edited_file(path, before.unwrap_or_default(), &edit)? else {
+            return Ok(());
+        };
+        if replace(&target, before, edited.as_bytes())? {
             return Ok(());
         }
     }
     let source = io::Error::other("other programs keep writing it");
     Err(failed(path)(source))
+}
+
+/// The text of a file that holds `bytes` after `edit`, which is given the document that counts: what
+/// stands behind that stays as it is. UTF-16 becomes UTF-8. `None` where nothing changes.
+fn edited_file(
+    path: &Path,
+    bytes: &[u8],
+    edit: impl Fn(&str) -> Result<Zeroizing<String>, Error>,
+) -> Result<Option<Zeroizing<String>>, Error> {
+    let text = text::decode(bytes).ok_or_else(|| Error::Syntax {
+        path: path.to_owned(),
+        position: None,
+        problem: "is not UTF-8 text, nor UTF-16 with a byte order mark",
+    })?;
+    let (document, rest) = text.split_at(survey(&text).end);
+    let edited = edit(document)?;
+    if *edited == document {
+        return Ok(None);
+    }
+    let all = Zeroizing::new([edited.as_str(), rest].concat());
+    // Nothing but blank lines and comments may have come to the document from behind it.
+    let between = all.get(edited.len()..survey(&all).end);
+    let mut between = between.map(str::lines).into_iter().flatten().map(str::trim);
+    let is_whole = survey(&all).end >= edited.len()
+        && between.all(|line| line.is_empty() || line.starts_with('#'));
+    if !rest.is_empty() && !is_whole {
+        return Err(Error::NotEditable {
+            path: path.to_owned(),
+            by_hand: "leave only its first YAML document in it, and try again".to_owned(),
+        });
+    }
+    let mark = text::utf8_mark(bytes);
+    Ok(Some(Zeroizing::new([mark, all.as_str()].concat())))
+}
+
+/// Says what would be wrong with an edit of the file at `path`, before anything is done that
+/// cannot be undone; that it cannot be read is said by the edit itself.
+fn try_edit(
+    path: &Path,
+    make: bool,
+    edit: impl Fn(&str) -> Result<Zeroizing<String>, Error>,
+) -> Result<(), Error> {
+    let bytes = match read_bounded("kubeconfig", path, LIMIT) {
+        Ok(bytes) => bytes,
+        Err(Error::Read { source, .. }) if make && source.kind() == io::ErrorKind::NotFound => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    edited_file(path, &bytes, edit).map(drop)
 }
 
 /// The file that a new context goes into, by the rule of kubectl (client-go's
@@ -198,8 +265,7 @@ fn set(
         .to_owned();
     config[key] = json!(value);
 
-    let is_meant =
-        |edited: &str| parse_yaml(path, edited).is_ok_and(|parsed| Parsed(parsed).0 == meant.0);
+    let is_meant = |edited: &str| is(path, edited, &meant.0);
     let absent = absent && !anchor.is_empty();
     let values = text
         .match_indices(before.as_str())
@@ -217,11 +283,11 @@ fn set(
         .chain(keys.take(TRIES))
         .chain(places.take(TRIES))
         .find(|edited| is_meant(edited))
-        .ok_or_else(|| {
-            let place = format!("kubeconfig {}: user {user:?}", path.display());
-            let field = format!("auth-provider.config.{key}");
-            let problem = "cannot be replaced where it stands; write it on one line, in quotes";
-            Error::field(place, &field, problem)
+        .ok_or_else(|| Error::NotEditable {
+            path: path.to_owned(),
+            by_hand: format!(
+                "write auth-provider.config.{key} of user {user:?} on one line, in quotes"
+            ),
         })
 }
 
@@ -258,6 +324,12 @@ fn inserted(text: &str, end: usize, key: &str, value: &str) -> [Zeroizing<String
         splice(text, line_end, line_end, &own_line),
         splice(text, end, end, &behind_comma),
     ]
+}
+
+/// Whether the text is one document that holds `meant`.
+fn is(path: &Path, text: &str, meant: &Value) -> bool {
+    parse_yaml(path, text).is_ok_and(|parsed| Parsed(parsed).0 == *meant)
+        && survey(text).rest.is_none()
 }
 
 fn splice(text: &str, from: usize, to: usize, new: &str) -> Zeroizing<String> {

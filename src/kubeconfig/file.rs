@@ -2,23 +2,30 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::FileTypeExt,
+    fs::{File, OpenOptions},
+    io::{self, IsTerminal as _, Read as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
+use rustix::fs::OFlags;
 use serde_json::{Map, Value};
-use serde_saphyr::options::NonFiniteFloatPolicy;
 use zeroize::Zeroizing;
 
 use crate::kubeconfig::{
     Error,
     fields::{Entry, Place},
+    syntax::{self, Survey, survey},
+    text,
 };
 
 /// Bytes a kubeconfig may have: some 1,000 clusters with their certificates.
 pub(super) const LIMIT: u64 = 8 << 20;
+/// How long a pipe is waited for.
+const PIPE_PATIENCE: Duration = Duration::from_secs(10);
+const PIPE_RETRY: Duration = Duration::from_millis(10);
 
 /// What one file holds.
 #[derive(Default)]
@@ -27,11 +34,18 @@ pub(super) struct Document {
     pub(super) clusters: BTreeMap<String, Entry>,
     pub(super) users: BTreeMap<String, Entry>,
     pub(super) contexts: BTreeMap<String, Entry>,
+    /// What in it does not count, though somebody may think so.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Document {
     /// Reads one kubeconfig file.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        Self::parse(path, &read_whole(path)?)
+    }
+
+    /// The same for one that was read before: nobody writes to a pipe again.
+    pub(super) fn read_again(path: &Path) -> Result<Self, Error> {
         Self::parse(path, &read_bounded("kubeconfig", path, LIMIT)?)
     }
 
@@ -42,10 +56,18 @@ impl Document {
             position: None,
             problem,
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| syntax("is not UTF-8 text"))?;
-        let mut top = match parse_yaml(path, text)? {
+        let text = text::decode(bytes)
+            .ok_or_else(|| syntax("is not UTF-8 text, nor UTF-16 with a byte order mark"))?;
+        let survey = survey(&text);
+        let warnings = warnings(path, &survey);
+        let mut top = match syntax::parse(path, &text, &survey)? {
             Value::Object(top) => top,
-            Value::Null => return Ok(Self::default()),
+            Value::Null => {
+                return Ok(Self {
+                    warnings,
+                    ..Self::default()
+                });
+            }
             _ => return Err(syntax("is not a mapping with clusters, users and contexts")),
         };
         let place = Place::file(path);
@@ -59,8 +81,37 @@ impl Document {
             clusters,
             users,
             contexts,
+            warnings,
         })
     }
+}
+
+/// What kubectl passes over in silence.
+fn warnings(path: &Path, survey: &Survey) -> Vec<String> {
+    let path = path.display();
+    let mut warnings = Vec::new();
+    if let Some(line) = survey.rest {
+        warnings.push(format!(
+            "kubeconfig {path}: only the first YAML document counts; what begins on line {line} is \
+             ignored"
+        ));
+    }
+    if let Some(repeated) = &survey.repeated {
+        let key = match &repeated.key {
+            Some(key) => format!("the key {key:?}"),
+            None => "a key".to_owned(),
+        };
+        let [first, last] = repeated.lines;
+        let more = match survey.more_repeated {
+            0 => String::new(),
+            more => format!(" (and {more} more like it)"),
+        };
+        warnings.push(format!(
+            "kubeconfig {path}, line {last}: {key} is given twice, first on line {first}; the last \
+             one counts{more}"
+        ));
+    }
+    warnings
 }
 
 /// Takes the section of one kind (`clusters: [{name: ..., cluster: {...}}]`) out of the file.
@@ -111,94 +162,143 @@ fn entries(
     Ok(found)
 }
 
-/// YAML, of which JSON is a part. The parser's own messages are dropped: they quote the file.
-pub(super) fn parse_yaml(path: &Path, text: &str) -> Result<Value, Error> {
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        // The scanner looks up to 1,024 signs ahead for a key: with a limit beyond that, deep
-        // flow collections meet `max_depth` (64) first, whose error says what is wrong.
-        budget: serde_saphyr::budget! { max_documents: 2, flow_nesting_limit: 1_100 },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
-        // YAML 1.1's `yes` and `on` may be meant as text or as a flag: `Fields::flag` judges.
-        strict_booleans: true,
-        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| Error::Syntax {
-        path: path.to_owned(),
-        position: error
-            .location()
-            .map(|at| (at.line(), at.column()))
-            .filter(|at| at.0 > 0),
-        problem: problem(&error),
-    })
-}
-
-fn problem(error: &serde_saphyr::Error) -> &'static str {
-    use serde_saphyr::{Error as E, budget::BudgetBreach as B};
-    match error {
-        E::Budget {
-            breach: B::Depth { .. },
-            ..
-        } => "is nested too deep",
-        E::Budget { .. } => "has too many values, anchors or aliases",
-        E::AliasReplayCounterOverflow { .. }
-        | E::AliasReplayLimitExceeded { .. }
-        | E::AliasExpansionLimitExceeded { .. }
-        | E::AliasReplayStackDepthExceeded { .. } => "its aliases expand to too much",
-        E::AliasError { error, .. } | E::WithSnippet { error, .. } => problem(error),
-        E::UnknownAnchor { .. } => "an alias (*name) has no anchor (&name); put text in quotes",
-        E::MultipleDocuments { .. } => "holds more than one YAML document; keep one",
-        E::DuplicateMappingKey { .. } => "the same key is given twice in one mapping",
-        E::NonFiniteFloat { .. } => "a number is out of range; put text in quotes",
-        E::Eof { .. } => "ends too early",
-        _ => "is not valid YAML or JSON here",
+/// Reads a kubeconfig. As in kubectl, it may be a pipe that somebody writes to.
+fn read_whole(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let what = "kubeconfig";
+    if is_named_pipe(path) {
+        return read_named_pipe(what, path, LIMIT, PIPE_PATIENCE);
     }
+    read_bounded(what, path, LIMIT)
 }
 
 /// Reads a whole file of at most `limit` bytes, without hanging on a pipe or device. Pipes
-/// that the shell hands over (`<(...)`, `/dev/stdin`) are read to their end.
+/// that the shell hands over (`<(...)`, `/dev/stdin`) are read to their end, and a device that has
+/// nothing to read, such as `/dev/null`, is an empty file.
 pub(super) fn read_bounded(
     what: &str,
     path: &Path,
     limit: u64,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let failed = |source: io::Error| Error::Read {
-        what: what.to_owned(),
-        path: path.to_owned(),
-        source,
-    };
-    let refuse = |problem: String| Error::NotReadable {
-        what: what.to_owned(),
-        path: path.to_owned(),
-        problem,
-    };
-    let too_large = || refuse(format!("it has more than {limit} bytes"));
-
-    let metadata = std::fs::metadata(path).map_err(failed)?;
+    let failed = failed(what, path);
+    let metadata = std::fs::metadata(path).map_err(&failed)?;
     let kind = metadata.file_type();
     if kind.is_dir() {
-        return Err(refuse("it is a directory".to_owned()));
+        return Err(refused(what, path, "it is a directory".to_owned()));
+    }
+    if kind.is_char_device() && is_empty_device(path).map_err(&failed)? {
+        return Ok(Zeroizing::default());
     }
     if !(kind.is_file() || kind.is_fifo() && is_handed_over(path)) {
-        return Err(refuse("it is not a regular file".to_owned()));
+        return Err(refused(what, path, "it is not a regular file".to_owned()));
     }
     if metadata.len() > limit {
-        return Err(too_large());
+        return Err(too_large(what, path, limit));
     }
     // Room for all of it at once: growing would leave unwiped copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(metadata.len()).unwrap_or(0) + 1,
     ));
-    let mut file = File::open(path).map_err(failed)?.take(limit + 1);
-    file.read_to_end(&mut bytes).map_err(failed)?;
+    let mut file = File::open(path).map_err(&failed)?.take(limit + 1);
+    file.read_to_end(&mut bytes).map_err(&failed)?;
     if bytes.len() as u64 > limit {
-        return Err(too_large());
+        return Err(too_large(what, path, limit));
     }
     Ok(bytes)
 }
 
+/// Reads what somebody writes to a pipe, until it is closed. That must begin, and go on, within
+/// `patience`: kubectl would wait for ever.
+fn read_named_pipe(
+    what: &str,
+    path: &Path,
+    limit: u64,
+    patience: Duration,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = failed(what, path);
+    let mut pipe = open_at_once(path).map_err(&failed)?;
+    let mut chunk = Zeroizing::new(vec![0; 64 << 10]);
+    // Room for all of it at once: growing would leave unwiped copies behind.
+    let room = usize::try_from(limit).unwrap_or(0) + chunk.len();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    let mut last = Instant::now();
+    loop {
+        match pipe.read(&mut chunk) {
+            Ok(0) if !bytes.is_empty() => return Ok(bytes),
+            Ok(read @ 1..) => {
+                bytes.extend_from_slice(&chunk[..read]);
+                last = Instant::now();
+            }
+            // Nobody has opened it yet, or has written anything.
+            Ok(0) => sleep(PIPE_RETRY),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(PIPE_RETRY),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+        if bytes.len() as u64 > limit {
+            return Err(too_large(what, path, limit));
+        }
+        if last.elapsed() >= patience {
+            let seconds = patience.as_secs();
+            let problem = format!("it is a pipe, and nobody wrote to it for {seconds} s");
+            return Err(refused(what, path, problem));
+        }
+    }
+}
+
+/// Whether a device has nothing to read, now and ever. A terminal is never asked.
+fn is_empty_device(path: &Path) -> io::Result<bool> {
+    let mut device = open_at_once(path)?;
+    if device.is_terminal() {
+        return Ok(false);
+    }
+    match device.read(&mut [0]) {
+        Ok(read) => Ok(read == 0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens what may be a pipe or device, without waiting for whoever is at its other end.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+fn failed(what: &str, path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Read {
+        what: what.to_owned(),
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn refused(what: &str, path: &Path, problem: String) -> Error {
+    Error::NotReadable {
+        what: what.to_owned(),
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+fn too_large(what: &str, path: &Path, limit: u64) -> Error {
+    refused(what, path, format!("it has more than {limit} bytes"))
+}
+
+/// Whether what is read from this path can be read only once.
+pub(super) fn is_pipe(path: &Path) -> bool {
+    is_named_pipe(path) || is_handed_over(path) && !path.is_file()
+}
+
+fn is_named_pipe(path: &Path) -> bool {
+    let found = std::fs::metadata(path);
+    found.is_ok_and(|found| found.file_type().is_fifo()) && !is_handed_over(path)
+}
+
 /// Whether a path is that of an open file, such as a pipe of the shell, which can be read once.
-pub(super) fn is_handed_over(path: &Path) -> bool {
+fn is_handed_over(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc/self/fd")
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::kubeconfig::{Error, Overrides, Target, file::is_handed_over, in_cluster, load, select};
+use crate::kubeconfig::{Error, Overrides, Target, file::is_pipe, in_cluster, load, select};
 
 /// What [`find`] found.
 #[derive(Clone, Debug)]
@@ -76,11 +76,10 @@ pub fn find(
         config.current_context.clone_from(name);
     }
     let target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
-    let is_pipe = |path: &PathBuf| is_handed_over(path) && !path.is_file();
     Ok(Found {
         pin: Pin::Context(target.context.clone()),
         target,
-        once: files.iter().any(is_pipe),
+        once: files.iter().any(|path| is_pipe(path)),
         files,
     })
 }

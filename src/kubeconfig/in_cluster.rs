@@ -8,7 +8,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::{Error, Overrides, Pem, Target, cluster, file::read_bounded, user};
+use crate::kubeconfig::{Error, Overrides, Pem, Target, cluster, file::read_bounded, text, user};
 
 /// Where the kubelet mounts the service account.
 pub(super) const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -82,7 +82,7 @@ fn server(env: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
 fn read_if_there(what: &str, path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     match read_bounded(what, path, LIMIT) {
         Ok(bytes) => {
-            let text = std::str::from_utf8(&bytes).map_err(|_| Error::NotReadable {
+            let text = text::decode(&bytes).ok_or_else(|| Error::NotReadable {
                 what: what.to_owned(),
                 path: path.to_owned(),
                 problem: "it is not UTF-8 text".to_owned(),

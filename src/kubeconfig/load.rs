@@ -1,10 +1,11 @@
 //! [`Kubeconfig`]: the files found by kubectl's rules, merged.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fmt, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use crate::kubeconfig::{Error, fields::Entry, file::Document};
@@ -87,6 +88,7 @@ pub(super) fn load(
     for path in config.looked_at.clone() {
         match Document::read(&path) {
             Ok(document) => {
+                warn_once(&document.warnings);
                 config.merge(document);
                 config.files.push(path);
             }
@@ -96,6 +98,18 @@ pub(super) fn load(
         }
     }
     Ok(config)
+}
+
+/// Says each warning once: a command may load a file several times, and a proxy loads it anew
+/// whenever it changed.
+fn warn_once(warnings: &[String]) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    for warning in warnings {
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.insert(warning.clone()) {
+            tracing::warn!("{warning}");
+        }
+    }
 }
 
 /// The files that kubectl would look at, in the order of their precedence.

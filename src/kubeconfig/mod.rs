@@ -25,12 +25,14 @@ mod proxy_url;
 pub mod replacement;
 mod select;
 mod server_url;
+mod syntax;
 mod target;
+pub mod text;
 mod user;
 pub mod written;
 
 pub use block::yaml;
-pub use contexts::{Context, contexts};
+pub use contexts::{Context, contexts, exec_users};
 pub use edit::file_to_edit;
 pub use error::Error;
 pub use exec_info::{EXEC_INFO, ExecInfo};

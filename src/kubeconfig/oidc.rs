@@ -48,7 +48,7 @@ impl OidcTokens {
     /// # Errors
     /// A file that cannot be read, or in which the entry or its `auth-provider` is gone.
     pub fn read(path: &Path, user: &str) -> Result<Self, Error> {
-        let document = file::Document::read(path)?;
+        let document = file::Document::read_again(path)?;
         let gone = || {
             let place = format!("kubeconfig {}: user {user:?}", path.display());
             Error::field(place, "auth-provider.config", "is gone; log in again")

@@ -11,7 +11,7 @@ use http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
-    kubeconfig::{Error, OidcConfig, OidcTokens, ProxyUrl, fields, file},
+    kubeconfig::{Error, OidcConfig, OidcTokens, ProxyUrl, fields, file, text},
     secret::Secret,
 };
 
@@ -130,15 +130,16 @@ impl Pem {
         }
     }
 
-    /// The PEM text: what is inline, or what its file holds now.
+    /// The PEM text: what is inline, or what its file holds now, as UTF-8 without a byte order mark.
     ///
     /// # Errors
     /// A file that cannot be read or has more than 1 MiB; the error names it and its origin.
     pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         match self {
-            Self::Inline { data, .. } => Ok(data.clone()),
+            Self::Inline { data, .. } => Ok(plain(data)),
             Self::File { path, origin } => {
-                file::read_bounded(&format!("({origin})"), path, Self::LIMIT)
+                let bytes = file::read_bounded(&format!("({origin})"), path, Self::LIMIT)?;
+                Ok(plain(&bytes))
             }
         }
     }
@@ -178,6 +179,13 @@ impl Pem {
             Some(path) => Cow::Owned(format!("{}, {}", self.origin(), path.display())),
         }
     }
+}
+
+/// PEM text as editors and shells may have left it. What is no text stays: its reader says so.
+fn plain(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    let text = text::decode(bytes);
+    let plain = text.as_ref().map_or(bytes, |text| text.as_bytes());
+    Zeroizing::new(plain.to_vec())
 }
 
 impl PartialEq for Pem {

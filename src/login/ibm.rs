@@ -8,7 +8,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Error, keep, terminal};
+use super::{Error, Naming, keep, name_for, terminal};
 use crate::{
     credential::{
         self, Cache,
@@ -16,7 +16,7 @@ use crate::{
         store::{Saved, Store},
     },
     kubeconfig::{
-        Cluster,
+        Cluster, Target,
         edit::{self, NewContext},
     },
     secret::Secret,
@@ -35,6 +35,10 @@ pub struct Wanted<'a> {
     pub end: Option<IbmEndpoint>,
     /// Whether secrets rest in the OS's keyring.
     pub keyring: bool,
+    /// `--kubeconfig`
+    pub kubeconfig: Option<&'a Path>,
+    /// The context to make anew, which a login of this cluster made.
+    pub context: Option<&'a Target>,
 }
 
 /// How to prove who one is.
@@ -65,6 +69,7 @@ pub struct LoggedIn {
 /// # Errors
 /// What was refused, or is missing; each says what to do.
 pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> {
+    edit::may_add_context(file)?;
     let endpoints = ibm_iam::endpoints(None)?;
     let (visit, mut saved, profile) = begin(&wanted, &endpoints).await?;
     saved.keyring = wanted.keyring;
@@ -75,16 +80,28 @@ pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> 
     // A list tells less of a cluster than its own entry.
     let cluster = visit.cluster(&cluster.id).await?;
     let reached = visit.reach(&cluster, wanted.end).await?;
-    let login = Root::login_name(visit.account(), visit.user());
+    let env = |name: &str| std::env::var_os(name);
+    let store = Store::of_user(&env).map_err(credential::Error::store);
+    let naming = Naming {
+        kubeconfig: wanted.kubeconfig,
+        kind: "ibm",
+        user: None,
+        wanted: &Root::login_name(visit.account(), visit.user()),
+    };
     let flags = IbmFlags {
-        login: profile.is_none().then(|| login.clone()),
+        login: match (&profile, &store) {
+            (None, Ok(store)) => Some(name_for(store, &naming, &env)),
+            // A pod has its root at hand; and without a state folder this ends below.
+            (None, Err(_)) => Some(naming.wanted.to_owned()),
+            (Some(_), _) => None,
+        },
         cluster: Some(cluster.id.clone()),
         profile,
         openshift: cluster.is_openshift(),
         iam: endpoints.other_iam(),
         ..IbmFlags::default()
     };
-    let context = context(&cluster, &reached, &flags)?;
+    let context = context(&cluster, &reached, &flags, wanted.context)?;
     let finish = async || {
         let user = verify(&flags, &reached).await?;
         edit::add_context(file, &context, true)?;
@@ -92,11 +109,10 @@ pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> 
     };
     let user = match &flags.login {
         Some(login) => {
-            let store = Store::of_user(&|name| std::env::var_os(name));
-            let store = store.map_err(credential::Error::store)?;
+            let store = store?;
             let of = crate::settings::Login::Ibm(flags.clone());
             let place = credential::place_of_login(&of, &reached)?;
-            keep(&store, place, login, &saved, finish).await?
+            keep(&store, place, login, &saved, Some(file), finish).await?
         }
         // A pod has its root at hand.
         None => finish().await?,
@@ -168,17 +184,23 @@ async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
     Ok(identity.username)
 }
 
-/// The context, named as IBM's tools name it.
-fn context(cluster: &IbmCluster, reached: &Cluster, flags: &IbmFlags) -> Result<NewContext, Error> {
-    let name = format!("{}/{}", cluster.name, cluster.id);
+/// The context, named as IBM's tools name it, or as the one that is made anew.
+fn context(
+    cluster: &IbmCluster,
+    reached: &Cluster,
+    flags: &IbmFlags,
+    renewed: Option<&Target>,
+) -> Result<NewContext, Error> {
+    let own = format!("{}/{}", cluster.name, cluster.id);
+    let name = |renewed: Option<&String>| renewed.unwrap_or(&own).clone();
     let authority = match &reached.certificate_authority {
         Some(pem) => Some(pem.read().map_err(credential::Error::pem)?),
         None => None,
     };
     Ok(NewContext {
-        context: name.clone(),
-        cluster: name.clone(),
-        user: name,
+        context: name(renewed.and_then(|one| one.context.as_ref())),
+        cluster: name(renewed.and_then(|one| one.cluster.name.as_ref())),
+        user: name(renewed.and_then(|one| one.user.name.as_ref())),
         namespace: None,
         server: reached.url(),
         certificate_authority: authority.map(|pem| pem.to_vec()),

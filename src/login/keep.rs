@@ -1,5 +1,7 @@
 //! A login is kept as a whole or not at all: what is saved, and the context that leads to it.
 
+use std::path::Path;
+
 use super::Error;
 use crate::credential::{
     self,
@@ -8,7 +10,7 @@ use crate::credential::{
 
 /// Saves a login under its name, then does the rest of it; where that fails, what rested there
 /// before is put back. It belongs to `place`, and to the API servers that a login of the same
-/// issuer was begun for under that name.
+/// issuer was begun for under that name. `file` is the kubeconfig that is to name it.
 ///
 /// # Errors
 /// What `rest` says; a state folder that cannot be written.
@@ -17,6 +19,7 @@ pub async fn keep<T>(
     place: Place,
     login: &str,
     saved: &Saved,
+    file: Option<&Path>,
     rest: impl AsyncFnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     // One that is broken is no reason not to log in again.
@@ -44,6 +47,15 @@ pub async fn keep<T>(
                 "the unfinished login stays in the state folder"
             );
         }
+    } else if let Some(file) = file
+        && let Err(error) = store.note_kubeconfig(login, file)
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            login,
+            "it is not noted which kubeconfig uses the login"
+        );
     }
     done
 }
@@ -83,23 +95,23 @@ mod tests {
             assert!(token(&store).is_some());
             Err(Error::NoServer)
         };
-        keep(&store, Place::default(), "a", &one, fails)
+        keep(&store, Place::default(), "a", &one, None, fails)
             .await
             .unwrap_err();
         assert_eq!(token(&store), None);
-        keep(&store, Place::default(), "a", &one, async || Ok(()))
+        keep(&store, Place::default(), "a", &one, None, async || Ok(()))
             .await
             .unwrap();
-        keep(&store, Place::default(), "a", &other, fails)
+        keep(&store, Place::default(), "a", &other, None, fails)
             .await
             .unwrap_err();
         assert_eq!(token(&store), one.token);
-        keep(&store, Place::default(), "a", &other, async || Ok(()))
+        keep(&store, Place::default(), "a", &other, None, async || Ok(()))
             .await
             .unwrap();
         assert_eq!(token(&store), other.token);
         fs::write(store.path("a"), "broken").unwrap();
-        keep(&store, Place::default(), "a", &one, async || Ok(()))
+        keep(&store, Place::default(), "a", &one, None, async || Ok(()))
             .await
             .unwrap();
         assert_eq!(token(&store), one.token);

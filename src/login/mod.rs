@@ -8,14 +8,18 @@
 //! | [`oidc`] | for a login at an OIDC issuer |
 //! | [`trust`] | for the fingerprint of a server whose authority is not known |
 //! | [`openshift`] | for all that a session at an `OpenShift` cluster takes |
+//! | [`confirm`] | whether a server is meant that nobody named |
+//! | [`name_for`] | nothing: under which name a login is saved, and who else uses it |
 //! | [`keep()`] | nothing: it keeps a login as a whole or not at all |
 //!
 //! What comes of a flow is a [`crate::credential`] and rests in its store. The proxy never
 //! comes here: it cannot ask anybody.
 
 pub mod browser;
+mod confirm;
 pub mod ibm;
 mod keep;
+mod names;
 pub mod oidc;
 pub mod openshift;
 pub mod terminal;
@@ -23,7 +27,9 @@ pub mod trust;
 
 use std::{io, time::Duration};
 
+pub use confirm::confirm;
 pub use keep::keep;
+pub use names::{Naming, UserEntry, name_for, users_of};
 
 use crate::{
     credential,
@@ -101,6 +107,20 @@ pub enum Error {
          as https://api.cluster.example:6443"
     )]
     NoServer,
+    /// A server that nobody named, and nobody who could be asked.
+    #[error(
+        "which cluster? The current context {context:?} is at {server}; if that is meant, give \
+         --context '{context}', else the URL of the API server"
+    )]
+    NotNamed {
+        /// The context.
+        context: String,
+        /// Its server.
+        server: String,
+    },
+    /// A server that was not meant.
+    #[error("nothing was done; give --context, or the URL of the API server that is meant")]
+    NotMeant,
     /// What is never done at a login.
     #[error(
         "--insecure-skip-tls-verify is not for a login: a password or token could go to anybody; \

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Error, browser, cluster_name, keep, terminal, trust};
+use super::{Error, Naming, browser, cluster_name, confirm, keep, name_for, terminal, trust};
 use crate::{
     credential::{
         self,
@@ -17,8 +17,8 @@ use crate::{
         store::{Place, Saved, Store},
     },
     kubeconfig::{
-        self, Cluster, Overrides, Pem, ProxyUrl,
-        edit::{NewContext, add_context, file_to_edit},
+        self, Cluster, Overrides, Pem, ProxyUrl, Target,
+        edit::{NewContext, add_context, file_to_edit, may_add_context},
     },
     secret::Secret,
     settings::{Login, OpenshiftFiles, OpenshiftFlags},
@@ -77,7 +77,16 @@ pub async fn login(
     mut request: Request,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<LoggedIn, Error> {
-    let cluster = cluster(&request, env).await?;
+    let file = file_to_edit(request.kubeconfig.as_deref(), env)?;
+    may_add_context(&file)?;
+    let chosen = match request.connection.server {
+        Some(_) => None,
+        None => Some(chosen(&request, env)?),
+    };
+    let cluster = cluster(&request, chosen.as_ref(), env).await?;
+    // With a cluster of the flags it is another context.
+    let is_whole = request.connection.cluster.is_none();
+    let chosen = chosen.filter(|chosen| is_whole && is_own(chosen));
     let files = &mut request.files;
     if files.oauth_certificate_authority.is_none() {
         let known = known_oauth_authority(&cluster, request.kubeconfig.as_deref(), env);
@@ -93,7 +102,21 @@ pub async fn login(
         _ if request.files.username_and_password().is_some() => {
             from_files(&request.files, &cluster).await
         }
-        Way::Password { user, password } => with_password(&oauth, user, password).await,
+        Way::Password { user, password } => {
+            let user = user.or_else(|| {
+                Some(
+                    chosen
+                        .as_ref()?
+                        .user
+                        .name
+                        .as_ref()?
+                        .split('/')
+                        .next()?
+                        .to_owned(),
+                )
+            });
+            with_password(&oauth, user, password).await
+        }
         Way::Web => in_browser(oauth, env).await,
         Way::Token(token) => found(&access, token).await,
     };
@@ -101,10 +124,25 @@ pub async fn login(
     let identity = credential::whoami(&cluster, credential::bearing(&session.token)?).await?;
     let namespace = match &request.connection.namespace {
         Some(namespace) => Some(namespace.clone()),
-        None => project(access.projects(&session.token).await?),
+        None => match chosen.as_ref().and_then(|chosen| chosen.namespace.clone()) {
+            Some(namespace) => Some(namespace),
+            None => project(access.projects(&session.token).await?),
+        },
     };
-    let names = Names::of(&cluster, &identity.username, namespace.as_deref());
-    let file = file_to_edit(request.kubeconfig.as_deref(), env)?;
+    let names = Names::of(
+        &cluster,
+        &identity.username,
+        namespace.as_deref(),
+        chosen.as_ref(),
+    );
+    let store = Store::of_user(env).map_err(credential::Error::store)?;
+    let naming = Naming {
+        kubeconfig: request.kubeconfig.as_deref(),
+        kind: "openshift",
+        user: Some(&names.user),
+        wanted: &names.user,
+    };
+    let login = name_for(&store, &naming, env);
     let context = NewContext {
         context: names.context.clone(),
         cluster: names.cluster,
@@ -119,7 +157,7 @@ pub async fn login(
             .map(|pem| pem.to_vec()),
         tls_server_name: cluster.tls_server_name.clone(),
         proxy_url: cluster.proxy_url.as_ref().map(ProxyUrl::to_text),
-        credential_args: credential_args(&names.user, &request.files),
+        credential_args: credential_args(&login, &request.files),
     };
     let saved = Saved {
         token: Some(session.token.clone()),
@@ -127,10 +165,9 @@ pub async fn login(
         expires_at: session.ends.at(),
         ..Saved::default()
     };
-    let store = Store::of_user(env).map_err(credential::Error::store)?;
     let write = async || Ok(add_context(&file, &context, true)?);
     let here = Place::of_cluster(&cluster);
-    keep(&store, here, &names.user, &saved, write).await?;
+    keep(&store, here, &login, &saved, Some(&file), write).await?;
     Ok(LoggedIn {
         user: identity.username,
         server: context.server,
@@ -144,16 +181,18 @@ pub async fn login(
 /// before.
 async fn cluster(
     request: &Request,
+    chosen: Option<&Target>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Cluster, Error> {
     let given = &request.connection;
     if given.insecure_skip_tls_verify == Some(true) {
         return Err(Error::Insecure);
     }
-    let server = match &given.server {
-        Some(server) if server.contains("://") => server.clone(),
-        Some(server) => format!("https://{server}"),
-        None => server_of_context(request, env)?,
+    let server = match (&given.server, chosen) {
+        (Some(server), _) if server.contains("://") => server.clone(),
+        (Some(server), _) => format!("https://{server}"),
+        (None, Some(chosen)) => chosen.cluster.url(),
+        (None, None) => return Err(Error::NoServer),
     };
     let flags = Overrides {
         server: Some(server),
@@ -170,7 +209,9 @@ async fn cluster(
             origin: "flags: --trust-fingerprint".to_owned(),
         });
     }
-    if let Some(known) = known(&cluster, request.kubeconfig.as_deref(), env) {
+    let chosen = chosen.map(|chosen| chosen.cluster.clone());
+    let known = chosen.or_else(|| known(&cluster, request.kubeconfig.as_deref(), env));
+    if let Some(known) = known {
         let authority = &mut cluster.certificate_authority;
         *authority = authority.take().or(known.certificate_authority);
         cluster.tls_server_name = cluster.tls_server_name.or(known.tls_server_name);
@@ -179,27 +220,41 @@ async fn cluster(
     Ok(cluster)
 }
 
-/// Where the kubeconfig's context is: as with `oc`, who names no server means that one.
-fn server_of_context(
-    request: &Request,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<String, Error> {
-    let chosen = Overrides {
-        context: request.connection.context.clone(),
-        cluster: request.connection.cluster.clone(),
+/// The context that flags name; or, as with `oc`, the current one, where somebody says that it is
+/// meant.
+fn chosen(request: &Request, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Target, Error> {
+    let given = &request.connection;
+    if given.insecure_skip_tls_verify == Some(true) {
+        return Err(Error::Insecure);
+    }
+    let choice = Overrides {
+        context: given.context.clone(),
+        cluster: given.cluster.clone(),
         ..Overrides::default()
     };
-    match kubeconfig::resolve(request.kubeconfig.as_deref(), &chosen, env) {
-        Ok(target) => Ok(target.cluster.url()),
+    let target = match kubeconfig::resolve(request.kubeconfig.as_deref(), &choice, env) {
+        Ok(target) => target,
         Err(kubeconfig::Error::NothingFound { .. } | kubeconfig::Error::NoContext { .. }) => {
-            Err(Error::NoServer)
+            return Err(Error::NoServer);
         }
         // A file that the login is to make.
         Err(kubeconfig::Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Err(Error::NoServer)
+            return Err(Error::NoServer);
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if given.context.is_none() && given.cluster.is_none() {
+        confirm(&target)?;
     }
+    Ok(target)
+}
+
+/// Whether a context is one that a login of this kind made, to be made anew under its names.
+fn is_own(target: &Target) -> bool {
+    let kubeconfig::Login::Exec(entry) = &target.user.login else {
+        return false;
+    };
+    target.context.is_some() && matches!(Login::of_exec(entry), Some(Login::Openshift(_)))
 }
 
 /// What the kubeconfig says of the same server.
@@ -325,12 +380,24 @@ struct Names {
 }
 
 impl Names {
-    fn of(cluster: &Cluster, user: &str, namespace: Option<&str>) -> Self {
-        let cluster = cluster_name(cluster);
+    /// Those of `chosen` where that is to be made anew, but a user's entry only for that user.
+    fn of(cluster: &Cluster, user: &str, namespace: Option<&str>, chosen: Option<&Target>) -> Self {
+        let own = cluster_name(cluster);
+        let is_users = |entry: &String| {
+            let rest = entry.strip_prefix(user);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let entry = chosen.and_then(|chosen| chosen.user.name.clone());
         Self {
-            user: format!("{user}/{cluster}"),
-            context: format!("{}/{cluster}/{user}", namespace.unwrap_or_default()),
-            cluster,
+            user: entry
+                .filter(is_users)
+                .unwrap_or_else(|| format!("{user}/{own}")),
+            context: chosen
+                .and_then(|chosen| chosen.context.clone())
+                .unwrap_or_else(|| format!("{}/{own}/{user}", namespace.unwrap_or_default())),
+            cluster: chosen
+                .and_then(|chosen| chosen.cluster.name.clone())
+                .unwrap_or(own),
         }
     }
 }
@@ -378,12 +445,12 @@ mod tests {
             ("https://api.example", "api-example:443"),
             ("https://127.0.0.1:8443/", "127-0-0-1:8443"),
         ] {
-            let names = Names::of(&cluster(server), "alice", Some("default"));
+            let names = Names::of(&cluster(server), "alice", Some("default"), None);
             assert_eq!(names.cluster, cluster_name);
             assert_eq!(names.user, format!("alice/{cluster_name}"));
             assert_eq!(names.context, format!("default/{cluster_name}/alice"));
         }
-        let names = Names::of(&cluster("https://a:1"), "alice", None);
+        let names = Names::of(&cluster("https://a:1"), "alice", None, None);
         assert_eq!(names.context, "/a:1/alice");
     }
 

@@ -48,6 +48,20 @@ pub fn ask_hidden(
     answer(question(&mut tty, prompt, Echo::Off), what)
 }
 
+/// Asks whether something is meant: `y` or `yes` is yes, and all else is no.
+///
+/// # Errors
+/// No terminal, ctrl-C.
+pub fn confirm(prompt: &str, what: &'static str, instead: &'static str) -> Result<bool, Error> {
+    let mut tty = open(what, instead)?;
+    let typed = question(&mut tty, prompt, Echo::On).map_err(failed(what))?;
+    let typed = typed.ok_or(Error::Interrupted)?;
+    Ok(matches!(
+        typed.trim_ascii().to_ascii_lowercase().as_slice(),
+        b"y" | b"yes"
+    ))
+}
+
 /// The first line of standard input, without its line break: `--password-stdin`. Where standard
 /// input is a terminal, it is asked for there, hidden.
 ///

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import http.client
 import http.server
+import json
 import os
 import pathlib
 import signal
@@ -293,7 +294,6 @@ class Beside(Case):
                 survived[name] = False
         self.assertEqual(survived, {"kubectl": False, "kubegate": True})
 
-
     def get_pods(self, proxy):
         """How long `kubectl get pods` takes that knows nothing yet, at best, and what it says."""
         best = None
@@ -341,6 +341,68 @@ class Beside(Case):
                 self.assertNotIn("unknown)", last)
             # What a busy machine adds; client-go's retries would take 10 s each.
             self.assertLess(took["kubegate"], 1.2 * took["kubectl"] + 0.5, server)
+
+
+class KubeconfigFiles(Case):
+    """What kubectl accepts as a kubeconfig, kubegate accepts, and both read the same in it."""
+
+    TEXT = (
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\n"
+        "contexts:\n- name: a\n  context: {cluster: a, user: a}\n"
+        "clusters:\n- name: a\n  cluster: {server: 'https://a.example'}\n"
+        "users:\n- name: a\n  user: {token: one}\n"
+    )
+
+    def read(self, content):
+        """The server of the current context by either, or nothing where it is refused."""
+        path = os.path.join(self.home, "kubeconfig")
+        with open(path, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        view = ["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]
+        kubectl = self.command("kubectl", *view, "--kubeconfig", path)
+        kubegate = self.command(os.environ["KUBEGATE"], "contexts", "--kubeconfig", path)
+        rows = [line.split() for line in kubegate.stdout.decode().splitlines()]
+        current = [row[2] for row in rows if row and row[0] == "*"]
+        by_kubegate = current[0] if kubegate.returncode == 0 and current else None
+        return kubectl.stdout.decode() if kubectl.returncode == 0 else None, by_kubegate
+
+    def test_what_kubectl_reads_kubegate_reads_and_finds_the_same(self):
+        text = self.TEXT
+        other = text.replace("a.example", "b.example")
+        server = "https://a.example"
+        for content in (
+            text,
+            "\ufeff" + text,
+            text.replace("\n", "\r\n"),
+            b"\xff\xfe" + text.encode("utf-16-le"),
+            b"\xfe\xff" + text.encode("utf-16-be"),
+            b"\xff\xfe" + text.replace("\n", "\r\n").encode("utf-16-le"),
+            text + "---\n" + other,
+            "---\n" + text + "---\n[[[",
+            "# one\n---\n" + text + "...\nmore: [\n",
+            text.replace("{server:", "{server: 'https://b.example', server:"),
+            text + "users: [{name: a, user: {token: two}}]\n",
+            text + "x: &x y\nz: [" + ", ".join(["*x"] * 300) + "]\n",
+            text + "unknown: {a: [1, null]}\npreferences: {}\n",
+            text.replace("current-context: a", "current-context:\ta"),
+            json.dumps({"current-context": "a", "kind": "Config", "apiVersion": "v1",
+                        "contexts": [{"name": "a", "context": {"cluster": "a"}}],
+                        "clusters": [{"name": "a", "cluster": {"server": server}}]}, indent="\t"),
+        ):
+            self.assertEqual(self.read(content), (server, server), content)
+
+    def test_what_neither_reads(self):
+        text = self.TEXT
+        for content in (
+            b"\xff\xfe" + text.encode("utf-16-le") + b"a",
+            text.encode("utf-16-le"),
+            text.encode() + b"# caf\xe9\n",
+            text.replace("name: a\n  context", "name: 1\n  context"),
+            text + "- name: a\n  user: {token: two}\n",
+            text.replace("server:", "server: *"),
+            "[]\n",
+        ):
+            self.assertEqual(self.read(content), (None, None), content)
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -196,6 +196,145 @@ async fn json_is_read_too() {
     assert_eq!(chosen(command).await, both("j"));
 }
 
+/// The text in UTF-16 behind its mark.
+fn utf16(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let marked = format!("\u{feff}{text}");
+    marked.encode_utf16().flat_map(bytes_of).collect()
+}
+
+/// Writes the text, and proves that a proxy on it stands for `expected` and warns of `says`.
+async fn is_read(folder: &TempDir, text: &[u8], expected: &str, says: Option<&str>) {
+    let shown = String::from_utf8_lossy(text).into_owned();
+    let path = folder.path().join("config");
+    fs::write(&path, text).unwrap();
+    let kubegate = Kubegate::start(["--kubeconfig", path.to_str().unwrap()]);
+    let answer = get(&kubegate.address, "/x").await;
+    let bearer = format!("authorization: Bearer {expected}\r\n");
+    assert!(answer.contains(&bearer), "{shown}: {answer}");
+    let log = kubegate.log();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    match says {
+        None => assert!(warnings.is_empty(), "{shown}: {log}"),
+        Some(says) => {
+            assert_eq!(warnings.len(), 1, "{shown}: {log}");
+            let named = warnings[0].contains(path.to_str().unwrap());
+            assert!(named && warnings[0].contains(says), "{shown}: {log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_kubectl_reads_in_a_file_is_read_and_what_does_not_count_is_warned_of() {
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let folder = tempdir().unwrap();
+    let (a, b) = (config("a", &upstream), config("b", &upstream));
+    let twice = a.replace("{token: a}", "{token: b, token: a}");
+    for (text, says) in [
+        (a.clone(), None),
+        (format!("\u{feff}{a}"), None),
+        (a.replace('\n', "\r\n"), None),
+        (format!("{a}---\n"), None),
+        (
+            format!("{a}---\n{b}"),
+            Some("only the first YAML document counts"),
+        ),
+        (
+            format!("---\n{a}---\n{{[[["),
+            Some("only the first YAML document counts"),
+        ),
+        (
+            format!("{a}...\nmore: [\n"),
+            Some("only the first YAML document counts"),
+        ),
+        (twice, Some("the key \"token\" is given twice")),
+        (
+            format!("current-context: b\n{a}"),
+            Some("the key \"current-context\" is given twice"),
+        ),
+        (
+            a.replace(
+                "{server:",
+                "{extensions: [{name: x, extension: {y: 1, y: 2}}], server:",
+            ),
+            Some("the key \"y\" is given twice"),
+        ),
+    ] {
+        is_read(&folder, text.as_bytes(), "a", says).await;
+    }
+    is_read(&folder, &utf16(&a, u16::to_le_bytes), "a", None).await;
+    is_read(
+        &folder,
+        &utf16(&a.replace('\n', "\r\n"), u16::to_be_bytes),
+        "a",
+        None,
+    )
+    .await;
+    let shared = a.replace("current-context", "server: &s https://x\ncurrent-context");
+    let shared = format!("{shared}x: [{}]\n", ["*s"; 2_000].join(", "));
+    is_read(&folder, shared.as_bytes(), "a", None).await;
+}
+
+#[tokio::test]
+async fn files_that_it_names_may_begin_with_a_byte_order_mark() {
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let folder = tempdir().unwrap();
+    let ca = fs::read_to_string(cert("ca.pem")).unwrap();
+    for encode in [
+        (|text: &str| format!("\u{feff}{text}").into_bytes()) as fn(&str) -> Vec<u8>,
+        |text| utf16(&text.replace('\n', "\r\n"), u16::to_le_bytes),
+    ] {
+        fs::write(folder.path().join("ca.pem"), encode(&ca)).unwrap();
+        fs::write(folder.path().join("token"), encode("a\n")).unwrap();
+        let text = config("a", &upstream)
+            .replace("{token: a}", "{tokenFile: token}")
+            .replace(cert("ca.pem").to_str().unwrap(), "ca.pem");
+        is_read(&folder, text.as_bytes(), "a", None).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_device_is_an_empty_file() {
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let folder = tempdir().unwrap();
+    let real = write(&folder, "real", &config("a", &upstream));
+    let mut command = Kubegate::command([""; 0]);
+    command.env("KUBECONFIG", format!("/dev/null:{}", real.display()));
+    assert_eq!(chosen(command).await, both("a"));
+    let mut alone = Kubegate::command(["--port", "0"]);
+    alone.env("KUBECONFIG", "/dev/null");
+    let ended = Kubegate::refused(alone);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("or an empty one (looked at /dev/null)"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pipe_with_a_name_is_read_once_when_somebody_writes_to_it() {
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let folder = tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (text, path) = (config("a", &upstream), fifo.clone());
+    let writer = std::thread::spawn(move || fs::write(path, text));
+    let kubegate = Kubegate::start(["--kubeconfig", fifo.to_str().unwrap()]);
+    writer.join().unwrap().unwrap();
+    kubegate.signal("HUP");
+    for _ in 0..3 {
+        let answer = get(&kubegate.address, "/x").await;
+        assert!(answer.contains("authorization: Bearer a\r\n"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn flags_stand_over_the_contexts_choice() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
@@ -447,11 +586,6 @@ fn what_is_missing_or_malformed_is_told_by_file_entry_and_field() {
             SOUND.replace("    token:", "    bad: [\n    token:"),
             &["line 1"],
         ),
-        (
-            "a key twice",
-            with_user("    token: hunter2-first\n"),
-            &["line 1", "twice"],
-        ),
         ("not UTF-8", SOUND.replace("usr", "\u{0}"), &["line"]),
         (
             "auth-provider",
@@ -522,6 +656,15 @@ fn what_would_exhaust_memory_is_refused() {
     bomb += SOUND;
     for (what, text, part) in [
         ("aliases", bomb, "alias"),
+        (
+            "aliases of long text",
+            format!(
+                "a: &a {}\nb: [{}]\n{SOUND}",
+                "hunter2".repeat(300_000),
+                ["*a"; 5_000].join(", ")
+            ),
+            "alias",
+        ),
         (
             "lists",
             format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000)),

@@ -26,7 +26,7 @@ use kubegate::{
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Kubegate, Refused, get, status};
+use crate::support::{Kubegate, Refused, get, on_terminal, status};
 
 struct Home {
     folder: TempDir,
@@ -359,22 +359,156 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logout_leaves_nothing_but_the_cluster() {
+async fn a_logout_removes_the_tokens_and_the_next_login_needs_no_more_than_the_context() {
     let home = Home::new(3600).await;
     home.log_in();
-    assert!(home.saved().exists());
-    assert!(home.out(&["logout"]).starts_with("Logged out oidc:jane"));
     let config = home.kubeconfig();
-    assert!(
-        !config.contains("jane") && config.contains(&home.plane.url()),
-        "{config}"
-    );
+    let saved = home.saved();
+    let out = home.out(&["logout"]);
+    assert!(out.starts_with("Logged out oidc:jane"), "{out}");
+    assert!(!saved.exists());
+    assert_eq!(home.kubeconfig(), config);
+    let context = home.out(&["contexts", "-o", "name"]);
+    let says = format!("kubegate login oidc --context '{}'", context.trim_end());
+    assert!(out.contains(&says), "{out}");
+    let nobody = Kubegate::refused(home.command(&["whoami"]));
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    // A second one finds nothing to end.
+    assert!(home.out(&["logout"]).contains("was logged out already"));
+
+    let again = Kubegate::refused(home.log_in_with(&["--context", context.trim_end()]));
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(home.kubeconfig(), config);
+    assert!(saved.exists());
+    assert!(home.out(&["whoami", "-o", "name"]).starts_with("oidc:jane"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_a_login_leaves_the_kubeconfig_as_it_was() {
+    let home = Home::new(3600).await;
+    fs::create_dir(home.path(".kube")).unwrap();
+    let before = "current-context: mine\ncontexts:\n- context:\n    cluster: mine\n  name: mine\n\
+                  clusters:\n- cluster:\n    server: https://mine.example\n  name: mine\nusers: []\n";
+    fs::write(home.path(".kube/config"), before).unwrap();
+    home.log_in();
+    assert!(home.kubeconfig().starts_with("current-context: default/"));
+    home.out(&["logout"]);
+    home.out(&["logout", "--forget"]);
+    assert_eq!(home.kubeconfig(), before);
     let left = fs::read_dir(home.path(".local/state/kubegate/logins")).unwrap();
     let left: Vec<_> = left.map(|file| file.unwrap().path()).collect();
     let is_lock = |path: &PathBuf| path.extension().is_some_and(|end| end == "lock");
     assert!(left.iter().all(is_lock), "{left:?}");
     let again = Kubegate::refused(home.command(&["logout"]));
     assert_eq!(again.code, Some(1), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_ended_or_begun_where_the_kubeconfig_cannot_be_edited() {
+    let home = Home::new(3600).await;
+    home.log_in();
+    let text = home
+        .kubeconfig()
+        .replacen("users:\n-", "users: &all\n- &one", 1)
+        + "mine: *all\n";
+    fs::write(home.path(".kube/config"), &text).unwrap();
+    let out = Kubegate::refused(home.command(&["logout", "--forget"]));
+    assert_eq!(out.code, Some(1), "{out:?}");
+    assert!(out.stderr.contains("by hand"), "{out:?}");
+    let again = Kubegate::refused(home.first_login());
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("cannot change"), "{again:?}");
+    assert!(
+        !again.stderr.contains("/authorize"),
+        "a browser was asked for: {again:?}"
+    );
+    assert_eq!(home.kubeconfig(), text);
+    assert!(home.out(&["whoami", "-o", "name"]).starts_with("oidc:jane"));
+    // The control: a logout that edits nothing.
+    home.out(&["logout"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_nobody_named_is_asked_for_and_refused_without_a_terminal() {
+    let home = Home::new(3600).await;
+    home.log_in();
+    let context = home.out(&["contexts", "-o", "name"]);
+    let says = format!("give --context '{}'", context.trim_end());
+    let ended = Kubegate::refused(home.log_in_with(&[]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains(&says) && ended.stderr.contains(&home.plane.url()),
+        "{ended:?}"
+    );
+    for (answer, code) in [("", 1), ("no", 1), ("y", 0)] {
+        let command = on_terminal(&home.log_in_with(&[]), &[("[y/N] ", answer)]);
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(code), "{answer:?}: {ended:?}");
+        assert!(
+            ended
+                .stdout
+                .contains(&format!("Log in to {}", home.plane.url())),
+            "{ended:?}"
+        );
+        assert_eq!(
+            ended.stdout.contains("nothing was done"),
+            code == 1,
+            "{ended:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_of_two_kubeconfigs_are_apart_unless_the_entry_is_a_copy() {
+    let home = Home::new(3600).await;
+    let in_file = |mut command: Command, file: &str| {
+        command.env("KUBECONFIG", home.path(file));
+        Kubegate::refused(command)
+    };
+    let run = |args: &[&str], file: &str| {
+        let ended = in_file(home.command(args), file);
+        assert_eq!(ended.code, Some(0), "{args:?} {file}: {ended:?}");
+        ended.stdout
+    };
+    let named = |file: &str| {
+        let path = home.path(file);
+        let target = kubegate::kubeconfig::resolve(Some(&path), &Overrides::default(), &|_| None);
+        let Login::Exec(exec) = target.unwrap().user.login else {
+            panic!("no exec entry");
+        };
+        kubegate::settings::Login::of_exec(&exec)
+            .unwrap()
+            .saved_as()
+            .unwrap()
+    };
+    for file in ["one", "two"] {
+        let ended = in_file(home.first_login(), file);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    assert_eq!(format!("{}/2", named("one")), named("two"));
+    // Again, it is the same.
+    let ended = in_file(home.first_login(), "two");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(format!("{}/2", named("one")), named("two"));
+    fs::copy(home.path("one"), home.path("copy")).unwrap();
+    let ended = in_file(home.first_login(), "copy");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(named("copy"), named("one"));
+
+    // Who logs out of one says who else used it, and the others go on.
+    let out = run(&["logout"], "one");
+    let copy = home.path("copy");
+    let says = format!(" in {} used the same login", copy.display());
+    assert_eq!(out.matches("used the same login").count(), 1, "{out}");
+    assert!(out.contains(&says), "{out}");
+    assert_eq!(in_file(home.command(&["whoami"]), "copy").code, Some(1));
+    assert!(run(&["whoami", "-o", "name"], "two").starts_with("oidc:jane"));
+    let out = run(&["logout"], "two");
+    assert!(!out.contains("used the same login"), "{out}");
+    // What is logged out keeps its name.
+    let ended = in_file(home.first_login(), "three");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(format!("{}/3", named("one")), named("three"));
 }
 
 /// A home with a session of `jane` at `server`, as `login openshift` leaves it.
@@ -425,12 +559,19 @@ async fn logout_ends_a_session_at_its_server() {
     let out = run_in(&home, &["logout"]);
     assert_eq!(
         (out.code, out.stdout.as_str()),
-        (Some(0), "Logged out jane/c\n"),
+        (
+            Some(0),
+            "Logged out jane/c\nTo log in again, run: kubegate login openshift --context \
+             'default/c/jane'\n"
+        ),
         "{out:?}"
     );
     assert!(!shift.revoke(token.expose()), "the session went on");
     let config = fs::read_to_string(home.path().join(".kube/config")).unwrap();
-    assert!(!config.contains("jane"), "{config}");
+    assert!(
+        config.contains("current-context: default/c/jane"),
+        "{config}"
+    );
     assert!(
         !home
             .path()
@@ -454,7 +595,10 @@ async fn logout_ends_a_session_at_its_server() {
             .exists()
     );
     let config = fs::read_to_string(home.path().join(".kube/config")).unwrap();
-    assert!(!config.contains("jane"), "{config}");
+    assert!(
+        config.contains("current-context: default/c/jane"),
+        "{config}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

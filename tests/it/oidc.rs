@@ -507,14 +507,14 @@ async fn an_issuer_is_reached_through_the_proxy_of_the_environment() {
 #[tokio::test]
 async fn what_cannot_be_written_is_renewed_in_memory_with_one_warning() {
     let home = Home::new(2.0).await;
-    // A token over several lines is one that kubegate does not rewrite.
-    let text = home.config(
-        &home.issuer.server.url(),
-        &jwt(0, -60.0),
-        "\"refresh-\\\n          0\"",
-    );
-    fs::write(home.path(), &text).unwrap();
-    let kubegate = home.start();
+    // A pipe is read once, and can be written to by nobody.
+    let text = home.config(&home.issuer.server.url(), &jwt(0, -60.0), "refresh-0");
+    let mut command = Kubegate::command(["--kubeconfig", "/dev/stdin", "--port", "0"]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    command.stdin(reader);
+    std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+    drop(writer);
+    let kubegate = Kubegate::spawn(command);
     let started = Instant::now();
     while home.issuer.book().renewals < 4 {
         assert!(
@@ -526,11 +526,77 @@ async fn what_cannot_be_written_is_renewed_in_memory_with_one_warning() {
         assert_eq!(status(&answer), 200, "{answer}: {}", kubegate.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(home.text(), text);
     assert_eq!(home.issuer.book().refused, 0);
     let log = kubegate.log();
-    assert_eq!(log.matches("WARN").count(), 1, "{log}");
-    assert!(log.contains("kept in memory only"), "{log}");
+    assert_eq!(log.matches("kept in memory only").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_edited_is_refused_before_the_refresh_token_is_spent() {
+    let home = Home::new(60.0).await;
+    // A token over several lines is one that kubegate does not rewrite.
+    let over_lines = "\"refresh-\\\n          0\"";
+    home.write(&jwt(0, -60.0), over_lines);
+    let kubegate = home.start();
+    let answer = get(&kubegate.address, "/x").await;
+    assert_ne!(status(&answer), 200, "{answer}");
+    assert!(
+        answer.contains("refresh-token") && answer.contains("on one line"),
+        "{answer}"
+    );
+    let book = home.issuer.book();
+    assert_eq!((book.renewals, book.refused), (0, 0));
+    drop(book);
+    // The control: the same in a form that can be edited.
+    drop(kubegate);
+    home.write(&jwt(0, -60.0), "refresh-0");
+    let kubegate = home.start();
+    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+}
+
+#[tokio::test]
+async fn renewed_tokens_go_where_they_count_and_all_else_stays() {
+    let home = Home::new(60.0).await;
+    let text = home.config(&home.issuer.server.url(), "OLD-ID", "OLD-REFRESH");
+    let more = "---\n# another\nusers: [\n";
+    for (form, is_utf16) in [
+        (text.clone() + more, false),
+        (
+            text.replace(
+                "        id-token",
+                "        id-token: shadowed\n        id-token",
+            ),
+            false,
+        ),
+        (format!("\u{feff}{text}"), true),
+    ] {
+        let issued = home.issuer.book().issued;
+        let refresh = format!("refresh-{issued}");
+        let filled = form
+            .replace("OLD-ID", &jwt(0, -60.0))
+            .replace("OLD-REFRESH", &refresh);
+        let bytes = if is_utf16 {
+            filled.encode_utf16().flat_map(u16::to_le_bytes).collect()
+        } else {
+            filled.into_bytes()
+        };
+        fs::write(home.path(), bytes).unwrap();
+        let kubegate = home.start();
+        assert_eq!(
+            status(&get(&kubegate.address, "/x").await),
+            200,
+            "{}",
+            kubegate.log()
+        );
+        let now = home.text();
+        let tokens = kubegate::kubeconfig::OidcTokens::read(&home.path(), "jane").unwrap();
+        let token = tokens.id_token.unwrap();
+        let expected = form
+            .trim_start_matches('\u{feff}')
+            .replace("OLD-ID", token.expose())
+            .replace("OLD-REFRESH", &format!("refresh-{}", issued + 1));
+        assert_eq!(now, expected);
+    }
 }
 
 #[tokio::test]

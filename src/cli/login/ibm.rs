@@ -6,13 +6,13 @@ use clap::{Args, ValueHint};
 
 use crate::{
     cli::{output, usage::bail_usage},
-    kubeconfig::edit,
+    kubeconfig::{self, Overrides, Target, edit},
     login::{
         ibm::{How, Wanted, log_in},
         terminal,
     },
     secret::Secret,
-    settings::{ConnectionFlags, IbmEndpoint},
+    settings::{ConnectionFlags, IbmEndpoint, IbmFlags, Login},
 };
 
 pub(in crate::cli) const EXAMPLES: &str = "\
@@ -27,6 +27,9 @@ Examples:
   # With user name and password; the passcode or password may come from a pipe
   kubegate login ibm -u jane@example.com --account 0123456789abcdef0123456789abcdef
   pass ibm | kubegate login ibm -u jane@example.com --password-stdin --cluster production
+
+  # Again, after a logout: the cluster is the context's
+  kubegate login ibm --context production/bq7s5gd20ev1ndpa4vg0 --sso
 
 An API key is kept until you log out, and logs in again whenever that is needed. A login by
 passcode or password lasts as long as IBM Cloud lets its session live.
@@ -67,10 +70,19 @@ pub(in crate::cli) struct Flags {
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let how = how(connection, flags)?;
     let path = edit::file_to_edit(connection.kubeconfig(), &|name| std::env::var_os(name))?;
+    let renewed = match &flags.cluster {
+        Some(_) => None,
+        None => renewed(connection)?,
+    };
+    let cluster = renewed
+        .as_ref()
+        .and_then(|(_, login)| login.cluster.as_deref());
     let wanted = Wanted {
         how,
         account: flags.account.as_deref(),
-        cluster: flags.cluster.as_deref(),
+        cluster: flags.cluster.as_deref().or(cluster),
+        kubeconfig: connection.kubeconfig(),
+        context: renewed.as_ref().map(|(target, _)| target),
         end: flags.endpoint,
         keyring: flags.keyring,
     };
@@ -82,6 +94,29 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         path.display(),
         done.context
     ))
+}
+
+/// The context that `--context` names, and its login.
+fn renewed(connection: &ConnectionFlags) -> anyhow::Result<Option<(Target, IbmFlags)>> {
+    let overrides = Overrides {
+        context: Overrides::from(connection).context,
+        ..Overrides::default()
+    };
+    let Some(name) = &overrides.context else {
+        return Ok(None);
+    };
+    let env = |name: &str| std::env::var_os(name);
+    let target = kubeconfig::resolve(connection.kubeconfig(), &overrides, &env)?;
+    let login = match &target.user.login {
+        kubeconfig::Login::Exec(entry) => Login::of_exec(entry),
+        _ => None,
+    };
+    match login {
+        Some(Login::Ibm(login)) => Ok(Some((target, login))),
+        _ => bail_usage!(
+            "context {name:?} was not made by `kubegate login ibm`; name its cluster by --cluster"
+        ),
+    }
 }
 
 fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {

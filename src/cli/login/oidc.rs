@@ -16,10 +16,10 @@ use crate::{
     },
     kubeconfig::{
         self, Login, Overrides, Pem, Target,
-        edit::{NewContext, add_context},
+        edit::{NewContext, add_context, may_add_context},
     },
     login::{
-        cluster_name, keep,
+        Naming, cluster_name, confirm, keep, name_for,
         oidc::{Redirect, Way, log_in},
     },
     secret::Secret,
@@ -99,6 +99,9 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         Some(url) => vec![Redirect::parse(url).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?],
         None => Redirect::defaults(),
     };
+    if target.is_some() {
+        may_add_context(&kubeconfig::file_to_edit(connection.kubeconfig(), &env)?)?;
+    }
     let client = Client::of_flags(&login)?;
     let metadata = client.metadata().await?;
     let way = Way {
@@ -115,7 +118,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let place = match &target {
         Some(target) => {
             let token = tokens.id_token.as_ref();
-            Some(Place::of(connection, flags, target, token, &mut login).await?)
+            Some(Place::of(connection, flags, target, token, &store, &mut login).await?)
         }
         None => None,
     };
@@ -128,7 +131,8 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         None => Bond::default(),
     };
     let here = here.with_issuer(&login.oidc_issuer_url);
-    keep(&store, here, &login.login, &saved, write).await?;
+    let file = place.as_ref().map(|place| place.file.as_path());
+    keep(&store, here, &login.login, &saved, file, write).await?;
     if saved.refresh_token.is_none() {
         let end = saved.expires_at.map(plugin::timestamp);
         tracing::warn!(
@@ -164,6 +168,7 @@ impl Place {
         flags: &Flags,
         target: &Target,
         token: Option<&Secret>,
+        store: &Store,
         login: &mut OidcFlags,
     ) -> anyhow::Result<Self> {
         let token = token.context("the issuer gave no ID token")?;
@@ -186,8 +191,17 @@ impl Place {
         });
         match &flags.login {
             Some(name) => login.login.clone_from(name),
-            None if login.login.is_empty() => login.login.clone_from(&user),
-            None => {}
+            // The context's own, unless that is another user's.
+            None if !login.login.is_empty() && target.user.name.as_ref() == Some(&user) => {}
+            None => {
+                let naming = Naming {
+                    kubeconfig: connection.kubeconfig(),
+                    kind: "oidc",
+                    user: Some(&user),
+                    wanted: &user,
+                };
+                login.login = name_for(store, &naming, &|name| std::env::var_os(name));
+            }
         }
         let authority = target.cluster.certificate_authority.as_ref();
         let new = NewContext {
@@ -213,8 +227,8 @@ impl Place {
     }
 }
 
-/// The cluster that the flags choose: a new one by its URL, or one of the kubeconfig. Nothing
-/// where they only name a login to renew.
+/// The cluster that the flags choose: a new one by its URL, or one of the kubeconfig; the current
+/// context's, where somebody says that it is meant. Nothing where they only name a login to renew.
 fn chosen(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Option<Target>> {
     let mut overrides = Overrides::from(connection);
     if overrides.server.is_some() {
@@ -236,10 +250,17 @@ fn chosen(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Option<
     if flags.login.is_some() {
         return Ok(None);
     }
-    bail_usage!(
-        "say which cluster to log in to: --server URL, or --context or --cluster NAME of the \
-         kubeconfig"
-    );
+    let env = |name: &str| std::env::var_os(name);
+    match kubeconfig::resolve(connection.kubeconfig(), &overrides, &env) {
+        Ok(target) if target.context.is_some() => {
+            confirm(&target)?;
+            Ok(Some(target))
+        }
+        _ => bail_usage!(
+            "say which cluster to log in to: --server URL, or --context or --cluster NAME of the \
+             kubeconfig"
+        ),
+    }
 }
 
 /// The OIDC login that a context has already.

@@ -28,6 +28,9 @@ Examples:
   kubegate login openshift https://api.cluster.example:6443 \\
     --openshift-username-file user --openshift-password-file password
 
+  # Again, after a logout: server, authority and user name are the context's
+  kubegate login openshift --context default/api-cluster-example:6443/alice
+
   # With a token that you have, and a certificate whose fingerprint you were told
   kubegate login openshift api.cluster.example:6443 --token-stdin --trust-fingerprint 1A:2B:...
 
@@ -36,7 +39,8 @@ Exit codes: 0 when logged in, 1 where that failed and nothing was changed, 2 for
 #[derive(Args, Debug)]
 #[allow(clippy::doc_markdown)]
 pub(in crate::cli) struct Flags {
-    /// URL of the API server, as `oc login` takes it; or give --server [default: the context's]
+    /// URL of the API server, as `oc login` takes it; or give --server or --context; without any, the
+    /// current context's server is named and asked for
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// User name

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     credential::{Error, token_file},
+    kubeconfig::text,
     secret::Secret,
 };
 
@@ -81,8 +82,7 @@ fn text(path: &Path) -> Result<Zeroizing<String>, Error> {
     let bad = |problem: String| Error::ibm(format!("cannot read {}: {problem}", path.display()));
     let bytes = token_file::read_text(path).map_err(|error| bad(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| bad("it is not a file, or has more than 1 MiB".to_owned()))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| bad("it is not UTF-8 text".to_owned()))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    text::decode(&bytes).ok_or_else(|| bad("it is not UTF-8 text".to_owned()))
 }
 
 #[cfg(test)]
@@ -97,6 +97,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for text in [
             "sesame-ibm-6\n",
+            "\u{feff}sesame-ibm-6\r\n",
+            "\u{feff}{\"apikey\": \"sesame-ibm-6\"}",
             r#"{"name": "n", "createdAt": "2026", "apikey": "sesame-ibm-6"}"#,
             "# mine\nSOME_SERVICE_AUTH_TYPE=iam\nSOME_SERVICE_APIKEY=sesame-ibm-6\n",
             "A_APIKEY=\"sesame-ibm-6\"\nB_APIKEY=sesame-ibm-6\n",

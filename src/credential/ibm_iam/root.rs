@@ -180,6 +180,14 @@ impl Root {
                 .and_then(|rest| rest.split('/').next());
             of.is_some_and(|of| account.is_none_or(|account| account == of))
         });
+        // Of one user's logins in several kubeconfigs, any will do.
+        let mut users = Vec::new();
+        logins.retain(|login| {
+            let user: Vec<_> = login.split('/').take(3).map(str::to_owned).collect();
+            let is_new = !users.contains(&user);
+            users.push(user);
+            is_new
+        });
         if logins.len() > 1 {
             return Err(Error::ibm(format!(
                 "several logins are saved: {}; choose one by --ibm-account ID, or give \

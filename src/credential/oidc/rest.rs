@@ -87,6 +87,18 @@ impl Rest {
         }
     }
 
+    /// Refuses a file whose form [`Rest::write`] could not edit, before a refresh token is spent. That it
+    /// cannot be read or written is no such case: then the tokens are kept in memory.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let Self::Kubeconfig { file, user, .. } = self else {
+            return Ok(());
+        };
+        match edit::may_write_tokens(file, user) {
+            Err(error @ kubeconfig::Error::NotEditable { .. }) => Err(of_kubeconfig(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Our turn among kubegates; none where the folder cannot be written to, for then nobody
     /// can keep new tokens either.
     pub(super) fn turn(&self) -> Result<Option<Turn>, Error> {

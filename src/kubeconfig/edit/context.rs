@@ -6,12 +6,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::{Parsed, edit_file, patch};
-use crate::kubeconfig::{
-    Error,
-    block::yaml,
-    file::{Document, parse_yaml},
-};
+use super::{Parsed, before, edit_file, is, patch, try_edit};
+use crate::kubeconfig::{Error, block::yaml, file::Document, syntax::parse_yaml};
 
 /// Fields of a cluster that a login says anew.
 const CLUSTER: [&str; 6] = [
@@ -35,7 +31,8 @@ const USER: [&str; 10] = [
     "auth-provider",
     "exec",
 ];
-const CONTEXT: [&str; 3] = ["cluster", "user", "namespace"];
+/// And of a context; the last only where the login names one.
+const CONTEXT: [&str; 4] = ["cluster", "user", "extensions", "namespace"];
 
 /// A context that a login makes, whose user runs `kubegate credential`.
 pub struct NewContext {
@@ -60,77 +57,124 @@ pub struct NewContext {
 }
 
 /// Writes a context, its cluster and its user into the kubeconfig at `path`, in place of what
-/// has their names; fields that are not a login's stay, and so does all other text. The file is
-/// made where it is missing, and its folder. Blocks; locked, atomic, mode 0600.
+/// has their names; fields that are not a login's stay, and so does all other text. What was there
+/// before is noted in the context, for [`forget_user`]. The file is made where it is missing, and
+/// its folder. Blocks; locked, atomic, mode 0600.
 ///
 /// # Errors
 /// Where the file is locked, is no kubeconfig, cannot be written, or has a form that cannot be
 /// edited: that error prints what to add by hand.
 pub fn add_context(path: &Path, new: &NewContext, make_current: bool) -> Result<(), Error> {
     edit_file(path, true, |text| {
-        change(path, text, |config| {
-            if config.is_empty() {
-                config.insert("apiVersion".to_owned(), json!("v1"));
-                config.insert("kind".to_owned(), json!("Config"));
-            }
-            put(
-                config,
-                "cluster",
-                &new.cluster,
-                new.cluster_fields(),
-                &CLUSTER,
-            );
-            put(config, "user", &new.user, new.user_fields(), &USER);
-            let mut fields = new.context_fields();
-            let kept = fields
-                .remove("namespace")
-                .map_or(&CONTEXT[..2], |namespace| {
-                    fields.insert("namespace".to_owned(), namespace);
-                    &CONTEXT
-                });
-            put(config, "context", &new.context, fields, kept);
-            if make_current {
-                config.insert("current-context".to_owned(), json!(new.context));
-            }
-        })?
-        .ok_or_else(|| Error::NotEditable {
-            path: path.to_owned(),
-            by_hand: format!("add this to it by hand:\n{}", *new.by_hand()),
+        with_context(path, text, new, make_current)
+    })
+}
+
+/// Whether [`add_context`] will find the file in a form that it can edit, to be asked before a
+/// login begins. Blocks.
+///
+/// # Errors
+/// Where it has not.
+pub fn may_add_context(path: &Path) -> Result<(), Error> {
+    let name = || "the new login".to_owned();
+    let any = NewContext {
+        context: name(),
+        cluster: name(),
+        user: name(),
+        namespace: None,
+        server: "https://SERVER".to_owned(),
+        certificate_authority: None,
+        tls_server_name: None,
+        proxy_url: None,
+        credential_args: Vec::new(),
+    };
+    try_edit(path, true, |text| {
+        with_context(path, text, &any, true).map_err(|error| match error {
+            Error::NotEditable { path, .. } => Error::NotEditable {
+                path,
+                by_hand: "name another by --kubeconfig, or write its lists and mappings without \
+                          anchors and aliases"
+                    .to_owned(),
+            },
+            error => error,
         })
     })
 }
 
-/// Takes a user out of the kubeconfig at `path`, with the contexts that are that user's; the
-/// clusters stay. `false` where there is no such user, or no such file.
+fn with_context(
+    path: &Path,
+    text: &str,
+    new: &NewContext,
+    make_current: bool,
+) -> Result<Zeroizing<String>, Error> {
+    let edited = change(path, text, |config| {
+        if config.is_empty() {
+            config.insert("apiVersion".to_owned(), json!("v1"));
+            config.insert("kind".to_owned(), json!("Config"));
+        }
+        let mut fields = new.context_fields();
+        let extensions = before::noted(config, new, make_current);
+        fields.insert("extensions".to_owned(), extensions);
+        put(
+            config,
+            "cluster",
+            &new.cluster,
+            new.cluster_fields(),
+            &CLUSTER,
+        );
+        put(config, "user", &new.user, new.user_fields(), &USER);
+        let kept = if new.namespace.is_some() {
+            &CONTEXT[..]
+        } else {
+            &CONTEXT[..3]
+        };
+        put(config, "context", &new.context, fields, kept);
+        if make_current {
+            config.insert("current-context".to_owned(), json!(new.context));
+        }
+    })?;
+    edited.ok_or_else(|| Error::NotEditable {
+        path: path.to_owned(),
+        by_hand: format!("add this to it by hand:\n{}", *new.by_hand()),
+    })
+}
+
+/// Takes a user out of the kubeconfig at `path`, with the contexts and clusters that that user's
+/// login made, and makes current what was before it. `false` where there is no such user, or no
+/// such file.
 ///
 /// # Errors
 /// As for [`add_context`].
-pub fn remove_user(path: &Path, user: &str) -> Result<bool, Error> {
-    if !path.exists() || !Document::read(path)?.users.contains_key(user) {
+pub fn forget_user(path: &Path, user: &str) -> Result<bool, Error> {
+    if !has_user(path, user)? {
         return Ok(false);
     }
-    edit_file(path, false, |text| {
-        change(path, text, |config| {
-            let current = config.get("current-context").cloned();
-            take(config, "users", |item| item["name"] != user);
-            let mut gone = Vec::new();
-            take(config, "contexts", |item| {
-                let stays = item["context"]["user"] != user;
-                if !stays {
-                    gone.push(item["name"].clone());
-                }
-                stays
-            });
-            if current.is_some_and(|current| gone.contains(&current)) {
-                config.remove("current-context");
-            }
-        })?
-        .ok_or_else(|| Error::NotEditable {
-            path: path.to_owned(),
-            by_hand: format!("remove user {user:?} and its contexts by hand"),
-        })
-    })?;
+    edit_file(path, false, |text| without_user(path, text, user))?;
     Ok(true)
+}
+
+/// Whether [`forget_user`] will find the file in a form that it can edit, to be asked before a
+/// session is ended. Blocks.
+///
+/// # Errors
+/// Where it has not.
+pub fn may_forget_user(path: &Path, user: &str) -> Result<(), Error> {
+    if !has_user(path, user)? {
+        return Ok(());
+    }
+    try_edit(path, false, |text| without_user(path, text, user))
+}
+
+fn has_user(path: &Path, user: &str) -> Result<bool, Error> {
+    Ok(path.exists() && Document::read_again(path)?.users.contains_key(user))
+}
+
+fn without_user(path: &Path, text: &str, user: &str) -> Result<Zeroizing<String>, Error> {
+    let edited = change(path, text, |config| before::restore(config, user))?;
+    edited.ok_or_else(|| Error::NotEditable {
+        path: path.to_owned(),
+        by_hand: format!("remove user {user:?} and its contexts by hand"),
+    })
 }
 
 impl NewContext {
@@ -206,8 +250,7 @@ fn change(
         return Ok(Some(Zeroizing::new(text.to_owned())));
     }
     let edited = patch::patched(text, &old.0, &meant.0);
-    Ok(edited
-        .filter(|edited| parse_yaml(path, edited).is_ok_and(|parsed| Parsed(parsed).0 == meant.0)))
+    Ok(edited.filter(|edited| is(path, edited, &meant.0)))
 }
 
 /// Puts an entry among those of its kind; of one with the same name, what `owned` does not list
@@ -237,12 +280,6 @@ fn put(
     body.retain(|field, _| !owned.contains(&field.as_str()));
     body.extend(fields);
     item[kind] = Value::Object(body);
-}
-
-fn take(config: &mut Map<String, Value>, section: &str, stays: impl FnMut(&Value) -> bool) {
-    if let Some(Value::Array(items)) = config.get_mut(section) {
-        items.retain(stays);
-    }
 }
 
 fn filled<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {

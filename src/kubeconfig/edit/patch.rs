@@ -1,6 +1,8 @@
 //! Changes values in a YAML or JSON text where they stand, so that all the rest of it stays:
 //! comments, order, quotes, unknown fields.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -55,12 +57,16 @@ impl Patch<'_> {
         old: &Map<String, Value>,
         new: &Map<String, Value>,
     ) -> Option<()> {
-        if new.is_empty() || old.len() != entries.len() {
+        // Of a key that is given twice, the last value is the one that counts.
+        let keys = entries.iter().map(|(key, _)| key.text()).zip(0..);
+        let last: HashMap<&str, usize> = keys.collect();
+        if new.is_empty() || old.len() != last.len() {
             return None;
         }
         for (at, (key, value)) in entries.iter().enumerate() {
             let before = old.get(key.text())?;
             match new.get(key.text()) {
+                Some(_) if last[key.text()] != at => {}
                 None if flow => {
                     let next = entries.get(at + 1).map(|(key, _)| key.from);
                     self.take_out(

@@ -221,3 +221,28 @@ fn a_user_that_is_gone_is_named_and_nothing_is_written() {
     assert!(!error.to_string().contains("hunter2"));
     assert_eq!(fs::read_to_string(&path).unwrap(), YAML);
 }
+
+#[test]
+fn the_value_that_counts_is_the_one_that_changes() {
+    let twice = YAML.replace("        client-id: kube\n", "        id-token: old-id\n");
+    let edited = after(&twice, &tokens("new", None));
+    assert_eq!(edited.matches("id-token: old-id").count(), 1, "{edited}");
+    assert!(edited.contains("id-token: new # short-lived"), "{edited}");
+    let more = format!("{YAML}---\n{YAML}");
+    let expected = format!("{}---\n{YAML}", after(YAML, &tokens("new", Some("next"))));
+    assert_eq!(after(&more, &tokens("new", Some("next"))), expected);
+}
+
+#[test]
+fn whether_tokens_can_be_written_is_known_before() {
+    let (_folder, path) = holding(&format!("{YAML}...\n---\nmore: [\n"));
+    may_write_tokens(&path, "jane").unwrap();
+    let text = YAML.replace("'old-refresh'", "\"old\\\n          refresh\"");
+    let (_folder, path) = holding(&text);
+    let error = may_write_tokens(&path, "jane").unwrap_err().to_string();
+    assert!(
+        error.contains("refresh-token") && error.contains("on one line"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}

@@ -107,16 +107,11 @@ fn errors_name_file_and_place_and_never_show_a_value() {
             "users:\n- name: dev\n  user:\n    token: *hunter2",
             "line 4, column 12: an alias",
         ),
-        (
-            "users:\n- name: dev\n  user:\n    token: hunter2\n    token: hunter2",
-            "line 5, column 5: the same key",
-        ),
-        ("{hunter2: 1, hunter2: 2}", "the same key"),
         ("a: {hunter2: [hunter2}", "line 1"),
         ("token: hunter2\na: !!int hunter2", "line 2"),
         ("token: hunter2\na: !!binary hunter2!", "line 2"),
         ("token: 1e999999", "out of range"),
-        ("a: hunter2\n---\nb: hunter2", "more than one YAML document"),
+        ("a: hunter2\0", "NUL characters"),
     ] {
         let error = refused(text);
         assert!(error.contains("/kube/config"), "{error}");
@@ -135,7 +130,7 @@ fn bytes_that_are_not_text_are_refused() {
         .unwrap();
     assert_eq!(
         error.to_string(),
-        "kubeconfig /kube/config: is not UTF-8 text"
+        "kubeconfig /kube/config: is not UTF-8 text, nor UTF-16 with a byte order mark"
     );
 }
 
@@ -209,8 +204,106 @@ fn what_is_no_file_is_refused_without_hanging() {
             .success()
     );
     for path in [fifo.as_path(), Path::new("/dev/zero")] {
-        let error = Document::read(path).err().unwrap().to_string();
+        let error = read_bounded("CA", path, LIMIT).unwrap_err().to_string();
         assert!(error.ends_with("it is not a regular file"), "{error}");
+    }
+    let patience = Duration::from_millis(30);
+    let error = read_named_pipe("kubeconfig", &fifo, LIMIT, patience).unwrap_err();
+    assert!(error.to_string().contains("nobody wrote to it"), "{error}");
+    // One who opens it and says nothing.
+    let _writer = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .unwrap();
+    let error = read_named_pipe("kubeconfig", &fifo, LIMIT, patience).unwrap_err();
+    assert!(error.to_string().contains("nobody wrote to it"), "{error}");
+}
+
+#[test]
+fn a_pipe_with_a_name_is_read_until_its_writer_is_done_and_no_further_than_the_limit() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let written = |text: Vec<u8>, limit: u64| {
+        let path = fifo.clone();
+        let writer = std::thread::spawn(move || {
+            let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
+            // Where the reader has enough, the rest breaks.
+            let _ = pipe.write_all(&text);
+        });
+        let read = read_named_pipe("kubeconfig", &fifo, limit, Duration::from_secs(10));
+        writer.join().unwrap();
+        read
+    };
+    let text = format!("# {}\ncurrent-context: piped", "x".repeat(200_000));
+    assert_eq!(
+        **written(text.clone().into_bytes(), LIMIT).unwrap(),
+        *text.as_bytes()
+    );
+    let error = written(vec![b'x'; 300_000], 100_000).unwrap_err();
+    assert!(
+        error.to_string().contains("more than 100000 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_device_without_content_is_an_empty_file() {
+    let document = Document::read(Path::new("/dev/null")).unwrap();
+    assert!(document.current_context.is_none() && document.warnings.is_empty());
+    assert!(
+        read_bounded("CA", Path::new("/dev/null"), 1)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn utf16_with_its_mark_is_text() {
+    let text = "\u{feff}current-context: größe\r\n";
+    for bytes_of in [u16::to_le_bytes, u16::to_be_bytes] {
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(bytes_of).collect();
+        let document = Document::parse(Path::new("f"), &bytes).ok().unwrap();
+        assert_eq!(document.current_context.as_deref(), Some("größe"));
+    }
+}
+
+#[test]
+fn what_does_not_count_is_warned_of_by_its_line() {
+    let warnings = |text: &str| parse(text).ok().unwrap().warnings;
+    for (text, says) in [
+        (
+            "current-context: a\n---\ncurrent-context: hunter2\n",
+            &["only the first YAML document counts; what begins on line 3 is ignored"][..],
+        ),
+        ("---\n---\ncurrent-context: b\n", &["begins on line 3"]),
+        (
+            "users: []\ncontexts: []\nusers: []\n",
+            &["line 3: the key \"users\" is given twice, first on line 1; the last one counts"],
+        ),
+        (
+            "users: [{name: a, user: {token: b,\n token: c, token: d}}]\n---\n[",
+            &[
+                "begins on line 4",
+                "line 2: the key \"token\"",
+                "and 1 more",
+            ],
+        ),
+        (
+            "{hunter2 hunter2: 1, hunter2 hunter2: 2}",
+            &["a key is given twice"],
+        ),
+        ("current-context: a\n---\n", &[]),
+    ] {
+        let warnings = warnings(text).join("\n");
+        assert_eq!(warnings.is_empty(), says.is_empty(), "{text}: {warnings}");
+        for says in says {
+            assert!(warnings.contains(says), "{text}: {warnings}");
+        }
+        assert!(!warnings.contains("hunter2"), "{warnings}");
     }
 }
 

@@ -162,3 +162,34 @@ async fn passcode_password_and_pod_each_log_in_to_the_pretended_cloud() {
     let answer = get(&kubegate.address, PODS).await;
     assert_eq!(status(&answer), 200, "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_logout_the_context_says_which_cluster() {
+    let cloud = Pretended::start(Options::default()).await;
+    let run = |args: &[&str], input: &str| {
+        let file = cloud.path("input");
+        fs::write(&file, input).unwrap();
+        let mut command = cloud.command(args);
+        command.stdin(File::open(file).unwrap());
+        let done = Kubegate::refused(command);
+        assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
+        done.stdout
+    };
+    let how = ["--sso", "--account", ACCOUNT, "--password-stdin"];
+    let first = [&["login", "ibm", "--cluster", "kubegate-iks"], &how[..]].concat();
+    run(&first, &cloud.ibm.passcode());
+    let name = run(&["contexts", "-o", "name"], "");
+    let context = name.trim_end();
+    let out = run(&["logout"], "");
+    assert!(
+        out.contains(&format!("kubegate login ibm --context '{context}'")),
+        "{out}"
+    );
+    assert_eq!(Kubegate::refused(cloud.command(&["whoami"])).code, Some(1));
+    let again = [&["login", "ibm", "--context", context], &how[..]].concat();
+    run(&again, &cloud.ibm.passcode());
+    assert_eq!(run(&["contexts", "-o", "name"], ""), name);
+    run(&["whoami"], "");
+    run(&["logout", "--forget"], "");
+    assert_eq!(run(&["contexts", "-o", "name"], ""), "");
+}

@@ -14,7 +14,7 @@ use kubegate::{
 };
 
 use super::*;
-use crate::support::{Refused, exchange};
+use crate::support::{Refused, exchange, on_terminal};
 
 impl Cluster {
     /// `kubegate login openshift` with `args`, and `input` on standard input.
@@ -271,7 +271,8 @@ async fn whoever_logs_in_again_need_not_tell_again_where_and_whom_to_trust() {
     let first = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
     assert_eq!(first.code, Some(0), "{first:?}");
     let server = cluster.shift.api().url();
-    for again in [&[][..], &["--server", &server]] {
+    let context = format!("default/{}/alice", nickname(&cluster));
+    for again in [&["--context", context.as_str()][..], &["--server", &server]] {
         let mut command = cluster.login(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
         command.args(again);
         let ended = Kubegate::refused(command);
@@ -383,8 +384,71 @@ async fn a_logout_ends_the_session_at_the_server_even_where_it_was_over() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(!cluster.shift.revoke(token.expose()), "it is still there");
         let text = fs::read_to_string(cluster.config()).unwrap();
-        assert!(!text.contains("alice"), "{text}");
+        assert!(text.contains("alice"), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_logout_the_password_is_all_that_a_login_of_the_context_needs() {
+    let cluster = Cluster::with(Options::default()).await;
+    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Under a name of the user's own, with a namespace chosen since.
+    let path = PathBuf::from(cluster.config());
+    let text = fs::read_to_string(&path).unwrap();
+    let name = nickname(&cluster);
+    let text = text
+        .replace(&format!("default/{name}/alice"), "mine")
+        .replace("namespace: default", "namespace: chosen");
+    fs::write(&path, &text).unwrap();
+    let mut logout = Kubegate::command(["logout", "--kubeconfig", &cluster.config()]);
+    logout.env("XDG_STATE_HOME", cluster.state());
+    let out = Kubegate::refused(logout);
+    assert!(
+        out.stdout
+            .contains("kubegate login openshift --context 'mine'"),
+        "{out:?}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+    let command = cluster.login(&["--context", "mine", "--password-stdin"], "sesame-os-1");
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("Context mine is current"),
+        "{ended:?}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    cluster.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_password_goes_to_a_server_that_nobody_named() {
+    let cluster = Cluster::with(Options::default()).await;
+    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let (before, server) = (cluster.shift.logins(), cluster.shift.api().url());
+    let command = cluster.login(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains(&server) && ended.stderr.contains("give --context"),
+        "{ended:?}"
+    );
+    assert_eq!(cluster.shift.logins(), before);
+    for (answers, code) in [
+        (&[("[y/N] ", "n")][..], 1),
+        (&[("[y/N] ", "yes"), ("Password: ", "sesame-os-1")], 0),
+    ] {
+        let command = on_terminal(&cluster.login(&[], ""), answers);
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(
+            ended.stdout.contains(&format!("Log in to {server}")),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(cluster.shift.logins(), before + 1);
 }
 
 /// What kubectl gets that runs the plugin of a context, time after time.

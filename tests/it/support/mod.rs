@@ -11,6 +11,7 @@ mod process;
 mod relay;
 pub mod secrets;
 mod served;
+mod terminal;
 mod upstream;
 
 pub use cable::{Cable, Cut, FAR};
@@ -20,6 +21,7 @@ pub use load::{Answered, Load};
 pub use process::ServerProcess;
 pub use relay::Relay;
 pub use served::{Habits, Served};
+pub use terminal::on_terminal;
 pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config};
 
 use std::{

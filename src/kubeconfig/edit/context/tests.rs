@@ -108,6 +108,12 @@ contexts:
     name: other
   - context:
       cluster: c
+      extensions:
+      - extension:
+          current-context: other
+          made:
+          - context
+        name: kubegate
       namespace: dev
       user: jane
     name: dev/c/jane
@@ -267,30 +273,31 @@ fn where_no_edit_will_do_the_entries_are_shown_and_nothing_is_written() {
 fn a_user_goes_with_its_contexts_and_nothing_else() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &new(), true).unwrap();
-    assert!(remove_user(&path, "jane").unwrap());
+    may_forget_user(&path, "jane").unwrap();
+    assert!(forget_user(&path, "jane").unwrap());
     let text = fs::read_to_string(&path).unwrap();
     assert!(
-        !text.contains("jane") && !text.contains("current-context"),
+        !text.contains("jane") && text.contains("current-context: other\n"),
         "{text}"
     );
     assert!(
         text.contains("api.example") && text.contains("# theirs"),
         "{text}"
     );
-    assert!(remove_user(&path, "other").unwrap());
-    assert!(!remove_user(&path, "other").unwrap());
+    assert!(forget_user(&path, "other").unwrap());
+    assert!(!forget_user(&path, "other").unwrap());
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.contains("users:") && !text.contains("yes-token"),
         "{text}"
     );
-    assert!(!remove_user(&path.with_extension("none"), "other").unwrap());
+    assert!(!forget_user(&path.with_extension("none"), "other").unwrap());
 
     let (_folder, path) = holding(r#"{"users": [{"name": "a"}, {"name": "jane"}], "x": 1}"#);
-    remove_user(&path, "jane").unwrap();
+    forget_user(&path, "jane").unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text, r#"{"users": [{"name": "a"}], "x": 1}"#);
-    remove_user(&path, "a").unwrap();
+    forget_user(&path, "a").unwrap();
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         r#"{"users": [], "x": 1}"#
@@ -321,4 +328,141 @@ fn the_file_to_edit_is_kubectls() {
     assert_eq!(file_to_edit(None, &env("")).unwrap(), home);
     let error = file_to_edit(None, &|_| None).unwrap_err().to_string();
     assert!(error.contains("--kubeconfig"), "{error}");
+}
+
+fn context(name: &str, cluster: &str, user: &str) -> NewContext {
+    NewContext {
+        context: name.to_owned(),
+        cluster: cluster.to_owned(),
+        user: user.to_owned(),
+        ..new()
+    }
+}
+
+#[test]
+fn a_login_that_is_forgotten_leaves_the_file_as_it_was() {
+    for before in [
+        KUBECTL.to_owned(),
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- context: {cluster: c, user: u}\n  \
+         name: a\nclusters:\n- cluster: {server: https://a}\n  name: c\nusers:\n- user: {token: t}\n  \
+         name: u\n"
+            .to_owned(),
+        r#"{"current-context": "a", "clusters": [{"name": "c", "cluster": {"server": "https://a"}}],
+            "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}]}"#
+            .to_owned(),
+    ] {
+        let (_folder, path) = holding(&before);
+        let value = |path: &Path| parse_yaml(path, &fs::read_to_string(path).unwrap()).unwrap();
+        let old = value(&path);
+        add_context(&path, &context("one", "new-1", "joe"), true).unwrap();
+        add_context(&path, &context("two", "new-2", "jim"), true).unwrap();
+        // A second login of the same changes nothing of what is noted.
+        add_context(&path, &context("two", "new-2", "jim"), true).unwrap();
+        assert!(forget_user(&path, "jim").unwrap());
+        assert_eq!(value(&path)["current-context"], "one");
+        assert!(forget_user(&path, "joe").unwrap());
+        assert_eq!(value(&path), old, "{before}");
+    }
+    let (_folder, path) = holding("");
+    add_context(&path, &new(), true).unwrap();
+    assert!(forget_user(&path, "jane").unwrap());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        !text.contains("api.example") && !text.contains("jane"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_context_of_another_user_gets_that_user_back() {
+    let (_folder, path) = holding(KUBECTL);
+    add_context(&path, &context("other", "other", "jim"), true).unwrap();
+    let user = || {
+        let target = resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
+        (target.user.name.unwrap(), target.cluster.url())
+    };
+    assert_eq!(
+        user(),
+        ("jim".to_owned(), "https://api.example:6443".to_owned())
+    );
+    assert!(forget_user(&path, "jim").unwrap());
+    // The cluster was there, so it stays; what the login said of it stands.
+    assert_eq!(
+        user(),
+        ("other".to_owned(), "https://api.example:6443".to_owned())
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        !text.contains("extensions:\n") && text.contains("yes-token"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_cluster_that_others_use_by_now_stays() {
+    let (_folder, path) = holding(KUBECTL);
+    add_context(&path, &context("one", "new", "joe"), true).unwrap();
+    add_context(&path, &context("two", "new", "jim"), false).unwrap();
+    assert!(forget_user(&path, "joe").unwrap());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("name: new\n") && text.contains("current-context: other\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_login_edits_is_the_document_and_the_key_that_count() {
+    let twice = KUBECTL.replace("kind: Config\n", "current-context: second\n");
+    let edited = after(&twice);
+    assert!(edited.contains("current-context: other\n"), "{edited}");
+    assert!(edited.contains("current-context: dev/c/jane\n"), "{edited}");
+    let second = "---\n# theirs\ncurrent-context: [\n";
+    let edited = after(&format!("{KUBECTL}{second}"));
+    assert!(edited.ends_with(second), "{edited}");
+    assert_eq!(format!("{}{second}", after(KUBECTL)), edited);
+    let marked = after(&format!("\u{feff}{KUBECTL}"));
+    assert_eq!(marked, format!("\u{feff}{}", after(KUBECTL)));
+    let empty = after("---\n---\nkind: Other\n");
+    assert!(empty.ends_with("---\nkind: Other\n"), "{empty}");
+}
+
+#[test]
+fn utf16_becomes_utf8() {
+    let (_folder, path) = holding("");
+    let marked = format!("\u{feff}{}", KUBECTL.replace('\n', "\r\n"));
+    let bytes: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&path, &bytes).unwrap();
+    // Nothing to change, so nothing is written.
+    assert!(!forget_user(&path, "nobody").unwrap());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    add_context(&path, &new(), true).unwrap();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        after(&KUBECTL.replace('\n', "\r\n"))
+    );
+}
+
+#[test]
+fn whether_a_file_can_be_edited_is_known_before() {
+    for text in [KUBECTL, "", "a: 1\n---\nb: 1\n", "kind: A\nkind: B\n"] {
+        let (_folder, path) = holding(text);
+        may_add_context(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        may_add_context(&path.with_extension("none")).unwrap();
+    }
+    for (text, says) in [
+        (
+            "clusters: &all\n- &one {name: c, cluster: {server: x}}\nmine: *all\n",
+            "aliases",
+        ),
+        ("clusters: {}\n", "must be a list"),
+        ("clusters: [\n", "kubeconfig"),
+    ] {
+        let (folder, path) = holding(text);
+        let error = may_add_context(&path).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -1,0 +1,42 @@
+//! A program on a terminal of its own.
+
+use std::process::Command;
+
+use super::command_like;
+
+/// Types an answer behind each of the prompts, which come one after the other.
+const SCRIPT: &str = r#"
+import os, pty, sys
+
+answers = [(sys.argv[at].encode(), sys.argv[at + 1].encode()) for at in range(2, 2 + 2 * int(sys.argv[1]), 2)]
+program = sys.argv[2 + 2 * len(answers):]
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(program[0], program)
+shown = b""
+try:
+    while part := os.read(terminal, 4096):
+        shown += part
+        sys.stdout.buffer.write(part)
+        if answers and shown.endswith(answers[0][0]):
+            os.write(terminal, answers.pop(0)[1] + b"\n")
+            shown = b""
+except OSError:
+    pass
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"#;
+
+/// `command` on a terminal where each prompt gets its answer.
+pub fn on_terminal(command: &Command, answers: &[(&str, &str)]) -> Command {
+    let count = answers.len().to_string();
+    let mut args = vec!["-c", SCRIPT, &count];
+    args.extend(
+        answers
+            .iter()
+            .flat_map(|(prompt, answer)| [*prompt, *answer]),
+    );
+    args.push(command.get_program().to_str().unwrap());
+    args.extend(command.get_args().map(|arg| arg.to_str().unwrap()));
+    command_like(command, "python3", &args)
+}
