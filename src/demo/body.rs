@@ -1,9 +1,9 @@
 //! The body of a request becomes a JSON value.
 
+use crate::demo::request_body::RequestBody;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{protobuf, status::Status};
@@ -14,7 +14,7 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const LIMIT: usize = 3 * 1024 * 1024;
 
 /// Reads a whole body of at most 3 MiB.
-pub(super) async fn read(body: Incoming) -> Result<Bytes, Status> {
+pub(super) async fn read(body: RequestBody) -> Result<Bytes, Status> {
     match Limited::new(body, LIMIT).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {

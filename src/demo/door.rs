@@ -8,8 +8,8 @@ use std::{
     },
 };
 
+use crate::demo::request_body::RequestBody;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -68,7 +68,7 @@ impl Service for Counted {
         true
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Option<Response<Body>> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Option<Response<Body>> {
         self.plane.clone().answer(request).await
     }
 }

@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use crate::demo::request_body::RequestBody;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::{
     Body, identity::Identity, permission::Action, resources::Resource, router::Plane,
@@ -36,5 +36,5 @@ pub(super) trait Flavor: Send + Sync + std::fmt::Debug + 'static {
 pub(super) struct Asked<'a> {
     pub(super) plane: &'a Arc<Plane>,
     pub(super) identity: &'a Identity,
-    pub(super) request: &'a Request<Incoming>,
+    pub(super) request: &'a Request<RequestBody>,
 }

@@ -13,10 +13,10 @@ use std::{
     time::SystemTime,
 };
 
+use crate::demo::request_body::RequestBody;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use tokio_util::sync::CancellationToken;
 
@@ -179,7 +179,7 @@ where
         !self.faults.is_down()
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Option<Response<Body>> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Option<Response<Body>> {
         let request = whole(request, self.address).await?;
         let place = self.book.note(&request);
         let response = self.faults.meet(request, &self.handler).await?;
@@ -193,7 +193,7 @@ where
 }
 
 /// The request with all of its body and a URI that begins with `https://address`.
-async fn whole(request: Request<Incoming>, address: SocketAddr) -> Option<Request<Bytes>> {
+async fn whole(request: Request<RequestBody>, address: SocketAddr) -> Option<Request<Bytes>> {
     let (mut head, body) = request.into_parts();
     let body = Limited::new(body, LIMIT).collect().await.ok()?.to_bytes();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());

@@ -38,6 +38,7 @@ mod probes;
 mod protobuf;
 mod query;
 mod read;
+mod request_body;
 mod resources;
 mod respond;
 mod review;

@@ -23,7 +23,7 @@ mod tests;
 
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use crate::demo::request_body::RequestBody;
 use hyper::{Method, Request, Response};
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// (`with_upgrades`, HTTP/1.1) for the WebSocket streams to begin; a `CancellationToken`
 /// among the request's extensions ends them.
 pub(super) fn answer(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     pod: Value,
     subresource: &str,
 ) -> Result<Response<Body>, Status> {
@@ -50,7 +50,7 @@ pub(super) fn answer(
 
 /// [`answer`], with the pace of the pretend main process in the caller's hands.
 fn answer_paced(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     pod: Value,
     subresource: &str,
     tick: Duration,

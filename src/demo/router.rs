@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use crate::demo::request_body::RequestBody;
 use http::{HeaderMap, Method, Request, Response};
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -63,12 +63,12 @@ pub(super) struct Context<'a> {
 }
 
 impl Service for Plane {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Option<Response<Body>> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Option<Response<Body>> {
         Some(answer(self, request).await)
     }
 }
 
-async fn answer(plane: Arc<Plane>, mut request: Request<Incoming>) -> Response<Body> {
+async fn answer(plane: Arc<Plane>, mut request: Request<RequestBody>) -> Response<Body> {
     let identity = plane.authentication.identify(request.headers_mut());
     let authenticated = identity.is_ok();
     let answered = match identity {
@@ -83,7 +83,7 @@ async fn answer(plane: Arc<Plane>, mut request: Request<Incoming>) -> Response<B
 async fn route(
     plane: &Arc<Plane>,
     identity: Identity,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let asked = Asked {
         plane,
@@ -174,7 +174,7 @@ fn pod_behind_stream(plane: &Plane, target: &Target) -> Option<Result<serde_json
 async fn object(
     context: &Context<'_>,
     target: Target,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let plane = context.plane;
     let view = View::new(context.format.clone(), &context.query)?;
@@ -216,7 +216,7 @@ fn placed(target: &Target) -> bool {
     !target.resource.namespaced || target.namespace.is_some()
 }
 
-fn only(methods: &[Method], request: &Request<Incoming>) -> Result<(), Status> {
+fn only(methods: &[Method], request: &Request<RequestBody>) -> Result<(), Status> {
     if methods.contains(request.method()) {
         Ok(())
     } else {

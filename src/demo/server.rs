@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Body, Error, certificates::Authority};
+use super::{Body, Error, certificates::Authority, request_body::RequestBody};
 use crate::tls::server::server_config;
 
 /// A client that does not finish its handshake by then is left.
@@ -60,7 +60,7 @@ pub(super) trait Service: Send + Sync + 'static {
     /// Answers a request, or cuts its connection.
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Option<Response<Body>>> + Send;
 }
 
@@ -127,7 +127,8 @@ impl<S: Service> Server<S> {
         cut: &CancellationToken,
     ) -> Result<(), hyper::Error> {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let request = request.map(RequestBody::from);
             let (service, cut) = (self.service.clone(), cut.clone());
             async move {
                 let Some(response) = service.answer(request).await else {

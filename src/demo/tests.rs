@@ -260,3 +260,43 @@ async fn a_dropped_control_plane_cuts_watches_and_listens_no_more() {
     };
     timeout(PATIENCE, closed).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_early_refusal_over_http2_comes_whole_and_the_stream_is_read_to_its_end() {
+    let plane = start().await;
+    let connecting = h2::client::handshake(client::tls(&plane, "h2").await);
+    let (sender, connection) = connecting.await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = http::Request::post(format!("https://localhost{CONFIG_MAPS}"))
+        .header("authorization", "Bearer nobodys")
+        .header("content-type", "application/json");
+    let (response, mut stream) = sender
+        .send_request(request.body(()).unwrap(), false)
+        .unwrap();
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while let Some(data) = body.data().await {
+        text.extend_from_slice(&data.unwrap());
+    }
+    assert!(String::from_utf8(text).unwrap().contains("Unauthorized"));
+    // Behind its end nothing has come: a PING's answer would come after a reset.
+    let settled = sender.ready().await.unwrap();
+    let (again, _) = settled
+        .clone()
+        .send_request(
+            http::Request::get("https://localhost/version")
+                .body(())
+                .unwrap(),
+            true,
+        )
+        .unwrap();
+    timeout(PATIENCE, again).await.unwrap().unwrap();
+    let reset = std::future::poll_fn(|cx| std::task::Poll::Ready(stream.poll_reset(cx))).await;
+    assert!(reset.is_pending(), "{reset:?}");
+    stream
+        .send_data(r#"{"kind":"ConfigMap"}"#.into(), true)
+        .unwrap();
+}

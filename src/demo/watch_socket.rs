@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::demo::request_body::RequestBody;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -23,7 +24,7 @@ use super::{
 /// subprotocols (400) or no key, each with an empty body.
 pub(super) fn answer(
     plane: &Arc<Plane>,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     target: &Target,
     query: &Query,
     view: View,

@@ -4,9 +4,9 @@
 //! Behind every port stands the same pretend server: it answers HTTP GET and HEAD with a
 //! greeting, and sends any other bytes back.
 
+use crate::demo::request_body::RequestBody;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio_tungstenite::tungstenite;
 
@@ -27,7 +27,7 @@ const HEAD_LIMIT: usize = 64 * 1024;
 /// No ports or bad ones, or no WebSocket upgrade; SPDY tunnelled in a WebSocket (kubectl's
 /// way) is not offered.
 pub(super) fn answer(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     query: &Query,
     pod: &Pod,
 ) -> Result<Response<Body>, Status> {

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::demo::request_body::RequestBody;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -56,7 +56,7 @@ enum Process {
 /// # Errors
 /// No command, no streams, or no WebSocket upgrade.
 pub(super) fn exec(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     query: &Query,
     container: Container,
 ) -> Result<Response<Body>, Status> {
@@ -74,7 +74,7 @@ pub(super) fn exec(
 /// # Errors
 /// No streams, or no WebSocket upgrade.
 pub(super) fn attach(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     query: &Query,
     container: Container,
 ) -> Result<Response<Body>, Status> {
@@ -82,7 +82,7 @@ pub(super) fn attach(
 }
 
 fn start(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     query: &Query,
     container: Container,
     process: Process,

@@ -40,6 +40,7 @@ async fn server(stop: CancellationToken) -> SocketAddr {
             let stop = stop.clone();
             let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(stop.clone());
+                let request = request.map(crate::demo::request_body::RequestBody::from);
                 let subresource = request.uri().path()[1..].to_owned();
                 let tick = Duration::from_millis(10);
                 let answer = super::answer_paced(request, pod(), &subresource, tick);

@@ -3,8 +3,8 @@
 //! Each binary message begins with its channel's number. Only v5 can close one channel:
 //! `[255, channel]`. The older protocols (base64 among them) are not offered.
 
+use crate::demo::request_body::RequestBody;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, Response};
@@ -125,7 +125,7 @@ impl Accepted {
 /// # Errors
 /// The request is no such upgrade (SPDY included), or lists only other subprotocols.
 pub(super) fn accept(
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     supported: &[Protocol],
 ) -> Result<Accepted, Status> {
     check_upgrade(request.method(), request.headers())?;

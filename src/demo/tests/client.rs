@@ -220,7 +220,7 @@ pub(super) async fn message(socket: &mut Socket) -> Value {
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
 
-async fn tls(plane: &ControlPlane, protocol: &str) -> TlsStream<TcpStream> {
+pub(super) async fn tls(plane: &ControlPlane, protocol: &str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(plane.ca_pem().as_bytes()).unwrap();
     roots.add(ca).unwrap();
