@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
-    Body, Error,
+    Body, Error, answer_framing,
     authorize::Certificate,
     hop_by_hop::{self, Protocol},
     kind::kind_of,
@@ -100,10 +100,11 @@ async fn forward(
     } else {
         kind_of(&request)
     };
-    let response = upstream.send(request, certificate.as_ref(), kind).await?;
+    let mut response = upstream.send(request, certificate.as_ref(), kind).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::UnaskedSwitch);
     }
+    answer_framing::settle(&mut response)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
     let body = if watches && head.status.is_success() {

@@ -1,6 +1,7 @@
 //! ONE REQUEST: the stack it passes, one file a layer.
 
 mod announce;
+mod answer_framing;
 mod authorize;
 mod body;
 mod client_go;
@@ -70,6 +71,14 @@ pub enum Error {
     /// The API server switched protocols for a request that is no upgrade.
     #[error("the API server answered with 101 Switching Protocols, which was not asked for")]
     UnaskedSwitch,
+    /// What the API server's answer says of its body's length cannot be passed on.
+    #[error("the API server's answer has a {header} that {problem}")]
+    BadFraming {
+        /// Which header says so.
+        header: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The API server answered an upgrade with neither 101 nor an error.
     #[error("the API server answered the upgrade to {asked} with {answered}")]
     BadUpgrade {

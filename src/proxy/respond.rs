@@ -151,7 +151,9 @@ impl Answer {
                 e.retry_after().filter(|wait| *wait <= LONGEST_RETRY),
             ),
             Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
-            Error::UnaskedSwitch | Error::BadUpgrade { .. } => (StatusCode::BAD_GATEWAY, None),
+            Error::UnaskedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
+                (StatusCode::BAD_GATEWAY, None)
+            }
             // None of these has a time to retry: whoever asks again learns no sooner that a
             // server is back, and a request that broke may have been carried out.
             Error::Upstream(e) => match e {
@@ -160,6 +162,8 @@ impl Answer {
                 {
                     (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY))
                 }
+                // It has waited for longer than would help.
+                upstream::Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
                 upstream::Error::ConnectTimeout { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
@@ -177,9 +181,9 @@ impl Answer {
             close: match error {
                 Error::Refused(refusal) => refusal.close,
                 // What comes behind a broken body or a failed upgrade was not meant as a request.
-                Error::Upstream(upstream::Error::ClientBody { .. }) | Error::BadUpgrade { .. } => {
-                    true
-                }
+                Error::Upstream(upstream::Error::ClientBody { .. })
+                | Error::BadFraming { .. }
+                | Error::BadUpgrade { .. } => true,
                 _ => false,
             },
         }
@@ -291,6 +295,9 @@ fn fix(error: &Error) -> Cow<'static, str> {
         ) => {
             "; see that this machine can reach it (network, VPN, HTTPS_PROXY or the cluster's \
              proxy-url)"
+        }
+        Error::Upstream(upstream::Error::Busy { .. }) => {
+            "; let some end first, or raise ulimit -n, which the number of connections follows"
         }
         _ => "",
     })

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Body, Error,
+    Body, Error, answer_framing,
     hop_by_hop::{self, Protocol},
     tunnel,
 };
@@ -33,6 +33,7 @@ pub(super) async fn forward(
 ) -> Result<Response<Body>, Error> {
     announce(request.headers_mut(), protocol);
     let mut response = upstream.upgrade(request, certificate).await?;
+    answer_framing::settle(&mut response)?;
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if !switches_to(response.headers(), protocol) {

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -39,6 +40,8 @@ pub(super) struct Line {
 
 pub(super) struct Waiter {
     pub(super) kind: Kind,
+    /// Who asks, where that is known.
+    pub(super) client: Option<HeaderValue>,
     pub(super) asked: Instant,
     pub(super) reply: oneshot::Sender<Result<Lease, Error>>,
 }
@@ -55,9 +58,12 @@ impl Desk {
             .find(|class| !self.lines[*class as usize].waiting.is_empty())
     }
 
-    pub(super) fn move_line(&mut self, from: Class, to: Class) {
+    /// Has those who wait in one line wait in another, and says how many they are.
+    pub(super) fn move_line(&mut self, from: Class, to: Class) -> usize {
         let waiting = std::mem::take(&mut self.line(from).waiting);
+        let moved = waiting.len();
         self.line(to).waiting.extend(waiting);
+        moved
     }
 
     /// Tells those who waited since before `began`, unless something else is under way for them.

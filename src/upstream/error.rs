@@ -49,6 +49,18 @@ pub enum Error {
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
     },
+    /// The server speaks HTTP/1.1 alone, which carries one request on each connection, and the
+    /// others did not end in time.
+    #[error(
+        "{server} speaks HTTP/1.1 alone, one request on each connection, and {under_way} requests \
+         to it are under way"
+    )]
+    Busy {
+        /// Host and port.
+        server: String,
+        /// How many.
+        under_way: usize,
+    },
     /// The connection broke before an answer.
     #[error("the connection to {server} broke before it answered")]
     Broken {

@@ -1,8 +1,10 @@
 //! HTTP/1.1 connections, one exchange at a time on each, and those that wait for their next.
 
 mod exchange;
+mod pieces;
 
 pub(super) use exchange::{Exchange, to_origin_form};
+pub(super) use pieces::Pieces;
 
 use std::{
     sync::{
@@ -12,11 +14,12 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use hyper::client::conn::http1;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Kind, RequestBody, Times,
+    Kind, Times,
     breaker::{Breaker, Guarded},
     circuit::LastLoss,
     shared::{MAX_HTTP1, Shared},
@@ -25,9 +28,9 @@ use crate::dial::Connection;
 
 /// Header lines of an answer; hyper's default of 100 is too small for many cookies.
 const MAX_HEADERS: usize = 512;
-/// What is read of an answer ahead of its client, in bytes; hyper's default of 400 KiB is much for
-/// a client that does not read. An answer's head must fit in it.
-const BUFFER: usize = 64 * 1024;
+/// Bytes of an answer's head. What is read of a body ahead of its client is less: as much as the
+/// connection has at once, see [`crate::dial::Ahead`].
+const HEAD: usize = 1024 * 1024 + 64 * 1024;
 /// Idle connections kept: as many as may be busy at once beside HTTP/2, so that a steady crowd
 /// opens none anew.
 const MAX_IDLE: usize = MAX_HTTP1;
@@ -45,7 +48,7 @@ pub(super) struct Http1 {
 }
 
 struct Waiting {
-    sender: http1::SendRequest<RequestBody>,
+    sender: http1::SendRequest<Pieces>,
     wire: Arc<Wire>,
     since: Instant,
 }
@@ -64,6 +67,8 @@ pub(super) struct Wire {
     waits: AtomicBool,
     /// Tells that request to go another way.
     alarm: Notify,
+    /// By whom the exchange under way came, where it counts as busy.
+    client: Mutex<Option<Option<HeaderValue>>>,
     /// It is an upgrade's alone. Nobody knows what that waits for: it is quiet only where
     /// something was sent and nothing followed.
     is_tunnel: bool,
@@ -82,6 +87,17 @@ impl Http1 {
         self.busy.load(Ordering::Relaxed)
     }
 
+    /// Of these, the ones that came by `client`.
+    pub(super) fn busy_for(&self, client: Option<&HeaderValue>) -> usize {
+        let wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = |watched: &&Watched| {
+            let by = watched.wire.client.lock();
+            let by = by.unwrap_or_else(PoisonError::into_inner);
+            by.as_ref().is_some_and(|by| by.as_ref() == client)
+        };
+        wires.iter().filter(of_client).count()
+    }
+
     /// The connection that waited last, where one is still open.
     pub(super) fn take(&self, home: &Arc<Shared>, kind: Kind) -> Option<Exchange> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +111,7 @@ impl Http1 {
         None
     }
 
-    pub(super) fn put(&self, sender: http1::SendRequest<RequestBody>, wire: Arc<Wire>) {
+    pub(super) fn put(&self, sender: http1::SendRequest<Pieces>, wire: Arc<Wire>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE {
             let since = Instant::now();
@@ -124,14 +140,10 @@ impl Http1 {
         &self,
         connection: Connection,
         last_loss: Arc<LastLoss>,
-    ) -> hyper::Result<(http1::SendRequest<RequestBody>, Arc<Wire>)> {
+    ) -> hyper::Result<(http1::SendRequest<Pieces>, Arc<Wire>)> {
         let wire = Arc::new(Wire::default());
         let guarded = Guarded::new(connection, Arc::clone(&wire.breaker));
-        let (mut sender, driver) = http1::Builder::new()
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(BUFFER)
-            .handshake(guarded)
-            .await?;
+        let (mut sender, driver) = builder().handshake(guarded).await?;
         let own = Arc::clone(&wire);
         tokio::spawn(async move {
             let ended = driver.await;
@@ -232,6 +244,18 @@ impl Http1 {
     }
 }
 
+/// How answers are read. What older servers and bad gateways do to a head is mended where it has
+/// one meaning (RFC 9112 sections 5.1 and 5.2).
+pub(super) fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(HEAD)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true);
+    builder
+}
+
 /// How long exchanges have gone without a byte from the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Silence {
@@ -257,6 +281,11 @@ impl Watched {
 }
 
 impl Wire {
+    /// By whom the exchange under way came.
+    fn set_client(&self, client: Option<Option<HeaderValue>>) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
     /// Whether it is not we who end the connection.
     fn is_wanted(&self) -> bool {
         self.in_use.load(Ordering::Relaxed) || self.idle.load(Ordering::Relaxed)

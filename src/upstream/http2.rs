@@ -48,8 +48,9 @@ const FRAME_BUDGET: usize = 128 * 1024 * 1024;
 const MAX_FRAME: u32 = 64 * 1024;
 /// What waits on one stream to be sent.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Go's servers send up to 1 MiB of headers.
-const MAX_HEADER_LIST: u32 = 1024 * 1024;
+/// Go's servers send up to 1 MiB of headers, in frames of 16 KiB. As many frames are taken as would
+/// make this much at [`MAX_FRAME`] each, and a quarter more.
+const MAX_HEADER_LIST: u32 = 4 * 1024 * 1024;
 /// Streams until the server has said how many it allows (RFC 9113 section 6.5.2 recommends that
 /// it be no fewer).
 const FIRST_STREAMS: usize = 100;

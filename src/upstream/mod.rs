@@ -201,7 +201,8 @@ impl Upstream {
         let fault = request.body().fault();
         let broken = |source| Error::broken(&self.server.address, &fault, Arc::new(source));
         let (connection, wire) = identity.pool.tunnel(connection);
-        let (mut sender, driver) = hyper::client::conn::http1::handshake(connection)
+        let (mut sender, driver) = http1::builder()
+            .handshake(connection)
             .await
             .map_err(broken)?;
         tokio::spawn(driver.with_upgrades());

@@ -11,11 +11,11 @@ use hyper_util::client::legacy::connect::Connection as _;
 use tokio::time::Instant;
 
 use super::{
-    Error, Kind, RequestBody,
+    Error, Kind,
     body::Fault,
     connect,
     desk::{CLASSES, Class, Desk},
-    http1::Wire,
+    http1::{Pieces, Wire},
     http2::Http2,
     link::Link,
     pool::{Lease, Ride},
@@ -38,7 +38,7 @@ pub(super) struct Connectors {
 /// A connection that came about.
 pub(super) enum Opened {
     Http2(Arc<Link>),
-    Http1(SendRequest<RequestBody>, Arc<Wire>),
+    Http1(SendRequest<Pieces>, Arc<Wire>),
 }
 
 impl Shared {
@@ -180,8 +180,11 @@ impl Shared {
         match opened {
             Opened::Http1(sender, wire) => {
                 if self.no_http2.load(Ordering::Relaxed) {
-                    desk.move_line(Class::Short, Class::Http1);
-                    desk.move_line(Class::Long, Class::Http1);
+                    let late = desk.move_line(Class::Short, Class::Http1)
+                        + desk.move_line(Class::Long, Class::Http1);
+                    if late > 0 {
+                        self.keep_to_shares(desk);
+                    }
                 }
                 self.http1.put(sender, wire);
                 self.serve_http1(desk);

@@ -55,7 +55,7 @@ impl Pool {
         let fault = request.body().fault();
         let (mut attempt, mut copies) = (1, 0);
         loop {
-            let mut lease = self.0.lease(kind, asked).await?;
+            let mut lease = self.0.lease(kind, asked, request.headers()).await?;
             let unanswered = match lease.send(request, &uri, host).await {
                 Ok(response) => {
                     return Ok(response.map(|answer| ResponseBody::pooled(answer, lease)));

@@ -4,12 +4,15 @@
 //! opened as those in the line need, see `opening`. While the server cannot be reached, one task
 //! alone tries, see `attempts`.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::available_parallelism,
 };
 
-use http::Uri;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -26,11 +29,21 @@ use super::{
     pool::{Lease, Ride},
     upkeep::Upkeep,
 };
+use crate::descriptors;
 
 /// HTTP/1.1 connections that a pool has busy before large answers travel over HTTP/2 instead.
 pub(super) const MAX_HTTP1: usize = 64;
-/// The same where the server speaks nothing else.
-const MAX_HTTP1_ALONE: usize = 256;
+/// The same where the server speaks nothing else: all pools together have one for every so many
+/// descriptors that we may have open, as each request has another one downstream,
+const DESCRIPTORS_PER_HTTP1: usize = 3;
+/// for at most so many pools that are in use at once,
+const LANES: usize = 8;
+/// and a pool has no more than this.
+const MAX_HTTP1_ALONE: usize = 8192;
+/// How often the time to connect a request waits for others to end, where there is no other way.
+const QUEUE: u32 = 2;
+/// By whom a request comes, as our own server says.
+pub(super) const CLIENT: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A pool as its tasks see it.
 pub(super) struct Shared {
@@ -53,6 +66,10 @@ pub(super) struct Shared {
     /// How long the last connection took to come about, in milliseconds.
     pub(super) handshake: AtomicU64,
     pub(super) last_loss: Arc<LastLoss>,
+    /// HTTP/1.1 connections that may be busy where the server speaks nothing else.
+    max_http1_alone: usize,
+    /// Wakes one whose client has its share of them.
+    freed: Notify,
     closed: AtomicBool,
 }
 
@@ -73,21 +90,25 @@ impl Shared {
             upkeep: Upkeep::new(),
             handshake: AtomicU64::new(0),
             last_loss: Arc::default(),
+            max_http1_alone: max_http1_alone(),
+            freed: Notify::new(),
             closed: AtomicBool::new(false),
         })
     }
 
-    /// A place on a connection. Who asked at `asked` is answered in time for it.
+    /// A place on a connection for a request with these headers. Who asked at `asked` is answered
+    /// in time for it.
     pub(super) async fn lease(
         self: &Arc<Self>,
         kind: Kind,
         asked: Instant,
+        headers: &HeaderMap,
     ) -> Result<Lease, Error> {
         self.upkeep.wake(self);
         match self.ready(self.class(kind), kind) {
             Some(lease) => Ok(lease),
             // Boxed, so that a request that finds a connection need not have room for it.
-            None => Box::pin(self.wait(kind, asked)).await,
+            None => Box::pin(self.wait(kind, asked, headers.get(&CLIENT).cloned())).await,
         }
     }
 
@@ -140,7 +161,29 @@ impl Shared {
         Some(Lease::Http2(Ride::new(stream, link)))
     }
 
-    async fn wait(self: &Arc<Self>, kind: Kind, asked: Instant) -> Result<Lease, Error> {
+    async fn wait(
+        self: &Arc<Self>,
+        kind: Kind,
+        asked: Instant,
+        client: Option<HeaderValue>,
+    ) -> Result<Lease, Error> {
+        let end = asked + QUEUE * self.times.connect;
+        loop {
+            let waited = self.wait_in_line(kind, asked, client.clone()).await;
+            if !matches!(waited, Err(Error::Busy { .. })) || Instant::now() >= end {
+                return waited;
+            }
+            // Others go first until something has ended, or it is too late.
+            let _ = tokio::time::timeout_at(end, self.freed.notified()).await;
+        }
+    }
+
+    async fn wait_in_line(
+        self: &Arc<Self>,
+        kind: Kind,
+        asked: Instant,
+        client: Option<HeaderValue>,
+    ) -> Result<Lease, Error> {
         let now = Instant::now();
         let (reply, mut answered) = oneshot::channel();
         {
@@ -151,6 +194,12 @@ impl Shared {
                 && let Some(lease) = self.ready_quietly(class, kind)
             {
                 return Ok(lease);
+            }
+            if class == Class::Http1
+                && kind != Kind::Long
+                && self.has_its_share(&mut desk, client.as_ref())
+            {
+                return Err(self.busy(desk.line(class).waiting.len()));
             }
             let under_way = desk.attempting;
             if let Verdict::Fail(error) = desk.circuit.ask(now, under_way) {
@@ -163,6 +212,7 @@ impl Shared {
             line.waiting.retain(|waiter| !waiter.reply.is_closed());
             line.waiting.push_back(Waiter {
                 kind,
+                client,
                 asked: now,
                 reply,
             });
@@ -179,7 +229,11 @@ impl Shared {
                     if !self.is_queue() {
                         return Err(self.timed_out());
                     }
-                    until += connect;
+                    let end = asked + QUEUE * connect;
+                    if until >= end {
+                        return Err(self.busy(0));
+                    }
+                    until = (until + connect).min(end);
                 }
             }
         }
@@ -208,9 +262,62 @@ impl Shared {
         }
     }
 
+    /// Whether a client has three of four connections that a server which speaks HTTP/1.1 alone
+    /// may get. The rest is for others.
+    fn has_its_share(&self, desk: &mut Desk, client: Option<&HeaderValue>) -> bool {
+        let share = self.share();
+        let waiting = &desk.line(Class::Http1).waiting;
+        if !self.no_http2.load(Ordering::Relaxed) || self.http1.busy() + waiting.len() < share {
+            return false;
+        }
+        let waiting = waiting.iter().filter(|w| w.client.as_ref() == client);
+        waiting.count() + self.http1.busy_for(client) >= share
+    }
+
+    /// Keeps to the same where it turns out only now that the server speaks nothing else.
+    pub(super) fn keep_to_shares(&self, desk: &mut Desk) {
+        let share = self.share();
+        let waiting = &mut desk.line(Class::Http1).waiting;
+        if self.http1.busy() + waiting.len() < share {
+            return;
+        }
+        let error = self.busy(waiting.len());
+        // Each client, and how many it has. There are few of them.
+        let mut clients: Vec<(Option<HeaderValue>, usize)> = Vec::new();
+        for waiter in std::mem::take(waiting) {
+            let place = clients.iter().position(|(by, _)| *by == waiter.client);
+            let place = place.unwrap_or_else(|| {
+                let has = self.http1.busy_for(waiter.client.as_ref());
+                clients.push((waiter.client.clone(), has));
+                clients.len() - 1
+            });
+            let has = &mut clients[place].1;
+            if waiter.kind == Kind::Long || *has < share {
+                *has += usize::from(waiter.kind != Kind::Long);
+                waiting.push_back(waiter);
+            } else {
+                // Who does not wait any more need not know.
+                let _ = waiter.reply.send(Err(error.clone()));
+            }
+        }
+    }
+
+    /// What one client may have of the connections to a server that speaks HTTP/1.1 alone.
+    fn share(&self) -> usize {
+        self.max_http1() / 4 * 3
+    }
+
+    /// For who does not wait for others to end, or not any more; so many still wait.
+    fn busy(&self, waiting: usize) -> Error {
+        Error::Busy {
+            server: super::server_name(&self.address),
+            under_way: self.http1.busy() + waiting,
+        }
+    }
+
     pub(super) fn max_http1(&self) -> usize {
         if self.no_http2.load(Ordering::Relaxed) {
-            MAX_HTTP1_ALONE
+            self.max_http1_alone
         } else {
             MAX_HTTP1
         }
@@ -218,6 +325,7 @@ impl Shared {
 
     /// An exchange has ended: somebody may wait for its place.
     pub(super) fn place_free(self: &Arc<Self>) {
+        self.freed.notify_one();
         if self.queueing.load(Ordering::Relaxed) > 0
             && tokio::runtime::Handle::try_current().is_ok()
         {
@@ -241,4 +349,11 @@ impl Shared {
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one of the lanes' pools may have.
+fn max_http1_alone() -> usize {
+    let pools = available_parallelism().map_or(1, |cores| cores.get().min(LANES));
+    let share = descriptors::limit() / (DESCRIPTORS_PER_HTTP1 * pools);
+    share.clamp(MAX_HTTP1, MAX_HTTP1_ALONE)
 }

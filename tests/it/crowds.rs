@@ -6,8 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kubegate::serve::lanes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    task::JoinSet,
+};
 
 use crate::support::{Connection, Kubegate, PATIENCE, Upstream, cert, get, in_time, status};
 
@@ -280,4 +284,123 @@ async fn requests_that_no_descriptor_is_left_for_are_told_so() {
     assert_at_rest(&kubegate).await;
     clients.shutdown().await;
     assert_recovers(&kubegate).await;
+}
+
+/// A client at another address of this machine.
+async fn from(client: [u8; 4], kubegate: &Kubegate) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((client, 0).into()).unwrap();
+    let address = kubegate.address.parse().unwrap();
+    in_time(socket.connect(address)).await.unwrap()
+}
+
+async fn held(stream: &mut tokio::net::TcpStream) {
+    let ask = "GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(ask.as_bytes()).await.unwrap();
+}
+
+/// The first bytes of an answer; `None` where there is none in this time.
+async fn begins(stream: &mut tokio::net::TcpStream, within: Duration) -> Option<String> {
+    let mut answer = vec![0; 2000];
+    let read = tokio::time::timeout(within, stream.read(&mut answer)).await;
+    let read = read.ok()?.unwrap();
+    Some(String::from_utf8_lossy(&answer[..read]).into_owned())
+}
+
+/// HTTP/1.1 alone; never answers `/held`, nor reads what is sent there.
+async fn holding() -> Upstream {
+    Upstream::plain(async |mut connection: Connection| {
+        while let Some(head) = connection.head().await {
+            if head.contains(" /held ") {
+                std::future::pending::<()>().await;
+            }
+            connection.answer("served").await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn six_hundred_unanswered_requests_over_http_1_block_nobody_else() {
+    let upstream = holding().await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let mut clients = Vec::new();
+    for number in 0..600 {
+        let mut client = from([127, 0, 0, 1], &kubegate).await;
+        if number % 2 == 0 {
+            held(&mut client).await;
+        } else {
+            let ask = "POST /held HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nslow";
+            client.write_all(ask.as_bytes()).await.unwrap();
+        }
+        clients.push(client);
+    }
+    in_time(async {
+        while upstream.connections() < clients.len() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(get(&kubegate.address, "/x").await.ends_with("served"));
+    clients.clear();
+    // Idle ones are not kept in such numbers.
+    assert!(get(&kubegate.address, "/x").await.ends_with("served"));
+}
+
+#[tokio::test]
+async fn over_http_1_no_client_takes_every_connection_and_nobody_waits_without_end() {
+    let upstream = holding().await;
+    // For each lane 70 connections, a quarter of which no client gets alone.
+    let (most, share) = (70, 70 / 4 * 3);
+    let ulimit = format!("-n {}", 3 * lanes() * most);
+    let kubegate = under_ulimit(&ulimit, &upstream, &["--upstream-connect-timeout", "500ms"]);
+    // What is spoken is known from here on.
+    for _ in 0..4 * lanes() {
+        assert!(get(&kubegate.address, "/x").await.ends_with("served"));
+    }
+    let mut clients = Vec::new();
+    let asked = (share + 10) * lanes();
+    for _ in 0..asked {
+        let mut client = from([127, 0, 0, 1], &kubegate).await;
+        held(&mut client).await;
+        clients.push(client);
+    }
+    let mut clients: JoinSet<_> = clients
+        .into_iter()
+        .map(|mut client| async move { begins(&mut client, PATIENCE).await })
+        .collect();
+    // Those that are held say nothing.
+    for _ in share * lanes()..asked {
+        let answer = in_time(clients.join_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        assert_eq!(status(&answer), 503, "{answer}");
+        assert!(answer.contains("requests to it are under way"), "{answer}");
+        assert!(!answer.contains("retry-after"), "{answer}");
+    }
+    // The others are served,
+    for _ in 0..lanes() {
+        let mut other = from([127, 0, 0, 2], &kubegate).await;
+        other
+            .write_all(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let answer = begins(&mut other, Duration::from_secs(10)).await.unwrap();
+        assert!(answer.ends_with("served"), "{answer}");
+    }
+    // until nothing is left; and then they are told so.
+    let mut others = Vec::new();
+    for _ in 0..(most - share + 10) * lanes() {
+        let mut other = from([127, 0, 0, 2], &kubegate).await;
+        held(&mut other).await;
+        others.push(other);
+    }
+    let mut last = from([127, 0, 0, 3], &kubegate).await;
+    held(&mut last).await;
+    let answer = begins(&mut last, Duration::from_secs(15)).await.unwrap();
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.contains("requests to it are under way"), "{answer}");
+    assert!(answer.contains(&upstream.port().to_string()), "{answer}");
 }

@@ -46,7 +46,11 @@ const LEAVES: &[(&str, &[&str], &[&str])] = &[
         &["printable"],
         &["serve", "admin", "cli", "main"],
     ),
-    ("descriptors", &[], &["credential", "proxy", "serve", "cli"]),
+    (
+        "descriptors",
+        &[],
+        &["credential", "upstream", "proxy", "serve", "cli"],
+    ),
 ];
 
 #[test]

@@ -25,6 +25,7 @@ mod issuer_faults;
 mod kubeconfig;
 mod liveness;
 mod logins;
+mod odd_answers;
 mod oidc;
 mod openshift;
 mod plugins;

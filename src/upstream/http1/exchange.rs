@@ -13,12 +13,15 @@ use http::{
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::http1};
 
-use super::{Waits, Wire};
-use crate::upstream::{Kind, RequestBody, Unanswered, shared::Shared};
+use super::{Pieces, Waits, Wire};
+use crate::upstream::{
+    Kind, RequestBody, Unanswered,
+    shared::{CLIENT, Shared},
+};
 
 /// A connection with an exchange on it.
 pub(in crate::upstream) struct Exchange {
-    sender: Option<http1::SendRequest<RequestBody>>,
+    sender: Option<http1::SendRequest<Pieces>>,
     wire: Arc<Wire>,
     home: Arc<Shared>,
     counted: bool,
@@ -28,7 +31,7 @@ pub(in crate::upstream) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(
-        sender: http1::SendRequest<RequestBody>,
+        sender: http1::SendRequest<Pieces>,
         wire: Arc<Wire>,
         home: &Arc<Shared>,
         kind: Kind,
@@ -53,6 +56,11 @@ impl Exchange {
         uri: &Uri,
         host: &HeaderValue,
     ) -> Result<Response<Incoming>, Unanswered> {
+        // Where there are no other connections, no client may take them all.
+        if self.counted && self.home.no_http2.load(Ordering::Relaxed) {
+            let client = request.headers().get(&CLIENT).cloned();
+            self.wire.set_client(Some(client));
+        }
         let spare = spare(&request);
         to_origin_form(&mut request, uri, host);
         let Some(sender) = &mut self.sender else {
@@ -62,11 +70,12 @@ impl Exchange {
         let _waits = Waits::begin(&self.wire);
         tokio::select! {
             biased;
-            sent = sender.try_send_request(request) => sent.map_err(|mut error| {
+            sent = sender.try_send_request(request.map(Pieces::of)) => sent.map_err(|mut error| {
                 // A server may close a connection that it kept at any time, also while a
                 // request is on its way (RFC 9110 section 9.2.1 lets that be sent again).
                 let spare = spare.filter(|_| self.kept);
-                let again = error.take_message().or(spare);
+                let unsent = error.take_message().map(|m| m.map(Pieces::into_body));
+                let again = unsent.or(spare);
                 Unanswered::new(error.into_error(), again)
             }),
             () = self.wire.alarm.notified() => Err(Unanswered::silent(spare)),
@@ -101,6 +110,9 @@ impl Drop for Exchange {
         }
         if self.counted {
             self.home.http1.busy.fetch_sub(1, Ordering::Relaxed);
+            if self.home.no_http2.load(Ordering::Relaxed) {
+                self.wire.set_client(None);
+            }
         }
         self.home.place_free();
     }

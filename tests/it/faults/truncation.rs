@@ -309,3 +309,32 @@ async fn what_breaks_off_over_http_1_is_seen_to_break_off_and_nothing_else_is() 
 async fn what_breaks_off_over_http_2_is_seen_to_break_off_and_nothing_else_is() {
     is_seen(true).await;
 }
+
+/// RFC 9112 section 6.3: without a length a body ends with its connection. A cut looks the same in
+/// plain text; over TLS it lacks the close_notify of an end (RFC 8446 section 6.1).
+#[tokio::test]
+async fn a_body_to_the_connections_end_is_whole_in_plain_text_and_over_tls_with_its_close_notify() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\n\r\nhello";
+    let folder = tempdir().unwrap();
+    let into = folder.path().join("answer");
+    for (tls, end, whole) in [
+        (false, End::Close, true),
+        (false, End::Cut, true),
+        (true, End::Close, true),
+        (true, End::Cut, false),
+    ] {
+        let script = move |server| serve(server, false, ANSWER.into(), end);
+        let upstream = if tls {
+            Upstream::tls("localhost", script).await
+        } else {
+            Upstream::plain(script).await
+        };
+        let kubegate = Kubegate::before(&upstream, &[]);
+        let output = curl(&format!("http://{}/x", kubegate.address), &into).await;
+        let code = output.status.code().unwrap();
+        assert_eq!(code == WHOLE, whole, "TLS {tls}: {output:?}");
+        if whole {
+            assert_eq!(fs::read(&into).unwrap(), b"hello", "TLS {tls}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 
@@ -105,6 +106,28 @@ impl Framed {
     pub async fn answer(&mut self, stream: u32) {
         self.send(HEADERS, END_HEADERS, stream, OK).await;
         self.send(DATA, END_STREAM, stream, b"ok").await;
+    }
+
+    /// A 103 before an answer.
+    pub async fn inform(&mut self, stream: u32) {
+        self.send(HEADERS, END_HEADERS, stream, b"\x08\x03103")
+            .await;
+    }
+
+    /// An answer whose head is this header block, in frames of 16 KiB as Go's servers send it.
+    pub async fn answer_with(&mut self, stream: u32, block: &[u8], body: &[u8]) {
+        let mut parts = block.chunks(16 * 1024).peekable();
+        let mut kind = HEADERS;
+        while let Some(part) = parts.next() {
+            let flags = if parts.peek().is_none() {
+                END_HEADERS
+            } else {
+                0
+            };
+            self.send(kind, flags, stream, part).await;
+            kind = CONTINUATION;
+        }
+        self.send(DATA, END_STREAM, stream, body).await;
     }
 
     /// The beginning of an answer.
