@@ -3,6 +3,7 @@
 mod folder;
 mod ibm;
 mod openshift;
+mod program;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

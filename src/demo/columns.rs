@@ -65,6 +65,8 @@ pub(super) fn of(resource: &Resource) -> &'static [Column] {
         "services" => SERVICES,
         "deployments" => DEPLOYMENTS,
         "replicasets" => REPLICA_SETS,
+        "clusterroles" | "roles" => ROLES,
+        "clusterrolebindings" | "rolebindings" => ROLE_BINDINGS,
         _ => &[NAME, AGE],
     }
 }
@@ -107,6 +109,49 @@ const SERVICE_ACCOUNTS: &[Column] = &[
     }),
     AGE,
 ];
+
+const ROLES: &[Column] = &[
+    NAME,
+    column("Created At", "When the object was created.", |o, _| {
+        text(&o["metadata"]["creationTimestamp"])
+    }),
+];
+
+const ROLE_BINDINGS: &[Column] = &[
+    NAME,
+    column("Role", "The role that is given.", |o, _| {
+        let (kind, name) = (&o["roleRef"]["kind"], &o["roleRef"]["name"]);
+        let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        json!(format!("{}/{}", part(kind), part(name)))
+    }),
+    AGE,
+    wide("Users", "The users that it is given to.", |o, _| {
+        subjects(o, "User")
+    }),
+    wide("Groups", "The groups that it is given to.", |o, _| {
+        subjects(o, "Group")
+    }),
+    wide(
+        "ServiceAccounts",
+        "The service accounts that it is given to.",
+        |o, _| subjects(o, "ServiceAccount"),
+    ),
+];
+
+/// The names of a binding's subjects of one kind.
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let of_kind = items(&binding["subjects"])
+        .iter()
+        .filter(|subject| subject["kind"] == kind);
+    let names = of_kind.filter_map(|subject| {
+        let name = subject["name"].as_str()?;
+        Some(match subject["namespace"].as_str() {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.to_owned(),
+        })
+    });
+    json!(names.collect::<Vec<_>>().join(", "))
+}
 
 const NAMESPACES: &[Column] = &[
     NAME,

@@ -24,6 +24,7 @@ pub(super) fn fill(resource: &Resource, object: &mut Value) {
         "services" => service(object),
         "secrets" => set_default(as_map(object), "type", json!("Opaque")),
         "deployments" => deployment(object),
+        "clusterrolebindings" | "rolebindings" => role_binding(object),
         "replicasets" => {
             let spec = child_mut(as_map(object), "spec");
             set_default(spec, "replicas", json!(1));
@@ -82,6 +83,21 @@ fn namespace(object: &mut Value) {
     let map = as_map(object);
     set_default(map, "spec", json!({"finalizers": ["kubernetes"]}));
     map.insert("status".to_owned(), json!({"phase": "Active"}));
+}
+
+fn role_binding(object: &mut Value) {
+    let group = json!(resources::RBAC_GROUP);
+    set_default(
+        child_mut(as_map(object), "roleRef"),
+        "apiGroup",
+        group.clone(),
+    );
+    let subjects = object["subjects"].as_array_mut();
+    for subject in subjects.into_iter().flatten() {
+        if matches!(subject["kind"].as_str(), Some("User" | "Group")) {
+            set_default(as_map(subject), "apiGroup", group.clone());
+        }
+    }
 }
 
 fn service(object: &mut Value) {

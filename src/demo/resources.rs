@@ -111,7 +111,15 @@ pub(super) static REVIEWS: [Review; 3] = [
 ];
 
 /// The named groups, in discovery's order; the core group is apart from them.
-pub(super) const GROUPS: &[&str] = &["apps", "authentication.k8s.io", "authorization.k8s.io"];
+pub(super) const GROUPS: &[&str] = &[
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    RBAC_GROUP,
+];
+
+/// Its objects are kept and mean nothing: who is served is not decided by them.
+pub(super) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 const CORE: Resource = Resource {
     group: "",
@@ -132,6 +140,11 @@ const APPS: Resource = Resource {
     group: "apps",
     categories: &["all"],
     counts_generations: true,
+    ..CORE
+};
+
+const RBAC: Resource = Resource {
+    group: RBAC_GROUP,
     ..CORE
 };
 
@@ -160,7 +173,7 @@ const fn stream(name: &'static str, kind: &'static str) -> Subresource {
 }
 
 /// Everything that is stored of Kubernetes' own.
-pub(super) static RESOURCES: [Resource; 10] = [
+pub(super) static RESOURCES: [Resource; 14] = [
     Resource {
         plural: "configmaps",
         singular: "configmap",
@@ -281,5 +294,31 @@ pub(super) static RESOURCES: [Resource; 10] = [
         subresources: &[SCALE, status("apps", "ReplicaSet")],
         selectable: &["status.replicas"],
         ..APPS
+    },
+    Resource {
+        plural: "clusterrolebindings",
+        singular: "clusterrolebinding",
+        kind: "ClusterRoleBinding",
+        namespaced: false,
+        ..RBAC
+    },
+    Resource {
+        plural: "clusterroles",
+        singular: "clusterrole",
+        kind: "ClusterRole",
+        namespaced: false,
+        ..RBAC
+    },
+    Resource {
+        plural: "rolebindings",
+        singular: "rolebinding",
+        kind: "RoleBinding",
+        ..RBAC
+    },
+    Resource {
+        plural: "roles",
+        singular: "role",
+        kind: "Role",
+        ..RBAC
     },
 ];

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     object::meta,
-    resources::Resource,
+    resources::{RBAC_GROUP, Resource},
     status::{Cause, Status},
 };
 
@@ -31,6 +31,16 @@ pub(super) fn new_object(resource: &Resource, object: &Value) -> Result<(), Stat
     let name = meta(object, "name");
     let cause = if name.is_empty() && meta(object, "generateName").is_empty() {
         Cause::required("metadata.name", "name or generateName is required")
+    } else if !name.is_empty() && resource.group == RBAC_GROUP {
+        // `system:node` is a name of theirs.
+        if !matches!(name, "." | "..") && !name.contains(['/', '%']) {
+            return self::object(resource, object);
+        }
+        Cause::invalid(
+            "metadata.name",
+            &json!(name),
+            "may not be '.' or '..' or contain '/' or '%'",
+        )
     } else if !name.is_empty() && !is_subdomain(name) {
         let why = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
                    characters, '-' or '.', and must start and end with an alphanumeric character";
@@ -78,6 +88,10 @@ fn required(resource: &Resource) -> &'static [(&'static str, &'static str)] {
             ),
         ],
         "events" => &[("/involvedObject", "involvedObject")],
+        "clusterrolebindings" | "rolebindings" => &[
+            ("/roleRef/kind", "roleRef.kind"),
+            ("/roleRef/name", "roleRef.name"),
+        ],
         _ => &[],
     }
 }

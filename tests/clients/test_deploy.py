@@ -97,6 +97,29 @@ class Kubernetes(Deploy):
         self.assertEqual(pod["serviceAccountName"], account)
 
 
+class OnTheDemo(Deploy):
+    def kubectl(self, *arguments):
+        base = str(DEPLOY / "kubernetes")
+        return self.output(self.command("kubectl", f"--server={self.url}", *arguments, "-k", base))
+
+    def test_the_base_is_applied_applied_again_and_deleted(self):
+        names = [
+            "serviceaccount/kubegate-example",
+            "role.rbac.authorization.k8s.io/kubegate-example",
+            "rolebinding.rbac.authorization.k8s.io/kubegate-example",
+            "deployment.apps/kubegate-example",
+        ]
+        for what in ("created", "unchanged"):
+            said = self.kubectl("apply").splitlines()
+            self.assertEqual(said, [f"{name} {what}" for name in names])
+        found = self.kubectl("get", "-o", "name").splitlines()
+        self.assertEqual(found, names)
+        deleted = self.kubectl("delete").splitlines()
+        self.assertEqual(len(deleted), len(names), deleted)
+        missing = self.command("kubectl", f"--server={self.url}", "get", "role", "kubegate-example")
+        self.assertIn("not found", self.refusal(missing))
+
+
 class Image(Deploy):
     # It compiles kubegate once more.
     limit = 300

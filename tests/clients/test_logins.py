@@ -62,7 +62,7 @@ class OpenShift(Login):
     def test_kubectl_works_with_a_context_of_login_openshift_with_and_without_the_proxy(self):
         with Kubegate("demo", "--flavor=openshift", "--token-ttl=1h") as demo:
             told = self.commands(demo, "signatures/")
-            (login,) = [words for words in told if words[:2] == ["kubegate", "login"]]
+            (login,) = [words for words in told if words[1:2] == ["login"]]
             done = self.command(*login, "--password-stdin", stdin=b"developer\n", **self.with_plugin)
             self.output(done)
             who = self.output(self.command("kubegate", "whoami", **self.with_plugin))
@@ -94,10 +94,14 @@ class Ibm(Login):
     def test_kubectl_works_with_a_context_of_login_ibm_with_and_without_the_proxy(self):
         with Kubegate("demo", "--flavor=ibm") as demo:
             told = self.commands(demo, "login ibm --sso")
-            (environment,) = [words[1] for words in told if words[0] == "."]
+            (environment,) = {words[1] for words in told if words[0] == "."}
             with open(environment) as file:
                 pairs = re.findall(r"^export (\w+)=(\S+)$", file.read(), re.MULTILINE)
             self.more_environment = dict(pairs)
+            self.more_environment.pop("PATH", None)
+            # The demo's own, in place of which this test has those of its home.
+            for own in ("KUBECONFIG", "XDG_STATE_HOME"):
+                self.assertTrue(self.more_environment.pop(own).startswith(os.path.dirname(environment)))
             self.with_plugin |= self.more_environment
             (key,) = {words[-1] for words in told if "--apikey-file" in words}
             login = ["kubegate", "login", "ibm", "--cluster=kubegate-iks", f"--apikey-file={key}"]

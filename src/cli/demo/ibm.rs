@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
-use super::{Flags, folder::Folder};
+use super::{Flags, folder::Folder, program};
 use crate::{
     credential::{
         ibm_iam::{Chain, Endpoints, Root},
@@ -31,9 +31,20 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let key = folder.file("apikey", API_KEY)?;
     let ca = folder.file("ca.pem", ibm.ca_pem())?;
-    let mut environment = format!("export SSL_CERT_FILE={}\n", ca.display());
+    let mut environment = String::new();
+    for (name, path) in [
+        ("SSL_CERT_FILE", ca),
+        // Logins to the demo are not to change what the user has.
+        ("KUBECONFIG", folder.path().join("kubeconfig")),
+        ("XDG_STATE_HOME", folder.path().join("state")),
+    ] {
+        writeln!(environment, "export {name}={}", program::path_of(&path))?;
+    }
     for (name, value) in ibm.environment() {
         writeln!(environment, "export {name}={value}")?;
+    }
+    if let Some(path) = program::path_variable() {
+        writeln!(environment, "export {path}")?;
     }
     folder.file("environment", &environment)?;
 
@@ -61,22 +72,25 @@ fn endpoints(ibm: &Ibm) -> anyhow::Result<Endpoints> {
 }
 
 fn greeting(address: SocketAddr, ibm: &Ibm, folder: &Folder) -> String {
-    let folder = folder.path().display();
-    let issuer = ibm.issuer_url();
+    let file = |name: &str| program::path_of(&folder.path().join(name));
+    let (environment, key, ca) = (file("environment"), file("apikey"), file("ca.pem"));
+    let (kubegate, issuer) = (program::name(), ibm.issuer_url());
     format!(
         "\nA pretend IBM Cloud is behind it, and you are {IAM_USER}. Try:\n\
          \x20 kubectl -s http://{address} auth whoami\n\
          \x20 kubectl -s http://{address} get pods\n\
          \nThe same with nothing but an API key, in another terminal:\n\
-         \x20 . {folder}/environment\n\
-         \x20 kubegate --port 8002 --ibm-cluster kubegate-iks --ibm-endpoint private \\\n\
-         \x20   --apikey-file {folder}/apikey\n\
+         \x20 . {environment}\n\
+         \x20 {kubegate} --port 8002 --ibm-cluster kubegate-iks --ibm-endpoint private \\\n\
+         \x20   --apikey-file {key}\n\
          \x20 kubectl -s http://127.0.0.1:8002 get pods\n\
          \nThe clusters of its accounts, by login. The user is {USER} with the password\n\
          {PASSWORD}, the account with clusters Example Production; a one-time passcode\n\
-         comes from\n\
-         \x20 curl --cacert {folder}/ca.pem {issuer}/passcode\n\
-         \x20 kubegate login ibm -u {USER}\n\
-         \x20 kubegate login ibm --sso --cluster kubegate-iks --endpoint private\n"
+         comes from curl. Kubeconfig and tokens stay in the demo's own folder:\n\
+         \x20 . {environment}\n\
+         \x20 curl --cacert {ca} {issuer}/passcode\n\
+         \x20 {kubegate} login ibm -u {USER}\n\
+         \x20 {kubegate} login ibm --sso --cluster kubegate-iks --endpoint private\n\
+         \x20 kubectl get pods\n"
     )
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 
-use super::{Flags, folder::Folder};
+use super::{Flags, folder::Folder, program};
 use crate::{
     credential,
     demo::openshift::{OpenShift, Options},
@@ -48,7 +48,12 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
 fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64) -> String {
     let (api, registry) = (cluster.api().url(), cluster.registry_url());
     let digest = cluster.add_image(REPOSITORY);
-    let folder = folder.path().display();
+    let file = |name: &str| program::path_of(&folder.path().join(name));
+    let (kubeconfig, state) = (file("kubeconfig"), file("state"));
+    let [api_ca, oauth_ca, registry_ca] =
+        ["api-ca.pem", "oauth-ca.pem", "registry-ca.pem"].map(file);
+    let kubegate = program::name();
+    let path = program::path_variable().map_or_else(String::new, |path| format!(" {path}"));
     format!(
         "\nA pretend OpenShift is behind it, and you are {USER}. Try:\n\
          \x20 curl http://{address}/apis/user.openshift.io/v1/users/~\n\
@@ -56,15 +61,15 @@ fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64
          \x20 kubectl -s http://{address} get projects,pods\n\
          \nThe same by a login of your own, in another terminal; the password is {USER}, too. Its\n\
          session ends after {life} s, so start this with --token-ttl 1h for one that lasts:\n\
-         \x20 export KUBECONFIG={folder}/kubeconfig XDG_STATE_HOME={folder}/state\n\
-         \x20 kubegate login openshift --server {api} -u {USER} \\\n\
-         \x20   --certificate-authority {folder}/api-ca.pem \\\n\
-         \x20   --oauth-certificate-authority {folder}/oauth-ca.pem\n\
-         \x20 kubegate whoami\n\
+         \x20 export KUBECONFIG={kubeconfig} XDG_STATE_HOME={state}{path}\n\
+         \x20 {kubegate} login openshift --server {api} -u {USER} \\\n\
+         \x20   --certificate-authority {api_ca} \\\n\
+         \x20   --oauth-certificate-authority {oauth_ca}\n\
+         \x20 {kubegate} whoami\n\
          \x20 kubectl get projects,pods\n\
          \nWith that session, the signatures of the image registry:\n\
-         \x20 kubegate --port 8002 --server {registry} \\\n\
-         \x20   --certificate-authority {folder}/registry-ca.pem\n\
+         \x20 {kubegate} --port 8002 --server {registry} \\\n\
+         \x20   --certificate-authority {registry_ca}\n\
          \x20 curl http://127.0.0.1:8002/extensions/v2/{REPOSITORY}/signatures/{digest}\n"
     )
 }

@@ -50,6 +50,7 @@ fn table() -> Vec<Schema> {
 const PACKAGES: &[(&str, &str)] = &[
     ("core.", "io.k8s.api.core.v1."),
     ("apps.", "io.k8s.api.apps.v1."),
+    ("rbac.", "io.k8s.api.rbac.v1."),
     ("meta.", "io.k8s.apimachinery.pkg.apis.meta.v1."),
 ];
 
@@ -57,7 +58,8 @@ const PACKAGES: &[(&str, &str)] = &[
 pub(super) fn of(group: &str) -> Value {
     let mut schemas = Map::new();
     for schema in table() {
-        if group == "apps" || !schema.name.starts_with("apps.") {
+        let package = schema.name.split('.').next().unwrap_or_default();
+        if matches!(package, "core" | "meta") || package == package_of(group) {
             schemas.insert(full_name(schema.name), to_json(&schema));
         }
     }
@@ -73,12 +75,15 @@ pub(super) fn of(group: &str) -> Value {
 
 /// The full name of a kind's schema.
 pub(super) fn name_of(resource: &Resource) -> String {
-    let package = if resource.group.is_empty() {
-        "core"
-    } else {
-        "apps"
-    };
-    full_name(&format!("{package}.{}", resource.kind))
+    full_name(&format!("{}.{}", package_of(resource.group), resource.kind))
+}
+
+/// The first part of the names of a group's schemas.
+fn package_of(group: &str) -> &str {
+    match group.split('.').next() {
+        None | Some("") => "core",
+        Some(package) => package,
+    }
 }
 
 pub(super) fn reference(full_name: &str) -> Value {
