@@ -119,6 +119,9 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
     if word.starts_with('-') || !proxies(program, &line[..at]) {
         return None;
     }
+    if word == "demo" {
+        return Some("this kubegate was built without its demo (`--no-default-features`)".into());
+    }
     if matches!(&*word, "context" | "ctx") && next.is_none() {
         return Some("`kubegate contexts` lists the contexts; --context NAME chooses one".into());
     }

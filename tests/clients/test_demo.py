@@ -4,7 +4,6 @@ import fcntl
 import os
 import re
 import select
-import signal
 import socket
 import subprocess
 import termios
@@ -59,15 +58,19 @@ class Demo(Case):
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
+        terminal = Terminal(ours, dict(answers))
         try:
-            terminal = Terminal(ours, dict(answers))
             terminal.type("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; echo READY-$((6*7))\n")
             terminal.until("READY-42")
             return [self.one(terminal, line) for line in lines]
         finally:
-            os.killpg(shell.pid, signal.SIGHUP)
-            shell.kill()
-            shell.wait()
+            # What goes on in the background is in groups of its own.
+            terminal.type("\x03\nkill $(jobs -p); wait; exit\n")
+            try:
+                shell.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                shell.kill()
+                shell.wait()
             os.close(ours)
 
     def one(self, terminal, line):

@@ -8,6 +8,7 @@ mod commands;
 mod credentials;
 mod crowds;
 mod demo;
+mod documentation;
 mod drain;
 mod early_answers;
 mod faults;

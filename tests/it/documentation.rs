@@ -1,0 +1,150 @@
+//! What README.md and docs/ say of flags and tests is so.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, Args as _, Command};
+use kubegate::settings::{ConnectionFlags, ProxyFlags};
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The cells of the rows of a Markdown table that begin with code or text, without its header.
+fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    rows.map(|line| {
+        let line = line.trim_end().trim_start_matches('|');
+        let line = line.strip_suffix('|').unwrap_or(line);
+        line.split('|').map(str::trim).collect()
+    })
+}
+
+/// What stands between backticks.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn flags_of(command: Command) -> Vec<Arg> {
+    let shown = |arg: &&Arg| !arg.is_hide_set();
+    command.get_arguments().filter(shown).cloned().collect()
+}
+
+#[test]
+fn the_readme_shows_every_flag_of_the_proxy_with_its_default() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("| flag of `kubegate [proxy]`").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let rows: Vec<Vec<&str>> = rows(table).collect();
+    let flags = flags_of(ProxyFlags::augment_args(Command::new("proxy")));
+    for flag in &flags {
+        let long = format!("--{}", flag.get_long().unwrap());
+        let row = rows
+            .iter()
+            .find(|row| code(row[0]).any(|name| name == long));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for {long}"));
+        if let Some(short) = flag.get_short() {
+            let short = format!("-{short}");
+            assert!(code(row[0]).any(|name| name == short), "{long}: {row:?}");
+        }
+        let default: Vec<_> = flag.get_default_values().iter().collect();
+        if let [default] = default[..] {
+            let shown: Vec<_> = code(row[1]).collect();
+            assert_eq!(shown, [default.to_str().unwrap()], "{long}");
+        }
+    }
+    let known = |name: &str| {
+        flags.iter().any(|flag| {
+            let long = flag.get_long().map(|long| format!("--{long}"));
+            let short = flag.get_short().map(|short| format!("-{short}"));
+            [long, short].iter().flatten().any(|flag| flag == name)
+        })
+    };
+    for name in rows.iter().flat_map(|row| code(row[0])) {
+        assert!(
+            known(name),
+            "README.md has a row for {name}, which is no flag"
+        );
+    }
+    assert!(!known("--no-such-flag") && !known("-9"));
+}
+
+#[test]
+fn the_readme_names_every_flag_for_cluster_and_user() {
+    let readme = read("README.md");
+    for flag in flags_of(ConnectionFlags::augment_args(Command::new("options"))) {
+        let long = flag.get_long().unwrap();
+        let long = match long.len() {
+            1 => format!("`-{long}`"),
+            _ => format!("--{long}`"),
+        };
+        assert!(readme.contains(&long), "README.md does not name {long}");
+    }
+}
+
+/// The names of functions in a file of Rust or Python.
+fn functions(text: &str, names: &mut BTreeSet<String>) {
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let after = words
+            .windows(2)
+            .find(|pair| matches!(pair[0], "fn" | "def"));
+        if let Some(pair) = after {
+            let name = pair[1].split(['(', '<']).next().unwrap();
+            names.insert(name.to_owned());
+        }
+    }
+}
+
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("node_modules") {
+            sources(&path, files);
+        } else if path
+            .extension()
+            .is_some_and(|end| end == "rs" || end == "py")
+        {
+            files.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_difference_from_kubectl_proxy_names_a_test_that_exists() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+            &mut files,
+        );
+    }
+    let mut tests = BTreeSet::new();
+    for file in files {
+        functions(&fs::read_to_string(file).unwrap(), &mut tests);
+    }
+    let differences = read("docs/differences.md");
+    let mut rows = rows(&differences);
+    assert_eq!(rows.next().unwrap().last(), Some(&"test"), "its header");
+    let mut count = 0;
+    for row in rows {
+        assert_eq!(
+            row.len(),
+            5,
+            "subject, kubectl proxy, kubegate, why, test: {row:?}"
+        );
+        let named: Vec<&str> = code(row[4]).collect();
+        assert!(!named.is_empty(), "no test: {row:?}");
+        for name in named {
+            let function = name.rsplit(['.', ':']).next().unwrap();
+            assert!(tests.contains(function), "there is no test {name}: {row:?}");
+        }
+        count += 1;
+    }
+    assert!(count > 9, "{count} rows");
+    assert!(!tests.contains("test_of_no_such_name"));
+}
