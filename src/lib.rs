@@ -33,7 +33,7 @@
 //! A connection is accepted by [`serve`], given to one of its lanes (a thread with a runtime, a
 //! stack and an [`upstream::Upstream`] of its own), and spoken to in HTTP/1.1. Each request
 //! passes the stack that [`proxy::stack`] builds, in the order in which it is written there: sensitive
-//! headers and trace, respond, guard (who asks), CORS, route, guard (what is asked),
+//! headers and trace, respond, guard (who asks), CORS, route, guard (what is asked), sandbox,
 //! `hop_by_hop`; and then the layers that stand for one destination, which a reload replaces:
 //! impersonate, authorize, forward. Its [`upstream::Kind`] then leads it to a pooled
 //! connection: short requests and those that stay open travel over HTTP/2, apart from each other,

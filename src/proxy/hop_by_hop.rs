@@ -307,6 +307,7 @@ mod tests {
                 proxied,
                 browser,
                 trusted,
+                certain: proxied,
             });
             HopByHop.screen(&mut request).unwrap();
             let said = format!("{proxied} {browser} {trusted}");

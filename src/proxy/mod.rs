@@ -157,7 +157,8 @@ pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
         .layer(route::RouteLayer::new(parts.api, parts.files))
         // What is asked: paths, methods, exec, read-only.
         .layer(guard::request_layer(parts.guard))
-        // What others than the API server wrote becomes no page of this origin, ours about it included.
+        // Answers that others wrote (apps behind */proxy, logs), and errors of ours in their place,
+        // are sandboxed.
         .layer(sandbox::SandboxLayer)
         // Framing and connection headers end here; upgrades are recognised.
         .layer(hop_by_hop::layer())

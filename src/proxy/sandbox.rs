@@ -4,6 +4,9 @@
 //! origin of the whole API: a script in it could use the credential as the user does. So answers of
 //! that kind are sandboxed: a page runs in an origin of its own, from which no request gets in
 //! (the guard refuses `Origin: null`), and headers that hold for the whole origin are taken off.
+//!
+//! What an aggregated API server answers is judged by its media type alone: a browser gets data as it
+//! is, and all else sandboxed.
 
 use std::task::{Context, Poll};
 
@@ -11,7 +14,7 @@ use futures_util::future::{Either, FutureExt as _, Map};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response,
     header::{
-        ALT_SVC, CONTENT_SECURITY_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+        ALT_SVC, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -72,14 +75,43 @@ where
         let foreign = request.extensions().get::<Foreign>().copied();
         let answered = self.inner.call(request);
         match foreign {
-            Some(foreign) if !foreign.trusted => Either::Right(answered.map(if foreign.browser {
-                for_browser
-            } else {
-                for_program
-            })),
+            Some(foreign) if !foreign.trusted => Either::Right(answered.map(change_for(foreign))),
             _ => Either::Left(answered),
         }
     }
+}
+
+fn change_for(foreign: Foreign) -> fn(Answered) -> Answered {
+    match foreign {
+        Foreign { certain: false, .. } => unless_data,
+        Foreign { browser: true, .. } => for_browser,
+        _ => for_program,
+    }
+}
+
+fn unless_data(answered: Answered) -> Answered {
+    match answered {
+        Ok(response) if !is_data(response.headers()) => for_browser(Ok(response)),
+        other => other,
+    }
+}
+
+/// Whether a browser makes no page of it, by the types that API servers answer with. Without a type
+/// it looks for itself.
+fn is_data(headers: &HeaderMap) -> bool {
+    const DATA: [&str; 6] = [
+        "application/json",
+        "application/vnd.kubernetes.protobuf",
+        "application/cbor",
+        "application/yaml",
+        "application/com.github.proto-openapi",
+        "text/plain",
+    ];
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind.map(|kind| kind.trim_start().to_ascii_lowercase());
+    kind.is_some_and(|kind| DATA.iter().any(|data| kind.starts_with(data)))
 }
 
 fn for_browser(answered: Answered) -> Answered {
@@ -111,6 +143,28 @@ fn sandbox(headers: &mut HeaderMap) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn data_is_known_by_the_types_of_api_servers() {
+        for (kind, data) in [
+            ("application/json", true),
+            ("application/json;stream=watch", true),
+            ("Application/JSON", true),
+            ("application/vnd.kubernetes.protobuf;stream=watch", true),
+            ("application/cbor-seq", true),
+            ("text/plain; charset=utf-8", true),
+            ("text/html", false),
+            ("image/svg+xml", false),
+            ("application/xhtml+xml", false),
+            ("text/xml", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            assert_eq!(is_data(&headers), data, "{kind}");
+        }
+        assert!(!is_data(&HeaderMap::new()));
+    }
 
     #[test]
     fn what_holds_for_more_than_the_answer_is_taken_off_and_the_rest_stays() {

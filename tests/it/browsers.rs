@@ -226,21 +226,57 @@ async fn a_page_that_a_pod_or_service_wrote_is_sandboxed_in_every_spelling() {
             assert_eq!(header(&answer, "set-cookie"), cookie, "{path}: {answer}");
         }
     }
-    // What the API server writes itself is left alone.
-    for path in ["/api/v1/namespaces/x/pods/proxy", "/version", "/logsx"] {
+    // A page from elsewhere, such as an aggregated API server, is one to a browser alone.
+    for path in [
+        "/apis/x.example/v1/things/page",
+        "/debug/pprof/",
+        "/api/v1/namespaces/x/pods/proxy",
+    ] {
         let answer = send(&kubegate, "GET", path, &browser).await;
+        assert!(head(&answer).contains(SANDBOX), "{path}: {answer}");
+        assert_eq!(header(&answer, "set-cookie"), None, "{path}: {answer}");
+        let answer = send(&kubegate, "GET", path, "").await;
         assert!(!head(&answer).contains(SANDBOX), "{path}: {answer}");
         assert_eq!(header(&answer, "x-content-type-options"), None);
-        assert_eq!(
-            header(&answer, "strict-transport-security"),
-            Some("max-age=9")
-        );
+        let hsts = header(&answer, "strict-transport-security");
+        assert_eq!(hsts, Some("max-age=9"), "{path}: {answer}");
     }
     assert!(
         kubegate.log().contains("--trust-proxied-pages"),
         "{}",
         kubegate.log()
     );
+}
+
+#[tokio::test]
+async fn data_of_the_api_server_is_left_alone() {
+    let upstream = Upstream::plain(async |mut connection: Connection| {
+        while connection.head().await.is_some() {
+            connection
+                .write(
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                     Strict-Transport-Security: max-age=9\r\nContent-Length: 2\r\n\r\n{}",
+                )
+                .await;
+        }
+    })
+    .await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    for path in [
+        "/api/v1/pods",
+        "/version",
+        "/api/v1/namespaces/x/pods/proxy",
+    ] {
+        for lines in [OPENED, ""] {
+            let answer = send(&kubegate, "GET", path, lines).await;
+            assert_eq!(header(&answer, "content-security-policy"), None, "{answer}");
+            assert_eq!(header(&answer, "x-content-type-options"), None);
+            assert_eq!(
+                header(&answer, "strict-transport-security"),
+                Some("max-age=9")
+            );
+        }
+    }
 }
 
 #[tokio::test]

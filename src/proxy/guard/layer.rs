@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use http::Request;
 
-use super::{Guard, Refusal, origin};
+use super::{
+    Guard, Refusal,
+    origin::{self, Caller},
+};
 use crate::proxy::screen::{Screen, ScreenLayer};
 
 /// Who asks. Belongs outside of CORS, routing and static files.
@@ -23,11 +26,19 @@ pub(in crate::proxy) struct JudgeOrigin(Arc<Guard>);
 
 impl Screen for JudgeOrigin {
     fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        self.0.judge_origin(request)
+        if self.0.caller(request)? == Caller::Browser {
+            request.extensions_mut().insert(FromBrowser);
+        }
+        Ok(())
     }
 }
 
-/// Marks a request whose answer somebody other than the API server writes, among its extensions.
+/// Marks a request that a browser sent, among its extensions.
+#[derive(Clone, Copy, Debug)]
+struct FromBrowser;
+
+/// Marks a request whose answer somebody other than the API server writes, or may write, among its
+/// extensions.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct Foreign {
     /// Passed on to a server behind the API server, and not only fetched from one.
@@ -36,6 +47,8 @@ pub(in crate::proxy) struct Foreign {
     pub(in crate::proxy) browser: bool,
     /// `--trust-proxied-pages`
     pub(in crate::proxy) trusted: bool,
+    /// Known from the request. What an aggregated API server answers shows only in the answer.
+    pub(in crate::proxy) certain: bool,
 }
 
 impl Foreign {
@@ -53,11 +66,14 @@ pub(in crate::proxy) struct JudgeRequest(Arc<Guard>);
 impl Screen for JudgeRequest {
     fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         let reach = self.0.judge_request(request)?;
-        if reach.foreign {
+        let marked = request.extensions().get::<FromBrowser>().is_some();
+        // To a program, data and pages are alike.
+        if reach.foreign || marked {
             let foreign = Foreign {
                 proxied: reach.proxied,
-                browser: origin::is_browser(request.headers()),
+                browser: marked || origin::is_browser(request.headers()),
                 trusted: self.0.trust_proxied_pages,
+                certain: reach.foreign,
             };
             request.extensions_mut().insert(foreign);
         }

@@ -32,7 +32,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header::UPGRADE}
 use super::hop_by_hop::canonical;
 pub use filter::PatternError;
 use filter::{Filter, Patterns};
-use origin::AllowedOrigins;
+use origin::{AllowedOrigins, Caller};
 pub use reach::Reach;
 
 pub(super) use layer::{Foreign, origin_layer, request_layer};
@@ -226,6 +226,11 @@ impl Guard {
     /// 405 for CONNECT and TRACE; 400 for framing, a Host or a target of unclear meaning;
     /// 403 for a Host that is not accepted and for a page of a foreign origin.
     pub fn judge_origin<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        self.caller(request).map(|_| ())
+    }
+
+    /// As [`Self::judge_origin`], and tells who it is.
+    fn caller<B>(&self, request: &Request<B>) -> Result<Caller, Refusal> {
         let method = request.method();
         if method == Method::CONNECT || method == Method::TRACE {
             let message = format!("{method} is never served by this proxy");

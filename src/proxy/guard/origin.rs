@@ -34,16 +34,27 @@ impl AllowedOrigins {
     }
 }
 
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// It says for which page.
+    Browser,
+    /// It says nothing of pages.
+    Program,
+}
+
 /// Refuses what a foreign page sent. `host` has been accepted before.
 pub(super) fn judge(
     headers: &HeaderMap,
     host: &Host<'_>,
     allowed: &AllowedOrigins,
-) -> Result<(), Refusal> {
+) -> Result<Caller, Refusal> {
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (None, _) => judge_site(headers, host),
-        (Some(origin), None) if is_own(origin, host) || allowed.0.contains(origin) => Ok(()),
+        (Some(origin), None) if is_own(origin, host) || allowed.0.contains(origin) => {
+            Ok(Caller::Browser)
+        }
         (Some(origin), None) => Err(foreign(origin)),
         (Some(_), Some(_)) => Err(Refusal::forbidden("a request has one Origin at most")),
     }
@@ -51,13 +62,16 @@ pub(super) fn judge(
 
 /// Without an Origin (navigation, images, scripts) only this header tells that a page of
 /// another site asks. Browsers send four values; only the two harmless ones pass.
-fn judge_site(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
+fn judge_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
-    if sites.peek().is_none() && !host.is_loopback() {
-        return judge_unmarked(headers, host);
+    if sites.peek().is_none() {
+        if !host.is_loopback() {
+            judge_unmarked(headers, host)?;
+        }
+        return Ok(Caller::Program);
     }
     match sites.find(|site| *site != "same-origin" && *site != "none") {
-        None => Ok(()),
+        None => Ok(Caller::Browser),
         Some(site) => Err(Refusal::forbidden(format!(
             "a page of another site sent this request (Sec-Fetch-Site: {}); open the address directly",
             String::from_utf8_lossy(site.as_bytes())
@@ -192,7 +206,7 @@ mod tests {
             map.append(*name, HeaderValue::from_static(value));
         }
         let allowed = AllowedOrigins::new(&["https://UI.example:443".into()]).expect("an origin");
-        judge(&map, &Host::parse(host).expect("a host"), &allowed)
+        judge(&map, &Host::parse(host).expect("a host"), &allowed).map(|_| ())
     }
 
     #[test]
