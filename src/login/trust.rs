@@ -88,8 +88,15 @@ async fn look(cluster: &Cluster) -> Result<Vec<ShownCertificate>, Error> {
     let server = cluster.server.to_string();
     Err(Error::Unseen {
         server,
-        source: failed.and_then(Result::err),
+        source: failed.and_then(Result::err).map(in_words),
     })
+}
+
+/// An error of the TLS library in words.
+fn in_words(
+    error: Box<dyn std::error::Error + Send + Sync>,
+) -> Box<dyn std::error::Error + Send + Sync> {
+    tls::failure(error.as_ref()).map_or(error, Into::into)
 }
 
 /// The certificates as they are shown to a human.

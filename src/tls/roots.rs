@@ -54,7 +54,7 @@ pub(super) struct Shown<'a> {
 impl Roots {
     /// Certificates that cannot be used are passed over, as in Go, while others remain.
     pub(super) fn new(
-        certificates: Vec<CertificateDer<'static>>,
+        certificates: &[CertificateDer<'static>],
         origin: &str,
     ) -> Result<Self, Error> {
         let mut roots = Self {
@@ -75,8 +75,8 @@ impl Roots {
         Ok(roots)
     }
 
-    fn add(&mut self, der: CertificateDer<'static>) {
-        let Some(certificate) = Certificate::parse(&der) else {
+    fn add(&mut self, der: &CertificateDer<'static>) {
+        let Some(certificate) = Certificate::parse(der) else {
             return;
         };
         let trusted = Trusted {
@@ -89,7 +89,7 @@ impl Roots {
         };
         if !certificate.is_authority() {
             self.pinned.push(trusted);
-        } else if let Some(anchor) = anchor(&der) {
+        } else if let Some(anchor) = anchor(der) {
             self.authorities.push(trusted);
             self.anchors.push(anchor);
         }

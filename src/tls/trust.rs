@@ -35,7 +35,7 @@ impl Trust {
     /// # Errors
     /// Broken PEM, or no certificate in it that can be used.
     pub fn roots(ca_pem: &[u8], origin: &str) -> Result<Self, Error> {
-        let roots = Roots::new(pem::certificates(ca_pem, origin)?, origin)?;
+        let roots = Roots::new(&pem::certificates(ca_pem, origin)?, origin)?;
         Ok(Self(Arc::new(Verifier::Roots(roots))))
     }
 
@@ -140,7 +140,7 @@ impl Verifier {
 fn system_roots(more: &[CertificateDer<'static>]) -> Result<Roots, Refusal> {
     let mut found = rustls_native_certs::load_native_certs();
     found.certs.extend_from_slice(more);
-    Roots::new(found.certs, "a CA that this system trusts").map_err(|_| Refusal::NoSystemRoots {
+    Roots::new(&found.certs, "a CA that this system trusts").map_err(|_| Refusal::NoSystemRoots {
         reason: match found.errors.first() {
             Some(error) => error.to_string(),
             None => "the store is empty".to_owned(),
