@@ -581,6 +581,7 @@ async fn discovery_lists_what_openshift_adds() {
             "authorization.k8s.io",
             "oauth.openshift.io",
             "project.openshift.io",
+            "rbac.authorization.k8s.io",
             "user.openshift.io"
         ]
     );
