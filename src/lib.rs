@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`secret`] | what must not be shown |
 //! | [`printable`] | how text from outside is shown |
+//! | [`console`] | what is written to standard output and standard error |
 //! | [`kubeconfig`] | what the file says |
 //! | [`tls`] | whom we trust |
 //! | [`dial`] | how we reach a host |
@@ -24,7 +25,7 @@
 //! Imports run one way: `secret` <- `kubeconfig` <- `tls` <- `dial` <- `credential` <-
 //! `upstream` <- {`proxy`, `login`} <- `serve` <- `cli` <- `main`. [`settings`] (flags and
 //! environment) stands on `secret` and `kubeconfig` and is read from `credential` upwards,
-//! [`telemetry`] and [`descriptors`] (how many files may be open) stand on nothing. The proxy
+//! [`telemetry`], [`descriptors`] (how many files may be open) and [`core_dumps`] stand on nothing. The proxy
 //! cannot ask anybody: `proxy` and `login` never meet. Only `cli` and tests know `demo`. A test
 //! reads the imports and fails on one that runs the other way.
 //!
@@ -94,6 +95,8 @@
 pub mod demo;
 
 pub mod cli;
+pub mod console;
+pub mod core_dumps;
 pub mod credential;
 pub mod descriptors;
 pub mod dial;

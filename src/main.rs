@@ -2,15 +2,24 @@
 
 use std::process::ExitCode;
 
-use kubegate::{cli, telemetry};
+use kubegate::{cli, console, core_dumps, telemetry};
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::from_command_line();
+    core_dumps::forbid();
+    let cli = match cli::Cli::from_command_line() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            console::say_usage(&usage);
+            return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
     telemetry::start(cli.verbosity());
-    match cli::run(cli) {
+    let done = cli::run(cli);
+    telemetry::finish();
+    match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("kubegate: {error:#}");
+            console::say_error(format_args!("{error:#}"));
             cli::exit_code(&error)
         }
     }

@@ -4,7 +4,7 @@
 //! names may hold control characters. On a terminal those move the cursor, hide what stands
 //! before them or change the window's title; in a log they forge lines.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Returns `text` as one line without characters that act on a terminal: line breaks and tabs
 /// become spaces; other control characters (C0, DEL and C1) and those that reorder or hide text
@@ -24,6 +24,37 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(replaced.collect())
 }
 
+/// As [`printable`] for text of several lines of our own: line breaks stay.
+#[must_use]
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| c == '\n' || is_printable(c)) {
+        return Cow::Borrowed(text);
+    }
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// Returns a JSON text, or YAML whose quoted strings are JSON, with the characters that
+/// [`printable`] replaces as escapes: its values stay what they are.
+#[must_use]
+pub fn escaped_json(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| c == '\n' || is_printable(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 32);
+    for c in text.chars() {
+        if c == '\n' || is_printable(c) {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Whether a character takes its own place in a line, and nothing else.
 fn is_printable(c: char) -> bool {
     !(c.is_control()
         || matches!(
@@ -33,6 +64,8 @@ fn is_printable(c: char) -> bool {
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
+                // Tag characters: invisible copies of ASCII.
+                | '\u{e0000}'..='\u{e007f}'
         ))
 }
 
@@ -57,8 +90,35 @@ mod tests {
             ("a\u{8}\u{7f}", "a\u{fffd}\u{fffd}"),
             ("\u{202e}txt.exe", "\u{fffd}txt.exe"),
             ("pro\u{200b}d\u{2028}", "pro\u{fffd}d\u{fffd}"),
+            ("a\u{e0062}", "a\u{fffd}"),
         ] {
             assert_eq!(printable(text), shown);
         }
+    }
+
+    #[test]
+    fn lines_of_our_own_stay_lines() {
+        assert_eq!(
+            printable_lines("a\u{1b}[1m\n\tb\r\n"),
+            "a\u{fffd}[1m\n b \n"
+        );
+        assert!(matches!(printable_lines("a\nb"), Cow::Borrowed("a\nb")));
+    }
+
+    #[test]
+    fn a_json_text_keeps_its_values_without_characters_that_act() {
+        let name = "a\u{9b}2J\u{202e}\u{7f}\u{1b}\nü\u{e0062}";
+        let text = format!("{:#}\n", serde_json::json!({ "name": name }));
+        let shown = escaped_json(&text);
+        assert!(
+            shown.chars().all(|c| c == '\n' || is_printable(c)),
+            "{shown}"
+        );
+        let value: serde_json::Value = serde_json::from_str(&shown).expect("it is JSON");
+        assert_eq!(value["name"], name);
+        assert!(
+            shown.contains("ü") && shown.contains("\\u009b2J\\u202e"),
+            "{shown}"
+        );
     }
 }

@@ -118,7 +118,7 @@ pub struct ConnectionFlags {
     /// end [default: 3m, and 5m where the plugin has the terminal]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub exec_timeout: Option<Duration>,
-    /// Verbosity: 0 warnings and news, 4 each request, 6 and above everything (never a secret)
+    /// Verbosity: 0 warnings and news, 2 a line for each request, 4 how it is served, 6 all (never a secret)
     #[arg(
         short,
         long = "v",

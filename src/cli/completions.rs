@@ -1,12 +1,9 @@
 //! `kubegate completions`
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, output};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +19,5 @@ pub(super) fn run(shell: Shell) -> anyhow::Result<()> {
     // Not straight to stdout: clap panics where that is closed early, as by `| head`.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "kubegate", &mut script);
-    std::io::stdout()
-        .write_all(&script)
-        .context("cannot write to stdout")
+    output::print_data(script)
 }

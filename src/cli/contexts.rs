@@ -96,7 +96,7 @@ fn object(context: &Context, store: Option<&Store>) -> Value {
     object
 }
 
-fn verified_by(cluster: &Cluster) -> String {
+pub(super) fn verified_by(cluster: &Cluster) -> String {
     if cluster.server.scheme() != Some(&Scheme::HTTPS) {
         return "nothing (plain http)".to_owned();
     }

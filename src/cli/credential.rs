@@ -32,5 +32,5 @@ pub(super) async fn run(login: &Login) -> anyhow::Result<()> {
     let source = credential::of_login(login, &cluster)?;
     let credential = source.fetch().await?;
     let answer = plugin::exec_credential(&credential, &info.api_version, &source.subject())?;
-    output::print(&answer)
+    output::print_data(answer.as_str())
 }

@@ -24,6 +24,7 @@ use crate::{
         store::{Store, registry_host},
     },
     kubeconfig::{self, Overrides},
+    printable::printable,
     secret::Secret,
     settings::ConnectionFlags,
 };
@@ -65,12 +66,13 @@ pub(super) enum Verb {
 pub(super) async fn run(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<ExitCode> {
     match answer(connection, verb).await {
         Ok(text) => {
-            output::print(&text)?;
+            output::print_data(text.as_str())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) if error.is::<Interrupted>() => Err(error),
         Err(error) => {
-            output::print(&format!("{error:#}\n"))?;
+            let text = format!("{error:#}");
+            output::print(&format!("{}\n", printable(&text)))?;
             Ok(ExitCode::FAILURE)
         }
     }

@@ -15,6 +15,7 @@ mod logout;
 mod options;
 mod output;
 mod parse;
+mod plugin_file;
 mod proxy;
 mod registry;
 mod shell;
@@ -205,11 +206,9 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
 fn target(connection: &ConnectionFlags) -> anyhow::Result<Target> {
     let overrides = Overrides::from(connection);
     let env = |name: &str| std::env::var_os(name);
-    Ok(kubeconfig::resolve(
-        connection.kubeconfig(),
-        &overrides,
-        &env,
-    )?)
+    let found = kubeconfig::find(connection.kubeconfig(), &overrides, None, &env)?;
+    plugin_file::warn(&found);
+    Ok(found.target)
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

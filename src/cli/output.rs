@@ -1,12 +1,12 @@
 //! What a command prints on standard output, in the form that was asked for.
 
-use std::io::Write as _;
+use std::io;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::kubeconfig;
+use crate::{console, kubeconfig, printable::printable};
 
 /// `-o`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,27 +19,38 @@ pub(super) enum Format {
     Name,
 }
 
-/// Prints text as it is.
+/// Prints text for people.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .context("cannot write to standard output")
+    written(console::print(text))
+}
+
+/// Prints what a program reads, as it is.
+pub(super) fn print_data(data: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    written(console::print_data(data.as_ref()))
+}
+
+fn written(outcome: io::Result<()>) -> anyhow::Result<()> {
+    outcome.context("cannot write to standard output")
 }
 
 /// Prints `value`, or `names` of what is in it.
 pub(super) fn print_as(format: Format, value: &Value, names: &[&str]) -> anyhow::Result<()> {
     match format {
-        Format::Json => print(&format!("{value:#}\n")),
-        Format::Yaml => print(&kubeconfig::yaml(value)),
-        Format::Name if names.is_empty() => Ok(()),
-        Format::Name => print(&(names.join("\n") + "\n")),
+        Format::Json => written(console::print_json(&format!("{value:#}\n"))),
+        Format::Yaml => written(console::print_json(&kubeconfig::yaml(value))),
+        Format::Name => {
+            let lines = names.iter().map(|name| format!("{}\n", printable(name)));
+            print(&lines.collect::<String>())
+        }
     }
 }
 
 /// Prints columns that are as wide as what stands in them, three spaces apart, as kubectl does.
 pub(super) fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable(cell)).collect())
+        .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -47,7 +58,7 @@ pub(super) fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths);
         let cells = cells.map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("   ").trim_end());

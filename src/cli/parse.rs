@@ -20,11 +20,12 @@ const OF_ANY_COMMAND: [Option<&str>; 3] =
     [Some("v"), Some("request-timeout"), Some("exec-timeout")];
 
 impl Cli {
-    /// Reads the command line; prints what is wrong with it, or the help asked for, and ends
-    /// the process.
-    #[must_use]
-    pub fn from_command_line() -> Self {
-        read(&words(std::env::args_os())).unwrap_or_else(|error| error.exit())
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that is asked for.
+    pub fn from_command_line() -> Result<Self, Error> {
+        read(&words(std::env::args_os()))
     }
 }
 

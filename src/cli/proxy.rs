@@ -6,7 +6,6 @@ mod plan;
 pub(super) use fixed::Fixed;
 
 use std::{
-    io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
     path::Path,
     sync::{Arc, OnceLock},
@@ -16,7 +15,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use http::{Uri, uri::Scheme};
 
-use super::usage::bail_usage;
+use super::{contexts::verified_by, output, usage::bail_usage};
 use crate::{
     descriptors,
     dial::{Dialer, Environment, Tcp},
@@ -78,16 +77,28 @@ pub(super) async fn serve(
         refuse_own_listener(address, &standing.target().cluster.server)?;
         own.get_or_init(|| address);
     }
-    let mut stdout = std::io::stdout();
     let greeting = greet(&listener);
-    write!(stdout, "Starting to serve on {listener}\n{greeting}")
-        .and_then(|()| stdout.flush())
-        .context("cannot write to stdout")?;
+    say_listening(&listener, &standing);
+    output::print(&format!("Starting to serve on {listener}\n{greeting}"))?;
     tokio::spawn(standing.keep(switch, hangups));
     let limit = flags.drain_timeout;
     serve::run(listener, proxies.collect(), drain, signals, limit)
         .await
         .context("cannot start the threads that serve requests")
+}
+
+/// Says in the log where requests go, which standard output does not.
+fn say_listening(listener: &Listener, standing: &Standing) {
+    let target = standing.target();
+    let cluster = &target.cluster;
+    let context = target.context.as_ref();
+    let context = context.map_or(String::new(), |context| format!(" of context {context:?}"));
+    tracing::info!(
+        "listening on {listener} for {}{context}, verified by {}; credential: {}",
+        cluster.url(),
+        verified_by(cluster),
+        standing.destination().credentials.subject()
+    );
 }
 
 fn listen_address(flags: &ProxyFlags) -> anyhow::Result<Address> {

@@ -11,6 +11,7 @@ use super::{
     usage::Usage,
 };
 use crate::{
+    console,
     credential::store::{self, Registry, Store, registry_host},
     kubeconfig,
     settings::ConnectionFlags,
@@ -96,11 +97,11 @@ fn add(
     output::print(&format!(
         "registry {host} takes the token of context {name}\n"
     ))?;
-    eprintln!(
+    console::say(&format!(
         "docker asks for it with this in ~/.docker/config.json, and docker-credential-kubegate \
          (a link to kubegate) on PATH:\n  {}",
         json!({"credHelpers": {host: "kubegate"}})
-    );
+    ));
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     match flags.output {
         None => {
             let token = plugin::token(&credential, &subject)?;
-            output::print(token.expose())?;
+            output::print_data(token.expose())?;
             output::print("\n")
         }
         Some(Form::ExecCredential) => {
@@ -50,7 +50,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             let asked = asked.map(|info| ExecInfo::read(&info)).transpose()?;
             let version = asked.map_or(plugin::API_VERSION.to_owned(), |info| info.api_version);
             let answer = plugin::exec_credential(&credential, &version, &subject)?;
-            output::print(&answer)
+            output::print_data(answer.as_str())
         }
     }
 }

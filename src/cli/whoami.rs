@@ -42,7 +42,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
         let user = target.user.name.as_deref().unwrap_or("of the flags");
         let token = plugin::token(&credential, &format!("user {user}"))?;
-        output::print(token.expose())?;
+        output::print_data(token.expose())?;
         return output::print("\n");
     }
     let asking = async {

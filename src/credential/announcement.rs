@@ -10,6 +10,7 @@ use http::HeaderValue;
 use tokio::time::sleep;
 
 use super::{Credential, plugin::timestamp};
+use crate::printable::printable;
 
 /// What is announced no later, where the lifetime allows it.
 const AT_LEAST: Duration = Duration::from_secs(60);
@@ -56,8 +57,8 @@ impl Announcement {
 
 /// `299 - "TEXT"` (RFC 7234, section 5.5), which kubectl shows to its user.
 fn warning(text: &str) -> Option<HeaderValue> {
-    let quoted = text.replace(['"', '\\'], "'");
-    HeaderValue::from_str(&format!("299 - \"{quoted}\"")).ok()
+    let quoted = printable(text).replace(['"', '\\'], "'");
+    HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()).ok()
 }
 
 /// Says it in the log, once it is due and if the credential is still in use then.
@@ -124,6 +125,10 @@ mod tests {
             "299 - \"the session ends at 1970-01-02T00:00:00Z; run `oc login https://a`\"";
         assert_eq!(header, expected);
         assert_eq!(warning("a\"b\\c").unwrap(), "299 - \"a'b'c\"");
+        for (text, shown) in [("größe", "größe"), ("a\r\nb\u{9b}c", "a  b\u{fffd}c")] {
+            let header = warning(text).unwrap();
+            assert_eq!(header.as_bytes(), format!("299 - \"{shown}\"").as_bytes());
+        }
     }
 
     #[test]

@@ -217,6 +217,12 @@ impl Cache {
         self.source.logins()
     }
 
+    /// [`Source::subject`]
+    #[must_use]
+    pub fn subject(&self) -> String {
+        self.source.subject()
+    }
+
     /// [`Source::files`]
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {

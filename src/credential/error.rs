@@ -224,8 +224,8 @@ pub enum Error {
         remedy: String,
     },
     /// The state folder, where saved logins rest, cannot be used.
-    #[error("the saved login cannot be used")]
-    Store(#[source] Arc<store::Error>),
+    #[error(transparent)]
+    Store(Arc<store::Error>),
     /// The kubeconfig that holds the tokens cannot be used.
     #[error("the tokens in the kubeconfig cannot be read or locked")]
     Kubeconfig(#[source] Arc<kubeconfig::Error>),

@@ -44,7 +44,9 @@ use super::{
     issuer::{IBM_CLOUD, Issuer},
     store::Place,
 };
-use crate::{dial::Environment, kubeconfig::Cluster, settings::IbmFlags, tls::Trust};
+use crate::{
+    dial::Environment, kubeconfig::Cluster, printable::printable, settings::IbmFlags, tls::Trust,
+};
 
 /// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
 #[must_use]
@@ -153,11 +155,6 @@ pub fn login_command(cluster: Option<&str>) -> String {
         Some(cluster) => format!("kubegate login ibm --cluster {}", printable(cluster)),
         None => "kubegate login ibm".to_owned(),
     }
-}
-
-/// Text of others that cannot drive a terminal.
-fn printable(text: &str) -> String {
-    text.chars().filter(|sign| !sign.is_control()).collect()
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -71,7 +71,7 @@ pub enum Error {
         known: String,
     },
     /// Another kubegate renews the login for too long, or the lock cannot be had.
-    #[error("cannot have the login to ourselves")]
+    #[error("cannot lock the saved login against other kubegates")]
     Turn(#[source] kubeconfig::Error),
     /// The OS's keyring said no.
     #[error("the keyring cannot be used: {problem}")]
@@ -297,7 +297,7 @@ impl Store {
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .map_err(failed("make", folder))?;
+            .map_err(failed("create the folder for saved logins,", folder))?;
         for folder in [&self.folder, folder] {
             let found = fs::metadata(folder).map_err(failed("read", folder))?;
             make_private(folder, &found, 0o700, |mode| {
@@ -383,7 +383,7 @@ fn make_private(
     if found.mode() & 0o777 & !mode == 0 {
         return Ok(());
     }
-    set(fs::Permissions::from_mode(mode)).map_err(failed("close to other users", path))?;
+    set(fs::Permissions::from_mode(mode)).map_err(failed("take other users' access from", path))?;
     tracing::warn!(
         path = %path.display(),
         "other users of this machine could use this; now they cannot. Where somebody may have \

@@ -111,25 +111,28 @@ pub enum Error {
     ProxyUrl(&'static str),
     /// No kubeconfig, no service account and no `--server`.
     #[error(
-        "no API server to talk to: there is no kubeconfig, or an empty one (looked at {}), this is not a pod with \
-         a service account, and --server is not given",
-        Files(looked_at)
+        "no API server to talk to: {}, {}, and --server is not given",
+        Absent(looked_at),
+        if *is_pod { NO_POD_TOKEN } else { "this is not a pod with a service account" }
     )]
     NothingFound {
         /// The kubeconfig files looked for.
         looked_at: Vec<PathBuf>,
+        /// Whether the environment is that of a pod, which then lacks its token.
+        is_pod: bool,
     },
     /// There was a kubeconfig.
-    #[error(
-        "there is no kubeconfig any more, or an empty one (looked at {})",
-        Files(looked_at)
-    )]
+    #[error("the kubeconfig of the start is gone: {}", Absent(looked_at))]
     KubeconfigGone {
         /// The kubeconfig files looked for.
         looked_at: Vec<PathBuf>,
     },
     /// There was a service account.
-    #[error("the pod's service account has no token any more")]
+    #[error(
+        "the pod's service account has no token any more: {}/token is gone or empty; is \
+         automountServiceAccountToken: false set for the pod or its service account?",
+        super::in_cluster::FOLDER
+    )]
     PodGone,
 }
 
@@ -217,6 +220,26 @@ impl fmt::Display for Files<'_> {
             write!(f, "{}{}", if at == 0 { "" } else { ", " }, path.display())?;
         }
         Ok(())
+    }
+}
+
+/// What is said of a pod without a token.
+const NO_POD_TOKEN: &str = "this pod has no service account token in \
+     /var/run/secrets/kubernetes.io/serviceaccount (set automountServiceAccountToken: true for the \
+     pod or its service account)";
+
+/// That none of the files that were looked for says anything.
+struct Absent<'a>(&'a [PathBuf]);
+
+impl fmt::Display for Absent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str(
+                "there is no kubeconfig (neither KUBECONFIG nor HOME says where it would be)",
+            ),
+            [file] => write!(f, "the kubeconfig {} is absent or empty", file.display()),
+            files => write!(f, "the kubeconfigs {} are absent or empty", Files(files)),
+        }
     }
 }
 

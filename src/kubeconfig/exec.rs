@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     kubeconfig::{Error, ExecConfig, InteractiveMode, fields::Fields},
+    printable::printable,
     secret::Secret,
 };
 
@@ -28,7 +29,9 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<ExecConfig, Error> {
         args: fields.texts("args")?,
         env: env(fields)?,
         provide_cluster_info: fields.flag("provideClusterInfo")?,
-        install_hint: fields.text("installHint")?.map(printable),
+        install_hint: fields
+            .text("installHint")?
+            .map(|hint| printable(hint).into_owned()),
     })
 }
 
@@ -70,10 +73,4 @@ fn env(fields: &Fields<'_>) -> Result<Vec<(String, Secret)>, Error> {
         Ok((name, value.unwrap_or_else(|| Secret::new(""))))
     };
     variables.iter().map(variable).collect()
-}
-
-/// The hint goes to a terminal, which control characters could drive.
-fn printable(hint: &str) -> String {
-    let harmless = |sign: &char| !sign.is_control() || matches!(sign, '\n' | '\t');
-    hint.chars().filter(harmless).collect()
 }

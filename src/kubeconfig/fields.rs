@@ -87,6 +87,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The file in which it stands.
+    pub(super) fn path(&self) -> &Path {
+        self.place.path()
+    }
+
     pub(super) fn new(place: Place, map: Map<String, Value>) -> Self {
         Self { place, map }
     }

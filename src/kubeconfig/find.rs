@@ -18,6 +18,8 @@ pub struct Found {
     /// The files in which `target` stands or would stand, those that do not exist included, and
     /// not those that it names.
     pub files: Vec<PathBuf>,
+    /// The file in which the user's entry stands, where one was chosen.
+    pub user_file: Option<PathBuf>,
     /// Whether one of them is a pipe, which can be read only once.
     pub once: bool,
 }
@@ -70,14 +72,18 @@ pub fn find(
             return Err(Error::KubeconfigGone { looked_at });
         }
         let found = pod(flags, Path::new(in_cluster::FOLDER), env)?;
-        return found.ok_or(Error::NothingFound { looked_at });
+        let is_pod = in_cluster::is_pod(env);
+        return found.ok_or(Error::NothingFound { looked_at, is_pod });
     }
     if let Some(Pin::Context(name)) = pin {
         config.current_context.clone_from(name);
     }
     let target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
+    let user = target.user.name.as_ref();
+    let user = user.and_then(|name| config.users.get(name));
     Ok(Found {
         pin: Pin::Context(target.context.clone()),
+        user_file: user.map(|entry| entry.path().to_owned()),
         target,
         once: files.iter().any(|path| is_pipe(path)),
         files,
@@ -106,6 +112,7 @@ fn pod(
     Ok(Some(Found {
         target,
         pin: Pin::Pod,
+        user_file: None,
         files: in_cluster::files(folder),
         once: false,
     }))

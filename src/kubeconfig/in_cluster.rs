@@ -64,6 +64,11 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     vec![folder.join("ca.crt"), folder.join("namespace")]
 }
 
+/// Whether the environment is that of a pod.
+pub(super) fn is_pod(env: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    server(env).is_some()
+}
+
 fn server(env: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
     let set = |name| {
         let value = env(name)?.to_string_lossy().into_owned();

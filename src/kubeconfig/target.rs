@@ -126,7 +126,7 @@ impl Pem {
     pub fn from_flag(flag: &str, path: &Path) -> Self {
         Self::File {
             path: path.to_owned(),
-            origin: format!("flags: {flag}"),
+            origin: flag.to_owned(),
         }
     }
 
@@ -138,7 +138,8 @@ impl Pem {
         match self {
             Self::Inline { data, .. } => Ok(plain(data)),
             Self::File { path, origin } => {
-                let bytes = file::read_bounded(&format!("({origin})"), path, Self::LIMIT)?;
+                let what = format!("the file that {origin} names,");
+                let bytes = file::read_bounded(&what, path, Self::LIMIT)?;
                 Ok(plain(&bytes))
             }
         }

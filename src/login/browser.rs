@@ -9,12 +9,13 @@ mod callback;
 
 use std::{
     ffi::OsString,
-    io::{self, Write as _},
     process::{Command, Stdio},
     time::Duration,
 };
 
 pub use callback::Callback;
+
+use crate::{console, core_dumps, printable::printable};
 
 /// The program that opens a URL as the desktop does.
 const OPENER: &str = if cfg!(target_os = "macos") {
@@ -28,11 +29,10 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Shows `url` on standard error, for wherever the browser is.
 pub fn show(url: &str) {
-    // Where nobody reads it, the browser may open all the same.
-    let _ = writeln!(
-        io::stderr(),
-        "Log in here, in a browser on this machine:\n\n  {url}\n"
-    );
+    console::say(&format!(
+        "Log in here, in a browser on this machine:\n\n  {}\n",
+        printable(url)
+    ));
 }
 
 /// Shows `url`, and opens it in the browser here: `BROWSER` of `env`, else the desktop's own.
@@ -69,6 +69,7 @@ fn start(command: &str, url: &str) -> bool {
     let Ok(mut child) = child else {
         return false;
     };
+    core_dumps::allow_for(Some(child.id()));
     // Some run for as long as their window is open.
     std::thread::spawn(move || child.wait());
     true

@@ -15,6 +15,7 @@ use rustix::termios::{
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::printable::printable_lines;
 
 const CTRL_C: u8 = 0x03;
 const CTRL_BACKSLASH: u8 = 0x1c;
@@ -100,7 +101,7 @@ fn question(tty: &mut File, prompt: &str, echo: Echo) -> io::Result<Option<Zeroi
     let typed = {
         let _mode = Mode::set(tty.as_fd(), echo)?;
         // Only now: what is typed after the question shows is not lost.
-        (&*tty).write_all(prompt.as_bytes())?;
+        (&*tty).write_all(printable_lines(prompt).as_bytes())?;
         line(&mut &*tty)?
     };
     let interrupted = matches!(typed.last(), None | Some(&(CTRL_C | CTRL_BACKSLASH)));

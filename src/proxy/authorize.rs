@@ -106,7 +106,13 @@ where
         let Self { rule, mut inner } = self.clone();
         Box::pin(async move {
             match rule.settle(&mut request)? {
-                Whose::Clients => inner.call(request.map(streamed)).await,
+                Whose::Clients => {
+                    let answer = inner.call(request.map(streamed)).await;
+                    if is_refused(&answer) {
+                        rule.warn_of_clients();
+                    }
+                    answer
+                }
                 Whose::Ours => send(&mut inner, request, &rule.credentials).await,
             }
         })
@@ -123,6 +129,15 @@ enum Whose {
 }
 
 impl Rule {
+    fn warn_of_clients(&self) {
+        let sent = if self.plaintext {
+            "no credential: it is reached over plain http, and none of yours is sent there"
+        } else {
+            "the credential that the client sent itself"
+        };
+        tracing::warn!(repeats = sent, "the API server answered 401 to {sent}");
+    }
+
     /// Decides whose credential counts, and takes off the other.
     fn settle<B>(&self, request: &mut Request<B>) -> Result<Whose, Refusal> {
         let upgrades = request.extensions().get() == Some(&Protocol::WebSocket);
@@ -161,6 +176,11 @@ impl Rule {
     }
 }
 
+fn is_refused(answer: &Result<Response<Body>, Error>) -> bool {
+    let status = answer.as_ref().map(Response::status);
+    status.is_ok_and(|status| status == StatusCode::UNAUTHORIZED)
+}
+
 /// Sends with our credential, and again with a fresh one after a 401.
 async fn send<S>(
     inner: &mut S,
@@ -184,6 +204,7 @@ where
         return Ok(response);
     }
     let Some(fresh) = credentials.refused(&credential).await else {
+        warn_of_refusal(credentials, "and there is no newer one");
         return Ok(response);
     };
     // Only now: where the 401 is passed on, the rest of the body still goes with it.
@@ -192,7 +213,25 @@ where
     };
     drop(response);
     let response = inner.call(authorized(&head, body, &fresh)).await?;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        warn_of_refusal(credentials, "nor a fresh one");
+    } else {
+        tracing::info!(
+            repeats = "a fresh credential after a 401",
+            "the API server did not accept the credential ({}, 401), and accepted a fresh one",
+            credentials.subject()
+        );
+    }
     Ok(announced(response, &fresh))
+}
+
+/// Says once what every request meets until somebody logs in.
+fn warn_of_refusal(credentials: &Cache, more: &str) {
+    tracing::warn!(
+        repeats = more,
+        "the API server does not accept the credential ({}): it answered 401, {more}",
+        credentials.subject()
+    );
 }
 
 fn authorized(

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
-use super::watch::WatchBody;
+use super::{request_log::FollowedBody, watch::WatchBody};
 use crate::upstream::ResponseBody;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer. An enum, so that what streams through costs no allocation.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub enum Body {
     Upstream(ResponseBody),
     /// The same for a watch, which ends between two events when we drain.
     Watch(Box<WatchBody>),
+    /// Any of them, counted for the log.
+    Followed(Box<FollowedBody>),
     /// A file.
     File(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -59,6 +61,7 @@ impl http_body::Body for Body {
             Self::Text(text) => Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
             Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Watch(body) => Pin::new(body.as_mut()).poll_frame(cx).map_err(Into::into),
+            Self::Followed(body) => body.poll_frame(cx),
             Self::File(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -69,6 +72,7 @@ impl http_body::Body for Body {
             Self::Text(Some(_)) => false,
             Self::Upstream(body) => body.is_end_stream(),
             Self::Watch(body) => body.is_end_stream(),
+            Self::Followed(body) => body.is_end_stream(),
             Self::File(body) => body.is_end_stream(),
         }
     }
@@ -79,6 +83,7 @@ impl http_body::Body for Body {
             Self::Text(Some(text)) => SizeHint::with_exact(text.len() as u64),
             Self::Upstream(body) => body.size_hint(),
             Self::Watch(_) => SizeHint::default(),
+            Self::Followed(body) => body.size_hint(),
             Self::File(body) => body.size_hint(),
         }
     }

@@ -20,6 +20,7 @@ use super::{
     authorize::Certificate,
     hop_by_hop::{self, Protocol},
     kind::kind_of,
+    request_log::Exchange,
     upgrade,
     watch::{WatchBody, Watching, is_watch},
 };
@@ -75,6 +76,7 @@ async fn forward(
     let mut extensions = std::mem::take(request.extensions_mut());
     let certificate = extensions.remove::<Certificate>().map(|c| c.0);
     let protocol = extensions.remove::<Protocol>();
+    let exchange = extensions.remove::<Exchange>();
     let headers = request.headers_mut();
     headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
     if let (Some(protocol), Some(client)) = (protocol, extensions.remove::<OnUpgrade>()) {
@@ -88,7 +90,7 @@ async fn forward(
             request,
             certificate.as_ref(),
             protocol,
-            client,
+            (client, exchange),
             &drain.tunnels,
         );
         // Boxed, so that the future of every ordinary request need not have room for it.
@@ -109,6 +111,9 @@ async fn forward(
     hop_by_hop::strip_response(&mut head.headers);
     let body = if watches && head.status.is_success() {
         head.extensions.insert(Watching);
+        if let Some(exchange) = exchange {
+            exchange.watch_begins();
+        }
         Body::Watch(Box::new(WatchBody::new(
             body,
             &head.headers,

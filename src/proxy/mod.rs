@@ -13,6 +13,7 @@ mod hop_by_hop;
 pub mod impersonate;
 mod kind;
 mod peer;
+mod request_log;
 mod respond;
 mod route;
 mod sandbox;
@@ -144,6 +145,8 @@ pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
                 .on_eos(())
                 .on_failure(()),
         )
+        // One line for each request, where the log is to have them.
+        .layer(request_log::RequestLogLayer)
         // A refusal from here on becomes a Kubernetes Status.
         .layer(respond::RespondLayer::to_refusals())
         // Who asks comes before what is asked: a foreign page learns nothing, not even a 404.

@@ -19,7 +19,7 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::{Body, Error, client_go, guard::Refusal};
-use crate::{descriptors, tls, upstream};
+use crate::{descriptors, printable::printable, tls, upstream};
 
 /// How long a client should wait before it asks again, where all our descriptors are in use.
 const RETRY: Duration = Duration::from_secs(1);
@@ -92,14 +92,14 @@ type Answering = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Inf
 /// Says what went wrong in the log, and to the client.
 pub(super) fn answer(error: &Error) -> Response<Body> {
     let answer = Answer::to(error);
-    answer.log();
+    answer.log(error);
     answer.into_response().map(Body::text)
 }
 
 /// The same for a request of which client-go shows no other failure.
 fn answer_in_text(error: &Error) -> Response<Body> {
     let answer = Answer::to(error);
-    answer.log();
+    answer.log(error);
     let shown = answer.status.is_server_error();
     let response = if shown {
         answer.into_text()
@@ -189,11 +189,23 @@ impl Answer {
         }
     }
 
-    fn log(&self) {
-        if self.status.is_server_error() {
-            tracing::warn!(status = self.status.as_u16(), "{}", self.message);
+    /// Requests fail by the hundred for one reason: the log names it once, and counts them.
+    fn log(&self, error: &Error) {
+        let (status, message) = (self.status.as_u16(), &self.message);
+        let name = match error {
+            Error::Refused(_)
+            | Error::UnaskedSwitch
+            | Error::BadFraming { .. }
+            | Error::BadUpgrade { .. } => kind(message),
+            // The circuit says under the same name when the server is back.
+            Error::Upstream(e) => e.server().unwrap_or_default().to_owned(),
+            // Whoever obtains it warns of it.
+            Error::Credential(_) => String::new(),
+        };
+        if name.is_empty() {
+            tracing::debug!(status, "{message}");
         } else {
-            tracing::debug!(status = self.status.as_u16(), "{}", self.message);
+            tracing::warn!(repeats = name.as_str(), status, "{message}");
         }
     }
 
@@ -201,7 +213,7 @@ impl Answer {
     /// mean, and of 502 what the text says (`NewGenericServerResponse` in
     /// k8s.io/apimachinery/pkg/api/errors).
     fn into_text(self) -> Response<String> {
-        let mut response = Response::new(format!("kubegate: {}\n", self.message));
+        let mut response = Response::new(format!("kubegate: {}\n", printable(&self.message)));
         *response.status_mut() = StatusCode::BAD_GATEWAY;
         let headers = response.headers_mut();
         headers.insert(
@@ -218,7 +230,7 @@ impl Answer {
             "apiVersion": "v1",
             "metadata": {},
             "status": "Failure",
-            "message": format!("kubegate: {}", self.message),
+            "message": format!("kubegate: {}", printable(&self.message)),
             "reason": reason(self.status),
             "code": self.status.as_u16(),
         });
@@ -247,6 +259,29 @@ impl Answer {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
+}
+
+/// What messages of one kind have in common: all but what they quote, and numbers.
+fn kind(message: &str) -> String {
+    let mut kind = String::with_capacity(message.len());
+    let mut chars = message.chars();
+    while let Some(c) = chars.next() {
+        if c.is_ascii_digit() {
+            continue;
+        }
+        kind.push(c);
+        if c != '"' {
+            continue;
+        }
+        while let Some(quoted) = chars.next() {
+            match quoted {
+                '\\' => drop(chars.next()),
+                '"' => break,
+                _ => {}
+            }
+        }
+    }
+    kind
 }
 
 /// The error and its causes in one line, each once.
@@ -336,6 +371,14 @@ mod tests {
             Response::from_parts(parts, ()),
             serde_json::from_slice(&bytes).unwrap(),
         )
+    }
+
+    #[test]
+    fn what_a_message_quotes_does_not_change_its_kind() {
+        let path = |path: &str| kind(&format!("the path {path:?} matches no pattern of 3"));
+        assert_eq!(path("/a"), "the path \" matches no pattern of ");
+        assert_eq!(path("/a"), path("/b\"c\\"));
+        assert_ne!(path("/a"), kind("the method PUT is refused"));
     }
 
     #[tokio::test]

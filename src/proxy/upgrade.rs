@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use super::{
     Body, Error, answer_framing,
     hop_by_hop::{self, Protocol},
-    tunnel,
+    request_log::Exchange,
+    tunnel::{self, Broken},
 };
 use crate::upstream::{RequestBody, ResponseBody, Upstream};
 
@@ -28,7 +29,7 @@ pub(super) async fn forward(
     mut request: Request<RequestBody>,
     certificate: Option<&Arc<CertifiedKey>>,
     protocol: Protocol,
-    client: OnUpgrade,
+    (client, exchange): (OnUpgrade, Option<Exchange>),
     tunnels: &TaskTracker,
 ) -> Result<Response<Body>, Error> {
     announce(request.headers_mut(), protocol);
@@ -40,7 +41,7 @@ pub(super) async fn forward(
             return Err(refused(protocol, &response));
         }
         let server = hyper::upgrade::on(&mut response);
-        tunnels.spawn(join(client, server));
+        tunnels.spawn(join(client, server, exchange));
         return Ok(relayed(response, |headers| announce(headers, protocol)));
     }
     if status.is_client_error() || status.is_server_error() {
@@ -87,14 +88,21 @@ fn refused(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
     }
 }
 
-/// Joins what both connections have become.
-async fn join(client: OnUpgrade, server: OnUpgrade) {
-    let joined = async {
-        let (client, server) = tokio::try_join!(client, server)?;
-        tunnel::join(TokioIo::new(client), TokioIo::new(server)).await?;
-        Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// Joins what both connections have become, and counts for the log what is moved.
+async fn join(client: OnUpgrade, server: OnUpgrade, exchange: Option<Exchange>) {
+    let (client, server) = match tokio::try_join!(client, server) {
+        Ok(both) => both,
+        Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
     };
-    if let Err(error) = joined.await {
-        tracing::debug!(%error, "tunnel broke");
+    let (client, server) = (TokioIo::new(client), TokioIo::new(server));
+    let count = |to_server, to_client| {
+        if let Some(exchange) = &exchange {
+            exchange.moved(to_server, to_client);
+        }
+    };
+    match tunnel::join(client, server, count).await {
+        Ok(()) => {}
+        Err(Broken::Client(error)) => tracing::debug!(%error, "a tunnel's client has left"),
+        Err(Broken::Server(error)) => tracing::debug!(%error, "tunnel broke"),
     }
 }

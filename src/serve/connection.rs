@@ -133,6 +133,8 @@ where
         return Box::pin(watching::serve(io.into_inner(), watch)).await;
     }
     if let Some((stream, refusal, retry)) = io.refused(&error) {
+        let status = refusal.status.as_u16();
+        tracing::warn!(repeats = "a head", status, "{refusal}");
         let words = proxy::last_words(refusal, retry);
         Box::pin(farewell::say(&words, stream)).await;
     }

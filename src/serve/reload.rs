@@ -15,7 +15,7 @@ use super::{
     plan::{Place, Ways},
     watched::Watched,
 };
-use crate::proxy::Switch;
+use crate::{proxy::Switch, telemetry};
 
 /// How often files are looked at. The system is not asked to notify of changes besides: network
 /// mounts give no notice, so that one has to look all the same, and a look costs microseconds.
@@ -31,7 +31,10 @@ impl Standing {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let asked = tokio::select! {
-                _ = looks.tick() => false,
+                _ = looks.tick() => {
+                    telemetry::tick();
+                    false
+                }
                 () = hangups.received() => true,
             };
             watched.set(self.place.files.iter().cloned());

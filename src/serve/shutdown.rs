@@ -1,11 +1,10 @@
 //! The signals: those that end a process, and SIGHUP.
 
-use std::{
-    io::{self, IsTerminal as _},
-    os::fd::{AsFd as _, BorrowedFd},
-};
+use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::console;
 
 /// SIGINT and SIGTERM; and SIGHUP where it tells that our terminal is gone.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
-            had_terminal: has_terminal(),
+            had_terminal: console::has_terminal(),
         })
     }
 
@@ -40,7 +39,7 @@ impl Signals {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                _ = self.hangup.recv() => if self.had_terminal && !has_terminal() {
+                _ = self.hangup.recv() => if self.had_terminal && !console::has_terminal() {
                     return;
                 },
             }
@@ -61,11 +60,4 @@ impl Hangups {
     pub async fn received(&mut self) {
         let _ = self.0.recv().await;
     }
-}
-
-/// Whether one of our standard streams is a terminal that is still there.
-fn has_terminal() -> bool {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    streams.iter().any(BorrowedFd::is_terminal)
 }

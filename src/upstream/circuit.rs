@@ -92,7 +92,17 @@ impl Circuit {
     /// A connection came about.
     pub(super) fn reached(&mut self) {
         self.reached = true;
-        self.down = None;
+        let Some(down) = self.down.take() else {
+            return;
+        };
+        // Where a request was told that it cannot be reached, the log was, too.
+        if let Some(server) = down.error.server() {
+            let seconds = down.since.elapsed().as_secs();
+            tracing::info!(
+                ends = server,
+                "{server} can be reached again, after {seconds} s"
+            );
+        }
     }
 
     /// None came about. The server is down since it ended a connection, where it did, or else

@@ -91,6 +91,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Host and port of the server that was asked, unless it is not to blame.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        match self {
+            Self::Untrusted { server, .. }
+            | Self::ConnectTimeout { server, .. }
+            | Self::Unreachable { server, .. }
+            | Self::Connect { server, .. }
+            | Self::Busy { server, .. }
+            | Self::Broken { server, .. }
+            | Self::Silent { server, .. } => Some(server),
+            Self::PathTooLong | Self::ClientBody { .. } => None,
+        }
+    }
+
     pub(super) fn connect(address: &Uri, limit: Duration, source: impl Into<BoxError>) -> Self {
         let (server, source) = (server_name(address), source.into());
         if let Some(refusal) = tls::refusal(source.as_ref()) {

@@ -368,7 +368,7 @@ async fn a_plugin_that_cannot_run_is_told_with_its_remedy() {
                 "no-such-plugin",
                 "not found",
                 "PATH",
-                "get it from\nexample.com",
+                "get it from example.com",
             ],
         ),
         (

@@ -14,6 +14,7 @@ use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree, token_strea
 /// `cli` and for tests alone.
 const FLOORS: &[&[&str]] = &[
     &["secret", "printable"],
+    &["console"],
     &["kubeconfig"],
     &["tls"],
     &["dial"],
@@ -43,7 +44,7 @@ const LEAVES: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "telemetry",
-        &["printable"],
+        &["printable", "console"],
         &["serve", "admin", "cli", "main"],
     ),
     (
@@ -51,6 +52,7 @@ const LEAVES: &[(&str, &[&str], &[&str])] = &[
         &[],
         &["credential", "upstream", "proxy", "serve", "cli"],
     ),
+    ("core_dumps", &[], &["credential", "login", "main"]),
 ];
 
 #[test]
@@ -370,7 +372,7 @@ fn is_cfg_test(group: &Group) -> bool {
         && !text.contains("not(")
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

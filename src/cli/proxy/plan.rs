@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    cli::usage::bail_usage,
+    cli::{plugin_file, usage::bail_usage},
     credential::{self, Cache},
     kubeconfig::{self, Overrides, Pin, Target},
     serve::{BoxError, Finding, Found, Plan},
@@ -139,8 +139,28 @@ impl Search {
         let env = |name: &str| -> Option<OsString> { std::env::var_os(name) };
         let explicit = self.explicit.as_deref();
         let found = kubeconfig::find(explicit, &self.overrides, again, &env).map_err(with_hint)?;
+        match self.first.get() {
+            None => plugin_file::warn(&found),
+            Some(first) => accept_plugin(first, &found)?,
+        }
         self.first.get_or_init(|| found.clone());
         Ok(found)
+    }
+}
+
+/// Refuses a plugin that somebody else may have chosen after the start. One that was warned of then
+/// may stay, as long as it is the same.
+fn accept_plugin(first: &kubeconfig::Found, now: &kubeconfig::Found) -> Result<(), BoxError> {
+    let is_as_at_start = || {
+        plugin_file::problem(first).is_some() && first.target.user.login == now.target.user.login
+    };
+    match plugin_file::problem(now) {
+        Some(problem) if !is_as_at_start() => Err(format!(
+            "{problem}; it was not so at the start: make it yours alone (chown, chmod go-w), or \
+             start kubegate again"
+        )
+        .into()),
+        _ => Ok(()),
     }
 }
 

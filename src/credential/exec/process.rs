@@ -2,7 +2,7 @@
 
 use std::{
     future::pending,
-    io::{self, IsTerminal as _},
+    io,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -20,7 +20,7 @@ use super::{
     relay::Relay,
     tree::{self, Tree},
 };
-use crate::descriptors;
+use crate::{console, core_dumps, descriptors};
 
 /// Bytes that a plugin may print.
 const STDOUT_LIMIT: usize = 1 << 20;
@@ -116,7 +116,7 @@ pub(super) async fn run(
         command.process_group(0);
     }
     // Who has the terminal talks to it: a question has no line end, and some look whether it is one.
-    let talks_to_terminal = interactive && io::stderr().is_terminal();
+    let talks_to_terminal = interactive && console::is_on_terminal();
     command.stderr(if talks_to_terminal {
         Stdio::inherit()
     } else {
@@ -130,6 +130,7 @@ pub(super) async fn run(
     }
     let child = command.spawn().map_err(Halt::Spawn)?;
     descriptors::lower_for(child.id());
+    core_dumps::allow_for(child.id());
     // Lets go of the secrets in the environment.
     drop(command);
     let mut running = Running {

@@ -10,7 +10,10 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::process::Tail;
-use crate::{printable::printable, secret::Secret};
+use crate::{
+    printable::{printable, printable_lines},
+    secret::Secret,
+};
 
 /// Bytes shown at most.
 const SHOWN: usize = 4 << 10;
@@ -148,13 +151,7 @@ fn neutral(text: &str) -> String {
     static SEQUENCES: LazyLock<Regex> =
         LazyLock::new(|| regex(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?"));
     let text = SEQUENCES.replace_all(text, "");
-    let harmless = |sign: char| match sign {
-        '\r' | '\n' => '\n',
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
-        sign if sign.is_control() => ' ',
-        sign => sign,
-    };
-    text.chars().map(harmless).collect()
+    printable_lines(&text.replace('\r', "\n")).into_owned()
 }
 
 /// Long words of the output, which is where a token would be, and variables named as secrets;
@@ -412,7 +409,7 @@ mod tests {
     fn nothing_in_it_can_drive_a_terminal_or_forge_a_line() {
         let text = "\x1b[31mred\x1b[0m \x1b]0;title\x07a\u{202e}b\u{9b}c\n\r\n2026 INFO forged\n";
         let shown = shown(text);
-        assert_eq!(shown, "red a b c | 2026 INFO forged");
+        assert_eq!(shown, "red a\u{fffd}b\u{fffd}c | 2026 INFO forged");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Chain, Visit, chain_at_hand, endpoints, login_command, printable};
+use super::{Chain, Visit, chain_at_hand, endpoints, login_command};
 use crate::{
     credential::{Credential, Error, Fetch, Source, oidc::Oidc, store::Place},
     kubeconfig::{Cluster, OidcConfig},
@@ -36,7 +36,7 @@ impl WrittenByIbm {
         Ok(Self {
             oidc: Oidc::new(config)?,
             place: Place::of_cluster(cluster),
-            cluster: name.filter(|name| !name.is_empty()).map(printable),
+            cluster: name.filter(|name| !name.is_empty()).map(str::to_owned),
             chain: tokio::sync::OnceCell::new(),
         })
     }

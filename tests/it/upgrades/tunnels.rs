@@ -282,3 +282,38 @@ async fn until_refused(end: Connection) {
         sleep(Duration::from_millis(1)).await;
     }
 }
+
+#[tokio::test]
+async fn the_log_has_one_line_of_a_tunnel_at_its_end_and_a_break_only_where_one_is() {
+    let mut door = Door::new(&[]).await;
+    let mut tunnel = door.tunnel(BOTH[0]).await;
+    tunnel.client.write("1234567").await;
+    in_time(tunnel.server.exactly(7)).await.unwrap();
+    tunnel.server.write("123").await;
+    in_time(tunnel.client.exactly(3)).await.unwrap();
+    let asked = format!("GET {PORT_FORWARD} 101 ");
+    assert!(!door.kubegate.log().contains(&asked));
+    // As an exec ends: the server says that nothing more comes, and the client leaves.
+    in_time(tunnel.server.shutdown()).await;
+    assert!(in_time(tunnel.client.rest()).await.is_empty());
+    tunnel.client.reset();
+    logged(&door, &asked).await;
+    let log = door.kubegate.log();
+    let line = log.lines().find(|line| line.contains(&asked)).unwrap();
+    assert!(line.ends_with(" 3 bytes, 7 bytes sent"), "{line}");
+    assert!(!log.contains("tunnel broke"), "{log}");
+    // The control: a server that is gone in the middle.
+    let mut tunnel = door.tunnel(BOTH[0]).await;
+    tunnel.server.reset();
+    in_time(tunnel.client.rest()).await;
+    logged(&door, "tunnel broke").await;
+}
+
+async fn logged(door: &Door, part: &str) {
+    in_time(async {
+        while !door.kubegate.log().contains(part) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
