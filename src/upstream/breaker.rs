@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::time::Instant;
 
 /// Breaks a connection: whatever runs on it fails, as if the network had.
@@ -96,13 +96,36 @@ impl<T: Read + Unpin> Read for Guarded<T> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
+        let polled = read_some(Pin::new(&mut self.io), cx, buffer);
         match &polled {
             Poll::Pending => self.breaker.check(cx)?,
             Poll::Ready(_) => self.breaker.arrived(),
         }
         polled
     }
+}
+
+/// Bytes that are read at once. hyper's buffer grows with what a read gives, up to what an answer's
+/// head may have, and keeps that for a client that does not read.
+const READ: usize = 64 * 1024 - 1;
+
+#[allow(unsafe_code)]
+fn read_some<T: Read>(
+    io: Pin<&mut T>,
+    cx: &mut Context<'_>,
+    mut buffer: ReadBufCursor<'_>,
+) -> Poll<io::Result<()>> {
+    if buffer.remaining() <= READ {
+        return io.poll_read(cx, buffer);
+    }
+    // SAFETY: what is taken out is written to by `ReadBuf` alone, which uninitialises nothing.
+    let part = unsafe { &mut buffer.as_mut()[..READ] };
+    let mut part = ReadBuf::uninit(part);
+    let polled = io.poll_read(cx, part.unfilled());
+    let read = part.filled().len();
+    // SAFETY: the first `read` bytes were just filled.
+    unsafe { buffer.advance(read) };
+    polled
 }
 
 impl<T: Write + Unpin> Write for Guarded<T> {

@@ -28,8 +28,8 @@ use crate::dial::Connection;
 
 /// Header lines of an answer; hyper's default of 100 is too small for many cookies.
 const MAX_HEADERS: usize = 512;
-/// Bytes of an answer's head. What is read of a body ahead of its client is less: as much as the
-/// connection has at once, see [`crate::dial::Ahead`].
+/// Bytes of an answer's head. What is read of a body ahead of its client is less: one read of
+/// [`Guarded`].
 const HEAD: usize = 1024 * 1024 + 64 * 1024;
 /// Idle connections kept: as many as may be busy at once beside HTTP/2, so that a steady crowd
 /// opens none anew.

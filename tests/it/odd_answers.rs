@@ -177,7 +177,7 @@ async fn odd_heads_are_mended_where_they_have_one_meaning() {
 #[tokio::test]
 async fn what_switches_protocols_or_refuses_to_is_mended_too() {
     const ASK: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\
-        Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let many = (0..300).fold(String::new(), |mut lines, n| {
         let _ = write!(lines, "X-{n}: {}\r\n", "v".repeat(1000));
