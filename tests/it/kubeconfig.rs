@@ -307,7 +307,7 @@ async fn an_empty_device_is_an_empty_file() {
     assert!(
         ended
             .stderr
-            .contains("or an empty one (looked at /dev/null)"),
+            .contains("the kubeconfig /dev/null is absent or empty"),
         "{ended:?}"
     );
 }
