@@ -1,60 +1,118 @@
 //! `--ibm-cluster`: a cluster of IBM Cloud, found by its name, is what the proxy leads to.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
-use super::{proxy::Fixed, usage::bail_usage};
+use super::usage::bail_usage;
 use crate::{
     credential::{
-        Cache, Source,
-        ibm_iam::{self, Visit},
+        Cache,
+        ibm_iam::{self, Chain, Endpoints, Visit},
     },
     kubeconfig::{self, Overrides, Target},
-    serve::Plan,
+    serve::{BoxError, Finding, Found, Plan},
     settings::{ConnectionFlags, IbmTargetFlags},
 };
 
-/// Looks the cluster up, once: where it is and who its CA is do not change.
-pub(super) async fn plan(
+/// Stands for the server that is not known yet.
+const SOME_SERVER: &str = "https://cluster.invalid";
+
+/// A plan that looks the cluster up when it is asked. What can be wrong of flags, environment and
+/// files alone is told now.
+pub(super) fn plan(
     connection: &ConnectionFlags,
     flags: &IbmTargetFlags,
     name: &str,
 ) -> anyhow::Result<Box<dyn Plan>> {
-    let (target, source) = target(connection, flags, name).await?;
-    Ok(Box::new(Fixed {
-        target,
-        credentials: Cache::new(source),
-    }))
+    let overrides = Overrides::from(connection);
+    refuse_other_choice(connection, &overrides)?;
+    let sought = Sought {
+        sample: target(&overrides, SOME_SERVER).context("--ibm-cluster")?,
+        overrides,
+        flags: flags.clone(),
+        name: name.to_owned(),
+        found: OnceLock::new(),
+    };
+    sought.chain()?;
+    Ok(Box::new(sought))
 }
 
-/// The cluster and the source of its credentials, with `connection`'s flags over what IBM Cloud
-/// says of it.
-async fn target(
-    connection: &ConnectionFlags,
-    flags: &IbmTargetFlags,
-    name: &str,
-) -> anyhow::Result<(Target, Arc<dyn Source>)> {
-    let mut overrides = Overrides::from(connection);
-    refuse_other_choice(connection, &overrides)?;
-    let (chain, endpoints) = ibm_iam::chain_at_hand(
-        flags.apikey_file.as_deref(),
-        flags.ibm_account.as_deref(),
-        Some(name),
-    )?;
-    let visit = Visit::from_chain(endpoints, &chain).await?;
-    let cluster = visit.cluster(name).await?;
-    let reached = visit.reach(&cluster, flags.ibm_endpoint).await?;
-    overrides.server = Some(reached.server.to_string());
-    let mut target = kubeconfig::resolve(None, &overrides, &|_| None)
-        .with_context(|| format!("cluster {:?} of IBM Cloud", cluster.name))?;
-    let verified = &mut target.cluster;
-    if !verified.insecure_skip_tls_verify && verified.certificate_authority.is_none() {
-        verified.certificate_authority = reached.certificate_authority;
+/// A cluster by its name.
+struct Sought {
+    overrides: Overrides,
+    flags: IbmTargetFlags,
+    name: String,
+    sample: Target,
+    /// Where it is and who its CA is do not change.
+    found: OnceLock<(Target, Arc<Cache>)>,
+}
+
+impl Plan for Sought {
+    fn find(&self) -> Finding<'_> {
+        Box::pin(async {
+            let (target, _) = match self.found.get() {
+                Some(found) => found,
+                None => {
+                    let found = self.look_up().await?;
+                    self.found.get_or_init(|| found)
+                }
+            };
+            Ok(Found {
+                target: target.clone(),
+                files: Vec::new(),
+            })
+        })
     }
-    verified.name = reached.name;
-    let source = ibm_iam::source_of(chain, &cluster, &target.cluster);
-    Ok((target, source))
+
+    fn sample(&self) -> Option<&Target> {
+        Some(&self.sample)
+    }
+
+    fn credentials(&self, _: &Target) -> Result<Arc<Cache>, BoxError> {
+        let found = self.found.get();
+        let credentials = found.map(|(_, credentials)| Arc::clone(credentials));
+        credentials.ok_or_else(|| "the cluster was not looked up".into())
+    }
+
+    fn keeps_credentials(&self, _: &Target, _: &Target) -> bool {
+        true
+    }
+}
+
+impl Sought {
+    fn chain(&self) -> Result<(Chain, Endpoints), crate::credential::Error> {
+        ibm_iam::chain_at_hand(
+            self.flags.apikey_file.as_deref(),
+            self.flags.ibm_account.as_deref(),
+            Some(&self.name),
+        )
+    }
+
+    /// The cluster and its credentials, with the flags over what IBM Cloud says of it.
+    async fn look_up(&self) -> Result<(Target, Arc<Cache>), BoxError> {
+        let (chain, endpoints) = self.chain()?;
+        let visit = Visit::from_chain(endpoints, &chain).await?;
+        let cluster = visit.cluster(&self.name).await?;
+        let reached = visit.reach(&cluster, self.flags.ibm_endpoint).await?;
+        let mut target = target(&self.overrides, &reached.server.to_string())?;
+        let verified = &mut target.cluster;
+        if !verified.insecure_skip_tls_verify && verified.certificate_authority.is_none() {
+            verified.certificate_authority = reached.certificate_authority;
+        }
+        verified.name = reached.name;
+        let source = ibm_iam::source_of(chain, &cluster, &target.cluster);
+        Ok((target, Cache::new(source)))
+    }
+}
+
+/// The target at `server`, by the flags alone.
+fn target(overrides: &Overrides, server: &str) -> Result<Target, kubeconfig::Error> {
+    let overrides = Overrides {
+        server: Some(server.to_owned()),
+        ..overrides.clone()
+    };
+    kubeconfig::resolve(None, &overrides, &|_| None)
 }
 
 /// Another cluster or user would not be heeded.

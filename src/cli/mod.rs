@@ -147,6 +147,18 @@ enum Command {
     Version(version::Flags),
 }
 
+impl Command {
+    /// Whether it serves until it is ended, so that nobody waits for it.
+    fn serves(&self) -> bool {
+        match self {
+            Self::Proxy(_) => true,
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Cli {
     /// `-v`
     #[must_use]
@@ -173,13 +185,13 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
     let limit = cli.connection.request_timeout();
-    issuer::set_patience(match &command {
-        Command::Proxy(_) => Patience {
-            // Renewals must end.
-            limit: limit.or(Some(REQUEST_TIMEOUT)),
-            tells: false,
-        },
-        _ => Patience { limit, tells: true },
+    let tells = !command.serves();
+    issuer::set_patience(if tells {
+        Patience { limit, tells }
+    } else {
+        // Renewals must end.
+        let limit = limit.or(Some(REQUEST_TIMEOUT));
+        Patience { limit, tells }
     });
     let done = match command {
         Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),

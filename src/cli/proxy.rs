@@ -24,7 +24,7 @@ use crate::{
         self, Drain, Extras, Prefix, StaticFiles, Switch,
         guard::{Guard, Rules},
     },
-    serve::{self, Address, Connect, Hangups, Listener, Plan, Signals, Standing},
+    serve::{self, Address, BoxError, Connect, Hangups, Listener, Plan, Seeker, Signals, Standing},
     settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags, UpstreamFlags},
     tls::{self, Trust},
     upstream::{Times, Upstream},
@@ -33,7 +33,7 @@ use crate::{
 /// Proxies to the API server that kubeconfig, pod or flags name.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> anyhow::Result<()> {
     let plan = match &flags.ibm.ibm_cluster {
-        Some(cluster) => super::ibm::plan(connection, &flags.ibm, cluster).await?,
+        Some(cluster) => super::ibm::plan(connection, &flags.ibm, cluster)?,
         None => plan::of_flags(connection, flags)?,
     };
     serve(plan, flags, |_| String::new()).await
@@ -53,14 +53,8 @@ pub(super) async fn serve(
     let plan = plan::as_service_account(plan, &flags.service_account);
     let guard = Arc::new(Guard::new(&rules(flags))?);
     let own = Arc::new(OnceLock::new());
-    let standing = Standing::first(plan, connect(flags, own.clone())).await;
-    let standing = standing.map_err(anyhow::Error::from_boxed)?;
     let drain = Drain::default();
-    let switch = Switch::new(
-        standing.destination(),
-        flags.client_credentials,
-        drain.clone(),
-    )?;
+    let (lead, switch) = lead(plan, flags, own.clone(), drain.clone()).await?;
     let parts = proxy::Parts {
         guard: guard.clone(),
         api: Prefix::new(&flags.api_prefix),
@@ -74,13 +68,26 @@ pub(super) async fn serve(
     let hangups = Hangups::install().context("cannot handle signals")?;
     let listener = Listener::bind(&address).await?;
     if let Some(address) = listener.tcp_address() {
-        refuse_own_listener(address, &standing.target().cluster.server)?;
+        if let Lead::Known(standing) = &lead {
+            refuse_own_listener(address, &standing.target().cluster.server)?;
+        }
         own.get_or_init(|| address);
     }
     let greeting = greet(&listener);
-    say_listening(&listener, &standing);
+    match &lead {
+        Lead::Known(standing) => say_listening(&listener, standing),
+        Lead::Sought(_) => tracing::info!(
+            "listening on {listener}; the first request has the cluster looked up at IBM Cloud"
+        ),
+    }
     output::print(&format!("Starting to serve on {listener}\n{greeting}"))?;
-    tokio::spawn(standing.keep(switch, hangups));
+    tokio::spawn(async move {
+        let standing = match lead {
+            Lead::Known(standing) => *standing,
+            Lead::Sought(seeker) => seeker.find(&switch).await,
+        };
+        standing.keep(switch, hangups).await;
+    });
     let limit = flags.drain_timeout;
     serve::run(listener, proxies.collect(), drain, signals, limit)
         .await
@@ -99,6 +106,37 @@ fn say_listening(listener: &Listener, standing: &Standing) {
         verified_by(cluster),
         standing.destination().credentials.subject()
     );
+}
+
+/// What is proxied to.
+enum Lead {
+    Known(Box<Standing>),
+    /// It is asked for over the network, which may not be there yet.
+    Sought(Arc<Seeker>),
+}
+
+/// Finds where `plan` leads, unless that must be asked for over the network; what flags say of it
+/// is checked in either case.
+async fn lead(
+    plan: Box<dyn Plan>,
+    flags: &ProxyFlags,
+    own: Arc<OnceLock<SocketAddr>>,
+    drain: Drain,
+) -> anyhow::Result<(Lead, Switch)> {
+    let client = flags.client_credentials;
+    let Some(sample) = plan.sample().cloned() else {
+        let standing = Standing::first(plan, connect(flags, own)).await;
+        let standing = standing.map_err(anyhow::Error::from_boxed)?;
+        let switch = Switch::new(standing.destination(), client, drain)?;
+        return Ok((Lead::Known(Box::new(standing)), switch));
+    };
+    Ways::new(flags)
+        .to(&sample.cluster)
+        .map_err(anyhow::Error::from_boxed)?;
+    let seeker = Seeker::new(plan, connect(flags, own));
+    let impersonation = &sample.user.impersonation;
+    let switch = Switch::to_be_found(seeker.clone(), impersonation, client, drain)?;
+    Ok((Lead::Sought(seeker), switch))
 }
 
 fn listen_address(flags: &ProxyFlags) -> anyhow::Result<Address> {
@@ -138,21 +176,49 @@ fn rules(flags: &ProxyFlags) -> Rules {
 
 /// How to reach a target; `own` is our own listener, once there is one.
 fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> Connect {
-    let environment = Environment::read(|name| std::env::var(name).ok());
-    let times = times(&flags.upstream);
-    let tcp = tcp(flags, times);
-    let append_path = flags.append_server_path;
+    let ways = Ways::new(flags);
     Box::new(move |target| {
         let cluster = &target.cluster;
         if let Some(own) = own.get() {
             refuse_own_listener(*own, &cluster.server)?;
         }
-        let trust = Trust::of_cluster(cluster)?;
-        let dialer = Dialer::new(cluster, &environment, tcp)?;
-        let upstream = Upstream::new(cluster, trust, dialer, append_path, times)?;
+        let upstream = ways.to(cluster)?;
         warn_of_cluster(cluster);
         Ok(upstream)
     })
+}
+
+/// What flags and environment say of the ways to clusters.
+struct Ways {
+    environment: Environment,
+    times: Times,
+    tcp: Tcp,
+    append_path: bool,
+}
+
+impl Ways {
+    fn new(flags: &ProxyFlags) -> Self {
+        let times = times(&flags.upstream);
+        Self {
+            environment: Environment::read(|name| std::env::var(name).ok()),
+            times,
+            tcp: tcp(flags, times),
+            append_path: flags.append_server_path,
+        }
+    }
+
+    /// The way to `cluster`; no connection is made yet.
+    fn to(&self, cluster: &Cluster) -> Result<Upstream, BoxError> {
+        let trust = Trust::of_cluster(cluster)?;
+        let dialer = Dialer::new(cluster, &self.environment, self.tcp)?;
+        Ok(Upstream::new(
+            cluster,
+            trust,
+            dialer,
+            self.append_path,
+            self.times,
+        )?)
+    }
 }
 
 fn times(flags: &UpstreamFlags) -> Times {

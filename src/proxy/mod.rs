@@ -29,7 +29,7 @@ pub use forward::Drain;
 pub use peer::Peer;
 pub use respond::last_words;
 pub use route::Prefix;
-pub use switch::{Destination, Switch};
+pub use switch::{Destination, Seek, Seeking, Switch};
 pub use watch::Watching;
 
 use std::{convert::Infallible, sync::Arc};
@@ -66,6 +66,12 @@ pub enum Error {
     /// There is no credential to send it with.
     #[error("no credential for the API server")]
     Credential(#[from] credential::Error),
+    /// Where the API server is was asked for, and not learnt.
+    #[error("cannot find the cluster")]
+    NotFound(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// A fault of ours.
+    #[error("there is no destination for this request; this is a bug in kubegate")]
+    NowhereToGo,
     /// The API server could not be asked.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),

@@ -19,7 +19,7 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::{Body, Error, client_go, guard::Refusal};
-use crate::{descriptors, printable::printable, tls, upstream};
+use crate::{credential, descriptors, printable::printable, tls, upstream};
 
 /// How long a client should wait before it asks again, where all our descriptors are in use.
 const RETRY: Duration = Duration::from_secs(1);
@@ -151,6 +151,11 @@ impl Answer {
                 e.retry_after().filter(|wait| *wait <= LONGEST_RETRY),
             ),
             Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
+            Error::NotFound(e) => match e.downcast_ref() {
+                Some(credential::Error::LoginNeeded { .. }) => (StatusCode::UNAUTHORIZED, None),
+                _ => (StatusCode::SERVICE_UNAVAILABLE, None),
+            },
+            Error::NowhereToGo => (StatusCode::INTERNAL_SERVER_ERROR, None),
             Error::UnaskedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
                 (StatusCode::BAD_GATEWAY, None)
             }
@@ -194,13 +199,14 @@ impl Answer {
         let (status, message) = (self.status.as_u16(), &self.message);
         let name = match error {
             Error::Refused(_)
+            | Error::NowhereToGo
             | Error::UnaskedSwitch
             | Error::BadFraming { .. }
             | Error::BadUpgrade { .. } => kind(message),
             // The circuit says under the same name when the server is back.
             Error::Upstream(e) => e.server().unwrap_or_default().to_owned(),
-            // Whoever obtains it warns of it.
-            Error::Credential(_) => String::new(),
+            // What obtains it warns of it.
+            Error::Credential(_) | Error::NotFound(_) => String::new(),
         };
         if name.is_empty() {
             tracing::debug!(status, "{message}");
@@ -301,6 +307,11 @@ fn chain(error: &dyn StdError) -> String {
 /// What to do about it, where the error does not say so itself.
 fn fix(error: &Error) -> Cow<'static, str> {
     Cow::Borrowed(match error {
+        Error::NotFound(e) => {
+            let remedy = e.downcast_ref().and_then(credential::Error::remedy);
+            let remedy = remedy.map(|remedy| format!("; {remedy}"));
+            return remedy.unwrap_or_default().into();
+        }
         Error::Credential(e) => {
             let remedy = e.remedy().map(|remedy| format!("; {remedy}"));
             return remedy.unwrap_or_default().into();
@@ -362,7 +373,6 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::credential;
 
     async fn answer(error: Error) -> (Response<()>, serde_json::Value) {
         let (parts, body) = super::answer(&error).into_parts();

@@ -14,6 +14,7 @@ mod plan;
 mod reload;
 mod request_line;
 mod room;
+mod seek;
 mod shutdown;
 mod watched;
 mod watching;
@@ -21,6 +22,7 @@ mod watching;
 pub use lanes::count as lanes;
 pub use listener::{Accepted, Address, Error, Listener};
 pub use plan::{BoxError, Connect, Finding, Found, Plan, Standing};
+pub use seek::Seeker;
 pub use shutdown::{Hangups, Signals};
 
 use std::{io, time::Duration};

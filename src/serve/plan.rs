@@ -28,6 +28,12 @@ pub trait Plan: Send + Sync + 'static {
     /// it named, and every second while it, or what it found, cannot be used.
     fn find(&self) -> Finding<'_>;
 
+    /// Something like what will be found, by which flags can be checked, where finding it means to
+    /// ask somebody over the network: the proxy then does not wait for that at its start.
+    fn sample(&self) -> Option<&Target> {
+        None
+    }
+
     /// Makes the credentials for what was found. May block on files.
     ///
     /// # Errors
@@ -67,7 +73,7 @@ impl Standing {
     /// # Errors
     /// What the plan says; what cannot be used of what it found.
     pub async fn first(plan: Box<dyn Plan>, connect: Connect) -> Result<Self, BoxError> {
-        let ways = Arc::new(Ways { plan, connect });
+        let ways = Arc::new(Ways::new(plan, connect));
         let found = ways.plan.find().await?;
         let place = ways.make(found, None)?;
         Ok(Self { ways, place })
@@ -87,6 +93,10 @@ impl Standing {
 }
 
 impl Ways {
+    pub(super) fn new(plan: Box<dyn Plan>, connect: Connect) -> Self {
+        Self { plan, connect }
+    }
+
     /// Makes ready what was found, and keeps of `before` what is as good as new.
     pub(super) fn make(&self, found: Found, before: Option<&Place>) -> Result<Place, BoxError> {
         let Found {

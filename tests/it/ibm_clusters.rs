@@ -49,12 +49,13 @@ impl Home {
         Kubegate::spawn(self.command(args, Some(key)))
     }
 
-    /// Why it does not start.
-    fn refused(&self, args: &[&str], key: &str) -> String {
-        let refused = Kubegate::refused(self.command(args, Some(key)));
-        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
-        tells_no_secret(&refused.stderr);
-        refused.stderr
+    /// Why it does not find its cluster.
+    async fn refused(&self, args: &[&str], key: &str) -> String {
+        let kubegate = self.proxy(args, key);
+        let answer = refusal(&kubegate).await;
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        body["message"].as_str().unwrap().to_owned()
     }
 }
 
@@ -173,7 +174,7 @@ async fn the_endpoint_asked_for_is_used_or_the_one_there_is() {
         "--ibm-endpoint",
         "public",
     ];
-    let said = home.refused(&args, API_KEY);
+    let said = home.refused(&args, API_KEY).await;
     assert!(said.contains("--ibm-endpoint private"), "{said}");
 }
 
@@ -198,11 +199,17 @@ async fn a_cluster_is_found_however_the_service_describes_it() {
 async fn a_cluster_of_another_account_or_not_ready_is_told() {
     let home = Home::new(Options::default()).await;
     is_served(&home.proxy(&["--ibm-cluster", "staging-iks"], STAGING_API_KEY)).await;
-    let said = home.refused(&["--ibm-cluster", "staging-iks"], API_KEY);
+    let said = home
+        .refused(&["--ibm-cluster", "staging-iks"], API_KEY)
+        .await;
     assert!(said.contains("no cluster \"staging-iks\""), "{said}");
-    let said = home.refused(&["--ibm-cluster", "kubegate-isk"], API_KEY);
+    let said = home
+        .refused(&["--ibm-cluster", "kubegate-isk"], API_KEY)
+        .await;
     assert!(said.contains("did you mean \"kubegate-iks\""), "{said}");
-    let said = home.refused(&["--ibm-cluster", "kubegate-young"], API_KEY);
+    let said = home
+        .refused(&["--ibm-cluster", "kubegate-young"], API_KEY)
+        .await;
     assert!(said.contains("deploying"), "{said}");
 }
 

@@ -95,6 +95,10 @@ impl Plan for OwnLogin {
         self.base.find()
     }
 
+    fn sample(&self) -> Option<&Target> {
+        self.base.sample()
+    }
+
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
         let source = credential::of_login(&self.login, &target.cluster)?;
         Ok(Cache::new(source))
@@ -114,6 +118,10 @@ struct ServiceAccount {
 impl Plan for ServiceAccount {
     fn find(&self) -> Finding<'_> {
         self.base.find()
+    }
+
+    fn sample(&self) -> Option<&Target> {
+        self.base.sample()
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {

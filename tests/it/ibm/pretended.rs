@@ -118,16 +118,13 @@ async fn an_openshift_cluster_is_logged_in_to_with_the_api_key() {
     cloud.ibm.revoke_api_key();
     let refused = cloud.path("refused");
     fs::write(&refused, API_KEY).unwrap();
-    let by_file = [
-        "--ibm-cluster",
-        "kubegate-iks",
-        "--port",
-        "0",
-        "--apikey-file",
-    ];
-    let done =
-        Kubegate::refused(cloud.command(&[&by_file[..], &[refused.to_str().unwrap()]].concat()));
-    assert!(done.stderr.contains("was not found"), "{}", done.stderr);
+    let by_file = ["--ibm-cluster", "kubegate-iks", "--apikey-file"];
+    let by_file = [&by_file[..], &[refused.to_str().unwrap()]].concat();
+    let answer = get(&cloud.proxy(&by_file, &[]).address, "/x").await;
+    assert!(
+        status(&answer) == 401 && answer.contains("was not found"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

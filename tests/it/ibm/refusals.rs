@@ -27,6 +27,22 @@ fn refused(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
     text
 }
 
+/// Starts, and refuses its first request; what it says then, and in its log.
+async fn refused_later(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
+    let kubegate = cloud.proxy(args, variables);
+    let answer = get(&kubegate.address, "/x").await;
+    assert!(matches!(status(&answer), 401 | 503), "{answer}");
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let message = body["message"].as_str().unwrap();
+    assert!(message.contains("cannot find the cluster"), "{message}");
+    let text = format!("{message}\n{}", kubegate.log());
+    for secret in [SECRET, QUOTED, "e30."] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    text
+}
+
 fn says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part}: {text}");
@@ -73,7 +89,7 @@ async fn each_refusal_of_iam_says_what_to_do() {
         ),
     ] {
         cloud.book().refusals.insert("apikey", (status, code));
-        let text = refused(&cloud, &PRODUCTION, &WITH_KEY);
+        let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
         says(&text, &parts);
         says(&text, &[code, &cloud.host.url()]);
     }
@@ -135,13 +151,13 @@ async fn an_unknown_cluster_lists_those_with_close_names() {
     let cloud = Cloud::start().await;
     for v1_only in [false, true] {
         cloud.book().v1_only = v1_only;
-        let text = refused(&cloud, &["--ibm-cluster", "prodution"], &WITH_KEY);
+        let text = refused_later(&cloud, &["--ibm-cluster", "prodution"], &WITH_KEY).await;
         says(
             &text,
             &["no cluster \"prodution\"", "did you mean \"production\""],
         );
         assert!(!text.contains("\"staging\""), "{text}");
-        let text = refused(&cloud, &["--ibm-cluster", "zzz"], &WITH_KEY);
+        let text = refused_later(&cloud, &["--ibm-cluster", "zzz"], &WITH_KEY).await;
         says(&text, &["\"production\" (c1)", "\"staging\" (c3)"]);
     }
 }
@@ -154,11 +170,11 @@ async fn a_cluster_that_cannot_serve_is_told_by_its_state() {
         ("deleting", "choose another"),
     ] {
         cloud.book().clusters[0]["state"] = json!(state);
-        let text = refused(&cloud, &PRODUCTION, &WITH_KEY);
+        let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
         says(&text, &[state, advice, "production"]);
     }
     let private = ["--ibm-cluster", "staging", "--ibm-endpoint", "private"];
-    let text = refused(&cloud, &private, &WITH_KEY);
+    let text = refused_later(&cloud, &private, &WITH_KEY).await;
     says(
         &text,
         &["no private service endpoint", "--ibm-endpoint public"],
@@ -170,7 +186,7 @@ async fn an_api_key_of_another_account_cannot_switch() {
     let cloud = Cloud::start().await;
     let other = super::cloud::OTHER_ACCOUNT;
     let args = [&PRODUCTION[..], &["--ibm-account", other]].concat();
-    let text = refused(&cloud, &args, &WITH_KEY);
+    let text = refused_later(&cloud, &args, &WITH_KEY).await;
     says(
         &text,
         &["API keys cannot switch", other, super::cloud::HOME_ACCOUNT],
@@ -209,7 +225,7 @@ async fn lives_that_make_no_sense_are_told_or_cut() {
     for life in [json!(0), json!(-5), json!(-1e300)] {
         cloud.book().access_life = life;
         says(
-            &refused(&cloud, &PRODUCTION, &WITH_KEY),
+            &refused_later(&cloud, &PRODUCTION, &WITH_KEY).await,
             &["expires_in", &cloud.host.url()],
         );
     }
@@ -219,7 +235,10 @@ async fn lives_that_make_no_sense_are_told_or_cut() {
         assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
     }
     cloud.book().access_life = json!("soon");
-    says(&refused(&cloud, &PRODUCTION, &WITH_KEY), &["not the JSON"]);
+    says(
+        &refused_later(&cloud, &PRODUCTION, &WITH_KEY).await,
+        &["not the JSON"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +259,7 @@ async fn wrong_answers_are_named_by_url_and_not_quoted() {
             cloud.faults.heal();
             cloud.faults.answer_with(Some(wrong.clone()));
             cloud.faults.only(path);
-            let text = refused(&cloud, &PRODUCTION, &WITH_KEY);
+            let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
             says(&text, &[&cloud.host.url(), path]);
             let other = "its answer is not a cluster";
             assert!(
@@ -266,6 +285,53 @@ async fn what_passes_by_itself_is_tried_again_at_start() {
             .iter()
             .filter(|seen| seen.path == path && seen.status == Some(StatusCode::TOO_MANY_REQUESTS));
         assert!(refused.count() >= 1, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
+    let cloud = Cloud::start().await;
+    cloud.faults.down(true);
+    let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
+    let answer = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&answer), 503, "{answer}");
+    says(
+        &answer,
+        &["cannot find the cluster", "IBM Cloud", &cloud.host.url()],
+    );
+    assert!(!answer.contains("retry-after"), "{answer}");
+    cloud.faults.heal();
+    cloud.faults.down(false);
+    crate::support::in_time(async {
+        while status(&get(&kubegate.address, "/x").await) != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let log = kubegate.log();
+    assert_eq!(
+        log.matches("sought again when a request comes").count(),
+        1,
+        "{log}"
+    );
+    assert!(log.contains("found the cluster"), "{log}");
+
+    // What needs no network to be wrong is told at the start.
+    cloud.faults.down(true);
+    for (args, part) in [
+        (
+            ["--certificate-authority", "/nonexistent/ca"],
+            "/nonexistent/ca",
+        ),
+        (["--proxy-url", "gopher://x"], "--proxy-url"),
+        (["--as-group", "g"], "--as"),
+        (["--apikey-file", "/nonexistent/key"], "/nonexistent/key"),
+    ] {
+        let mut command = cloud.command(&[&PRODUCTION[..], &args].concat());
+        command.args(["--port", "0"]).envs(WITH_KEY);
+        let refused = Kubegate::refused(command);
+        assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
+        assert!(refused.stderr.contains(part), "{part}: {refused:?}");
     }
 }
 
