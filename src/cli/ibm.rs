@@ -34,7 +34,7 @@ pub(super) fn plan(
         name: name.to_owned(),
         found: OnceLock::new(),
     };
-    sought.chain()?;
+    sought.chain()?.0.check_root()?;
     Ok(Box::new(sought))
 }
 

@@ -323,6 +323,18 @@ impl Chain {
     async fn held(&self) -> Result<Held, Error> {
         let root = self.root.clone();
         let held = self.blocking(move || root.read()).await??;
+        self.present(held)
+    }
+
+    /// Whether there is something to begin with, by files and variables alone.
+    ///
+    /// # Errors
+    /// What is missing, or cannot be read.
+    pub fn check_root(&self) -> Result<(), Error> {
+        self.present(self.root.read()?).map(drop)
+    }
+
+    fn present(&self, held: Option<Held>) -> Result<Held, Error> {
         held.ok_or_else(|| Error::LoginNeeded {
             subject: self.subject.clone(),
             problem: format!("{} is not there", self.root.subject()).into(),
