@@ -1,11 +1,14 @@
 //! `kubegate registry`
 
+mod configure;
+
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::configure::Plan;
 use super::{
     output::{self, Format},
     usage::Usage,
@@ -14,13 +17,17 @@ use crate::{
     console,
     credential::store::{self, Registry, Store, registry_host},
     kubeconfig,
+    printable::printable,
     settings::ConnectionFlags,
 };
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   # Have docker use the token of a context for an OpenShift registry
-  kubegate registry add default-route-openshift-image-registry.apps.example --context dev
+  kubegate registry add default-route-openshift-image-registry.apps.example --context dev \\
+    --configure
+
+  # What --configure does, by hand
   ln -s \"$(command -v kubegate)\" ~/.local/bin/docker-credential-kubegate
   # and in ~/.docker/config.json: {\"credHelpers\": {\"HOST\": \"kubegate\"}}
 
@@ -38,6 +45,10 @@ pub(super) enum Action {
     Add {
         /// Host, or host:port, of the registry
         host: String,
+        /// Make the link docker-credential-kubegate and name it in the configuration of docker, and
+        /// of podman where it has its own
+        #[arg(long)]
+        configure: bool,
     },
     /// Forget a registry
     #[command(after_help = EXAMPLES)]
@@ -61,7 +72,7 @@ pub(super) struct ListFlags {
 pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Result<()> {
     let store = || Store::of_user(&|name| std::env::var_os(name));
     match action {
-        Action::Add { host } => add(store, connection, &parsed(host)?),
+        Action::Add { host, configure } => add(store, connection, &parsed(host)?, *configure),
         Action::Remove { host } => {
             let host = parsed(host)?;
             let removed = store()?.change_registries(|all| all.remove(&host))?;
@@ -78,6 +89,7 @@ fn add(
     store: impl FnOnce() -> Result<Store, store::Error>,
     connection: &ConnectionFlags,
     host: &str,
+    configure: bool,
 ) -> anyhow::Result<()> {
     let name = connection
         .context
@@ -93,13 +105,24 @@ fn add(
         context: name.clone(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
+    let plan = configure.then(|| Plan::new(host)).transpose()?;
     store()?.change_registries(|all| all.insert(host.to_owned(), registry))?;
     output::print(&format!(
         "registry {host} takes the token of context {name}\n"
     ))?;
+    if let Some(plan) = plan {
+        for line in plan.run()? {
+            output::print(&format!(
+                "{}
+",
+                printable(&line)
+            ))?;
+        }
+        return Ok(());
+    }
     console::say(&format!(
         "docker asks for it with this in ~/.docker/config.json, and docker-credential-kubegate \
-         (a link to kubegate) on PATH:\n  {}",
+         (a link to kubegate) on PATH; --configure does both:\n  {}",
         json!({"credHelpers": {host: "kubegate"}})
     ));
     Ok(())

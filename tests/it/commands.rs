@@ -307,6 +307,90 @@ async fn docker_gets_a_fresh_token_for_registries_that_have_a_context() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn registry_add_makes_the_link_and_the_line_and_says_so() {
+    let home = Home::new().await;
+    let (bin, config) = (home.path(".local/bin"), home.path(".docker/config.json"));
+    fs::create_dir_all(&bin).unwrap();
+    fs::create_dir(home.path(".docker")).unwrap();
+    let auth =
+        json!({"auths": {"a.example": {"auth": "eDp5"}}, "credHelpers": {"b.example": "pass"}});
+    fs::write(&config, auth.to_string()).unwrap();
+    let add = |host: &str, env: &[(&str, &Path)]| {
+        let mut command =
+            home.command(&["registry", "add", host, "--context", "demo", "--configure"]);
+        command.env("PATH", &bin).envs(env.iter().copied());
+        Kubegate::refused(command)
+    };
+    let added = add("r.example:5000", &[]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let helper = bin.join("docker-credential-kubegate");
+    for done in [&helper, &config] {
+        assert!(added.stdout.contains(done.to_str().unwrap()), "{added:?}");
+    }
+    let read = |file: &Path| -> Value { serde_json::from_slice(&fs::read(file).unwrap()).unwrap() };
+    let written = read(&config);
+    assert_eq!(written["auths"], auth["auths"]);
+    assert_eq!(
+        written["credHelpers"],
+        json!({"b.example": "pass", "r.example:5000": "kubegate"})
+    );
+    let got = home.docker(&helper, "get", "r.example:5000");
+    assert_eq!(got.code, Some(0), "{got:?}");
+
+    // Again: nothing to do. Elsewhere by DOCKER_CONFIG; podman's own file is written where it is.
+    let again = add("r.example:5000", &[]);
+    assert!(
+        again.code == Some(0) && again.stdout.contains("already"),
+        "{again:?}"
+    );
+    assert_eq!(read(&config), written);
+    let (other, podman) = (home.path("docker"), home.path("auth.json"));
+    fs::write(&podman, "{}").unwrap();
+    let added = add(
+        "s.example",
+        &[("DOCKER_CONFIG", &other), ("REGISTRY_AUTH_FILE", &podman)],
+    );
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let names = json!({"credHelpers": {"s.example": "kubegate"}});
+    assert_eq!(
+        (read(&other.join("config.json")), read(&podman)),
+        (names.clone(), names)
+    );
+    let mode = fs::metadata(other.join("config.json")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(read(&config), written);
+
+    // Something else is in the way: nothing is changed.
+    for (host, broken) in [
+        ("b.example", None),
+        ("t.example", Some("{")),
+        ("t.example", Some("[]")),
+    ] {
+        let before = broken.map_or_else(|| written.to_string(), str::to_owned);
+        fs::write(&config, &before).unwrap();
+        let refused = add(host, &[]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.contains(config.to_str().unwrap()),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read_to_string(&config).unwrap(), before);
+    }
+    fs::remove_file(&helper).unwrap();
+    fs::write(&helper, "another").unwrap();
+    fs::write(&config, "{}").unwrap();
+    let refused = add("t.example", &[]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("is not this kubegate"),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), "{}");
+    let listed = home.out(&["registry", "list", "-o", "name"]);
+    assert_eq!(listed, "r.example:5000\ns.example\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn docker_is_told_on_standard_output_what_is_wrong() {
     let home = Home::new().await;
     home.out(&["registry", "add", "dead.example", "--context", "lost"]);

@@ -1,0 +1,203 @@
+//! `kubegate registry add --configure`: what docker and podman need to ask kubegate for a token, a
+//! link on PATH and a line in their configuration.
+
+use std::{
+    env, fs,
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, symlink},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value, json};
+
+const HELPER: &str = "docker-credential-kubegate";
+/// The helper's name as the configuration has it.
+const NAME: &str = "kubegate";
+
+/// What is to be done. Whatever is in the way is found while it is made, before anything is changed.
+pub(super) struct Plan {
+    link: Option<(PathBuf, PathBuf)>,
+    files: Vec<(PathBuf, Value)>,
+    said: Vec<String>,
+}
+
+impl Plan {
+    /// For a registry, by the environment and what is on the disk.
+    pub(super) fn new(host: &str) -> anyhow::Result<Self> {
+        let mut plan = Self {
+            link: None,
+            files: Vec::new(),
+            said: Vec::new(),
+        };
+        plan.link_to(&env::current_exe().context("cannot tell where kubegate is")?)?;
+        plan.name_in(docker_config()?, host)?;
+        for file in podman_configs() {
+            plan.name_in(file, host)?;
+        }
+        Ok(plan)
+    }
+
+    /// Finds the helper on PATH, or a folder for a link to `kubegate`.
+    fn link_to(&mut self, kubegate: &Path) -> anyhow::Result<()> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = env::split_paths(&path)
+            .filter(|one| one.is_absolute())
+            .collect();
+        let here = fs::canonicalize(kubegate)?;
+        for helper in folders.iter().map(|folder| folder.join(HELPER)) {
+            if fs::symlink_metadata(&helper).is_err() {
+                continue;
+            }
+            if fs::canonicalize(&helper).is_ok_and(|target| target == here) {
+                self.said
+                    .push(format!("{} is there already", helper.display()));
+                return Ok(());
+            }
+            bail!(
+                "{} is there already and is not this kubegate ({}); remove it first",
+                helper.display(),
+                here.display()
+            );
+        }
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let own = home
+            .map(|home| home.join(".local/bin"))
+            .context("HOME is not set")?;
+        let beside = kubegate
+            .parent()
+            .filter(|folder| folders.iter().any(|one| one == folder));
+        let folder = match beside {
+            Some(folder) if !folders.contains(&own) => folder.to_owned(),
+            _ => own,
+        };
+        let link = folder.join(HELPER);
+        if fs::symlink_metadata(&link).is_ok() && fs::canonicalize(&link).ok() != Some(here.clone())
+        {
+            bail!(
+                "{} is there already and is not this kubegate; remove it first",
+                link.display()
+            );
+        }
+        if !folders.contains(&folder) {
+            self.said
+                .push(format!("{} is not on PATH: add it there", folder.display()));
+        }
+        if fs::symlink_metadata(&link).is_err() {
+            self.link = Some((link, here));
+        }
+        Ok(())
+    }
+
+    /// Reads a configuration and puts the helper's name into it.
+    fn name_in(&mut self, file: PathBuf, host: &str) -> anyhow::Result<()> {
+        let shown = file.display().to_string();
+        let text = match fs::read_to_string(&file) {
+            Ok(text) if !text.trim().is_empty() => text,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).context(format!("cannot read {shown}"));
+            }
+            _ => "{}".to_owned(),
+        };
+        // The error's own text may quote a password.
+        let Ok(Value::Object(mut all)) = serde_json::from_str(&text) else {
+            bail!("{shown} is no JSON object; mend it first");
+        };
+        let helpers = all
+            .entry("credHelpers")
+            .or_insert_with(|| Map::new().into());
+        let Value::Object(helpers) = helpers else {
+            bail!("credHelpers in {shown} is no JSON object; mend it first");
+        };
+        match helpers.get(host) {
+            Some(Value::String(name)) if name == NAME => {
+                self.said
+                    .push(format!("{shown} names kubegate for {host} already"));
+            }
+            Some(_) => bail!("{shown} names another credential helper for {host}; remove it first"),
+            None => {
+                helpers.insert(host.to_owned(), json!(NAME));
+                self.files.push((file, Value::Object(all)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does it, and says what was done. What was done before a failure is taken back.
+    pub(super) fn run(mut self) -> anyhow::Result<Vec<String>> {
+        if let Some((link, kubegate)) = &self.link {
+            make_folder_of(link)?;
+            symlink(kubegate, link).with_context(|| format!("cannot make {}", link.display()))?;
+            self.said.push(format!(
+                "made {}, a link to {}",
+                link.display(),
+                kubegate.display()
+            ));
+        }
+        for (file, content) in &self.files {
+            if let Err(error) = replace(file, content) {
+                if let Some((link, _)) = &self.link {
+                    let _ = fs::remove_file(link);
+                }
+                return Err(error).with_context(|| format!("cannot write {}", file.display()));
+            }
+            self.said.push(format!(
+                "wrote the credential helper into {}",
+                file.display()
+            ));
+        }
+        Ok(self.said)
+    }
+}
+
+fn docker_config() -> anyhow::Result<PathBuf> {
+    let folder = env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty());
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    let folder = folder
+        .map(PathBuf::from)
+        .or_else(home)
+        .context("HOME is not set")?;
+    Ok(folder.join("config.json"))
+}
+
+/// Podman reads docker's configuration too, after those of its own that are there
+/// (containers-auth.json(5)).
+fn podman_configs() -> Vec<PathBuf> {
+    let in_folder =
+        |variable: &str, rest: &str| Some(PathBuf::from(env::var_os(variable)?).join(rest));
+    let files = [
+        env::var_os("REGISTRY_AUTH_FILE").map(PathBuf::from),
+        in_folder("XDG_RUNTIME_DIR", "containers/auth.json"),
+        in_folder("HOME", ".config/containers/auth.json"),
+    ];
+    files
+        .into_iter()
+        .flatten()
+        .filter(|file| file.is_file())
+        .collect()
+}
+
+/// Writes the whole file or nothing, with the mode it had; through a link, which stays.
+fn replace(file: &Path, content: &Value) -> io::Result<()> {
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    make_folder_of(&file)?;
+    let mode = fs::metadata(&file).map_or(0o600, |metadata| metadata.mode() & 0o777);
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let new = file.with_file_name(name);
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        let mut writing = options.write(true).create_new(true).mode(mode).open(&new)?;
+        serde_json::to_writer_pretty(&mut writing, content)?;
+        writing.write_all(b"\n")?;
+        writing.sync_all()?;
+        fs::rename(&new, &file)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&new);
+    })
+}
+
+fn make_folder_of(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), fs::create_dir_all)
+}
