@@ -1,6 +1,6 @@
 //! What a command line was meant to say that cannot be read as it stands.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use clap::{Arg, Command, error::ContextKind};
 
@@ -203,7 +203,9 @@ fn flag(program: &Command, word: &str, next: Option<&str>) -> Option<String> {
     if word.starts_with("http://") || word.starts_with("https://") {
         return Some(format!("--server {}", shell::quoted(&printable(word))));
     }
-    let is_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
+    let ending = Path::new(word).extension();
+    let is_file =
+        word.contains('/') || ending.is_some_and(|ending| ending == "yaml" || ending == "yml");
     is_file.then(|| format!("--kubeconfig {}", shell::quoted(&printable(word))))
 }
 

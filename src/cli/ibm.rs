@@ -51,12 +51,11 @@ struct Sought {
 impl Plan for Sought {
     fn find(&self) -> Finding<'_> {
         Box::pin(async {
-            let (target, _) = match self.found.get() {
-                Some(found) => found,
-                None => {
-                    let found = self.look_up().await?;
-                    self.found.get_or_init(|| found)
-                }
+            let (target, _) = if let Some(found) = self.found.get() {
+                found
+            } else {
+                let found = self.look_up().await?;
+                self.found.get_or_init(|| found)
             };
             Ok(Found {
                 target: target.clone(),

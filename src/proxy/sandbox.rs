@@ -121,6 +121,8 @@ fn for_browser(answered: Answered) -> Answered {
     Ok(response)
 }
 
+// All three have one signature.
+#[allow(clippy::unnecessary_wraps)]
 fn for_program(answered: Answered) -> Answered {
     // An answer of our own repeats what was asked for, so it is sandboxed like one of the app's.
     let mut response = answered.unwrap_or_else(|error| respond::answer(&error));

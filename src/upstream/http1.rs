@@ -53,6 +53,9 @@ struct Waiting {
     since: Instant,
 }
 
+/// The address of who sent a request, where it is known.
+struct Client(Option<HeaderValue>);
+
 /// A connection as it is watched over.
 #[derive(Default)]
 pub(super) struct Wire {
@@ -68,7 +71,7 @@ pub(super) struct Wire {
     /// Tells that request to go another way.
     alarm: Notify,
     /// By whom the exchange under way came, where it counts as busy.
-    client: Mutex<Option<Option<HeaderValue>>>,
+    client: Mutex<Option<Client>>,
     /// It is an upgrade's alone. Nobody knows what that waits for: it is quiet only where
     /// something was sent and nothing followed.
     is_tunnel: bool,
@@ -93,7 +96,7 @@ impl Http1 {
         let of_client = |watched: &&Watched| {
             let by = watched.wire.client.lock();
             let by = by.unwrap_or_else(PoisonError::into_inner);
-            by.as_ref().is_some_and(|by| by.as_ref() == client)
+            by.as_ref().is_some_and(|Client(by)| by.as_ref() == client)
         };
         wires.iter().filter(of_client).count()
     }
@@ -281,8 +284,8 @@ impl Watched {
 }
 
 impl Wire {
-    /// By whom the exchange under way came.
-    fn set_client(&self, client: Option<Option<HeaderValue>>) {
+    /// Notes by whom the exchange under way came; `None` where there is none.
+    fn set_client(&self, client: Option<Client>) {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 

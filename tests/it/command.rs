@@ -993,6 +993,7 @@ async fn static_files_end_at_their_folder() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines)]
 async fn what_is_no_file_of_the_folder_is_not_found_at_once() {
     let folder = tempdir().unwrap();
     site(folder.path());

@@ -29,7 +29,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-fn flags_of(command: Command) -> Vec<Arg> {
+fn flags_of(command: &Command) -> Vec<Arg> {
     let shown = |arg: &&Arg| !arg.is_hide_set();
     command.get_arguments().filter(shown).cloned().collect()
 }
@@ -40,7 +40,7 @@ fn the_readme_shows_every_flag_of_the_proxy_with_its_default() {
     let (_, table) = readme.split_once("| flag of `kubegate [proxy]`").unwrap();
     let table = table.split("\n\n").next().unwrap();
     let rows: Vec<Vec<&str>> = rows(table).collect();
-    let flags = flags_of(ProxyFlags::augment_args(Command::new("proxy")));
+    let flags = flags_of(&ProxyFlags::augment_args(Command::new("proxy")));
     for flag in &flags {
         let long = format!("--{}", flag.get_long().unwrap());
         let row = rows
@@ -76,7 +76,7 @@ fn the_readme_shows_every_flag_of_the_proxy_with_its_default() {
 #[test]
 fn the_readme_names_every_flag_for_cluster_and_user() {
     let readme = read("README.md");
-    for flag in flags_of(ConnectionFlags::augment_args(Command::new("options"))) {
+    for flag in flags_of(&ConnectionFlags::augment_args(Command::new("options"))) {
         let long = flag.get_long().unwrap();
         let long = match long.len() {
             1 => format!("`-{long}`"),

@@ -270,7 +270,7 @@ async fn what_kubectl_reads_in_a_file_is_read_and_what_does_not_count_is_warned_
     )
     .await;
     let shared = a.replace("current-context", "server: &s https://x\ncurrent-context");
-    let shared = format!("{shared}x: [{}]\n", ["*s"; 2_000].join(", "));
+    let shared = format!("{shared}x: [{}]\n", vec!["*s"; 2_000].join(", "));
     is_read(&folder, shared.as_bytes(), "a", None).await;
 }
 
@@ -661,7 +661,7 @@ fn what_would_exhaust_memory_is_refused() {
             format!(
                 "a: &a {}\nb: [{}]\n{SOUND}",
                 "hunter2".repeat(300_000),
-                ["*a"; 5_000].join(", ")
+                vec!["*a"; 5_000].join(", ")
             ),
             "alias",
         ),

@@ -544,9 +544,10 @@ async fn a_form_that_cannot_be_edited_is_refused_before_the_refresh_token_is_spe
         answer.contains("refresh-token") && answer.contains("on one line"),
         "{answer}"
     );
-    let book = home.issuer.book();
-    assert_eq!((book.renewals, book.refused), (0, 0));
-    drop(book);
+    {
+        let book = home.issuer.book();
+        assert_eq!((book.renewals, book.refused), (0, 0));
+    }
     // The control: the same in a form that can be edited.
     drop(kubegate);
     home.write(&jwt(0, -60.0), "refresh-0");

@@ -39,6 +39,8 @@ struct FromBrowser;
 
 /// Marks a request whose answer somebody other than the API server writes, or may write, among its
 /// extensions.
+// Each is a fact of its own, not a state.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct Foreign {
     /// Passed on to a server behind the API server, and not only fetched from one.

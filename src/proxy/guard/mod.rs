@@ -39,6 +39,8 @@ pub(super) use layer::{Foreign, origin_layer, request_layer};
 
 /// What the flags say about the guard. Pattern lists are already split on commas; patterns
 /// are unanchored searches, as kubectl's.
+// Each is a fact of its own, not a state.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// `--accept-hosts`: patterns for the Host, lower-cased and without its port.
@@ -162,6 +164,8 @@ impl Refusal {
 }
 
 /// The rules, ready to judge by.
+// Each is a fact of its own, not a state.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 pub struct Guard {
     /// `None` with `--disable-filter`.
@@ -216,7 +220,7 @@ impl Guard {
     /// Whether hosts may pass that are no loopback names: browsers mark no requests to them.
     #[must_use]
     pub fn accepts_beyond_loopback(&self) -> bool {
-        let beyond = |hosts: &Patterns| !hosts.are_all(|host| host::is_loopback(host));
+        let beyond = |hosts: &Patterns| !hosts.are_all(host::is_loopback);
         self.accept_hosts.as_ref().is_none_or(beyond)
     }
 

@@ -7,6 +7,8 @@ use super::{
 };
 
 /// What a request reaches, apart from objects of the API.
+// Each is a fact of its own, not a state.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Runs commands in a container, a virtual machine or on a node: the resource by which.
@@ -46,7 +48,7 @@ const ALL: &str = "*";
 
 /// Which subresources give access to what; a request has what all rows that it matches give.
 ///
-/// The rows of named groups are KubeVirt's (`subresources.kubevirt.io`: `virtualmachines` and
+/// The rows of named groups are those of `KubeVirt` (`subresources.kubevirt.io`: `virtualmachines` and
 /// `virtualmachineinstances`), and hold for others that do alike, such as Deckhouse's.
 static TABLE: [(Groups, &str, &str, Access); 16] = [
     (Any, "pods", "exec", Commands("pods/exec")),

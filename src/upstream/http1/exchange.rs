@@ -13,7 +13,7 @@ use http::{
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::http1};
 
-use super::{Pieces, Waits, Wire};
+use super::{Client, Pieces, Waits, Wire};
 use crate::upstream::{
     Kind, RequestBody, Unanswered,
     shared::{CLIENT, Shared},
@@ -59,7 +59,7 @@ impl Exchange {
         // Where there are no other connections, no client may take them all.
         if self.counted && self.home.no_http2.load(Ordering::Relaxed) {
             let client = request.headers().get(&CLIENT).cloned();
-            self.wire.set_client(Some(client));
+            self.wire.set_client(Some(Client(client)));
         }
         let spare = spare(&request);
         to_origin_form(&mut request, uri, host);

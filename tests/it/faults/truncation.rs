@@ -311,7 +311,7 @@ async fn what_breaks_off_over_http_2_is_seen_to_break_off_and_nothing_else_is() 
 }
 
 /// RFC 9112 section 6.3: without a length a body ends with its connection. A cut looks the same in
-/// plain text; over TLS it lacks the close_notify of an end (RFC 8446 section 6.1).
+/// plain text; over TLS it lacks the `close_notify` of an end (RFC 8446 section 6.1).
 #[tokio::test]
 async fn a_body_to_the_connections_end_is_whole_in_plain_text_and_over_tls_with_its_close_notify() {
     const ANSWER: &str = "HTTP/1.1 200 OK\r\n\r\nhello";
