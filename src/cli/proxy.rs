@@ -1,8 +1,10 @@
 //! `kubegate [proxy]`
 
+#[cfg(feature = "demo")]
 mod fixed;
 mod plan;
 
+#[cfg(feature = "demo")]
 pub(super) use fixed::Fixed;
 
 use std::{
