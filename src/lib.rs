@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`secret`] | what must not be shown |
 //! | [`printable`] | how text from outside is shown |
+//! | [`shell`] | how text from outside stands in a command line |
 //! | [`console`] | what is written to standard output and standard error |
 //! | [`kubeconfig`] | what the file says |
 //! | [`tls`] | whom we trust |
@@ -107,6 +108,7 @@ pub mod proxy;
 pub mod secret;
 pub mod serve;
 pub mod settings;
+pub mod shell;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -4,8 +4,7 @@ use std::{ffi::OsString, path::Path};
 
 use clap::{Arg, Command, error::ContextKind};
 
-use super::shell;
-use crate::printable::printable;
+use crate::{printable::printable, shell};
 
 /// Commands of kubectl, which kubegate stands behind.
 const KUBECTL: &[&str] = &[

@@ -20,6 +20,7 @@ use crate::{
     login::{UserEntry, users_of},
     printable::printable,
     settings::{ConnectionFlags, Login},
+    shell::in_quotes,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -109,9 +110,10 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
 
 /// What to run to log in again.
 fn again(kind: &str, context: &str, kubeconfig: Option<&Path>) -> String {
-    let file = kubeconfig.map(|file| format!(" --kubeconfig '{}'", file.display()));
-    let file = file.unwrap_or_default();
-    let command = format!("kubegate login {kind} --context '{context}'{file}");
+    let file = kubeconfig.map(|file| in_quotes(&file.display().to_string()));
+    let file = file.map_or(String::new(), |file| format!(" --kubeconfig {file}"));
+    let context = in_quotes(context);
+    let command = format!("kubegate login {kind} --context {context}{file}");
     format!("To log in again, run: {}\n", printable(&command))
 }
 

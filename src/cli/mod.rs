@@ -18,7 +18,6 @@ mod parse;
 mod plugin_file;
 mod proxy;
 mod registry;
-mod shell;
 mod token;
 mod usage;
 mod version;

@@ -45,7 +45,8 @@ use super::{
     store::Place,
 };
 use crate::{
-    dial::Environment, kubeconfig::Cluster, printable::printable, settings::IbmFlags, tls::Trust,
+    dial::Environment, kubeconfig::Cluster, printable::printable, settings::IbmFlags,
+    shell::quoted, tls::Trust,
 };
 
 /// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
@@ -152,7 +153,10 @@ fn no_root(endpoints: &Endpoints, login: &str) -> Error {
 #[must_use]
 pub fn login_command(cluster: Option<&str>) -> String {
     match cluster {
-        Some(cluster) => format!("kubegate login ibm --cluster {}", printable(cluster)),
+        Some(cluster) => format!(
+            "kubegate login ibm --cluster {}",
+            quoted(&printable(cluster))
+        ),
         None => "kubegate login ibm".to_owned(),
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::Turn},
     secret::Secret,
     settings::OidcFlags,
+    shell::{in_quotes, quoted},
 };
 
 /// A user's tokens and the issuer that renews them.
@@ -86,8 +87,10 @@ impl Oidc {
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
             command: format!(
-                "kubegate login oidc --login '{}' --oidc-issuer-url {} --oidc-client-id {}",
-                flags.login, flags.oidc_issuer_url, flags.oidc_client_id
+                "kubegate login oidc --login {} --oidc-issuer-url {} --oidc-client-id {}",
+                in_quotes(&flags.login),
+                quoted(&flags.oidc_issuer_url),
+                quoted(&flags.oidc_client_id)
             ),
         };
         Self::resting(Known::of_flags(flags)?, rest, Rested::default())

@@ -34,6 +34,7 @@ pub use names::{Naming, UserEntry, name_for, users_of};
 use crate::{
     credential,
     kubeconfig::{self, Cluster},
+    shell::in_quotes,
 };
 
 /// Why a login was not finished. No variant ever holds a secret.
@@ -110,7 +111,8 @@ pub enum Error {
     /// A server that nobody named, and nobody who could be asked.
     #[error(
         "which cluster? The current context {context:?} is at {server}; if that is meant, give \
-         --context '{context}', else the URL of the API server"
+         --context {}, else the URL of the API server",
+        in_quotes(context)
     )]
     NotNamed {
         /// The context.

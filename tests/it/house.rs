@@ -13,7 +13,7 @@ use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree, token_strea
 /// The house from the ground up. A room imports from the floors below its own; `demo` is for
 /// `cli` and for tests alone.
 const FLOORS: &[&[&str]] = &[
-    &["secret", "printable"],
+    &["secret", "printable", "shell"],
     &["console"],
     &["kubeconfig"],
     &["tls"],

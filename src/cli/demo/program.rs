@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::cli::shell;
+use crate::shell;
 
 const NAME: &str = "kubegate";
 

@@ -9,6 +9,7 @@ use crate::{
     credential::{Credential, Error, Fetch, Source, oidc::Oidc, store::Place},
     kubeconfig::{Cluster, OidcConfig},
     settings::IbmEndpoint,
+    shell::quoted,
 };
 
 /// A user of such a file.
@@ -52,7 +53,7 @@ impl WrittenByIbm {
                     problem,
                     remedy: format!(
                         "run `ibmcloud ks cluster config --cluster {}`, or {remedy}",
-                        self.cluster.as_deref().unwrap_or("NAME")
+                        quoted(self.cluster.as_deref().unwrap_or("NAME"))
                     ),
                 }),
                 Err(error) => Err(error),

@@ -9,6 +9,7 @@ use super::{Access, expiry::OBJECTS, object_name};
 use crate::{
     credential::{Error, authorization::bearer, issuer::Answer},
     secret::Secret,
+    shell::quoted,
 };
 
 const PROJECTS: &str = "/apis/project.openshift.io/v1/projects";
@@ -86,7 +87,10 @@ impl Access {
             return Error::LoginNeeded {
                 subject: format!("the API server {}", self.server()),
                 problem: "it does not take the token (401)".into(),
-                remedy: format!("run `kubegate login openshift --server {}`", self.server()),
+                remedy: format!(
+                    "run `kubegate login openshift --server {}`",
+                    quoted(&self.server())
+                ),
             };
         }
         answer.error(format!("it answered {} about {what}", answer.status))

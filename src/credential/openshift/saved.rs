@@ -14,6 +14,7 @@ use crate::{
         Credential, Error, Fetch, Pace, Source, authorization, blocking::blocking, store::Store,
     },
     secret::Secret,
+    shell::quoted,
 };
 
 /// Between two questions about one session, at most and at least; a twentieth of what is left
@@ -68,13 +69,14 @@ impl SavedSession {
     /// For a token that stands in the kubeconfig.
     pub(in crate::credential) fn given(access: Access, token: &Secret) -> Result<Self, Error> {
         authorization::bearer(token.expose())?;
-        let command = format!("oc login {}", access.server());
+        let command = format!("oc login {}", quoted(&access.server()));
         Ok(Self::new(access, Place::Given(token.clone()), &command))
     }
 
     /// For a login in the state folder.
     pub(in crate::credential) fn saved(access: Access, store: Store, login: &str) -> Self {
-        let command = format!("kubegate login openshift --server {}", access.server());
+        let server = access.server();
+        let command = format!("kubegate login openshift --server {}", quoted(&server));
         let login = login.to_owned();
         Self::new(access, Place::Saved { store, login }, &command)
     }
