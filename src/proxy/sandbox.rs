@@ -97,7 +97,7 @@ fn unless_data(answered: Answered) -> Answered {
 }
 
 /// Whether a browser makes no page of it, by the types that API servers answer with. Without a type
-/// it looks for itself.
+/// it looks for itself, and of several it takes the last (Fetch, "extract a MIME type").
 fn is_data(headers: &HeaderMap) -> bool {
     const DATA: [&str; 6] = [
         "application/json",
@@ -107,11 +107,14 @@ fn is_data(headers: &HeaderMap) -> bool {
         "application/com.github.proto-openapi",
         "text/plain",
     ];
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind.map(|kind| kind.trim_start().to_ascii_lowercase());
-    kind.is_some_and(|kind| DATA.iter().any(|data| kind.starts_with(data)))
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        return false;
+    };
+    let kind = kind
+        .to_str()
+        .map(|kind| kind.trim_start().to_ascii_lowercase());
+    kind.is_ok_and(|kind| !kind.contains(',') && DATA.iter().any(|data| kind.starts_with(data)))
 }
 
 fn for_browser(answered: Answered) -> Answered {
@@ -159,6 +162,7 @@ mod tests {
             ("image/svg+xml", false),
             ("application/xhtml+xml", false),
             ("text/xml", false),
+            ("application/json, text/html", false),
             ("", false),
         ] {
             let mut headers = HeaderMap::new();
@@ -166,6 +170,11 @@ mod tests {
             assert_eq!(is_data(&headers), data, "{kind}");
         }
         assert!(!is_data(&HeaderMap::new()));
+        let mut twice = HeaderMap::new();
+        for kind in ["application/json", "text/html"] {
+            twice.append(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        assert!(!is_data(&twice));
     }
 
     #[test]
