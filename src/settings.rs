@@ -409,12 +409,15 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 /// Go's durations, `1m30s`, and bare seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    /// A century: times that lie further ahead cannot be computed with.
+    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
     let explain = || "give a duration such as 30s, 1m30s or 0".to_owned();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
+        return Ok(Duration::from_secs(seconds).min(LONGEST));
     }
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| explain())?;
-    Duration::try_from(parsed).map_err(|_| explain())
+    let duration = Duration::try_from(parsed).map_err(|_| explain())?;
+    Ok(duration.min(LONGEST))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -435,6 +438,11 @@ mod tests {
         assert_eq!(duration("300ms"), Ok(Duration::from_millis(300)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        let now = std::time::Instant::now();
+        for endless in ["18446744073709551615", "2562047788015h"] {
+            let long = duration(endless).map(|long| now.checked_add(2 * long));
+            assert!(matches!(long, Ok(Some(_))), "{endless}");
+        }
         assert!(duration("-1s").is_err());
         assert!(duration("soon").is_err());
     }
