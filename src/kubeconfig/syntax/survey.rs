@@ -11,6 +11,9 @@ use granit_parser::{Event, Parser, Span};
 /// Flow collections that may be nested.
 pub(super) const FLOW_NESTING: usize = 1_100;
 
+/// Collections in one another of which the walk keeps account; the parser refuses fewer.
+const DEEPEST: usize = FLOW_NESTING;
+
 /// What the first document of a text is, at a glance.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::kubeconfig) struct Survey {
@@ -59,6 +62,9 @@ pub(in crate::kubeconfig) fn survey(text: &str) -> Survey {
             Some(Ok((event, span))) => {
                 if walk.take(event, &span) {
                     root_end = span.end.byte_offset();
+                }
+                if walk.open.len() > DEEPEST {
+                    break None;
                 }
             }
             // Behind a document that is complete, anything may stand.

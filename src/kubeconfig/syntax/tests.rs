@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use std::fmt::Write as _;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn parsed(text: &str) -> Value {
@@ -92,6 +94,71 @@ fn of_a_key_given_twice_the_last_value_counts_and_its_lines_are_told() {
     ] {
         assert_eq!(super::survey(text).repeated, None, "{text}");
     }
+}
+
+#[test]
+fn what_is_nested_too_deep_is_refused_without_a_look_at_all_of_it() {
+    for deep in [
+        "- ".repeat(1 << 20),
+        "[".repeat(1 << 20),
+        "? ".repeat(1 << 20),
+    ] {
+        let started = std::time::Instant::now();
+        let error = refused(&deep);
+        assert!(error.contains("is nested too deep"), "{error}");
+        assert!(started.elapsed().as_secs() < 5);
+    }
+}
+
+proptest! {
+    /// Whatever a text is made of, its first document ends between two characters.
+    #[test]
+    fn any_text_is_surveyed(pieces in proptest::collection::vec(piece(), 0..24)) {
+        let text = pieces.concat();
+        let survey = survey(&text);
+        prop_assert!(text.is_char_boundary(survey.end), "{:?} {:?}", text, survey);
+        let _ = parse(Path::new("/kube/config"), &text, &survey);
+    }
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    const PIECES: [&str; 34] = [
+        "\n",
+        "\r\n",
+        "\r",
+        "---",
+        "...",
+        "--- ",
+        "a: ",
+        "é: ",
+        "- ",
+        "? ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "\"",
+        "'",
+        "\"é\"",
+        "# ü\n",
+        "|\n",
+        ">-\n",
+        "  ",
+        "\t",
+        "&a ",
+        "*a",
+        "<<: ",
+        "!!str ",
+        "%YAML 1.2\n",
+        "%",
+        "\u{feff}",
+        "\u{2028}",
+        "\u{85}",
+        "𝄞",
+        "\0",
+    ];
+    proptest::sample::select(PIECES.to_vec()).prop_map(str::to_owned)
 }
 
 #[test]
