@@ -88,7 +88,7 @@ pub(super) fn load(
     for path in config.looked_at.clone() {
         match Document::read(&path) {
             Ok(document) => {
-                warn_once(&document.warnings);
+                document.warnings.iter().for_each(|said| warn_once(said));
                 config.merge(document);
                 config.files.push(path);
             }
@@ -100,15 +100,19 @@ pub(super) fn load(
     Ok(config)
 }
 
-/// Says each warning once: a command may load a file several times, and a proxy loads it anew
-/// whenever it changed.
-fn warn_once(warnings: &[String]) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    for warning in warnings {
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.insert(warning.clone()) {
-            tracing::warn!("{warning}");
+/// Logs a warning about what a file holds once in the life of the process: a command may read a file
+/// several times, and a proxy reads it anew whenever it changed.
+pub(crate) fn warn_once(warning: &str) {
+    /// Enough for every file that is read; one that is broken anew each time costs no more.
+    const MOST: usize = 1000;
+    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !seen.contains(warning) {
+        tracing::warn!("{warning}");
+        if seen.len() == MOST {
+            seen.clear();
         }
+        seen.insert(warning.to_owned());
     }
 }
 

@@ -38,6 +38,7 @@ pub use edit::file_to_edit;
 pub use error::Error;
 pub use exec_info::{EXEC_INFO, ExecInfo};
 pub use find::{Found, Pin, find, resolve};
+pub(crate) use load::warn_once;
 pub use oidc::{OidcConfig, OidcTokens};
 pub use ownership::foreign_writers;
 pub use proxy_url::{ProxyScheme, ProxyUrl};

@@ -9,11 +9,6 @@
 
 mod sections;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
@@ -21,6 +16,7 @@ use zeroize::Zeroizing;
 
 use self::sections::{Section, sections};
 use super::{Error, certificate::Certificate};
+use crate::kubeconfig::warn_once;
 
 /// Every certificate in `pem`, in order. Sections of other kinds, such as keys, are passed over; a
 /// certificate that cannot be read too, with a warning that names `origin` and the line.
@@ -47,7 +43,7 @@ pub fn certificates(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'stat
         });
     }
     for problem in passed_over {
-        warn_once(format!("{origin}: passed over, {problem}"));
+        warn_once(&format!("{origin}: passed over, {problem}"));
     }
     Ok(found)
 }
@@ -159,21 +155,6 @@ fn decoded(label: &str, section: &Section) -> Result<Option<Item>, Problem> {
     match read_one_from_slice(&text) {
         Ok(item) => Ok(item.map(|(item, _)| item)),
         Err(_) => Err(NO_BASE64),
-    }
-}
-
-/// Warns of each place once in the life of the process: the same text is read at every reload.
-fn warn_once(warning: String) {
-    /// Enough for every text that is read; a file that is broken anew each time costs no more.
-    const MOST: usize = 1000;
-    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !seen.contains(&warning) {
-        tracing::warn!("{}", crate::printable::printable(&warning));
-        if seen.len() == MOST {
-            seen.clear();
-        }
-        seen.insert(warning);
     }
 }
 
