@@ -221,6 +221,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
             let length = this.held.len().min(buffer.remaining());
             buffer.put_slice(&this.held[..length]);
             this.held.drain(..length);
+            if this.held.is_empty() {
+                // Not kept for as long as the connection lasts.
+                this.held = Vec::new();
+            }
             return Poll::Ready(Ok(()));
         }
         loop {
