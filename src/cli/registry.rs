@@ -112,11 +112,7 @@ fn add(
     ))?;
     if let Some(plan) = plan {
         for line in plan.run()? {
-            output::print(&format!(
-                "{}
-",
-                printable(&line)
-            ))?;
+            output::print(&format!("{}\n", printable(&line)))?;
         }
         return Ok(());
     }

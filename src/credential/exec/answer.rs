@@ -253,6 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_without_end_is_refused() {
+        for deep in ["[", "- ", "{a: ", "{\"a\":", "? "] {
+            let text = deep.repeat(100_000);
+            for text in [
+                format!("status: {text}"),
+                text.clone(),
+                format!("a:\n {text}"),
+            ] {
+                assert!(answer(text.as_bytes(), V1).is_err(), "{deep}");
+            }
+        }
+    }
+
+    #[test]
     fn fields_are_case_sensitive_and_text_stays_text() {
         let status = |status: &str| format!("apiVersion: {V1}\nstatus: {status}\n").into_bytes();
         assert_eq!(token(&status("{token: ' t '}")).as_deref(), Ok(" t "));
