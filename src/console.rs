@@ -1,7 +1,7 @@
 //! Standard output and standard error: no other module writes to them.
 //!
 //! Text may hold what others wrote (a kubeconfig, a plugin, a server, the command line), so it
-//! passes [`printable`] here, where no caller can forget it. Data, such as a token or a shell
+//! passes [`printable`](crate::printable) here, where no caller can forget it. Data, such as a token or a shell
 //! script, are written as they are.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd},
 };
 
-use crate::printable::{escaped_json, printable, printable_lines};
+use crate::printable::{escaped_json, printable_lines};
 
 /// Writes lines of text to standard output.
 ///
@@ -45,9 +45,12 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable_lines(text));
 }
 
-/// Writes why the program cannot do what it was asked to, in one line, to standard error.
+/// Writes why the program cannot do what it was asked to, to standard error. Where that takes several
+/// lines, such as a table, the others are indented: none that somebody else wrote looks like ours.
 pub fn say_error(error: impl Display) {
-    let _ = writeln!(io::stderr(), "kubegate: {}", printable(&error.to_string()));
+    let text = error.to_string();
+    let text = printable_lines(&text).replace('\n', "\n  ");
+    let _ = writeln!(io::stderr(), "kubegate: {text}");
 }
 
 /// Writes what clap says, which is help or an error, to where it belongs. An error repeats
