@@ -4,7 +4,7 @@
 //! from handing one to a program (core(5)). On Linux, nobody but root can then read the process's
 //! memory by a debugger or `/proc` either.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -32,19 +32,24 @@ pub fn forbid() {
     }
 }
 
-/// Gives a child the limit that was ours before [`forbid`]. That it may be dumped comes with its
-/// execve(2).
-pub fn allow_for(child: Option<u32>) {
-    #[cfg(target_os = "linux")]
-    if let Some(at_start) = AT_START.get()
-        && let Some(pid) = child.and_then(|id| i32::try_from(id).ok())
-        && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        // One that has ended already needs it no more.
-        && let Err(error) = rustix::process::prlimit(Some(pid), Resource::Core, *at_start)
-        && error != rustix::io::Errno::SRCH
-    {
-        tracing::debug!(%error, "cannot give a child its limit of core dumps");
+/// Has `spawn` start a child with the limit that was ours before [`forbid`]. That it may be dumped
+/// comes with its execve(2); we may not, whatever the limit, where the system has both.
+pub fn allow_for<T>(spawn: impl FnOnce() -> T) -> T {
+    /// Of two children that are started at once, one would get the limit that is set behind the other.
+    static TURN: Mutex<()> = Mutex::new(());
+    let Some(at_start) = AT_START.get() else {
+        return spawn();
+    };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ours = getrlimit(Resource::Core);
+    set(*at_start);
+    let spawned = spawn();
+    set(ours);
+    spawned
+}
+
+fn set(limit: Rlimit) {
+    if let Err(error) = setrlimit(Resource::Core, limit) {
+        tracing::debug!(%error, "cannot set the limit of core dumps");
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = child;
 }

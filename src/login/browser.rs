@@ -59,17 +59,16 @@ fn start(command: &str, url: &str) -> bool {
     let Some(program) = words.next() else {
         return false;
     };
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(words)
         // What it prints is not for here, and the terminal is not for it.
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else {
+        .stderr(Stdio::null());
+    let Ok(mut child) = core_dumps::allow_for(|| command.spawn()) else {
         return false;
     };
-    core_dumps::allow_for(Some(child.id()));
     // Some run for as long as their window is open.
     std::thread::spawn(move || child.wait());
     true

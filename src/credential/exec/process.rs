@@ -128,9 +128,8 @@ pub(super) async fn run(
     if ending::has_begun() {
         return Err(Halt::Ended);
     }
-    let child = command.spawn().map_err(Halt::Spawn)?;
+    let child = core_dumps::allow_for(|| command.spawn()).map_err(Halt::Spawn)?;
     descriptors::lower_for(child.id());
-    core_dumps::allow_for(child.id());
     // Lets go of the secrets in the environment.
     drop(command);
     let mut running = Running {
