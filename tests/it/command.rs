@@ -1215,7 +1215,7 @@ fn a_closed_stdout_is_an_error_and_no_panic() {
         command.args(args).stdout(writer);
         let ended = Kubegate::refused_into(command);
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains("stdout"), "{ended:?}");
+        assert!(ended.stderr.contains("standard output"), "{ended:?}");
         assert!(!ended.stderr.contains("panicked"), "{ended:?}");
     }
 }
