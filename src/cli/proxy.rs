@@ -245,10 +245,15 @@ fn tcp(flags: &ProxyFlags, times: Times) -> Tcp {
 
 fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
     if !folder.is_dir() {
-        bail!("--www {}: no such folder", folder.display());
+        let is = if folder.exists() {
+            "not a folder"
+        } else {
+            "no such folder"
+        };
+        bail!("--www {}: {is}", folder.display());
     }
     if Prefix::new(&flags.www_prefix) == Prefix::new(&flags.api_prefix) {
-        bail!(
+        bail_usage!(
             "--www-prefix and --api-prefix are both {}; the files of --www would hide the API, so \
              give one of them another path",
             flags.api_prefix

@@ -81,6 +81,10 @@ fn matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool 
     if let Ok(named) = name.parse::<IpAddr>() {
         return address.is_some_and(|address| address.to_canonical() == named.to_canonical());
     }
+    // A name, or the end of one, never means an address.
+    if address.is_some() {
+        return false;
+    }
     // `example.com` is the host and all below it, `.example.com` and `*.example.com` only the latter.
     let name = name
         .strip_prefix('*')
@@ -237,7 +241,9 @@ mod tests {
             ("10.1.2.3", "https://10.1.2.3:6443", DIRECT),
             ("10.1.2.3", "https://10.1.2.30", !DIRECT),
             ("10.1.2", "https://10.1.2.3", !DIRECT),
-            ("2.3", "https://10.1.2.3", DIRECT), // a suffix, in Go too
+            ("2.3", "https://10.1.2.3", !DIRECT), // no name ends an address
+            (".3", "https://10.1.2.3", !DIRECT),
+            ("*.2.3", "https://10.1.2.3", !DIRECT),
             ("2001:db8::/32", "https://[2001:db8::1]", DIRECT),
             ("2001:db8::/32", "https://[2001:db9::1]", !DIRECT),
             ("::/0", "https://[2001:db8::1]", DIRECT),

@@ -1126,7 +1126,7 @@ async fn a_page_is_served_beside_the_api_by_the_longer_prefix() {
     for (www_prefix, api_prefix) in [("/", "/"), ("/a", "a/")] {
         let prefixes = ["--www-prefix", www_prefix, "--api-prefix", api_prefix];
         let refused = run_beside(&[&["-p", "0", "-w", www], &prefixes[..]].concat());
-        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(
             refused.stderr.contains("--www-prefix and --api-prefix"),
             "{refused:?}"

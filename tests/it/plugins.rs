@@ -218,15 +218,15 @@ async fn what_gos_decoder_takes_is_taken() {
 const FAMILY: &str = "sh -c 'echo $$ >child.new; mv child.new child; exec sleep 1000' &\n\
     setsid sh -c 'echo $$ >own.new; mv own.new own; exec sleep 1000' &\n\
     echo $PPID >parent.new; mv parent.new parent\n\
-    echo $$ >plugin.new; mv plugin.new plugin\nwait\nsleep 1000";
+    echo $$ >leader.new; mv leader.new leader\nwait\nsleep 1000";
 
 /// One that waits for its child, as what asks for a password does.
-const COUPLE: &str = "echo $$ >plugin.new; mv plugin.new plugin\n\
+const COUPLE: &str = "echo $$ >leader.new; mv leader.new leader\n\
     sh -c 'echo $$ >child.new; mv child.new child; exec sleep 1000'\nsleep 1000";
 
 /// The processes of [`FAMILY`], once all of them run.
 fn family(home: &Home) -> Vec<u32> {
-    members(home, &["plugin", "child", "own"])
+    members(home, &["leader", "child", "own"])
 }
 
 fn members(home: &Home, names: &[&str]) -> Vec<u32> {
@@ -366,7 +366,7 @@ fn a_plugin_with_the_terminal_ends_with_its_command_too() {
             let home = Home::new();
             home.plugin(COUPLE);
             let mut script = in_terminal(&home);
-            let family = members(&home, &["plugin", "child"]);
+            let family = members(&home, &["leader", "child"]);
             script.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
             assert_eq!(ended(script).0, Some(130));
             gone(&family);
