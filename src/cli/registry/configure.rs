@@ -2,14 +2,15 @@
 //! link on PATH and a line in their configuration.
 
 use std::{
-    env, fs,
-    io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, symlink},
+    env, fs, io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
+
+use crate::kubeconfig::replacement::Replacement;
 
 const HELPER: &str = "docker-credential-kubegate";
 /// The helper's name as the configuration has it.
@@ -183,19 +184,13 @@ fn replace(file: &Path, content: &Value) -> io::Result<()> {
     make_folder_of(&file)?;
     let mode = fs::metadata(&file).map_or(0o600, |metadata| metadata.mode() & 0o777);
     let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let new = file.with_file_name(name);
-    let write = || {
-        let mut options = fs::OpenOptions::new();
-        let mut writing = options.write(true).create_new(true).mode(mode).open(&new)?;
-        serde_json::to_writer_pretty(&mut writing, content)?;
-        writing.write_all(b"\n")?;
-        writing.sync_all()?;
-        fs::rename(&new, &file)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&new);
-    })
+    name.push(format!(".kubegate.{}", std::process::id()));
+    let mut text = serde_json::to_vec_pretty(content)?;
+    text.push(b'\n');
+    let new = Replacement::new(&file, file.with_file_name(name))?;
+    new.file()
+        .set_permissions(fs::Permissions::from_mode(mode))?;
+    new.put(&text, || Ok(true)).map(|_| ())
 }
 
 fn make_folder_of(file: &Path) -> io::Result<()> {
