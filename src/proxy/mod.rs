@@ -27,7 +27,7 @@ pub use body::Body;
 pub use files::{Extras, StaticFiles};
 pub use forward::Drain;
 pub use peer::Peer;
-pub use respond::last_words;
+pub use respond::{chain, last_words};
 pub use route::Prefix;
 pub use switch::{Destination, Seek, Seeking, Switch};
 pub use watch::Watching;

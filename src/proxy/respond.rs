@@ -291,7 +291,8 @@ fn kind(message: &str) -> String {
 }
 
 /// The error and its causes in one line, each once.
-fn chain(error: &dyn StdError) -> String {
+#[must_use]
+pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(e) = cause {

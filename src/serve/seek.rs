@@ -70,7 +70,7 @@ impl Seeker {
                     };
                 }
                 Err(error) => {
-                    let why = chain(&*error);
+                    let why = proxy::chain(&*error);
                     if why != warned_of {
                         tracing::warn!("{why}; sought again when a request comes");
                         warned_of = why;
@@ -117,14 +117,4 @@ impl Seek for Seeker {
             }
         })
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
