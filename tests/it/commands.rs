@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::{MetadataExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -315,6 +315,8 @@ async fn registry_add_makes_the_link_and_the_line_and_says_so() {
     let auth =
         json!({"auths": {"a.example": {"auth": "eDp5"}}, "credHelpers": {"b.example": "pass"}});
     fs::write(&config, auth.to_string()).unwrap();
+    // A mode other than that of a new file: it is to be kept.
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).unwrap();
     let add = |host: &str, env: &[(&str, &Path)]| {
         let mut command =
             home.command(&["registry", "add", host, "--context", "demo", "--configure"]);
@@ -330,6 +332,9 @@ async fn registry_add_makes_the_link_and_the_line_and_says_so() {
     let read = |file: &Path| -> Value { serde_json::from_slice(&fs::read(file).unwrap()).unwrap() };
     let written = read(&config);
     assert_eq!(written["auths"], auth["auths"]);
+    assert_eq!(fs::metadata(&config).unwrap().mode() & 0o777, 0o640);
+    let beside = fs::read_dir(home.path(".docker")).unwrap().count();
+    assert_eq!(beside, 1, "only config.json is left");
     assert_eq!(
         written["credHelpers"],
         json!({"b.example": "pass", "r.example:5000": "kubegate"})
