@@ -24,6 +24,9 @@ pub(super) const OBJECTS: &str = "/apis/oauth.openshift.io/v1/useroauthaccesstok
 /// By how much clocks may differ before the server's own counts.
 const SKEW: Duration = Duration::from_secs(5);
 
+/// What an answer 401, and one without the session's object, say about it.
+const OVER: &str = "the session has ended or was revoked";
+
 /// What is known of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -119,12 +122,10 @@ impl Access {
                     .finding(&answer.headers, SystemTime::now());
                 finding.map(Some).map_err(|what| answer.error(what))
             }
-            StatusCode::UNAUTHORIZED => {
-                Ok(Some(Finding::Dead("the session has ended or was revoked")))
-            }
-            StatusCode::NOT_FOUND if is_of_oauth(&answer) => {
-                Ok(Some(Finding::Dead("the session was revoked")))
-            }
+            // The server removes the object of a session when it is revoked and, some time
+            // later, when it has ended.
+            StatusCode::UNAUTHORIZED => Ok(Some(Finding::Dead(OVER))),
+            StatusCode::NOT_FOUND if is_of_oauth(&answer) => Ok(Some(Finding::Dead(OVER))),
             // A scope that does not allow it, or a server without such objects.
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
             status => Err(answer.error(format!("it answered {status} about the session's end"))),
