@@ -9,7 +9,7 @@ import http.client
 import statistics
 
 from . import loads, servers
-from .proxies import HAPROXY, HAPROXY_HTTP2, NGINX, PROXIES, Proxy
+from .proxies import HAPROXY, HAPROXY_HTTP2, KUBEGATE, NGINX, PROXIES, Proxy
 
 CONNECTIONS_FOR_SMALL = 32
 
@@ -75,6 +75,10 @@ class Bench:
     def start(self, name, server, cores=None):
         return Proxy(name, self.processes, self.programs, server, cores or self.cores)
 
+    def start_layout_build(self):
+        programs = dataclasses.replace(self.programs, kubegate=self.programs.layout)
+        return Proxy(KUBEGATE, self.processes, programs, self.api(), self.cores)
+
     def proxy(self, name):
         """The proxy that answers all GETs."""
         if name not in self._proxies:
@@ -101,14 +105,14 @@ class Bench:
             self.processes.stop(proxy.process)
 
     def watches(self, name, count):
-        """So many watches through a proxy, of which one event is told to all."""
+        """`count` watches through a proxy, and one event that reaches all of them."""
         self.say(f"{count:,} watches through {name}")
         report = self.streams(name, self.cluster(), f"--watches={count}")
         self.over_watches.setdefault(name, {})[count] = report["rss_with_kb"]
         return report
 
     def gets(self, size, connections, rounds, seconds):
-        """Medians for GETs of so many bytes, by proxy. HAProxy's upstream protocol is whichever
+        """Medians for GETs of `size` bytes, by proxy. HAProxy's upstream protocol is whichever
         costs it less."""
         names = list(self.names)
         if HAPROXY in names:

@@ -43,7 +43,7 @@ def saturate(processes, proxy, path, connections, seconds):
 
 
 def constant_rate(processes, program, proxy, path, rate, connections, seconds):
-    """GETs at so many a second, whatever the answers take: latencies without coordinated
+    """GETs at a constant rate, however long the responses take: latencies without coordinated
     omission."""
     return last_json(
         processes.run(

@@ -110,13 +110,21 @@ class Process:
             return field_kb(read(self.pid, "status"), "VmRSS")
         return sum(field_kb(read(pid, "smaps_rollup"), "Pss") for pid in pids)
 
+    def anonymous_kb(self):
+        """Memory that belongs to it alone and to no file: what the system cannot drop and read
+        again. Of several processes the proportional one."""
+        pids = self.pids()
+        if len(pids) == 1:
+            return field_kb(read(self.pid, "status"), "RssAnon")
+        return sum(field_kb(read(pid, "smaps_rollup"), "Pss_Anon") for pid in pids)
+
     def settled_memory_kb(self):
-        """Its memory once it is at rest: the median of some looks."""
-        looks = []
+        """(resident, anonymous) once it is at rest: the medians of five samples."""
+        samples = []
         for _ in range(5):
             time.sleep(0.1)
-            looks.append(self.memory_kb())
-        return statistics.median(looks)
+            samples.append((self.memory_kb(), self.anonymous_kb()))
+        return tuple(statistics.median(column) for column in zip(*samples, strict=True))
 
     def stop(self):
         """SIGTERM, then SIGKILL for whatever is left of it."""
@@ -129,7 +137,7 @@ class Process:
                 self._child.kill()
                 self._child.wait()
         for pid in children:
-            # Workers outlive a master that was killed; nobody reused their ids so soon.
+            # Workers outlive a master that was killed; their ids are not in use again so soon.
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

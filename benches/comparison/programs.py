@@ -22,6 +22,7 @@ class Programs:
     """Paths of what is not in PATH, and the proxies that are left out."""
 
     kubegate: pathlib.Path
+    layout: pathlib.Path | None
     watch_load: pathlib.Path
     demo_cluster: pathlib.Path
     constant_rate: pathlib.Path
@@ -29,7 +30,7 @@ class Programs:
     missing: list
 
 
-def find(kubegate, say):
+def find(kubegate, with_layout, say):
     """Builds kubegate, unless a binary is given, and the load tools; installs what it can."""
     # nginx and haproxy, for users other than root.
     os.environ["PATH"] += ":/usr/sbin"
@@ -39,12 +40,14 @@ def find(kubegate, say):
             raise RuntimeError(f"{command} has a part in every row and is missing: install it")
     binaries = [] if kubegate else ["--bin=kubegate"]
     examples = [f"--example={name}" for name in EXAMPLES]
+    layout = build_layout(say) if with_layout else None
     build(say, *binaries, *examples)
     release = TARGET / "release"
     kubectl = find_kubectl(say)
     haproxy = shutil.which("haproxy")
     return Programs(
         kubegate=pathlib.Path(kubegate or release / "kubegate").absolute(),
+        layout=layout,
         **{name.replace("-", "_"): release / "examples" / name for name in EXAMPLES},
         kubectl=kubectl,
         missing=[name for name, path in ((HAPROXY, haproxy), (KUBECTL, kubectl)) if not path],
@@ -58,6 +61,15 @@ def build(say, *flags):
     command = [cargo, "build", "--release", "--locked", "--quiet", *flags]
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         raise RuntimeError("cargo build failed")
+
+
+def build_layout(say):
+    """The build whose code lies in the order of benches/layout/symbols.txt."""
+    say("benches/layout/build")
+    command = [ROOT / "benches" / "layout" / "build"]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode != 0:
+        raise RuntimeError("benches/layout/build failed")
+    return TARGET / "release" / "kubegate-layout"
 
 
 def install_packages(say):

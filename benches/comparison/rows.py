@@ -10,6 +10,8 @@ from .table import Line, Target
 
 WATCHES = 3_000
 MANY_WATCHES = 10_000
+MEMORY_SAMPLES = 3
+IDLE = "idle, after one request"
 
 
 def get_lines(work, figures, target):
@@ -121,16 +123,16 @@ def column(reports, key):
 
 
 def growth(reports, count, key="rss_with_kb"):
-    """Of memory, for each of so many."""
+    """Memory that a load added, for each of its `count` streams."""
     return {
         name: (report[key] - report["rss_before_kb"]) / count for name, report in reports.items()
     }
 
 
 def start(bench):
-    """From the start of the process to an answer, and what it holds then."""
+    """From the start of the process to a response, and the memory that it then holds."""
     bench.stop_proxies()
-    listens, answers, memory = ({name: [] for name in bench.names} for _ in range(3))
+    listens, answers, resident, anonymous = ({name: [] for name in bench.names} for _ in range(4))
     for turn in range(bench.plan.starts):
         for name in rotated(bench.names, turn):
             proxy = bench.start(name, bench.api())
@@ -138,15 +140,33 @@ def start(bench):
             listens[name].append((time.perf_counter() - proxy.process.started) * 1e3)
             get(proxy, servers.PATHS[1_000])
             answers[name].append((time.perf_counter() - proxy.process.started) * 1e3)
-            if turn < 3:
-                memory[name].append(proxy.process.settled_memory_kb())
+            if turn < MEMORY_SAMPLES:
+                memory = proxy.process.settled_memory_kb()
+                resident[name].append(memory[0])
+                anonymous[name].append(memory[1])
             bench.processes.stop(proxy.process)
-    idle = "idle, after one request"
     return [
-        Line(idle, "resident memory", "kib", each_median(memory), Target(8 * 1024)),
+        Line(IDLE, "resident memory", "kib", each_median(resident)),
+        Line(IDLE, "anonymous memory", "kib", each_median(anonymous), Target(2 * 1024)),
         Line("start", "to listening", "ms", each_median(listens), Target(10)),
         Line("start", "to a first answer", "ms", each_median(answers)),
     ]
+
+
+def layout(bench):
+    """Memory of the build by benches/layout/build, which the peers have no counterpart of."""
+    if bench.programs.layout is None:
+        bench.notes.append("the layout build was not measured: neither --quick nor --kubegate has it")
+        return []
+    bench.stop_proxies()
+    resident = []
+    for _ in range(MEMORY_SAMPLES):
+        proxy = bench.start_layout_build().wait()
+        get(proxy, servers.PATHS[1_000])
+        resident.append(proxy.process.settled_memory_kb()[0])
+        bench.processes.stop(proxy.process)
+    figures = {KUBEGATE: statistics.median(resident)}
+    return [Line(f"{IDLE}, layout build", "resident memory", "kib", figures, Target(8 * 1024))]
 
 
 def complete_figures(bench):
@@ -174,6 +194,7 @@ ROWS = {
     "huge": huge,
     "latency": latency,
     "start": start,
+    "layout": layout,
     "watches": watches,
     "many-watches": many_watches,
     "tunnels": tunnels,

@@ -102,7 +102,7 @@ def user():
 
 
 def body(size):
-    """JSON of exactly so many bytes."""
+    """JSON of exactly `size` bytes."""
     frame = b'{"kind":"List","items":["%s"]}'
     text = base64.b64encode(secrets.token_bytes(size))
     return frame % text[: size - len(frame) + len(b"%s")]

@@ -38,7 +38,7 @@ class Line:
         return self.figures[KUBEGATE] / best
 
     def met(self):
-        """Whether the target is; nothing where there is none, or nobody to compare with."""
+        """Whether the target is met; None without a target, or without the peers that it names."""
         if self.target is None or KUBEGATE not in self.figures:
             return None
         bound = self.target.limit
