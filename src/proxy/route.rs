@@ -1,6 +1,7 @@
 //! Where a request goes: to the API under `--api-prefix`, to files under `--www-prefix`.
 
 use std::{
+    borrow::Cow,
     future::{Future, ready},
     pin::Pin,
     sync::Arc,
@@ -134,7 +135,12 @@ impl Routes {
     /// As in kubectl, where Go's `ServeMux` routes: the longer prefix wins, and one without its
     /// last slash leads to the one with it, even where a shorter prefix would take it.
     fn route(&self, uri: &Uri) -> Result<Way, Refusal> {
-        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let given = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        // In absolute form the path may be left out; it is "/" then (RFC 9110 section 4.2.3).
+        let path = match given.strip_prefix('?') {
+            Some(_) => Cow::Owned(format!("/{given}")),
+            None => Cow::Borrowed(given),
+        };
         let files = self.files.as_ref();
         let prefixes = files.map(StaticFiles::prefix).into_iter();
         for prefix in prefixes.chain([self.api.prefix.as_str()]) {
@@ -142,7 +148,7 @@ impl Routes {
                 return Ok(Way::Slash(with_slash(uri)?));
             }
         }
-        let api = self.api.of_api(path);
+        let api = self.api.of_api(&path);
         let api_is_longer = |files: &str| api.is_some() && self.api.prefix.len() > files.len();
         if let Some(files) = files
             && path.starts_with(files.prefix())
@@ -152,7 +158,7 @@ impl Routes {
             return Ok(Way::File(files.clone(), file));
         }
         match api {
-            Some(api) if api.len() == path.len() => Ok(Way::Api),
+            Some(api) if api.len() == given.len() => Ok(Way::Api),
             Some(api) => Ok(Way::StrippedApi(origin_form(api)?)),
             None => Err(Refusal::not_found(format!(
                 "nothing is served at this path; the API is at {} (--api-prefix)",
@@ -253,6 +259,10 @@ mod tests {
             ("/", "/static/", "/static?a", ("slash", "/static/?a")),
             ("/", "/static/", "/statics", ("api", "/statics")),
             ("/", "/static/", "/", ("api", "/")),
+            // Absolute form, without a path.
+            ("/", "/static/", "http://localhost?a=b", ("api", "/?a=b")),
+            ("/static/", "/", "http://localhost?a=b", ("file", "/?a=b")),
+            ("/one", "/two", "http://localhost?a=b", ("nothing", "")),
             ("/k8s", "/", "/k8s/api/v1", ("api", "/api/v1")),
             ("/k8s", "/", "/k8s", ("slash", "/k8s/")),
             ("/k8s", "/k8s/ui", "/k8s/ui/a", ("file", "/a")),

@@ -339,6 +339,14 @@ async fn malformed_heads_are_refused() {
         "{requests:?}"
     );
     assert!(requests[0].head.contains("x: a\tb\r\n"), "{requests:?}");
+    let (answer, requests) = bench
+        .send("GET http://localhost?q=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await;
+    assert_eq!((status(&answer), requests.len()), (200, 1), "{answer}");
+    assert!(
+        requests[0].head.starts_with("GET /?q=a HTTP/1.1\r\n"),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test]
