@@ -304,10 +304,15 @@ async fn our_own_answer_for_such_a_page_is_sandboxed_too() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_pod_installs_no_service_worker() {
+async fn no_page_installs_a_service_worker() {
     let upstream = with_a_page().await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    for path in [APP, LOG, "/api/v1/namespaces/x/pods/p/proxy/sw.js"] {
+    for path in [
+        APP,
+        LOG,
+        "/api/v1/namespaces/x/pods/p/proxy/sw.js",
+        "/apis/custom.example/v1/widgets/sw.js",
+    ] {
         for lines in [
             SERVICE_WORKER,
             "Service-Worker: script\r\n",

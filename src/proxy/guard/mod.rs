@@ -269,7 +269,8 @@ impl Guard {
         if self.judges_methods {
             refuse_method_overrides(headers)?;
         }
-        if reach.foreign && !self.trust_proxied_pages {
+        // Wherever the script comes from: an aggregated API server may answer with one, too.
+        if !self.trust_proxied_pages {
             origin::refuse_service_worker(headers)?;
         }
         Ok(reach)

@@ -134,14 +134,15 @@ fn is_page_of(page: &HeaderValue, host: &Host<'_>) -> bool {
     is_authority_of(scheme, authority, host)
 }
 
-/// A service worker would answer for every page of this origin that it is registered for, and
-/// outlive its own. A browser says of a script that it is to become one (Service Workers, "Service-Worker").
+/// Refuses the script of a service worker: it would control every page of this origin in its scope,
+/// and outlive the page that registered it. Browsers mark such a request with `Service-Worker: script`
+/// (Service Workers, section "Service-Worker").
 pub(super) fn refuse_service_worker(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut uses = headers.get_all("sec-fetch-dest").iter();
     if headers.contains_key("service-worker") || uses.any(|to| to == "serviceworker") {
         return Err(Refusal::forbidden(
-            "a page behind a proxy may not install a service worker in this proxy's origin; \
-             --trust-proxied-pages would allow it",
+            "no page may install a service worker in this proxy's origin; --trust-proxied-pages would \
+             allow it",
         ));
     }
     Ok(())

@@ -318,7 +318,7 @@ fn hosts_beyond_loopback_names_are_known_at_the_start() {
 }
 
 #[test]
-fn a_service_worker_of_what_others_wrote_is_403() {
+fn a_service_workers_script_is_403_on_every_path() {
     let app = "/api/v1/namespaces/x/services/s/proxy/sw.js";
     let log = "/api/v1/namespaces/x/pods/p/log";
     let script = [("service-worker", "script")];
@@ -329,7 +329,8 @@ fn a_service_worker_of_what_others_wrote_is_403() {
     let page = [("sec-fetch-dest", "document"), ("sec-fetch-site", "none")];
     let strict = guard(|_| ());
     let trusting = guard(|rules| rules.trust_proxied_pages = true);
-    for target in [app, log] {
+    let aggregated = "/apis/custom.example/v1/namespaces/x/widgets/sw.js";
+    for target in [app, log, aggregated, "/api/v1/pods", "/sw.js"] {
         for headers in [&script[..], &dest] {
             let refusal = judge_with(&strict, "GET", target, headers).unwrap_err();
             assert_eq!(refusal.status, 403);
