@@ -3,6 +3,7 @@
 mod ibm;
 mod login;
 mod oidc;
+mod path_prefix;
 mod patterns;
 mod service_account;
 mod upstream;
@@ -258,7 +259,8 @@ pub struct ProxyFlags {
     #[arg(short, long, value_name = "FOLDER", value_hint = ValueHint::DirPath, value_parser = any_path())]
     pub www: Option<PathBuf>,
     /// Path under which the files of --www are served
-    #[arg(short = 'P', long, value_name = "PATH", default_value = "/static/")]
+    #[arg(short = 'P', long, value_name = "PATH", default_value = "/static/",
+          value_parser = path_prefix::parse)]
     pub www_prefix: String,
     /// Also serve what symlinks in the folder of --www lead to outside of it
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
@@ -269,7 +271,7 @@ pub struct ProxyFlags {
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub www_dotfiles: bool,
     /// Path under which the API is served
-    #[arg(long, value_name = "PATH", default_value = "/")]
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = path_prefix::parse)]
     pub api_prefix: String,
     /// Hosts that requests may name: regular expressions, separated by commas
     /// [default: ^localhost$,^127\.0\.0\.1$,^\[::1\]$]

@@ -477,6 +477,8 @@ const BAD: &[(&[&str], &str)] = &[
     (&["--address", "example.com"], "--address"),
     (&["--address", "127.0.0.1:8001"], "--address"),
     (&["--address", "0.0.0.0"], "--accept-hosts"),
+    (&["--api-prefix", "/a%zz"], "--api-prefix"),
+    (&["--www-prefix=/a?b"], "--www-prefix"),
     (&["--reject-paths", "["], "--reject-paths"),
     (&["--accept-paths", "("], "--accept-paths"),
     (&["--accept-hosts", "*"], "--accept-hosts"),
