@@ -78,7 +78,7 @@ impl<S> Heads<S> {
         let (refusal, retry) = if crowded {
             (crowded_out(), Some(RETRY))
         } else {
-            (refusal(error), None)
+            (refusal(error, self.io.inner().head_lengths()), None)
         };
         told.then(|| (self.into_inner(), refusal, retry))
     }
@@ -106,7 +106,7 @@ fn crowded_out() -> Refusal {
     }
 }
 
-fn refusal(error: &hyper::Error) -> Refusal {
+fn refusal(error: &hyper::Error, lengths: Option<(usize, usize)>) -> Refusal {
     let (status, message) = if error.is_timeout() {
         (
             StatusCode::REQUEST_TIMEOUT,
@@ -116,14 +116,19 @@ fn refusal(error: &hyper::Error) -> Refusal {
             ),
         )
     } else if error.is_parse_too_large() {
-        (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            format!(
+        let message = match lengths {
+            Some((received, encoded)) if received <= SIZE && encoded > SIZE => format!(
+                "the head of the request has more than {} KiB once its target is percent-encoded \
+                 ({received} bytes received, {encoded} bytes encoded); send a shorter target",
+                SIZE / 1024
+            ),
+            _ => format!(
                 "the head of the request has more than 100 fields or {} KiB; send less in it \
                  (each group to act as is a field)",
                 SIZE / 1024
             ),
-        )
+        };
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message)
     } else {
         let message = format!("the request cannot be understood: {error}");
         (StatusCode::BAD_REQUEST, message)

@@ -50,7 +50,10 @@ struct Head {
     line: RequestLine,
     /// The first byte of the method.
     method: Option<u8>,
+    /// Bytes of it that the client has sent.
     length: usize,
+    /// Bytes that they became.
+    encoded: usize,
     /// Its own end so far.
     tail: Tail,
 }
@@ -72,6 +75,12 @@ impl<S> Inbound<S> {
     /// Whether reading failed because all heads together hold too much.
     pub(super) fn is_crowded(&self) -> bool {
         self.crowded
+    }
+
+    /// How many bytes of the current head were received, and how many they are once the target is
+    /// percent-encoded.
+    pub(super) fn head_lengths(&self) -> Option<(usize, usize)> {
+        self.head.as_ref().map(|head| (head.length, head.encoded))
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -117,6 +126,7 @@ impl<S> Inbound<S> {
         let bytes = replaced
             .as_deref()
             .unwrap_or_else(|| &buffer.filled()[before..]);
+        head.encoded += bytes.len();
         self.tail.push(bytes);
         let behind = head.behind(bytes, blank);
         self.exchange.head_came(behind, self.tail.is_empty_line());
@@ -136,6 +146,7 @@ impl Head {
             line,
             method: None,
             length: 0,
+            encoded: 0,
             tail: Tail::default(),
         }
     }

@@ -141,14 +141,19 @@ fn of_length(address: &str, by_path: bool, length: usize) -> String {
 }
 
 fn assert_too_large(answer: &str) {
+    let message = too_large(answer);
+    assert!(message.contains("100 fields or 64 KiB"), "{message}");
+}
+
+/// The message of a 431.
+fn too_large(answer: &str) -> String {
     assert_eq!(status(answer), 431, "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("connection: close"), "{head}");
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["kind"], "Status");
     assert_eq!(body["code"], 431);
-    let message = body["message"].as_str().unwrap();
-    assert!(message.contains("100 fields or 64 KiB"), "{message}");
+    body["message"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -177,6 +182,29 @@ async fn a_head_of_more_than_64_kib_is_refused_with_431() {
         }
         assert_eq!(upstream.bytes(), asked);
     }
+}
+
+#[tokio::test]
+async fn a_target_too_long_once_encoded_is_refused_with_both_lengths() {
+    let (_upstream, kubegate) = start().await;
+    let address = &kubegate.address;
+    let raw = |count: usize| {
+        let query = "<".repeat(count);
+        format!("GET /x?{query} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+    };
+    let fits = exchange(address, raw(20_000)).await;
+    assert_eq!(status(&fits), 200, "{fits}");
+    let message = too_large(&exchange(address, raw(30_000)).await);
+    let numbers: Vec<usize> = message
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [limit, received, encoded] = numbers[..] else {
+        panic!("{message}");
+    };
+    assert_eq!(limit, 64, "{message}");
+    assert!(received <= 30_100 && encoded > 64 * 1024, "{message}");
+    assert!(encoded > 2 * received, "{message}");
 }
 
 #[tokio::test]
