@@ -197,21 +197,23 @@ impl Answer {
     /// Requests fail by the hundred for one reason: the log names it once, and counts them.
     fn log(&self, error: &Error) {
         let (status, message) = (self.status.as_u16(), &self.message);
-        let name = match error {
+        match error {
             Error::Refused(_)
             | Error::NowhereToGo
             | Error::UnaskedSwitch
             | Error::BadFraming { .. }
-            | Error::BadUpgrade { .. } => kind(message),
-            // The circuit says under the same name when the server is back.
-            Error::Upstream(e) => e.server().unwrap_or_default().to_owned(),
-            // What obtains it warns of it.
-            Error::Credential(_) | Error::NotFound(_) => String::new(),
-        };
-        if name.is_empty() {
-            tracing::debug!(status, "{message}");
-        } else {
-            tracing::warn!(repeats = name.as_str(), status, "{message}");
+            | Error::BadUpgrade { .. } => {
+                tracing::warn!(request_repeats = kind(message), status, "{message}");
+            }
+            Error::Upstream(e) if e.server().is_some() => {
+                // The circuit says under the same name when the server is back.
+                let server = e.server().unwrap_or_default();
+                tracing::warn!(repeats = server, status, "{message}");
+            }
+            // What obtains a credential warns of it.
+            Error::Upstream(_) | Error::Credential(_) | Error::NotFound(_) => {
+                tracing::debug!(status, "{message}");
+            }
         }
     }
 

@@ -1,8 +1,13 @@
-//! [`Repeats`]: a message that may come a thousand times is written once, and then counted.
+//! [`Repeats`]: writes a repeated message once and then counts it.
 //!
-//! An event takes part by one of two fields. `repeats` names what it is about: like events of the
-//! next minute are counted, and their count is written after it. `ends` says that what the name
-//! stands for is over: the event is written with the count, and not at all where nothing was.
+//! An event takes part by one of three fields, whose value names its subject:
+//!
+//! - `repeats`: the event is written, and events of the same name in the next minute are only
+//!   counted. The count is written after that minute.
+//! - `request_repeats`: the same for a name that holds text of a request. Such names have a quota of
+//!   their own, so clients cannot displace the names of other events by inventing new ones.
+//! - `ends`: the subject is over. The event is written after the count, or not at all if no event of
+//!   that name was written before.
 
 use std::{
     collections::HashMap,
@@ -17,15 +22,15 @@ use tracing::{
 };
 
 /// The fields by which an event takes part. They are not shown.
-pub(super) const FIELDS: [&str; 2] = ["repeats", "ends"];
+pub(super) const FIELDS: [&str; 3] = ["repeats", "request_repeats", "ends"];
 
 /// How long events like one that was written are counted.
 const COUNTED: Duration = Duration::from_secs(60);
 
-/// How many names are told apart; all beyond them share one.
-const NAMES: usize = 64;
+/// How many names of each [`Origin`] are counted apart; all others share [`OTHERS`].
+const MAX_NAMES: usize = 64;
 
-/// The name that those share.
+/// The name shared by those above [`MAX_NAMES`].
 const OTHERS: &str = "";
 
 /// Characters of a message that stand beside its count.
@@ -41,16 +46,32 @@ type Writer = Box<dyn Fn(Level, &str) + Send + Sync>;
 pub(super) struct Repeats {
     clock: Clock,
     write: Writer,
-    counts: Mutex<HashMap<String, Count>>,
+    counts: Mutex<Counts>,
+    /// Lines to be written, in order. [`Repeats::flush`] writes them after `counts` is unlocked, so
+    /// an event that is only counted never waits for standard error.
+    lines: Mutex<Vec<(Level, String)>>,
+    /// Held while lines are written, which keeps their order.
+    writing: Mutex<()>,
 }
 
-/// What is known of the events of one name.
+/// Who chooses the name of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    /// The program and its configuration.
+    Program,
+    /// The text of requests.
+    Request,
+}
+
+type Counts = HashMap<(Origin, String), Count>;
+
+/// The events of one name.
 struct Count {
     since: Instant,
     level: Level,
-    /// Of the event that was written.
+    /// The message of the event that was written.
     message: String,
-    /// Those that were not.
+    /// The number of events that were not written.
     more: u64,
 }
 
@@ -60,10 +81,12 @@ impl Repeats {
             clock,
             write,
             counts: Mutex::default(),
+            lines: Mutex::default(),
+            writing: Mutex::default(),
         }
     }
 
-    /// Whether an event is to be written.
+    /// Returns whether the event is to be written. Writes its count first, if there is one.
     pub(super) fn admits(&self, event: &Event<'_>) -> bool {
         let fields = event.metadata().fields();
         if FIELDS.iter().all(|field| fields.field(field).is_none()) {
@@ -71,28 +94,33 @@ impl Repeats {
         }
         let mut names = Names::default();
         event.record(&mut names);
-        match (names.ends, names.repeats) {
-            (Some(name), _) => self.end(&name),
-            (None, Some(name)) => self.is_first(&name, event),
+        let is_written = match (names.ends, names.repeats) {
+            (Some(name), _) => self.end(name),
+            (None, Some((origin, name))) => self.is_first(origin, name, event),
             (None, None) => true,
+        };
+        if is_written {
+            self.flush();
         }
+        is_written
     }
 
-    fn is_first(&self, name: &str, event: &Event<'_>) -> bool {
+    fn is_first(&self, origin: Origin, name: String, event: &Event<'_>) -> bool {
         let now = (self.clock)();
-        let mut counts = self.counts();
-        let is_known = counts.contains_key(name);
-        let name = if is_known || counts.len() < NAMES {
-            name
-        } else {
-            OTHERS
-        };
-        if let Some(count) = counts.get_mut(name) {
+        let mut counts = lock(&self.counts);
+        let mut key = (origin, name);
+        if !counts.contains_key(&key) {
+            let names = counts.keys().filter(|(other, _)| *other == origin).count();
+            if names >= MAX_NAMES {
+                OTHERS.clone_into(&mut key.1);
+            }
+        }
+        if let Some(count) = counts.get_mut(&key) {
             if now < count.since + COUNTED {
                 count.more += 1;
                 return false;
             }
-            self.write_count(count, now);
+            self.push_count(count, now);
         }
         let count = Count {
             since: now,
@@ -100,58 +128,72 @@ impl Repeats {
             message: message(event),
             more: 0,
         };
-        counts.insert(name.to_owned(), count);
+        counts.insert(key, count);
         true
     }
 
-    /// Forgets a name; whether an event of it was written.
-    fn end(&self, name: &str) -> bool {
-        let Some(count) = self.counts().remove(name) else {
+    /// Forgets a name. Returns whether an event of that name was written.
+    fn end(&self, name: String) -> bool {
+        let mut counts = lock(&self.counts);
+        let Some(count) = counts.remove(&(Origin::Program, name)) else {
             return false;
         };
-        self.write_count(&count, (self.clock)());
+        self.push_count(&count, (self.clock)());
         true
     }
 
-    /// Writes the counts whose time is over, or `all` of them.
+    /// Writes the counts whose minute is over, or `all` of them.
     pub(super) fn write_counts(&self, all: bool) {
         let now = (self.clock)();
-        self.counts().retain(|_, count| {
+        lock(&self.counts).retain(|_, count| {
             if !all && now < count.since + COUNTED {
                 return true;
             }
-            self.write_count(count, now);
-            // While they keep coming, a count each minute is enough.
+            self.push_count(count, now);
+            // While events keep coming, one count each minute is enough.
             let goes_on = count.more > 0;
             (count.since, count.more) = (now, 0);
             goes_on
         });
+        self.flush();
     }
 
-    fn write_count(&self, count: &Count, now: Instant) {
+    fn push_count(&self, count: &Count, now: Instant) {
         let (more, message) = (count.more, &count.message);
         if more > 0 {
             let seconds = now.saturating_duration_since(count.since).as_secs().max(1);
             let text = format!("{more} more like this in the last {seconds} s: {message}");
-            (self.write)(count.level, &text);
+            lock(&self.lines).push((count.level, text));
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, Count>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn flush(&self) {
+        if lock(&self.lines).is_empty() {
+            return;
+        }
+        let _writing = lock(&self.writing);
+        let lines = std::mem::take(&mut *lock(&self.lines));
+        for (level, text) in lines {
+            (self.write)(level, &text);
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
 struct Names {
-    repeats: Option<String>,
+    repeats: Option<(Origin, String)>,
     ends: Option<String>,
 }
 
 impl Visit for Names {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "repeats" => self.repeats = Some(value.to_owned()),
+            "repeats" => self.repeats = Some((Origin::Program, value.to_owned())),
+            "request_repeats" => self.repeats = Some((Origin::Request, value.to_owned())),
             "ends" => self.ends = Some(value.to_owned()),
             _ => {}
         }
@@ -318,17 +360,69 @@ mod tests {
     }
 
     #[test]
-    fn names_without_end_take_no_memory_without_end() {
+    fn endless_names_take_bounded_memory() {
         Log::of(|log| {
             for n in 0..10_000 {
                 fail(&n.to_string(), "message");
             }
-            assert_eq!(log.lines().len(), NAMES + 1);
-            assert_eq!(log.repeats.counts().len(), NAMES + 1);
+            assert_eq!(log.lines().len(), MAX_NAMES + 1);
+            assert_eq!(lock(&log.repeats.counts).len(), MAX_NAMES + 1);
             log.repeats.write_counts(true);
-            let others = 10_000 - NAMES - 1;
+            let others = 10_000 - MAX_NAMES - 1;
             let count = format!("{others} more like this in the last 1 s: message");
             assert_eq!(log.lines(), [count]);
+        });
+    }
+
+    #[test]
+    fn names_from_requests_do_not_displace_other_names() {
+        Log::of(|log| {
+            for n in 0..1000 {
+                let name = n.to_string();
+                tracing::warn!(request_repeats = name, "request");
+            }
+            assert_eq!(log.lines().len(), MAX_NAMES + 1);
+            assert_eq!(lock(&log.repeats.counts).len(), MAX_NAMES + 1);
+            for name in ["0", "a", "b"] {
+                fail(name, name);
+                fail(name, name);
+            }
+            assert_eq!(log.lines(), ["0", "a", "b"]);
+            // A request cannot end what the program named, nor take part in its count.
+            tracing::warn!(request_repeats = "a", "request");
+            tracing::warn!(ends = "a", "back");
+            assert_eq!(log.lines(), ["1 more like this in the last 1 s: a", "back"]);
+        });
+    }
+
+    #[test]
+    fn an_event_that_is_only_counted_does_not_wait_for_a_blocked_log() {
+        let (blocked, wait) = std::sync::mpsc::channel::<()>();
+        let (reached, is_reached) = std::sync::mpsc::channel();
+        let wait = Mutex::new(wait);
+        let start = Instant::now();
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&seconds);
+        let repeats: &'static Repeats = Box::leak(Box::new(Repeats::new(
+            Box::new(move || start + Duration::from_secs(clock.load(Ordering::Relaxed))),
+            Box::new(move |_, _| {
+                let _ = reached.send(());
+                let _ = wait.lock().unwrap().recv();
+            }),
+        )));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let layer = Written(Arc::clone(&lines), repeats);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            fail("a", "first");
+            fail("a", "counted");
+            seconds.store(60, Ordering::Relaxed);
+            let writer = std::thread::spawn(|| repeats.write_counts(false));
+            is_reached.recv().unwrap();
+            // The writer is blocked now.
+            fail("a", "counted");
+            assert_eq!(*lines.lock().unwrap(), ["first"]);
+            drop(blocked);
+            writer.join().unwrap();
         });
     }
 
