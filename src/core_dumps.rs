@@ -4,15 +4,35 @@
 //! from handing one to a program (core(5)). On Linux, nobody but root can then read the process's
 //! memory by a debugger or `/proc` either.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    io,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What children are to have again.
 static AT_START: OnceLock<Rlimit> = OnceLock::new();
 
-/// Forbids core dumps of this process. To be called before anything secret is read.
-pub fn forbid() {
+/// A protection against core dumps that the system refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The limit on the size of core files is unchanged.
+    #[error("cannot set the limit on core dumps to 0, so one may be written to a file")]
+    Limit(#[source] io::Error),
+    /// The process is still dumpable.
+    #[error(
+        "cannot make the process non-dumpable, so its memory can be read through /proc or by a \
+         core dump handler"
+    )]
+    Dumpable(#[source] io::Error),
+}
+
+/// Forbids core dumps of this process, and returns what could not be forbidden. Call it before
+/// anything secret is read; as the log is not set up by then, the caller reports the errors later.
+#[must_use]
+pub fn forbid() -> Vec<Error> {
+    let mut errors = Vec::new();
     let now = getrlimit(Resource::Core);
     let none = Rlimit {
         current: Some(0),
@@ -22,14 +42,15 @@ pub fn forbid() {
         Ok(()) => {
             AT_START.get_or_init(|| now);
         }
-        Err(error) => tracing::debug!(%error, "cannot limit core dumps to none"),
+        Err(error) => errors.push(Error::Limit(error.into())),
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
     {
-        tracing::debug!(%error, "cannot make the process not dumpable");
+        errors.push(Error::Dumpable(error.into()));
     }
+    errors
 }
 
 /// Has `spawn` start a child with the limit that was ours before [`forbid`]. That it may be dumped

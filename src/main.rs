@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use kubegate::{cli, console, core_dumps, telemetry};
 
 fn main() -> ExitCode {
-    core_dumps::forbid();
+    let unprotected = core_dumps::forbid();
     let cli = match cli::Cli::from_command_line() {
         Ok(cli) => cli,
         Err(usage) => {
@@ -14,6 +14,12 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(cli.verbosity());
+    for error in &unprotected {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "memory is less protected"
+        );
+    }
     let done = cli::run(cli);
     telemetry::finish();
     match done {
