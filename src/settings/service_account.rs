@@ -21,7 +21,7 @@ pub struct ServiceAccountFlags {
     /// Audience of its tokens; may be repeated [default: the API server's own]
     #[arg(long, value_name = "AUDIENCE", requires = "service_account")]
     pub service_account_audience: Vec<String>,
-    /// Lifetime to ask for, 10m at least; the API server may shorten it
+    /// Lifetime to ask for; API servers refuse less than 10m and may shorten a longer one
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub service_account_lifetime: Duration,
     /// Act as the service account whose token is kept in this Secret, and follow its changes
