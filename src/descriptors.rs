@@ -1,6 +1,6 @@
 //! File descriptors: how many this process may have, and what it leaves to its children.
 
-use std::{error::Error, io, sync::OnceLock};
+use std::{error::Error, io, os::unix::process::CommandExt as _, process::Command, sync::OnceLock};
 
 use rustix::{
     io::Errno,
@@ -50,21 +50,22 @@ pub fn open() -> Option<usize> {
     Some(open.saturating_sub(1))
 }
 
-/// Gives a child the limit that was ours before [`raise`]: it may be such a program, or one that
-/// closes each descriptor that it might have.
-pub fn lower_for(child: Option<u32>) {
-    #[cfg(target_os = "linux")]
-    if let Some(at_start) = AT_START.get()
-        && let Some(pid) = child.and_then(|id| i32::try_from(id).ok())
-        && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        // One that has ended already needs it no more.
-        && let Err(error) = rustix::process::prlimit(Some(pid), Resource::Nofile, *at_start)
-        && error != Errno::SRCH
-    {
-        tracing::debug!(%error, "cannot lower a child's limit of open files");
+/// Has `command` start its program with the limit that this process had before [`raise`]: the
+/// program may use select(2), or close every descriptor up to the limit.
+pub fn restore_for(command: &mut Command) {
+    let Some(at_start) = AT_START.get() else {
+        return;
+    };
+    let at_start = *at_start;
+    let restore = move || Ok(setrlimit(Resource::Nofile, at_start)?);
+    // Lowering the limit of this process around the spawn would make other threads run out of
+    // descriptors; prlimit(2) on the child would come after its first instructions.
+    // SAFETY: between fork and exec only async-signal-safe work is allowed. `restore` makes one
+    // system call with a value that it owns; it neither allocates nor locks.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(restore);
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = child;
 }
 
 /// Whether `error` comes of there being no more descriptors.

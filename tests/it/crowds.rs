@@ -207,9 +207,8 @@ async fn a_soft_limit_is_raised_and_plugins_get_it_back() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (seen, config, plugin) = (path("seen"), path("config"), path("plugin"));
-    // The limit is lowered when the plugin already runs, so it sleeps first.
     let script = format!(
-        "sleep 0.5; (ulimit -S -n; ulimit -H -n) > {}; echo '{}'",
+        "(ulimit -S -n; ulimit -H -n) > {}; echo '{}'",
         seen.display(),
         r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"sesame-crowds"}}"#
     );

@@ -128,8 +128,8 @@ pub(super) async fn run(
     if ending::has_begun() {
         return Err(Halt::Ended);
     }
+    descriptors::restore_for(command.as_std_mut());
     let child = core_dumps::allow_for(|| command.spawn()).map_err(Halt::Spawn)?;
-    descriptors::lower_for(child.id());
     // Lets go of the secrets in the environment.
     drop(command);
     let mut running = Running {

@@ -13,6 +13,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::descriptors;
 
 /// How long the tool may take: it may have to ask for the keyring's own password.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,14 +87,15 @@ struct Ended {
 }
 
 fn run(arguments: &[&str], input: &str) -> Result<Ended, Error> {
-    let child = Command::new(TOOL)
+    let mut command = Command::new(TOOL);
+    command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // Its words may quote what it was given.
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.map_err(|source| match source.kind() {
+        .stderr(Stdio::null());
+    descriptors::restore_for(&mut command);
+    let mut child = command.spawn().map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => Error::Keyring {
             problem: format!(
                 "{TOOL} is not installed; install it (Debian, Ubuntu: libsecret-tools; Fedora, \
