@@ -5,7 +5,7 @@
 //! looks like a secret. A plugin prints its token at its end, so a token that looks like none and
 //! is new can only be hidden in the error that tells of its failure.
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
@@ -22,6 +22,10 @@ const REMOVED: &str = "[removed]";
 
 /// Shorter words of standard output say nothing secret when standard error repeats them.
 const SHORTEST_TOKEN: usize = 12;
+
+/// Words that a line is searched for at most. An answer has far fewer, but for a chain of many
+/// certificates.
+const MOST_SECRETS: usize = 512;
 
 /// Bytes of a line that are looked at; more of it is dropped. Twice of what is shown, so that what
 /// is cut off cannot be the part by which a secret is known.
@@ -102,9 +106,7 @@ impl Lines {
         }
         let mut text = neutral(&String::from_utf8_lossy(line));
         for printed in [stdout, hide.last] {
-            for secret in known_secrets(printed, hide.env) {
-                text = text.replace(secret, REMOVED);
-            }
+            text = without_known(text, printed, hide.env);
         }
         let text = without_secrets(&text);
         let text = printable(text.trim());
@@ -122,10 +124,7 @@ impl Lines {
 /// one.
 pub(super) fn presentable(stderr: &Tail, stdout: &[u8], env: &[(String, Secret)]) -> String {
     let text = String::from_utf8_lossy(whole_lines(stderr));
-    let mut text = neutral(&text);
-    for secret in known_secrets(stdout, env) {
-        text = text.replace(secret, REMOVED);
-    }
+    let text = without_known(neutral(&text), stdout, env);
     let text = without_secrets(&text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join(" | ");
@@ -154,9 +153,26 @@ fn neutral(text: &str) -> String {
     printable_lines(&text.replace('\r', "\n")).into_owned()
 }
 
-/// Long words of the output, which is where a token would be, and variables named as secrets;
-/// the longest first, lest a part of one be replaced and the rest stay.
-fn known_secrets<'a>(stdout: &'a [u8], env: &'a [(String, Secret)]) -> Vec<&'a str> {
+/// `text` without the secrets that are known from `stdout` and `env`. Removed as a whole where
+/// these are too many to be searched for.
+fn without_known(mut text: String, stdout: &[u8], env: &[(String, Secret)]) -> String {
+    let Some(secrets) = known_secrets(stdout, env, text.len()) else {
+        return REMOVED.to_owned();
+    };
+    for secret in secrets {
+        text = text.replace(secret, REMOVED);
+    }
+    text
+}
+
+/// Long words of the output, which is where a token would be, and values of variables that are
+/// named as secrets, if not longer than `longest`. The longest come first, so that no secret is
+/// replaced in part. `None` for more than [`MOST_SECRETS`].
+fn known_secrets<'a>(
+    stdout: &'a [u8],
+    env: &'a [(String, Secret)],
+    longest: usize,
+) -> Option<Vec<&'a str>> {
     let stdout = std::str::from_utf8(stdout).unwrap_or_default();
     let is_token = |sign: char| sign.is_ascii_alphanumeric() || "-._~+/=".contains(sign);
     let words = stdout.split(|sign: char| !is_token(sign));
@@ -164,10 +180,15 @@ fn known_secrets<'a>(stdout: &'a [u8], env: &'a [(String, Secret)]) -> Vec<&'a s
     let named = |(name, _): &&(String, Secret)| SECRET_NAME.is_match(name);
     let values = env.iter().filter(named).map(|(_, value)| value.expose());
     let values = values.filter(|value| value.len() >= 4);
-    let mut secrets: Vec<_> = words.chain(values).collect();
+    let mut found = HashSet::new();
+    for secret in words.chain(values) {
+        if secret.len() <= longest && found.insert(secret) && found.len() > MOST_SECRETS {
+            return None;
+        }
+    }
+    let mut secrets: Vec<_> = found.into_iter().collect();
     secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
-    secrets
+    Some(secrets)
 }
 
 static SECRET_NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -406,6 +427,19 @@ mod tests {
             presentable(&tail, stdout, &env),
             "cached [removed] for [removed] in eu-west-1, see abc"
         );
+    }
+
+    #[test]
+    fn a_line_is_hidden_whole_if_the_known_words_are_too_many() {
+        let words = |count: usize| {
+            let words = (0..count).map(|number| format!("word-number-{number:06}"));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let line = "see word-number-000007";
+        let shown = |stdout: &str| lines(&[line], stdout, NOTHING).concat();
+        assert_eq!(shown(&words(MOST_SECRETS)), "see [removed]");
+        assert_eq!(shown(&words(MOST_SECRETS).repeat(2)), "see [removed]");
+        assert_eq!(shown(&words(MOST_SECRETS + 1)), REMOVED);
     }
 
     #[test]
