@@ -14,7 +14,7 @@ pub(super) mod backoff;
 mod entry;
 mod flight;
 mod landing;
-mod logins;
+mod login_files;
 mod tend;
 
 use std::{
@@ -32,7 +32,7 @@ use tokio::{
 use self::{
     entry::{Entry, Standing, within},
     flight::{Errand, Flight, Outcome, State, run},
-    logins::Logins,
+    login_files::LoginFiles,
 };
 use super::{Credential, Error, Pace, Source};
 
@@ -53,6 +53,7 @@ pub struct Cache {
     clock: Clock,
     entry: ArcSwapOption<Entry>,
     state: Mutex<State>,
+    login_files: Arc<LoginFiles>,
 }
 
 /// What [`Cache::board`] found.
@@ -78,6 +79,7 @@ impl Cache {
             clock,
             entry: ArcSwapOption::empty(),
             state: Mutex::default(),
+            login_files: Arc::default(),
         })
     }
 
@@ -144,15 +146,19 @@ impl Cache {
             let flight = match self.board_after_refusal(used) {
                 Some(Boarding::Flight(flight)) => flight,
                 Some(Boarding::Landed(newer)) => return Some(newer),
-                None | Some(Boarding::Paused(_)) if self.has_new_login() => continue,
-                None | Some(Boarding::Paused(_)) => return None,
+                None | Some(Boarding::Paused(_)) => {
+                    if self.has_new_login().await {
+                        continue;
+                    }
+                    return None;
+                }
             };
             let errand = flight.errand;
             let _landed = by(deadline, flight.landed(&*self.source)).await?;
             // A recheck may not have looked at what was refused.
             if errand == Errand::Fetch {
                 let other = self.current().filter(|new| !new.proves_the_same(used));
-                if other.is_some() || !self.has_new_login() {
+                if other.is_some() || !self.has_new_login().await {
                     return other;
                 }
             }
@@ -167,16 +173,18 @@ impl Cache {
         self.lock().forget_failure();
     }
 
-    /// Before a failure is told: whether somebody logged in since the source was asked last, so
-    /// that it is to be asked anew. Looks at the files where such logins rest.
-    fn has_new_login(&self) -> bool {
-        let mut state = self.lock();
-        let has_news = state.logins.have_news();
-        if has_news {
-            self.source.inputs_changed();
-            state.forget_failure();
-        }
-        has_news
+    /// Whether another process saved a new login since the source was last asked, so that the
+    /// source is to be asked again before a failure is returned.
+    async fn has_new_login(self: &Arc<Self>) -> bool {
+        let changes = self.lock().changes;
+        let cache = Arc::clone(self);
+        let on_change = move || {
+            cache.source.inputs_changed();
+            cache.forget_failure();
+        };
+        self.login_files.check(on_change).await;
+        // The check may have been another caller's.
+        self.lock().changes != changes
     }
 
     /// Tells as [`Cache::forget_failure`] does, and has the source look whether what is held
@@ -244,8 +252,12 @@ impl Cache {
             let flight = match boarding {
                 Boarding::Flight(flight) => flight,
                 Boarding::Landed(credential) => return Ok(credential),
-                Boarding::Paused(_) if self.has_new_login() => continue,
-                Boarding::Paused(error) => return Err(error),
+                Boarding::Paused(error) => {
+                    if self.has_new_login().await {
+                        continue;
+                    }
+                    return Err(error);
+                }
             };
             let (errand, changes) = (flight.errand, flight.changes);
             let outcome = by(deadline, flight.landed(&*self.source)).await;
@@ -254,7 +266,7 @@ impl Cache {
                 after: self.pace.patience.unwrap_or_default(),
             })?;
             let in_vain =
-                outcome.is_err() && (changes != self.lock().changes || self.has_new_login());
+                outcome.is_err() && (changes != self.lock().changes || self.has_new_login().await);
             if errand == Errand::Fetch && !in_vain {
                 return outcome;
             }
@@ -336,11 +348,11 @@ impl Cache {
 
     /// Sends a task on the errand. It belongs to nobody who waits, so that it outlives them.
     fn start(self: &Arc<Self>, state: &mut State, errand: Errand) -> Flight {
-        // Before the source reads them.
-        state.logins = Logins::look(self.source.logins());
         let (arrival, landing) = watch::channel(None);
         let (cache, changes) = (Arc::clone(self), state.changes);
         tokio::spawn(async move {
+            // Before the source reads them.
+            cache.login_files.record(cache.source.logins()).await;
             // A task of its own, so that a panic in the source ends there.
             let running = tokio::spawn(run(Arc::clone(&cache.source), cache.current(), errand));
             let outcome = running.await.unwrap_or_else(|_| {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{backoff, entry::Entry, logins::Logins};
+use super::{backoff, entry::Entry};
 use crate::credential::{Credential, Error, Failing, Pace, Source};
 
 /// What a flight is for.
@@ -89,8 +89,6 @@ pub(super) struct State {
     pub(super) warned_of: Option<String>,
     /// How often past failures were declared void.
     pub(super) changes: u64,
-    /// Where others leave new logins, as it was when the last flight began.
-    pub(super) logins: Logins,
 }
 
 impl State {
@@ -99,7 +97,6 @@ impl State {
         *self = Self {
             flight: self.flight.take(),
             changes: self.changes.wrapping_add(1),
-            logins: std::mem::take(&mut self.logins),
             ..Self::default()
         };
     }
