@@ -107,7 +107,8 @@ impl Cache {
     /// # Errors
     /// What the source says.
     pub async fn fetch_once(&self) -> Result<Credential, Error> {
-        self.source.fetch().await
+        let fetched = self.source.fetch().await;
+        fetched.map_err(Error::without_logged_messages)
     }
 
     /// As [`Cache::fetch_once`], and keeps what came of it for the requests of that command.
@@ -115,7 +116,7 @@ impl Cache {
     /// # Errors
     /// What the source says.
     pub async fn obtain_once(self: &Arc<Self>) -> Outcome {
-        let credential = self.source.fetch().await?;
+        let credential = self.fetch_once().await?;
         let now = (self.clock)();
         let mut state = self.lock();
         Ok(self.keep(&mut state, Errand::Fetch, credential, now))

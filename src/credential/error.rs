@@ -55,6 +55,8 @@ pub enum Error {
         status: ExitStatus,
         /// The end of what it wrote to standard error, made harmless.
         stderr: String,
+        /// Whether the log has all of that too.
+        logged: bool,
     },
     /// The plugin took too long and was killed.
     #[error("exec plugin {} did not finish within {} s and was killed{}", command.display(), after.as_secs_f32(), said(stderr))]
@@ -65,6 +67,8 @@ pub enum Error {
         after: Duration,
         /// The end of what it wrote to standard error, made harmless.
         stderr: String,
+        /// Whether the log has all of that too.
+        logged: bool,
     },
     /// The plugin was stopped, because this process is about to end.
     #[error("exec plugin {} was stopped, for kubegate ends", command.display())]
@@ -261,6 +265,19 @@ impl Error {
         }
     }
 
+    /// Refers to the log for a plugin's messages where the log has all of them: a command's user
+    /// sees both.
+    pub(super) fn without_logged_messages(mut self) -> Self {
+        if let Self::PluginFailed { stderr, logged, .. }
+        | Self::PluginTimedOut { stderr, logged, .. } = &mut self
+            && *logged
+            && !stderr.is_empty()
+        {
+            "see its messages above".clone_into(stderr);
+        }
+        self
+    }
+
     /// Whether it may pass by itself. Else a human must act: log in, install, correct a file.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -396,6 +413,7 @@ mod tests {
             command: "plugin".into(),
             status: ExitStatus::from_raw(status),
             stderr: String::new(),
+            logged: true,
         }
     }
 

@@ -114,12 +114,14 @@ impl Plugin {
         let mut relay = Relay::new(&config.command, limit, hide);
         let run = process::run(command, interactive, &self.timeouts, &mut relay);
         let ended = ending::counted(run).await;
-        let (status, output) = ended.map_err(|halt| self.halted(halt, interactive))?;
+        let logged = relay.has_logged_all();
+        let (status, output) = ended.map_err(|halt| self.halted(halt, interactive, logged))?;
         if !status.success() {
             return Err(Error::PluginFailed {
                 command: config.command.clone(),
                 status,
                 stderr: self.presentable(&output),
+                logged,
             });
         }
         let credential = self.credential(&output.stdout);
@@ -192,7 +194,7 @@ impl Plugin {
         })
     }
 
-    fn halted(&self, halt: Halt, interactive: bool) -> Error {
+    fn halted(&self, halt: Halt, interactive: bool, logged: bool) -> Error {
         let command = self.config.command.clone();
         match halt {
             Halt::Spawn(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
@@ -221,6 +223,7 @@ impl Plugin {
                 command,
                 after: self.timeouts.limit(interactive),
                 stderr: self.presentable(&output),
+                logged,
             },
         }
     }

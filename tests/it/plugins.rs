@@ -83,6 +83,7 @@ fn each_command_shows_what_a_plugin_says_and_tells_its_failure_once() {
         let said = &ended.stderr;
         assert_eq!(ended.code, Some(1), "{said}");
         assert!(said.contains("/plugin: enter ABCD-EFGH\n"), "{said}");
+        assert_eq!(said.matches("ABCD-EFGH").count(), 1, "{said}");
         assert_eq!(said.matches("exit status: 3").count(), 1, "{said}");
         assert!(!said.contains("next try"), "{said}");
     }

@@ -40,6 +40,8 @@ pub(super) struct Relay<'a> {
     budget: u32,
     counted: Instant,
     left_out: u64,
+    /// Whether every line so far was shown.
+    is_whole: bool,
 }
 
 impl<'a> Relay<'a> {
@@ -57,6 +59,7 @@ impl<'a> Relay<'a> {
             budget: BURST,
             counted: now,
             left_out: 0,
+            is_whole: true,
         }
     }
 
@@ -110,6 +113,11 @@ impl<'a> Relay<'a> {
         }
     }
 
+    /// Whether the log has every line that the plugin wrote.
+    pub(super) fn has_logged_all(&self) -> bool {
+        self.is_whole
+    }
+
     fn name(&mut self, now: Instant) {
         let waited = now - self.started;
         let again = AGAIN.into_iter().find(|at| *at > waited);
@@ -130,6 +138,7 @@ impl<'a> Relay<'a> {
         }
         if !self.may_show(now) {
             self.left_out += 1;
+            self.is_whole = false;
             // What it says of the lines to come is heeded all the same.
             self.lines.heed(line);
             return;
