@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// A CA. Nothing of it is ever written to disk.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -28,7 +28,7 @@ type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Authority {
     /// Makes a CA.
-    pub(super) fn generate() -> Result<Self, rcgen::Error> {
+    pub(crate) fn generate() -> Result<Self, rcgen::Error> {
         let mut params = named("kubegate demo CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -40,12 +40,12 @@ impl Authority {
         })
     }
 
-    pub(super) fn ca_pem(&self) -> &str {
+    pub(crate) fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
     /// Makes a server's certificate for localhost, 127.0.0.1, `::1` and further DNS names.
-    pub(super) fn server_identity(&self, names: &[&str]) -> Result<Identity, rcgen::Error> {
+    pub(crate) fn server_identity(&self, names: &[&str]) -> Result<Identity, rcgen::Error> {
         let mut params = named("kubegate-demo");
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

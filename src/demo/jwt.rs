@@ -12,24 +12,25 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use x509_parser::{prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
-use super::{Error, object::new_uid};
+use super::Error;
+use crate::demo::random::new_uid;
 
 /// An issuer's key. Its tokens are known by their signature alone.
 #[derive(Debug)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     key: KeyPair,
     id: String,
 }
 
 impl Signer {
     /// Makes a key, which takes a tenth of a second or so.
-    pub(super) fn generate() -> Result<Self, Error> {
+    pub(crate) fn generate() -> Result<Self, Error> {
         let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| Error::Random)?;
         Ok(Self { key, id: new_uid() })
     }
 
     /// A token with these claims.
-    pub(super) fn sign(&self, claims: &Value) -> Result<String, Error> {
+    pub(crate) fn sign(&self, claims: &Value) -> Result<String, Error> {
         let header = json!({"alg": "RS256", "kid": self.id, "typ": "JWT"});
         let signed = format!("{}.{}", encoded(&header), encoded(claims));
         let mut signature = vec![0; self.key.public_modulus_len()];
@@ -47,7 +48,7 @@ impl Signer {
     }
 
     /// The claims of a token of this key, which may have ended.
-    pub(super) fn claims(&self, token: &str) -> Option<Value> {
+    pub(crate) fn claims(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
         let public = self.key.public_key().as_ref();
@@ -59,13 +60,13 @@ impl Signer {
     }
 
     /// As [`Self::claims`], of a token that holds at `now`.
-    pub(super) fn living_claims(&self, token: &str, now: SystemTime) -> Option<Value> {
+    pub(crate) fn living_claims(&self, token: &str, now: SystemTime) -> Option<Value> {
         let claims = self.claims(token)?;
         (claims["exp"].as_u64()? > seconds(now)).then_some(claims)
     }
 
     /// The set of keys by which others verify: this one (RFC 7517, section 5).
-    pub(super) fn key_set(&self) -> Option<Value> {
+    pub(crate) fn key_set(&self) -> Option<Value> {
         let der: PublicKeyX509Der<'_> = self.key.public_key().as_der().ok()?;
         let (_, info) = SubjectPublicKeyInfo::from_der(der.as_ref()).ok()?;
         let Ok(PublicKey::RSA(key)) = info.parsed() else {
@@ -84,7 +85,7 @@ impl Signer {
 }
 
 /// Whole seconds since 1970, as in `iat` and `exp`.
-pub(super) fn seconds(time: SystemTime) -> u64 {
+pub(crate) fn seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.as_ref().map_or(0, Duration::as_secs)
 }

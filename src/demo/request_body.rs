@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The body of a request. Dropped before its end, it is read on: some clients take a stream that
 /// is reset while they send for one that failed, and lose its answer.
-pub(super) struct RequestBody(Option<Incoming>);
+pub(crate) struct RequestBody(Option<Incoming>);
 
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {

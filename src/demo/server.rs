@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -21,7 +22,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Body, Error, certificates::Authority, request_body::RequestBody};
+use super::{Error, certificates::Authority, request_body::RequestBody};
 use crate::tls::server::server_config;
 
 /// A client that does not finish its handshake by then is left.
@@ -34,7 +35,7 @@ const MAX_HEADER_LIST_SIZE: u32 = 1_048_896;
 const INITIAL_WINDOW_SIZE: u32 = 262_144;
 
 /// TLS with a certificate of the authority, for further DNS names too.
-pub(super) fn acceptor(authority: &Authority, names: &[&str]) -> Result<TlsAcceptor, Error> {
+pub(crate) fn acceptor(authority: &Authority, names: &[&str]) -> Result<TlsAcceptor, Error> {
     let identity = authority.server_identity(names);
     let (chain, key) = identity.map_err(Error::Certificates)?;
     let config = server_config(chain, key, &[b"h2", b"http/1.1"], None).map_err(Error::Tls)?;
@@ -42,7 +43,7 @@ pub(super) fn acceptor(authority: &Authority, names: &[&str]) -> Result<TlsAccep
 }
 
 /// Listens on a random port of 127.0.0.1.
-pub(super) async fn listen() -> Result<(TcpListener, SocketAddr), Error> {
+pub(crate) async fn listen() -> Result<(TcpListener, SocketAddr), Error> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let bind = |source| Error::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
@@ -50,8 +51,11 @@ pub(super) async fn listen() -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, address))
 }
 
+/// The body of every answer of a demo server.
+pub(crate) type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, io::Error>;
+
 /// What a server serves.
-pub(super) trait Service: Send + Sync + 'static {
+pub(crate) trait Service: Send + Sync + 'static {
     /// Whether a connection just made is served; it is reset if not.
     fn admits(&self) -> bool {
         true
@@ -65,18 +69,18 @@ pub(super) trait Service: Send + Sync + 'static {
 }
 
 /// Accepts connections and serves each in a task of its own.
-pub(super) struct Server<S> {
+pub(crate) struct Server<S> {
     acceptor: TlsAcceptor,
     service: Arc<S>,
 }
 
 impl<S: Service> Server<S> {
-    pub(super) fn new(acceptor: TlsAcceptor, service: Arc<S>) -> Self {
+    pub(crate) fn new(acceptor: TlsAcceptor, service: Arc<S>) -> Self {
         Self { acceptor, service }
     }
 
     /// Runs until `stop`, which cuts every connection too.
-    pub(super) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let server = Arc::new(self);
         loop {
             let accepted = tokio::select! {

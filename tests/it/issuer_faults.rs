@@ -10,7 +10,7 @@ use std::{
 use http::{Response, StatusCode};
 use kubegate::demo::{
     ControlPlane,
-    host::{Faults, Host, RetryAfter, SECRET, Wrong},
+    https::{Faults, Host, RetryAfter, SECRET, Wrong},
     oidc::{Oidc, Options},
 };
 use tempfile::{TempDir, tempdir};

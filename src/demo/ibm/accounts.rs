@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Cloud, people::ACCOUNTS};
-use crate::demo::{host::exchange, query::Query};
+use crate::demo::{form::Query, https::messages};
 
 const PAGE: usize = 2;
 const PATH: &str = "/coe/v2/accounts";
@@ -19,11 +19,11 @@ impl Cloud {
         now: SystemTime,
     ) -> Response<Bytes> {
         if (request.method(), request.uri().path()) != (&Method::GET, PATH) {
-            return exchange::text(StatusCode::NOT_FOUND, "there is nothing here");
+            return messages::text(StatusCode::NOT_FOUND, "there is nothing here");
         }
         if self.access(request, now).is_none() {
             let body = json!({"errors": [{"code": "unauthorized", "message": "Invalid token"}]});
-            return exchange::json(StatusCode::UNAUTHORIZED, &body);
+            return messages::json(StatusCode::UNAUTHORIZED, &body);
         }
         let query = Query::parse(request.uri().query());
         let start = query.get("_start").unwrap_or_default();
@@ -35,12 +35,12 @@ impl Cloud {
             "total_results": ACCOUNTS.len(),
             "resources": ACCOUNTS.iter().skip(from).take(PAGE).map(resource).collect::<Vec<_>>(),
         });
-        exchange::json(StatusCode::OK, &page)
+        messages::json(StatusCode::OK, &page)
     }
 
     /// The claims of the access token that a request brings.
     pub(super) fn access(&self, request: &Request<Bytes>, now: SystemTime) -> Option<Value> {
-        let token = exchange::bearer(request.headers())?;
+        let token = messages::bearer(request.headers())?;
         let claims = self.signer.living_claims(token, now)?;
         // ID tokens have an audience.
         claims.get("aud").is_none().then_some(claims)

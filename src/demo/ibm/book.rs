@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Options, grant::Client, refusal::Refusal};
-use crate::demo::object::new_uid;
+use crate::demo::random::new_uid;
 
 /// A way to a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

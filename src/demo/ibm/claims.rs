@@ -9,7 +9,7 @@ use super::{
     grant::Client,
     people::{PROFILE_ID, PROFILE_NAME, USER},
 };
-use crate::demo::{jwt::seconds, object::new_uid};
+use crate::demo::{jwt::seconds, random::new_uid};
 
 /// The audience of ID tokens: the client that clusters are.
 pub(super) const KUBE: &str = "kube";

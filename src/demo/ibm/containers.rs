@@ -11,7 +11,7 @@ use super::{
     clusters::{Cluster, Infrastructure},
     kubeconfig,
 };
-use crate::demo::{host::exchange, object::new_uid, query::Query};
+use crate::demo::{form::Query, https::messages, random::new_uid};
 
 /// Why a request is refused: status, code and description.
 struct Fault(u16, &'static str, &'static str);
@@ -74,7 +74,7 @@ impl Cloud {
             _ => return nothing(),
         };
         match answered {
-            Ok(body) => exchange::json(StatusCode::OK, &body),
+            Ok(body) => messages::json(StatusCode::OK, &body),
             Err(fault) => fault.answer(),
         }
     }
@@ -160,11 +160,11 @@ impl Fault {
             "type": "Provisioning",
         });
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        exchange::json(status, &body)
+        messages::json(status, &body)
     }
 }
 
 /// What is said of paths that are not served.
 fn nothing() -> Response<Bytes> {
-    exchange::text(StatusCode::NOT_FOUND, "404 page not found")
+    messages::text(StatusCode::NOT_FOUND, "404 page not found")
 }

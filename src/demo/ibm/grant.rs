@@ -13,7 +13,7 @@ use super::{
     people::{self, ACCOUNT, API_KEY, PASSWORD, PROFILE_ID, PROFILE_NAME, USER},
     refusal::Refusal,
 };
-use crate::demo::{Error, host::exchange, jwt::seconds, query::Query};
+use crate::demo::{Error, form::Query, https::messages, jwt::seconds};
 
 /// Who asks, by Basic authentication or in the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Client {
             let id = form.get("client_id")?.to_owned();
             Some((id, form.get("client_secret").unwrap_or("").to_owned()))
         };
-        let proof = exchange::basic_client(request.headers()).or_else(by_form);
+        let proof = messages::basic_client(request.headers()).or_else(by_form);
         match proof.as_ref().map(|(id, secret)| (&id[..], &secret[..])) {
             None => Ok(Self::Nameless),
             Some(("bx", "bx")) => Ok(Self::Bx),
@@ -49,7 +49,7 @@ impl Cloud {
         request: &Request<Bytes>,
         now: SystemTime,
     ) -> Result<Value, Refusal> {
-        let form = exchange::form(request);
+        let form = messages::form(request);
         let client = Client::of(request, &form)?;
         let types = form.get("response_type").unwrap_or("cloud_iam");
         let wants = |kind| types.split(' ').any(|wanted| wanted == kind);
@@ -61,7 +61,7 @@ impl Cloud {
             return Ok(json!({ "delegated_refresh_token": token }));
         }
         self.choose_account(session, &form)?;
-        let issuer = exchange::origin(request);
+        let issuer = messages::origin(request);
         let mut tokens = self
             .tokens(session, client, &issuer, now)
             .map_err(|_| Refusal::Broken)?;

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Cloud, refusal::Refusal};
-use crate::demo::{host::exchange, object::new_uid};
+use crate::demo::{https::messages, random::new_uid};
 
 impl Cloud {
     pub(super) fn answer_iam(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
@@ -22,17 +22,17 @@ impl Cloud {
             }
             (&Method::GET, "/identity/keys") => self.signer.key_set().ok_or(Refusal::Broken),
             (&Method::GET, "/identity/.well-known/openid-configuration") => {
-                Ok(metadata(&exchange::origin(request)))
+                Ok(metadata(&messages::origin(request)))
             }
             // A browser shows it after its login.
             (&Method::GET, "/identity/passcode") => {
                 let ends = now + self.options.passcode;
                 Ok(json!({"passcode": self.book.new_passcode(ends)}))
             }
-            _ => return exchange::text(StatusCode::NOT_FOUND, "there is nothing here"),
+            _ => return messages::text(StatusCode::NOT_FOUND, "there is nothing here"),
         };
         let mut response = match answered {
-            Ok(body) => exchange::json(StatusCode::OK, &body),
+            Ok(body) => messages::json(StatusCode::OK, &body),
             Err(refusal) => refusal.answer(path, now),
         };
         if let Ok(id) = HeaderValue::try_from(format!("demo-{}", new_uid())) {

@@ -6,7 +6,10 @@ use super::{
     claims::KUBE,
     people::{ACCOUNT, STAGING_ACCOUNT},
 };
-use crate::demo::{flavor::Flavor, identity::Identity, jwt::Signer};
+use crate::demo::{
+    jwt::Signer,
+    kubernetes::{authentication::user_info::Identity, vendor::Flavor},
+};
 
 #[derive(Debug)]
 pub(super) struct Kube(Arc<Signer>);

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::demo::{host::exchange, object::new_uid};
+use crate::demo::{https::messages, random::new_uid};
 
 /// Why there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,6 @@ impl Refusal {
             });
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        exchange::json(status, &body)
+        messages::json(status, &body)
     }
 }

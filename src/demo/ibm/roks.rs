@@ -9,7 +9,7 @@ use super::{
 use crate::demo::{
     Error,
     certificates::Authority,
-    host::Faults,
+    https::Faults,
     openshift::{Directory, OpenShift, Options},
 };
 

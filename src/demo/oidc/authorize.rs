@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, Uri};
 use super::{Desk, book::Login};
 use crate::{
     credential::issuer::form_encoded,
-    demo::{host::exchange, query::Query},
+    demo::{form::Query, https::messages},
 };
 
 /// How long a code may wait.
@@ -19,10 +19,10 @@ impl Desk {
         let query = Query::parse(request.uri().query());
         // RFC 6749, section 4.1.2.1: nothing is sent to where the client may not be.
         if query.get("client_id") != Some(&self.options.client_id) {
-            return exchange::text(StatusCode::BAD_REQUEST, "client_id is not known");
+            return messages::text(StatusCode::BAD_REQUEST, "client_id is not known");
         }
         let Some(redirect_uri) = query.get("redirect_uri").filter(|uri| is_loopback(uri)) else {
-            return exchange::text(
+            return messages::text(
                 StatusCode::BAD_REQUEST,
                 "redirect_uri must be http on the loopback",
             );
@@ -44,7 +44,7 @@ impl Desk {
             format!("&state={}", *form_encoded(state))
         });
         let and = if redirect_uri.contains('?') { '&' } else { '?' };
-        exchange::redirect(&format!("{redirect_uri}{and}{outcome}{state}"))
+        messages::redirect(&format!("{redirect_uri}{and}{outcome}{state}"))
     }
 
     /// The error code for what cannot be granted.

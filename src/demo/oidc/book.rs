@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::demo::object::new_uid;
+use crate::demo::random::new_uid;
 
 /// Codes, refresh tokens and counts.
 #[derive(Debug, Default)]

@@ -9,17 +9,17 @@ use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Desk, book::Login};
-use crate::demo::{Error, host::exchange, jwt::seconds, object::new_uid, query::Query};
+use crate::demo::{Error, form::Query, https::messages, jwt::seconds, random::new_uid};
 
 const EMAIL: &str = "jane@example.com";
 
 impl Desk {
     pub(super) fn token(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
-        let form = exchange::form(request);
+        let form = messages::form(request);
         if !self.is_client(request, &form) {
             return refused(StatusCode::UNAUTHORIZED, "invalid_client");
         }
-        let issuer = exchange::origin(request);
+        let issuer = messages::origin(request);
         let options = &self.options;
         let granted = match form.get("grant_type") {
             Some("refresh_token") => {
@@ -36,7 +36,7 @@ impl Desk {
             _ => return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
         };
         match granted {
-            Some(Ok(tokens)) => exchange::json(StatusCode::OK, &tokens),
+            Some(Ok(tokens)) => messages::json(StatusCode::OK, &tokens),
             Some(Err(_)) => refused(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
             None => refused(StatusCode::BAD_REQUEST, "invalid_grant"),
         }
@@ -45,7 +45,7 @@ impl Desk {
     /// Whether the one client asks: by header or by form, and not by both.
     fn is_client(&self, request: &Request<Bytes>, form: &Query) -> bool {
         let by_form = form.get("client_secret").map(str::to_owned);
-        let (id, secret) = match exchange::basic_client(request.headers()) {
+        let (id, secret) = match messages::basic_client(request.headers()) {
             Some(_) if by_form.is_some() => return false,
             Some((id, secret)) => (id, Some(secret)),
             None => (
@@ -119,5 +119,5 @@ fn belongs(form: &Query, login: &Login) -> bool {
 
 /// RFC 6749, section 5.2.
 fn refused(status: StatusCode, code: &str) -> Response<Bytes> {
-    exchange::json(status, &json!({"error": code}))
+    messages::json(status, &json!({"error": code}))
 }

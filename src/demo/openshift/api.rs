@@ -13,20 +13,25 @@ use super::{
     sessions::OAUTH_GROUP,
 };
 use crate::demo::{
-    Body,
-    flavor::{Asked, Flavor},
-    identity::Identity,
-    object::metadata_mut,
-    permission::{Action, Object},
-    query::Query,
-    read, resources,
-    resources::Resource,
-    respond::{self, Format},
-    route::Target,
-    status::Status,
-    store::Key,
-    view::View,
-    watch,
+    form::Query,
+    kubernetes::{
+        authentication::user_info::Identity,
+        authorization::{Action, Object},
+        encoding::{
+            response::{self, Format},
+            status::Status,
+            view::View,
+        },
+        handlers::{read, watch},
+        objects::{
+            metadata::metadata_mut,
+            resources::{self, Resource},
+            store::Key,
+        },
+        route::Target,
+        vendor::{Asked, Flavor},
+    },
+    server::Body,
 };
 
 /// One's own tokens.
@@ -190,7 +195,7 @@ impl OAuthServer {
         };
         let bytes = serde_json::to_vec(&document);
         let bytes = bytes.map_err(|error| Status::internal(error.to_string()))?;
-        Ok(respond::json_bytes(StatusCode::OK, bytes))
+        Ok(response::json_bytes(StatusCode::OK, bytes))
     }
 
     fn resource(
@@ -251,7 +256,7 @@ impl OAuthServer {
         let deleted = self.sessions.delete(name, owner);
         let deleted = deleted.ok_or_else(|| Status::not_found(resource, name))?;
         let shown = view.one(&OAUTH_TOKENS, &deleted);
-        respond::json(StatusCode::OK, &shown, &view.format)
+        response::json(StatusCode::OK, &shown, &view.format)
     }
 
     /// Who asks. Whoever has no user object, such as a service account, gets one by name alone.
@@ -268,7 +273,7 @@ impl OAuthServer {
             object["identities"] = json!([format!("htpasswd:{name}")]);
             object["groups"] = json!(["system:authenticated", OAUTH_GROUP]);
         }
-        respond::json(StatusCode::OK, &view.one(&USERS, &object), &view.format)
+        response::json(StatusCode::OK, &view.one(&USERS, &object), &view.format)
     }
 }
 
@@ -280,7 +285,7 @@ fn projects(asked: &Asked<'_>, target: &Target, view: &View) -> Result<Response<
         let namespace = store.get(&Key::new(namespaces, "", name));
         let namespace = namespace.ok_or_else(|| Status::not_found(&PROJECTS, name))?;
         let project = project(&namespace.value);
-        return respond::json(StatusCode::OK, &view.one(&PROJECTS, &project), &view.format);
+        return response::json(StatusCode::OK, &view.one(&PROJECTS, &project), &view.format);
     }
     let listing = store.list(namespaces, None);
     let objects = listing.objects.iter();

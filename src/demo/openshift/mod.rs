@@ -32,10 +32,10 @@ use zeroize::Zeroizing;
 
 pub(super) use self::oauth::Directory;
 use self::{oauth::OAuthServer, registry::Registry};
-use super::{
-    ControlPlane, Error, Flavor,
-    certificates::Authority,
-    host::{Faults, Host, Seen},
+use super::{Error, certificates::Authority};
+use crate::demo::{
+    https::{Faults, Host, Seen},
+    kubernetes::{ControlPlane, vendor::Flavor},
 };
 use crate::secret::Secret;
 

@@ -23,7 +23,7 @@ use super::{
     token, web,
 };
 use crate::{
-    demo::{host::exchange, object::new_uid, query::Query},
+    demo::{form::Query, https::messages, random::new_uid},
     secret::Secret,
 };
 
@@ -35,7 +35,7 @@ pub(super) struct User {
 }
 
 /// Users who are known elsewhere.
-pub(in crate::demo) trait Directory: Send + Sync + Debug {
+pub(crate) trait Directory: Send + Sync + Debug {
     /// Who logs in with these, by the name that the cluster knows.
     fn user(&self, name: &str, password: &str) -> Option<String>;
 }
@@ -231,7 +231,7 @@ impl<'a> Asked<'a> {
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
         }
-        let pair = exchange::basic(self.headers).ok_or(Problem::InvalidRequest);
+        let pair = messages::basic(self.headers).ok_or(Problem::InvalidRequest);
         Some(pair.map(|(user, password)| (user, Secret::new(password))))
     }
 }

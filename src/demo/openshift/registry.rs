@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::scopes::{FULL, SCOPES};
-use crate::demo::{host::exchange, identity::Identity, object::hex, router::Plane};
+use crate::demo::{
+    https::messages,
+    kubernetes::{authentication::user_info::Identity, router::Plane},
+    random::hex,
+};
 
 /// What somebody without a credential is given as a token.
 const ANONYMOUS: &str = "anonymous";
@@ -110,7 +114,7 @@ impl Registry {
     /// `/openshift/token`: the password of a Basic credential is the token to use.
     fn token(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let token = if request.headers().contains_key(header::AUTHORIZATION) {
-            let password = exchange::basic(request.headers()).map(|(_, password)| password);
+            let password = messages::basic(request.headers()).map(|(_, password)| password);
             password.filter(|token| self.owner(token).is_some())
         } else {
             Some(ANONYMOUS.to_owned())
@@ -191,7 +195,7 @@ impl Registry {
             Some(("bearer", ANONYMOUS)) => return Ok(None),
             Some(("bearer", token)) => token.to_owned(),
             Some(("basic", _)) => {
-                let pair = exchange::basic(request.headers());
+                let pair = messages::basic(request.headers());
                 pair.ok_or(Refusal::Undecodable)?.1
             }
             _ => return Err(Refusal::TokenRequired),
@@ -286,7 +290,7 @@ impl Refusal {
             Self::TokenRequired => {
                 format!(
                     "Bearer realm=\"{}/openshift/token\"",
-                    exchange::origin(request)
+                    messages::origin(request)
                 )
             }
             Self::Denied => "Basic realm=openshift,error=\"access denied\"".to_owned(),

@@ -1,6 +1,6 @@
 //! Scopes: what a token may be used for at most.
 
-use super::super::permission::{Action, Object};
+use crate::demo::kubernetes::authorization::{Action, Object};
 
 /// Where an identity's scopes stand among its extra attributes.
 pub(super) const SCOPES: &str = "scopes.authorization.openshift.io";

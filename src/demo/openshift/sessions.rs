@@ -21,11 +21,12 @@ use super::{
 };
 use crate::{
     demo::{
-        HISTORY,
-        identity::Identity,
-        object::new_uid,
-        status::Status,
-        store::{Key, Outcome, Store},
+        kubernetes::{
+            authentication::user_info::Identity,
+            encoding::status::Status,
+            objects::store::{HISTORY, Key, Outcome, Store},
+        },
+        random::new_uid,
     },
     secret::Secret,
 };

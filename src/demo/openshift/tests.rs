@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     credential::issuer::{Answer, Issuer, form_encoded},
-    demo::host::Wrong,
+    demo::https::Wrong,
     dial::Environment,
     tls::Trust,
 };

@@ -16,7 +16,7 @@ use base64::{
 };
 use bytes::Bytes;
 use http::{Request, Response};
-use kubegate::demo::host::{Faults, Host};
+use kubegate::demo::https::{Faults, Host};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use kubegate::demo::host::{RetryAfter, SECRET as QUOTED, Wrong};
+use kubegate::demo::https::{RetryAfter, SECRET as QUOTED, Wrong};
 use serde_json::json;
 
 use super::{

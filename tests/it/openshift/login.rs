@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use kubegate::{
-    demo::host::{Faults, Host},
+    demo::https::{Faults, Host},
     kubeconfig::{self, Login, Overrides},
 };
 

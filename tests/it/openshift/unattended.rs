@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use kubegate::demo::{
-    host::{Faults, Host, Wrong},
+    https::{Faults, Host, Wrong},
     openshift::Flows,
 };
 
