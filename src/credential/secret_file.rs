@@ -22,7 +22,7 @@ pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
         source: Arc::new(source),
     })?;
     let text = text.ok_or_else(|| bad("is not a file, or has more than 1 MiB"))?;
-    let text = text::decode(&text).ok_or_else(|| bad("is not UTF-8 text"))?;
+    let text = text::decode(&text).map_err(|_| bad("is not UTF-8 text"))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {

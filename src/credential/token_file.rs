@@ -99,7 +99,7 @@ fn read(path: &Path) -> Result<HeaderValue, Error> {
     let Some(text) = text else {
         return Err(bad("is not a file, or has more than 1 MiB"));
     };
-    let text = text::decode(&text).ok_or_else(|| bad("is not text"))?;
+    let text = text::decode(&text).map_err(|_| bad("is not text"))?;
     // Editors and `echo` leave a line break at the end, which no header can carry.
     match text.trim() {
         "" => Err(bad("is empty")),

@@ -150,13 +150,22 @@ fn edited_file(
     bytes: &[u8],
     edit: impl Fn(&str) -> Result<Zeroizing<String>, Error>,
 ) -> Result<Option<Zeroizing<String>>, Error> {
-    let text = text::decode(bytes).ok_or_else(|| Error::Syntax {
+    let text = text::decode(bytes).map_err(|problem| Error::Syntax {
         path: path.to_owned(),
         position: None,
-        problem: "is not UTF-8 text, nor UTF-16 with a byte order mark",
+        problem,
     })?;
     let (document, rest) = text.split_at(survey(&text).end);
-    let edited = edit(document)?;
+    let edited = edit(document).map_err(|error| match error {
+        Error::NotEditable { path, .. } if has_bare_returns(document) => Error::NotEditable {
+            path,
+            by_hand:
+                "some of its lines end with a carriage return (CR) alone: save it with line feeds \
+                      (LF), and try again"
+                    .to_owned(),
+        },
+        error => error,
+    })?;
     if *edited == document {
         return Ok(None);
     }
@@ -174,6 +183,12 @@ fn edited_file(
     }
     let mark = text::utf8_mark(bytes);
     Ok(Some(Zeroizing::new([mark, all.as_str()].concat())))
+}
+
+/// Whether lines end with a carriage return alone, which YAML takes for a line break and edits of
+/// the text do not.
+fn has_bare_returns(text: &str) -> bool {
+    text.split("\r\n").any(|part| part.contains('\r'))
 }
 
 /// Says what would be wrong with an edit of the file at `path`, before anything is done that

@@ -56,8 +56,7 @@ impl Document {
             position: None,
             problem,
         };
-        let text = text::decode(bytes)
-            .ok_or_else(|| syntax("is not UTF-8 text, nor UTF-16 with a byte order mark"))?;
+        let text = text::decode(bytes).map_err(syntax)?;
         let survey = survey(&text);
         let warnings = warnings(path, &survey);
         let mut top = match syntax::parse(path, &text, &survey)? {

@@ -87,10 +87,10 @@ fn server(env: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
 fn read_if_there(what: &str, path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     match read_bounded(what, path, LIMIT) {
         Ok(bytes) => {
-            let text = text::decode(&bytes).ok_or_else(|| Error::NotReadable {
+            let text = text::decode(&bytes).map_err(|problem| Error::NotReadable {
                 what: what.to_owned(),
                 path: path.to_owned(),
-                problem: "it is not UTF-8 text".to_owned(),
+                problem: format!("it {problem}"),
             })?;
             let text = text.trim();
             Ok(Some(text)

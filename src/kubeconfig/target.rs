@@ -184,7 +184,7 @@ impl Pem {
 
 /// PEM text as editors and shells may have left it. What is no text stays: its reader says so.
 fn plain(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    let text = text::decode(bytes);
+    let text = text::decode(bytes).ok();
     let plain = text.as_ref().map_or(bytes, |text| text.as_bytes());
     Zeroizing::new(plain.to_vec())
 }

@@ -6,28 +6,41 @@ use zeroize::Zeroizing;
 /// The byte order mark, as a character.
 const MARK: char = '\u{feff}';
 
-/// The text of a file, without its byte order mark; `None` for what is neither UTF-8, nor UTF-16
-/// that says so by its first two bytes.
-#[must_use]
-pub fn decode(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    // Room for all of it at once: growing would leave unwiped copies behind.
+const NOT_TEXT: &str = "is not UTF-8 text, nor UTF-16 with a byte order mark";
+const CUT_OFF: &str =
+    "is UTF-16 text that ends in the middle of a character; the file seems to be cut off";
+const UNPAIRED: &str = "is UTF-16 text with a surrogate that has no partner";
+
+/// Returns the text of a file without its byte order mark.
+///
+/// # Errors
+/// Bytes that are neither UTF-8, nor UTF-16 behind a byte order mark. The error is a clause that
+/// follows the file's name.
+pub fn decode(bytes: &[u8]) -> Result<Zeroizing<String>, &'static str> {
+    // The full capacity at once: a growing string leaves copies behind that are not wiped.
     let mut text = Zeroizing::new(String::with_capacity(bytes.len() / 2 * 3 + 3));
     let units: fn([u8; 2]) -> u16 = match bytes {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
         [0xfe, 0xff, ..] => u16::from_be_bytes,
         _ => {
-            let utf8 = std::str::from_utf8(bytes).ok()?;
+            let utf8 = std::str::from_utf8(bytes).map_err(|_| NOT_TEXT)?;
             text.push_str(utf8.strip_prefix(MARK).unwrap_or(utf8));
-            return Some(text);
+            return Ok(text);
         }
     };
-    let (pairs, []) = bytes[2..].as_chunks::<2>() else {
-        return None;
-    };
-    for character in char::decode_utf16(pairs.iter().map(|pair| units(*pair))) {
-        text.push(character.ok()?);
+    let (pairs, rest) = bytes[2..].as_chunks::<2>();
+    let mut characters = char::decode_utf16(pairs.iter().map(|pair| units(*pair)));
+    while let Some(character) = characters.next() {
+        text.push(character.map_err(|_| match characters.next() {
+            Some(_) => UNPAIRED,
+            None => CUT_OFF,
+        })?);
     }
-    Some(text)
+    if rest.is_empty() {
+        Ok(text)
+    } else {
+        Err(CUT_OFF)
+    }
 }
 
 /// The byte order mark that UTF-8 text begins with, or nothing.
@@ -69,15 +82,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_none() {
-        for bytes in [
-            &b"caf\xe9"[..],
-            b"\xff\xfea",
-            b"\xff\xfe\x00\xd8",
-            b"\xff",
-            b"\xef\xbb\xbf\xff",
+    fn bytes_that_are_not_text_are_refused_with_the_reason() {
+        for (bytes, problem) in [
+            (&b"caf\xe9"[..], NOT_TEXT),
+            (b"\xff", NOT_TEXT),
+            (b"\xef\xbb\xbf\xff", NOT_TEXT),
+            // An odd number of bytes, and a high surrogate at the end.
+            (b"\xff\xfea", CUT_OFF),
+            (b"\xff\xfea\x00b", CUT_OFF),
+            (b"\xfe\xff\x00a\x00", CUT_OFF),
+            (b"\xff\xfe\x00\xd8", CUT_OFF),
+            (b"\xff\xfe\x00\xd8a\x00", UNPAIRED),
+            (b"\xff\xfe\x00\xdca\x00", UNPAIRED),
         ] {
-            assert!(decode(bytes).is_none(), "{bytes:?}");
+            assert_eq!(decode(bytes).unwrap_err(), problem, "{bytes:?}");
         }
         assert_eq!(decode(b"\xff\xfe").unwrap().as_str(), "");
         assert_eq!(decode(b"").unwrap().as_str(), "");

@@ -82,7 +82,7 @@ fn text(path: &Path) -> Result<Zeroizing<String>, Error> {
     let bad = |problem: String| Error::ibm(format!("cannot read {}: {problem}", path.display()));
     let bytes = token_file::read_text(path).map_err(|error| bad(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| bad("it is not a file, or has more than 1 MiB".to_owned()))?;
-    text::decode(&bytes).ok_or_else(|| bad("it is not UTF-8 text".to_owned()))
+    text::decode(&bytes).map_err(|_| bad("it is not UTF-8 text".to_owned()))
 }
 
 #[cfg(test)]

@@ -125,6 +125,24 @@ fn lines_may_end_as_on_windows() {
 }
 
 #[test]
+fn lines_that_end_with_a_bare_cr_are_named_where_they_cannot_be_edited() {
+    let text = YAML.replace('\n', "\r");
+    let expected = text.replace("id-token: old-id", "id-token: new");
+    assert_eq!(after(&text, &tokens("new", None)), expected);
+
+    let empty = text.replace("old-id # short-lived", "");
+    let (_folder, path) = holding(&empty);
+    let error = write_tokens(&path, "jane", &tokens("hunter2", None)).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("a carriage return (CR) alone: save it with line feeds (LF)"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), empty);
+}
+
+#[test]
 fn where_no_edit_will_do_the_file_stays_as_it_is() {
     let text = YAML.replace("old-id # short-lived", "\"old\n          id\"");
     let (folder, path) = holding(&text);

@@ -135,6 +135,20 @@ fn bytes_that_are_not_text_are_refused() {
 }
 
 #[test]
+fn utf16_that_is_cut_off_is_refused_as_that() {
+    let text = "\u{feff}users: []\n";
+    let whole: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let path = Path::new("/kube/config");
+    Document::parse(path, &whole).unwrap();
+    let error = Document::parse(path, &whole[..9]).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "kubeconfig /kube/config: is UTF-16 text that ends in the middle of a character; the file \
+         seems to be cut off"
+    );
+}
+
+#[test]
 fn an_alias_bomb_is_refused_and_an_alias_is_not() {
     let mut bomb = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for level in 1..=9 {

@@ -466,3 +466,20 @@ fn whether_a_file_can_be_edited_is_known_before() {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
+
+#[test]
+fn a_file_whose_lines_end_with_a_bare_cr_is_refused_with_what_to_do() {
+    let text = KUBECTL.replace('\n', "\r");
+    let (_folder, path) = holding(&text);
+    for error in [
+        may_add_context(&path).unwrap_err(),
+        add_context(&path, &new(), true).unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(
+            error.contains("a carriage return (CR) alone: save it with line feeds (LF)"),
+            "{error}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
