@@ -114,7 +114,11 @@ impl<'a> Certificate<'a> {
             return None;
         }
         if !self.is_ca() {
-            return Some("it is no CA's (basicConstraints without CA:TRUE)".to_owned());
+            let what = match self.x509.basic_constraints() {
+                Ok(Some(_)) => "its basic constraints say CA:FALSE",
+                _ => "it has no basic constraints with CA:TRUE",
+            };
+            return Some(what.to_owned());
         }
         match self.x509.key_usage() {
             Ok(Some(usage)) if !usage.value.key_cert_sign() => {

@@ -127,18 +127,16 @@ fn key(section: &Section, origin: &str) -> Result<Option<PrivateKeyDer<'static>>
             origin: origin.to_owned(),
         });
     }
-    if label == "OPENSSH PRIVATE KEY" {
-        return Err(bad(
-            "a key in OpenSSH's own form; `ssh-keygen -p -m PKCS8 -f KEY` writes a copy of it as \
-             \"BEGIN PRIVATE KEY\"",
-        ));
-    }
     let Some(Item::Pkcs8Key(der)) = decoded("PRIVATE KEY", section).map_err(bad)? else {
         return Err(bad(NO_BASE64));
     };
     // The label says too little: what the bytes are is read from themselves.
     match PrivateKeyDer::try_from(der.secret_pkcs8_der()) {
         Ok(key) => Ok(Some(key.clone_key())),
+        Err(_) if label == "OPENSSH PRIVATE KEY" => Err(bad(
+            "a key in OpenSSH's own format; `ssh-keygen -p -m PKCS8 -f KEY` writes a copy of it as \
+             \"BEGIN PRIVATE KEY\"",
+        )),
         Err(_) => Err(bad("neither a PKCS#8, a PKCS#1 nor a SEC 1 private key")),
     }
 }

@@ -164,6 +164,20 @@ pub enum Refusal {
         /// What forbids it.
         why: String,
     },
+    /// A trusted certificate issued it, or one above it, that is not a CA certificate.
+    #[error(
+        "the server's certificate, or one behind it, was issued by \"{subject}\", whose certificate \
+         in {trusted} is not a CA certificate: {why}; issue that one anew with CA:TRUE, or set \
+         certificate-authority to the server's own certificate"
+    )]
+    IssuerIsNotCa {
+        /// The origin of the roots.
+        trusted: String,
+        /// The subject of the trusted certificate.
+        subject: String,
+        /// What it lacks.
+        why: String,
+    },
     /// A CA that may only issue for other names signed it, or one above it.
     #[error(
         "a CA behind the server's certificate may not issue it for {}: its name constraints allow \

@@ -194,7 +194,7 @@ impl Roots {
         Err(match refusal {
             Some(refusal) => refusal,
             None if issuer_is_shown => authority_as_server(&leaf),
-            None => self.unknown_issuer(&leaf),
+            None => self.unknown_issuer(&leaf, shown),
         })
     }
 }

@@ -1,6 +1,7 @@
 """kubegate beside `kubectl proxy`: what README.md says of either, one row of its table a test."""
 
 import base64
+import concurrent.futures
 import contextlib
 import hashlib
 import http.client
@@ -8,6 +9,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -20,13 +22,14 @@ import urllib.parse
 
 from case import Case
 
-CERTS = pathlib.Path(__file__).resolve().parents[2] / "certs"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CERTS = ROOT / "certs"
 PROXIES = ("kubectl", "kubegate")
 
 
 class Beside(Case):
-    def serve(self, tls=False):
-        server = Server(tls)
+    def serve(self, tls=False, **options):
+        server = Server(tls, **options)
         self.addCleanup(server.stop)
         return server
 
@@ -74,9 +77,9 @@ class Beside(Case):
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
         return self.ask(proxy, path, Sec_WebSocket_Key=key, **upgrade, **headers)[0]
 
-    def kubeconfig(self, server, **user):
+    def kubeconfig(self, server, *, name="config", **user):
         return self.file(
-            "config",
+            name,
             {
                 "current-context": "x",
                 "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
@@ -84,6 +87,13 @@ class Beside(Case):
                 "users": [{"name": "u", "user": user}],
             },
         )
+
+    def differs(self, *subjects):
+        """docs/differences.md has rows that name this test, and one of them each subject."""
+        lines = (ROOT / "docs" / "differences.md").read_text().splitlines()
+        rows = [line for line in lines if self._testMethodName in line]
+        for subject in subjects:
+            self.assertTrue(any(subject in row for row in rows), f"no row about {subject}: {rows}")
 
     def plugin(self, script):
         """A kubeconfig user whose plugin is `script`; each run leaves a line in `runs`."""
@@ -98,6 +108,8 @@ class Beside(Case):
     def runs(self):
         return len(pathlib.Path(self.home, "runs").read_text().splitlines())
 
+
+class Requests(Beside):
     def test_a_web_page_gets_a_websocket_watch_from_kubectl_alone(self):
         server = self.serve()
         statuses = {}
@@ -405,13 +417,269 @@ class KubeconfigFiles(Case):
             self.assertEqual(self.read(content), (None, None), content)
 
 
+class Certificates(Beside):
+    """One kubeconfig for kubectl and for kubegate: both accept the certificates, or both refuse them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.made = Certs(pathlib.Path(cls.home))
+
+    def judge(self, cases):
+        """What `cases` come to, by name: whether kubectl accepts, and whether kubegate does. A case is
+        a server with the fields of a cluster and a user that are beside its URL."""
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            return dict(zip(cases, pool.map(self.judge_one, cases, cases.values())))
+
+    def judge_one(self, name, case):
+        server, cluster, user = case
+        cluster = {"server": server.url} | cluster
+        config = self.kubeconfig(cluster, name=re.sub(r"\W", "-", name), **user or {"token": "sesame"})
+        direct = self.command("kubectl", "--kubeconfig", config, "get", "--raw", "/version")
+        if direct.returncode:
+            self.assertRegex(direct.stderr.decode(), "tls: |x509: |root certificates|certificate required", name)
+        process = subprocess.Popen(
+            [os.environ["KUBEGATE"], "proxy", "--port=0", f"--kubeconfig={config}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment,
+            text=True,
+        )
+        try:
+            line = process.stdout.readline()
+            if line:
+                process.port = int(line.rsplit(":", 1)[1])
+                status, said = self.ask(process, "/version")
+            else:
+                status, said = 0, process.stderr.read().encode()
+        finally:
+            process.kill()
+            process.communicate()
+        if status != 200:
+            self.assertIn(status, (0, 502), name)
+            self.assertRegex(said.decode(), "certificate|private key", name)
+        return direct.returncode == 0, status == 200
+
+    def leaf(self, ca, leaf, folder=CERTS, **cluster):
+        server = self.serve(tls=(folder / f"{leaf}.pem", folder / f"{leaf}.key"))
+        return server, {"certificate-authority": str(folder / f"{ca}.pem")} | cluster, {}
+
+    def test_servers_certificates_are_accepted_by_both_or_by_neither(self):
+        accepted = [
+            ("ca", "ca-true"),
+            ("ca", "any-purpose"),
+            ("ca", "any-purpose-chain"),
+            ("ca", "chain"),
+            ("ca", "deep-6"),
+            ("intermediate-ca", "chain"),
+            ("self-signed", "self-signed"),
+            ("localhost", "localhost"),
+            ("v1-ca", "v1-ca-leaf"),
+            ("short-ca", "short-ca-leaf"),
+            ("constrained-ca", "constrained-ca-leaf"),
+        ]
+        refused = [
+            ("ca", "no-sign-chain"),
+            ("no-sign-ca", "no-sign-ca-leaf"),
+            ("client-ca", "client-ca-leaf"),
+            ("short-ca", "short-chain"),
+            ("critical-ca", "critical-ca-leaf"),
+            ("ca", "critical-chain"),
+            ("ca", "ca-true-client"),
+            ("ca", "client-purpose-chain"),
+            ("ca", "wildcard-lan"),
+            ("ca", "cn-only"),
+            ("localhost", "signed-by-leaf"),
+            ("same-name-ca", "localhost"),
+            ("rsa-ca", "sha1-leaf"),
+            ("dsa-ca", "dsa-ca-leaf"),
+            ("constrained-ca", "constrained-ca-otherexample"),
+        ]
+        cases = {f"{leaf} under {ca}": self.leaf(ca, leaf) for ca, leaf in accepted + refused}
+        expected = {f"{leaf} under {ca}": ((ca, leaf) in accepted,) * 2 for ca, leaf in accepted + refused}
+        for name, fits in (("k8s.lan", True), ("lan", False), ("a.k8s.lan", False)):
+            cases[name] = self.leaf("ca", "wildcard-lan", **{"tls-server-name": name})
+            expected[name] = (fits, fits)
+        self.assertEqual(self.judge(cases), expected)
+
+    def test_certificates_that_kubectl_alone_accepts(self):
+        cases = {
+            "six intermediates": self.leaf("ca", "deep-7"),
+            "RSA keys": self.leaf("ca", "rsa-1024"),
+            "key of the CA": self.leaf("rsa-1024-ca", "rsa-1024-ca-leaf"),
+            "P-224": self.leaf("p224-ca", "p224-ca-leaf"),
+            "CA:TRUE": self.leaf("ca", "ca-true", self.made.behind_an_intermediate()),
+            "name constraints": self.leaf("ca", "ca-true", self.made.under_name_constraints()),
+            "certificate policies": self.leaf("ca", "leaf", self.made.critical_policies()),
+            "directory names": self.leaf("ca", "leaf", self.made.constrained_directory_names()),
+        }
+        self.assertEqual(self.judge(cases), {name: (True, False) for name in cases})
+        self.differs("six intermediates", "RSA keys", "P-224", "CA:TRUE", "name constraints")
+        self.differs("certificate policies", "directory names")
+
+    def bundle(self, server, text):
+        data = text if isinstance(text, bytes) else text.encode()
+        return server, {"certificate-authority-data": base64.b64encode(data).decode()}, {}
+
+    def test_ca_bundles_are_read_by_both_or_by_neither(self):
+        server = self.serve(tls=True)
+        ca, other = ((CERTS / f"{name}.pem").read_text() for name in ("ca", "other-ca"))
+        begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+        bad = f"{begin}\n!!\n{end}\n"
+        texts = {
+            "bad base64 first": bad + ca,
+            "bad base64 last": ca + bad,
+            "no END": other.replace(f"{end}\n", "") + ca,
+            "a stray BEGIN": f"{begin}\n{ca}",
+            "no X.509": f"{begin}\naHVudGVyMg==\n{end}\n{ca}",
+            "a tab behind BEGIN": ca.replace(begin, f"{begin}\t"),
+            "blanks behind END": ca.replace(end, f"{end}  "),
+            "CRLF": ca.replace("\n", "\r\n"),
+            "an indented body": ca.replace("\nMII", "\n  MII"),
+            "text around it": f"subject=/CN=a\n{ca}more",
+            "a key before it": (CERTS / "client.key").read_text() + ca,
+        }
+        unreadable = {
+            "only bad base64": bad,
+            "an indented BEGIN": ca.replace("-----BEGIN", "  -----BEGIN"),
+            "another label": ca.replace(" CERTIFICATE", " TRUSTED CERTIFICATE"),
+            "all on one line": ca.replace("\n", ""),
+            "DER": base64.b64decode("".join(ca.splitlines()[1:-1])),
+            "only a key": (CERTS / "client.key").read_text(),
+        }
+        cases = {name: self.bundle(server, text) for name, text in (texts | unreadable).items()}
+        self.assertEqual(self.judge(cases), {name: (name in texts,) * 2 for name in cases})
+
+    def client(self, server, certificate, key):
+        encode = lambda text: base64.b64encode(text.encode()).decode()
+        user = {"client-certificate-data": encode(certificate), "client-key-data": encode(key)}
+        return server, {"certificate-authority": str(CERTS / "ca.pem")}, user
+
+    def test_client_certificates_and_keys_are_read_by_both_or_by_neither(self):
+        server = self.serve(tls=True, client_ca=CERTS / "ca.pem")
+        certificate, pkcs8, sec1 = (
+            (CERTS / name).read_text() for name in ("client.pem", "client.key", "client-sec1.key")
+        )
+        relabelled = lambda text, label: re.sub("(BEGIN|END)( EC)? PRIVATE", rf"\1 {label}PRIVATE", text)
+        bad = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"
+        pairs = {
+            "PKCS#8": (certificate, pkcs8),
+            "SEC 1": (certificate, sec1),
+            "SEC 1 as RSA": (certificate, relabelled(sec1, "RSA ")),
+            "SEC 1 as PKCS#8": (certificate, relabelled(sec1, "")),
+            "PKCS#8 as EC": (certificate, relabelled(pkcs8, "EC ")),
+            "PKCS#8 as OPENSSH": (certificate, relabelled(pkcs8, "OPENSSH ")),
+            "one file": (certificate + pkcs8, certificate + pkcs8),
+            "a bad section": (bad + certificate, bad + pkcs8),
+            "headers": (
+                certificate.replace("CERTIFICATE-----\n", "CERTIFICATE-----\na: b\n", 1),
+                pkcs8.replace("KEY-----\n", "KEY-----\na: b\n\n", 1),
+            ),
+        }
+        unusable = {
+            "another key": (certificate, (CERTS / "localhost.key").read_text()),
+            "another key first": (certificate, (CERTS / "localhost.key").read_text() + pkcs8),
+            "a passphrase": (certificate, (CERTS / "client-encrypted.key").read_text()),
+            "a label without PRIVATE": (certificate, pkcs8.replace("PRIVATE ", "")),
+            "swapped": (pkcs8, certificate),
+        }
+        cases = {name: self.client(server, *pair) for name, pair in (pairs | unusable).items()}
+        self.assertEqual(self.judge(cases), {name: (name in pairs,) * 2 for name in cases})
+
+    def test_certificates_that_kubegate_alone_reads(self):
+        server, mutual = self.serve(tls=True), self.serve(tls=True, client_ca=CERTS / "ca.pem")
+        ca, other = ((CERTS / f"{name}.pem").read_text() for name in ("ca", "other-ca"))
+        certificate, key = ((CERTS / f"client.{end}").read_text() for end in ("pem", "key"))
+        no_x509 = "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n"
+        encrypted = (CERTS / "client-encrypted.key").read_text()
+        cases = {
+            "byte order mark": self.bundle(server, f"\ufeff{ca}"),
+            "UTF-16": self.bundle(server, b"\xff\xfe" + ca.encode("utf-16-le")),
+            "lone CR": self.bundle(server, ca.replace("\n", "\r")),
+            "joined": self.bundle(server, other.strip() + ca),
+            "headers": self.bundle(server, ca.replace("CERTIFICATE-----\n", "CERTIFICATE-----\na: b\n", 1)),
+            "a client certificate behind what is no X.509": self.client(mutual, no_x509 + certificate, key),
+            "a key behind an encrypted one": self.client(mutual, certificate, encrypted + key),
+            "negative serial number": self.leaf("ca", "leaf", self.made.negative_serial_number()),
+        }
+        self.assertEqual(self.judge(cases), {name: (False, True) for name in cases})
+        self.differs("byte order mark", "UTF-16", "lone CR", "joined", "headers", "negative serial number")
+        self.differs("passphrase")
+
+
+class Certs:
+    """Certificates of shapes that certs/ does not hold, each set in a folder of its own."""
+
+    CA = "basicConstraints=critical,CA:TRUE"
+    SERVER = "subjectAltName=DNS:localhost"
+
+    def __init__(self, home):
+        self._home = home
+
+    def behind_an_intermediate(self):
+        folder = self._folder("behind")
+        self._make(folder, "ca", self.CA)
+        self._make(folder, "intermediate", self.CA, "ca")
+        self._make(folder, "ca-true", f"{self.SERVER}\n{self.CA}", "intermediate")
+        with open(folder / "ca-true.pem", "a") as chain:
+            chain.write((folder / "intermediate.pem").read_text())
+        return folder
+
+    def under_name_constraints(self):
+        folder = self._folder("constraints")
+        self._make(folder, "ca", f"{self.CA}\nnameConstraints=critical,permitted;DNS:localhost")
+        self._make(folder, "ca-true", f"{self.SERVER}\n{self.CA}", "ca")
+        return folder
+
+    def constrained_directory_names(self):
+        folder = self._folder("directory")
+        self._make(folder, "ca", f"{self.CA}\nnameConstraints=permitted;dirName:subtree\n[subtree]\nCN=leaf")
+        self._make(folder, "leaf", self.SERVER, "ca")
+        return folder
+
+    def critical_policies(self):
+        folder = self._folder("policies")
+        self._make(folder, "ca", self.CA)
+        self._make(folder, "leaf", f"{self.SERVER}\ncertificatePolicies=critical,1.2.3.4", "ca")
+        return folder
+
+    def negative_serial_number(self):
+        folder = self._folder("serial")
+        self._make(folder, "ca", self.CA)
+        self._make(folder, "leaf", self.SERVER, "ca", serial=-5)
+        return folder
+
+    def _folder(self, name):
+        folder = self._home / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _make(self, folder, name, extensions, issuer=None, serial=None):
+        (folder / f"{name}.ext").write_text(f"[all]\n{extensions}\n")
+        self._openssl(
+            folder, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr",
+        )
+        signer = ["-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key"] if issuer else ["-signkey", f"{name}.key"]
+        self._openssl(
+            folder, "x509", "-req", "-in", f"{name}.csr", *signer, "-out", f"{name}.pem", "-days", "2",
+            "-set_serial", str(serial or int.from_bytes(os.urandom(8)) | 1),
+            "-extfile", f"{name}.ext", "-extensions", "all",
+        )
+
+    def _openssl(self, folder, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
 class Server(http.server.ThreadingHTTPServer):
-    """An API server that says 200, or 101 to a WebSocket, and notes who asked for what."""
+    """An API server that says 200, or 101 to a WebSocket, and notes who asked for what. `tls` is
+    `True`, or the files of its certificate chain and key."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, tls):
+    def __init__(self, tls, client_ca=None):
         self.seen = []
         self.connections = []
         self.stopped = False
@@ -421,12 +689,17 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(CERTS / "localhost.pem", CERTS / "localhost.key")
+            # Old keys and signatures too.
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.load_cert_chain(*((CERTS / "localhost.pem", CERTS / "localhost.key") if tls is True else tls))
+            if client_ca:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(client_ca)
             self.socket = context.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
         self.url = f"{'https' if tls else 'http'}://localhost:{self.server_port}"
-        self._thread = threading.Thread(target=self.serve_forever)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
         self._thread.start()
 
     def take(self):

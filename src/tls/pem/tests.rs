@@ -114,6 +114,7 @@ fn every_form_of_key_is_read_under_every_label_and_the_first_wins() {
         "RSA PRIVATE KEY",
         "EC PRIVATE KEY",
         "ANY PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
     ];
     for (name, label) in [
         ("client.key", "PRIVATE KEY"),

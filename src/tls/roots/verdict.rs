@@ -1,6 +1,6 @@
 //! Why a server was refused: webpki's verdicts, and our own, as a [`Refusal`] that says what to do.
 
-use std::ops::RangeInclusive;
+use std::{iter, ops::RangeInclusive};
 
 use jiff::Timestamp;
 use rustls::pki_types::ServerName;
@@ -20,7 +20,7 @@ impl Roots {
             return Refusal::Unreadable;
         };
         match error {
-            E::UnknownIssuer => self.unknown_issuer(&leaf),
+            E::UnknownIssuer => self.unknown_issuer(&leaf, shown),
             E::InvalidSignatureForPublicKey => {
                 (self.unsupported(shown)).unwrap_or_else(|| self.issuer_key_changed(&leaf))
             }
@@ -45,7 +45,7 @@ impl Roots {
     /// What of the chain the cryptography library cannot check, for an error that says no more
     /// than that something is wrong.
     pub(super) fn unsupported(&self, shown: &Shown<'_>) -> Option<Refusal> {
-        let chain = std::iter::once(shown.leaf).chain(shown.intermediates);
+        let chain = iter::once(shown.leaf).chain(shown.intermediates);
         let chain: Vec<_> = chain.filter_map(|der| Certificate::parse(der)).collect();
         let trusted = self.authorities.iter();
         let trusted: Vec<_> = trusted
@@ -73,13 +73,41 @@ impl Roots {
         None
     }
 
-    pub(super) fn unknown_issuer(&self, leaf: &Certificate<'_>) -> Refusal {
+    pub(super) fn unknown_issuer(&self, leaf: &Certificate<'_>, shown: &Shown<'_>) -> Refusal {
+        let above = shown.intermediates.iter().filter_map(Certificate::parse);
+        let chain: Vec<_> = above.collect();
+        if let Some(refusal) = self.issuer_is_not_ca(iter::once(leaf).chain(&chain)) {
+            return refusal;
+        }
         Refusal::UnknownIssuer {
             trusted: self.origin.clone(),
             subject: leaf.subject(),
             issuer: leaf.issuer(),
             sha256: leaf.sha256(),
         }
+    }
+
+    /// The refusal for a chain that was issued by a trusted certificate that is not a CA
+    /// certificate; `None` where no such certificate made a signature of the chain.
+    fn issuer_is_not_ca<'a>(
+        &self,
+        chain: impl Iterator<Item = &'a Certificate<'a>>,
+    ) -> Option<Refusal> {
+        for certificate in chain {
+            for pinned in &self.pinned {
+                let issuer = Certificate::parse(&pinned.der);
+                let is_issuer = issuer.is_some_and(|issuer| issuer.is_above(certificate))
+                    && certificate.is_signed_by(&pinned.der);
+                if is_issuer {
+                    return Some(Refusal::IssuerIsNotCa {
+                        trusted: self.origin.clone(),
+                        subject: pinned.subject.clone(),
+                        why: pinned.objection.clone().unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        None
     }
 
     pub(super) fn issuer_key_changed(&self, leaf: &Certificate<'_>) -> Refusal {

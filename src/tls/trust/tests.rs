@@ -398,6 +398,16 @@ async fn a_pinned_server_certificate_vouches_for_itself_alone() {
     let pinned = trust(&["localhost.pem"]);
     accepted(&pinned, "localhost.pem", "localhost").await;
     let refusal = refused(&pinned, "signed-by-leaf.pem", "localhost").await;
+    let Refusal::IssuerIsNotCa { subject, why, .. } = &refusal else {
+        panic!("{refusal}")
+    };
+    assert_eq!(subject, "O=kubegate TEST ONLY, CN=localhost");
+    assert_eq!(why, "its basic constraints say CA:FALSE");
+    assert!(refusal.to_string().contains("is not a CA certificate"));
+
+    // A certificate of another key with the name of a pinned one was not issued by it.
+    let other = trust(&["self-signed-expired.pem", "dns-only.pem"]);
+    let refusal = refused(&other, "signed-by-leaf.pem", "localhost").await;
     assert!(
         matches!(refusal, Refusal::UnknownIssuer { .. }),
         "{refusal}"
