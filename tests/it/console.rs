@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::{
-    house::rust_files,
+    module_order::rust_files,
     support::{Connection, Kubegate, Upstream, cert, get},
 };
 
