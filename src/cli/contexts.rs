@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use crate::{
-    credential::{End, Outlook, plugin, store::Store},
+    credential::{End, Outlook, exec_credential, store::Store},
     kubeconfig::{self, Cluster, Context, Pem},
     settings::ConnectionFlags,
 };
@@ -85,7 +85,7 @@ fn object(context: &Context, store: Option<&Store>) -> Value {
             object["user"] = json!(outlook.kind);
             object["verifiedBy"] = json!(verified_by(&target.cluster));
             object["expires"] = match outlook.end {
-                End::At(time) => json!(plugin::timestamp(time)),
+                End::At(time) => json!(exec_credential::timestamp(time)),
                 _ => Value::Null,
             };
             object["renewed"] = json!(outlook.end == End::Renewed);

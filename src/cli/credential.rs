@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::output;
 use crate::{
-    credential::{self, plugin},
+    credential::{self, exec_credential},
     kubeconfig::{EXEC_INFO, ExecInfo},
     settings::Login,
 };
@@ -31,6 +31,7 @@ pub(super) async fn run(login: &Login) -> anyhow::Result<()> {
     )?;
     let source = credential::of_login(login, &cluster)?;
     let credential = source.fetch().await?;
-    let answer = plugin::exec_credential(&credential, &info.api_version, &source.subject())?;
+    let answer =
+        exec_credential::exec_credential(&credential, &info.api_version, &source.subject())?;
     output::print_data(answer.as_str())
 }

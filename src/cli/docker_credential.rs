@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     credential::{
-        self, plugin,
+        self, exec_credential,
         store::{Store, registry_host},
     },
     kubeconfig::{self, Overrides},
@@ -122,7 +122,7 @@ async fn get(
     })?;
     let cache = credential::from_user(&target, connection.exec_timeout)?;
     let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
-    let token = plugin::token(&credential, &format!("context {}", registry.context))?;
+    let token = exec_credential::token(&credential, &format!("context {}", registry.context))?;
     let secret = Zeroizing::new(json!(token.expose()).to_string());
     let (server, user) = (json!(host), json!(USERNAME));
     Ok(Zeroizing::new(format!(

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::{interrupt::guarded, output, target};
 use crate::{
-    credential::{self, plugin},
+    credential::{self, exec_credential},
     kubeconfig::{EXEC_INFO, ExecInfo},
     settings::ConnectionFlags,
 };
@@ -41,15 +41,17 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let subject = format!("user {user}");
     match flags.output {
         None => {
-            let token = plugin::token(&credential, &subject)?;
+            let token = exec_credential::token(&credential, &subject)?;
             output::print_data(token.expose())?;
             output::print("\n")
         }
         Some(Form::ExecCredential) => {
             let asked = std::env::var(EXEC_INFO).ok();
             let asked = asked.map(|info| ExecInfo::read(&info)).transpose()?;
-            let version = asked.map_or(plugin::API_VERSION.to_owned(), |info| info.api_version);
-            let answer = plugin::exec_credential(&credential, &version, &subject)?;
+            let version = asked.map_or(exec_credential::API_VERSION.to_owned(), |info| {
+                info.api_version
+            });
+            let answer = exec_credential::exec_credential(&credential, &version, &subject)?;
             output::print_data(answer.as_str())
         }
     }

@@ -11,7 +11,7 @@ use super::{
     target,
 };
 use crate::{
-    credential::{self, Outlook, plugin},
+    credential::{self, Outlook, exec_credential},
     settings::ConnectionFlags,
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     if flags.show_token {
         let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
         let user = target.user.name.as_deref().unwrap_or("of the flags");
-        let token = plugin::token(&credential, &format!("user {user}"))?;
+        let token = exec_credential::token(&credential, &format!("user {user}"))?;
         output::print_data(token.expose())?;
         return output::print("\n");
     }
@@ -52,7 +52,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     };
     let (credential, identity) = guarded(asking).await?;
     let kind = Outlook::of(&target.user, None).kind;
-    let expires = credential.expires_at.map(plugin::timestamp);
+    let expires = credential.expires_at.map(exec_credential::timestamp);
     if let Some(format) = flags.output {
         let value = json!({
             "user": identity.username,

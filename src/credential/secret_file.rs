@@ -1,9 +1,19 @@
 //! A secret, or the name that goes with it, in a file of its own: one line.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+    sync::Arc,
+};
 
-use super::{Error, token_file};
+use zeroize::Zeroizing;
+
+use super::Error;
 use crate::{kubeconfig::text, secret::Secret};
+
+/// Bytes that such a file may have.
+const LIMIT: u64 = 1 << 20;
 
 /// The only line of a file, without its line break; spaces belong to it. `what` names it in
 /// errors: `password`.
@@ -16,7 +26,7 @@ pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
         path: path.to_owned(),
         problem,
     };
-    let text = token_file::read_text(path).map_err(|source| Error::SecretFile {
+    let text = read_text(path).map_err(|source| Error::SecretFile {
         what,
         path: path.to_owned(),
         source: Arc::new(source),
@@ -32,6 +42,19 @@ pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
         return Err(bad("has more than one line, or a control character"));
     }
     Ok(Secret::new(line))
+}
+
+/// `None` for what cannot be a file of one secret.
+pub(super) fn read_text(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    // Opening a pipe that nobody writes to would block for ever.
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LIMIT {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(8 << 10));
+    File::open(path)?.take(LIMIT + 1).read_to_end(&mut text)?;
+    let fits = u64::try_from(text.len()).is_ok_and(|len| len <= LIMIT);
+    Ok(fits.then_some(text))
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Cache, Error, api_server::ApiServer, issuer::Answer, static_token::StaticToken};
+use super::{
+    Cache, Error,
+    protocol::{api_server::ApiServer, issuer::Answer},
+    sources::static_token::StaticToken,
+};
 use crate::{kubeconfig::Cluster, printable::printable, secret::Secret};
 
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";

@@ -11,9 +11,8 @@ use std::{
 use super::{Error, Naming, browser, cluster_name, confirm, keep, name_for, terminal, trust};
 use crate::{
     credential::{
-        self,
+        self, exec_credential,
         openshift::{Access, Ends, Finding, Oauth, Session},
-        plugin,
         store::{Place, Saved, Store},
     },
     kubeconfig::{
@@ -360,7 +359,7 @@ async fn from_files(files: &OpenshiftFiles, cluster: &Cluster) -> Result<Session
     let source = credential::of_login(&login, cluster)?;
     let begun = source.fetch().await?;
     Ok(Session {
-        token: plugin::token(&begun, &source.subject())?,
+        token: exec_credential::token(&begun, &source.subject())?,
         issued_at: begun.issued_at.unwrap_or_else(SystemTime::now),
         ends: begun.expires_at.map_or(Ends::Unknown, Ends::At),
     })

@@ -221,7 +221,7 @@ fn text_is_made_printable_in_one_place() {
         .collect();
     // The others refuse what is typed or read as a secret, and show none of it.
     let mut known = [
-        "credential/ibm_iam/key_file.rs",
+        "credential/sources/ibm_iam/key_file.rs",
         "credential/secret_file.rs",
         "login/terminal.rs",
         "printable.rs",

@@ -9,9 +9,9 @@ use clap::{Args, ValueHint};
 use crate::{
     cli::{output, usage::bail_usage},
     credential::{
-        self,
+        self, exec_credential,
         oidc::Client,
-        plugin, secret_file,
+        secret_file,
         store::{Place as Bond, Saved, Store},
     },
     kubeconfig::{
@@ -134,7 +134,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let file = place.as_ref().map(|place| place.file.as_path());
     keep(&store, here, &login.login, &saved, file, write).await?;
     if saved.refresh_token.is_none() {
-        let end = saved.expires_at.map(plugin::timestamp);
+        let end = saved.expires_at.map(exec_credential::timestamp);
         tracing::warn!(
             "the issuer gave no refresh token, so this login ends at {}; perhaps it wants \
              --oidc-extra-scope offline_access",

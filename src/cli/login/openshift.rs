@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::{output, usage::bail_usage},
-    credential::plugin::timestamp,
+    credential::exec_credential::timestamp,
     kubeconfig::Overrides,
     login::{
         openshift::{self, Request, Way},

@@ -10,7 +10,7 @@ use super::{
     entry::{Entry, Standing, comes_ended, within},
     flight::{Errand, Outcome, Pause, State},
 };
-use crate::credential::{Announcement, Credential, Error, announcement};
+use crate::credential::{Announcement, Credential, Error, expiry_warning};
 
 /// The longest pause that an error can ask for, such as by an issuer's `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -115,7 +115,7 @@ impl Cache {
                 && before.is_some_and(|before| before.header(now).is_some())
         });
         if credential.announcement.is_some() && !was_said {
-            let log = announcement::log(Arc::downgrade(&credential), Arc::clone(&self.clock));
+            let log = expiry_warning::log(Arc::downgrade(&credential), Arc::clone(&self.clock));
             tokio::spawn(log);
         }
         credential

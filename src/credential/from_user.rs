@@ -1,0 +1,128 @@
+//! Chooses the source for a user of the kubeconfig.
+
+use std::{sync::Arc, time::Duration};
+
+use http::uri::Scheme;
+
+use super::{
+    Cache, Error, Source, saved_login,
+    sources::{
+        anonymous::Anonymous,
+        basic::Basic,
+        client_cert::{ClientCert, WithCertificate},
+        exec::Exec,
+        ibm_iam::WrittenByIbm,
+        oidc::Oidc,
+        openshift,
+        static_token::StaticToken,
+        token_file::TokenFile,
+        token_request::TokenRequest,
+        token_secret::TokenSecret,
+    },
+};
+use crate::{
+    kubeconfig::{Cluster, Login, Target},
+    secret::Secret,
+    settings::{self, ServiceAccountFlags},
+};
+
+/// Makes the cache for the user that the kubeconfig and flags chose. What stands in a file or
+/// field is checked at once, so that a mistake shows at start; a plugin runs when it is needed, for
+/// as long as `exec_timeout` says (`--exec-timeout`; zero is without end).
+///
+/// # Errors
+/// A certificate and key that cannot be read or do not match, a token file without fallback that
+/// cannot be used, a token or password that cannot be sent.
+pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<Cache>, Error> {
+    let user = &target.user;
+    let name = user.name.as_deref();
+    let login: Option<Arc<dyn Source>> = match &user.login {
+        Login::None => None,
+        Login::Token(token) => Some(token_source(target, token)?),
+        Login::TokenFile { path, fallback } => {
+            let source = TokenFile::new(path.clone(), fallback.as_ref())?;
+            Some(Arc::new(source))
+        }
+        Login::Basic { username, password } => {
+            Some(Arc::new(Basic::new(name, username, password)?))
+        }
+        Login::Oidc(config) if WrittenByIbm::is(config) => Some(Arc::new(WrittenByIbm::new(
+            config.clone(),
+            &target.cluster,
+        )?)),
+        Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone())?)),
+        Login::Exec(config) => Some(match settings::Login::of_exec(config) {
+            Some(login) => saved_login::source(&login, target.home())?,
+            None => Arc::new(Exec::new(config, &target.cluster, exec_timeout)),
+        }),
+    };
+    let certificate = match &user.certificate {
+        Some(pair) => Some(ClientCert::new(pair.clone())?),
+        None => None,
+    };
+    let source: Arc<dyn Source> = match (certificate, login) {
+        (Some(certificate), Some(login)) => Arc::new(WithCertificate::new(certificate, login)),
+        (Some(certificate), None) => Arc::new(certificate),
+        (None, Some(login)) => login,
+        (None, None) => Arc::new(Anonymous),
+    };
+    Ok(Cache::new(source))
+}
+
+/// The source for a token that stands in the kubeconfig. That of an `OpenShift` session has an
+/// end, of which its server can be asked.
+fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Error> {
+    let is_https = target.home().server.scheme() == Some(&Scheme::HTTPS);
+    Ok(if is_https && is_session(token) {
+        let access = openshift::Access::new(target.home(), None);
+        Arc::new(openshift::SavedSession::given(access, token)?)
+    } else {
+        let user = target.user.name.as_deref();
+        Arc::new(StaticToken::new(user, token)?)
+    })
+}
+
+fn is_session(token: &Secret) -> bool {
+    token.expose().starts_with(openshift::TOKEN_PREFIX)
+}
+
+/// The service account that `flags` choose, whose tokens `base`, the user's own credential, is
+/// used to ask the API server for; `base` itself where they choose none.
+///
+/// # Errors
+/// A server that is not reached over https, or whose authority cannot be read.
+pub fn as_service_account(
+    cluster: &Cluster,
+    flags: &ServiceAccountFlags,
+    base: Arc<Cache>,
+) -> Result<Arc<Cache>, Error> {
+    let source: Arc<dyn Source> = if let Some(account) = &flags.service_account {
+        let audiences = &flags.service_account_audience;
+        let lifetime = flags.service_account_lifetime;
+        let source = TokenRequest::new(cluster, base, account, audiences, lifetime)?;
+        Arc::new(source)
+    } else if let Some(secret) = &flags.service_account_secret {
+        Arc::new(TokenSecret::new(cluster, base, secret)?)
+    } else {
+        return Ok(base);
+    };
+    Ok(Cache::new(source))
+}
+
+/// Whether [`from_user`] would make the same of both: what it made for `before` can stay.
+#[must_use]
+pub fn is_same_source(before: &Target, now: &Target) -> bool {
+    let user = &now.user;
+    let asks_about_cluster = match &user.login {
+        Login::Exec(config) => {
+            config.provide_cluster_info || settings::Login::of_exec(config).is_some()
+        }
+        Login::Token(token) => is_session(token),
+        _ => false,
+    };
+    before.user.is_configured_as(user)
+        && !(asks_about_cluster && (&before.cluster, before.home()) != (&now.cluster, now.home()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The API server as an issuer: asked with the credential of the context's own user, for that
+//! of a service account.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    Method, Request, StatusCode, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    uri::Scheme,
+};
+
+use super::issuer::{Answer, Issuer, Opened};
+use crate::{
+    credential::{Cache, Credential, Error},
+    dial::Environment,
+    kubeconfig::Cluster,
+};
+
+/// An API server and who asks it.
+pub(in crate::credential) struct ApiServer {
+    issuer: Issuer,
+    server: Uri,
+    base: Arc<Cache>,
+}
+
+impl ApiServer {
+    pub(in crate::credential) fn new(cluster: &Cluster, base: Arc<Cache>) -> Result<Self, Error> {
+        if cluster.server.scheme() != Some(&Scheme::HTTPS) {
+            return Err(Error::IssuerUrl {
+                what: format!("the cluster's server {}", cluster.server),
+                problem: "must begin with https:// for service accounts: over anything else \
+                          tokens would travel in plain text",
+            });
+        }
+        let environment = Environment::read(|name| std::env::var(name).ok());
+        Ok(Self {
+            issuer: Issuer::of_cluster(cluster, environment)?,
+            server: cluster.server.clone(),
+            base,
+        })
+    }
+
+    /// Who asks.
+    pub(in crate::credential) fn base(&self) -> &Arc<Cache> {
+        &self.base
+    }
+
+    /// Where `path`, which may have a query, is on this server.
+    pub(in crate::credential) fn url(&self, path: &str) -> Result<Uri, Error> {
+        let whole = format!("{}{path}", self.server.path().trim_end_matches('/'));
+        let mut parts = self.server.clone().into_parts();
+        parts.path_and_query = whole.parse().ok();
+        Uri::from_parts(parts).map_err(|_| Error::IssuerUrl {
+            what: whole,
+            problem: "is no path of a URL",
+        })
+    }
+
+    /// The whole answer to a request.
+    pub(in crate::credential) async fn ask(
+        &self,
+        method: &Method,
+        url: &Uri,
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        self.open(method, url, body).await?.whole().await
+    }
+
+    /// The head of an answer and the way to its body. Where the server refuses the credential
+    /// (401), that is renewed once.
+    pub(in crate::credential) async fn open(
+        &self,
+        method: &Method,
+        url: &Uri,
+        body: Bytes,
+    ) -> Result<Opened, Error> {
+        let credential = self.base.get().await?;
+        let opened = self.send(method, url, body.clone(), &credential).await?;
+        if opened.status() != StatusCode::UNAUTHORIZED {
+            return Ok(opened);
+        }
+        match self.base.refused(&credential).await {
+            Some(fresh) => self.send(method, url, body, &fresh).await,
+            None => Ok(opened),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        url: &Uri,
+        body: Bytes,
+        credential: &Credential,
+    ) -> Result<Opened, Error> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = url.clone();
+        let headers = request.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        );
+        if let Some(authorization) = &credential.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        self.issuer
+            .open(request, credential.certificate.as_ref())
+            .await
+    }
+}
+
+/// What a refusal means that is the same whatever was asked for.
+pub(in crate::credential) fn refusal(answer: &Answer) -> Error {
+    answer.error(match answer.status {
+        StatusCode::UNAUTHORIZED => "it refuses the credential of the kubeconfig's user, who \
+            asks for the service account's (401); log in again as that user"
+            .to_owned(),
+        status if status.is_redirection() => "it redirects elsewhere, which is not followed; \
+            check the cluster's server in the kubeconfig"
+            .to_owned(),
+        status => format!("it answered {status}"),
+    })
+}

@@ -1,0 +1,108 @@
+//! kubegate as an exec plugin: what client-go reads from its standard output.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    credential::{Credential, Error},
+    secret::Secret,
+};
+
+/// The version in which there is an answer where nobody asks for one.
+pub const API_VERSION: &str = "client.authentication.k8s.io/v1";
+
+/// An `ExecCredential` with the token of `credential`; `subject` says whose that is.
+///
+/// # Errors
+/// [`Error::NoToken`]
+pub fn exec_credential(
+    credential: &Credential,
+    api_version: &str,
+    subject: &str,
+) -> Result<Zeroizing<String>, Error> {
+    let token = token(credential, subject)?;
+    let token = Zeroizing::new(json!(token.expose()).to_string());
+    let expiry = match credential.expires_at.map(timestamp) {
+        Some(time) => format!("\"expirationTimestamp\":{},", json!(time)),
+        None => String::new(),
+    };
+    let version = json!(api_version);
+    Ok(Zeroizing::new(format!(
+        "{{\"kind\":\"ExecCredential\",\"apiVersion\":{version},\"status\":{{{expiry}\"token\":{}}}}}\n",
+        *token
+    )))
+}
+
+/// The bearer token of `credential`; `subject` says whose that is.
+///
+/// # Errors
+/// [`Error::NoToken`] for anonymous users and those who log in by certificate or password.
+pub fn token(credential: &Credential, subject: &str) -> Result<Secret, Error> {
+    let header = credential.authorization.as_ref();
+    let token = header
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    token.map(Secret::new).ok_or_else(|| Error::NoToken {
+        subject: subject.to_owned(),
+    })
+}
+
+/// RFC 3339 in whole seconds, rounded down.
+#[must_use]
+pub fn timestamp(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    let time = i64::try_from(seconds).ok();
+    let time = time.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.unwrap_or(Timestamp::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::credential::bearer;
+
+    #[test]
+    fn client_go_gets_the_token_and_its_end() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
+        let mut credential = Credential {
+            authorization: Some(bearer("a\"b").unwrap()),
+            expires_at: Some(end),
+            ..Credential::default()
+        };
+        let text = exec_credential(&credential, API_VERSION, "x").unwrap();
+        let expected = json!({
+            "kind": "ExecCredential",
+            "apiVersion": API_VERSION,
+            "status": {"token": "a\"b", "expirationTimestamp": "2023-11-14T22:13:20Z"},
+        });
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+        credential.expires_at = None;
+        let text = exec_credential(&credential, API_VERSION, "x").unwrap();
+        let status = serde_json::from_str::<Value>(&text).unwrap()["status"].take();
+        assert_eq!(status, json!({"token": "a\"b"}));
+    }
+
+    #[test]
+    fn who_has_no_token_is_named() {
+        let basic = Credential {
+            authorization: Some("Basic aHVudGVyMg==".parse().unwrap()),
+            ..Credential::default()
+        };
+        for credential in [basic, Credential::default()] {
+            let error = token(&credential, "user \"jane\"").unwrap_err().to_string();
+            assert!(
+                error.contains("jane") && !error.contains("aHVudGVyMg"),
+                "{error}"
+            );
+        }
+    }
+}

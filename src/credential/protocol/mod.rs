@@ -1,0 +1,9 @@
+//! What is spoken with issuers, API servers and kubectl.
+
+pub(super) mod api_server;
+pub(super) mod authorization;
+pub mod exec_credential;
+pub mod issuer;
+pub(super) mod jwt;
+pub mod oauth;
+pub(super) mod pkce;

@@ -1,0 +1,39 @@
+//! Logins that kubegate keeps itself: what its `exec` entry means becomes a [`Source`], in the
+//! proxy as in `kubegate credential`.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Source,
+    sources::{ibm_iam, oidc::Oidc, openshift},
+    store::Place,
+};
+use crate::{kubeconfig::Cluster, settings::Login};
+
+/// The source for a login of our own at `cluster`.
+///
+/// # Errors
+/// A state folder or flag that cannot be used.
+pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
+    match login {
+        Login::Openshift(flags) => openshift::source(flags, cluster),
+        Login::Ibm(flags) => ibm_iam::source(flags, cluster),
+        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags, cluster)?)),
+    }
+}
+
+/// Where what is saved of `login` belongs, for it to be used at `cluster`.
+///
+/// # Errors
+/// An IBM Cloud endpoint that is no https URL.
+pub fn place(login: &Login, cluster: &Cluster) -> Result<Place, Error> {
+    let place = Place::of_cluster(cluster);
+    Ok(match login {
+        Login::Openshift(_) => place,
+        Login::Ibm(flags) => {
+            let endpoints = ibm_iam::endpoints(flags.iam.as_deref())?;
+            place.with_issuer(&endpoints.name())
+        }
+        Login::Oidc(flags) => place.with_issuer(&flags.oidc_issuer_url),
+    })
+}

@@ -1,0 +1,192 @@
+//! `client-certificate` and `client-key`: who we are in the TLS handshake, alone or beside a
+//! login.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_lc_rs::digest::{self, SHA256};
+use rustls::sign::CertifiedKey;
+
+use crate::{
+    credential::{Credential, Error, Fetch, Pace, Source, blocking::blocking},
+    kubeconfig::{KeyPair, Pem},
+    tls::identity,
+};
+
+/// A certificate and key from the kubeconfig or from files, which are read anew whenever the
+/// cache asks.
+#[derive(Clone)]
+pub(in crate::credential) struct ClientCert(Arc<Inner>);
+
+struct Inner {
+    pair: KeyPair,
+    last: LastIdentity,
+}
+
+impl ClientCert {
+    /// Checks certificate and key at once.
+    pub(in crate::credential) fn new(pair: KeyPair) -> Result<Self, Error> {
+        let last = LastIdentity::default();
+        let inner = Inner { pair, last };
+        inner.read()?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    async fn read(&self) -> Result<Arc<CertifiedKey>, Error> {
+        let inner = Arc::clone(&self.0);
+        blocking(|| self.subject(), move || inner.read()).await?
+    }
+
+    fn is_in_files(&self) -> bool {
+        let KeyPair { certificate, key } = &self.0.pair;
+        [certificate, key]
+            .iter()
+            .any(|pem| matches!(pem, Pem::File { .. }))
+    }
+}
+
+impl Inner {
+    fn read(&self) -> Result<Arc<CertifiedKey>, Error> {
+        let KeyPair { certificate, key } = &self.pair;
+        let certificate_pem = certificate.read().map_err(Error::pem)?;
+        let key_pem = key.read().map_err(Error::pem)?;
+        let origins = (certificate.place(), key.place());
+        self.last
+            .certified_key(&certificate_pem, &key_pem, (&origins.0, &origins.1))
+    }
+}
+
+impl Source for ClientCert {
+    fn subject(&self) -> String {
+        format!("client certificate {}", self.0.pair.certificate.origin())
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(async {
+            Ok(Credential {
+                certificate: Some(self.read().await?),
+                ..Credential::default()
+            })
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        if self.is_in_files() {
+            Pace::FILE
+        } else {
+            Pace::ISSUER
+        }
+    }
+}
+
+/// A login, and a certificate beside it. As in client-go, the certificate wins over one that
+/// the login may bring.
+pub(in crate::credential) struct WithCertificate {
+    certificate: ClientCert,
+    login: Arc<dyn Source>,
+}
+
+impl WithCertificate {
+    pub(in crate::credential) fn new(certificate: ClientCert, login: Arc<dyn Source>) -> Self {
+        Self { certificate, login }
+    }
+}
+
+impl Source for WithCertificate {
+    fn subject(&self) -> String {
+        self.login.subject()
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(async {
+            // A pair that is being replaced must not keep an expired login from renewal; the
+            // recheck says what is wrong with it.
+            let certificate = match self.certificate.read().await {
+                Ok(certificate) => Some(certificate),
+                Err(error) => Some(self.certificate.0.last.get().ok_or(error)?),
+            };
+            let login = self.login.fetch().await?;
+            Ok(Credential {
+                certificate,
+                ..login
+            })
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        let login = self.login.pace();
+        Pace {
+            recheck_after: login
+                .recheck_after
+                .or(self.certificate.pace().recheck_after),
+            ..login
+        }
+    }
+
+    /// Reads the files again; a login that is no file says itself whether it stands.
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        Box::pin(async {
+            let certificate = Some(self.certificate.read().await?);
+            let login = self.login.recheck(last).await?;
+            Ok(Credential {
+                certificate,
+                ..login
+            })
+        })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.login.files()
+    }
+
+    fn logins(&self) -> Vec<PathBuf> {
+        self.login.logins()
+    }
+
+    fn inputs_changed(&self) {
+        self.login.inputs_changed();
+    }
+}
+
+/// Gives the same `Arc` for as long as certificate and key have the same content, so that
+/// connections made with it are kept.
+#[derive(Default)]
+pub(in crate::credential) struct LastIdentity(Mutex<Option<([u8; 32], Arc<CertifiedKey>)>>);
+
+impl LastIdentity {
+    fn get(&self) -> Option<Arc<CertifiedKey>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|(_, identity)| Arc::clone(identity))
+    }
+
+    /// `origins` name the certificate and the key in errors.
+    pub(in crate::credential) fn certified_key(
+        &self,
+        certificate: &[u8],
+        key: &[u8],
+        origins: (&str, &str),
+    ) -> Result<Arc<CertifiedKey>, Error> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let print = fingerprint(certificate, key);
+        if let Some((_, same)) = last.as_ref().filter(|(seen, _)| *seen == print) {
+            return Ok(Arc::clone(same));
+        }
+        let fresh = identity::certified_key(certificate, origins.0, key, origins.1)
+            .map_err(|error| Error::Certificate(Arc::new(error)))?;
+        *last = Some((print, Arc::clone(&fresh)));
+        Ok(fresh)
+    }
+}
+
+/// Compared in place of the content, so that the key need not be kept for it.
+fn fingerprint(certificate: &[u8], key: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&SHA256);
+    context.update(&certificate.len().to_be_bytes());
+    context.update(certificate);
+    context.update(key);
+    let mut print = [0; 32];
+    print.copy_from_slice(context.finish().as_ref());
+    print
+}

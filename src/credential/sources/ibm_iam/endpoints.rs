@@ -1,0 +1,205 @@
+//! Where IBM Cloud's services are: IBM's public hosts, or what the environment says instead.
+
+use std::sync::Arc;
+
+use http::Uri;
+
+use crate::{
+    credential::{
+        Error,
+        protocol::issuer::{self, IBM_CLOUD, Issuer},
+    },
+    dial::Environment,
+    tls::Trust,
+};
+
+const IAM: &str = "https://iam.cloud.ibm.com";
+const CONTAINERS: &str = "https://containers.cloud.ibm.com/global";
+const ACCOUNTS: &str = "https://accounts.cloud.ibm.com";
+
+/// The variable that says where IAM is, as IBM's tools name it.
+pub const IAM_VARIABLE: &str = "IBMCLOUD_IAM_API_ENDPOINT";
+
+/// Base URLs of the services.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    iam: Uri,
+    containers: Uri,
+    accounts: Uri,
+}
+
+impl Endpoints {
+    /// IBM's public hosts, unless `env` names others (IBM's private ones, for example). `iam`
+    /// goes before the environment: its place, for errors, and its URL.
+    ///
+    /// # Errors
+    /// What is no https URL.
+    pub fn read(
+        env: &dyn Fn(&str) -> Option<String>,
+        iam: Option<(&str, &str)>,
+    ) -> Result<Self, Error> {
+        let base = |variable: &str, default: &str| match env(variable) {
+            Some(url) if !url.trim().is_empty() => parsed(variable, &url),
+            _ => parsed(variable, default),
+        };
+        Ok(Self {
+            iam: match iam {
+                Some((place, url)) => parsed(place, url)?,
+                None => base(IAM_VARIABLE, IAM)?,
+            },
+            containers: base("IBMCLOUD_CS_API_ENDPOINT", CONTAINERS)?,
+            accounts: base("IBMCLOUD_ACCOUNT_MANAGEMENT_API_ENDPOINT", ACCOUNTS)?,
+        })
+    }
+
+    /// IAM's base URL.
+    #[must_use]
+    pub fn iam(&self) -> String {
+        text(&self.iam)
+    }
+
+    /// Which IAM it is, by whatever host it is reached: IBM's own has several.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let iam = self.iam();
+        let is_ibm = iam.strip_prefix("https://").is_some_and(is_ibm);
+        if is_ibm { IAM.to_owned() } else { iam }
+    }
+
+    /// Where IAM is, if that is not IBM's public host.
+    #[must_use]
+    pub fn other_iam(&self) -> Option<String> {
+        Some(self.iam()).filter(|iam| iam != IAM)
+    }
+
+    /// The URL of a page where a one-time passcode can be had in a browser.
+    #[must_use]
+    pub fn passcode(&self) -> String {
+        format!("{}/identity/passcode", self.iam())
+    }
+
+    /// Whether an OIDC issuer is IAM.
+    pub(super) fn is_issuer(&self, issuer: &str) -> bool {
+        let issuer = issuer.trim_end_matches('/');
+        let host = issuer
+            .strip_prefix("https://")
+            .and_then(|rest| rest.strip_suffix("/identity"));
+        let Some(host) = host else {
+            return false;
+        };
+        is_ibm(host) || format!("https://{host}") == self.iam()
+    }
+
+    pub(super) fn token(&self) -> Result<Uri, Error> {
+        below(&self.iam, "/identity/token")
+    }
+
+    pub(super) fn accounts(&self, path: &str) -> Result<Uri, Error> {
+        below(&self.accounts, path)
+    }
+
+    pub(super) fn containers(&self, path: &str) -> Result<Uri, Error> {
+        below(&self.containers, path)
+    }
+}
+
+/// `private.iam.cloud.ibm.com`, and regions that were hosts of their own.
+fn is_ibm(host: &str) -> bool {
+    host == "iam.cloud.ibm.com"
+        || host.ends_with(".iam.cloud.ibm.com")
+        || host.starts_with("iam.") && host.ends_with(".bluemix.net")
+}
+
+/// IBM's tools take a bare host too.
+fn parsed(place: &str, url: &str) -> Result<Uri, Error> {
+    let url = url.trim().trim_end_matches('/');
+    if url.contains("://") {
+        issuer::https(place, url)
+    } else {
+        issuer::https(place, &format!("https://{url}"))
+    }
+}
+
+fn below(base: &Uri, path: &str) -> Result<Uri, Error> {
+    let url = format!("{}{path}", text(base));
+    url.parse().map_err(|_| Error::IssuerUrl {
+        what: text(base),
+        problem: "cannot be extended by the path that is asked for",
+    })
+}
+
+fn text(uri: &Uri) -> String {
+    uri.to_string().trim_end_matches('/').to_owned()
+}
+
+/// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
+#[must_use]
+pub fn issuer() -> Arc<Issuer> {
+    let environment = Environment::read(variable);
+    Arc::new(Issuer::new(Trust::system(), environment).named(IBM_CLOUD))
+}
+
+/// The value of an environment variable.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_environment_moves_each_service() {
+        let none = Endpoints::read(&|_| None, None).unwrap();
+        assert_eq!(
+            none.token().unwrap(),
+            "https://iam.cloud.ibm.com/identity/token"
+        );
+        assert_eq!(none.other_iam(), None);
+        let moved = Endpoints::read(
+            &|name| {
+                Some(match name {
+                    IAM_VARIABLE => "private.iam.cloud.ibm.com".to_owned(),
+                    "IBMCLOUD_CS_API_ENDPOINT" => "https://127.0.0.1:1/global/".to_owned(),
+                    _ => return None,
+                })
+            },
+            None,
+        )
+        .unwrap();
+        let private = Some("https://private.iam.cloud.ibm.com".to_owned());
+        assert_eq!(moved.other_iam(), private);
+        let list = moved.containers("/v2/vpc/getClusters?provider=vpc-gen2");
+        let expected = "https://127.0.0.1:1/global/v2/vpc/getClusters?provider=vpc-gen2";
+        assert_eq!(list.unwrap(), expected);
+        let accounts = moved.accounts("/coe/v2/accounts").unwrap();
+        assert_eq!(accounts, "https://accounts.cloud.ibm.com/coe/v2/accounts");
+    }
+
+    #[test]
+    fn plain_http_is_refused_by_the_name_of_its_variable() {
+        let http = |name: &str| (name == IAM_VARIABLE).then(|| "http://127.0.0.1:1".to_owned());
+        let error = Endpoints::read(&http, None).unwrap_err().to_string();
+        assert!(
+            error.contains(IAM_VARIABLE) && error.contains("https://"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn iam_is_known_as_an_issuer() {
+        let endpoints = Endpoints::read(&|_| None, Some(("--iam", "https://127.0.0.1:1"))).unwrap();
+        for (issuer, is_iam) in [
+            ("https://iam.cloud.ibm.com/identity", true),
+            ("https://iam.cloud.ibm.com/identity/", true),
+            ("https://private.iam.cloud.ibm.com/identity", true),
+            ("https://127.0.0.1:1/identity", true),
+            ("https://127.0.0.1:2/identity", false),
+            ("https://iam.cloud.ibm.com.example/identity", false),
+            ("https://accounts.example", false),
+        ] {
+            assert_eq!(endpoints.is_issuer(issuer), is_iam, "{issuer}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! IAM's token endpoint: what is given for what, and why it says no.
+//!
+//! The client that asks decides what comes back: `bx` gets refresh tokens that can be delegated,
+//! `kube` gets what a cluster takes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Deserialize;
+
+use super::{Endpoints, refusal::Refusal};
+use crate::{
+    credential::{
+        Error,
+        protocol::{
+            issuer::{Answer, Issuer},
+            jwt,
+        },
+    },
+    secret::Secret,
+};
+
+/// What stands in place of a refresh token where the client gets none.
+const NOT_SUPPORTED: &str = "not_supported";
+/// Longer lives of access tokens are not believed.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// How long a delegated token may wait to be redeemed, in seconds.
+const DELEGATED_EXPIRY: &str = "600";
+
+/// Who asks; the password is the same word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    Bx,
+    Kube,
+}
+
+impl Client {
+    fn authorization(self) -> HeaderValue {
+        // No secrets: these words are the same for everybody.
+        HeaderValue::from_static(match self {
+            Self::Bx => "Basic Yng6Yng=",
+            Self::Kube => "Basic a3ViZTprdWJl",
+        })
+    }
+}
+
+/// What tokens are asked for with.
+pub(super) enum Grant<'a> {
+    ApiKey(&'a Secret),
+    Passcode(&'a Secret),
+    Password {
+        user: &'a str,
+        password: &'a Secret,
+    },
+    ComputeResource {
+        token: &'a Secret,
+        /// `profile_id`, `profile_name` or `profile_crn`, and its value.
+        profile: (&'static str, &'a str),
+    },
+    Refresh {
+        token: &'a Secret,
+        /// Moves the session to this account.
+        account: Option<&'a str>,
+    },
+    Delegated(&'a Secret),
+}
+
+/// What IAM grants.
+pub(super) struct Tokens {
+    pub(super) access: Secret,
+    /// None where the client gets none.
+    pub(super) refresh: Option<Secret>,
+    pub(super) id: Option<Secret>,
+    /// When four fifths of the access token's life are over.
+    pub(super) renew_at: SystemTime,
+}
+
+/// Why there are no tokens.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// IAM judged what it was given, and said no.
+    Refused(Refusal),
+    /// No judgement was made.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Who a token is for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Holder {
+    pub(super) iam_id: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) sub: Option<String>,
+    pub(super) account: HolderAccount,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct HolderAccount {
+    pub(super) bss: Option<String>,
+}
+
+impl Tokens {
+    /// Who they are for, by the access token's own words.
+    pub(super) fn holder(&self) -> Holder {
+        jwt::payload(self.access.expose()).unwrap_or_default()
+    }
+}
+
+/// The token endpoint.
+#[derive(Clone)]
+pub(super) struct Iam {
+    issuer: Arc<Issuer>,
+    token: Uri,
+}
+
+impl Iam {
+    pub(super) fn new(issuer: Arc<Issuer>, endpoints: &Endpoints) -> Result<Self, Error> {
+        Ok(Self {
+            issuer,
+            token: endpoints.token()?,
+        })
+    }
+
+    /// Asks for tokens.
+    pub(super) async fn grant(&self, client: Client, grant: &Grant<'_>) -> Result<Tokens, Failure> {
+        #[derive(Deserialize)]
+        struct Granted {
+            access_token: Option<Secret>,
+            refresh_token: Option<Secret>,
+            id_token: Option<Secret>,
+            expires_in: Option<f64>,
+        }
+        let answer = self.ask(client, &form(grant)).await?;
+        let granted: Granted = parsed(&answer)?;
+        let given = |token: Option<Secret>| token.filter(|token| !token.expose().is_empty());
+        let access = given(granted.access_token)
+            .ok_or_else(|| answer.error("its answer has no access_token"))?;
+        Ok(Tokens {
+            access,
+            refresh: given(granted.refresh_token).filter(|t| t.expose() != NOT_SUPPORTED),
+            id: given(granted.id_token),
+            renew_at: renew_at(&answer, granted.expires_in)?,
+        })
+    }
+
+    /// Has a refresh token of `bx` made into one that `kube` can redeem once.
+    pub(super) async fn delegate(&self, refresh: &Secret) -> Result<Secret, Failure> {
+        #[derive(Deserialize)]
+        struct Issued {
+            delegated_refresh_token: Option<Secret>,
+        }
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.expose()),
+            ("response_type", "delegated_refresh_token"),
+            ("receiver_client_ids", "kube"),
+            ("delegated_refresh_token_expiry", DELEGATED_EXPIRY),
+        ];
+        let answer = self.ask(Client::Bx, &form).await?;
+        let issued: Issued = parsed(&answer)?;
+        let token = issued.delegated_refresh_token;
+        let missing = || {
+            answer
+                .error("its answer has no delegated_refresh_token")
+                .into()
+        };
+        token.ok_or_else(missing)
+    }
+
+    async fn ask(&self, client: Client, form: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let authorization = Some(client.authorization());
+        let answer = self.issuer.post(&self.token, form, authorization).await?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        match Refusal::of(&answer) {
+            Some(refusal) => Err(Failure::Refused(refusal)),
+            None => Err(answer
+                .error(format!("it answered {}", answer.status))
+                .into()),
+        }
+    }
+}
+
+fn form<'a>(grant: &Grant<'a>) -> Vec<(&'static str, &'a str)> {
+    match grant {
+        Grant::ApiKey(key) => vec![
+            ("grant_type", "urn:ibm:params:oauth:grant-type:apikey"),
+            ("apikey", key.expose()),
+        ],
+        Grant::Passcode(passcode) => vec![
+            ("grant_type", "urn:ibm:params:oauth:grant-type:passcode"),
+            ("passcode", passcode.expose()),
+        ],
+        Grant::Password { user, password } => vec![
+            ("grant_type", "password"),
+            ("username", user),
+            ("password", password.expose()),
+        ],
+        Grant::ComputeResource { token, profile } => vec![
+            ("grant_type", "urn:ibm:params:oauth:grant-type:cr-token"),
+            ("cr_token", token.expose()),
+            *profile,
+        ],
+        Grant::Refresh { token, account } => {
+            let mut form = vec![
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.expose()),
+            ];
+            form.extend(account.map(|account| ("bss_account", account)));
+            form
+        }
+        Grant::Delegated(token) => vec![
+            (
+                "grant_type",
+                "urn:ibm:params:oauth:grant-type:delegated-refresh-token",
+            ),
+            ("refresh_token", token.expose()),
+        ],
+    }
+}
+
+/// The error's own text is dropped: it may quote a token.
+fn parsed<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        answer.error(
+            "its answer is not the JSON that IBM Cloud IAM answers with; check the IAM endpoint \
+             (IBMCLOUD_IAM_API_ENDPOINT) and any proxy on the way",
+        )
+    })
+}
+
+/// When to renew an access token. What is not said is renewed at once.
+fn renew_at(answer: &Answer, expires_in: Option<f64>) -> Result<SystemTime, Error> {
+    let now = SystemTime::now();
+    let Some(seconds) = expires_in else {
+        return Ok(now);
+    };
+    if seconds <= 0.0 {
+        return Err(answer.error(
+            "its token had ended when it came (expires_in is not above 0); try again, and check \
+             that the IAM endpoint is IBM Cloud's",
+        ));
+    }
+    let life = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST);
+    Ok(now + life.min(LONGEST).mul_f64(0.8))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn answer(body: &str) -> Answer {
+        Answer {
+            who: "IBM Cloud",
+            url: "https://iam.example/identity/token".parse().unwrap(),
+            status: StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            retry_after: None,
+            body: body.as_bytes().to_vec().into(),
+        }
+    }
+
+    #[test]
+    fn a_life_is_believed_within_reason() {
+        let answer = answer("");
+        for (seconds, at_least, at_most) in [
+            (Some(3600.0), 2870, 2880),
+            (Some(900.0), 710, 720),
+            (Some(1e300), 30 * 86_400 * 8 / 10 - 10, 30 * 86_400),
+            (None, 0, 0),
+        ] {
+            let from = SystemTime::now();
+            let at = renew_at(&answer, seconds).unwrap();
+            let after = at.duration_since(from).unwrap().as_secs();
+            assert!((at_least..=at_most).contains(&after), "{seconds:?} {after}");
+        }
+        for seconds in [0.0, -1.0, -1e300] {
+            let error = renew_at(&answer, Some(seconds)).unwrap_err().to_string();
+            assert!(error.contains("expires_in"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_of_iam_is_not_shown() {
+        let error = parsed::<Vec<String>>(&answer("<html>sesame-ibm-1")).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            shown.contains("IBMCLOUD_IAM_API_ENDPOINT") && shown.contains("iam.example"),
+            "{shown}"
+        );
+        assert!(!shown.contains("sesame-ibm-1"), "{shown}");
+    }
+}

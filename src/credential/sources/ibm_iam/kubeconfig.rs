@@ -1,0 +1,107 @@
+//! Kubeconfigs that IBM's own tools wrote for IKS: `auth-provider: oidc` against IAM, as client
+//! `kube`. Renewed as any other; where their refresh token is missing or dead, by whatever root
+//! credential is at hand.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{Chain, Visit, chain_at_hand, endpoints, login_command};
+use crate::{
+    credential::{Credential, Error, Fetch, Source, sources::oidc::Oidc, store::Place},
+    kubeconfig::{Cluster, OidcConfig},
+    settings::IbmEndpoint,
+    shell::quoted,
+};
+
+/// A user of such a file.
+pub(in crate::credential) struct WrittenByIbm {
+    oidc: Oidc,
+    cluster: Option<String>,
+    /// The API server.
+    place: Place,
+    /// From the root at hand, once it was needed.
+    chain: tokio::sync::OnceCell<Arc<Chain>>,
+}
+
+impl WrittenByIbm {
+    /// Whether it was IBM that wrote `config`.
+    pub(in crate::credential) fn is(config: &OidcConfig) -> bool {
+        // Endpoints that cannot be read are no reason to refuse other issuers' users.
+        config.client_id == "kube"
+            && endpoints(None).is_ok_and(|endpoints| endpoints.is_issuer(&config.issuer))
+    }
+
+    /// `cluster` is where the user logs in.
+    pub(in crate::credential) fn new(config: OidcConfig, cluster: &Cluster) -> Result<Self, Error> {
+        // IBM's tools name the entry NAME/ID.
+        let name = cluster.name.as_deref().and_then(|n| n.split('/').next());
+        Ok(Self {
+            oidc: Oidc::new(config)?,
+            place: Place::of_cluster(cluster),
+            cluster: name.filter(|name| !name.is_empty()).map(str::to_owned),
+            chain: tokio::sync::OnceCell::new(),
+        })
+    }
+
+    async fn obtain(&self) -> Result<Credential, Error> {
+        match self.oidc.fetch().await {
+            Err(Error::LoginNeeded {
+                subject, problem, ..
+            }) => match self.chain().await {
+                Ok(chain) => chain.fetch().await,
+                Err(Error::LoginNeeded { remedy, .. }) => Err(Error::LoginNeeded {
+                    subject,
+                    problem,
+                    remedy: format!(
+                        "run `ibmcloud ks cluster config --cluster {}`, or {remedy}",
+                        quoted(self.cluster.as_deref().unwrap_or("NAME"))
+                    ),
+                }),
+                Err(error) => Err(error),
+            },
+            other => other,
+        }
+    }
+
+    async fn chain(&self) -> Result<&Arc<Chain>, Error> {
+        let begin = async || {
+            let cluster = self.cluster.as_deref();
+            let (chain, endpoints) = chain_at_hand(None, None, cluster)?;
+            let visit = Visit::from_chain(endpoints, &chain).await?;
+            // The root is not this kubeconfig's: what it brings is for the user's clusters alone.
+            let found = visit.cluster(cluster.unwrap_or_default()).await?;
+            let ends = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
+            let mut places = ends
+                .into_iter()
+                .filter_map(|end| Some(Place::of_server(&found.endpoint(end).ok()?)));
+            if !places.any(|place| place == self.place) {
+                return Err(Error::ibm(format!(
+                    "the kubeconfig's server {} is no endpoint of cluster {:?}, so it gets no \
+                     token of your account; see where the kubeconfig came from, or run `{}`",
+                    self.place.server().unwrap_or_default(),
+                    found.name,
+                    login_command(cluster)
+                )));
+            }
+            Ok(Arc::new(chain))
+        };
+        self.chain.get_or_try_init(begin).await
+    }
+}
+
+impl Source for WrittenByIbm {
+    fn subject(&self) -> String {
+        self.oidc.subject()
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(self.obtain())
+    }
+
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        self.oidc.recheck(last)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.oidc.files()
+    }
+}

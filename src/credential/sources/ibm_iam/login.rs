@@ -1,0 +1,123 @@
+//! The sources for a login of our own and for a cluster that was looked up.
+
+use std::sync::Arc;
+
+use super::{
+    Asked, Chain, Endpoints, IAM_VARIABLE, IbmCluster, Root, endpoints::variable, issuer,
+    roks::source_for,
+};
+use crate::{
+    credential::{Error, Source, store::Place},
+    kubeconfig::Cluster,
+    printable::printable,
+    settings::IbmFlags,
+    shell::quoted,
+};
+
+/// The endpoints that flags, else the environment say.
+///
+/// # Errors
+/// What is no https URL.
+pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
+    let env = variable;
+    let named = env(IAM_VARIABLE).is_some_and(|url| !url.is_empty());
+    let by_file = if named { None } else { Root::auth_url(&env) };
+    let by_file = by_file.as_ref().map(|(place, url)| (*place, url.as_str()));
+    Endpoints::read(&env, iam.map(|url| ("--iam", url)).or(by_file))
+}
+
+/// The source that an `exec` entry's flags describe.
+///
+/// # Errors
+/// No root credential; a bad URL.
+pub(in crate::credential) fn source(
+    flags: &IbmFlags,
+    cluster: &Cluster,
+) -> Result<Arc<dyn Source>, Error> {
+    let endpoints = endpoints(flags.iam.as_deref())?;
+    let asked = Asked {
+        apikey_file: flags.apikey_file.as_deref(),
+        profile: flags.profile.as_deref(),
+        login: flags.login.as_deref(),
+    };
+    let login = login_command(flags.cluster.as_deref());
+    let root = Root::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
+    let names_root = flags.login.is_some() || flags.profile.is_some();
+    if !names_root && flags.apikey_file.is_none() {
+        refuse_to_lend(flags, &root, &endpoints)?;
+    }
+    let place = Place::of_cluster(cluster).with_issuer(&endpoints.name());
+    let chain = Chain::new(issuer(), &endpoints, root.at(place), None, login)?;
+    Ok(source_for(chain, flags.openshift, cluster))
+}
+
+/// The chain for who says no more than which cluster: a root of the flags or the environment,
+/// else the one login that is saved.
+///
+/// # Errors
+/// No root credential, or several saved logins; a bad URL.
+pub fn chain_at_hand(
+    apikey_file: Option<&std::path::Path>,
+    account: Option<&str>,
+    cluster: Option<&str>,
+) -> Result<(Chain, Endpoints), Error> {
+    let endpoints = endpoints(None)?;
+    let asked = Asked {
+        apikey_file,
+        ..Asked::default()
+    };
+    let login = login_command(cluster);
+    let root = match Root::find(asked, &variable)? {
+        Some(root) => root,
+        None => Root::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
+    };
+    let account = account.map(str::to_owned);
+    let root = root.at(Place::of_issuer(&endpoints.name()));
+    let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
+    Ok((chain, endpoints))
+}
+
+/// The source for a cluster that was looked up through `chain`.
+#[must_use]
+pub fn source_of(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn Source> {
+    source_for(chain, found.is_openshift(), cluster)
+}
+
+/// What the environment holds is not the kubeconfig's to send where it likes.
+fn refuse_to_lend(flags: &IbmFlags, root: &Root, known: &Endpoints) -> Result<(), Error> {
+    let subject = root.subject();
+    if known.name() != endpoints(None)?.name() {
+        return Err(Error::ibm(format!(
+            "the kubeconfig's --iam {} is another IAM than the environment's, so it does not get \
+             {subject}; set {IAM_VARIABLE} too if you trust it",
+            known.iam()
+        )));
+    }
+    if flags.openshift {
+        return Err(Error::ibm(format!(
+            "{subject} is not shown to a server that a kubeconfig names; run `{}` to log in there",
+            login_command(flags.cluster.as_deref())
+        )));
+    }
+    Ok(())
+}
+
+fn no_root(endpoints: &Endpoints, login: &str) -> Error {
+    Error::LoginNeeded {
+        subject: format!("IBM Cloud IAM {}", endpoints.iam()),
+        problem: "there is no API key and no saved login".into(),
+        remedy: format!("give --apikey-file, set IBMCLOUD_API_KEY, or run `{login}`"),
+    }
+}
+
+/// The command that logs in.
+#[must_use]
+pub fn login_command(cluster: Option<&str>) -> String {
+    match cluster {
+        Some(cluster) => format!(
+            "kubegate login ibm --cluster {}",
+            quoted(&printable(cluster))
+        ),
+        None => "kubegate login ibm".to_owned(),
+    }
+}

@@ -1,0 +1,186 @@
+//! IAM's refusals: its codes, and what each means for whoever asked.
+
+use serde::Deserialize;
+
+use crate::credential::protocol::issuer::Answer;
+
+/// IAM's "no" to what it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    /// `BXNIM` and four digits and `E`.
+    code: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The refresh token or session is over: begin again at the root.
+    SessionOver,
+    ApiKeyNotFound,
+    UserNotFound,
+    UserSuspended,
+    AddressNotAllowed,
+    WrongPassword,
+    SecondFactor,
+    NotAuthorised,
+    /// A code that says nothing to us.
+    Other,
+}
+
+impl Refusal {
+    /// Reads the code of an answer of 4xx; `None` where there is none, as from a proxy. Too many
+    /// requests are no judgement.
+    pub(super) fn of(answer: &Answer) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(rename = "errorCode")]
+            code: String,
+        }
+        let passing = [408, 429].contains(&answer.status.as_u16());
+        if !answer.status.is_client_error() || passing {
+            return None;
+        }
+        let Body { code } = serde_json::from_slice(&answer.body).ok()?;
+        let digits = code.strip_prefix("BXNIM")?.strip_suffix('E')?;
+        if digits.len() != 4 || !digits.bytes().all(|sign| sign.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self {
+            reason: match digits {
+                "0407" | "0408" | "0439" => Reason::SessionOver,
+                "0415" => Reason::ApiKeyNotFound,
+                "0410" => Reason::UserNotFound,
+                "0436" => Reason::UserSuspended,
+                "0430" => Reason::AddressNotAllowed,
+                "0602" => Reason::WrongPassword,
+                // "External authentication": its `requirements` say by which second factor.
+                "0400" => Reason::SecondFactor,
+                "0513" => Reason::NotAuthorised,
+                _ => Reason::Other,
+            },
+            code,
+        })
+    }
+
+    /// What is wrong with `subject`, such as `the API key in IC_API_KEY`.
+    pub(super) fn problem(&self, subject: &str) -> String {
+        let code = &self.code;
+        match self.reason {
+            Reason::SessionOver => format!("{subject} has expired or was revoked ({code})"),
+            Reason::ApiKeyNotFound => format!(
+                "{subject} was not found: it was revoked, deleted, or belongs to another IBM \
+                 Cloud ({code})"
+            ),
+            Reason::UserNotFound => {
+                format!("the user or trusted profile is not known or not active ({code})")
+            }
+            Reason::UserSuspended => format!("the user is suspended ({code})"),
+            Reason::AddressNotAllowed => format!(
+                "logging in from this machine's IP address is not allowed by the account ({code})"
+            ),
+            Reason::WrongPassword => format!("the user name or password is wrong ({code})"),
+            Reason::SecondFactor => format!(
+                "multi-factor authentication (MFA) is required, which {subject} cannot pass \
+                 ({code})"
+            ),
+            Reason::NotAuthorised => format!("{subject} is not authorised for this ({code})"),
+            Reason::Other => format!("IAM refused {subject} ({code})"),
+        }
+    }
+
+    /// What helps whatever was refused; `None` where that depends on it.
+    pub(super) fn remedy(&self) -> Option<&'static str> {
+        Some(match self.reason {
+            Reason::UserNotFound => {
+                "have the account's administrator invite or reactivate the user"
+            }
+            Reason::UserSuspended => "have the account's administrator reactivate the user",
+            Reason::AddressNotAllowed => {
+                "log in from an address that is allowed, or have the account's administrator \
+                 allow this one (Manage > Access (IAM) > Settings)"
+            }
+            Reason::SecondFactor => {
+                "log in by one-time passcode (`kubegate login ibm --sso`) or with an API key \
+                 (`kubegate login ibm --apikey-file FILE`)"
+            }
+            Reason::WrongPassword => {
+                "try again; a federated ID has no password here, so use `kubegate login ibm \
+                 --sso` or an API key"
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Whether IAM says that a refresh token is of no use any more.
+pub(in crate::credential) fn ends_session(answer: &Answer) -> bool {
+    Refusal::of(answer).is_some_and(|refusal| refusal.reason == Reason::SessionOver)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Option<Refusal> {
+        Refusal::of(&Answer {
+            who: "IBM Cloud",
+            url: "https://iam.example".parse().unwrap(),
+            status: http::StatusCode::from_u16(status).unwrap(),
+            headers: http::HeaderMap::new(),
+            retry_after: None,
+            body: body.as_bytes().to_vec().into(),
+        })
+    }
+
+    #[test]
+    fn each_known_code_is_told_by_its_reason_and_never_by_its_message() {
+        for (code, reason, says) in [
+            ("BXNIM0407E", Reason::SessionOver, "expired or was revoked"),
+            ("BXNIM0408E", Reason::SessionOver, "expired or was revoked"),
+            ("BXNIM0439E", Reason::SessionOver, "expired or was revoked"),
+            (
+                "BXNIM0415E",
+                Reason::ApiKeyNotFound,
+                "the key was not found",
+            ),
+            (
+                "BXNIM0410E",
+                Reason::UserNotFound,
+                "not known or not active",
+            ),
+            ("BXNIM0436E", Reason::UserSuspended, "suspended"),
+            ("BXNIM0430E", Reason::AddressNotAllowed, "IP address"),
+            ("BXNIM0602E", Reason::WrongPassword, "password is wrong"),
+            ("BXNIM0400E", Reason::SecondFactor, "MFA"),
+            ("BXNIM0513E", Reason::NotAuthorised, "not authorised"),
+            ("BXNIM0999E", Reason::Other, "refused the key"),
+        ] {
+            let body = serde_json::json!({"errorCode": code, "errorMessage": "sesame-ibm-2"});
+            let refusal = refusal(400, &body.to_string()).unwrap();
+            assert_eq!(refusal.reason, reason, "{code}");
+            let problem = refusal.problem("the key");
+            assert!(
+                problem.contains(says) && problem.contains(code),
+                "{problem}"
+            );
+            assert!(!problem.contains("sesame-ibm-2"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_judgement_is_none() {
+        let code = r#"{"errorCode": "BXNIM0415E"}"#;
+        assert!(refusal(400, code).is_some() && refusal(403, code).is_some());
+        for (status, body) in [
+            (429, code),
+            (500, code),
+            (503, code),
+            (400, "<html>"),
+            (400, r#"{"errorCode": "sesame-ibm-3"}"#),
+            (400, r#"{"errorCode": "BXNIM04155E"}"#),
+        ] {
+            assert_eq!(refusal(status, body), None, "{status} {body}");
+        }
+    }
+}

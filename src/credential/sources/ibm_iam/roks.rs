@@ -1,0 +1,206 @@
+//! Red Hat `OpenShift` on IBM Cloud: its OAuth server takes an API key as the password of the
+//! user `apikey`. A session lasts a day and cannot be renewed, so the next one is begun alike.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use super::{Root, root::Held};
+use crate::{
+    credential::{
+        Credential, Error, Fetch, Source,
+        blocking::blocking,
+        protocol::{authorization, jwt},
+        sources::openshift::Access,
+        store::Place,
+    },
+    kubeconfig::Cluster,
+    secret::Secret,
+};
+
+/// The user whose password is an API key.
+const USER: &str = "apikey";
+
+/// Sessions at one cluster, from an API key.
+pub(super) struct Roks {
+    access: Access,
+    /// The cluster's API server, as saved logins name it.
+    server: Option<String>,
+    root: Root,
+    /// The command that logs in again.
+    login: String,
+    /// The token handed out last. To be asked again means that it will not do any more.
+    used: Mutex<Option<Secret>>,
+}
+
+struct Session {
+    token: Secret,
+    issued_at: SystemTime,
+    ends_at: Option<SystemTime>,
+}
+
+impl Roks {
+    pub(super) fn new(cluster: &Cluster, root: Root, login: String) -> Self {
+        Self {
+            access: Access::new(cluster, None),
+            server: Place::of_cluster(cluster).server().map(str::to_owned),
+            root,
+            login,
+            used: Mutex::default(),
+        }
+    }
+
+    async fn obtain(&self) -> Result<Credential, Error> {
+        if let Some(session) = self.saved().await? {
+            return self.credential(session);
+        }
+        let key = self.key().await?;
+        let begun = self.access.challenge_login(USER, &key).await;
+        let begun = begun.map_err(|error| self.with_root(error))?;
+        let session = Session {
+            token: begun.token,
+            issued_at: begun.issued_at,
+            ends_at: begun.ends.at(),
+        };
+        self.save(&session).await;
+        self.credential(session)
+    }
+
+    fn credential(&self, session: Session) -> Result<Credential, Error> {
+        let subject = || format!("the session token of {}", self.subject());
+        let credential = Credential {
+            authorization: Some(authorization::bearer_of(session.token.expose(), subject)?),
+            issued_at: Some(session.issued_at),
+            expires_at: session.ends_at,
+            ..Credential::default()
+        };
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.token);
+        Ok(credential)
+    }
+
+    /// The session that another run left, unless its last fifth has begun. A login may rest with
+    /// the token of a cluster of the other kind beside its key: that is a JWT.
+    async fn saved(&self) -> Result<Option<Session>, Error> {
+        let Root::Saved { store, login } = self.root.clone() else {
+            return Ok(None);
+        };
+        let read = self.blocking(move || store.read(&login)).await?;
+        let Some(saved) = read.map_err(Error::store)? else {
+            return Ok(None);
+        };
+        // Other clusters' sessions rest there too.
+        if saved.token_of != self.server {
+            return Ok(None);
+        }
+        let (Some(token), Some(issued_at)) = (saved.token, saved.issued_at) else {
+            return Ok(None);
+        };
+        let ends_at = saved.expires_at;
+        let holds = ends_at.is_some_and(|end| {
+            let life = end.duration_since(issued_at).unwrap_or_default();
+            let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+            left > life / 5
+        });
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = used.as_ref() != Some(&token);
+        let session =
+            (holds && is_new && jwt::claims(token.expose()).is_none()).then_some(Session {
+                token,
+                issued_at,
+                ends_at,
+            });
+        Ok(session)
+    }
+
+    /// Leaves a session for the next run. That this fails is no reason not to use it.
+    async fn save(&self, session: &Session) {
+        let Root::Saved { store, login } = self.root.clone() else {
+            return;
+        };
+        let server = self.server.clone();
+        let (token, issued_at) = (session.token.clone(), session.issued_at);
+        let expires_at = session.ends_at;
+        let written = self.blocking(move || {
+            let _turn = store.turn(&login)?;
+            let Some(mut saved) = store.read(&login)? else {
+                return Ok(());
+            };
+            saved.token = Some(token);
+            saved.token_of = server;
+            saved.issued_at = Some(issued_at);
+            saved.expires_at = expires_at;
+            store.write(&login, &saved)
+        });
+        let written = written.await.and_then(|done| done.map_err(Error::store));
+        if let Err(error) = &written {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "the session is kept in memory only");
+        }
+    }
+
+    async fn key(&self) -> Result<Secret, Error> {
+        let root = self.root.clone();
+        match self.blocking(move || root.read()).await?? {
+            Some(Held::ApiKey(key)) => Ok(key),
+            _ => Err(Error::LoginNeeded {
+                subject: self.subject(),
+                problem: format!("{} is no API key", self.root.subject()).into(),
+                remedy: format!(
+                    "run `{} --apikey-file FILE`, for OpenShift clusters of IBM Cloud take API keys",
+                    self.login
+                ),
+            }),
+        }
+    }
+
+    /// What helps where the key was refused.
+    fn with_root(&self, error: Error) -> Error {
+        match error {
+            Error::LoginNeeded {
+                subject, problem, ..
+            } => Error::LoginNeeded {
+                subject,
+                problem: format!("{} was refused: {problem}", self.root.subject()).into(),
+                remedy: self.root.remedy(&self.login),
+            },
+            error => error,
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        blocking(|| self.subject(), work).await
+    }
+}
+
+impl Source for Roks {
+    fn subject(&self) -> String {
+        format!("the OpenShift login at {}", self.access.server())
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(self.obtain())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.root.files()
+    }
+}
+
+/// The source for a cluster, by its kind.
+pub(super) fn source_for(
+    chain: super::Chain,
+    is_openshift: bool,
+    cluster: &Cluster,
+) -> Arc<dyn Source> {
+    if is_openshift {
+        let (root, login) = chain.into_root();
+        Arc::new(Roks::new(cluster, root, login))
+    } else {
+        Arc::new(chain)
+    }
+}

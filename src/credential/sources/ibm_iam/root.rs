@@ -1,0 +1,340 @@
+//! What a session at IAM begins with, and can begin with again: an API key, a pod's token, or a
+//! saved login.
+
+use std::path::{Path, PathBuf};
+
+use super::{key_file, pod_token};
+use crate::{
+    credential::{
+        Error,
+        store::{Place, Store},
+    },
+    secret::Secret,
+};
+
+/// The variables that hold an API key, in the order in which they count.
+const KEY_VARIABLES: [&str; 2] = ["IC_API_KEY", "IBMCLOUD_API_KEY"];
+/// Names a file such as IBM's SDKs read.
+const CREDENTIALS_VARIABLE: &str = "IBM_CREDENTIALS_FILE";
+const PROFILE_VARIABLE: &str = "IBMCLOUD_CR_PROFILE";
+/// What names of saved logins begin with; account and user follow.
+const SAVED_PREFIX: &str = "ibm/";
+
+/// What a session begins with.
+#[derive(Clone, Debug)]
+pub enum Root {
+    /// An API key out of the environment, or typed.
+    ApiKey {
+        /// The key.
+        key: Secret,
+        /// Where it comes from.
+        origin: &'static str,
+    },
+    /// A file with an API key, read anew each time: the key alone, IBM's JSON, or a credentials
+    /// file of IBM's SDKs.
+    KeyFile(PathBuf),
+    /// A pod's compute-resource token, read anew each time, with a trusted profile.
+    Pod {
+        /// `IBMCLOUD_CR_TOKEN`, where it is set.
+        token: Option<Secret>,
+        /// Id (`Profile-...`), CRN or name of the profile.
+        profile: String,
+    },
+    /// What `kubegate login ibm` saved, read anew each time.
+    Saved {
+        /// The state folder.
+        store: Store,
+        /// Name of the login.
+        login: String,
+    },
+}
+
+/// What flags say of the root.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// `--apikey-file`
+    pub apikey_file: Option<&'a Path>,
+    /// `--profile`
+    pub profile: Option<&'a str>,
+    /// `--login`
+    pub login: Option<&'a str>,
+}
+
+/// What a root holds at the moment.
+pub(super) enum Held {
+    ApiKey(Secret),
+    Pod {
+        token: Secret,
+        profile: (&'static str, String),
+    },
+    /// The refresh token of a session that was begun by passcode or password.
+    Session(Secret),
+}
+
+impl Root {
+    /// The root that flags name, else the environment: an API key before a pod's token. Reads
+    /// nothing yet.
+    ///
+    /// # Errors
+    /// Where the state folder of a saved login is not known.
+    pub fn find(
+        asked: Asked<'_>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, Error> {
+        if let Some(path) = asked.apikey_file {
+            return Ok(Some(Self::KeyFile(path.to_owned())));
+        }
+        if let Some(login) = asked.login {
+            let login = login.to_owned();
+            return Ok(Some(Self::Saved {
+                store: store()?,
+                login,
+            }));
+        }
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let pod = |profile: &str| Self::Pod {
+            token: set(pod_token::VARIABLE).map(Secret::new),
+            profile: profile.to_owned(),
+        };
+        if let Some(profile) = asked.profile {
+            return Ok(Some(pod(profile)));
+        }
+        for variable in KEY_VARIABLES {
+            if let Some(key) = set(variable) {
+                let key = Secret::new(key.trim());
+                return Ok(Some(Self::ApiKey {
+                    key,
+                    origin: variable,
+                }));
+            }
+        }
+        if let Some(path) = set(CREDENTIALS_VARIABLE) {
+            return Ok(Some(Self::KeyFile(path.into())));
+        }
+        Ok(set(PROFILE_VARIABLE).as_deref().map(pod))
+    }
+
+    /// The same for one place, where it is a saved login: one that belongs elsewhere is refused.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        match self {
+            Self::Saved { store, login } => Self::Saved {
+                store: store.at(place),
+                login,
+            },
+            other => other,
+        }
+    }
+
+    /// What the environment has.
+    ///
+    /// # Errors
+    /// As for [`Root::find`].
+    pub fn at_hand() -> Result<Option<Self>, Error> {
+        Self::find(Asked::default(), &super::endpoints::variable)
+    }
+
+    /// A key that somebody typed.
+    #[must_use]
+    pub fn typed(key: Secret) -> Self {
+        Self::ApiKey {
+            key,
+            origin: "your answer",
+        }
+    }
+
+    /// The API key; `None` where this is another root. Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no key.
+    pub fn api_key(&self) -> Result<Option<Secret>, Error> {
+        Ok(match self {
+            Self::ApiKey { .. } | Self::KeyFile(_) | Self::Saved { .. } => match self.read()? {
+                Some(Held::ApiKey(key)) => Some(key),
+                _ => None,
+            },
+            Self::Pod { .. } => None,
+        })
+    }
+
+    /// The trusted profile of a pod.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Self::Pod { profile, .. } => Some(profile),
+            _ => None,
+        }
+    }
+
+    /// The one login at IBM Cloud that is saved, of `account` where that is given; `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    /// Where there are several; the error lists their accounts.
+    pub fn saved(account: Option<&str>) -> Result<Option<Self>, Error> {
+        let store = store()?;
+        let mut logins = store.names().map_err(Error::store)?;
+        logins.retain(|login| {
+            let of = login
+                .strip_prefix(SAVED_PREFIX)
+                .and_then(|rest| rest.split('/').next());
+            of.is_some_and(|of| account.is_none_or(|account| account == of))
+        });
+        // Of one user's logins in several kubeconfigs, any will do.
+        let mut users = Vec::new();
+        logins.retain(|login| {
+            let user: Vec<_> = login.split('/').take(3).map(str::to_owned).collect();
+            let is_new = !users.contains(&user);
+            users.push(user);
+            is_new
+        });
+        if logins.len() > 1 {
+            return Err(Error::ibm(format!(
+                "several logins are saved: {}; choose one by --ibm-account ID, or give \
+                 --apikey-file",
+                logins.join(", ")
+            )));
+        }
+        let login = logins.pop();
+        Ok(login.map(|login| Self::Saved { store, login }))
+    }
+
+    /// The name under which a login of `user` in `account` is saved.
+    #[must_use]
+    pub fn login_name(account: Option<&str>, user: Option<&str>) -> String {
+        let user = user.unwrap_or("user").to_lowercase();
+        format!("{SAVED_PREFIX}{}/{user}", account.unwrap_or("account"))
+    }
+
+    /// The IAM endpoint that the environment's credentials file names, and the variable.
+    #[must_use]
+    pub fn auth_url(env: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+        let path = env(CREDENTIALS_VARIABLE).filter(|path| !path.is_empty())?;
+        Some((CREDENTIALS_VARIABLE, key_file::auth_url(Path::new(&path))?))
+    }
+
+    /// Names it in errors.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::ApiKey { origin, .. } => format!("the API key in {origin}"),
+            Self::KeyFile(path) => format!("the API key in {}", path.display()),
+            Self::Pod { profile, .. } => {
+                format!("the pod's token with trusted profile {profile:?}")
+            }
+            Self::Saved { login, .. } => format!("the saved login {login:?}"),
+        }
+    }
+
+    /// The files in which another may appear.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::KeyFile(path) => vec![path.clone()],
+            Self::Saved { store, login } => vec![store.path(login)],
+            Self::ApiKey { .. } | Self::Pod { .. } => Vec::new(),
+        }
+    }
+
+    /// What to do where it is refused. `login` is the command that logs in again.
+    pub(super) fn remedy(&self, login: &str) -> String {
+        let make = "make a new API key (`ibmcloud iam api-key-create NAME`)";
+        match self {
+            Self::ApiKey { origin, .. } => format!("{make} and start again with it in {origin}"),
+            Self::KeyFile(path) => format!("{make} and put it into {}", path.display()),
+            Self::Pod { .. } => format!(
+                "check {PROFILE_VARIABLE} and the conditions of the trusted profile (Manage > \
+                 Access (IAM) > Trusted profiles)"
+            ),
+            Self::Saved { .. } => format!("run `{login}`"),
+        }
+    }
+
+    /// What it holds now; `None` where a saved login is gone. Blocks.
+    pub(super) fn read(&self) -> Result<Option<Held>, Error> {
+        Ok(Some(match self {
+            Self::ApiKey { key, .. } => Held::ApiKey(key.clone()),
+            Self::KeyFile(path) => Held::ApiKey(key_file::read(path)?),
+            Self::Pod { token, profile } => Held::Pod {
+                token: pod_token::read(token.as_ref(), Path::new("/"))?,
+                profile: (profile_field(profile), profile.clone()),
+            },
+            Self::Saved { store, login } => {
+                let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
+                match (saved.api_key, saved.refresh_token) {
+                    (Some(key), _) => Held::ApiKey(key),
+                    (None, Some(token)) => Held::Session(token),
+                    (None, None) => return Ok(None),
+                }
+            }
+        }))
+    }
+}
+
+/// The user's state folder.
+fn store() -> Result<Store, Error> {
+    Store::of_user(&|name| std::env::var_os(name)).map_err(Error::store)
+}
+
+fn profile_field(profile: &str) -> &'static str {
+    if profile.starts_with("crn:") {
+        "profile_crn"
+    } else if profile.starts_with("Profile-") {
+        "profile_id"
+    } else {
+        "profile_name"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn found(asked: Asked<'_>, variables: &[(&str, &str)]) -> Option<String> {
+        let env = |name: &str| {
+            let set = variables.iter().find(|(variable, _)| *variable == name);
+            set.map(|(_, value)| (*value).to_owned())
+        };
+        Root::find(asked, &env).unwrap().map(|root| root.subject())
+    }
+
+    #[test]
+    fn flags_go_before_the_environment_and_keys_before_a_pod() {
+        let all = [
+            ("IC_API_KEY", "sesame-ibm-4"),
+            ("IBMCLOUD_API_KEY", "sesame-ibm-5"),
+            ("IBM_CREDENTIALS_FILE", "/c.env"),
+            ("IBMCLOUD_CR_PROFILE", "proxy"),
+        ];
+        let by_env = |from: usize| found(Asked::default(), &all[from..]).unwrap();
+        assert_eq!(by_env(0), "the API key in IC_API_KEY");
+        assert_eq!(by_env(1), "the API key in IBMCLOUD_API_KEY");
+        assert_eq!(by_env(2), "the API key in /c.env");
+        assert_eq!(by_env(3), "the pod's token with trusted profile \"proxy\"");
+        assert_eq!(found(Asked::default(), &[("IC_API_KEY", "")]), None);
+        let by_file = Asked {
+            apikey_file: Some(Path::new("/k")),
+            ..Asked::default()
+        };
+        assert_eq!(found(by_file, &all).unwrap(), "the API key in /k");
+        let by_profile = Asked {
+            profile: Some("other"),
+            ..Asked::default()
+        };
+        assert!(found(by_profile, &all).unwrap().contains("other"));
+    }
+
+    #[test]
+    fn a_profile_is_named_by_id_crn_or_name() {
+        for (profile, field) in [
+            ("Profile-30832720-26a0", "profile_id"),
+            (
+                "crn:v1:bluemix:public:iam-identity::a/1::profile:Profile-3",
+                "profile_crn",
+            ),
+            ("proxy", "profile_name"),
+        ] {
+            assert_eq!(profile_field(profile), field);
+        }
+    }
+}

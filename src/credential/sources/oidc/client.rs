@@ -1,0 +1,319 @@
+//! An `OpenID` Connect issuer and the client that it knows us as: discovery, the redemption of
+//! codes and refresh tokens, and their revocation.
+
+use std::fmt::Write as _;
+
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Deserialize;
+
+use crate::{
+    credential::{
+        Error, Pkce,
+        protocol::{
+            authorization,
+            issuer::{self, Answer, Issuer, form_encoded},
+            jwt,
+            oauth::error_of,
+        },
+        sources::ibm_iam,
+    },
+    kubeconfig::OidcTokens,
+    secret::Secret,
+};
+
+/// The scope that asks for a refresh token.
+const OFFLINE: &str = "offline_access";
+/// What answers are not, where they are something else.
+const WANTED: &str = "not the JSON that OpenID Connect asks for";
+
+/// A client at its issuer.
+pub struct Client {
+    calls: Issuer,
+    issuer: String,
+    discovery: Uri,
+    id: String,
+}
+
+/// What the issuer says about itself (`OpenID` Connect Discovery 1.0, section 3).
+#[derive(Deserialize)]
+pub struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    authorization_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    #[serde(default)]
+    scopes_supported: Vec<String>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Vec<String>,
+}
+
+/// How the client proves who it is (RFC 6749, section 2.3.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Basic,
+    Form,
+}
+
+/// What comes of a refresh token.
+pub enum Renewal {
+    /// A new ID token, and a new refresh token where the issuer rotates them.
+    Tokens(OidcTokens),
+    /// The refresh token is used up, revoked or expired.
+    Refused,
+}
+
+impl Client {
+    /// `place` names the issuer's URL in errors.
+    ///
+    /// # Errors
+    /// A URL that is not https.
+    pub fn new(calls: Issuer, place: &str, issuer: &str, id: &str) -> Result<Self, Error> {
+        // OpenID Connect Discovery 1.0, section 4.1.
+        let base = issuer.trim_end_matches('/');
+        let url = format!("{base}/.well-known/openid-configuration");
+        Ok(Self {
+            calls,
+            issuer: issuer.to_owned(),
+            discovery: issuer::https(place, &url)?,
+            id: id.to_owned(),
+        })
+    }
+
+    /// What the issuer says about itself now.
+    ///
+    /// # Errors
+    /// No answer, or one of another issuer.
+    pub async fn metadata(&self) -> Result<Metadata, Error> {
+        let answer = self.calls.get(&self.discovery, None).await?;
+        if answer.status != StatusCode::OK {
+            return Err(answer.error(format!("it answered {}", answer.status)));
+        }
+        let metadata: Metadata = answer.json(WANTED)?;
+        // Section 4.3; a slash at the end is no other issuer, as client-go has it.
+        if metadata.issuer.trim_end_matches('/') != self.issuer.trim_end_matches('/') {
+            return Err(answer.error("it calls itself another issuer; correct idp-issuer-url"));
+        }
+        Ok(metadata)
+    }
+
+    /// Where a human logs in (RFC 6749, section 4.1.1; RFC 7636): the answer comes to
+    /// `redirect_uri` with `state`.
+    ///
+    /// # Errors
+    /// An issuer without such a place.
+    pub fn login_url(
+        &self,
+        metadata: &Metadata,
+        redirect_uri: &str,
+        state: &str,
+        pkce: &Pkce,
+        extra_scopes: &[String],
+    ) -> Result<String, Error> {
+        let place = format!("authorization_endpoint of {}", self.issuer);
+        let endpoint = metadata.authorization_endpoint.as_deref();
+        let endpoint = endpoint.unwrap_or_default();
+        // It may have a query of its own (RFC 6749, section 3.1).
+        let (base, query) = endpoint.split_once('?').unwrap_or((endpoint, ""));
+        let base = issuer::https(&place, base)?;
+        let mut scopes = vec!["openid"];
+        // Without it many issuers give no refresh token (OpenID Connect Core, section 11).
+        if metadata
+            .scopes_supported
+            .iter()
+            .any(|scope| scope == OFFLINE)
+        {
+            scopes.push(OFFLINE);
+        }
+        for scope in extra_scopes {
+            if !scopes.contains(&scope.as_str()) {
+                scopes.push(scope);
+            }
+        }
+        let mut url = format!("{base}?{query}");
+        for (key, value) in [
+            ("response_type", "code"),
+            ("client_id", &self.id),
+            ("redirect_uri", redirect_uri),
+            ("scope", &scopes.join(" ")),
+            ("state", state),
+            ("code_challenge", pkce.challenge()),
+            ("code_challenge_method", Pkce::METHOD),
+        ] {
+            let and = if url.ends_with(['?', '&']) { "" } else { "&" };
+            write!(url, "{and}{key}={}", *form_encoded(value)).expect("text grows");
+        }
+        Ok(url)
+    }
+
+    /// Redeems the code that a login brought (RFC 6749, section 4.1.3).
+    ///
+    /// # Errors
+    /// No answer, or one without tokens.
+    pub async fn redeem(
+        &self,
+        metadata: &Metadata,
+        secret: Option<&Secret>,
+        code: &Secret,
+        redirect_uri: &str,
+        pkce: &Pkce,
+    ) -> Result<OidcTokens, Error> {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", pkce.verifier()),
+        ];
+        let url = self.token_endpoint(metadata)?;
+        let answer = self.call(metadata, secret, &url, &form).await?;
+        match judge(&answer)? {
+            Renewal::Tokens(tokens) => Ok(tokens),
+            Renewal::Refused => Err(answer.error("it refused its own code; log in once more")),
+        }
+    }
+
+    /// Redeems a refresh token (RFC 6749, section 6).
+    ///
+    /// # Errors
+    /// No answer, or one without tokens.
+    pub async fn renew(
+        &self,
+        metadata: &Metadata,
+        secret: Option<&Secret>,
+        refresh: &Secret,
+    ) -> Result<Renewal, Error> {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.expose()),
+        ];
+        let url = self.token_endpoint(metadata)?;
+        judge(&self.call(metadata, secret, &url, &form).await?)
+    }
+
+    /// Ends a refresh token at the issuer (RFC 7009); `false` where that has no place for it.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn revoke(
+        &self,
+        metadata: &Metadata,
+        secret: Option<&Secret>,
+        refresh: &Secret,
+    ) -> Result<bool, Error> {
+        let Some(endpoint) = &metadata.revocation_endpoint else {
+            return Ok(false);
+        };
+        let url = issuer::https(&format!("revocation_endpoint of {}", self.issuer), endpoint)?;
+        let form = [
+            ("token", refresh.expose()),
+            ("token_type_hint", "refresh_token"),
+        ];
+        let answer = self.call(metadata, secret, &url, &form).await?;
+        if answer.status == StatusCode::OK {
+            return Ok(true);
+        }
+        Err(answer.error(format!("it answered {}", answer.status)))
+    }
+
+    fn token_endpoint(&self, metadata: &Metadata) -> Result<Uri, Error> {
+        let place = format!("token_endpoint of {}", self.issuer);
+        issuer::https(&place, &metadata.token_endpoint)
+    }
+
+    /// Posts a form as the client. Where the way in which that proves itself is not said, both
+    /// are tried, as in Go; a refused client spends no token.
+    async fn call(
+        &self,
+        metadata: &Metadata,
+        secret: Option<&Secret>,
+        url: &Uri,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, Error> {
+        let methods = &metadata.token_endpoint_auth_methods_supported;
+        let says = |method| methods.iter().any(|said| said == method);
+        let first = if says("client_secret_post") && !says("client_secret_basic") {
+            Proof::Form
+        } else {
+            Proof::Basic
+        };
+        let answer = self.post(url, form, secret, first).await?;
+        if first == Proof::Basic
+            && secret.is_some()
+            && oauth_error(&answer) == Some("invalid_client")
+        {
+            return self.post(url, form, secret, Proof::Form).await;
+        }
+        Ok(answer)
+    }
+
+    async fn post(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        secret: Option<&Secret>,
+        proof: Proof,
+    ) -> Result<Answer, Error> {
+        let id = self.id.as_str();
+        let mut form = form.to_vec();
+        let header = match (secret, proof) {
+            (Some(secret), Proof::Basic) => Some(basic(id, secret)?),
+            (Some(secret), Proof::Form) => {
+                form.extend([("client_id", id), ("client_secret", secret.expose())]);
+                None
+            }
+            (None, _) => {
+                form.push(("client_id", id));
+                None
+            }
+        };
+        self.calls.post(url, &form, header).await
+    }
+}
+
+/// Tokens, a refusal of the refresh token, or an error.
+fn judge(answer: &Answer) -> Result<Renewal, Error> {
+    #[derive(Deserialize)]
+    struct Granted {
+        id_token: Option<Secret>,
+        refresh_token: Option<Secret>,
+    }
+
+    if answer.status != StatusCode::OK {
+        return match oauth_error(answer) {
+            Some("invalid_grant") => Ok(Renewal::Refused),
+            None if ibm_iam::ends_session(answer) => Ok(Renewal::Refused),
+            Some(code @ "temporarily_unavailable") => {
+                Err(answer.passing(format!("it answered {code}")))
+            }
+            Some(code) => Err(answer.error(format!("it answered {code}"))),
+            None => Err(answer.error(format!("it answered {}", answer.status))),
+        };
+    }
+    let granted: Granted = answer.json(WANTED)?;
+    let Some(token) = granted.id_token else {
+        return Err(answer.error(
+            "its answer has no id_token; log in again with the scope openid, or ask the \
+             issuer's operator to return ID tokens on refresh",
+        ));
+    };
+    if jwt::claims(token.expose()).is_none() {
+        return Err(answer.error("its id_token is not a JWT with an expiry"));
+    }
+    Ok(Renewal::Tokens(OidcTokens {
+        id_token: Some(token),
+        refresh_token: granted
+            .refresh_token
+            .filter(|token| !token.expose().is_empty()),
+    }))
+}
+
+/// Why the issuer refuses; a server's failure is no refusal.
+fn oauth_error(answer: &Answer) -> Option<&'static str> {
+    let refuses = answer.status.is_client_error();
+    refuses.then(|| error_of(answer)).flatten()
+}
+
+/// RFC 6749, section 2.3.1: both are form-encoded first.
+fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, Error> {
+    let (id, secret) = (form_encoded(id), form_encoded(secret.expose()));
+    authorization::basic(&id, &secret, || "the client-secret".to_owned())
+}

@@ -1,0 +1,77 @@
+//! What is known of an issuer beforehand, from the kubeconfig or from flags.
+
+use std::sync::Arc;
+
+use super::Client;
+use crate::{
+    credential::{Error, protocol::issuer::Issuer},
+    dial::Environment,
+    kubeconfig::{OidcConfig, Pem},
+    settings::OidcFlags,
+    tls::Trust,
+};
+
+/// An issuer, and the client that it knows us as.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) issuer: String,
+    /// Where the issuer's URL stands, for errors.
+    place: String,
+    client_id: String,
+    authority: Option<Pem>,
+}
+
+impl Known {
+    pub(super) fn of_config(config: &OidcConfig) -> Self {
+        Self {
+            issuer: config.issuer.clone(),
+            place: format!(
+                "kubeconfig {}: user {:?}: auth-provider.config.idp-issuer-url",
+                config.file.display(),
+                config.user
+            ),
+            client_id: config.client_id.clone(),
+            authority: config.certificate_authority.clone(),
+        }
+    }
+
+    pub(super) fn of_flags(flags: &OidcFlags) -> Result<Self, Error> {
+        let (data, file) = (
+            flags.certificate_authority_data.as_ref(),
+            flags.certificate_authority.as_ref(),
+        );
+        let origin = "flags: --certificate-authority-data";
+        let authority = match (data, file) {
+            (Some(text), _) => Some(Pem::from_base64(origin, text).map_err(Error::pem)?),
+            (None, Some(path)) => Some(Pem::from_flag("--certificate-authority", path)),
+            (None, None) => None,
+        };
+        Ok(Self {
+            issuer: flags.oidc_issuer_url.clone(),
+            place: "--oidc-issuer-url".to_owned(),
+            client_id: flags.oidc_client_id.clone(),
+            authority,
+        })
+    }
+
+    /// Makes the client, by the authority as its file holds it now.
+    pub(super) fn client(&self) -> Result<Client, Error> {
+        let trust = match &self.authority {
+            Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, &ca.place())
+                .map_err(|error| Error::Certificate(Arc::new(error)))?,
+            None => Trust::system(),
+        };
+        let calls = Issuer::new(trust, Environment::read(|name| std::env::var(name).ok()));
+        Client::new(calls, &self.place, &self.issuer, &self.client_id)
+    }
+}
+
+impl Client {
+    /// The client that flags tell.
+    ///
+    /// # Errors
+    /// A URL that is not https, certificates that cannot be read.
+    pub fn of_flags(flags: &OidcFlags) -> Result<Self, Error> {
+        Known::of_flags(flags)?.client()
+    }
+}

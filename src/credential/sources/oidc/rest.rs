@@ -1,0 +1,177 @@
+//! Where a user's tokens rest between two renewals.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    credential::{
+        Error, secret_file,
+        store::{self, Saved, Store},
+    },
+    kubeconfig::{
+        self, OidcTokens,
+        edit::{self, Turn},
+    },
+    secret::Secret,
+};
+
+/// The place of one user's tokens. All of its acts block.
+pub(super) enum Rest {
+    /// The `auth-provider` of a user in a kubeconfig.
+    Kubeconfig {
+        file: PathBuf,
+        user: String,
+        client_secret: Option<Secret>,
+    },
+    /// A login of our own.
+    Saved {
+        store: Store,
+        login: String,
+        /// In place of the saved one.
+        secret_file: Option<PathBuf>,
+        /// The command that logs in again.
+        command: String,
+    },
+}
+
+/// What rests there.
+#[derive(Clone, Default)]
+pub(super) struct Rested {
+    pub(super) tokens: OidcTokens,
+    pub(super) client_secret: Option<Secret>,
+}
+
+impl Rest {
+    /// What rests here now.
+    pub(super) fn read(&self) -> Result<Rested, Error> {
+        match self {
+            Self::Kubeconfig {
+                file,
+                user,
+                client_secret,
+            } => Ok(Rested {
+                tokens: OidcTokens::read(file, user).map_err(of_kubeconfig)?,
+                client_secret: client_secret.clone(),
+            }),
+            Self::Saved {
+                store,
+                login,
+                secret_file: file,
+                ..
+            } => {
+                let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
+                let secret = file.as_deref();
+                let secret = secret.map(|file| secret_file::read("client secret", file));
+                let secret = secret.transpose()?;
+                Ok(Rested {
+                    tokens: OidcTokens {
+                        id_token: saved.token,
+                        refresh_token: saved.refresh_token,
+                    },
+                    client_secret: secret.or(saved.client_secret),
+                })
+            }
+        }
+    }
+
+    /// Keeps new tokens; one that is `None` stays as it is.
+    pub(super) fn write(&self, new: &OidcTokens) -> Result<(), Error> {
+        match self {
+            Self::Kubeconfig { file, user, .. } => {
+                edit::write_tokens(file, user, new).map_err(of_kubeconfig)
+            }
+            Self::Saved { store, login, .. } => {
+                let mut saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
+                saved.take(new);
+                store.write(login, &saved).map_err(Error::store)
+            }
+        }
+    }
+
+    /// Refuses a file whose form [`Rest::write`] could not edit, before a refresh token is spent. That it
+    /// cannot be read or written is no such case: then the tokens are kept in memory.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let Self::Kubeconfig { file, user, .. } = self else {
+            return Ok(());
+        };
+        match edit::may_write_tokens(file, user) {
+            Err(error @ kubeconfig::Error::NotEditable { .. }) => Err(of_kubeconfig(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Our turn among kubegates; none where the folder cannot be written to, for then nobody
+    /// can keep new tokens either.
+    pub(super) fn turn(&self) -> Result<Option<Turn>, Error> {
+        let turn = match self {
+            Self::Kubeconfig { file, .. } => edit::turn(file).map_err(of_kubeconfig),
+            Self::Saved { store, login, .. } => store.turn(login).map_err(Error::store),
+        };
+        match turn {
+            Ok(turn) => Ok(Some(turn)),
+            Err(error) if cannot_write(&error) => {
+                // That the tokens cannot be kept either will be warned of.
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "tokens are renewed without a lock");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file of a login of our own; a kubeconfig is watched by whoever chose it.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Kubeconfig { .. } => Vec::new(),
+            Self::Saved { store, login, .. } => vec![store.path(login)],
+        }
+    }
+
+    /// What a human must do for new tokens.
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::Kubeconfig { file, user, .. } => {
+                format!("log in again for user {user:?} of {}", file.display())
+            }
+            Self::Saved { command, .. } => format!("run `{command}`"),
+        }
+    }
+
+    /// The place, for the log.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Kubeconfig { file, .. } => file.display().to_string(),
+            Self::Saved { store, login, .. } => store.path(login).display().to_string(),
+        }
+    }
+}
+
+impl Saved {
+    /// Takes new tokens of an OIDC issuer; one that is `None` stays as it is.
+    pub fn take(&mut self, new: &OidcTokens) {
+        if let Some(token) = &new.id_token {
+            let claims = crate::credential::protocol::jwt::claims(token.expose());
+            self.expires_at = claims.map(|claims| claims.expires_at);
+            self.token = Some(token.clone());
+        }
+        if new.refresh_token.is_some() {
+            self.refresh_token.clone_from(&new.refresh_token);
+        }
+    }
+}
+
+fn cannot_write(error: &Error) -> bool {
+    let error = match error {
+        Error::Kubeconfig(error) => &**error,
+        Error::Store(error) => match &**error {
+            store::Error::Turn(error) => error,
+            store::Error::Io { .. } => return true,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    matches!(error, kubeconfig::Error::Write { .. })
+}
+
+fn of_kubeconfig(error: kubeconfig::Error) -> Error {
+    Error::Kubeconfig(Arc::new(error))
+}

@@ -1,0 +1,101 @@
+//! What a token's owner may do about it at the API server: end its session, and look where to
+//! begin.
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header::AUTHORIZATION};
+use serde::Deserialize;
+
+use super::{Access, expiry::OBJECTS, object_name};
+use crate::{
+    credential::{
+        Error,
+        protocol::{authorization::bearer, issuer::Answer},
+    },
+    secret::Secret,
+    shell::quoted,
+};
+
+const PROJECTS: &str = "/apis/project.openshift.io/v1/projects";
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Projects {
+    items: Vec<Project>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    metadata: Name,
+}
+
+impl Access {
+    /// Ends the session of `token` at the server; `false` where it was over already.
+    ///
+    /// # Errors
+    /// A token that is no session's, or may not end it; no answer.
+    pub async fn revoke(&self, token: &Secret) -> Result<bool, Error> {
+        let Some(name) = object_name(token) else {
+            return Err(Error::LoginNeeded {
+                subject: format!("the token for {}", self.server()),
+                problem: "it is no session's, so it cannot be ended at the server".into(),
+                remedy: "have the cluster's administrator revoke it".to_owned(),
+            });
+        };
+        let answer = self
+            .call(Method::DELETE, &format!("{OBJECTS}{name}"), token)
+            .await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::ACCEPTED => Ok(true),
+            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.refused(&answer, "the end of the session")),
+        }
+    }
+
+    /// The projects that `token` may see, in the server's order; none where it may not ask.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn projects(&self, token: &Secret) -> Result<Vec<String>, Error> {
+        let answer = self.call(Method::GET, PROJECTS, token).await?;
+        if answer.status != StatusCode::OK {
+            return Ok(Vec::new());
+        }
+        let projects = answer
+            .json::<Projects>("no list of projects")?
+            .items
+            .into_iter();
+        Ok(projects.map(|project| project.metadata.name).collect())
+    }
+
+    async fn call(&self, method: Method, path: &str, token: &Secret) -> Result<Answer, Error> {
+        let url = self.url(path)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header(AUTHORIZATION, bearer(token.expose())?)
+            .body(Bytes::new());
+        let request = request.map_err(|_| Error::IssuerUrl {
+            what: url.to_string(),
+            problem: "cannot be asked for",
+        })?;
+        self.api().await?.send(request, None).await
+    }
+
+    fn refused(&self, answer: &Answer, what: &str) -> Error {
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Error::LoginNeeded {
+                subject: format!("the API server {}", self.server()),
+                problem: "it does not take the token (401)".into(),
+                remedy: format!(
+                    "run `kubegate login openshift --server {}`",
+                    quoted(&self.server())
+                ),
+            };
+        }
+        answer.error(format!("it answered {} about {what}", answer.status))
+    }
+}

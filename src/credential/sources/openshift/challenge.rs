@@ -1,0 +1,290 @@
+//! Login with user name and password, as `oc login -u USER -p PASSWORD` does it: the authorize
+//! endpoint challenges (RFC 7617), and redirects to a page with a code that nobody visits.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode, Uri,
+    header::{AUTHORIZATION, LINK, LOCATION, WARNING, WWW_AUTHENTICATE},
+};
+
+use super::{
+    Access, Oauth, Session,
+    grant::{self, Client},
+};
+use crate::{
+    credential::{
+        Error, Pkce,
+        protocol::{
+            authorization,
+            issuer::{Answer, form_encoded},
+            oauth::{error_of, form_value, known_error},
+        },
+    },
+    secret::Secret,
+};
+
+/// How often a page in place of a redirect is asked for again: some servers behind a load
+/// balancer answer so now and then.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// As `oc` says it.
+pub(super) const WRONG_PASSWORD: &str = "Login failed (401 Unauthorized)";
+
+/// What the redirect brings.
+enum Brought {
+    Code(Secret),
+    Session(Session),
+}
+
+impl Access {
+    /// Begins a session with a user name and a password.
+    ///
+    /// # Errors
+    /// As [`Access::discover`] and [`Oauth::challenge_login`].
+    pub async fn challenge_login(&self, user: &str, password: &Secret) -> Result<Session, Error> {
+        self.discover().await?.challenge_login(user, password).await
+    }
+}
+
+impl Oauth {
+    /// Begins a session with a user name and a password. They are sent to the OAuth server once
+    /// it asks for them.
+    ///
+    /// # Errors
+    /// [`Error::LoginNeeded`] for a wrong password, or where only a browser can log in; whatever
+    /// the server gets wrong.
+    pub async fn challenge_login(&self, user: &str, password: &Secret) -> Result<Session, Error> {
+        // RFC 7617, section 2: the first colon ends the name.
+        if user.contains(':') {
+            return Err(self.login_needed(
+                format!("the user name {user:?} has a colon, which cannot be sent"),
+                "give another, or log in with a browser",
+            ));
+        }
+        let pkce = self.pkce_or_not()?;
+        let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
+        let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
+        let asked_at = SystemTime::now();
+        let mut answer = self.ask(&url, None).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            if !is_challenge(&answer.headers) {
+                return Err(self.no_challenge(&answer));
+            }
+            answer = self.ask(&url, Some(&proof(user, password)?)).await?;
+        }
+        match self.brought(&answer, &redirect_uri, asked_at)? {
+            Brought::Session(session) => Ok(session),
+            Brought::Code(code) => {
+                let client = Client::Challenging;
+                grant::redeem(self, client, &code, pkce.as_ref(), &redirect_uri).await
+            }
+        }
+    }
+
+    /// Whether it asks for a user name and a password at all.
+    ///
+    /// # Errors
+    /// [`Error::LoginNeeded`] where it does not, with what to do instead.
+    pub async fn challenges(&self) -> Result<(), Error> {
+        let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
+        let pkce = self.pkce_or_not()?;
+        let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
+        let answer = self.ask(&url, None).await?;
+        match answer.status {
+            StatusCode::UNAUTHORIZED if is_challenge(&answer.headers) => Ok(()),
+            StatusCode::UNAUTHORIZED => Err(self.no_challenge(&answer)),
+            _ => self
+                .brought(&answer, &redirect_uri, SystemTime::now())
+                .map(drop),
+        }
+    }
+
+    /// A proof where codes are given out and it is understood.
+    fn pkce_or_not(&self) -> Result<Option<Pkce>, Error> {
+        (self.codes && self.pkce).then(Pkce::new).transpose()
+    }
+
+    fn authorize_url(&self, pkce: Option<&Pkce>, redirect_uri: &str) -> Result<Uri, Error> {
+        let client = Client::Challenging.id();
+        let redirect = form_encoded(redirect_uri);
+        let query = match (self.codes, pkce) {
+            (true, Some(pkce)) => format!(
+                "client_id={client}&code_challenge={}&code_challenge_method={}&redirect_uri={}\
+                 &response_type=code",
+                pkce.challenge(),
+                Pkce::METHOD,
+                *redirect,
+            ),
+            (true, None) => {
+                format!(
+                    "client_id={client}&redirect_uri={}&response_type=code",
+                    *redirect
+                )
+            }
+            (false, _) => format!("response_type=token&client_id={client}"),
+        };
+        format!("{}?{query}", self.authorize)
+            .parse()
+            .map_err(|_| Error::IssuerUrl {
+                what: self.authorize.to_string(),
+                problem: "is too long for a login",
+            })
+    }
+
+    async fn ask(&self, url: &Uri, proof: Option<&HeaderValue>) -> Result<Answer, Error> {
+        let mut tries = 1;
+        loop {
+            // Without this header, a web page could have a browser ask for the password.
+            let mut request = Request::get(url).header("X-CSRF-Token", "1");
+            if let Some(proof) = proof {
+                request = request.header(AUTHORIZATION, proof);
+            }
+            let request = request.body(Bytes::new()).map_err(|_| Error::IssuerUrl {
+                what: self.authorize.to_string(),
+                problem: "cannot be asked for",
+            })?;
+            let answer = self.client.send(request, None).await?;
+            if answer.status != StatusCode::OK || tries == TRIES {
+                return Ok(answer);
+            }
+            tries += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Judges the last answer of the authorize endpoint.
+    fn brought(
+        &self,
+        answer: &Answer,
+        redirect_uri: &str,
+        asked_at: SystemTime,
+    ) -> Result<Brought, Error> {
+        match answer.status {
+            StatusCode::FOUND => self.arrived(answer, redirect_uri, asked_at),
+            StatusCode::UNAUTHORIZED => Err(self.login_needed(
+                WRONG_PASSWORD.to_owned(),
+                "verify you have provided the correct credentials",
+            )),
+            StatusCode::OK => Err(answer.error(
+                "it showed a page where a redirect with a code was expected; try again, or log \
+                 in with a browser",
+            )),
+            StatusCode::BAD_REQUEST => {
+                let code = error_of(answer).unwrap_or("400");
+                Err(answer.error(format!("it refused the question for a code ({code})")))
+            }
+            status if status.is_redirection() => Err(answer.error(format!(
+                "it redirects with {status}, which is not followed; only 302 is"
+            ))),
+            status => Err(answer.error(format!("it answered {status} to the login"))),
+        }
+    }
+
+    /// Reads the redirect, which may lead to nowhere but the page that was asked for.
+    fn arrived(
+        &self,
+        answer: &Answer,
+        redirect_uri: &str,
+        asked_at: SystemTime,
+    ) -> Result<Brought, Error> {
+        let location = answer.headers.get(LOCATION).and_then(|l| l.to_str().ok());
+        let target = location.and_then(|location| location.strip_prefix(redirect_uri));
+        let target = target.unwrap_or("elsewhere");
+        let brought = if let Some(query) = target.strip_prefix('?') {
+            query.split('#').next().unwrap_or_default()
+        } else if let Some(fragment) = target.strip_prefix('#') {
+            fragment
+        } else {
+            return Err(answer.error(format!(
+                "it redirects elsewhere than to {redirect_uri}, which is not followed"
+            )));
+        };
+        if let Some(error) = form_value(brought, "error") {
+            let code = known_error(&error).unwrap_or("an error that is not known");
+            return Err(self.login_needed(
+                format!("the OAuth server refused the login ({code})"),
+                "log in with a browser to see why",
+            ));
+        }
+        if let Some(code) = form_value(brought, "code").filter(|_| self.codes) {
+            return Ok(Brought::Code(Secret::new(code.as_str())));
+        }
+        let Some(token) = form_value(brought, "access_token").filter(|_| !self.codes) else {
+            return Err(answer.error("its redirect brings neither code nor token"));
+        };
+        let seconds = form_value(brought, "expires_in");
+        let seconds = seconds.as_ref().map(|text| text.as_str());
+        grant::session(Secret::new(token.as_str()), seconds, asked_at)
+            .map(Brought::Session)
+            .map_err(|what| answer.error(what))
+    }
+
+    /// A 401 that asks for nothing: no identity provider of the cluster takes a password so.
+    fn no_challenge(&self, answer: &Answer) -> Error {
+        let says_where = answer.headers.contains_key(LINK) || answer.headers.contains_key(WARNING);
+        let problem = if says_where {
+            "users of this cluster log in with a browser alone"
+        } else {
+            "the OAuth server asks for no user name and password (401 without a challenge)"
+        };
+        self.login_needed(
+            problem.to_owned(),
+            &format!(
+                "log in with --web, or obtain an API token by visiting {}/request",
+                self.token
+            ),
+        )
+    }
+
+    fn login_needed(&self, problem: String, remedy: &str) -> Error {
+        Error::LoginNeeded {
+            subject: format!("OpenShift OAuth server {}", self.issuer),
+            problem: problem.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+fn proof(user: &str, password: &Secret) -> Result<HeaderValue, Error> {
+    authorization::basic(user, password.expose(), || {
+        "user name and password".to_owned()
+    })
+}
+
+/// Whether one of the challenges (RFC 9110, section 11.6.1) is Basic.
+fn is_challenge(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(WWW_AUTHENTICATE).into_iter();
+    let mut parts = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    parts.any(|part| {
+        let scheme = part.split_whitespace().next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case("basic")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_basic_challenge_is_seen_among_others() {
+        let headers = |lines: &[&'static str]| -> HeaderMap {
+            let one = |line: &&'static str| (WWW_AUTHENTICATE, HeaderValue::from_static(line));
+            lines.iter().map(one).collect()
+        };
+        for lines in [
+            &["Basic realm=\"openshift\""][..],
+            &["Negotiate", "basic realm=\"openshift\""],
+            &["Negotiate, Basic realm=\"a\""],
+        ] {
+            assert!(is_challenge(&headers(lines)), "{lines:?}");
+        }
+        for lines in [&[][..], &["Negotiate"], &["Bearer realm=\"basic\""]] {
+            assert!(!is_challenge(&headers(lines)), "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! When a session ends of which only the token is known: by its own object at the API server,
+//! else by the OAuth server's word.
+
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderMap, StatusCode, header::DATE};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use serde::Deserialize;
+
+use super::{Access, TOKEN_PREFIX};
+use crate::{
+    credential::{
+        Error,
+        protocol::{
+            authorization::bearer,
+            issuer::{self, Answer},
+        },
+    },
+    secret::Secret,
+};
+
+/// Path of a user's own token objects, at the API server.
+pub(super) const OBJECTS: &str = "/apis/oauth.openshift.io/v1/useroauthaccesstokens/";
+/// By how much clocks may differ before the server's own counts.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// What an answer 401, and one without the session's object, say about it.
+const OVER: &str = "the session has ended or was revoked";
+
+/// What is known of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It holds.
+    Alive {
+        /// When it began.
+        issued_at: Option<SystemTime>,
+        /// When it ends; `None`: never.
+        ends_at: Option<SystemTime>,
+        /// Whether that is for lack of use: using it moves the end.
+        by_idleness: bool,
+    },
+    /// It ended, and why.
+    Dead(&'static str),
+    /// Neither server can tell.
+    Unknown,
+}
+
+/// The name of a session's object, which may be shown: a hash of the token (oauth-apiserver's
+/// `crypto.Sha256Prefix`). `None` for what is no such token.
+#[must_use]
+pub fn object_name(token: &Secret) -> Option<String> {
+    let secret = token.expose().strip_prefix(TOKEN_PREFIX)?;
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    Some(format!(
+        "{TOKEN_PREFIX}{}",
+        BASE64_URL_SAFE_NO_PAD.encode(hash)
+    ))
+}
+
+/// `UserOAuthAccessToken`, as far as it is of interest.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    metadata: Metadata,
+    #[serde(default)]
+    expires_in: i64,
+    #[serde(default)]
+    inactivity_timeout_seconds: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    creation_timestamp: String,
+    deletion_timestamp: Option<String>,
+}
+
+/// The answer of `/oauth/info`.
+#[derive(Deserialize)]
+struct Info {
+    #[serde(default)]
+    expires_in: i64,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+struct Details {
+    group: Option<String>,
+}
+
+impl Access {
+    /// Asks when the session of `token` ends.
+    ///
+    /// # Errors
+    /// No answer, or one that makes no sense.
+    pub async fn expiry(&self, token: &Secret) -> Result<Finding, Error> {
+        if let Some(name) = object_name(token)
+            && let Some(finding) = self.by_object(token, &name).await?
+        {
+            return Ok(finding);
+        }
+        self.by_info(token).await
+    }
+
+    /// By the session's own object; `None` where that cannot be seen.
+    async fn by_object(&self, token: &Secret, name: &str) -> Result<Option<Finding>, Error> {
+        let url = self.url(&format!("{OBJECTS}{name}"))?;
+        let answer = self
+            .api()
+            .await?
+            .get(&url, Some(bearer(token.expose())?))
+            .await?;
+        match answer.status {
+            StatusCode::OK => {
+                let finding = answer
+                    .json::<Object>("no token object")?
+                    .finding(&answer.headers, SystemTime::now());
+                finding.map(Some).map_err(|what| answer.error(what))
+            }
+            // The server removes the object of a session when it is revoked and, some time
+            // later, when it has ended.
+            StatusCode::UNAUTHORIZED => Ok(Some(Finding::Dead(OVER))),
+            StatusCode::NOT_FOUND if is_of_oauth(&answer) => Ok(Some(Finding::Dead(OVER))),
+            // A scope that does not allow it, or a server without such objects.
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
+            status => Err(answer.error(format!("it answered {status} about the session's end"))),
+        }
+    }
+
+    /// By the OAuth server's word, which leaves idleness out.
+    async fn by_info(&self, token: &Secret) -> Result<Finding, Error> {
+        let oauth = self.discover().await?;
+        let url = format!("{}/oauth/info", oauth.issuer);
+        let url = issuer::https("the OAuth server's URL", &url)?;
+        let asked_at = SystemTime::now();
+        let answer = oauth
+            .client
+            .get(&url, Some(bearer(token.expose())?))
+            .await?;
+        match answer.status {
+            StatusCode::OK => {
+                let left = answer.json::<Info>("nothing about a token")?.expires_in;
+                let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+                Ok(Finding::Alive {
+                    issued_at: None,
+                    ends_at: asked_at.checked_add(left),
+                    by_idleness: false,
+                })
+            }
+            StatusCode::BAD_REQUEST => match answer
+                .json::<Info>("nothing about a token")?
+                .error
+                .as_deref()
+            {
+                // So it answers for a token without an end.
+                Some("invalid_grant") => Ok(Finding::Alive {
+                    issued_at: None,
+                    ends_at: None,
+                    by_idleness: false,
+                }),
+                Some("invalid_request") => {
+                    Ok(Finding::Dead("the OAuth server does not know the session"))
+                }
+                _ => Ok(Finding::Unknown),
+            },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                Ok(Finding::Unknown)
+            }
+            status => Err(answer.error(format!("it answered {status} about the session's end"))),
+        }
+    }
+}
+
+impl Object {
+    /// "Valid while now <= creationTimestamp + expiresIn (0: for ever)", and the same for
+    /// `inactivityTimeoutSeconds`: whichever is first.
+    fn finding(&self, headers: &HeaderMap, now: SystemTime) -> Result<Finding, &'static str> {
+        if self.metadata.deletion_timestamp.is_some() {
+            return Ok(Finding::Dead("the session was revoked"));
+        }
+        if self.expires_in < 0 || self.inactivity_timeout_seconds < 0 {
+            return Err("its lifetime is negative");
+        }
+        let created = self.metadata.creation_timestamp.parse();
+        let created = created.map_err(|_| "its creationTimestamp is no time")?;
+        let created = ours(created, headers, now);
+        let after = |seconds: i64| {
+            let seconds = Duration::from_secs(seconds.unsigned_abs());
+            (!seconds.is_zero()).then(|| created.checked_add(seconds))?
+        };
+        let (end, idle) = (
+            after(self.expires_in),
+            after(self.inactivity_timeout_seconds),
+        );
+        let by_idleness = idle.is_some_and(|idle| end.is_none_or(|end| idle < end));
+        Ok(Finding::Alive {
+            issued_at: Some(created),
+            ends_at: if by_idleness { idle } else { end },
+            by_idleness,
+        })
+    }
+}
+
+/// A time of the server's clock in ours, where they differ by more than its `Date` explains.
+fn ours(time: Timestamp, headers: &HeaderMap, now: SystemTime) -> SystemTime {
+    let time = SystemTime::from(time);
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+    let Some(date) = date.map(SystemTime::from) else {
+        return time;
+    };
+    let corrected = match now.duration_since(date) {
+        Ok(behind) if behind > SKEW => time.checked_add(behind),
+        Err(ahead) if ahead.duration() > SKEW => time.checked_sub(ahead.duration()),
+        _ => None,
+    };
+    corrected.unwrap_or(time)
+}
+
+/// Whether a 404 is about a token object, rather than about a path that nobody serves.
+fn is_of_oauth(answer: &Answer) -> bool {
+    let status: Option<Status> = serde_json::from_slice(&answer.body).ok();
+    let group = status.and_then(|status| status.details?.group);
+    group.as_deref() == Some("oauth.openshift.io")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http::HeaderValue;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_object_of_a_session_has_the_name_that_the_server_gives_it() {
+        for (token, name) in [
+            (
+                "sha256~AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+                "sha256~6oZqdX5MOLq_qBJ8vppAnT4fk6AP8UiP9zX8-Rev_9A",
+            ),
+            (
+                "sha256~dIAo76N-W-GXK3S_w_KsC6DmH3MzP79zq7jbMQvCOUo",
+                "sha256~a_oN_AsWxjLMvDr5wLYcVInklOAmXrGN22bkWBvvDMk",
+            ),
+            (
+                "sha256~k7jKT4cKKdETjye7F4WKKqhc2JIV7o5-FVIJgRu6JQg",
+                "sha256~NW-9jQLslk6yQAO8FTeudE4mRlCMp6yLBg78cIV5zbI",
+            ),
+        ] {
+            assert_eq!(object_name(&Secret::new(token)).as_deref(), Some(name));
+        }
+        assert_eq!(object_name(&Secret::new("dIAo76N-W-GXK3S_w")), None);
+    }
+
+    /// What an object created at noon says, at five past by a server's clock and by ours.
+    fn finding(fields: Value, date: &'static str, now: &str) -> Result<Finding, &'static str> {
+        let mut object = json!({"metadata": {"creationTimestamp": "2026-11-22T12:00:00Z"}});
+        let fields: serde_json::Map<_, _> = serde_json::from_value(fields).unwrap();
+        object.as_object_mut().unwrap().extend(fields);
+        let object: Object = serde_json::from_value(object).unwrap();
+        let headers = [(DATE, HeaderValue::from_static(date))]
+            .into_iter()
+            .collect();
+        object.finding(&headers, now.parse::<Timestamp>().unwrap().into())
+    }
+
+    const DATE_GMT: &str = "Sun, 22 Nov 2026 12:05:00 GMT";
+    const NOW: &str = "2026-11-22T12:05:01Z";
+
+    fn at(time: &str) -> SystemTime {
+        time.parse::<Timestamp>().unwrap().into()
+    }
+
+    #[test]
+    fn the_first_of_both_deadlines_counts() {
+        for (fields, ends_at, by_idleness) in [
+            (
+                json!({"expiresIn": 86_400}),
+                Some(at("2026-11-23T12:00:00Z")),
+                false,
+            ),
+            (
+                json!({"expiresIn": 86_400, "inactivityTimeoutSeconds": 600}),
+                Some(at("2026-11-22T12:10:00Z")),
+                true,
+            ),
+            (
+                json!({"expiresIn": 600, "inactivityTimeoutSeconds": 900}),
+                Some(at("2026-11-22T12:10:00Z")),
+                false,
+            ),
+            (
+                json!({"expiresIn": 0, "inactivityTimeoutSeconds": 900}),
+                Some(at("2026-11-22T12:15:00Z")),
+                true,
+            ),
+            (json!({"expiresIn": 0}), None, false),
+            (json!({}), None, false),
+        ] {
+            let expected = Finding::Alive {
+                issued_at: Some(at("2026-11-22T12:00:00Z")),
+                ends_at,
+                by_idleness,
+            };
+            assert_eq!(
+                finding(fields.clone(), DATE_GMT, NOW),
+                Ok(expected),
+                "{fields}"
+            );
+        }
+        assert!(finding(json!({"expiresIn": -1}), DATE_GMT, NOW).is_err());
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_off_tells_by_its_date() {
+        // Our clock is an hour ahead.
+        let found = finding(json!({"expiresIn": 600}), DATE_GMT, "2026-11-22T13:05:00Z");
+        let expected = Finding::Alive {
+            issued_at: Some(at("2026-11-22T13:00:00Z")),
+            ends_at: Some(at("2026-11-22T13:10:00Z")),
+            by_idleness: false,
+        };
+        assert_eq!(found, Ok(expected));
+    }
+}

@@ -1,0 +1,195 @@
+//! A code becomes a session, and what the OAuth server says of its lifetime.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Number;
+
+use super::Oauth;
+use crate::{
+    credential::{
+        Error, Pkce,
+        protocol::{authorization, oauth::error_of},
+    },
+    secret::Secret,
+};
+
+/// No OAuth client of a cluster can ask for more: its `accessTokenMaxAgeSeconds` has 32 bits.
+const LONGEST: i64 = i32::MAX as i64;
+
+/// A session, just begun.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What goes into `Authorization: Bearer`.
+    pub token: Secret,
+    /// When it was asked for.
+    pub issued_at: SystemTime,
+    /// When it ends.
+    pub ends: Ends,
+}
+
+/// When a session ends, by its issuer's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Then.
+    At(SystemTime),
+    /// It was made without an end.
+    Never,
+    /// Not said.
+    Unknown,
+}
+
+impl Ends {
+    /// As a [`crate::credential::Credential`] has it.
+    #[must_use]
+    pub fn at(self) -> Option<SystemTime> {
+        match self {
+            Self::At(end) => Some(end),
+            Self::Never | Self::Unknown => None,
+        }
+    }
+}
+
+/// The clients that every cluster has. Neither has a secret.
+#[derive(Clone, Copy)]
+pub(super) enum Client {
+    /// For user names and passwords.
+    Challenging,
+    /// For browsers.
+    Cli,
+}
+
+impl Client {
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Challenging => "openshift-challenging-client",
+            Self::Cli => "openshift-cli-client",
+        }
+    }
+}
+
+/// The answer of the token endpoint (RFC 6749, section 5.1).
+#[derive(Deserialize)]
+struct Granted {
+    access_token: Secret,
+    expires_in: Option<Number>,
+    token_type: Option<String>,
+}
+
+/// Redeems a code that came to `redirect_uri`.
+pub(super) async fn redeem(
+    oauth: &Oauth,
+    client: Client,
+    code: &Secret,
+    pkce: Option<&Pkce>,
+    redirect_uri: &str,
+) -> Result<Session, Error> {
+    let mut form = vec![("code", code.expose())];
+    form.extend(pkce.map(|pkce| ("code_verifier", pkce.verifier())));
+    form.push(("grant_type", "authorization_code"));
+    form.push(("redirect_uri", redirect_uri));
+    let proof = authorization::basic(client.id(), "", || "the OAuth client".to_owned())?;
+    let issued_at = SystemTime::now();
+    let answer = oauth.client.post(&oauth.token, &form, Some(proof)).await?;
+    if answer.status != StatusCode::OK {
+        return Err(answer.error(match error_of(&answer) {
+            Some(code) => format!("it refused the code of this login ({code}); log in again"),
+            None => format!("it answered {} to the code of this login", answer.status),
+        }));
+    }
+    let granted: Granted = answer.json("no token")?;
+    let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
+    if !granted.token_type.as_ref().is_none_or(is_bearer) {
+        return Err(answer.error("its token is no bearer token"));
+    }
+    let seconds = granted.expires_in.map(|number| number.to_string());
+    session(granted.access_token, seconds.as_deref(), issued_at).map_err(|what| answer.error(what))
+}
+
+/// A session with the lifetime that `expires_in` says, or what is wrong with it.
+pub(super) fn session(
+    token: Secret,
+    expires_in: Option<&str>,
+    issued_at: SystemTime,
+) -> Result<Session, &'static str> {
+    if token.expose().is_empty() {
+        return Err("its token is empty");
+    }
+    Ok(Session {
+        token,
+        issued_at,
+        ends: match expires_in {
+            Some(seconds) => ends(seconds, issued_at)?,
+            None => Ends::Unknown,
+        },
+    })
+}
+
+fn ends(seconds: &str, issued_at: SystemTime) -> Result<Ends, &'static str> {
+    let asked = match seconds.parse::<i64>() {
+        Ok(seconds) => seconds,
+        // Beyond 64 bits, or no whole number.
+        Err(_) if seconds.parse::<f64>().is_ok_and(|seconds| seconds >= 1.0) => {
+            seconds.parse().map_or(i64::MAX, whole)
+        }
+        Err(_) => return Err("its expires_in is no number of seconds"),
+    };
+    let lifetime = match asked {
+        0 => return Ok(Ends::Never),
+        ..0 => return Err("its expires_in is negative: the session ended before it began"),
+        asked if asked > LONGEST => {
+            tracing::warn!(
+                "a session is said to last for more than {LONGEST} s; {LONGEST} s are believed"
+            );
+            LONGEST
+        }
+        asked => asked,
+    };
+    let lifetime = Duration::from_secs(lifetime.unsigned_abs());
+    let end = issued_at.checked_add(lifetime);
+    Ok(end.map_or(Ends::Unknown, Ends::At))
+}
+
+/// `86400.0`, as some write it. `as` saturates.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(seconds: f64) -> i64 {
+    seconds as i64
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_lifetime_may_be_none_whole_huge_or_nonsense() {
+        let now = SystemTime::now();
+        let after = |seconds| Ok(Ends::At(now + Duration::from_secs(seconds)));
+        for (text, expected) in [
+            ("86400", after(86_400)),
+            ("86400.0", after(86_400)),
+            ("1", after(1)),
+            ("0", Ok(Ends::Never)),
+            ("2147483648", after(2_147_483_647)),
+            ("99999999999999999999999", after(2_147_483_647)),
+            ("1e300", after(2_147_483_647)),
+        ] {
+            assert_eq!(ends(text, now), expected, "{text}");
+        }
+        for (text, problem) in [
+            ("-1", "negative"),
+            ("soon", "no number"),
+            ("0.5", "no number"),
+        ] {
+            assert!(ends(text, now).unwrap_err().contains(problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_session_without_a_token_is_none() {
+        assert!(session(Secret::new(""), None, SystemTime::now()).is_err());
+        let session = session(Secret::new("a"), None, SystemTime::now()).unwrap();
+        assert_eq!(session.ends, Ends::Unknown);
+    }
+}

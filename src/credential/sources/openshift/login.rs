@@ -1,0 +1,39 @@
+//! The source for a login of our own.
+
+use std::sync::Arc;
+
+use super::{Access, SavedSession, unattended::Unattended};
+use crate::{
+    credential::{
+        Error, Source,
+        store::{Place, Store},
+    },
+    kubeconfig::Cluster,
+    settings::OpenshiftFlags,
+};
+
+/// The source for a login of our own at `cluster`: the session that rests in the state folder,
+/// or where user name and password stand in files, one after another.
+pub(in crate::credential) fn source(
+    flags: &OpenshiftFlags,
+    cluster: &Cluster,
+) -> Result<Arc<dyn Source>, Error> {
+    let access = Access::new(cluster, flags.files.oauth_certificate_authority.as_deref());
+    let saved = match &flags.login {
+        Some(login) => {
+            let store = Store::of_user(&|name| std::env::var_os(name));
+            let here = store.map_err(Error::store)?.at(Place::of_cluster(cluster));
+            Some((here, login.clone()))
+        }
+        None => None,
+    };
+    if let Some((user, password)) = flags.files.username_and_password() {
+        return Ok(Arc::new(Unattended::new(access, user, password, saved)));
+    }
+    let (store, login) = saved.ok_or_else(|| Error::LoginNeeded {
+        subject: format!("the OpenShift login at {}", access.server()),
+        problem: "neither a saved login nor a file with a password is given".into(),
+        remedy: "give --login, or --openshift-username-file and --openshift-password-file".into(),
+    })?;
+    Ok(Arc::new(SavedSession::saved(access, store, &login)))
+}

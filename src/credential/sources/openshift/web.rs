@@ -1,0 +1,75 @@
+//! Login with a browser, as `oc login --web` does it, with a state besides.
+
+use http::Uri;
+
+use super::{
+    Oauth, Session,
+    grant::{self, Client},
+};
+use crate::{
+    credential::{Error, Pkce, protocol::issuer::form_encoded},
+    secret::Secret,
+};
+
+/// A login that a browser is to do.
+pub struct WebLogin {
+    /// Where it logs in.
+    pub url: String,
+    oauth: Oauth,
+    pkce: Pkce,
+    redirect_uri: String,
+}
+
+impl Oauth {
+    /// Prepares a login that comes back to `redirect_uri` (loopback by IP address, any port,
+    /// `/callback`) with `state`.
+    ///
+    /// # Errors
+    /// A server that gives out no codes, or without PKCE; no randomness.
+    pub fn web_login(self, redirect_uri: &str, state: &str) -> Result<WebLogin, Error> {
+        if !(self.codes && self.pkce) {
+            return Err(Error::LoginNeeded {
+                subject: format!("OpenShift OAuth server {}", self.issuer),
+                problem: "it is too old for a login that comes back from the browser".into(),
+                remedy: format!(
+                    "obtain an API token by visiting {}/request, and give it by --token-stdin",
+                    self.token
+                ),
+            });
+        }
+        let pkce = Pkce::new()?;
+        let url = format!(
+            "{}?client_id={}&code_challenge={}&code_challenge_method={}&redirect_uri={}\
+             &response_type=code&state={}",
+            self.authorize,
+            Client::Cli.id(),
+            pkce.challenge(),
+            Pkce::METHOD,
+            *form_encoded(redirect_uri),
+            *form_encoded(state),
+        );
+        Ok(WebLogin {
+            url,
+            oauth: self,
+            pkce,
+            redirect_uri: redirect_uri.to_owned(),
+        })
+    }
+
+    /// The token endpoint, below which a human finds the page that shows a token.
+    #[must_use]
+    pub fn token_endpoint(&self) -> &Uri {
+        &self.token
+    }
+}
+
+impl WebLogin {
+    /// Redeems the code with which the browser came back.
+    ///
+    /// # Errors
+    /// Whatever the token endpoint says.
+    pub async fn redeem(&self, code: &Secret) -> Result<Session, Error> {
+        let (pkce, uri) = (Some(&self.pkce), &self.redirect_uri);
+        grant::redeem(&self.oauth, Client::Cli, code, pkce, uri).await
+    }
+}

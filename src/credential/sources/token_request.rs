@@ -1,0 +1,217 @@
+//! `--service-account`: tokens of a service account that the API server issues on request
+//! (`TokenRequest` of `authentication.k8s.io/v1`), for as long as they are needed.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    credential::{
+        Cache, Credential, Error, Fetch, Pace, Source,
+        protocol::{
+            api_server::{ApiServer, refusal},
+            authorization,
+            issuer::Answer,
+            jwt,
+        },
+    },
+    kubeconfig::Cluster,
+    secret::Secret,
+    settings::Namespaced,
+};
+
+/// A service account whose tokens the context's own user may ask for.
+pub(in crate::credential) struct TokenRequest {
+    api: ApiServer,
+    url: Uri,
+    account: Namespaced,
+    request: Bytes,
+}
+
+impl TokenRequest {
+    pub(in crate::credential) fn new(
+        cluster: &Cluster,
+        base: Arc<Cache>,
+        account: &Namespaced,
+        audiences: &[String],
+        lifetime: Duration,
+    ) -> Result<Self, Error> {
+        let api = ApiServer::new(cluster, base)?;
+        let Namespaced { namespace, name } = account;
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let request = json!({
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "spec": {"audiences": audiences, "expirationSeconds": lifetime.as_secs()},
+        });
+        Ok(Self {
+            url: api.url(&path)?,
+            api,
+            account: account.clone(),
+            request: request.to_string().into(),
+        })
+    }
+
+    async fn obtain(&self) -> Result<Credential, Error> {
+        let sent = self.api.ask(&Method::POST, &self.url, self.request.clone());
+        let answer = sent.await?;
+        if !answer.status.is_success() {
+            return Err(self.refused(&answer));
+        }
+        let granted: Granted = answer.json("no TokenRequest with a token")?;
+        let token = granted.status.token;
+        let bearer = authorization::bearer_of(token.expose(), || self.subject())?;
+        Ok(Credential {
+            authorization: Some(bearer),
+            expires_at: ends(&token, granted.status.expiration_timestamp.as_deref()),
+            ..Credential::default()
+        })
+    }
+
+    /// What the server's `Status` means; its text is not shown.
+    fn refused(&self, answer: &Answer) -> Error {
+        let Namespaced { namespace, name } = &self.account;
+        let problem = match answer.status {
+            StatusCode::FORBIDDEN => format!(
+                "the kubeconfig's user may not `create` `serviceaccounts/token` of {name} in \
+                 namespace {namespace} (403); allow it by a role: kubectl -n {namespace} create \
+                 role {name}-token --verb=create --resource=serviceaccounts/token \
+                 --resource-name={name}, and bind that to the user"
+            ),
+            StatusCode::NOT_FOUND => format!(
+                "there is no service account {name} in namespace {namespace} (404); see kubectl \
+                 -n {namespace} get serviceaccounts"
+            ),
+            StatusCode::UNPROCESSABLE_ENTITY => invalid(answer),
+            _ => return refusal(answer),
+        };
+        answer.error(problem)
+    }
+}
+
+impl Source for TokenRequest {
+    fn subject(&self) -> String {
+        format!("service account {}", self.account)
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(self.obtain())
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            patience: self.api.base().patience(),
+            ..Pace::ISSUER
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.api.base().files()
+    }
+
+    fn logins(&self) -> Vec<PathBuf> {
+        self.api.base().logins()
+    }
+
+    fn inputs_changed(&self) {
+        self.api.base().look_again();
+    }
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    status: Grant,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    token: Secret,
+    #[serde(rename = "expirationTimestamp")]
+    expiration_timestamp: Option<String>,
+}
+
+/// The first of all ends that are told. A token of a pod may hold for a year and yet be one to
+/// renew after an hour, by `warnafter`.
+fn ends(token: &Secret, timestamp: Option<&str>) -> Option<SystemTime> {
+    let claims = jwt::claims(token.expose());
+    let timestamp = timestamp.and_then(|text| text.parse::<Timestamp>().ok());
+    [
+        timestamp.map(SystemTime::from),
+        claims.map(|claims| claims.expires_at),
+        claims.and_then(|claims| claims.warn_after),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
+}
+
+/// Which field of the request the server dislikes.
+fn invalid(answer: &Answer) -> String {
+    #[derive(Deserialize)]
+    struct Status {
+        details: Details,
+    }
+    #[derive(Deserialize)]
+    struct Details {
+        causes: Vec<Cause>,
+    }
+    #[derive(Deserialize)]
+    struct Cause {
+        field: String,
+    }
+    let status: Option<Status> = serde_json::from_slice(&answer.body).ok();
+    let causes = status
+        .map(|status| status.details.causes)
+        .unwrap_or_default();
+    let dislikes = |field| causes.iter().any(|cause| cause.field.starts_with(field));
+    if dislikes("spec.expirationSeconds") {
+        "it does not issue tokens of that lifetime (422); ask for 10m (600 s) or more by \
+         --service-account-lifetime"
+    } else if dislikes("spec.audiences") {
+        "it does not issue tokens for that audience (422); correct --service-account-audience"
+    } else {
+        "it takes the request as invalid (422); see --service-account-lifetime and \
+         --service-account-audience"
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    #[test]
+    fn the_first_of_all_ends_counts() {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let timestamp = Some("1970-01-01T01:00:00Z");
+        for (claims, timestamp, end) in [
+            (r#"{"exp": 7200}"#, timestamp, at(3600)),
+            (r#"{"exp": 60}"#, timestamp, at(60)),
+            (
+                r#"{"exp": 7200, "kubernetes.io": {"warnafter": 3000}}"#,
+                timestamp,
+                at(3000),
+            ),
+            (r#"{"exp": 7200}"#, None, at(7200)),
+            ("opaque", timestamp, at(3600)),
+            ("opaque", Some("tomorrow"), None),
+        ] {
+            let token = format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
+            assert_eq!(
+                ends(&Secret::new(token), timestamp),
+                end,
+                "{claims} {timestamp:?}"
+            );
+        }
+    }
+}

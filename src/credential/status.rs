@@ -1,0 +1,97 @@
+//! What can be said of a user's credential without obtaining one: no network, no plugin.
+
+use std::time::SystemTime;
+
+use super::{protocol::jwt, store::Store};
+use crate::{
+    kubeconfig::{KeyPair, Login, User},
+    settings,
+    tls::identity,
+};
+
+/// What kind a credential is, and how long it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// `token`, `exec aws`, `kubegate openshift`, ...
+    pub kind: String,
+    /// Its end.
+    pub end: End,
+}
+
+/// When a credential ends, as far as the files at hand say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Then, unless a human logs in again.
+    At(SystemTime),
+    /// It is renewed without anybody's doing.
+    Renewed,
+    /// A human must log in first.
+    LoginNeeded,
+    /// They do not say.
+    Unknown,
+}
+
+impl Outlook {
+    /// Looks at what the kubeconfig says of `user`, and at `store` for logins of our own.
+    #[must_use]
+    pub fn of(user: &User, store: Option<&Store>) -> Self {
+        let (kind, end) = match &user.login {
+            Login::None => match &user.certificate {
+                Some(pair) => ("client certificate".to_owned(), end_of_certificate(pair)),
+                None => ("anonymous".to_owned(), End::Unknown),
+            },
+            Login::Token(token) => ("token".to_owned(), end_of_token(token.expose())),
+            Login::TokenFile { .. } => ("token file".to_owned(), End::Renewed),
+            Login::Basic { .. } => ("password".to_owned(), End::Unknown),
+            Login::Oidc(config) => {
+                let token = config.tokens.id_token.as_ref();
+                let end = match (&config.tokens.refresh_token, token) {
+                    (Some(_), _) => End::Renewed,
+                    (None, Some(token)) => end_of_token(token.expose()),
+                    (None, None) => End::LoginNeeded,
+                };
+                ("oidc".to_owned(), end)
+            }
+            Login::Exec(config) => {
+                if let Some(login) = settings::Login::of_exec(config) {
+                    let end = store.map_or(End::Unknown, |store| end_of_login(&login, store));
+                    (format!("kubegate {}", login.kind()), end)
+                } else {
+                    let command = config.command.file_name().unwrap_or_default();
+                    (format!("exec {}", command.display()), End::Renewed)
+                }
+            }
+        };
+        Self { kind, end }
+    }
+}
+
+fn end_of_token(token: &str) -> End {
+    jwt::claims(token).map_or(End::Unknown, |claims| End::At(claims.expires_at))
+}
+
+fn end_of_certificate(pair: &KeyPair) -> End {
+    let read = || {
+        let (certificate, key) = (pair.certificate.read().ok()?, pair.key.read().ok()?);
+        let (certificate_origin, key_origin) = (pair.certificate.place(), pair.key.place());
+        let identity =
+            identity::certified_key(&certificate, &certificate_origin, &key, &key_origin).ok()?;
+        identity::not_after(&identity)
+    };
+    read().map_or(End::Unknown, End::At)
+}
+
+fn end_of_login(login: &settings::Login, store: &Store) -> End {
+    let Some(name) = login.saved_as() else {
+        return End::Renewed;
+    };
+    match store.glance(&name) {
+        Ok(None) => End::LoginNeeded,
+        Ok(Some(saved)) => match saved.expires_at {
+            Some(end) if !login.renews_itself() => End::At(end),
+            None if !login.renews_itself() => End::Unknown,
+            _ => End::Renewed,
+        },
+        Err(_) => End::Unknown,
+    }
+}
