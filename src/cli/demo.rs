@@ -134,7 +134,7 @@ fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
             disable_compression: false,
             exec_config: None,
         },
-        home: None,
+        file_cluster: None,
         user: User::default(),
     })
 }

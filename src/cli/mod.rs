@@ -217,7 +217,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
 fn target(connection: &ConnectionFlags) -> anyhow::Result<Target> {
     let overrides = Overrides::from(connection);
     let env = |name: &str| std::env::var_os(name);
-    let found = kubeconfig::find(connection.kubeconfig(), &overrides, None, &env)?;
+    let found = kubeconfig::resolve_pinned(connection.kubeconfig(), &overrides, None, &env)?;
     plugin_file::warn(&found);
     Ok(found.target)
 }

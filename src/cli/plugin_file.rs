@@ -2,13 +2,13 @@
 //! runs here as us.
 
 use crate::{
-    kubeconfig::{Found, Login, foreign_writers},
+    kubeconfig::{Login, Resolved, foreign_writers},
     settings,
 };
 
 /// Says which file names the plugin that `found` runs, and who may write it beside us; `None`
 /// where nobody may, or no plugin runs.
-pub(super) fn problem(found: &Found) -> Option<String> {
+pub(super) fn problem(found: &Resolved) -> Option<String> {
     let Login::Exec(plugin) = &found.target.user.login else {
         return None;
     };
@@ -26,7 +26,7 @@ pub(super) fn problem(found: &Found) -> Option<String> {
 }
 
 /// Warns where there is a problem: whoever starts this has seen the file, as kubectl assumes.
-pub(super) fn warn(found: &Found) {
+pub(super) fn warn(found: &Resolved) {
     if let Some(problem) = problem(found) {
         tracing::warn!("{problem}; make it yours alone (chown, chmod go-w) or run another one");
     }

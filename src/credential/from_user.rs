@@ -52,7 +52,7 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
         )?)),
         Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone())?)),
         Login::Exec(config) => Some(match settings::Login::of_exec(config) {
-            Some(login) => saved_login::source(&login, target.home())?,
+            Some(login) => saved_login::source(&login, target.login_cluster())?,
             None => Arc::new(Exec::new(config, &target.cluster, exec_timeout)),
         }),
     };
@@ -72,9 +72,9 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
 /// The source for a token that stands in the kubeconfig. That of an `OpenShift` session has an
 /// end, of which its server can be asked.
 fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Error> {
-    let is_https = target.home().server.scheme() == Some(&Scheme::HTTPS);
+    let is_https = target.login_cluster().server.scheme() == Some(&Scheme::HTTPS);
     Ok(if is_https && is_session(token) {
-        let access = openshift::Access::new(target.home(), None);
+        let access = openshift::Access::new(target.login_cluster(), None);
         Arc::new(openshift::SavedSession::given(access, token)?)
     } else {
         let user = target.user.name.as_deref();
@@ -121,7 +121,8 @@ pub fn is_same_source(before: &Target, now: &Target) -> bool {
         _ => false,
     };
     before.user.is_configured_as(user)
-        && !(asks_about_cluster && (&before.cluster, before.home()) != (&now.cluster, now.home()))
+        && !(asks_about_cluster
+            && (&before.cluster, before.login_cluster()) != (&now.cluster, now.login_cluster()))
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn end_of_token(token: &str) -> End {
 fn end_of_certificate(pair: &KeyPair) -> End {
     let read = || {
         let (certificate, key) = (pair.certificate.read().ok()?, pair.key.read().ok()?);
-        let (certificate_origin, key_origin) = (pair.certificate.place(), pair.key.place());
+        let (certificate_origin, key_origin) = (pair.certificate.location(), pair.key.location());
         let identity =
             identity::certified_key(&certificate, &certificate_origin, &key, &key_origin).ok()?;
         identity::not_after(&identity)

@@ -277,7 +277,7 @@ fn via(proxy: &str, source: impl Into<BoxError>) -> BoxError {
     let mut source: BoxError = source.into();
     if let Some(refusal) = tls::refusal(source.as_ref()).cloned() {
         source = UntrustedProxy { refusal }.into();
-    } else if let Some(failure) = tls::failure(source.as_ref()) {
+    } else if let Some(failure) = tls::tls_error(source.as_ref()) {
         source = failure.into();
     }
     Box::new(Via {

@@ -14,7 +14,7 @@ mod before;
 mod context;
 mod outline;
 mod patch;
-mod turn;
+mod renewal_lock;
 
 use std::{
     ffi::OsString,
@@ -29,8 +29,8 @@ use std::{
 };
 
 pub use context::{NewContext, add_context, forget_user, may_add_context, may_forget_user};
+pub use renewal_lock::RenewalLock;
 use serde_json::{Value, json};
-pub use turn::{Turn, turn};
 use zeroize::Zeroizing;
 
 use crate::{

@@ -54,7 +54,7 @@ pub(super) fn target(
         context: None,
         namespace: flags.namespace.clone().or(namespace),
         cluster: cluster.finish()?,
-        home: None,
+        file_cluster: None,
         user: user.finish()?,
     }))
 }

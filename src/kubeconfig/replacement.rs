@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::written;
+use super::own_writes;
 
 /// A new file beside the one that it is to replace. Removed on drop, unless it took its place.
 pub struct Replacement<'a> {
@@ -64,7 +64,7 @@ impl<'a> Replacement<'a> {
         if !is_wanted()? {
             return Ok(false);
         }
-        written::note(bytes);
+        own_writes::record(bytes);
         fs::rename(&self.path, self.target)?;
         self.took_place = true;
         let folder = self.target.parent();

@@ -95,7 +95,7 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
         }
     };
     // What is wrong with an entry that flags stand in for is nobody's trouble.
-    let home = match &chosen {
+    let file_cluster = match &chosen {
         Some((name, entry)) if flags.server.is_some() => {
             cluster::Draft::from_entry(Some(name), entry)?.finish().ok()
         }
@@ -115,7 +115,7 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
         },
         context: context.as_ref().map(|(name, _)| (*name).to_owned()),
         cluster: cluster.finish()?,
-        home: home.map(Box::new),
+        file_cluster: file_cluster.map(Box::new),
         user: user.finish()?,
     })
 }

@@ -26,7 +26,7 @@ pub struct Target {
     pub cluster: Cluster,
     /// The cluster that the file has, where `--server` puts another place over it, such as the
     /// cluster's registry: there the user's logins belong.
-    pub home: Option<Box<Cluster>>,
+    pub file_cluster: Option<Box<Cluster>>,
     /// The user.
     pub user: User,
 }
@@ -34,8 +34,8 @@ pub struct Target {
 impl Target {
     /// The cluster that the user's logins belong to.
     #[must_use]
-    pub fn home(&self) -> &Cluster {
-        self.home.as_deref().unwrap_or(&self.cluster)
+    pub fn login_cluster(&self) -> &Cluster {
+        self.file_cluster.as_deref().unwrap_or(&self.cluster)
     }
 
     /// The files it names that say whom to trust.
@@ -152,7 +152,7 @@ impl Pem {
     pub fn inlined(&self) -> Result<Self, Error> {
         Ok(Self::Inline {
             data: self.read()?,
-            origin: self.place().into_owned(),
+            origin: self.location().into_owned(),
         })
     }
 
@@ -174,7 +174,7 @@ impl Pem {
 
     /// [`Pem::origin`] and, where it is a file, its path.
     #[must_use]
-    pub fn place(&self) -> Cow<'_, str> {
+    pub fn location(&self) -> Cow<'_, str> {
         match self.path() {
             None => Cow::Borrowed(self.origin()),
             Some(path) => Cow::Owned(format!("{}, {}", self.origin(), path.display())),

@@ -8,7 +8,7 @@ use crate::{
     credential::{self, issuer},
     dial::{self, Dialer, Environment, Offer, Tcp},
     kubeconfig::{self, Cluster},
-    tls::{self, Look, Refusal, ShownCertificate},
+    tls::{self, CertificateProbe, PresentedCertificate, Refusal},
 };
 
 /// Hexadecimal digits of a SHA-256.
@@ -70,18 +70,18 @@ fn is_about_authority(error: &credential::Error) -> bool {
 }
 
 /// What the server shows. Nothing is sent to it.
-async fn look(cluster: &Cluster) -> Result<Vec<ShownCertificate>, Error> {
+async fn look(cluster: &Cluster) -> Result<Vec<PresentedCertificate>, Error> {
     let environment = Environment::read(|name| std::env::var(name).ok());
     let host = kubeconfig::host(&cluster.server);
     let name = cluster.tls_server_name.as_deref().unwrap_or(host);
-    let look = Look::default();
+    let look = CertificateProbe::default();
     let connector = Dialer::new(cluster, &environment, Tcp::default())
         .and_then(|dialer| dial::connector(dialer, look.config(), name, Offer::Http1))
         .map_err(|error| credential::Error::Dial(error.into()))?;
     let connecting = connector.oneshot(cluster.server.clone());
     // It fails in any case, most often by our own doing.
     let failed = issuer::told("the API server", &cluster.server, connecting).await;
-    let seen = look.seen();
+    let seen = look.presented();
     if !seen.is_empty() {
         return Ok(seen);
     }
@@ -96,12 +96,12 @@ async fn look(cluster: &Cluster) -> Result<Vec<ShownCertificate>, Error> {
 fn in_words(
     error: Box<dyn std::error::Error + Send + Sync>,
 ) -> Box<dyn std::error::Error + Send + Sync> {
-    tls::failure(error.as_ref()).map_or(error, Into::into)
+    tls::tls_error(error.as_ref()).map_or(error, Into::into)
 }
 
 /// The certificates as they are shown to a human.
-fn table(shown: &[ShownCertificate]) -> String {
-    let one = |one: &ShownCertificate| {
+fn table(shown: &[PresentedCertificate]) -> String {
+    let one = |one: &PresentedCertificate| {
         format!(
             "  subject  {}\n  issuer   {}\n  SHA-256  {}\n  valid    {} to {}\n",
             one.subject, one.issuer, one.sha256, one.from, one.until

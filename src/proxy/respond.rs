@@ -320,13 +320,13 @@ fn fix(error: &Error) -> Cow<'static, str> {
             return remedy.unwrap_or_default().into();
         }
         Error::Upstream(upstream::Error::Connect { source, .. })
-            if tls::spoke_no_tls(source.as_ref()) =>
+            if tls::is_not_tls(source.as_ref()) =>
         {
             "; it does not speak TLS there; if it serves plain HTTP, its URL begins with http://"
         }
         // It says itself what to do.
         Error::Upstream(upstream::Error::Connect { source, .. })
-            if tls::failure(source.as_ref()).is_some() =>
+            if tls::tls_error(source.as_ref()).is_some() =>
         {
             ""
         }

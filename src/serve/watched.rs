@@ -10,7 +10,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::written::{self, Print};
+use crate::kubeconfig::own_writes::{self, Sha256};
 
 /// Bytes of a file that count; nothing that is watched for may have more.
 const LIMIT: u64 = 8 << 20;
@@ -36,7 +36,7 @@ struct Seen {
     /// does the same stamp mean the same content, for file systems tell time in coarse steps.
     settled: bool,
     /// Of the content; `None` where there is none to be read.
-    print: Option<Print>,
+    print: Option<Sha256>,
 }
 
 /// What changes with the content, as finely as the file system tells.
@@ -65,7 +65,7 @@ impl Watched {
         for (path, seen) in &mut self.0 {
             if seen.look(path) {
                 changes.any = true;
-                changes.by_others |= !seen.print.as_ref().is_some_and(written::is_ours);
+                changes.by_others |= !seen.print.as_ref().is_some_and(own_writes::contains);
             }
         }
         changes
@@ -83,7 +83,7 @@ impl Seen {
             return false;
         }
         let print = opened.and_then(|(file, _)| content(file).ok());
-        let print = print.map(|content| written::print(&content));
+        let print = print.map(|content| own_writes::sha256(&content));
         let changed = print != self.print;
         *self = Self {
             settled: stamp == self.stamp,
@@ -153,7 +153,7 @@ mod tests {
         let mut watched = watching(&path);
         for (content, by_others) in [("watched: ours", false), ("watched: theirs again", true)] {
             if !by_others {
-                written::note(content.as_bytes());
+                own_writes::record(content.as_bytes());
             }
             fs::write(&path, content).unwrap();
             let any = true;

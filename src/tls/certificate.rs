@@ -13,7 +13,7 @@ use x509_parser::{
     x509::X509Version,
 };
 
-use super::{capability, provider};
+use super::{algorithms, provider};
 
 /// A certificate, parsed.
 pub(super) struct Certificate<'a> {
@@ -149,12 +149,12 @@ impl<'a> Certificate<'a> {
 
     /// Why its key cannot be used here; `None` if it can.
     pub(super) fn unusable_key(&self) -> Option<String> {
-        capability::of_public_key(self.x509.public_key())
+        algorithms::unsupported_public_key(self.x509.public_key())
     }
 
     /// Why its signature cannot be checked here; `None` if it can.
     pub(super) fn unusable_signature(&self) -> Option<String> {
-        capability::of_signature(&self.x509.signature_algorithm)
+        algorithms::unsupported_signature(&self.x509.signature_algorithm)
     }
 
     /// Whether the key of `issuer`, a certificate of version 3, made its signature.

@@ -7,7 +7,7 @@ use std::{
 
 use rustls::sign::CertifiedKey;
 
-use super::{Error, capability, certificate::Certificate, pem, provider};
+use super::{Error, algorithms, certificate::Certificate, pem, provider};
 
 /// Reads a certificate chain (leaf first) and its private key, and checks that they belong
 /// together. The origins are for errors.
@@ -25,7 +25,7 @@ pub fn certified_key(
     let key = pem::private_key(key_pem, key_origin)?;
     let bad = Error::BadKey {
         origin: key_origin.to_owned(),
-        what: capability::of_private_key(&key)
+        what: algorithms::unsupported_private_key(&key)
             .unwrap_or_else(|| "it is damaged, or no RSA, ECDSA or Ed25519 key".to_owned()),
     };
     let loaded = provider().key_provider.load_private_key(key);

@@ -1,21 +1,21 @@
 //! WHOM WE TRUST: roots, names, dates, and who we say we are in a handshake.
 //!
 //! [`Trust`] decides about servers, [`Refusal`] says why one was refused and what
-//! to do about it, [`Look`] shows what a stranger shows, [`identity`] makes client certificates ready,
+//! to do about it, [`CertificateProbe`] shows what a stranger shows, [`identity`] makes client certificates ready,
 //! [`server`] is the other end, which the demo and the tests are. The cryptography is always aws-lc-rs, given explicitly and
 //! never taken from the process.
 
-mod capability;
+mod algorithms;
 mod certificate;
-mod failure;
+mod certificate_probe;
 pub mod identity;
+mod messages;
 pub mod pem;
 mod refusal;
 mod roots;
 pub mod server;
-mod shown;
+mod tls_error;
 mod trust;
-mod words;
 
 use std::{
     sync::{Arc, LazyLock},
@@ -24,9 +24,9 @@ use std::{
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use failure::{Failure, failure, in_words};
-pub use refusal::{Refusal, refusal, speaks_none_offered, spoke_no_tls, system_error};
-pub use shown::{Look, ShownCertificate};
+pub use certificate_probe::{CertificateProbe, PresentedCertificate};
+pub use refusal::{Refusal, io_error_kind, is_alpn_refusal, is_not_tls, refusal};
+pub use tls_error::{TlsError, readable, tls_error};
 pub use trust::{Trust, client_config};
 
 use crate::kubeconfig;
@@ -119,7 +119,7 @@ pub enum Error {
     Authority(#[from] Box<kubeconfig::Error>),
     /// rustls refused a configuration for a listener.
     #[error("cannot set up TLS for a listener")]
-    Listener(#[source] Failure),
+    Listener(#[source] TlsError),
     /// The authority that client certificates are checked against cannot be used.
     #[error("cannot check client certificates against this authority")]
     ClientAuthority(#[source] rustls::server::VerifierBuilderError),

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, io, sync::Arc};
 use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
-use super::Failure;
+use super::TlsError;
 
 /// Why we did not believe a server. Nothing was sent to it but the handshake.
 ///
@@ -262,7 +262,7 @@ pub fn refusal<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Refusal> {
 
 /// Whether a connection failed because what the server said is not TLS.
 #[must_use]
-pub fn spoke_no_tls(error: &(dyn StdError + 'static)) -> bool {
+pub fn is_not_tls(error: &(dyn StdError + 'static)) -> bool {
     let no_tls = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
     find(error, |error| {
         error
@@ -275,7 +275,7 @@ pub fn spoke_no_tls(error: &(dyn StdError + 'static)) -> bool {
 /// Whether a server refused a connection because it speaks none of the protocols that were
 /// offered to it (RFC 7301 section 3.2).
 #[must_use]
-pub fn speaks_none_offered(error: &(dyn StdError + 'static)) -> bool {
+pub fn is_alpn_refusal(error: &(dyn StdError + 'static)) -> bool {
     let refused = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
     find(error, |error| {
         error
@@ -287,7 +287,7 @@ pub fn speaks_none_offered(error: &(dyn StdError + 'static)) -> bool {
 
 /// What the system said, where it is the system that made a connection fail.
 #[must_use]
-pub fn system_error(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+pub fn io_error_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     find(error, |error| {
         error
             .downcast_ref::<io::Error>()
@@ -305,8 +305,8 @@ pub(super) fn find<'a, T>(
             return Some(found);
         }
         // None of these shows what it wraps through `source`.
-        let wrapped = if let Some(failure) = error.downcast_ref::<Failure>() {
-            Some(failure.cause() as &(dyn StdError + 'static))
+        let wrapped = if let Some(error) = error.downcast_ref::<TlsError>() {
+            Some(error.cause() as &(dyn StdError + 'static))
         } else if let Some(error) = error.downcast_ref::<io::Error>() {
             error
                 .get_ref()

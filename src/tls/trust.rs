@@ -19,9 +19,8 @@ use rustls::{
 use super::{
     Error, Refusal,
     certificate::Certificate,
-    pem, provider,
+    messages, pem, provider,
     roots::{Roots, Shown},
-    words,
 };
 use crate::kubeconfig::Cluster;
 
@@ -68,7 +67,7 @@ impl Trust {
             return Ok(Self::insecure());
         }
         match &cluster.certificate_authority {
-            Some(ca) => Self::roots(&ca.read().map_err(Box::new)?, &ca.place()),
+            Some(ca) => Self::roots(&ca.read().map_err(Box::new)?, &ca.location()),
             None => Ok(Self::system()),
         }
     }
@@ -207,7 +206,7 @@ fn unproven(error: rustls::Error, leaf: &CertificateDer<'_>) -> rustls::Error {
             what,
         },
         None => Refusal::UnprovenKey {
-            reason: words::of_certificate(verdict).into_owned(),
+            reason: messages::of_certificate(verdict).into_owned(),
         },
     }
     .into()

@@ -114,7 +114,7 @@ impl Error {
                 refusal: Box::new(refusal.clone()),
             };
         }
-        match tls::system_error(source.as_ref()) {
+        match tls::io_error_kind(source.as_ref()) {
             Some(io::ErrorKind::TimedOut) => Self::ConnectTimeout { server, limit },
             Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
                 Self::Unreachable {
@@ -124,7 +124,7 @@ impl Error {
             }
             _ => Self::Connect {
                 server,
-                source: tls::in_words(source.into()),
+                source: tls::readable(source.into()),
             },
         }
     }
@@ -140,7 +140,7 @@ impl Error {
         }
         Self::Broken {
             server: server_name(address),
-            source: tls::in_words(source),
+            source: tls::readable(source),
         }
     }
 }

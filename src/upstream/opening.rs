@@ -173,7 +173,7 @@ impl Shared {
     fn refuses_http1(&self, error: &Error) -> bool {
         !self.no_http2.load(Ordering::Relaxed)
             && matches!(error, Error::Connect { source, .. }
-                if tls::speaks_none_offered(source.as_ref()))
+                if tls::is_alpn_refusal(source.as_ref()))
     }
 
     fn serve(self: &Arc<Self>, desk: &mut Desk, class: Class, opened: Opened) {

@@ -62,14 +62,14 @@ struct Search {
     overrides: Overrides,
     follow: bool,
     exec_timeout: Option<Duration>,
-    first: OnceLock<kubeconfig::Found>,
+    first: OnceLock<kubeconfig::Resolved>,
 }
 
 impl Plan for Kubeconfig {
     fn find(&self) -> Finding<'_> {
         let search = Arc::clone(&self.0);
         Box::pin(async move {
-            let kubeconfig::Found { target, files, .. } =
+            let kubeconfig::Resolved { target, files, .. } =
                 tokio::task::spawn_blocking(move || search.find()).await??;
             Ok(Found { target, files })
         })
@@ -137,16 +137,17 @@ impl Plan for ServiceAccount {
 }
 
 impl Search {
-    fn find(&self) -> Result<kubeconfig::Found, BoxError> {
+    fn find(&self) -> Result<kubeconfig::Resolved, BoxError> {
         let again = match self.first.get() {
             None => None,
-            Some(first) if first.once => return Ok(first.clone()),
+            Some(first) if first.from_pipe => return Ok(first.clone()),
             Some(first) if self.follow && first.pin != Pin::Pod => Some(&Pin::CurrentContext),
             Some(first) => Some(&first.pin),
         };
         let env = |name: &str| -> Option<OsString> { std::env::var_os(name) };
         let explicit = self.explicit.as_deref();
-        let found = kubeconfig::find(explicit, &self.overrides, again, &env).map_err(with_hint)?;
+        let found = kubeconfig::resolve_pinned(explicit, &self.overrides, again, &env)
+            .map_err(with_hint)?;
         match self.first.get() {
             None => plugin_file::warn(&found),
             Some(first) => accept_plugin(first, &found)?,
@@ -158,7 +159,7 @@ impl Search {
 
 /// Refuses a plugin that somebody else may have chosen after the start. One that was warned of then
 /// may stay, as long as it is the same.
-fn accept_plugin(first: &kubeconfig::Found, now: &kubeconfig::Found) -> Result<(), BoxError> {
+fn accept_plugin(first: &kubeconfig::Resolved, now: &kubeconfig::Resolved) -> Result<(), BoxError> {
     let is_as_at_start = || {
         plugin_file::problem(first).is_some() && first.target.user.login == now.target.user.login
     };

@@ -19,7 +19,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::written;
+use crate::kubeconfig::own_writes;
 
 /// Bytes of such a file that count.
 const LIMIT: u64 = 1 << 20;
@@ -105,8 +105,8 @@ impl LoginFiles {
             let now = stamp(path);
             if now != *before {
                 *before = now;
-                have_changed |=
-                    !content(path).is_ok_and(|text| written::is_ours(&written::print(&text)));
+                have_changed |= !content(path)
+                    .is_ok_and(|text| own_writes::contains(&own_writes::sha256(&text)));
             }
         }
         have_changed
@@ -203,7 +203,7 @@ mod tests {
         fs::write(&path, "theirs").unwrap();
         assert!(changed(&files).await);
         assert!(!changed(&files).await);
-        written::note(b"a token that this process renewed");
+        own_writes::record(b"a token that this process renewed");
         fs::write(&path, "a token that this process renewed").unwrap();
         assert!(!changed(&files).await);
         fs::write(&path, "theirs again").unwrap();

@@ -33,7 +33,7 @@ fn target(certificate: Option<KeyPair>, login: Login) -> Target {
             disable_compression: false,
             exec_config: None,
         },
-        home: None,
+        file_cluster: None,
         user: User {
             name: Some("admin".to_owned()),
             certificate,

@@ -52,7 +52,7 @@ impl Inner {
         let KeyPair { certificate, key } = &self.pair;
         let certificate_pem = certificate.read().map_err(Error::pem)?;
         let key_pem = key.read().map_err(Error::pem)?;
-        let origins = (certificate.place(), key.place());
+        let origins = (certificate.location(), key.location());
         self.last
             .certified_key(&certificate_pem, &key_pem, (&origins.0, &origins.1))
     }

@@ -26,7 +26,7 @@ use rustix::{fs::OFlags, process::geteuid};
 pub use saved::Saved;
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::{self, edit::Turn, replacement::Replacement};
+use crate::kubeconfig::{self, edit::RenewalLock, replacement::Replacement};
 
 /// What stands in a file's name as it is.
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b':');
@@ -284,10 +284,10 @@ impl Store {
     ///
     /// # Errors
     /// Where others hold it all that time, or the folder cannot be written to.
-    pub fn turn(&self, login: &str) -> Result<Turn, Error> {
+    pub fn turn(&self, login: &str) -> Result<RenewalLock, Error> {
         let path = self.path(login);
         self.make_folder_of(&path)?;
-        Turn::take(&path.with_extension("lock")).map_err(Error::Turn)
+        RenewalLock::acquire(&path.with_extension("lock")).map_err(Error::Turn)
     }
 
     /// Makes the folder of `path`, or sees to it that only its owner may enter.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Store, failed, private_text};
-use crate::kubeconfig::edit::Turn;
+use crate::kubeconfig::edit::RenewalLock;
 
 /// Where the token for a registry comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Store {
     ) -> Result<T, Error> {
         let path = self.registries_path();
         self.make_folder_of(&path)?;
-        let _turn = Turn::take(&path.with_extension("lock")).map_err(Error::Turn)?;
+        let _turn = RenewalLock::acquire(&path.with_extension("lock")).map_err(Error::Turn)?;
         let mut registries = self.registries()?;
         let outcome = change(&mut registries);
         let text = serde_json::to_string_pretty(&registries)

@@ -219,15 +219,15 @@ fn kubectls_lock_is_waited_for_and_named_when_it_stays() {
 }
 
 #[test]
-fn one_kubegate_has_the_turn_at_a_time_whatever_name_it_uses() {
+fn one_kubegate_holds_the_renewal_lock_through_any_name_of_the_file() {
     let (folder, path) = holding(YAML);
     let link = folder.path().join("link");
     symlink("config", &link).unwrap();
-    let first = turn(&path).unwrap();
+    let first = RenewalLock::of_file(&path).unwrap();
     let file = File::open(beside(&fs::canonicalize(&link).unwrap(), ".kubegate.lock")).unwrap();
     assert!(flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
     drop(first);
-    drop(turn(&link).unwrap());
+    drop(RenewalLock::of_file(&link).unwrap());
     flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
 }
 

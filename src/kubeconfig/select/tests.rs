@@ -109,13 +109,13 @@ fn another_server_leaves_the_files_cluster_the_home_of_logins() {
     };
     let there = target(&config, &flags).unwrap();
     assert_eq!(there.cluster.server, "https://registry/");
-    assert_eq!(there.home().server, "https://api:6443/");
+    assert_eq!(there.login_cluster().server, "https://api:6443/");
     let here = plain(&config);
     assert_eq!(
-        there.home().certificate_authority,
+        there.login_cluster().certificate_authority,
         here.cluster.certificate_authority
     );
-    assert_eq!(*here.home(), here.cluster);
+    assert_eq!(*here.login_cluster(), here.cluster);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{Roots, Shown, seconds};
 use crate::tls::{
     Refusal,
     certificate::{Certificate, San},
-    words,
+    messages,
 };
 
 impl Roots {
@@ -211,7 +211,7 @@ fn wrong_name(leaf: &Certificate<'_>, asked: &ServerName<'_>) -> Refusal {
 
 fn unusable(leaf: &Certificate<'_>, error: &webpki::Error) -> Refusal {
     Refusal::Unusable {
-        reason: words::of_webpki(error).to_owned(),
+        reason: messages::of_webpki(error).to_owned(),
         subject: leaf.subject(),
         issuer: leaf.issuer(),
         sha256: leaf.sha256(),

@@ -223,7 +223,7 @@ fn broken(who: &'static str, url: &Uri, source: Box<dyn std::error::Error + Send
         url: url.to_string(),
         source: match refusal {
             Some(refusal) => Arc::new(refusal),
-            None => tls::in_words(source.into()),
+            None => tls::readable(source.into()),
         },
     }
 }

@@ -57,7 +57,7 @@ impl Known {
     /// Makes the client, by the authority as its file holds it now.
     pub(super) fn client(&self) -> Result<Client, Error> {
         let trust = match &self.authority {
-            Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, &ca.place())
+            Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, &ca.location())
                 .map_err(|error| Error::Certificate(Arc::new(error)))?,
             None => Trust::system(),
         };

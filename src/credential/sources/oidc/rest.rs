@@ -9,7 +9,7 @@ use crate::{
     },
     kubeconfig::{
         self, OidcTokens,
-        edit::{self, Turn},
+        edit::{self, RenewalLock},
     },
     secret::Secret,
 };
@@ -101,9 +101,9 @@ impl Rest {
 
     /// Our turn among kubegates; none where the folder cannot be written to, for then nobody
     /// can keep new tokens either.
-    pub(super) fn turn(&self) -> Result<Option<Turn>, Error> {
+    pub(super) fn turn(&self) -> Result<Option<RenewalLock>, Error> {
         let turn = match self {
-            Self::Kubeconfig { file, .. } => edit::turn(file).map_err(of_kubeconfig),
+            Self::Kubeconfig { file, .. } => RenewalLock::of_file(file).map_err(of_kubeconfig),
             Self::Saved { store, login, .. } => store.turn(login).map_err(Error::store),
         };
         match turn {

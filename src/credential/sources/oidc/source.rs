@@ -18,7 +18,7 @@ use crate::{
         protocol::{authorization, jwt},
         store::{self, Place, Store},
     },
-    kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::Turn},
+    kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::RenewalLock},
     secret::Secret,
     settings::OidcFlags,
     shell::{in_quotes, quoted},
@@ -252,7 +252,7 @@ impl Oidc {
         })
     }
 
-    async fn turn(&self) -> Result<Option<Turn>, Error> {
+    async fn turn(&self) -> Result<Option<RenewalLock>, Error> {
         self.blocking(Rest::turn).await
     }
 

@@ -68,7 +68,7 @@ impl Access {
         let authorities = [&self.cluster.certificate_authority, &self.oauth_authority];
         let mut pems = Vec::new();
         for authority in authorities.into_iter().flatten() {
-            pems.push((authority.read().map_err(Error::pem)?, authority.place()));
+            pems.push((authority.read().map_err(Error::pem)?, authority.location()));
         }
         let pems: Vec<(&[u8], &str)> = pems
             .iter()

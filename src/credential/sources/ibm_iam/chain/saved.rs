@@ -10,7 +10,7 @@ use crate::{
         sources::ibm_iam::Root,
         store::{self, Saved, Store},
     },
-    kubeconfig::{self, edit::Turn},
+    kubeconfig::{self, edit::RenewalLock},
     secret::Secret,
 };
 
@@ -66,7 +66,7 @@ impl Chain {
 
     /// Our turn among kubegates on the saved login, where there is one: a refresh token may work
     /// once.
-    pub(super) async fn turn(&self) -> Result<Option<Turn>, Error> {
+    pub(super) async fn turn(&self) -> Result<Option<RenewalLock>, Error> {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };

@@ -1,4 +1,4 @@
-//! [`find`]: the whole way from flags, files and environment to one [`Target`], and the same
+//! [`resolve_pinned`]: the whole way from flags, files and environment to one [`Target`], and the same
 //! way again for who must notice what changes there.
 
 use std::{
@@ -8,9 +8,9 @@ use std::{
 
 use crate::kubeconfig::{Error, Overrides, Target, file::is_pipe, in_cluster, load, select};
 
-/// What [`find`] found.
+/// What [`resolve_pinned`] found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct Resolved {
     /// The API server and the user.
     pub target: Target,
     /// What to find there again.
@@ -21,7 +21,7 @@ pub struct Found {
     /// The file in which the user's entry stands, where one was chosen.
     pub user_file: Option<PathBuf>,
     /// Whether one of them is a pipe, which can be read only once.
-    pub once: bool,
+    pub from_pipe: bool,
 }
 
 /// What was chosen and is not to change with the files.
@@ -47,7 +47,7 @@ pub fn resolve(
     flags: &Overrides,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Target, Error> {
-    Ok(find(explicit, flags, None, env)?.target)
+    Ok(resolve_pinned(explicit, flags, None, env)?.target)
 }
 
 /// As [`resolve`]; with `pin`, what was found before is looked for and nothing else, whatever
@@ -55,12 +55,12 @@ pub fn resolve(
 ///
 /// # Errors
 /// As for [`resolve`]; and where what is pinned is gone.
-pub fn find(
+pub fn resolve_pinned(
     explicit: Option<&Path>,
     flags: &Overrides,
     pin: Option<&Pin>,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Found, Error> {
+) -> Result<Resolved, Error> {
     if pin == Some(&Pin::Pod) {
         return pod(flags, Path::new(in_cluster::FOLDER), env)?.ok_or(Error::PodGone);
     }
@@ -81,11 +81,11 @@ pub fn find(
     let target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
     let user = target.user.name.as_ref();
     let user = user.and_then(|name| config.users.get(name));
-    Ok(Found {
+    Ok(Resolved {
         pin: Pin::Context(target.context.clone()),
         user_file: user.map(|entry| entry.path().to_owned()),
         target,
-        once: files.iter().any(|path| is_pipe(path)),
+        from_pipe: files.iter().any(|path| is_pipe(path)),
         files,
     })
 }
@@ -104,17 +104,17 @@ fn pod(
     flags: &Overrides,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Option<Found>, Error> {
+) -> Result<Option<Resolved>, Error> {
     let Some(target) = in_cluster::target(env, folder, flags)? else {
         return Ok(None);
     };
     entry_named(flags).map_or(Ok(()), Err)?;
-    Ok(Some(Found {
+    Ok(Some(Resolved {
         target,
         pin: Pin::Pod,
         user_file: None,
         files: in_cluster::files(folder),
-        once: false,
+        from_pipe: false,
     }))
 }
 

@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{AlgorithmIdentifier, ServerName, UnixTime},
 };
 
-use super::{super::Failure, *};
+use super::{super::TlsError, *};
 
 /// Every variant of rustls's errors of this version: the enums are open, so that a new one is
 /// worded by the last arms.
@@ -365,7 +365,7 @@ fn no_name_of_source_code_is_in_the_words_of_any_error() {
     let all = every_error();
     assert!(all.len() > 400, "{}", all.len());
     for error in all {
-        let words = Failure::from(error.clone()).to_string();
+        let words = TlsError::from(error.clone()).to_string();
         assert!(!looks_like_code(&words), "{error:?}: {words}");
         assert!(words.len() > 10, "{error:?}: {words}");
     }

@@ -13,7 +13,7 @@ const EC: &str = "1.2.840.10045.2.1";
 const ED25519: &str = "1.3.101.112";
 
 /// Why a certificate's public key cannot be used; `None` if it can.
-pub(super) fn of_public_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
+pub(super) fn unsupported_public_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let parameters = key.algorithm.parameters.as_ref();
     let algorithm = key.algorithm.algorithm.to_id_string();
     of_key(&algorithm, parameters, || {
@@ -22,7 +22,7 @@ pub(super) fn of_public_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
 }
 
 /// Why a private key cannot be used; `None` if it can, or cannot be read.
-pub(super) fn of_private_key(key: &PrivateKeyDer<'_>) -> Option<String> {
+pub(super) fn unsupported_private_key(key: &PrivateKeyDer<'_>) -> Option<String> {
     match key {
         PrivateKeyDer::Pkcs1(key) => of_rsa(rsa_bits(key.secret_pkcs1_der())?),
         PrivateKeyDer::Sec1(key) => {
@@ -45,7 +45,7 @@ pub(super) fn of_private_key(key: &PrivateKeyDer<'_>) -> Option<String> {
 }
 
 /// Why nothing that was signed by this algorithm can be checked; `None` if it can.
-pub(super) fn of_signature(algorithm: &AlgorithmIdentifier<'_>) -> Option<String> {
+pub(super) fn unsupported_signature(algorithm: &AlgorithmIdentifier<'_>) -> Option<String> {
     let weak = |digest| {
         Some(format!(
             "signed with {digest}; SHA-256 or better can be checked"
@@ -185,7 +185,7 @@ mod tests {
             ("client-sec1.key", None),
         ] {
             let key = pem::private_key(&file(name), name).unwrap();
-            assert_eq!(of_private_key(&key).as_deref(), words, "{name}");
+            assert_eq!(unsupported_private_key(&key).as_deref(), words, "{name}");
         }
         for (bits, usable) in [
             (2047, false),

@@ -1,4 +1,4 @@
-//! The lock that kubegates hold among themselves while they renew what a file holds.
+//! [`RenewalLock`]: the lock that kubegates hold among themselves while they renew what a file holds.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,29 +16,30 @@ use rustix::{
 use super::{LOCK_RETRY, beside, failed};
 use crate::kubeconfig::Error;
 
-/// How long another kubegate is waited for; it holds its lock over calls to the issuer.
+/// How long to wait for another kubegate, which holds its lock during calls to the issuer.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// This process's turn to renew what a file holds. Ends when dropped, or with the process.
+/// An exclusive lock for renewing what a file holds. It is released when it is dropped, or when the
+/// process ends.
 #[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct RenewalLock(#[expect(dead_code, reason = "held for its lock")] File);
 
-/// Waits for the turn among kubegates on the file at `path`. Blocks, for 90 s at most.
-///
-/// # Errors
-/// Where the lock file cannot be made, or others hold it all that time.
-pub fn turn(path: &Path) -> Result<Turn, Error> {
-    let target = fs::canonicalize(path).map_err(failed(path))?;
-    Turn::take(&beside(&target, ".kubegate.lock"))
-}
-
-impl Turn {
-    /// Waits for the turn on the lock file `lock`, which is made where it is missing. Blocks,
-    /// for 90 s at most.
+impl RenewalLock {
+    /// Waits for the lock of the file at `path`, which may be a symlink. Blocks for at most 90 s.
     ///
     /// # Errors
-    /// Where the lock file cannot be made, or others hold it all that time.
-    pub fn take(lock: &Path) -> Result<Self, Error> {
+    /// A lock file that cannot be created, or that other processes hold all that time.
+    pub fn of_file(path: &Path) -> Result<Self, Error> {
+        let target = fs::canonicalize(path).map_err(failed(path))?;
+        Self::acquire(&beside(&target, ".kubegate.lock"))
+    }
+
+    /// Waits for the lock on the lock file `lock`, which is created where it is missing. Blocks for
+    /// at most 90 s.
+    ///
+    /// # Errors
+    /// A lock file that cannot be created, or that other processes hold all that time.
+    pub fn acquire(lock: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -50,13 +50,13 @@ impl Home {
         std::fs::write(self.0.path().join("config"), text).unwrap();
     }
 
-    fn find(&self, pin: Option<&Pin>) -> Result<Found, Error> {
+    fn find(&self, pin: Option<&Pin>) -> Result<Resolved, Error> {
         self.find_with(&Overrides::default(), pin)
     }
 
-    fn find_with(&self, flags: &Overrides, pin: Option<&Pin>) -> Result<Found, Error> {
+    fn find_with(&self, flags: &Overrides, pin: Option<&Pin>) -> Result<Resolved, Error> {
         let path = self.0.path().join("config").into_os_string();
-        find(None, flags, pin, &|name| {
+        resolve_pinned(None, flags, pin, &|name| {
             (name == "KUBECONFIG").then(|| path.clone())
         })
     }

@@ -13,7 +13,7 @@ use super::{certificate::Certificate, pem, provider};
 
 /// A certificate that a server showed.
 #[derive(Clone, Debug)]
-pub struct ShownCertificate {
+pub struct PresentedCertificate {
     /// Whom it names.
     pub subject: String,
     /// Who issued it, by its own words.
@@ -30,12 +30,12 @@ pub struct ShownCertificate {
 
 /// Looks at one handshake, and ends it: nothing is ever sent to who was looked at.
 #[derive(Debug, Default)]
-pub struct Look(Arc<Witness>);
+pub struct CertificateProbe(Arc<Witness>);
 
 #[derive(Debug, Default)]
-struct Witness(Mutex<Vec<ShownCertificate>>);
+struct Witness(Mutex<Vec<PresentedCertificate>>);
 
-impl Look {
+impl CertificateProbe {
     /// TLS that fails once the server has shown its certificates.
     ///
     /// # Panics
@@ -52,7 +52,7 @@ impl Look {
 
     /// What was shown, the server's own certificate first; nothing before the handshake.
     #[must_use]
-    pub fn seen(&self) -> Vec<ShownCertificate> {
+    pub fn presented(&self) -> Vec<PresentedCertificate> {
         let seen = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.clone()
     }
@@ -102,11 +102,11 @@ fn ended() -> rustls::Error {
     rustls::Error::General("the server was only looked at".to_owned())
 }
 
-fn shown(der: &CertificateDer<'_>) -> Option<ShownCertificate> {
+fn shown(der: &CertificateDer<'_>) -> Option<PresentedCertificate> {
     let certificate = Certificate::parse(der)?;
     let dates = certificate.dates();
     let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    Some(ShownCertificate {
+    Some(PresentedCertificate {
         subject: certificate.subject(),
         issuer: certificate.issuer(),
         sha256: certificate.sha256(),
