@@ -68,12 +68,12 @@
 //!
 //! A [`serve::Plan`] finds what to proxy to, at the start and again when a file that says so has
 //! another content, or on SIGHUP. [`serve::Standing`] compares, keeps what is the same, and has
-//! [`proxy::Switch`] lead new requests to the rest.
+//! [`proxy::ReloadHandle`] lead new requests to the rest.
 //!
 //! # What may surprise
 //!
 //! - The guard, `hop_by_hop` and impersonate are no layers of their own: one frame,
-//!   `proxy::screen`, carries every judgement of a request's head.
+//!   `proxy::head_filter`, carries every judgement of a request's head.
 //! - The guard judges twice: who asks comes before routing, what is asked after it.
 //! - A request that brings its own credential travels over connections made without our
 //!   client certificate: the API server would believe the certificate and ignore the token.

@@ -23,7 +23,7 @@ use crate::{
     dial::{Dialer, Environment, Tcp},
     kubeconfig::{self, Cluster},
     proxy::{
-        self, Drain, Extras, Prefix, StaticFiles, Switch,
+        self, Drain, Prefix, ReloadHandle, StaticFileOptions, StaticFiles,
         guard::{Guard, Rules},
     },
     serve::{self, Address, BoxError, Connect, Hangups, Listener, Plan, Seeker, Signals, Standing},
@@ -56,12 +56,12 @@ pub(super) async fn serve(
     let guard = Arc::new(Guard::new(&rules(flags))?);
     let own = Arc::new(OnceLock::new());
     let drain = Drain::default();
-    let (lead, switch) = lead(plan, flags, own.clone(), drain.clone()).await?;
+    let (lead, reload_handle) = lead(plan, flags, own.clone(), drain.clone()).await?;
     let parts = proxy::Parts {
         guard: guard.clone(),
         api: Prefix::new(&flags.api_prefix),
         files: flags.www().map(|folder| files(flags, folder)).transpose()?,
-        switch: switch.clone(),
+        reload_handle: reload_handle.clone(),
     };
     let lanes = 0..serve::lanes();
     let proxies = lanes.map(|lane| proxy::stack(parts.clone(), lane));
@@ -86,9 +86,9 @@ pub(super) async fn serve(
     tokio::spawn(async move {
         let standing = match lead {
             Lead::Known(standing) => *standing,
-            Lead::Sought(seeker) => seeker.find(&switch).await,
+            Lead::Sought(seeker) => seeker.find(&reload_handle).await,
         };
-        standing.keep(switch, hangups).await;
+        standing.keep(reload_handle, hangups).await;
     });
     let limit = flags.drain_timeout;
     serve::run(listener, proxies.collect(), drain, signals, limit)
@@ -124,21 +124,21 @@ async fn lead(
     flags: &ProxyFlags,
     own: Arc<OnceLock<SocketAddr>>,
     drain: Drain,
-) -> anyhow::Result<(Lead, Switch)> {
+) -> anyhow::Result<(Lead, ReloadHandle)> {
     let client = flags.client_credentials;
     let Some(sample) = plan.sample().cloned() else {
         let standing = Standing::first(plan, connect(flags, own)).await;
         let standing = standing.map_err(anyhow::Error::from_boxed)?;
-        let switch = Switch::new(standing.destination(), client, drain)?;
-        return Ok((Lead::Known(Box::new(standing)), switch));
+        let reload_handle = ReloadHandle::new(standing.destination(), client, drain)?;
+        return Ok((Lead::Known(Box::new(standing)), reload_handle));
     };
     Ways::new(flags)
         .to(&sample.cluster)
         .map_err(anyhow::Error::from_boxed)?;
     let seeker = Seeker::new(plan, connect(flags, own));
     let impersonation = &sample.user.impersonation;
-    let switch = Switch::to_be_found(seeker.clone(), impersonation, client, drain)?;
-    Ok((Lead::Sought(seeker), switch))
+    let reload_handle = ReloadHandle::with_resolver(seeker.clone(), impersonation, client, drain)?;
+    Ok((Lead::Sought(seeker), reload_handle))
 }
 
 fn listen_address(flags: &ProxyFlags) -> anyhow::Result<Address> {
@@ -259,7 +259,7 @@ fn files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
             flags.api_prefix
         );
     }
-    let extras = Extras {
+    let extras = StaticFileOptions {
         follow_symlinks: flags.www_follow_symlinks,
         dotfiles: flags.www_dotfiles,
     };

@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 
 use super::{
     Body, Error,
-    announce::announced,
+    expiry_warning::with_expiry_warning,
     guard::{
         Refusal,
         attributes::{Attributes, Verb},
@@ -199,7 +199,7 @@ where
     };
     let first = again().unwrap_or(RequestBody::Empty);
     let response = inner.call(authorized(&head, first, &credential)).await?;
-    let response = announced(response, &credential);
+    let response = with_expiry_warning(response, &credential);
     if response.status() != StatusCode::UNAUTHORIZED || is_behind_proxy(&head) {
         return Ok(response);
     }
@@ -222,7 +222,7 @@ where
             credentials.subject()
         );
     }
-    Ok(announced(response, &fresh))
+    Ok(with_expiry_warning(response, &fresh))
 }
 
 /// Says once what every request meets until somebody logs in.

@@ -35,7 +35,7 @@ use super::{Body, Error, route::Prefix};
 
 /// Which files of the folder are served beside the ordinary ones.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Extras {
+pub struct StaticFileOptions {
     /// `--www-follow-symlinks`: those outside of it that a symlink in it leads to.
     pub follow_symlinks: bool,
     /// `--www-dotfiles`: those whose name, or whose folder's, begins with a dot.
@@ -53,7 +53,7 @@ pub struct StaticFiles {
 impl StaticFiles {
     /// Serves `folder` under `prefix`.
     #[must_use]
-    pub fn new(prefix: &str, folder: &Path, extras: Extras) -> Self {
+    pub fn new(prefix: &str, folder: &Path, extras: StaticFileOptions) -> Self {
         let folder = Folder(Arc::new(Place {
             path: folder.to_owned(),
             extras,
@@ -94,7 +94,7 @@ struct Folder(Arc<Place>);
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    extras: Extras,
+    extras: StaticFileOptions,
 }
 
 /// What a name stands for.
@@ -313,7 +313,7 @@ mod tests {
         fs::write(at("out/f"), "outside").unwrap();
         let place = Place {
             path: at("www"),
-            extras: Extras::default(),
+            extras: StaticFileOptions::default(),
         };
         // In `find`, the folder is resolved and opened apart; here it is swapped in between.
         let top = fs::canonicalize(at("www")).unwrap();

@@ -16,13 +16,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
-    Body, Error, answer_framing,
+    Body, Error,
     authorize::Certificate,
     hop_by_hop::{self, Protocol},
-    kind::kind_of,
-    request_log::Exchange,
+    request_log::RequestRecord,
+    response_framing,
+    traffic_class::traffic_class,
     upgrade,
-    watch::{WatchBody, Watching, is_watch},
+    watch::{WatchBody, WatchResponse, is_watch},
 };
 use crate::upstream::{Kind, RequestBody, Upstream};
 
@@ -76,7 +77,7 @@ async fn forward(
     let mut extensions = std::mem::take(request.extensions_mut());
     let certificate = extensions.remove::<Certificate>().map(|c| c.0);
     let protocol = extensions.remove::<Protocol>();
-    let exchange = extensions.remove::<Exchange>();
+    let exchange = extensions.remove::<RequestRecord>();
     let headers = request.headers_mut();
     headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
     if let (Some(protocol), Some(client)) = (protocol, extensions.remove::<OnUpgrade>()) {
@@ -97,20 +98,20 @@ async fn forward(
         return Box::pin(upgrading).await;
     }
     let watches = is_watch(&request);
-    let kind = if watches {
+    let class = if watches {
         Kind::Long
     } else {
-        kind_of(&request)
+        traffic_class(&request)
     };
-    let mut response = upstream.send(request, certificate.as_ref(), kind).await?;
+    let mut response = upstream.send(request, certificate.as_ref(), class).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Error::UnaskedSwitch);
+        return Err(Error::UnexpectedSwitch);
     }
-    answer_framing::settle(&mut response)?;
+    response_framing::settle(&mut response)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
     let body = if watches && head.status.is_success() {
-        head.extensions.insert(Watching);
+        head.extensions.insert(WatchResponse);
         if let Some(exchange) = exchange {
             exchange.watch_begins();
         }

@@ -10,8 +10,8 @@ use http::{
 };
 
 use super::{
-    guard::{Foreign, Refusal},
-    screen::{Screen, ScreenLayer},
+    guard::{Refusal, UntrustedContent},
+    head_filter::{HeadFilter, HeadFilterLayer},
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -46,20 +46,20 @@ impl Protocol {
 
 /// Takes off what is the downstream connection's own. A request that may upgrade carries its
 /// [`Protocol`] as an extension from here on; any other `Upgrade` is ignored, as a server may.
-pub(super) fn layer() -> ScreenLayer<HopByHop> {
-    ScreenLayer::new(HopByHop)
+pub(super) fn layer() -> HeadFilterLayer<HopByHop> {
+    HeadFilterLayer::new(HopByHop)
 }
 
 #[derive(Debug)]
 pub(super) struct HopByHop;
 
-impl Screen for HopByHop {
-    fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+impl HeadFilter for HopByHop {
+    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         let named = named_in_connection(request.headers())?;
         if let Some(protocol) = upgrade(request, &named) {
             request.extensions_mut().insert(protocol);
         }
-        let rest: &[HeaderName] = match request.extensions().get::<Foreign>() {
+        let rest: &[HeaderName] = match request.extensions().get::<UntrustedContent>() {
             Some(foreign) if foreign.takes_cookies() => &[PROXY_AUTHORIZATION, HTTP2_SETTINGS],
             _ => &[PROXY_AUTHORIZATION, HTTP2_SETTINGS, COOKIE],
         };
@@ -232,7 +232,7 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let mut request = builder.body(()).unwrap();
-        HopByHop.screen(&mut request).map(|()| request)
+        HopByHop.filter(&mut request).map(|()| request)
     }
 
     fn names(request: &Request<()>) -> Vec<&str> {
@@ -303,13 +303,13 @@ mod tests {
             (false, true, true, false),
         ] {
             let mut request = Request::get("/").header(COOKIE, "a=b").body(()).unwrap();
-            request.extensions_mut().insert(Foreign {
+            request.extensions_mut().insert(UntrustedContent {
                 proxied,
                 browser,
                 trusted,
                 certain: proxied,
             });
-            HopByHop.screen(&mut request).unwrap();
+            HopByHop.filter(&mut request).unwrap();
             let said = format!("{proxied} {browser} {trusted}");
             assert_eq!(request.headers().contains_key(COOKIE), passes, "{said}");
         }

@@ -5,8 +5,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     guard::Refusal,
+    head_filter::{HeadFilter, HeadFilterLayer},
     hop_by_hop::canonical,
-    screen::{Screen, ScreenLayer},
 };
 use crate::kubeconfig::Impersonation;
 
@@ -44,15 +44,15 @@ pub(super) struct Impersonate {
 }
 
 impl Impersonate {
-    pub(super) fn layer(identity: &Impersonation) -> Result<ScreenLayer<Self>, Error> {
-        Ok(ScreenLayer::new(Self {
+    pub(super) fn layer(identity: &Impersonation) -> Result<HeadFilterLayer<Self>, Error> {
+        Ok(HeadFilterLayer::new(Self {
             headers: headers(identity)?,
         }))
     }
 }
 
-impl Screen for Impersonate {
-    fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+impl HeadFilter for Impersonate {
+    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         if self.headers.is_empty() {
             return Ok(());
         }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn every_field_becomes_its_header() {
         let mut request = Request::get("/").body(()).unwrap();
-        jane().screen(&mut request).unwrap();
+        jane().filter(&mut request).unwrap();
         let headers = request.headers();
         assert_eq!(headers["impersonate-user"], "jane");
         let groups: Vec<_> = headers.get_all("impersonate-group").iter().collect();
@@ -142,7 +142,7 @@ mod tests {
         for name in ["Impersonate-User", "impersonate-group", "Impersonate_User"] {
             let mut request = Request::get("/").header(name, "root").body(()).unwrap();
             assert_eq!(
-                jane().screen(&mut request).unwrap_err().status,
+                jane().filter(&mut request).unwrap_err().status,
                 403,
                 "{name}"
             );
@@ -158,7 +158,7 @@ mod tests {
             .header("Impersonate-User", "jane")
             .body(())
             .unwrap();
-        nobody.screen(&mut request).unwrap();
+        nobody.filter(&mut request).unwrap();
         assert_eq!(request.headers()["impersonate-user"], "jane");
     }
 

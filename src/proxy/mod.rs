@@ -1,36 +1,40 @@
 //! ONE REQUEST: the stack it passes, one file a layer.
 
-mod announce;
-mod answer_framing;
 mod authorize;
 mod body;
 mod client_go;
 mod cors;
+mod destination;
+mod error;
+mod expiry_warning;
 mod files;
 mod forward;
 pub mod guard;
+mod head_filter;
 mod hop_by_hop;
 pub mod impersonate;
-mod kind;
 mod peer;
+mod reload;
 mod request_log;
 mod respond;
+mod response_framing;
 mod route;
 mod sandbox;
-mod screen;
-mod switch;
+mod traffic_class;
 mod tunnel;
 mod upgrade;
 mod watch;
 
 pub use body::Body;
-pub use files::{Extras, StaticFiles};
+pub use destination::Destination;
+pub use error::Error;
+pub use files::{StaticFileOptions, StaticFiles};
 pub use forward::Drain;
 pub use peer::Peer;
-pub use respond::{chain, last_words};
+pub use reload::{ReloadHandle, ResolveFuture, Resolver};
+pub use respond::{chain, encode_refusal};
 pub use route::Prefix;
-pub use switch::{Destination, Seek, Seeking, Switch};
-pub use watch::Watching;
+pub use watch::WatchResponse;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -46,55 +50,7 @@ use tower_http::{
     trace::{self, TraceLayer},
 };
 
-use crate::{
-    credential,
-    settings::ClientCredentials,
-    upstream::{self, Upstream},
-};
-use authorize::{Authorize, AuthorizeLayer};
-use forward::Forward;
-use guard::{Guard, Refusal};
-use impersonate::Impersonate;
-use screen::Screened;
-
-/// Why a request got no answer from the API server, or not the server's own.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The guard, or a layer that judges headers, refused it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// There is no credential to send it with.
-    #[error("no credential for the API server")]
-    Credential(#[from] credential::Error),
-    /// Where the API server is was asked for, and not learnt.
-    #[error("cannot find the cluster")]
-    NotFound(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// A fault of ours.
-    #[error("there is no destination for this request; this is a bug in kubegate")]
-    NowhereToGo,
-    /// The API server could not be asked.
-    #[error(transparent)]
-    Upstream(#[from] upstream::Error),
-    /// The API server switched protocols for a request that is no upgrade.
-    #[error("the API server answered with 101 Switching Protocols, which was not asked for")]
-    UnaskedSwitch,
-    /// What the API server's answer says of its body's length cannot be passed on.
-    #[error("the API server's answer has a {header} that {problem}")]
-    BadFraming {
-        /// Which header says so.
-        header: &'static str,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// The API server answered an upgrade with neither 101 nor an error.
-    #[error("the API server answered the upgrade to {asked} with {answered}")]
-    BadUpgrade {
-        /// The protocol that the client asked for.
-        asked: &'static str,
-        /// Status, and for a 101 the protocol it named.
-        answered: String,
-    },
-}
+use guard::Guard;
 
 /// What the stack is made of.
 #[derive(Clone)]
@@ -106,12 +62,12 @@ pub struct Parts {
     /// `--www` under `--www-prefix`
     pub files: Option<StaticFiles>,
     /// Where requests go, and as whom.
-    pub switch: Switch,
+    pub reload_handle: ReloadHandle,
 }
 
 /// The whole of the proxy: any request in, some answer out.
 pub trait Proxy:
-    Service<Request<Incoming>, Response = Response<Traced>, Error = Infallible, Future: Send>
+    Service<Request<Incoming>, Response = Response<TracedBody>, Error = Infallible, Future: Send>
     + Clone
     + Send
     + Sync
@@ -120,8 +76,12 @@ pub trait Proxy:
 }
 
 impl<S> Proxy for S where
-    S: Service<Request<Incoming>, Response = Response<Traced>, Error = Infallible, Future: Send>
-        + Clone
+    S: Service<
+            Request<Incoming>,
+            Response = Response<TracedBody>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
         + Send
         + Sync
         + 'static
@@ -129,11 +89,12 @@ impl<S> Proxy for S where
 }
 
 /// An answer's body in the wrapping of the trace layer, which has nothing to tell of bodies.
-pub type Traced = trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
+pub type TracedBody =
+    trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
 
-/// Builds the stack. It reads in the order in which a request passes it, and goes on in `way`. `lane` is
-/// which of the destination's upstreams it sends to.
-pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
+/// Builds the stack, in the order in which a request passes it. `worker` says which of the
+/// destination's upstreams it sends to; the innermost layers are in [`destination_service`](destination).
+pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
     ServiceBuilder::new()
         // Marked first, so that no layer below can show a credential by accident.
         .layer(SetSensitiveRequestHeadersLayer::new([
@@ -175,34 +136,7 @@ pub fn stack(parts: Parts, lane: usize) -> impl Proxy {
         .map_err(|never: Infallible| match never {})
         .layer(respond::RespondLayer::for_api())
         // A reload replaces everything below, and at once.
-        .service(parts.switch.switched(lane))
-}
-
-/// The last layers, which stand for one destination.
-type Way = Screened<Impersonate, Authorize<Forward>>;
-
-/// Builds the last layers, in the order in which a request passes them.
-fn way(
-    destination: &Destination,
-    upstream: &Arc<Upstream>,
-    client_credentials: ClientCredentials,
-    drain: &Drain,
-) -> Result<Way, impersonate::Error> {
-    let Destination {
-        impersonation,
-        credentials,
-        ..
-    } = destination;
-    Ok(ServiceBuilder::new()
-        // Whom the user acts as is settled before our credential could vouch for it.
-        .layer(Impersonate::layer(impersonation)?)
-        // Exactly one credential, refreshed and replayed once on a 401.
-        .layer(AuthorizeLayer::new(
-            credentials.clone(),
-            client_credentials,
-            upstream.is_plaintext(),
-        ))
-        .service(Forward::new(upstream.clone(), drain.clone())))
+        .service(parts.reload_handle.service(worker))
 }
 
 /// What `hop_by_hop` does, by itself, so that a benchmark can tell its price.
@@ -212,13 +146,13 @@ pub mod header_work {
 
     use super::{
         guard::Refusal,
+        head_filter::HeadFilter as _,
         hop_by_hop::{self, HopByHop},
-        screen::Screen as _,
     };
 
     /// To a request.
     pub fn of_request<B>(request: &mut Request<B>) -> Result<(), Refusal> {
-        HopByHop.screen(request)
+        HopByHop.filter(request)
     }
 
     /// To an answer.

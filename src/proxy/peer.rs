@@ -23,7 +23,7 @@ impl Peer {
     /// Says on whose behalf a request comes. What the client claims of addresses is dropped:
     /// the peer's is the only one that we know, and the API server writes both headers into
     /// its audit log (`SourceIPs` in k8s.io/apimachinery/pkg/util/net).
-    pub fn introduce(&self, headers: &mut HeaderMap) {
+    pub fn set_forwarded_headers(&self, headers: &mut HeaderMap) {
         headers.remove(X_REAL_IP);
         match &self.0 {
             Some(address) => {
@@ -48,7 +48,7 @@ mod tests {
         headers.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.2"));
         headers.append(X_REAL_IP, HeaderValue::from_static("10.0.0.3"));
         let peer = Peer::new(Some("::ffff:192.0.2.7".parse().unwrap()));
-        peer.introduce(&mut headers);
+        peer.set_forwarded_headers(&mut headers);
         let told: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().collect();
         assert_eq!(told, ["192.0.2.7"]);
         assert!(!headers.contains_key(X_REAL_IP));
@@ -58,7 +58,7 @@ mod tests {
     fn a_unix_socket_has_no_address() {
         let mut headers = HeaderMap::new();
         headers.append(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
-        Peer::new(None).introduce(&mut headers);
+        Peer::new(None).set_forwarded_headers(&mut headers);
         assert!(headers.is_empty());
     }
 }

@@ -63,7 +63,7 @@ where
         if !tracing::enabled!(target: TARGET, Level::INFO) {
             return Either::Left(self.inner.call(request));
         }
-        let exchange = Exchange::begin(&request);
+        let exchange = RequestRecord::begin(&request);
         request.extensions_mut().insert(exchange.clone());
         let answering = self.inner.call(request);
         Either::Right(Box::pin(async move {
@@ -75,7 +75,7 @@ where
 
 /// A request on its way, among its extensions. Its line is written when the last clone is gone.
 #[derive(Clone)]
-pub(super) struct Exchange(Arc<Record>);
+pub(super) struct RequestRecord(Arc<Record>);
 
 struct Record {
     method: Method,
@@ -91,7 +91,7 @@ struct Record {
     broke: AtomicBool,
 }
 
-impl Exchange {
+impl RequestRecord {
     fn begin<B>(request: &Request<B>) -> Self {
         Self(Arc::new(Record {
             method: request.method().clone(),
@@ -170,7 +170,7 @@ fn shown(time: Duration) -> String {
 /// The body of an answer whose bytes are counted.
 pub struct FollowedBody {
     body: Body,
-    exchange: Exchange,
+    exchange: RequestRecord,
 }
 
 impl FollowedBody {

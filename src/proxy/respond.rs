@@ -112,7 +112,7 @@ fn answer_in_text(error: &Error) -> Response<Body> {
 /// The whole answer, head and body, to what does not become a request. The connection closes
 /// behind it.
 #[must_use]
-pub fn last_words(refusal: Refusal, retry_after: Option<Duration>) -> Vec<u8> {
+pub fn encode_refusal(refusal: Refusal, retry_after: Option<Duration>) -> Vec<u8> {
     let answer = Answer {
         status: refusal.status,
         message: refusal.message,
@@ -151,12 +151,12 @@ impl Answer {
                 e.retry_after().filter(|wait| *wait <= LONGEST_RETRY),
             ),
             Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
-            Error::NotFound(e) => match e.downcast_ref() {
+            Error::Unresolved(e) => match e.downcast_ref() {
                 Some(credential::Error::LoginNeeded { .. }) => (StatusCode::UNAUTHORIZED, None),
                 _ => (StatusCode::SERVICE_UNAVAILABLE, None),
             },
-            Error::NowhereToGo => (StatusCode::INTERNAL_SERVER_ERROR, None),
-            Error::UnaskedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
+            Error::NoDestination => (StatusCode::INTERNAL_SERVER_ERROR, None),
+            Error::UnexpectedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
                 (StatusCode::BAD_GATEWAY, None)
             }
             // None of these has a time to retry: whoever asks again learns no sooner that a
@@ -199,8 +199,8 @@ impl Answer {
         let (status, message) = (self.status.as_u16(), &self.message);
         match error {
             Error::Refused(_)
-            | Error::NowhereToGo
-            | Error::UnaskedSwitch
+            | Error::NoDestination
+            | Error::UnexpectedSwitch
             | Error::BadFraming { .. }
             | Error::BadUpgrade { .. } => {
                 tracing::warn!(request_repeats = kind(message), status, "{message}");
@@ -211,7 +211,7 @@ impl Answer {
                 tracing::warn!(repeats = server, status, "{message}");
             }
             // What obtains a credential warns of it.
-            Error::Upstream(_) | Error::Credential(_) | Error::NotFound(_) => {
+            Error::Upstream(_) | Error::Credential(_) | Error::Unresolved(_) => {
                 tracing::debug!(status, "{message}");
             }
         }
@@ -310,7 +310,7 @@ pub fn chain(error: &dyn StdError) -> String {
 /// What to do about it, where the error does not say so itself.
 fn fix(error: &Error) -> Cow<'static, str> {
     Cow::Borrowed(match error {
-        Error::NotFound(e) => {
+        Error::Unresolved(e) => {
             let remedy = e.downcast_ref().and_then(credential::Error::remedy);
             let remedy = remedy.map(|remedy| format!("; {remedy}"));
             return remedy.unwrap_or_default().into();

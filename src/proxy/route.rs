@@ -194,7 +194,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::proxy::Extras;
+    use crate::proxy::StaticFileOptions;
 
     fn api_path(prefix: &str, path: &str) -> Option<String> {
         Prefix::new(prefix).of_api(path).map(str::to_owned)
@@ -228,7 +228,11 @@ mod tests {
     fn routed(api: &str, www: &str, path: &str) -> (&'static str, String) {
         let routes = Routes {
             api: Prefix::new(api),
-            files: Some(StaticFiles::new(www, Path::new("/www"), Extras::default())),
+            files: Some(StaticFiles::new(
+                www,
+                Path::new("/www"),
+                StaticFileOptions::default(),
+            )),
         };
         match routes.route(&path.parse().unwrap()) {
             Ok(Way::Api) => ("api", path.to_owned()),

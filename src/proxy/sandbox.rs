@@ -20,7 +20,7 @@ use http::{
 };
 use tower::{Layer, Service};
 
-use super::{Body, Error, guard::Foreign, respond};
+use super::{Body, Error, guard::UntrustedContent, respond};
 
 /// An origin of its own, scripts, forms and windows (Content Security Policy, section 6.3.2).
 /// Beside a policy that the answer brings: what either forbids is forbidden.
@@ -39,7 +39,7 @@ const WIDER: [HeaderName; 8] = [
     HeaderName::from_static("set-login"),
 ];
 
-/// Sandboxes the answers to requests that the guard marked as [`Foreign`].
+/// Sandboxes the answers to requests that the guard marked as [`UntrustedContent`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SandboxLayer;
 
@@ -72,7 +72,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let foreign = request.extensions().get::<Foreign>().copied();
+        let foreign = request.extensions().get::<UntrustedContent>().copied();
         let answered = self.inner.call(request);
         match foreign {
             Some(foreign) if !foreign.trusted => Either::Right(answered.map(change_for(foreign))),
@@ -81,10 +81,10 @@ where
     }
 }
 
-fn change_for(foreign: Foreign) -> fn(Answered) -> Answered {
+fn change_for(foreign: UntrustedContent) -> fn(Answered) -> Answered {
     match foreign {
-        Foreign { certain: false, .. } => unless_data,
-        Foreign { browser: true, .. } => for_browser,
+        UntrustedContent { certain: false, .. } => unless_data,
+        UntrustedContent { browser: true, .. } => for_browser,
         _ => for_program,
     }
 }

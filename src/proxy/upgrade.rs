@@ -12,9 +12,10 @@ use rustls::sign::CertifiedKey;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Body, Error, answer_framing,
+    Body, Error,
     hop_by_hop::{self, Protocol},
-    request_log::Exchange,
+    request_log::RequestRecord,
+    response_framing,
     tunnel::{self, Broken},
 };
 use crate::upstream::{RequestBody, ResponseBody, Upstream};
@@ -29,12 +30,12 @@ pub(super) async fn forward(
     mut request: Request<RequestBody>,
     certificate: Option<&Arc<CertifiedKey>>,
     protocol: Protocol,
-    (client, exchange): (OnUpgrade, Option<Exchange>),
+    (client, exchange): (OnUpgrade, Option<RequestRecord>),
     tunnels: &TaskTracker,
 ) -> Result<Response<Body>, Error> {
     announce(request.headers_mut(), protocol);
     let mut response = upstream.upgrade(request, certificate).await?;
-    answer_framing::settle(&mut response)?;
+    response_framing::settle(&mut response)?;
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if !switches_to(response.headers(), protocol) {
@@ -89,7 +90,7 @@ fn refused(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
 }
 
 /// Joins what both connections have become, and counts for the log what is moved.
-async fn join(client: OnUpgrade, server: OnUpgrade, exchange: Option<Exchange>) {
+async fn join(client: OnUpgrade, server: OnUpgrade, exchange: Option<RequestRecord>) {
     let (client, server) = match tokio::try_join!(client, server) {
         Ok(both) => both,
         Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),

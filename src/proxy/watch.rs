@@ -21,7 +21,7 @@ use crate::upstream::{ResponseBody, ResponseBodyError};
 
 /// Marks the answer to a watch, among its extensions.
 #[derive(Clone, Copy, Debug)]
-pub struct Watching;
+pub struct WatchResponse;
 
 /// Whether a request asks for a watch. An API server may stand below a path, so an API path
 /// counts wherever it begins.

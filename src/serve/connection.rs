@@ -57,7 +57,7 @@ struct Requests<P> {
 
 impl<P: Proxy> Requests<P> {
     fn answer(&self, mut request: Request<Incoming>) -> P::Future {
-        self.peer.introduce(request.headers_mut());
+        self.peer.set_forwarded_headers(request.headers_mut());
         let proxy = self.door.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
         let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
@@ -135,7 +135,7 @@ where
     if let Some((stream, refusal, retry)) = io.refused(&error) {
         let status = refusal.status.as_u16();
         tracing::warn!(repeats = "a head", status, "{refusal}");
-        let words = proxy::last_words(refusal, retry);
+        let words = proxy::encode_refusal(refusal, retry);
         Box::pin(farewell::say(&words, stream)).await;
     }
     Err(error.into())

@@ -15,15 +15,15 @@ use super::{
     plan::{Place, Ways},
     watched::Watched,
 };
-use crate::{proxy::Switch, telemetry};
+use crate::{proxy::ReloadHandle, telemetry};
 
 /// How often files are looked at. The system is not asked to notify of changes besides: network
 /// mounts give no notice, so that one has to look all the same, and a look costs microseconds.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Standing {
-    /// Looks for changes until the runtime ends, and turns `switch` to what stands then.
-    pub async fn keep(mut self, switch: Switch, mut hangups: Hangups) {
+    /// Looks for changes until the runtime ends, and turns `reload_handle` to what stands then.
+    pub async fn keep(mut self, reload_handle: ReloadHandle, mut hangups: Hangups) {
         let mut watched = Watched::default();
         let mut broken = Broken::default();
         let mut at_start = true;
@@ -51,7 +51,7 @@ impl Standing {
             if !(asked || changes.any || broken.is()) {
                 continue;
             }
-            match self.place.again(&self.ways, &switch).await {
+            match self.place.again(&self.ways, &reload_handle).await {
                 Ok((place, news)) => {
                     broken.mended();
                     place.tell(&news, asked);
@@ -69,18 +69,18 @@ impl Standing {
 }
 
 impl Place {
-    /// Asks the plan again, and turns `switch` where it has something new; gives what is new.
+    /// Asks the plan again, and turns `reload_handle` where it has something new; gives what is new.
     async fn again(
         &self,
         ways: &Arc<Ways>,
-        switch: &Switch,
+        reload_handle: &ReloadHandle,
     ) -> Result<(Self, Vec<&'static str>), BoxError> {
         let found = ways.plan.find().await?;
         let (ways, before) = (Arc::clone(ways), self.clone());
         let place = spawn_blocking(move || ways.make(found, Some(&before))).await??;
         let news = place.news_since(self);
         if !news.is_empty() {
-            switch.turn(&place.destination)?;
+            reload_handle.reload(&place.destination)?;
         }
         Ok((place, news))
     }

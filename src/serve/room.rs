@@ -118,7 +118,7 @@ impl Room {
             ),
             close: true,
         };
-        proxy::last_words(refusal, Some(RETRY))
+        proxy::encode_refusal(refusal, Some(RETRY))
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     BoxError, Connect, Plan, Standing,
     plan::{Place, Ways},
 };
-use crate::proxy::{self, Seek, Seeking, Switch};
+use crate::proxy::{self, ReloadHandle, ResolveFuture, Resolver};
 
 /// The pause after a search that failed; it doubles with each in a row.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,12 +54,12 @@ impl Seeker {
         })
     }
 
-    /// Seeks until it is found, and turns `switch` there.
-    pub async fn find(&self, switch: &Switch) -> Standing {
+    /// Seeks until it is found, and turns `reload_handle` there.
+    pub async fn find(&self, reload_handle: &ReloadHandle) -> Standing {
         let mut pause = PAUSE;
         let mut warned_of = String::new();
         loop {
-            match self.look(switch).await {
+            match self.look(reload_handle).await {
                 Ok(place) => {
                     let server = &place.target.cluster.server;
                     tracing::info!(%server, "found the cluster");
@@ -88,24 +88,24 @@ impl Seeker {
         }
     }
 
-    async fn look(&self, switch: &Switch) -> Result<Place, BoxError> {
+    async fn look(&self, reload_handle: &ReloadHandle) -> Result<Place, BoxError> {
         let found = self.ways.plan.find().await?;
         let ways = Arc::clone(&self.ways);
         let place = spawn_blocking(move || ways.make(found, None)).await??;
-        switch.turn(&place.destination)?;
+        reload_handle.reload(&place.destination)?;
         Ok(place)
     }
 }
 
-impl Seek for Seeker {
-    fn seek(self: Arc<Self>) -> Seeking {
+impl Resolver for Seeker {
+    fn resolve(self: Arc<Self>) -> ResolveFuture {
         Box::pin(async move {
             let mut status = self.status.subscribe();
             loop {
                 match &*status.borrow_and_update() {
                     Status::Found => return Ok(()),
                     Status::Failed { error, until } if Instant::now() < *until => {
-                        return Err(proxy::Error::NotFound(Arc::clone(error)));
+                        return Err(proxy::Error::Unresolved(Arc::clone(error)));
                     }
                     Status::Failed { .. } => self.wanted.notify_one(),
                     Status::Seeking => {}

@@ -26,12 +26,12 @@ use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::BoxError;
-use crate::proxy::{Traced, Watching};
+use crate::proxy::{TracedBody, WatchResponse};
 
 /// Frames that are written together, at most.
 const TOGETHER: usize = 16;
 
-type Watch = Response<Traced>;
+type Watch = Response<TracedBody>;
 
 /// Takes an answer away from hyper, which ends for it as with an error.
 pub(super) struct Taken(Mutex<Option<Box<Watch>>>);
@@ -49,7 +49,7 @@ pub(super) fn may_leave(request: &Request<impl Body>) -> bool {
 pub(super) fn leave(answer: Watch, free: bool) -> Result<Watch, Taken> {
     let headers = answer.headers();
     let takes = free
-        && answer.extensions().get::<Watching>().is_some()
+        && answer.extensions().get::<WatchResponse>().is_some()
         // Others may have no body at all.
         && answer.status() == StatusCode::OK
         // hyper would put one there (RFC 9110 section 6.6.1).

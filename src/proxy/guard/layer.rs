@@ -8,24 +8,24 @@ use super::{
     Guard, Refusal,
     origin::{self, Caller},
 };
-use crate::proxy::screen::{Screen, ScreenLayer};
+use crate::proxy::head_filter::{HeadFilter, HeadFilterLayer};
 
 /// Who asks. Belongs outside of CORS, routing and static files.
-pub(in crate::proxy) fn origin_layer(guard: Arc<Guard>) -> ScreenLayer<JudgeOrigin> {
-    ScreenLayer::new(JudgeOrigin(guard))
+pub(in crate::proxy) fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<JudgeOrigin> {
+    HeadFilterLayer::new(JudgeOrigin(guard))
 }
 
 /// What is asked. Belongs inside of routing, where `--api-prefix` is off the path and static
 /// files have been answered.
-pub(in crate::proxy) fn request_layer(guard: Arc<Guard>) -> ScreenLayer<JudgeRequest> {
-    ScreenLayer::new(JudgeRequest(guard))
+pub(in crate::proxy) fn request_layer(guard: Arc<Guard>) -> HeadFilterLayer<JudgeRequest> {
+    HeadFilterLayer::new(JudgeRequest(guard))
 }
 
 #[derive(Debug)]
 pub(in crate::proxy) struct JudgeOrigin(Arc<Guard>);
 
-impl Screen for JudgeOrigin {
-    fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+impl HeadFilter for JudgeOrigin {
+    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         if self.0.caller(request)? == Caller::Browser {
             request.extensions_mut().insert(FromBrowser);
         }
@@ -42,7 +42,7 @@ struct FromBrowser;
 // Each is a fact of its own, not a state.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug)]
-pub(in crate::proxy) struct Foreign {
+pub(in crate::proxy) struct UntrustedContent {
     /// Passed on to a server behind the API server, and not only fetched from one.
     pub(in crate::proxy) proxied: bool,
     /// Sent by a browser.
@@ -53,7 +53,7 @@ pub(in crate::proxy) struct Foreign {
     pub(in crate::proxy) certain: bool,
 }
 
-impl Foreign {
+impl UntrustedContent {
     /// Whether a client's cookies go to whom it asks. The API server sets none. A browser has one
     /// jar for a host, whatever port and path set a cookie: another app's session, or that of
     /// another server of this machine, may be in it.
@@ -65,13 +65,13 @@ impl Foreign {
 #[derive(Debug)]
 pub(in crate::proxy) struct JudgeRequest(Arc<Guard>);
 
-impl Screen for JudgeRequest {
-    fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+impl HeadFilter for JudgeRequest {
+    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         let reach = self.0.judge_request(request)?;
         let marked = request.extensions().get::<FromBrowser>().is_some();
         // To a program, data and pages are alike.
         if reach.foreign || marked {
-            let foreign = Foreign {
+            let foreign = UntrustedContent {
                 proxied: reach.proxied,
                 browser: marked || origin::is_browser(request.headers()),
                 trusted: self.0.trust_proxied_pages,

@@ -18,24 +18,24 @@
 //! | what the judgement leaves to the layers within | `layer` |
 
 pub mod attributes;
+mod capabilities;
 mod filter;
 mod framing;
 mod host;
 mod layer;
 mod origin;
 pub mod path;
-mod reach;
 mod read_only;
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header::UPGRADE};
 
 use super::hop_by_hop::canonical;
+pub use capabilities::Capabilities;
 pub use filter::PatternError;
 use filter::{Filter, Patterns};
 use origin::{AllowedOrigins, Caller};
-pub use reach::Reach;
 
-pub(super) use layer::{Foreign, origin_layer, request_layer};
+pub(super) use layer::{UntrustedContent, origin_layer, request_layer};
 
 /// What the flags say about the guard. Pattern lists are already split on commas; patterns
 /// are unanchored searches, as kubectl's.
@@ -252,7 +252,7 @@ impl Guard {
     /// # Errors
     /// 400 for an ambiguous path; 403 for what the filter, the refusal of commands,
     /// `--read-only` or the mistrust of what others wrote keep out.
-    pub fn judge_request<B>(&self, request: &Request<B>) -> Result<Reach, Refusal> {
+    pub fn judge_request<B>(&self, request: &Request<B>) -> Result<Capabilities, Refusal> {
         let path = path::normalise(request.uri().path())
             .map_err(|ambiguous| Refusal::malformed(ambiguous.to_string()))?;
         let headers = request.headers();
@@ -262,7 +262,7 @@ impl Guard {
             upgrade: headers.contains_key(UPGRADE),
         };
         // Whoever reads the path after us, only what every reading of it allows may pass.
-        let mut reach = Reach::default();
+        let mut reach = Capabilities::default();
         for reading in path.readings() {
             reach = reach.or(self.judge_reading(&wanted, reading)?);
         }
@@ -276,11 +276,11 @@ impl Guard {
         Ok(reach)
     }
 
-    fn judge_reading(&self, wanted: &Wanted<'_>, path: &str) -> Result<Reach, Refusal> {
+    fn judge_reading(&self, wanted: &Wanted<'_>, path: &str) -> Result<Capabilities, Refusal> {
         if let Some(filter) = &self.filter {
             filter.judge(wanted.method, path)?;
         }
-        let reach = Reach::of(wanted, path);
+        let reach = Capabilities::of(wanted, path);
         if self.read_only {
             read_only::judge(wanted, path, &reach, self.allow_proxy)?;
         }

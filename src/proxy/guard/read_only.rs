@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     Refusal, Wanted,
     attributes::{Attributes, Verb},
-    reach::Reach,
+    capabilities::Capabilities,
 };
 
 /// Groups whose reviews are questions, although they are asked by POST.
@@ -33,7 +33,7 @@ const REVIEWS: [&str; 9] = [
 pub(super) fn judge(
     wanted: &Wanted<'_>,
     path: &str,
-    reach: &Reach,
+    reach: &Capabilities,
     allow_proxy: bool,
 ) -> Result<(), Refusal> {
     let attributes = Attributes::parse(wanted.method, path, wanted.query);

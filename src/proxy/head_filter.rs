@@ -1,4 +1,4 @@
-//! [`ScreenLayer`]: the frame of every layer that looks at a request's head, may change it,
+//! [`HeadFilterLayer`]: the frame of every layer that looks at a request's head, may change it,
 //! and either refuses it or lets it pass.
 
 use std::{
@@ -14,40 +14,40 @@ use tower::{Layer, Service};
 use super::{Body, Error, guard::Refusal};
 
 /// A judgement over a request's head.
-pub(super) trait Screen {
+pub(super) trait HeadFilter {
     /// Lets the request pass, changed or not, or refuses it.
-    fn screen<B>(&self, request: &mut Request<B>) -> Result<(), Refusal>;
+    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal>;
 }
 
-/// Makes a layer of a [`Screen`].
+/// Makes a layer of a [`HeadFilter`].
 #[derive(Debug)]
-pub(super) struct ScreenLayer<R>(Arc<R>);
+pub(super) struct HeadFilterLayer<R>(Arc<R>);
 
-impl<R> ScreenLayer<R> {
+impl<R> HeadFilterLayer<R> {
     pub(super) fn new(rule: R) -> Self {
         Self(Arc::new(rule))
     }
 }
 
-impl<R, S> Layer<S> for ScreenLayer<R> {
-    type Service = Screened<R, S>;
+impl<R, S> Layer<S> for HeadFilterLayer<R> {
+    type Service = HeadFilterService<R, S>;
 
-    fn layer(&self, inner: S) -> Screened<R, S> {
-        Screened {
+    fn layer(&self, inner: S) -> HeadFilterService<R, S> {
+        HeadFilterService {
             rule: self.0.clone(),
             inner,
         }
     }
 }
 
-/// See [`ScreenLayer`].
+/// See [`HeadFilterLayer`].
 #[derive(Debug)]
-pub(super) struct Screened<R, S> {
+pub(super) struct HeadFilterService<R, S> {
     rule: Arc<R>,
     inner: S,
 }
 
-impl<R, S: Clone> Clone for Screened<R, S> {
+impl<R, S: Clone> Clone for HeadFilterService<R, S> {
     fn clone(&self) -> Self {
         Self {
             rule: self.rule.clone(),
@@ -56,9 +56,9 @@ impl<R, S: Clone> Clone for Screened<R, S> {
     }
 }
 
-impl<R, S, B> Service<Request<B>> for Screened<R, S>
+impl<R, S, B> Service<Request<B>> for HeadFilterService<R, S>
 where
-    R: Screen,
+    R: HeadFilter,
     S: Service<Request<B>, Response = Response<Body>, Error = Error>,
 {
     type Response = Response<Body>;
@@ -70,7 +70,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.rule.screen(&mut request) {
+        match self.rule.filter(&mut request) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(refusal) => Either::Right(ready(Err(refusal.into()))),
         }

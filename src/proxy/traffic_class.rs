@@ -9,7 +9,7 @@ use crate::upstream::Kind;
 
 /// The kind of a request that is no watch. An API server may stand below a path, so an API path
 /// counts where it first begins.
-pub(super) fn kind_of<B>(request: &Request<B>) -> Kind {
+pub(super) fn traffic_class<B>(request: &Request<B>) -> Kind {
     let (path, query) = (request.uri().path(), request.uri().query());
     let asked = path
         .find("/api")
@@ -41,7 +41,7 @@ mod tests {
 
     fn kind(method: Method, uri: &str) -> Kind {
         let request = Request::builder().method(method).uri(uri);
-        kind_of(&request.body(()).unwrap())
+        traffic_class(&request.body(()).unwrap())
     }
 
     #[test]

@@ -9,7 +9,10 @@ use crate::credential::Credential;
 
 /// Adds the announcement of `credential` to an answer, where it has one that is due. Those of
 /// the API server's own stay.
-pub(super) fn announced<B>(mut response: Response<B>, credential: &Credential) -> Response<B> {
+pub(super) fn with_expiry_warning<B>(
+    mut response: Response<B>,
+    credential: &Credential,
+) -> Response<B> {
     if let Some(announcement) = &credential.announcement
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
         && let Some(header) = announcement.header(SystemTime::now())

@@ -1,5 +1,5 @@
 //! What a request reaches beyond the API's own objects: one table, read once for each reading of
-//! a path. Every rule that concerns such requests looks at the [`Reach`] made here.
+//! a path. Every rule that concerns such requests looks at the [`Capabilities`] made here.
 
 use super::{
     Wanted,
@@ -10,7 +10,7 @@ use super::{
 // Each is a fact of its own, not a state.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct Capabilities {
     /// Runs commands in a container, a virtual machine or on a node: the resource by which.
     pub(super) commands: Option<&'static str>,
     /// Opens a connection to a port behind the API server.
@@ -95,7 +95,7 @@ const KUBELET_REPORTS: [&str; 11] = [
 /// server's log folder, and what is in an image registry.
 const CONTENT_PATHS: [&str; 2] = ["/logs", "/v2"];
 
-impl Reach {
+impl Capabilities {
     /// Reads what `wanted` reaches by `path`, whatever the method, API group and version.
     ///
     /// An API server may stand below a path (`/k8s/clusters/c-1/api/v1/...`) or behind another

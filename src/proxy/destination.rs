@@ -1,0 +1,53 @@
+//! [`Destination`]: one API server, who we are there, and the layers that stand for both.
+
+use std::sync::Arc;
+
+use tower::ServiceBuilder;
+
+use super::{
+    authorize::{Authorize, AuthorizeLayer},
+    forward::{Drain, Forward},
+    head_filter::HeadFilterService,
+    impersonate::{self, Impersonate},
+};
+use crate::{
+    credential::Cache, kubeconfig::Impersonation, settings::ClientCredentials, upstream::Upstream,
+};
+
+/// One API server, and who we are there.
+#[derive(Clone)]
+pub struct Destination {
+    /// The identity to impersonate.
+    pub impersonation: Impersonation,
+    /// Our own credential.
+    pub credentials: Arc<Cache>,
+    /// The API server: one upstream for each worker.
+    pub upstreams: Arc<[Arc<Upstream>]>,
+}
+
+/// The innermost layers, which stand for one destination.
+pub(super) type DestinationService = HeadFilterService<Impersonate, Authorize<Forward>>;
+
+/// Builds the innermost layers, in the order in which a request passes them.
+pub(super) fn destination_service(
+    destination: &Destination,
+    upstream: &Arc<Upstream>,
+    client_credentials: ClientCredentials,
+    drain: &Drain,
+) -> Result<DestinationService, impersonate::Error> {
+    let Destination {
+        impersonation,
+        credentials,
+        ..
+    } = destination;
+    Ok(ServiceBuilder::new()
+        // Whom the user acts as is settled before our credential could vouch for it.
+        .layer(Impersonate::layer(impersonation)?)
+        // Exactly one credential, refreshed and replayed once on a 401.
+        .layer(AuthorizeLayer::new(
+            credentials.clone(),
+            client_credentials,
+            upstream.is_plaintext(),
+        ))
+        .service(Forward::new(upstream.clone(), drain.clone())))
+}

@@ -1,0 +1,157 @@
+//! [`ReloadHandle`]: replaces where requests go, and as whom, while the proxy runs.
+//!
+//! The innermost layers are built for one [`Destination`] and replaced as a whole, so that no
+//! request reaches one server with the credential of another. A request keeps the layers that
+//! it began with until its end.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwap;
+use futures_util::future::Either;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower::Service;
+
+use super::{
+    Body, Error,
+    destination::{Destination, DestinationService, destination_service},
+    forward::Drain,
+    impersonate::{self, Impersonate},
+};
+use crate::{kubeconfig::Impersonation, settings::ClientCredentials};
+
+/// Resolves a destination that is not known at the start, and reloads the handle with it.
+pub trait Resolver: Send + Sync + 'static {
+    /// Returns once the destination is known. The request that asked waits for that.
+    fn resolve(self: Arc<Self>) -> ResolveFuture;
+}
+
+/// The future of [`Resolver::resolve`]; its error says why there is no destination yet.
+pub type ResolveFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// Sends every request to the destination of the last reload. Clones share their state.
+#[derive(Clone)]
+pub struct ReloadHandle(Arc<ReloadState>);
+
+struct ReloadState {
+    /// One for each upstream of the destination; a reload replaces all of them at once. Empty
+    /// until there is a destination.
+    services: ArcSwap<Vec<DestinationService>>,
+    resolver: Option<Arc<dyn Resolver>>,
+    client_credentials: ClientCredentials,
+    drain: Drain,
+}
+
+impl ReloadHandle {
+    /// Returns a handle that leads to `destination`. Its watches and tunnels end with `drain`.
+    ///
+    /// # Errors
+    /// The identity to impersonate cannot be sent in headers.
+    pub fn new(
+        destination: &Destination,
+        client_credentials: ClientCredentials,
+        drain: Drain,
+    ) -> Result<Self, impersonate::Error> {
+        let services = services(destination, client_credentials, &drain)?;
+        Ok(Self(Arc::new(ReloadState {
+            services: ArcSwap::from_pointee(services),
+            resolver: None,
+            client_credentials,
+            drain,
+        })))
+    }
+
+    /// Returns a handle without a destination: `resolver` is asked for one when a request comes,
+    /// and reloads the handle. `impersonation` is the identity to impersonate there.
+    ///
+    /// # Errors
+    /// As for [`ReloadHandle::new`].
+    pub fn with_resolver(
+        resolver: Arc<dyn Resolver>,
+        impersonation: &Impersonation,
+        client_credentials: ClientCredentials,
+        drain: Drain,
+    ) -> Result<Self, impersonate::Error> {
+        Impersonate::layer(impersonation)?;
+        Ok(Self(Arc::new(ReloadState {
+            services: ArcSwap::from_pointee(Vec::new()),
+            resolver: Some(resolver),
+            client_credentials,
+            drain,
+        })))
+    }
+
+    /// Sends requests to `destination` from now on. Requests in flight are not touched.
+    ///
+    /// # Errors
+    /// As for [`ReloadHandle::new`]; nothing changes then.
+    pub fn reload(&self, destination: &Destination) -> Result<(), impersonate::Error> {
+        let ReloadState {
+            client_credentials,
+            drain,
+            ..
+        } = &*self.0;
+        let services = services(destination, *client_credentials, drain)?;
+        self.0.services.store(Arc::new(services));
+        Ok(())
+    }
+
+    /// Returns the service that sends to the destination's upstream number `worker`.
+    pub(super) fn service(self, worker: usize) -> ReloadService {
+        ReloadService {
+            handle: self,
+            worker,
+        }
+    }
+}
+
+fn services(
+    destination: &Destination,
+    client_credentials: ClientCredentials,
+    drain: &Drain,
+) -> Result<Vec<DestinationService>, impersonate::Error> {
+    let upstreams = destination.upstreams.iter();
+    upstreams
+        .map(|upstream| destination_service(destination, upstream, client_credentials, drain))
+        .collect()
+}
+
+/// The service whose inside a [`ReloadHandle`] replaces.
+#[derive(Clone)]
+pub(super) struct ReloadService {
+    handle: ReloadHandle,
+    worker: usize,
+}
+
+/// The response to a request that waited for its destination.
+type Resolved = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+impl Service<Request<Incoming>> for ReloadService {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Either<<DestinationService as Service<Request<Incoming>>>::Future, Resolved>;
+
+    /// The layers inside are always ready.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        if let Some(service) = self.handle.0.services.load().get(self.worker) {
+            return Either::Left(service.clone().call(request));
+        }
+        let Self { handle, worker } = self.clone();
+        Either::Right(Box::pin(async move {
+            if let Some(resolver) = &handle.0.resolver {
+                Arc::clone(resolver).resolve().await?;
+            }
+            let service = handle.0.services.load().get(worker).cloned();
+            service.ok_or(Error::NoDestination)?.call(request).await
+        }))
+    }
+}
