@@ -1,4 +1,4 @@
-//! What README.md and docs/ say of flags and tests is so.
+//! The documentation names flags, tests, files and code that exist.
 
 use std::{
     collections::BTreeSet,
@@ -35,9 +35,9 @@ fn flags_of(command: &Command) -> Vec<Arg> {
 }
 
 #[test]
-fn the_readme_shows_every_flag_of_the_proxy_with_its_default() {
-    let readme = read("README.md");
-    let (_, table) = readme.split_once("| flag of `kubegate [proxy]`").unwrap();
+fn the_documentation_shows_every_flag_of_the_proxy_with_its_default() {
+    let page = read("docs/flags.md");
+    let (_, table) = page.split_once("| flag of `kubegate [proxy]`").unwrap();
     let table = table.split("\n\n").next().unwrap();
     let rows: Vec<Vec<&str>> = rows(table).collect();
     let flags = flags_of(&ProxyFlags::augment_args(Command::new("proxy")));
@@ -46,7 +46,7 @@ fn the_readme_shows_every_flag_of_the_proxy_with_its_default() {
         let row = rows
             .iter()
             .find(|row| code(row[0]).any(|name| name == long));
-        let row = row.unwrap_or_else(|| panic!("README.md has no row for {long}"));
+        let row = row.unwrap_or_else(|| panic!("docs/flags.md has no row for {long}"));
         if let Some(short) = flag.get_short() {
             let short = format!("-{short}");
             assert!(code(row[0]).any(|name| name == short), "{long}: {row:?}");
@@ -67,23 +67,60 @@ fn the_readme_shows_every_flag_of_the_proxy_with_its_default() {
     for name in rows.iter().flat_map(|row| code(row[0])) {
         assert!(
             known(name),
-            "README.md has a row for {name}, which is no flag"
+            "docs/flags.md has a row for {name}, which is no flag"
         );
     }
     assert!(!known("--no-such-flag") && !known("-9"));
 }
 
 #[test]
-fn the_readme_names_every_flag_for_cluster_and_user() {
-    let readme = read("README.md");
+fn the_documentation_names_every_flag_for_cluster_and_user() {
+    let page = read("docs/flags.md");
     for flag in flags_of(&ConnectionFlags::augment_args(Command::new("options"))) {
         let long = flag.get_long().unwrap();
         let long = match long.len() {
             1 => format!("`-{long}`"),
             _ => format!("--{long}`"),
         };
-        assert!(readme.contains(&long), "README.md does not name {long}");
+        assert!(page.contains(&long), "docs/flags.md does not name {long}");
     }
+}
+
+#[test]
+fn links_of_the_documentation_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for page in pages() {
+        let text = read(page.to_str().unwrap());
+        let folder = root.join(page.parent().unwrap());
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") || link.starts_with('#') {
+                continue;
+            }
+            let file = folder.join(link.split('#').next().unwrap());
+            assert!(file.exists(), "{}: {link} leads nowhere", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count} links");
+}
+
+/// The pages of the documentation, from the root of the project.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "benches/README.md"]
+        .map(PathBuf::from)
+        .into();
+    for folder in ["docs", "docs/decisions", "deploy"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "md") {
+                pages.push(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    pages
 }
 
 /// The names of functions in a file of Rust or Python.
