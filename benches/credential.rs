@@ -84,7 +84,7 @@ fn beside_writers(bencher: Bencher) {
         let (cache, over) = (Arc::clone(&cache), Arc::clone(&over));
         thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                cache.forget_failure();
+                cache.clear_failures();
             }
         })
     });

@@ -63,7 +63,7 @@
 //! kubeconfig gets the entry, whose words are all that is not secret ([`settings::Login`]), and
 //! [`credential::store`], the state folder, the rest. kubectl runs the command;
 //! [`credential::from_user`] knows the words and takes the same [`credential::Source`] without
-//! running anything ([`credential::of_login`]). Whatever renews a login re-reads, renews and saves
+//! running anything ([`credential::saved_login::source`]). Whatever renews a login re-reads, renews and saves
 //! in its turn among kubegates.
 //!
 //! A [`serve::Plan`] finds what to proxy to, at the start and again when a file that says so has

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use crate::{
-    credential::{End, Outlook, exec_credential, store::Store},
+    credential::{CredentialStatus, Expiry, exec_credential, store::Store},
     kubeconfig::{self, Cluster, Context, Pem},
     settings::ConnectionFlags,
 };
@@ -63,12 +63,12 @@ fn row(context: &Context, store: Option<&Store>) -> Vec<String> {
     let mut row = vec![current.to_owned(), context.name.clone()];
     match &context.target {
         Ok(target) => {
-            let outlook = Outlook::of(&target.user, store);
+            let status = CredentialStatus::of(&target.user, store);
             row.extend([
                 target.cluster.url(),
-                outlook.kind,
+                status.kind,
                 verified_by(&target.cluster),
-                in_words(outlook.end, SystemTime::now()),
+                in_words(status.expiry, SystemTime::now()),
             ]);
         }
         Err(error) => row.push(format!("({error})")),
@@ -80,16 +80,16 @@ fn object(context: &Context, store: Option<&Store>) -> Value {
     let mut object = json!({"context": context.name, "current": context.is_current});
     match &context.target {
         Ok(target) => {
-            let outlook = Outlook::of(&target.user, store);
+            let status = CredentialStatus::of(&target.user, store);
             object["server"] = json!(target.cluster.url());
-            object["user"] = json!(outlook.kind);
+            object["user"] = json!(status.kind);
             object["verifiedBy"] = json!(verified_by(&target.cluster));
-            object["expires"] = match outlook.end {
-                End::At(time) => json!(exec_credential::timestamp(time)),
+            object["expires"] = match status.expiry {
+                Expiry::At(time) => json!(exec_credential::timestamp(time)),
                 _ => Value::Null,
             };
-            object["renewed"] = json!(outlook.end == End::Renewed);
-            object["loginNeeded"] = json!(outlook.end == End::LoginNeeded);
+            object["renewed"] = json!(status.expiry == Expiry::Renewed);
+            object["loginNeeded"] = json!(status.expiry == Expiry::LoginNeeded);
         }
         Err(error) => object["error"] = json!(error.to_string()),
     }
@@ -110,14 +110,14 @@ pub(super) fn verified_by(cluster: &Cluster) -> String {
     }
 }
 
-fn in_words(end: End, now: SystemTime) -> String {
-    match end {
-        End::At(time) => match time.duration_since(now) {
+fn in_words(expiry: Expiry, now: SystemTime) -> String {
+    match expiry {
+        Expiry::At(time) => match time.duration_since(now) {
             Ok(left) => output::span(left.as_secs()),
             Err(_) => "expired".to_owned(),
         },
-        End::Renewed => "renewed".to_owned(),
-        End::LoginNeeded => "login needed".to_owned(),
-        End::Unknown => "-".to_owned(),
+        Expiry::Renewed => "renewed".to_owned(),
+        Expiry::LoginNeeded => "login needed".to_owned(),
+        Expiry::Unknown => "-".to_owned(),
     }
 }

@@ -29,9 +29,8 @@ pub(super) async fn run(login: &Login) -> anyhow::Result<()> {
         "kubectl did not say which cluster this is for; set provideClusterInfo: true in the \
          user's exec entry",
     )?;
-    let source = credential::of_login(login, &cluster)?;
+    let source = credential::saved_login::source(login, &cluster)?;
     let credential = source.fetch().await?;
-    let answer =
-        exec_credential::exec_credential(&credential, &info.api_version, &source.subject())?;
+    let answer = exec_credential::to_json(&credential, &info.api_version, &source.subject())?;
     output::print_data(answer.as_str())
 }

@@ -149,7 +149,7 @@ impl Done {
         forget: bool,
     ) -> anyhow::Result<()> {
         let _turn = store.turn(name)?;
-        let here = store.at(credential::place_of_login(login, cluster)?);
+        let here = store.bound_to(credential::saved_login::binding(login, cluster)?);
         let mut rest = None;
         match here.read(name) {
             Ok(Some(saved)) => {

@@ -32,7 +32,7 @@ use clap::{Parser, Subcommand};
 
 use self::interrupt::Interrupted;
 use crate::{
-    credential::issuer::{self, Patience},
+    credential::issuer::{self, CallPolicy},
     kubeconfig::{self, Overrides, Target},
     settings::{ConnectionFlags, Login, ProxyFlags},
 };
@@ -183,14 +183,20 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
         tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
-    let limit = cli.connection.request_timeout();
-    let tells = !command.serves();
-    issuer::set_patience(if tells {
-        Patience { limit, tells }
+    let timeout = cli.connection.request_timeout();
+    let reports_waiting = !command.serves();
+    issuer::set_call_policy(if reports_waiting {
+        CallPolicy {
+            timeout,
+            reports_waiting,
+        }
     } else {
         // Renewals must end.
-        let limit = limit.or(Some(REQUEST_TIMEOUT));
-        Patience { limit, tells }
+        let timeout = timeout.or(Some(REQUEST_TIMEOUT));
+        CallPolicy {
+            timeout,
+            reports_waiting,
+        }
     });
     let done = match command {
         Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),

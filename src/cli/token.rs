@@ -51,7 +51,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             let version = asked.map_or(exec_credential::API_VERSION.to_owned(), |info| {
                 info.api_version
             });
-            let answer = exec_credential::exec_credential(&credential, &version, &subject)?;
+            let answer = exec_credential::to_json(&credential, &version, &subject)?;
             output::print_data(answer.as_str())
         }
     }

@@ -11,7 +11,7 @@ use super::{
     target,
 };
 use crate::{
-    credential::{self, Outlook, exec_credential},
+    credential::{self, CredentialStatus, exec_credential},
     settings::ConnectionFlags,
 };
 
@@ -46,12 +46,12 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         return output::print("\n");
     }
     let asking = async {
-        let credential = cache.obtain_once().await?;
+        let credential = cache.fetch_and_keep().await?;
         let identity = credential::whoami(&target.cluster, cache).await?;
         Ok((credential, identity))
     };
     let (credential, identity) = guarded(asking).await?;
-    let kind = Outlook::of(&target.user, None).kind;
+    let kind = CredentialStatus::of(&target.user, None).kind;
     let expires = credential.expires_at.map(exec_credential::timestamp);
     if let Some(format) = flags.output {
         let value = json!({

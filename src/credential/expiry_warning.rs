@@ -19,13 +19,13 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// What is said in the last tenth of a credential's life, ready to be sent.
 #[derive(Debug)]
-pub struct Announcement {
+pub struct ExpiryWarning {
     from: SystemTime,
     text: String,
     header: HeaderValue,
 }
 
-impl Announcement {
+impl ExpiryWarning {
     /// `None` for what renews itself, has no end that is known, or has ended. `subject` says
     /// whose end it is.
     pub(super) fn of(credential: &Credential, subject: &str, now: SystemTime) -> Option<Arc<Self>> {
@@ -67,12 +67,12 @@ pub(super) async fn log(credential: Weak<Credential>, clock: super::cache::Clock
         let Some(credential) = credential.upgrade() else {
             return;
         };
-        let Some(announcement) = &credential.announcement else {
+        let Some(expiry_warning) = &credential.expiry_warning else {
             return;
         };
-        let left = announcement.from.duration_since(clock());
+        let left = expiry_warning.from.duration_since(clock());
         let Some(left) = left.ok().filter(|left| !left.is_zero()) else {
-            tracing::warn!("{}", announcement.text);
+            tracing::warn!("{}", expiry_warning.text);
             return;
         };
         drop(credential);
@@ -85,14 +85,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn announcement(issued: Option<u64>, end: u64, now: u64) -> Option<Arc<Announcement>> {
+    fn expiry_warning(issued: Option<u64>, end: u64, now: u64) -> Option<Arc<ExpiryWarning>> {
         let credential = Credential {
             issued_at: issued.map(at),
             expires_at: Some(at(end)),
             renewed_by: Some("oc login https://a".into()),
             ..Credential::default()
         };
-        Announcement::of(&credential, "the session", at(now))
+        ExpiryWarning::of(&credential, "the session", at(now))
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -110,17 +110,17 @@ mod tests {
             (Some(0), 60, 0, 30),
             (Some(0), 4, 0, 2),
         ] {
-            let announcement = announcement(issued, end, now).unwrap();
-            assert_eq!(announcement.from, at(from), "{issued:?} {end} {now}");
-            assert!(announcement.header(at(from - 1)).is_none());
-            assert!(announcement.header(at(from)).is_some());
+            let expiry_warning = expiry_warning(issued, end, now).unwrap();
+            assert_eq!(expiry_warning.from, at(from), "{issued:?} {end} {now}");
+            assert!(expiry_warning.header(at(from - 1)).is_none());
+            assert!(expiry_warning.header(at(from)).is_some());
         }
-        assert!(announcement(None, 10, 10).is_none());
+        assert!(expiry_warning(None, 10, 10).is_none());
     }
 
     #[test]
     fn it_says_when_and_what_to_run_in_a_form_that_kubectl_reads() {
-        let header = announcement(Some(0), 86_400, 0).unwrap().header.clone();
+        let header = expiry_warning(Some(0), 86_400, 0).unwrap().header.clone();
         let expected =
             "299 - \"the session ends at 1970-01-02T00:00:00Z; run `oc login https://a`\"";
         assert_eq!(header, expected);
@@ -137,6 +137,6 @@ mod tests {
             expires_at: Some(at(10)),
             ..Credential::default()
         };
-        assert!(Announcement::of(&credential, "x", at(0)).is_none());
+        assert!(ExpiryWarning::of(&credential, "x", at(0)).is_none());
     }
 }

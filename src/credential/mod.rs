@@ -10,7 +10,7 @@ mod error;
 mod expiry_warning;
 mod from_user;
 mod protocol;
-mod saved_login;
+pub mod saved_login;
 pub mod secret_file;
 mod source;
 mod sources;
@@ -19,16 +19,18 @@ pub mod store;
 mod whoami;
 
 pub use cache::Cache;
-pub use error::{Error, Failing};
-pub use expiry_warning::Announcement;
+pub use error::{Backoff, Error};
+pub use expiry_warning::ExpiryWarning;
 pub use from_user::{as_service_account, from_user, is_same_source};
 pub use protocol::{
     authorization::bearer,
     exec_credential, issuer, oauth,
     pkce::{Pkce, random_text},
 };
-pub use saved_login::{place as place_of_login, source as of_login};
-pub use source::{Credential, Fetch, Pace, Source};
-pub use sources::{exec::end_plugins, ibm_iam, oidc, openshift};
-pub use status::{End, Outlook};
-pub use whoami::{Identity, bearing, whoami};
+pub use source::{Credential, Fetch, RefreshPolicy, Source};
+pub use sources::{
+    exec::{PluginError, end_plugins},
+    ibm_iam, oidc, openshift,
+};
+pub use status::{CredentialStatus, Expiry};
+pub use whoami::{Identity, from_token, whoami};

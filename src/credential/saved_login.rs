@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Error, Source,
     sources::{ibm_iam, oidc::Oidc, openshift},
-    store::Place,
+    store::LoginBinding,
 };
 use crate::{kubeconfig::Cluster, settings::Login};
 
@@ -26,14 +26,14 @@ pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error
 ///
 /// # Errors
 /// An IBM Cloud endpoint that is no https URL.
-pub fn place(login: &Login, cluster: &Cluster) -> Result<Place, Error> {
-    let place = Place::of_cluster(cluster);
+pub fn binding(login: &Login, cluster: &Cluster) -> Result<LoginBinding, Error> {
+    let binding = LoginBinding::of_cluster(cluster);
     Ok(match login {
-        Login::Openshift(_) => place,
+        Login::Openshift(_) => binding,
         Login::Ibm(flags) => {
             let endpoints = ibm_iam::endpoints(flags.iam.as_deref())?;
-            place.with_issuer(&endpoints.name())
+            binding.with_issuer(&endpoints.name())
         }
-        Login::Oidc(flags) => place.with_issuer(&flags.oidc_issuer_url),
+        Login::Oidc(flags) => binding.with_issuer(&flags.oidc_issuer_url),
     })
 }

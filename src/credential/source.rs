@@ -12,7 +12,7 @@ use std::{
 use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
-use super::{Announcement, Error};
+use super::{Error, ExpiryWarning};
 
 /// What makes a request somebody's: a header, a client certificate, or both.
 #[derive(Clone, Default)]
@@ -28,7 +28,7 @@ pub struct Credential {
     /// What a human must run to have the next one; `None` where it renews itself.
     pub renewed_by: Option<Arc<str>>,
     /// What is said before it ends, where nobody but a human can renew it. The cache's to set.
-    pub announcement: Option<Arc<Announcement>>,
+    pub expiry_warning: Option<Arc<ExpiryWarning>>,
 }
 
 impl Credential {
@@ -59,7 +59,7 @@ impl fmt::Debug for Credential {
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .field("renewed_by", &self.renewed_by)
-            .field("announcement", &self.announcement)
+            .field("announcement", &self.expiry_warning)
             .finish()
     }
 }
@@ -77,22 +77,22 @@ pub trait Source: Send + Sync + 'static {
     fn fetch(&self) -> Fetch<'_>;
 
     /// How often the cache may and must ask.
-    fn pace(&self) -> Pace {
-        Pace::ISSUER
+    fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy::ISSUER
     }
 
     /// Looks whether the last credential still stands, at a cost that bears being paid every
-    /// [`Pace::recheck_after`]; called then, and when one of [`Source::files`] or the kubeconfig
+    /// [`RefreshPolicy::recheck_after`]; called then, and when one of [`Source::files`] or the kubeconfig
     /// was changed.
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
-        match self.pace().recheck_after {
+        match self.refresh_policy().recheck_after {
             Some(_) => self.fetch(),
             None => Box::pin(async { Ok(last.clone()) }),
         }
     }
 
     /// Files beside the kubeconfig in which others may leave a new credential, such as a saved
-    /// login; none that [`Pace::recheck_after`] has looked at anyway.
+    /// login; none that [`RefreshPolicy::recheck_after`] has looked at anyway.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -100,7 +100,7 @@ pub trait Source: Send + Sync + 'static {
     /// Files in which a human's next login rests, or whatever else begins a new session: looked at
     /// again before a request is told that there is no credential, or that the API server refused
     /// it. By default [`Source::files`].
-    fn logins(&self) -> Vec<PathBuf> {
+    fn login_files(&self) -> Vec<PathBuf> {
         self.files()
     }
 
@@ -114,27 +114,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the cache asks a [`Source`], and how long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct RefreshPolicy {
     /// How long a credential is used before it is looked at again; `None`: until it expires.
     pub recheck_after: Option<Duration>,
     /// The longest pause between two tries while fetching fails.
-    pub retry_within: Duration,
+    pub max_backoff: Duration,
     /// How long a request waits for a credential where none holds; `None`: for as long as the
     /// source takes.
-    pub patience: Option<Duration>,
+    pub max_wait: Option<Duration>,
 }
 
-impl Pace {
+impl RefreshPolicy {
     /// For what costs a process or a call to somebody.
     pub const ISSUER: Self = Self {
         recheck_after: None,
-        retry_within: Duration::from_secs(60),
-        patience: Some(PATIENCE),
+        max_backoff: Duration::from_secs(60),
+        max_wait: Some(PATIENCE),
     };
     /// For files, whose change must be in force within two seconds.
     pub const FILE: Self = Self {
         recheck_after: Some(Duration::from_secs(1)),
-        retry_within: Duration::from_secs(1),
-        patience: Some(PATIENCE),
+        max_backoff: Duration::from_secs(1),
+        max_wait: Some(PATIENCE),
     };
 }

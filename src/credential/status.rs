@@ -11,16 +11,16 @@ use crate::{
 
 /// What kind a credential is, and how long it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outlook {
+pub struct CredentialStatus {
     /// `token`, `exec aws`, `kubegate openshift`, ...
     pub kind: String,
     /// Its end.
-    pub end: End,
+    pub expiry: Expiry,
 }
 
 /// When a credential ends, as far as the files at hand say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Expiry {
     /// Then, unless a human logs in again.
     At(SystemTime),
     /// It is renewed without anybody's doing.
@@ -31,46 +31,46 @@ pub enum End {
     Unknown,
 }
 
-impl Outlook {
+impl CredentialStatus {
     /// Looks at what the kubeconfig says of `user`, and at `store` for logins of our own.
     #[must_use]
     pub fn of(user: &User, store: Option<&Store>) -> Self {
-        let (kind, end) = match &user.login {
+        let (kind, expiry) = match &user.login {
             Login::None => match &user.certificate {
                 Some(pair) => ("client certificate".to_owned(), end_of_certificate(pair)),
-                None => ("anonymous".to_owned(), End::Unknown),
+                None => ("anonymous".to_owned(), Expiry::Unknown),
             },
             Login::Token(token) => ("token".to_owned(), end_of_token(token.expose())),
-            Login::TokenFile { .. } => ("token file".to_owned(), End::Renewed),
-            Login::Basic { .. } => ("password".to_owned(), End::Unknown),
+            Login::TokenFile { .. } => ("token file".to_owned(), Expiry::Renewed),
+            Login::Basic { .. } => ("password".to_owned(), Expiry::Unknown),
             Login::Oidc(config) => {
                 let token = config.tokens.id_token.as_ref();
                 let end = match (&config.tokens.refresh_token, token) {
-                    (Some(_), _) => End::Renewed,
+                    (Some(_), _) => Expiry::Renewed,
                     (None, Some(token)) => end_of_token(token.expose()),
-                    (None, None) => End::LoginNeeded,
+                    (None, None) => Expiry::LoginNeeded,
                 };
                 ("oidc".to_owned(), end)
             }
             Login::Exec(config) => {
                 if let Some(login) = settings::Login::of_exec(config) {
-                    let end = store.map_or(End::Unknown, |store| end_of_login(&login, store));
+                    let end = store.map_or(Expiry::Unknown, |store| end_of_login(&login, store));
                     (format!("kubegate {}", login.kind()), end)
                 } else {
                     let command = config.command.file_name().unwrap_or_default();
-                    (format!("exec {}", command.display()), End::Renewed)
+                    (format!("exec {}", command.display()), Expiry::Renewed)
                 }
             }
         };
-        Self { kind, end }
+        Self { kind, expiry }
     }
 }
 
-fn end_of_token(token: &str) -> End {
-    jwt::claims(token).map_or(End::Unknown, |claims| End::At(claims.expires_at))
+fn end_of_token(token: &str) -> Expiry {
+    jwt::claims(token).map_or(Expiry::Unknown, |claims| Expiry::At(claims.expires_at))
 }
 
-fn end_of_certificate(pair: &KeyPair) -> End {
+fn end_of_certificate(pair: &KeyPair) -> Expiry {
     let read = || {
         let (certificate, key) = (pair.certificate.read().ok()?, pair.key.read().ok()?);
         let (certificate_origin, key_origin) = (pair.certificate.location(), pair.key.location());
@@ -78,20 +78,20 @@ fn end_of_certificate(pair: &KeyPair) -> End {
             identity::certified_key(&certificate, &certificate_origin, &key, &key_origin).ok()?;
         identity::not_after(&identity)
     };
-    read().map_or(End::Unknown, End::At)
+    read().map_or(Expiry::Unknown, Expiry::At)
 }
 
-fn end_of_login(login: &settings::Login, store: &Store) -> End {
+fn end_of_login(login: &settings::Login, store: &Store) -> Expiry {
     let Some(name) = login.saved_as() else {
-        return End::Renewed;
+        return Expiry::Renewed;
     };
     match store.glance(&name) {
-        Ok(None) => End::LoginNeeded,
+        Ok(None) => Expiry::LoginNeeded,
         Ok(Some(saved)) => match saved.expires_at {
-            Some(end) if !login.renews_itself() => End::At(end),
-            None if !login.renews_itself() => End::Unknown,
-            _ => End::Renewed,
+            Some(end) if !login.renews_itself() => Expiry::At(end),
+            None if !login.renews_itself() => Expiry::Unknown,
+            _ => Expiry::Renewed,
         },
-        Err(_) => End::Unknown,
+        Err(_) => Expiry::Unknown,
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     Cache, Error,
-    protocol::{api_server::ApiServer, issuer::Answer},
+    protocol::{api_server::ApiServer, issuer::Response},
     sources::static_token::StaticToken,
 };
 use crate::{kubeconfig::Cluster, printable::printable, secret::Secret};
@@ -64,22 +64,22 @@ struct Name {
 pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Error> {
     let server = ApiServer::new(cluster, user)?;
     let body = Bytes::from_static(REVIEW.as_bytes());
-    let answer = server
+    let response = server
         .ask(&Method::POST, &server.url(REVIEWS)?, body)
         .await?;
-    match answer.status {
+    match response.status {
         StatusCode::OK | StatusCode::CREATED => {
-            let UserInfo { username, groups } = parsed::<Review>(&answer)?.status.user_info;
+            let UserInfo { username, groups } = parsed::<Review>(&response)?.status.user_info;
             return Ok(named(&username, &groups));
         }
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {}
-        _ => return Err(refused(&answer)),
+        _ => return Err(refused(&response)),
     }
     let own = server
         .ask(&Method::GET, &server.url(OWN_USER)?, Bytes::new())
         .await?;
     if own.status != StatusCode::OK {
-        return Err(refused(&answer));
+        return Err(refused(&response));
     }
     let User { metadata, groups } = parsed(&own)?;
     Ok(named(&metadata.name, &groups.unwrap_or_default()))
@@ -100,31 +100,31 @@ fn named(username: &str, groups: &[String]) -> Identity {
 ///
 /// # Errors
 /// A token that no header can carry.
-pub fn bearing(token: &Secret) -> Result<Arc<Cache>, Error> {
+pub fn from_token(token: &Secret) -> Result<Arc<Cache>, Error> {
     Ok(Cache::new(Arc::new(StaticToken::new(None, token)?)))
 }
 
-fn refused(answer: &Answer) -> Error {
+fn refused(response: &Response) -> Error {
     unidentified(
-        answer,
-        match answer.status {
+        response,
+        match response.status {
             StatusCode::UNAUTHORIZED => "it does not take the credential (401)".to_owned(),
             status => format!("it answered {status}"),
         },
     )
 }
 
-fn unidentified(answer: &Answer, problem: String) -> Error {
+fn unidentified(response: &Response, problem: String) -> Error {
     Error::Unidentified {
-        url: answer.url.to_string(),
+        url: response.url.to_string(),
         problem,
     }
 }
 
-fn parsed<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
-    serde_json::from_slice(&answer.body).map_err(|_| {
+fn parsed<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, Error> {
+    serde_json::from_slice(&response.body).map_err(|_| {
         unidentified(
-            answer,
+            response,
             "its answer is not the JSON of Kubernetes".to_owned(),
         )
     })

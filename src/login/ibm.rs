@@ -111,7 +111,7 @@ pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> 
         Some(login) => {
             let store = store?;
             let of = crate::settings::Login::Ibm(flags.clone());
-            let place = credential::place_of_login(&of, &reached)?;
+            let place = credential::saved_login::binding(&of, &reached)?;
             keep(&store, place, login, &saved, Some(file), finish).await?
         }
         // A pod has its root at hand.
@@ -179,7 +179,7 @@ async fn by_root(
 /// Who the login is in the cluster, by the cluster's word.
 async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
     let login = crate::settings::Login::Ibm(flags.clone());
-    let source = credential::of_login(&login, cluster)?;
+    let source = credential::saved_login::source(&login, cluster)?;
     let identity = credential::whoami(cluster, Cache::new(source)).await?;
     Ok(identity.username)
 }

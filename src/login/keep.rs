@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Error;
 use crate::credential::{
     self,
-    store::{Place, Saved, Store},
+    store::{LoginBinding, Saved, Store},
 };
 
 /// Saves a login under its name, then does the rest of it; where that fails, what rested there
@@ -16,7 +16,7 @@ use crate::credential::{
 /// What `rest` says; a state folder that cannot be written.
 pub async fn keep<T>(
     store: &Store,
-    place: Place,
+    place: LoginBinding,
     login: &str,
     saved: &Saved,
     file: Option<&Path>,
@@ -31,7 +31,7 @@ pub async fn keep<T>(
     {
         saved.servers.clone_from(&before.servers);
     }
-    write(&store.at(place), login, &saved).map_err(credential::Error::store)?;
+    write(&store.bound_to(place), login, &saved).map_err(credential::Error::store)?;
     let done = rest().await;
     if done.is_err() {
         let restored = before.and_then(|before| match before {
@@ -95,25 +95,46 @@ mod tests {
             assert!(token(&store).is_some());
             Err(Error::NoServer)
         };
-        keep(&store, Place::default(), "a", &one, None, fails)
+        keep(&store, LoginBinding::default(), "a", &one, None, fails)
             .await
             .unwrap_err();
         assert_eq!(token(&store), None);
-        keep(&store, Place::default(), "a", &one, None, async || Ok(()))
-            .await
-            .unwrap();
-        keep(&store, Place::default(), "a", &other, None, fails)
+        keep(
+            &store,
+            LoginBinding::default(),
+            "a",
+            &one,
+            None,
+            async || Ok(()),
+        )
+        .await
+        .unwrap();
+        keep(&store, LoginBinding::default(), "a", &other, None, fails)
             .await
             .unwrap_err();
         assert_eq!(token(&store), one.token);
-        keep(&store, Place::default(), "a", &other, None, async || Ok(()))
-            .await
-            .unwrap();
+        keep(
+            &store,
+            LoginBinding::default(),
+            "a",
+            &other,
+            None,
+            async || Ok(()),
+        )
+        .await
+        .unwrap();
         assert_eq!(token(&store), other.token);
         fs::write(store.path("a"), "broken").unwrap();
-        keep(&store, Place::default(), "a", &one, None, async || Ok(()))
-            .await
-            .unwrap();
+        keep(
+            &store,
+            LoginBinding::default(),
+            "a",
+            &one,
+            None,
+            async || Ok(()),
+        )
+        .await
+        .unwrap();
         assert_eq!(token(&store), one.token);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     credential::{
         self, exec_credential,
         openshift::{Access, Ends, Finding, Oauth, Session},
-        store::{Place, Saved, Store},
+        store::{LoginBinding, Saved, Store},
     },
     kubeconfig::{
         self, Cluster, Overrides, Pem, ProxyUrl, Target,
@@ -120,7 +120,7 @@ pub async fn login(
         Way::Token(token) => found(&access, token).await,
     };
     let session = session.map_err(trust::of_oauth)?;
-    let identity = credential::whoami(&cluster, credential::bearing(&session.token)?).await?;
+    let identity = credential::whoami(&cluster, credential::from_token(&session.token)?).await?;
     let namespace = match &request.connection.namespace {
         Some(namespace) => Some(namespace.clone()),
         None => match chosen.as_ref().and_then(|chosen| chosen.namespace.clone()) {
@@ -165,7 +165,7 @@ pub async fn login(
         ..Saved::default()
     };
     let write = async || Ok(add_context(&file, &context, true)?);
-    let here = Place::of_cluster(&cluster);
+    let here = LoginBinding::of_cluster(&cluster);
     keep(&store, here, &login, &saved, Some(&file), write).await?;
     Ok(LoggedIn {
         user: identity.username,
@@ -356,7 +356,7 @@ async fn from_files(files: &OpenshiftFiles, cluster: &Cluster) -> Result<Session
         login: None,
         files: files.clone(),
     });
-    let source = credential::of_login(&login, cluster)?;
+    let source = credential::saved_login::source(&login, cluster)?;
     let begun = source.fetch().await?;
     Ok(Session {
         token: exec_credential::token(&begun, &source.subject())?,

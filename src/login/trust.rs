@@ -5,7 +5,10 @@ use tower::ServiceExt as _;
 
 use super::Error;
 use crate::{
-    credential::{self, issuer},
+    credential::{
+        self,
+        issuer::{self, IssuerError},
+    },
     dial::{self, Dialer, Environment, Offer, Tcp},
     kubeconfig::{self, Cluster},
     tls::{self, CertificateProbe, PresentedCertificate, Refusal},
@@ -77,10 +80,10 @@ async fn look(cluster: &Cluster) -> Result<Vec<PresentedCertificate>, Error> {
     let look = CertificateProbe::default();
     let connector = Dialer::new(cluster, &environment, Tcp::default())
         .and_then(|dialer| dial::connector(dialer, look.config(), name, Offer::Http1))
-        .map_err(|error| credential::Error::Dial(error.into()))?;
+        .map_err(|error| credential::Error::from(IssuerError::Dial(error.into())))?;
     let connecting = connector.oneshot(cluster.server.clone());
     // It fails in any case, most often by our own doing.
-    let failed = issuer::told("the API server", &cluster.server, connecting).await;
+    let failed = issuer::with_timeout("the API server", &cluster.server, connecting).await;
     let seen = look.presented();
     if !seen.is_empty() {
         return Ok(seen);

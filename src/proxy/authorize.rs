@@ -203,7 +203,7 @@ where
     if response.status() != StatusCode::UNAUTHORIZED || is_behind_proxy(&head) {
         return Ok(response);
     }
-    let Some(fresh) = credentials.refused(&credential).await else {
+    let Some(fresh) = credentials.replace_refused(&credential).await else {
         warn_of_refusal(credentials, "and there is no newer one");
         return Ok(response);
     };

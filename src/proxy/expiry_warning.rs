@@ -13,9 +13,9 @@ pub(super) fn with_expiry_warning<B>(
     mut response: Response<B>,
     credential: &Credential,
 ) -> Response<B> {
-    if let Some(announcement) = &credential.announcement
+    if let Some(warning) = &credential.expiry_warning
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
-        && let Some(header) = announcement.header(SystemTime::now())
+        && let Some(header) = warning.header(SystemTime::now())
     {
         response.headers_mut().append(WARNING, header.clone());
     }

@@ -408,18 +408,18 @@ mod tests {
     #[tokio::test]
     async fn without_a_credential_the_answer_says_why_when_and_what_to_do() {
         let failing = |error, seconds| {
-            Error::Credential(credential::Error::Failing(credential::Failing {
+            Error::Credential(credential::Error::Backoff(credential::Backoff {
                 cause: Arc::new(error),
                 retry_after: Duration::from_secs(seconds),
             }))
         };
         let url = "https://issuer.example/token".to_owned();
         let source = std::io::Error::other("connection refused");
-        let gone = credential::Error::IssuerUnreachable {
-            who: "the issuer",
+        let gone = credential::Error::Issuer(credential::issuer::IssuerError::Unreachable {
+            server: "the issuer",
             url: url.clone(),
             source: Arc::new(source),
-        };
+        });
         let (response, status) = answer(failing(gone, 2)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "2");
@@ -430,11 +430,11 @@ mod tests {
              https://issuer.example/token (next try in 2 s): connection refused; see that this machine can reach it (network, VPN, HTTPS_PROXY)"
         );
 
-        let busy = credential::Error::IssuerTimedOut {
-            who: "the issuer",
+        let busy = credential::Error::Issuer(credential::issuer::IssuerError::TimedOut {
+            server: "the issuer",
             url,
             after: Duration::from_secs(10),
-        };
+        });
         let (response, status) = answer(failing(busy, 7)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         // client-go would try ten times.
@@ -551,12 +551,14 @@ mod tests {
             assert!(text.ends_with(b"\n"));
         }
         // A credential that will be there soon is asked for again.
-        let soon = credential::Error::Failing(credential::Failing {
-            cause: Arc::new(credential::Error::IssuerTimedOut {
-                who: "the issuer",
-                url: "https://issuer.example/token".into(),
-                after: Duration::from_secs(10),
-            }),
+        let soon = credential::Error::Backoff(credential::Backoff {
+            cause: Arc::new(credential::Error::Issuer(
+                credential::issuer::IssuerError::TimedOut {
+                    server: "the issuer",
+                    url: "https://issuer.example/token".into(),
+                    after: Duration::from_secs(10),
+                },
+            )),
             retry_after: Duration::from_secs(1),
         });
         let soon = answer_in_text(&Error::Credential(soon));

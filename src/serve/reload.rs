@@ -62,7 +62,7 @@ impl Standing {
             // At the first look every file is new: requests that wait for a plugin already need
             // no second one where it fails.
             if asked || changes.by_others && !first {
-                self.place.destination.credentials.look_again();
+                self.place.destination.credentials.recheck_in_background();
             }
         }
     }

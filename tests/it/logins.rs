@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kubegate::{
-    credential::store::{Place, Saved, Store},
+    credential::store::{LoginBinding, Saved, Store},
     demo::{
         ControlPlane,
         oidc::{Oidc, Options},
@@ -538,8 +538,8 @@ fn save_session(folder: &TempDir, server: &str, token: Secret) {
         token: Some(token),
         ..Saved::default()
     };
-    let place = Place::of_server(&server.parse().unwrap());
-    store.at(place).write("jane/c", &saved).unwrap();
+    let binding = LoginBinding::of_server(&server.parse().unwrap());
+    store.bound_to(binding).write("jane/c", &saved).unwrap();
 }
 
 fn run_in(home: &TempDir, args: &[&str]) -> Refused {

@@ -40,7 +40,7 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
         },
     });
     let target = super::target(cluster.api())?;
-    let source = credential::of_login(&login, &target.cluster)?;
+    let source = credential::saved_login::source(&login, &target.cluster)?;
     let greet = |address| greeting(address, &cluster, &folder, life);
     super::serve(target, source, flags, greet).await
 }

@@ -12,7 +12,7 @@ use crate::{
         self, exec_credential,
         oidc::Client,
         secret_file,
-        store::{Place as Bond, Saved, Store},
+        store::{LoginBinding as Bond, Saved, Store},
     },
     kubeconfig::{
         self, Login, Overrides, Pem, Target,
@@ -172,7 +172,7 @@ impl Place {
         login: &mut OidcFlags,
     ) -> anyhow::Result<Self> {
         let token = token.context("the issuer gave no ID token")?;
-        let user = credential::bearing(token)?;
+        let user = credential::from_token(token)?;
         let identity = credential::whoami(&target.cluster, user).await;
         let username = identity
             .context("the issuer let you in, but the cluster did not")?

@@ -100,7 +100,7 @@ impl Plan for OwnLogin {
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
-        let source = credential::of_login(&self.login, &target.cluster)?;
+        let source = credential::saved_login::source(&self.login, &target.cluster)?;
         Ok(Cache::new(source))
     }
 

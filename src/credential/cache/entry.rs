@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{backoff, flight::Errand};
-use crate::credential::{Credential, Pace};
+use crate::credential::{Credential, RefreshPolicy};
 
 /// The part of its lifetime after which a credential is renewed; up to [`JITTER`] more, so that
 /// many of us do not ask an issuer in step.
@@ -120,14 +120,14 @@ impl Entry {
         entry
     }
 
-    pub(super) fn standing(&self, now: SystemTime, pace: Pace) -> Standing {
+    pub(super) fn standing(&self, now: SystemTime, policy: RefreshPolicy) -> Standing {
         if self.holds_until.is_some_and(|end| end <= now) {
             return Standing::Ended;
         }
         if self.is_due(now) {
             return Standing::Due(Errand::Fetch);
         }
-        match pace.recheck_after {
+        match policy.recheck_after {
             Some(after) if !within(now, self.checked_at, after * 2) => Standing::Stale,
             Some(after) if !within(now, self.checked_at, after) => Standing::Due(Errand::Recheck),
             _ => Standing::Fresh,
@@ -150,13 +150,13 @@ impl Entry {
 
     /// The longest pause between two tries to renew it: a tenth of its lifetime while it holds,
     /// a lifetime once it ended, and no more than the source's pace allows.
-    pub(super) fn longest_pause(&self, now: SystemTime, pace: Pace) -> Duration {
+    pub(super) fn longest_pause(&self, now: SystemTime, policy: RefreshPolicy) -> Duration {
         let scaled = match self.lifetime {
             Some(lifetime) if self.holds(now) => lifetime / 10,
             Some(lifetime) => lifetime,
-            None => pace.retry_within,
+            None => policy.max_backoff,
         };
-        scaled.min(pace.retry_within)
+        scaled.min(policy.max_backoff)
     }
 
     /// `pause`, or what of it remains before the leeway begins, or in it, before the end: then

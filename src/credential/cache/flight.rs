@@ -8,7 +8,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{backoff, entry::Entry};
-use crate::credential::{Credential, Error, Failing, Pace, Source};
+use crate::credential::{Backoff, Credential, Error, RefreshPolicy, Source};
 
 /// What a flight is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Pause {
     }
 
     pub(super) fn failing(&self, retry_after: Duration) -> Error {
-        Error::Failing(Failing {
+        Error::Backoff(Backoff {
             cause: Arc::clone(&self.cause),
             retry_after,
         })
@@ -93,7 +93,7 @@ pub(super) struct State {
 
 impl State {
     /// Declares void what failed until now.
-    pub(super) fn forget_failure(&mut self) {
+    pub(super) fn clear_failures(&mut self) {
         *self = Self {
             flight: self.flight.take(),
             changes: self.changes.wrapping_add(1),
@@ -107,10 +107,10 @@ impl State {
         &mut self,
         held: Option<&Entry>,
         now: SystemTime,
-        pace: Pace,
+        policy: RefreshPolicy,
     ) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let longest = held.map_or(pace.retry_within, |held| held.longest_pause(now, pace));
+        let longest = held.map_or(policy.max_backoff, |held| held.longest_pause(now, policy));
         match held {
             Some(held) if held.holds(now) => {
                 held.bounded(backoff::full_jitter(self.failures, longest), now)

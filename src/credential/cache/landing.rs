@@ -10,7 +10,7 @@ use super::{
     entry::{Entry, Standing, comes_ended, within},
     flight::{Errand, Outcome, Pause, State},
 };
-use crate::credential::{Announcement, Credential, Error, expiry_warning};
+use crate::credential::{Credential, Error, ExpiryWarning, expiry_warning};
 
 /// The longest pause that an error can ask for, such as by an issuer's `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -38,7 +38,7 @@ impl Cache {
         let asked = error.retry_after().unwrap_or_default();
         let cause = match error {
             // Of a source that stands on another cache.
-            Error::Failing(failing) => failing.cause,
+            Error::Backoff(failing) => failing.cause,
             error => Arc::new(error),
         };
         if state.is_news(&cause) {
@@ -47,10 +47,10 @@ impl Cache {
         let held = self.entry.load();
         let length = match errand {
             Errand::Fetch => {
-                let ours = state.back_off(held.as_deref(), now, self.pace);
+                let ours = state.back_off(held.as_deref(), now, self.policy);
                 ours.max(asked.min(LONGEST_RETRY_AFTER))
             }
-            Errand::Recheck => self.pace.retry_within.min(RECHECK_PATIENCE),
+            Errand::Recheck => self.policy.max_backoff.min(RECHECK_PATIENCE),
         };
         let pause = Pause {
             since: now,
@@ -64,7 +64,7 @@ impl Cache {
 
     fn warn(&self, error: &Error, now: SystemTime) {
         let entry = self.entry.load();
-        let holds = |held: &Arc<Entry>| held.standing(now, self.pace) != Standing::Ended;
+        let holds = |held: &Arc<Entry>| held.standing(now, self.policy) != Standing::Ended;
         let error = error as &dyn std::error::Error;
         if entry.as_ref().is_some_and(holds) {
             tracing::warn!(
@@ -107,14 +107,14 @@ impl Cache {
         now: SystemTime,
     ) -> Arc<Credential> {
         let subject = self.source.subject();
-        credential.announcement = Announcement::of(&credential, &subject, now);
+        credential.expiry_warning = ExpiryWarning::of(&credential, &subject, now);
         let credential = Arc::new(credential);
         let was_said = held.is_some_and(|held| {
-            let before = held.credential.announcement.as_ref();
+            let before = held.credential.expiry_warning.as_ref();
             held.credential.proves_the_same(&credential)
                 && before.is_some_and(|before| before.header(now).is_some())
         });
-        if credential.announcement.is_some() && !was_said {
+        if credential.expiry_warning.is_some() && !was_said {
             let log = expiry_warning::log(Arc::downgrade(&credential), Arc::clone(&self.clock));
             tokio::spawn(log);
         }
@@ -139,13 +139,14 @@ impl Cache {
                 } else {
                     credential
                 };
-                let pause = (held.is_due(now)).then(|| state.back_off(Some(held), now, self.pace));
+                let pause =
+                    (held.is_due(now)).then(|| state.back_off(Some(held), now, self.policy));
                 held.not_prolonged(stays, now, pause)
             }
             // The issuer's clock or ours is off. It is for the API server to judge; asking
             // again for every request would not help.
             _ if comes_ended => {
-                let respite = state.back_off(None, now, self.pace);
+                let respite = state.back_off(None, now, self.policy);
                 if state.failures == 1 {
                     tracing::warn!(
                         subject = self.source.subject(),

@@ -34,7 +34,7 @@ use self::{
     flight::{Errand, Flight, Outcome, State, run},
     login_files::LoginFiles,
 };
-use super::{Credential, Error, Pace, Source};
+use super::{Credential, Error, RefreshPolicy, Source};
 
 /// How long a request that has a credential waits for its recheck to end, counted from the
 /// recheck's start.
@@ -49,7 +49,7 @@ pub(super) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 /// Holds the credential of one user and keeps it fresh.
 pub struct Cache {
     source: Arc<dyn Source>,
-    pace: Pace,
+    policy: RefreshPolicy,
     clock: Clock,
     entry: ArcSwapOption<Entry>,
     state: Mutex<State>,
@@ -74,7 +74,7 @@ impl Cache {
     /// As [`Cache::new`], with another wall clock.
     pub(super) fn with_clock(source: Arc<dyn Source>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
-            pace: source.pace(),
+            policy: source.refresh_policy(),
             source,
             clock,
             entry: ArcSwapOption::empty(),
@@ -88,7 +88,7 @@ impl Cache {
     ///
     /// # Errors
     /// Where none holds: what the fetch that all requests share said, the same at once during
-    /// the pause after it, or [`Error::WaitedTooLong`] after the source's [`Pace::patience`],
+    /// the pause after it, or [`Error::WaitedTooLong`] after the source's [`RefreshPolicy::max_wait`],
     /// while the fetch runs on.
     pub async fn get(self: &Arc<Self>) -> Result<Arc<Credential>, Error> {
         let got = self.take().await?;
@@ -115,7 +115,7 @@ impl Cache {
     ///
     /// # Errors
     /// What the source says.
-    pub async fn obtain_once(self: &Arc<Self>) -> Outcome {
+    pub async fn fetch_and_keep(self: &Arc<Self>) -> Outcome {
         let credential = self.fetch_once().await?;
         let now = (self.clock)();
         let mut state = self.lock();
@@ -129,7 +129,7 @@ impl Cache {
         let Some(held) = seen else {
             return self.obtain(None, now).await;
         };
-        match held.standing(now, self.pace) {
+        match held.standing(now, self.policy) {
             Standing::Fresh => {}
             Standing::Due(errand) => self.nudge(&held, errand, now),
             Standing::Stale => return Ok(self.recheck(held, now).await),
@@ -141,7 +141,10 @@ impl Cache {
     /// Tells that the API server refused `used` (401), and gives the credential to try instead,
     /// if there is another. `used` is renewed at most once in 10 s, and only if nobody renewed
     /// it already; all who ask meanwhile share the answer. A failed renewal changes nothing.
-    pub async fn refused(self: &Arc<Self>, used: &Arc<Credential>) -> Option<Arc<Credential>> {
+    pub async fn replace_refused(
+        self: &Arc<Self>,
+        used: &Arc<Credential>,
+    ) -> Option<Arc<Credential>> {
         let deadline = self.deadline();
         loop {
             let flight = match self.board_after_refusal(used) {
@@ -170,8 +173,8 @@ impl Cache {
     /// failures until then say nothing any more, so the next request has the source asked at
     /// once, whatever pause was under way and however permanent the failure. Those who wait for
     /// a fetch that began before do not share its failure; they have another one made.
-    pub fn forget_failure(&self) {
-        self.lock().forget_failure();
+    pub fn clear_failures(&self) {
+        self.lock().clear_failures();
     }
 
     /// Whether another process saved a new login since the source was last asked, so that the
@@ -181,18 +184,18 @@ impl Cache {
         let cache = Arc::clone(self);
         let on_change = move || {
             cache.source.inputs_changed();
-            cache.forget_failure();
+            cache.clear_failures();
         };
         self.login_files.check(on_change).await;
         // The check may have been another caller's.
         self.lock().changes != changes
     }
 
-    /// Tells as [`Cache::forget_failure`] does, and has the source look whether what is held
+    /// Tells as [`Cache::clear_failures`] does, and has the source look whether what is held
     /// still stands, without a request waiting for it.
-    pub fn look_again(self: &Arc<Self>) {
+    pub fn recheck_in_background(self: &Arc<Self>) {
         self.source.inputs_changed();
-        self.forget_failure();
+        self.clear_failures();
         let changes = self.lock().changes;
         let cache = Arc::clone(self);
         tokio::spawn(async move {
@@ -213,17 +216,19 @@ impl Cache {
     }
 
     /// How long a request waits for a credential; `None`: for as long as the source takes.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        self.pace.patience
+    pub(super) fn max_wait(&self) -> Option<Duration> {
+        self.policy.max_wait
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.pace.patience.map(|patience| Instant::now() + patience)
+        self.policy
+            .max_wait
+            .map(|max_wait| Instant::now() + max_wait)
     }
 
-    /// [`Source::logins`]
-    pub(super) fn logins(&self) -> Vec<PathBuf> {
-        self.source.logins()
+    /// [`Source::login_files`]
+    pub(super) fn login_files(&self) -> Vec<PathBuf> {
+        self.source.login_files()
     }
 
     /// [`Source::subject`]
@@ -264,7 +269,7 @@ impl Cache {
             let outcome = by(deadline, flight.landed(&*self.source)).await;
             let outcome = outcome.ok_or_else(|| Error::WaitedTooLong {
                 subject: self.source.subject(),
-                after: self.pace.patience.unwrap_or_default(),
+                after: self.policy.max_wait.unwrap_or_default(),
             })?;
             let in_vain =
                 outcome.is_err() && (changes != self.lock().changes || self.has_new_login().await);
@@ -353,7 +358,7 @@ impl Cache {
         let (cache, changes) = (Arc::clone(self), state.changes);
         tokio::spawn(async move {
             // Before the source reads them.
-            cache.login_files.record(cache.source.logins()).await;
+            cache.login_files.record(cache.source.login_files()).await;
             // A task of its own, so that a panic in the source ends there.
             let running = tokio::spawn(run(Arc::clone(&cache.source), cache.current(), errand));
             let outcome = running.await.unwrap_or_else(|_| {

@@ -53,7 +53,7 @@ fn next(cache: &Arc<Cache>, used: &Arc<AtomicBool>) -> Option<Next> {
     }
     let now = (cache.clock)();
     let state = cache.lock();
-    match entry.standing(now, cache.pace) {
+    match entry.standing(now, cache.policy) {
         Standing::Fresh | Standing::Due(Errand::Recheck) | Standing::Stale => {
             let left = entry.renew_at?.duration_since(now);
             return Some(Next::Time(left.unwrap_or_default()));

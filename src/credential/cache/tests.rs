@@ -8,7 +8,7 @@ use std::{
 use http::HeaderValue;
 
 use super::*;
-use crate::credential::{Failing, Fetch};
+use crate::credential::{Backoff, Fetch};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -34,7 +34,7 @@ enum Step {
 /// A source that counts how often it is asked, and does by plan.
 struct Scripted {
     calls: AtomicUsize,
-    pace: Pace,
+    policy: RefreshPolicy,
     plan: Plan,
 }
 
@@ -64,8 +64,8 @@ impl Source for Scripted {
         })
     }
 
-    fn pace(&self) -> Pace {
-        self.pace
+    fn refresh_policy(&self) -> RefreshPolicy {
+        self.policy
     }
 }
 
@@ -84,13 +84,16 @@ struct Bench {
 
 impl Bench {
     fn new(plan: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
-        Self::at_pace(Pace::ISSUER, plan)
+        Self::at_pace(RefreshPolicy::ISSUER, plan)
     }
 
-    fn at_pace(pace: Pace, plan: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
+    fn at_pace(
+        policy: RefreshPolicy,
+        plan: impl Fn(usize) -> Step + Send + Sync + 'static,
+    ) -> Self {
         let source = Arc::new(Scripted {
             calls: AtomicUsize::new(0),
-            pace,
+            policy,
             plan: Box::new(plan),
         });
         let now = Arc::new(Mutex::new(start()));
@@ -220,11 +223,11 @@ async fn a_request_waits_30_seconds_and_the_fetch_runs_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_waits_as_long_as_a_source_that_bounds_itself() {
-    let pace = Pace {
-        patience: None,
-        ..Pace::ISSUER
+    let policy = RefreshPolicy {
+        max_wait: None,
+        ..RefreshPolicy::ISSUER
     };
-    let bench = Bench::at_pace(pace, |call| {
+    let bench = Bench::at_pace(policy, |call| {
         Step::GiveAfter(seconds(170), until(call, seconds(100 + 200 * call as u64)))
     });
     let began = Instant::now();
@@ -241,7 +244,7 @@ async fn a_request_waits_as_long_as_a_source_that_bounds_itself() {
     assert_eq!(began.elapsed(), Duration::ZERO);
     // Whoever was refused with it waits to the end.
     let used = bench.cache.current().unwrap();
-    let fresh = bench.cache.refused(&used).await.unwrap();
+    let fresh = bench.cache.replace_refused(&used).await.unwrap();
     assert_eq!(shown(&fresh), "token 2");
     assert_eq!(began.elapsed().as_secs(), 170);
     assert_eq!(bench.calls(), 2);
@@ -476,7 +479,7 @@ async fn a_panic_in_a_source_is_an_error_and_not_the_end() {
 
 #[tokio::test]
 async fn a_file_is_looked_at_again_after_a_second_and_at_once_after_two() {
-    let bench = Bench::at_pace(Pace::FILE, |call| {
+    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| {
         Step::Give(token(&format!("token {call}")))
     });
     bench.get().await.unwrap();
@@ -496,7 +499,7 @@ async fn a_file_is_looked_at_again_after_a_second_and_at_once_after_two() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_cannot_be_read_any_more_leaves_the_last_good() {
-    let bench = Bench::at_pace(Pace::FILE, |call| match call {
+    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| match call {
         1 => Step::Give(token("good")),
         2 | 3 => Step::Fail,
         _ => Step::GiveAfter(seconds(20), token("slow")),
@@ -525,7 +528,7 @@ async fn a_file_that_cannot_be_read_any_more_leaves_the_last_good() {
 
 #[tokio::test]
 async fn what_did_not_change_stays_the_same_object() {
-    let bench = Bench::at_pace(Pace::FILE, |call| {
+    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| {
         Step::Give(token(if call < 3 { "same" } else { "other" }))
     });
     let first = bench.cache.get().await.unwrap();
@@ -543,7 +546,7 @@ async fn all_who_were_refused_share_one_refresh() {
     let all: Vec<_> = (0..100)
         .map(|_| {
             let (cache, used) = (Arc::clone(&bench.cache), Arc::clone(&used));
-            tokio::spawn(async move { cache.refused(&used).await })
+            tokio::spawn(async move { cache.replace_refused(&used).await })
         })
         .collect();
     for one in all {
@@ -551,7 +554,10 @@ async fn all_who_were_refused_share_one_refresh() {
     }
     assert_eq!(bench.calls(), 2);
     // One who learns of it later gets the newer one, and nobody is asked.
-    assert_eq!(shown(&bench.cache.refused(&used).await.unwrap()), "token 2");
+    assert_eq!(
+        shown(&bench.cache.replace_refused(&used).await.unwrap()),
+        "token 2"
+    );
     assert_eq!(bench.calls(), 2);
 }
 
@@ -559,13 +565,13 @@ async fn all_who_were_refused_share_one_refresh() {
 async fn refusals_cause_at_most_one_refresh_in_ten_seconds() {
     let bench = Bench::new(|call| Step::Give(token(&format!("token {call}"))));
     let first = bench.cache.get().await.unwrap();
-    let second = bench.cache.refused(&first).await.unwrap();
+    let second = bench.cache.replace_refused(&first).await.unwrap();
     bench.at(millis(9_999));
-    assert!(bench.cache.refused(&second).await.is_none());
+    assert!(bench.cache.replace_refused(&second).await.is_none());
     assert_eq!(bench.calls(), 2);
     bench.at(seconds(10));
     assert_eq!(
-        shown(&bench.cache.refused(&second).await.unwrap()),
+        shown(&bench.cache.replace_refused(&second).await.unwrap()),
         "token 3"
     );
 }
@@ -579,7 +585,7 @@ async fn a_refresh_that_brings_the_same_is_no_answer_to_a_refusal() {
         })
     });
     let used = bench.cache.get().await.unwrap();
-    assert!(bench.cache.refused(&used).await.is_none());
+    assert!(bench.cache.replace_refused(&used).await.is_none());
     assert_eq!(bench.calls(), 2);
     assert_eq!(bench.get().await.unwrap(), "same");
 }
@@ -591,21 +597,24 @@ async fn a_refused_credential_stays_if_its_refresh_fails() {
         _ => Step::Fail,
     });
     let used = bench.cache.get().await.unwrap();
-    assert!(bench.cache.refused(&used).await.is_none());
+    assert!(bench.cache.replace_refused(&used).await.is_none());
     assert_eq!(bench.calls(), 2);
     assert_eq!(bench.get().await.unwrap(), "token 1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_during_a_recheck_has_the_source_asked_all_the_same() {
-    let bench = Bench::at_pace(Pace::FILE, |call| match call {
+    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| match call {
         1 | 2 => Step::GiveAfter(millis(10), token("old")),
         _ => Step::Give(token("new")),
     });
     let used = bench.cache.get().await.unwrap();
     bench.at(seconds(1));
     bench.get().await.unwrap();
-    assert_eq!(shown(&bench.cache.refused(&used).await.unwrap()), "new");
+    assert_eq!(
+        shown(&bench.cache.replace_refused(&used).await.unwrap()),
+        "new"
+    );
     assert_eq!(bench.calls(), 3);
 }
 
@@ -619,7 +628,7 @@ fn each_distinct_failure_is_news_once() {
 
 #[tokio::test]
 async fn a_failure_is_news_again_after_a_success() {
-    let bench = Bench::at_pace(Pace::FILE, |call| match call % 2 {
+    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| match call % 2 {
         1 => Step::Give(token("good")),
         _ => Step::Fail,
     });
@@ -790,7 +799,7 @@ async fn what_comes_ended_does_not_displace_what_holds_unless_that_was_refused()
     assert!((2..=20).contains(&bench.calls()), "{}", bench.calls());
     bench.at(millis(99_500));
     let calls = bench.calls();
-    let other = bench.cache.refused(&used).await.unwrap();
+    let other = bench.cache.replace_refused(&used).await.unwrap();
     assert_eq!(shown(&other), format!("token {}", calls + 1));
 }
 
@@ -803,7 +812,7 @@ async fn an_issuer_whose_clock_is_off_is_not_asked_all_the_time() {
         let issuer = Arc::clone(&now);
         let source: Arc<Scripted> = Arc::new(Scripted {
             calls: AtomicUsize::new(0),
-            pace: Pace::ISSUER,
+            policy: RefreshPolicy::ISSUER,
             plan: Box::new(move |call| {
                 let now = *issuer.lock().unwrap();
                 let end = if end < 0 {
@@ -841,7 +850,10 @@ async fn an_absurdly_late_end_is_as_good_as_none() {
         bench.settle().await;
         assert_eq!(bench.calls(), 1);
         let used = bench.cache.get().await.unwrap();
-        assert_eq!(shown(&bench.cache.refused(&used).await.unwrap()), "token 2");
+        assert_eq!(
+            shown(&bench.cache.replace_refused(&used).await.unwrap()),
+            "token 2"
+        );
     }
 }
 
@@ -890,7 +902,7 @@ async fn a_change_ends_a_failure_and_its_pause_at_once() {
     bench.get().await.unwrap_err();
     bench.get().await.unwrap_err();
     assert_eq!(bench.calls(), 6);
-    bench.cache.forget_failure();
+    bench.cache.clear_failures();
     assert_eq!(bench.get().await.unwrap(), "logged in");
     assert_eq!(bench.calls(), 7);
 }
@@ -907,7 +919,7 @@ async fn who_waits_during_a_change_does_not_get_the_failure_from_before_it() {
         let waiting = tokio::spawn(async move { cache.get().await.map(|got| shown(&got)) });
         tokio::time::sleep(seconds(1)).await;
         if changed {
-            bench.cache.forget_failure();
+            bench.cache.clear_failures();
         }
         went.send_replace(true);
         let outcome = waiting.await.unwrap();
@@ -924,7 +936,7 @@ async fn who_waits_during_a_change_does_not_get_the_failure_from_before_it() {
 async fn an_error_that_asks_for_a_longer_pause_has_it_up_to_an_hour() {
     for (asked, at_least, at_most) in [(0, 0, 1), (120, 120, 120), (1 << 40, 3600, 3600)] {
         let bench = Bench::new(move |call| {
-            Step::FailWith(Error::Failing(Failing {
+            Step::FailWith(Error::Backoff(Backoff {
                 cause: Arc::new(failure(call)),
                 retry_after: seconds(asked),
             }))

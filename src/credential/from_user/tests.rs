@@ -187,11 +187,11 @@ async fn a_token_that_changes_on_disk_is_in_force_two_seconds_later() {
     }
     // A refusal does not wait for the second to pass.
     let used = cache.get().await.unwrap();
-    assert!(cache.refused(&used).await.is_none());
+    assert!(cache.replace_refused(&used).await.is_none());
     *now.lock().unwrap() += Duration::from_secs(10);
     let used = cache.get().await.unwrap();
     fs::write(&path, "fourth").unwrap();
-    let newer = cache.refused(&used).await.unwrap();
+    let newer = cache.replace_refused(&used).await.unwrap();
     assert_eq!(newer.authorization.as_ref().unwrap(), "Bearer fourth");
 }
 

@@ -10,7 +10,8 @@ use http::{
     uri::Scheme,
 };
 
-use super::issuer::{Answer, Issuer, Opened};
+use super::issuer::{Issuer, Response, StreamingResponse};
+use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{Cache, Credential, Error},
     dial::Environment,
@@ -27,11 +28,11 @@ pub(in crate::credential) struct ApiServer {
 impl ApiServer {
     pub(in crate::credential) fn new(cluster: &Cluster, base: Arc<Cache>) -> Result<Self, Error> {
         if cluster.server.scheme() != Some(&Scheme::HTTPS) {
-            return Err(Error::IssuerUrl {
+            return Err(Error::Issuer(IssuerError::Url {
                 what: format!("the cluster's server {}", cluster.server),
                 problem: "must begin with https:// for service accounts: over anything else \
                           tokens would travel in plain text",
-            });
+            }));
         }
         let environment = Environment::read(|name| std::env::var(name).ok());
         Ok(Self {
@@ -51,9 +52,11 @@ impl ApiServer {
         let whole = format!("{}{path}", self.server.path().trim_end_matches('/'));
         let mut parts = self.server.clone().into_parts();
         parts.path_and_query = whole.parse().ok();
-        Uri::from_parts(parts).map_err(|_| Error::IssuerUrl {
-            what: whole,
-            problem: "is no path of a URL",
+        Uri::from_parts(parts).map_err(|_| {
+            Error::Issuer(IssuerError::Url {
+                what: whole,
+                problem: "is no path of a URL",
+            })
         })
     }
 
@@ -63,7 +66,7 @@ impl ApiServer {
         method: &Method,
         url: &Uri,
         body: Bytes,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         self.open(method, url, body).await?.whole().await
     }
 
@@ -74,13 +77,13 @@ impl ApiServer {
         method: &Method,
         url: &Uri,
         body: Bytes,
-    ) -> Result<Opened, Error> {
+    ) -> Result<StreamingResponse, Error> {
         let credential = self.base.get().await?;
         let opened = self.send(method, url, body.clone(), &credential).await?;
         if opened.status() != StatusCode::UNAUTHORIZED {
             return Ok(opened);
         }
-        match self.base.refused(&credential).await {
+        match self.base.replace_refused(&credential).await {
             Some(fresh) => self.send(method, url, body, &fresh).await,
             None => Ok(opened),
         }
@@ -92,7 +95,7 @@ impl ApiServer {
         url: &Uri,
         body: Bytes,
         credential: &Credential,
-    ) -> Result<Opened, Error> {
+    ) -> Result<StreamingResponse, Error> {
         let mut request = Request::new(body);
         *request.method_mut() = method.clone();
         *request.uri_mut() = url.clone();
@@ -111,8 +114,8 @@ impl ApiServer {
 }
 
 /// What a refusal means that is the same whatever was asked for.
-pub(in crate::credential) fn refusal(answer: &Answer) -> Error {
-    answer.error(match answer.status {
+pub(in crate::credential) fn refusal(response: &Response) -> Error {
+    response.error(match response.status {
         StatusCode::UNAUTHORIZED => "it refuses the credential of the kubeconfig's user, who \
             asks for the service account's (401); log in again as that user"
             .to_owned(),

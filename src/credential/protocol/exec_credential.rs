@@ -18,7 +18,7 @@ pub const API_VERSION: &str = "client.authentication.k8s.io/v1";
 ///
 /// # Errors
 /// [`Error::NoToken`]
-pub fn exec_credential(
+pub fn to_json(
     credential: &Credential,
     api_version: &str,
     subject: &str,
@@ -78,7 +78,7 @@ mod tests {
             expires_at: Some(end),
             ..Credential::default()
         };
-        let text = exec_credential(&credential, API_VERSION, "x").unwrap();
+        let text = to_json(&credential, API_VERSION, "x").unwrap();
         let expected = json!({
             "kind": "ExecCredential",
             "apiVersion": API_VERSION,
@@ -86,7 +86,7 @@ mod tests {
         });
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
         credential.expires_at = None;
-        let text = exec_credential(&credential, API_VERSION, "x").unwrap();
+        let text = to_json(&credential, API_VERSION, "x").unwrap();
         let status = serde_json::from_str::<Value>(&text).unwrap()["status"].take();
         assert_eq!(status, json!({"token": "a\"b"}));
     }

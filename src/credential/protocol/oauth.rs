@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::issuer::Answer;
+use super::issuer::Response;
 
 /// The errors that an issuer may name (RFC 6749, sections 4.1.2.1 and 5.2; `OpenID` Connect
 /// Core, section 3.1.2.6). Anything else that stands in their place is never shown.
@@ -34,12 +34,12 @@ pub fn known_error(code: &str) -> Option<&'static str> {
 }
 
 /// The known error that an answer names (RFC 6749, section 5.2).
-pub(in crate::credential) fn error_of(answer: &Answer) -> Option<&'static str> {
+pub(in crate::credential) fn error_of(response: &Response) -> Option<&'static str> {
     #[derive(Deserialize)]
     struct Refused {
         error: String,
     }
-    let refused: Refused = serde_json::from_slice(&answer.body).ok()?;
+    let refused: Refused = serde_json::from_slice(&response.body).ok()?;
     known_error(&refused.error)
 }
 

@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{self, SHA256};
 use rustls::sign::CertifiedKey;
 
 use crate::{
-    credential::{Credential, Error, Fetch, Pace, Source, blocking::blocking},
+    credential::{Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking},
     kubeconfig::{KeyPair, Pem},
     tls::identity,
 };
@@ -72,11 +72,11 @@ impl Source for ClientCert {
         })
     }
 
-    fn pace(&self) -> Pace {
+    fn refresh_policy(&self) -> RefreshPolicy {
         if self.is_in_files() {
-            Pace::FILE
+            RefreshPolicy::FILE
         } else {
-            Pace::ISSUER
+            RefreshPolicy::ISSUER
         }
     }
 }
@@ -115,12 +115,12 @@ impl Source for WithCertificate {
         })
     }
 
-    fn pace(&self) -> Pace {
-        let login = self.login.pace();
-        Pace {
+    fn refresh_policy(&self) -> RefreshPolicy {
+        let login = self.login.refresh_policy();
+        RefreshPolicy {
             recheck_after: login
                 .recheck_after
-                .or(self.certificate.pace().recheck_after),
+                .or(self.certificate.refresh_policy().recheck_after),
             ..login
         }
     }
@@ -141,8 +141,8 @@ impl Source for WithCertificate {
         self.login.files()
     }
 
-    fn logins(&self) -> Vec<PathBuf> {
-        self.login.logins()
+    fn login_files(&self) -> Vec<PathBuf> {
+        self.login.login_files()
     }
 
     fn inputs_changed(&self) {

@@ -13,8 +13,8 @@ use http::HeaderValue;
 
 use crate::{
     credential::{
-        Credential, Error, Fetch, Pace, Source, blocking::blocking, protocol::authorization,
-        secret_file,
+        Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking,
+        protocol::authorization, secret_file,
     },
     kubeconfig::text,
     secret::Secret,
@@ -85,8 +85,8 @@ impl Source for TokenFile {
         })
     }
 
-    fn pace(&self) -> Pace {
-        Pace::FILE
+    fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy::FILE
     }
 }
 

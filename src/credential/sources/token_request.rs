@@ -15,11 +15,11 @@ use serde_json::json;
 
 use crate::{
     credential::{
-        Cache, Credential, Error, Fetch, Pace, Source,
+        Cache, Credential, Error, Fetch, RefreshPolicy, Source,
         protocol::{
             api_server::{ApiServer, refusal},
             authorization,
-            issuer::Answer,
+            issuer::Response,
             jwt,
         },
     },
@@ -62,11 +62,11 @@ impl TokenRequest {
 
     async fn obtain(&self) -> Result<Credential, Error> {
         let sent = self.api.ask(&Method::POST, &self.url, self.request.clone());
-        let answer = sent.await?;
-        if !answer.status.is_success() {
-            return Err(self.refused(&answer));
+        let response = sent.await?;
+        if !response.status.is_success() {
+            return Err(self.refused(&response));
         }
-        let granted: Granted = answer.json("no TokenRequest with a token")?;
+        let granted: Granted = response.json("no TokenRequest with a token")?;
         let token = granted.status.token;
         let bearer = authorization::bearer_of(token.expose(), || self.subject())?;
         Ok(Credential {
@@ -77,9 +77,9 @@ impl TokenRequest {
     }
 
     /// What the server's `Status` means; its text is not shown.
-    fn refused(&self, answer: &Answer) -> Error {
+    fn refused(&self, response: &Response) -> Error {
         let Namespaced { namespace, name } = &self.account;
-        let problem = match answer.status {
+        let problem = match response.status {
             StatusCode::FORBIDDEN => format!(
                 "the kubeconfig's user may not `create` `serviceaccounts/token` of {name} in \
                  namespace {namespace} (403); allow it by a role: kubectl -n {namespace} create \
@@ -90,10 +90,10 @@ impl TokenRequest {
                 "there is no service account {name} in namespace {namespace} (404); see kubectl \
                  -n {namespace} get serviceaccounts"
             ),
-            StatusCode::UNPROCESSABLE_ENTITY => invalid(answer),
-            _ => return refusal(answer),
+            StatusCode::UNPROCESSABLE_ENTITY => invalid(response),
+            _ => return refusal(response),
         };
-        answer.error(problem)
+        response.error(problem)
     }
 }
 
@@ -106,10 +106,10 @@ impl Source for TokenRequest {
         Box::pin(self.obtain())
     }
 
-    fn pace(&self) -> Pace {
-        Pace {
-            patience: self.api.base().patience(),
-            ..Pace::ISSUER
+    fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy {
+            max_wait: self.api.base().max_wait(),
+            ..RefreshPolicy::ISSUER
         }
     }
 
@@ -117,12 +117,12 @@ impl Source for TokenRequest {
         self.api.base().files()
     }
 
-    fn logins(&self) -> Vec<PathBuf> {
-        self.api.base().logins()
+    fn login_files(&self) -> Vec<PathBuf> {
+        self.api.base().login_files()
     }
 
     fn inputs_changed(&self) {
-        self.api.base().look_again();
+        self.api.base().recheck_in_background();
     }
 }
 
@@ -154,7 +154,7 @@ fn ends(token: &Secret, timestamp: Option<&str>) -> Option<SystemTime> {
 }
 
 /// Which field of the request the server dislikes.
-fn invalid(answer: &Answer) -> String {
+fn invalid(response: &Response) -> String {
     #[derive(Deserialize)]
     struct Status {
         details: Details,
@@ -167,7 +167,7 @@ fn invalid(answer: &Answer) -> String {
     struct Cause {
         field: String,
     }
-    let status: Option<Status> = serde_json::from_slice(&answer.body).ok();
+    let status: Option<Status> = serde_json::from_slice(&response.body).ok();
     let causes = status
         .map(|status| status.details.causes)
         .unwrap_or_default();

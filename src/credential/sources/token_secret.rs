@@ -17,14 +17,15 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
+use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
-        Cache, Credential, Error, Fetch, Pace, Source,
+        Cache, Credential, Error, Fetch, RefreshPolicy, Source,
         cache::backoff,
         protocol::{
             api_server::{ApiServer, refusal},
             authorization,
-            issuer::{API_SERVER, Answer},
+            issuer::{API_SERVER, Response},
             jwt,
         },
     },
@@ -124,11 +125,11 @@ impl Source for TokenSecret {
     }
 
     /// A look at what the watch told costs nothing.
-    fn pace(&self) -> Pace {
-        Pace {
+    fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy {
             recheck_after: Some(Duration::from_secs(1)),
-            retry_within: Duration::from_secs(2),
-            patience: self.reader.api.base().patience(),
+            max_backoff: Duration::from_secs(2),
+            max_wait: self.reader.api.base().max_wait(),
         }
     }
 
@@ -141,12 +142,12 @@ impl Source for TokenSecret {
         self.reader.api.base().files()
     }
 
-    fn logins(&self) -> Vec<PathBuf> {
-        self.reader.api.base().logins()
+    fn login_files(&self) -> Vec<PathBuf> {
+        self.reader.api.base().login_files()
     }
 
     fn inputs_changed(&self) {
-        self.reader.api.base().look_again();
+        self.reader.api.base().recheck_in_background();
     }
 }
 
@@ -183,14 +184,14 @@ impl Reader {
     async fn read(&self) -> Result<(String, Result<Credential, Error>), Error> {
         let _turn = self.turn.lock().await;
         let events = self.known().events;
-        let answer = self.api.ask(&Method::GET, &self.url, Bytes::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let response = self.api.ask(&Method::GET, &self.url, Bytes::new()).await?;
+        if response.status == StatusCode::NOT_FOUND {
             return Ok((String::new(), self.learn(Err(self.absent()), Some(events))));
         }
-        if answer.status != StatusCode::OK {
-            return Err(self.refused(&answer, "get"));
+        if response.status != StatusCode::OK {
+            return Err(self.refused(&response, "get"));
         }
-        let object: Object = answer.json("no Secret")?;
+        let object: Object = response.json("no Secret")?;
         let outcome = self.credential(&object);
         Ok((
             object.metadata.resource_version,
@@ -289,22 +290,22 @@ impl Reader {
         )
     }
 
-    fn useless(&self, problem: &str, passing: bool) -> Error {
-        Error::IssuerAnswer {
-            who: API_SERVER,
+    fn useless(&self, problem: &str, transient: bool) -> Error {
+        Error::Issuer(IssuerError::Response {
+            server: API_SERVER,
             url: self.url.to_string(),
             problem: format!("Secret {} {problem}", self.secret),
-            passing,
+            transient,
             retry_after: None,
-        }
+        })
     }
 
-    fn refused(&self, answer: &Answer, verb: &str) -> Error {
+    fn refused(&self, response: &Response, verb: &str) -> Error {
         let Namespaced { namespace, name } = &self.secret;
-        if answer.status != StatusCode::FORBIDDEN {
-            return refusal(answer);
+        if response.status != StatusCode::FORBIDDEN {
+            return refusal(response);
         }
-        answer.error(format!(
+        response.error(format!(
             "the kubeconfig's user may not `{verb}` Secret {name} in namespace {namespace} \
              (403); allow it by a role: kubectl -n {namespace} create role {name}-reader \
              --verb=get,watch --resource=secrets --resource-name={name}, and bind that to the user"

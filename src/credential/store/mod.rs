@@ -4,7 +4,7 @@
 //! login's name is chosen by whoever logs in and stands in the kubeconfig's `exec` entry.
 
 mod keyring;
-mod place;
+mod login_binding;
 mod registries;
 mod saved;
 
@@ -19,8 +19,8 @@ use std::{
     time::SystemTime,
 };
 
+pub use login_binding::LoginBinding;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-pub use place::Place;
 pub use registries::{Registries, Registry, registry_host};
 use rustix::{fs::OFlags, process::geteuid};
 pub use saved::Saved;
@@ -87,7 +87,7 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
-    place: Option<Place>,
+    binding: Option<LoginBinding>,
 }
 
 impl Store {
@@ -108,17 +108,17 @@ impl Store {
         let folder = state.ok_or(Error::NoFolder)?.join("kubegate");
         Ok(Self {
             folder,
-            place: None,
+            binding: None,
         })
     }
 
     /// The same for one place: logins that belong elsewhere are not read, and what is written
     /// belongs there.
     #[must_use]
-    pub fn at(&self, place: Place) -> Self {
+    pub fn bound_to(&self, binding: LoginBinding) -> Self {
         Self {
             folder: self.folder.clone(),
-            place: Some(place),
+            binding: Some(binding),
         }
     }
 
@@ -165,11 +165,11 @@ impl Store {
     ///
     /// # Errors
     /// A file that cannot be read or understood, or that belongs to somebody else; a keyring
-    /// that does not answer; a login that belongs to another place than [`Store::at`] says.
+    /// that does not answer; a login that belongs to another place than [`Store::bound_to`] says.
     pub fn read(&self, login: &str) -> Result<Option<Saved>, Error> {
         let saved = self.read_any(login)?;
-        if let (Some(place), Some(saved)) = (&self.place, &saved) {
-            place.check(login, saved)?;
+        if let (Some(binding), Some(saved)) = (&self.binding, &saved) {
+            binding.check(login, saved)?;
         }
         Ok(saved)
     }
@@ -246,8 +246,8 @@ impl Store {
     /// Where the folder or file cannot be made or written; what was there stays.
     pub fn write(&self, login: &str, saved: &Saved) -> Result<(), Error> {
         let path = self.path(login);
-        let saved = match &self.place {
-            Some(place) => &place.stamped(saved),
+        let saved = match &self.binding {
+            Some(binding) => &binding.stamped(saved),
             None => saved,
         };
         if saved.keyring {

@@ -27,7 +27,7 @@ pub struct Saved {
     pub expires_at: Option<SystemTime>,
     /// The issuer that gave all this, and is to see it again; none for a cluster's own.
     pub issuer: Option<String>,
-    /// The API servers that it is for, as a [`Place`](super::Place) names them.
+    /// The API servers that it is for, as a [`LoginBinding`](super::LoginBinding) names them.
     pub servers: Vec<String>,
     /// Which of them `token` is for, where it is for one alone.
     pub token_of: Option<String>,

@@ -143,20 +143,20 @@ fn a_login_is_renewed_by_one_at_a_time() {
 #[test]
 fn a_login_is_read_only_where_it_belongs() {
     let (_folder, store) = store();
-    let at = |server: &str| Place::of_server(&server.parse().unwrap());
+    let at = |server: &str| LoginBinding::of_server(&server.parse().unwrap());
     let issuer = "https://issuer.example";
-    let here = store.at(at("https://api.example").with_issuer(issuer));
+    let here = store.bound_to(at("https://api.example").with_issuer(issuer));
     let saved = Saved {
         token: Some(Secret::new("t")),
         ..Saved::default()
     };
     here.write("a", &saved).unwrap();
-    for (place, reads) in [
+    for (binding, reads) in [
         (
             at("https://API.example:443/").with_issuer("https://issuer.example/"),
             true,
         ),
-        (Place::of_issuer(issuer), true),
+        (LoginBinding::of_issuer(issuer), true),
         (at("https://api.example"), false),
         (
             at("https://api.example").with_issuer("https://issuer.example:444"),
@@ -167,15 +167,15 @@ fn a_login_is_read_only_where_it_belongs() {
         (at("https://api.example/proxy").with_issuer(issuer), false),
         (at("http://api.example:443").with_issuer(issuer), false),
     ] {
-        let read = store.at(place.clone()).read("a");
-        assert_eq!(read.is_ok(), reads, "{place:?}");
+        let read = store.bound_to(binding.clone()).read("a");
+        assert_eq!(read.is_ok(), reads, "{binding:?}");
     }
     // What is written there later goes on to belong to both.
     let other = at("https://other.example").with_issuer(issuer);
     let read = store.read("a").unwrap().unwrap();
-    store.at(other.clone()).write("a", &read).unwrap();
-    assert!(here.read("a").is_ok() && store.at(other).read("a").is_ok());
+    store.bound_to(other.clone()).write("a", &read).unwrap();
+    assert!(here.read("a").is_ok() && store.bound_to(other).read("a").is_ok());
     // What was saved for no place is for none.
     store.write("b", &saved).unwrap();
-    assert!(store.at(at("https://api.example")).read("b").is_err());
+    assert!(store.bound_to(at("https://api.example")).read("b").is_err());
 }

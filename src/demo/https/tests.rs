@@ -18,7 +18,7 @@ async fn start(faults: &Faults) -> Host {
     Host::start(&names, faults.clone(), echo).await.unwrap()
 }
 
-async fn get(host: &Host, path: &str) -> Result<credential::issuer::Answer, credential::Error> {
+async fn get(host: &Host, path: &str) -> Result<credential::issuer::Response, credential::Error> {
     let trust = Trust::roots(host.ca_pem().as_bytes(), "the host").unwrap();
     let issuer = Issuer::new(trust, Environment::read(|_| None));
     let url = format!("{}{path}", host.url()).parse().unwrap();

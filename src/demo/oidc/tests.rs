@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    credential::issuer::{Answer, Issuer, form_encoded},
+    credential::issuer::{Issuer, Response, form_encoded},
     dial::Environment,
     tls::Trust,
 };
@@ -39,7 +39,7 @@ async fn refresh(oidc: &Oidc, token_: &str) -> (u16, Value) {
 }
 
 /// Opens the login page as a browser does, with some parameters changed.
-async fn browse(oidc: &Oidc, changes: &[(&str, &str)]) -> Answer {
+async fn browse(oidc: &Oidc, changes: &[(&str, &str)]) -> Response {
     let mut parameters = vec![
         ("response_type", "code"),
         ("client_id", "kubegate-demo"),
@@ -63,7 +63,7 @@ async fn browse(oidc: &Oidc, changes: &[(&str, &str)]) -> Answer {
     to(oidc.ca_pem()).send(request, None).await.unwrap()
 }
 
-fn location(answer: &Answer) -> &str {
+fn location(answer: &Response) -> &str {
     answer.headers["location"].to_str().unwrap()
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    credential::issuer::{Answer, Issuer, form_encoded},
+    credential::issuer::{Issuer, Response, form_encoded},
     demo::https::Wrong,
     dial::Environment,
     tls::Trust,
@@ -41,7 +41,13 @@ fn alice() -> String {
     basic("alice", "sesame-os-demo")
 }
 
-async fn send(ca: &str, method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+async fn send(
+    ca: &str,
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -52,7 +58,7 @@ async fn send(ca: &str, method: Method, url: &str, headers: &[(&str, &str)], bod
     issuer.send(request, None).await.unwrap()
 }
 
-async fn oauth(cluster: &OpenShift, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn oauth(cluster: &OpenShift, path: &str, headers: &[(&str, &str)]) -> Response {
     let url = format!("{}{path}", cluster.oauth_url());
     send(cluster.oauth_ca_pem(), Method::GET, &url, headers, "").await
 }
@@ -72,11 +78,11 @@ async fn api(cluster: &OpenShift, method: Method, path: &str, token: &str) -> (u
     )
 }
 
-fn text(answer: &Answer) -> String {
+fn text(answer: &Response) -> String {
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
 
-fn value(answer: &Answer, name: &str) -> String {
+fn value(answer: &Response, name: &str) -> String {
     let value = answer.headers.get(name);
     value.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
 }

@@ -7,7 +7,7 @@ use kubegate::{
         issuer::Issuer,
         oauth::form_value,
         openshift::{Access, Finding},
-        store::{Place, Saved, Store},
+        store::{LoginBinding, Saved, Store},
     },
     dial::Environment,
     kubeconfig::{self, Overrides},
@@ -42,8 +42,8 @@ impl Cluster {
             token: Some(token.clone()),
             ..Saved::default()
         };
-        let place = Place::of_server(&self.shift.api().url().parse().unwrap());
-        let here = store.unwrap().at(place);
+        let binding = LoginBinding::of_server(&self.shift.api().url().parse().unwrap());
+        let here = store.unwrap().bound_to(binding);
         here.write("alice", &saved).unwrap();
     }
 

@@ -3,12 +3,13 @@
 //! Rules: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
 //! and client-go's `plugin/pkg/client/auth/exec`.
 
-mod answer;
 mod ending;
+mod error;
 mod find;
 mod process;
 mod protocol;
 mod relay;
+mod status;
 mod stderr;
 mod terminal;
 mod time;
@@ -24,7 +25,7 @@ use std::{
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-pub use self::ending::end_plugins;
+pub use self::{ending::end_plugins, error::PluginError};
 use self::{
     process::{Halt, Output, Timeouts},
     relay::Relay,
@@ -33,7 +34,8 @@ use self::{
 use super::client_cert::LastIdentity;
 use crate::{
     credential::{
-        Credential, Error, Fetch, Pace, Source, blocking::blocking, protocol::authorization,
+        Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking,
+        protocol::authorization,
     },
     kubeconfig::{Cluster, ExecConfig},
     tls::identity,
@@ -81,10 +83,10 @@ impl Source for Exec {
     }
 
     /// Its runs are bounded by themselves, and may wait for a human's login.
-    fn pace(&self) -> Pace {
-        Pace {
-            patience: None,
-            ..Pace::ISSUER
+    fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy {
+            max_wait: None,
+            ..RefreshPolicy::ISSUER
         }
     }
 }
@@ -121,12 +123,12 @@ impl Plugin {
         let logged = relay.has_logged_all();
         let (status, output) = ended.map_err(|halt| self.halted(halt, interactive, logged))?;
         if !status.success() {
-            return Err(Error::PluginFailed {
+            return Err(Error::Plugin(PluginError::Failed {
                 command: config.command.clone(),
                 status,
                 stderr: self.presentable(&output),
                 logged,
-            });
+            }));
         }
         let credential = self.credential(&output.stdout);
         *self.last() = Arc::new(output.stdout);
@@ -166,19 +168,21 @@ impl Plugin {
     }
 
     fn credential(&self, stdout: &[u8]) -> Result<Credential, Error> {
-        let bad = |what: String| Error::PluginOutput {
-            command: self.config.command.clone(),
-            what,
+        let bad = |what: String| {
+            Error::Plugin(PluginError::BadOutput {
+                command: self.config.command.clone(),
+                what,
+            })
         };
-        let answer = answer::answer(stdout, &self.config.api_version).map_err(bad)?;
+        let status = status::parse(stdout, &self.config.api_version).map_err(bad)?;
         let subject = self.subject();
-        let authorization = match &answer.token {
+        let authorization = match &status.token {
             Some(token) => Some(authorization::bearer_of(token.expose(), || {
                 format!("the token of {subject}")
             })?),
             None => None,
         };
-        let certificate = match &answer.pair {
+        let certificate = match &status.pair {
             Some((certificate, key)) => Some(self.last_identity.certified_key(
                 certificate.expose().as_bytes(),
                 key.expose().as_bytes(),
@@ -191,7 +195,7 @@ impl Plugin {
         };
         let not_after = certificate.as_deref().and_then(identity::not_after);
         Ok(Credential {
-            expires_at: [answer.expires_at, not_after].into_iter().flatten().min(),
+            expires_at: [status.expires_at, not_after].into_iter().flatten().min(),
             authorization,
             certificate,
             ..Credential::default()
@@ -202,33 +206,33 @@ impl Plugin {
         let command = self.config.command.clone();
         match halt {
             Halt::Spawn(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
-                Error::PluginUnusable {
+                Error::Plugin(PluginError::Unusable {
                     command,
                     what: "cannot be started: its arguments and environment are too long",
                     source: Arc::new(error),
-                }
+                })
             }
-            Halt::Spawn(error) => Error::PluginUnusable {
+            Halt::Spawn(error) => Error::Plugin(PluginError::Unusable {
                 what: why_not_started(&command, &error),
                 command,
                 source: Arc::new(error),
-            },
-            Halt::Lost(error) => Error::PluginUnusable {
+            }),
+            Halt::Lost(error) => Error::Plugin(PluginError::Unusable {
                 command,
                 what: "was lost while it ran",
                 source: Arc::new(error),
-            },
-            Halt::TooMuch => Error::PluginOutput {
+            }),
+            Halt::TooMuch => Error::Plugin(PluginError::BadOutput {
                 command,
                 what: "more than 1 MiB on standard output".to_owned(),
-            },
-            Halt::Ended => Error::PluginEnded { command },
-            Halt::TimedOut(output) => Error::PluginTimedOut {
+            }),
+            Halt::Ended => Error::Plugin(PluginError::Stopped { command }),
+            Halt::TimedOut(output) => Error::Plugin(PluginError::TimedOut {
                 command,
                 after: self.timeouts.limit(interactive),
                 stderr: self.presentable(&output),
                 logged,
-            },
+            }),
         }
     }
 
@@ -237,10 +241,10 @@ impl Plugin {
     }
 
     fn not_found(&self) -> Error {
-        Error::PluginNotFound {
+        Error::Plugin(PluginError::NotFound {
             command: self.config.command.clone(),
             install_hint: self.config.install_hint.clone(),
-        }
+        })
     }
 }
 

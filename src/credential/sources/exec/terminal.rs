@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, stdin};
 
+use super::error::PluginError;
 use crate::{
     credential::Error,
     kubeconfig::{ExecConfig, InteractiveMode},
@@ -15,10 +16,10 @@ pub(super) fn decide(
     match (config.interactive_mode, available()) {
         (InteractiveMode::Never, _) | (InteractiveMode::IfAvailable, Err(_)) => Ok(false),
         (_, Ok(())) => Ok(true),
-        (InteractiveMode::Always, Err(what)) => Err(Error::PluginNeedsTerminal {
+        (InteractiveMode::Always, Err(what)) => Err(Error::Plugin(PluginError::NeedsTerminal {
             command: config.command.clone(),
             what,
-        }),
+        })),
     }
 }
 

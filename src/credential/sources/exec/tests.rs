@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use serde_json::Value;
 
+use super::error::PluginError;
 use super::*;
 use crate::{credential::Cache, kubeconfig::InteractiveMode, secret::Secret};
 
@@ -194,19 +195,19 @@ async fn a_certificate_stays_the_same_object_and_its_own_end_counts() {
     let mut stage = Stage::new("cat \"$STAGE/answer\"");
     stage.config.api_version = V1BETA1.to_owned();
     let read = |name: &str| fs::read_to_string(format!("certs/{name}")).unwrap();
-    let answer = |certificate: &str, key: &str| {
-        let answer = serde_json::json!({
+    let response = |certificate: &str, key: &str| {
+        let response = serde_json::json!({
             "kind": "ExecCredential", "apiVersion": V1BETA1,
             "status": {
                 "clientCertificateData": read(certificate), "clientKeyData": read(key),
                 "expirationTimestamp": "9999-01-01T00:00:00Z",
             },
         });
-        fs::write(stage.path("answer"), answer.to_string()).unwrap();
+        fs::write(stage.path("answer"), response.to_string()).unwrap();
     };
     let source = stage.source();
 
-    answer("client.pem", "client.key");
+    response("client.pem", "client.key");
     let first = source.fetch().await.unwrap();
     let again = source.fetch().await.unwrap();
     assert!(first.authorization.is_none());
@@ -214,12 +215,12 @@ async fn a_certificate_stays_the_same_object_and_its_own_end_counts() {
     assert!(Arc::ptr_eq(&certificate, &again.certificate.unwrap()));
     assert_eq!(first.expires_at, identity::not_after(&certificate));
 
-    answer("client.pem", "other-ca.key");
+    response("client.pem", "other-ca.key");
     let error = source.fetch().await.unwrap_err();
     assert!(matches!(error, Error::Certificate(_)), "{error:?}");
     assert!(format!("{error:?}").contains("exec plugin /bin/sh"));
 
-    answer("localhost.pem", "localhost.key");
+    response("localhost.pem", "localhost.key");
     let other = source.fetch().await.unwrap().certificate.unwrap();
     assert!(!Arc::ptr_eq(&certificate, &other));
 }
@@ -257,7 +258,10 @@ async fn a_hung_plugin_dies_with_its_children_though_they_ignore_the_signal() {
     stage.timeouts.run = Duration::from_secs(1);
     let began = Instant::now();
     let error = stage.fetch().await.unwrap_err();
-    assert!(matches!(error, Error::PluginTimedOut { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Plugin(PluginError::TimedOut { .. })),
+        "{error}"
+    );
     assert!(error.is_transient());
     assert!(error.to_string().contains("within 1 s"), "{error}");
     assert!(

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::error::ibm_error;
 use super::{
     names::{Known, find, names},
     services::{Services, problem},
 };
-use crate::credential::{Error, protocol::issuer::Answer};
+use crate::credential::{Error, protocol::issuer::Response};
 
 /// Where the first page is.
 const FIRST: &str = "/coe/v2/accounts";
@@ -66,8 +67,8 @@ pub(super) async fn list(services: &Services) -> Result<Vec<Account>, Error> {
     let mut seen = BTreeSet::new();
     while seen.len() < PAGES {
         let url = services.endpoints.accounts(&path)?;
-        let answer = services.get(&url).await?;
-        let page = parsed(&answer)?;
+        let response = services.get(&url).await?;
+        let page = parsed(&response)?;
         accounts.extend(page.resources.into_iter().map(|resource| Account {
             name: resource.entity.name.unwrap_or_default(),
             id: resource.metadata.guid,
@@ -79,7 +80,7 @@ pub(super) async fn list(services: &Services) -> Result<Vec<Account>, Error> {
         // A path below the same host, or the token would go elsewhere.
         if !next.starts_with('/') || next.starts_with("//") || seen.contains(&next) {
             return Err(problem(
-                &answer,
+                &response,
                 "its next page is not a further page of its own",
             ));
         }
@@ -88,12 +89,15 @@ pub(super) async fn list(services: &Services) -> Result<Vec<Account>, Error> {
     Ok(accounts)
 }
 
-fn parsed(answer: &Answer) -> Result<Page, Error> {
-    if answer.status != StatusCode::OK {
-        return Err(problem(answer, &format!("it answered {}", answer.status)));
+fn parsed(response: &Response) -> Result<Page, Error> {
+    if response.status != StatusCode::OK {
+        return Err(problem(
+            response,
+            &format!("it answered {}", response.status),
+        ));
     }
-    serde_json::from_slice(&answer.body)
-        .map_err(|_| problem(answer, "its answer is no list of accounts"))
+    serde_json::from_slice(&response.body)
+        .map_err(|_| problem(response, "its answer is no list of accounts"))
 }
 
 /// The account that is meant, by id or name; without a word, the only one there is. `None` where
@@ -106,7 +110,7 @@ pub fn choose<'a>(
     asked: Option<&str>,
 ) -> Result<Option<&'a Account>, Error> {
     match (accounts, asked) {
-        ([], _) => Err(Error::ibm(
+        ([], _) => Err(ibm_error(
             "this user is in no account; have an account's administrator invite the user"
                 .to_owned(),
         )),
@@ -114,11 +118,11 @@ pub fn choose<'a>(
         (_, None) => Ok(None),
         (_, Some(asked)) => match find(accounts, asked)[..] {
             [account] => Ok(Some(account)),
-            [] => Err(Error::ibm(format!(
+            [] => Err(ibm_error(format!(
                 "there is no account {asked:?} for this user; there is {}",
                 names(accounts)
             ))),
-            _ => Err(Error::ibm(format!(
+            _ => Err(ibm_error(format!(
                 "several accounts are named {asked:?}; choose one by its id: {}",
                 names(accounts)
             ))),

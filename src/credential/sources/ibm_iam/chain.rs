@@ -11,6 +11,7 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::sync::Mutex;
 
+use super::error::ibm_error;
 use super::{
     Endpoints, Root,
     iam::{Client, Failure, Grant, Holder, Iam, Tokens},
@@ -269,7 +270,7 @@ impl Chain {
             .await?;
         if tokens.id.is_none() {
             let problem = "gave no id_token for the cluster";
-            return Err(Error::ibm(format!("{} {problem}", self.subject)).into());
+            return Err(ibm_error(format!("{} {problem}", self.subject)).into());
         }
         Ok(tokens)
     }
@@ -295,7 +296,7 @@ impl Chain {
 
     fn credential(&self, links: &mut Links, token: &Secret) -> Result<Credential, Error> {
         let claims = jwt::claims(token.expose()).ok_or_else(|| {
-            Error::ibm(format!(
+            ibm_error(format!(
                 "{} gave a token for the cluster that is no JWT with an expiry; check the IAM \
                  endpoint (IBMCLOUD_IAM_API_ENDPOINT)",
                 self.subject

@@ -3,6 +3,7 @@
 use http::Uri;
 use serde::Deserialize;
 
+use super::error::{VENDOR, ibm_error};
 use super::names::Known;
 use crate::{
     credential::{Error, protocol::issuer},
@@ -119,7 +120,7 @@ impl IbmCluster {
                 ),
                 None => ("", " yet; wait until its master is deployed"),
             };
-            Error::ibm(format!(
+            ibm_error(format!(
                 "cluster {name:?} has no {kind}service endpoint{other}"
             ))
         })?;
@@ -138,16 +139,17 @@ impl IbmCluster {
 
     /// Whether its state lets it answer. The words are those of IBM Cloud's documentation.
     fn serves(&self) -> Result<(), Error> {
-        let (advice, passing) = match self.state.as_deref().unwrap_or_default() {
+        let (advice, transient) = match self.state.as_deref().unwrap_or_default() {
             "requested" | "deploying" => ("wait until its master is deployed", true),
             "deploy_failed" | "aborted" => ("its master was never deployed; make a new one", false),
             "deleting" | "deleted" => ("it can be reached no more; choose another", false),
             _ => return Ok(()),
         };
         let state = self.state.as_deref().unwrap_or_default();
-        Err(Error::Ibm {
+        Err(Error::Vendor {
+            vendor: VENDOR,
             problem: format!("cluster {:?} is in state {state:?}: {advice}", self.name),
-            passing,
+            transient,
             retry_after: None,
         })
     }

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::error::ibm_error;
 use super::{
     cluster::IbmCluster,
     names::{find, instead_of, names},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     credential::{
         Error,
-        protocol::issuer::{Answer, form_encoded},
+        protocol::issuer::{Response, form_encoded},
     },
     settings::IbmEndpoint,
 };
@@ -36,14 +37,14 @@ pub(super) async fn list(services: &Services) -> Result<Vec<IbmCluster>, Error> 
     let mut clusters = Vec::new();
     let mut answered = false;
     for path in LISTS {
-        let answer = services.get(&services.endpoints.containers(path)?).await?;
+        let response = services.get(&services.endpoints.containers(path)?).await?;
         // An account, or an endpoint, without this infrastructure.
-        if is_absent(&answer) {
+        if is_absent(&response) {
             continue;
         }
         answered = true;
         clusters.append(&mut parsed::<Vec<IbmCluster>>(
-            &answer,
+            &response,
             "a list of clusters",
         )?);
     }
@@ -62,12 +63,12 @@ pub(super) async fn cluster(services: &Services, asked: &str) -> Result<IbmClust
         format!("/v1/clusters/{}", *encoded),
     ];
     for path in paths {
-        let answer = services.get(&services.endpoints.containers(&path)?).await?;
-        if is_unknown(&answer) {
+        let response = services.get(&services.endpoints.containers(&path)?).await?;
+        if is_unknown(&response) {
             return Err(unknown(services, asked).await?);
         }
-        if !is_absent(&answer) {
-            return parsed(&answer, "a cluster");
+        if !is_absent(&response) {
+            return parsed(&response, "a cluster");
         }
     }
     Err(unknown(services, asked).await?)
@@ -78,12 +79,12 @@ async fn unknown(services: &Services, asked: &str) -> Result<Error, Error> {
     let clusters = list(services).await?;
     if let [one, other, ..] = find(&clusters, asked)[..] {
         let both = [one.clone(), other.clone()];
-        return Ok(Error::ibm(format!(
+        return Ok(ibm_error(format!(
             "several clusters are named {asked:?}; choose one by its id: {}",
             names(&both)
         )));
     }
-    Ok(Error::ibm(format!(
+    Ok(ibm_error(format!(
         "this account has no cluster {asked:?}; {}",
         instead_of(&clusters, asked)
     )))
@@ -103,20 +104,20 @@ pub(super) async fn authority(
     let url = services
         .endpoints
         .containers("/v2/applyRBACAndGetKubeconfig")?;
-    let mut answer = services.post(&url, &body).await?;
-    if is_absent(&answer) {
+    let mut response = services.post(&url, &body).await?;
+    if is_absent(&response) {
         let id = form_encoded(&cluster.id);
         let path = format!("/v2/getKubeconfig?cluster={}&format=json", *id);
-        answer = services.get(&services.endpoints.containers(&path)?).await?;
-    } else if answer.status == StatusCode::OK {
+        response = services.get(&services.endpoints.containers(&path)?).await?;
+    } else if response.status == StatusCode::OK {
         roles_known(services, cluster).await;
     }
-    let config: Value = parsed(&answer, "a kubeconfig")?;
+    let config: Value = parsed(&response, "a kubeconfig")?;
     let Some(data) = authority_data(&config) else {
         return Ok(None);
     };
     let pem = BASE64_STANDARD.decode(data.trim()).ok();
-    let bad = || problem(&answer, "its certificate-authority-data is not base64");
+    let bad = || problem(&response, "its certificate-authority-data is not base64");
     pem.map(Some).ok_or_else(bad)
 }
 
@@ -149,14 +150,14 @@ async fn roles_known(services: &Services, cluster: &IbmCluster) {
     let started = Instant::now();
     while started.elapsed() < RBAC_PATIENCE {
         match services.get(&url).await {
-            Ok(answer) if answer.status == StatusCode::OK => {
-                let status: Option<Status> = serde_json::from_slice(&answer.body).ok();
+            Ok(response) if response.status == StatusCode::OK => {
+                let status: Option<Status> = serde_json::from_slice(&response.body).ok();
                 if status.is_none_or(|status| status.synchronized) {
                     return;
                 }
             }
             // A new cluster may answer so for minutes.
-            Ok(answer) if answer.status == StatusCode::NOT_FOUND => {}
+            Ok(response) if response.status == StatusCode::NOT_FOUND => {}
             Err(error) if error.is_transient() => {}
             // A service that cannot tell is not worth waiting for.
             Ok(_) | Err(_) => return,
@@ -171,39 +172,39 @@ async fn roles_known(services: &Services, cluster: &IbmCluster) {
 }
 
 /// Whether the service has no such path, which is not to say that there is no such cluster.
-fn is_absent(answer: &Answer) -> bool {
+fn is_absent(response: &Response) -> bool {
     let absent = matches!(
-        answer.status,
+        response.status,
         StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::GONE
             | StatusCode::NOT_IMPLEMENTED
     );
-    absent && !is_unknown(answer)
+    absent && !is_unknown(response)
 }
 
 /// "The specified cluster could not be found."
-fn is_unknown(answer: &Answer) -> bool {
+fn is_unknown(response: &Response) -> bool {
     #[derive(Deserialize)]
     struct Fault {
         code: String,
     }
-    let fault: Option<Fault> = serde_json::from_slice(&answer.body).ok();
-    answer.status == StatusCode::NOT_FOUND && fault.is_some_and(|fault| fault.code == "G0004")
+    let fault: Option<Fault> = serde_json::from_slice(&response.body).ok();
+    response.status == StatusCode::NOT_FOUND && fault.is_some_and(|fault| fault.code == "G0004")
 }
 
-fn parsed<T: DeserializeOwned>(answer: &Answer, what: &str) -> Result<T, Error> {
-    match answer.status {
-        StatusCode::OK => serde_json::from_slice(&answer.body)
-            .map_err(|_| problem(answer, &format!("its answer is not {what}"))),
+fn parsed<T: DeserializeOwned>(response: &Response, what: &str) -> Result<T, Error> {
+    match response.status {
+        StatusCode::OK => serde_json::from_slice(&response.body)
+            .map_err(|_| problem(response, &format!("its answer is not {what}"))),
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(problem(
-            answer,
+            response,
             &format!(
                 "it answered {status}; have the account's administrator give you a role for \
                  Kubernetes Service"
             ),
         )),
-        status => Err(problem(answer, &format!("it answered {status}"))),
+        status => Err(problem(response, &format!("it answered {status}"))),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
+use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
         Error,
@@ -122,9 +123,11 @@ fn parsed(place: &str, url: &str) -> Result<Uri, Error> {
 
 fn below(base: &Uri, path: &str) -> Result<Uri, Error> {
     let url = format!("{}{path}", text(base));
-    url.parse().map_err(|_| Error::IssuerUrl {
-        what: text(base),
-        problem: "cannot be extended by the path that is asked for",
+    url.parse().map_err(|_| {
+        Error::Issuer(IssuerError::Url {
+            what: text(base),
+            problem: "cannot be extended by the path that is asked for",
+        })
     })
 }
 

@@ -16,7 +16,7 @@ use crate::{
     credential::{
         Error,
         protocol::{
-            issuer::{Answer, Issuer},
+            issuer::{Issuer, Response},
             jwt,
         },
     },
@@ -140,16 +140,16 @@ impl Iam {
             id_token: Option<Secret>,
             expires_in: Option<f64>,
         }
-        let answer = self.ask(client, &form(grant)).await?;
-        let granted: Granted = parsed(&answer)?;
+        let response = self.ask(client, &form(grant)).await?;
+        let granted: Granted = parsed(&response)?;
         let given = |token: Option<Secret>| token.filter(|token| !token.expose().is_empty());
         let access = given(granted.access_token)
-            .ok_or_else(|| answer.error("its answer has no access_token"))?;
+            .ok_or_else(|| response.error("its answer has no access_token"))?;
         Ok(Tokens {
             access,
             refresh: given(granted.refresh_token).filter(|t| t.expose() != NOT_SUPPORTED),
             id: given(granted.id_token),
-            renew_at: renew_at(&answer, granted.expires_in)?,
+            renew_at: renew_at(&response, granted.expires_in)?,
         })
     }
 
@@ -166,27 +166,27 @@ impl Iam {
             ("receiver_client_ids", "kube"),
             ("delegated_refresh_token_expiry", DELEGATED_EXPIRY),
         ];
-        let answer = self.ask(Client::Bx, &form).await?;
-        let issued: Issued = parsed(&answer)?;
+        let response = self.ask(Client::Bx, &form).await?;
+        let issued: Issued = parsed(&response)?;
         let token = issued.delegated_refresh_token;
         let missing = || {
-            answer
+            response
                 .error("its answer has no delegated_refresh_token")
                 .into()
         };
         token.ok_or_else(missing)
     }
 
-    async fn ask(&self, client: Client, form: &[(&str, &str)]) -> Result<Answer, Failure> {
+    async fn ask(&self, client: Client, form: &[(&str, &str)]) -> Result<Response, Failure> {
         let authorization = Some(client.authorization());
-        let answer = self.issuer.post(&self.token, form, authorization).await?;
-        if answer.status == StatusCode::OK {
-            return Ok(answer);
+        let response = self.issuer.post(&self.token, form, authorization).await?;
+        if response.status == StatusCode::OK {
+            return Ok(response);
         }
-        match Refusal::of(&answer) {
+        match Refusal::of(&response) {
             Some(refusal) => Err(Failure::Refused(refusal)),
-            None => Err(answer
-                .error(format!("it answered {}", answer.status))
+            None => Err(response
+                .error(format!("it answered {}", response.status))
                 .into()),
         }
     }
@@ -231,9 +231,9 @@ fn form<'a>(grant: &Grant<'a>) -> Vec<(&'static str, &'a str)> {
 }
 
 /// The error's own text is dropped: it may quote a token.
-fn parsed<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
-    serde_json::from_slice(&answer.body).map_err(|_| {
-        answer.error(
+fn parsed<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, Error> {
+    serde_json::from_slice(&response.body).map_err(|_| {
+        response.error(
             "its answer is not the JSON that IBM Cloud IAM answers with; check the IAM endpoint \
              (IBMCLOUD_IAM_API_ENDPOINT) and any proxy on the way",
         )
@@ -241,13 +241,13 @@ fn parsed<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
 }
 
 /// When to renew an access token. What is not said is renewed at once.
-fn renew_at(answer: &Answer, expires_in: Option<f64>) -> Result<SystemTime, Error> {
+fn renew_at(response: &Response, expires_in: Option<f64>) -> Result<SystemTime, Error> {
     let now = SystemTime::now();
     let Some(seconds) = expires_in else {
         return Ok(now);
     };
     if seconds <= 0.0 {
-        return Err(answer.error(
+        return Err(response.error(
             "its token had ended when it came (expires_in is not above 0); try again, and check \
              that the IAM endpoint is IBM Cloud's",
         ));
@@ -261,9 +261,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn answer(body: &str) -> Answer {
-        Answer {
-            who: "IBM Cloud",
+    fn response(body: &str) -> Response {
+        Response {
+            server: "IBM Cloud",
             url: "https://iam.example/identity/token".parse().unwrap(),
             status: StatusCode::OK,
             headers: http::HeaderMap::new(),
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_life_is_believed_within_reason() {
-        let answer = answer("");
+        let response = response("");
         for (seconds, at_least, at_most) in [
             (Some(3600.0), 2870, 2880),
             (Some(900.0), 710, 720),
@@ -282,19 +282,19 @@ mod tests {
             (None, 0, 0),
         ] {
             let from = SystemTime::now();
-            let at = renew_at(&answer, seconds).unwrap();
+            let at = renew_at(&response, seconds).unwrap();
             let after = at.duration_since(from).unwrap().as_secs();
             assert!((at_least..=at_most).contains(&after), "{seconds:?} {after}");
         }
         for seconds in [0.0, -1.0, -1e300] {
-            let error = renew_at(&answer, Some(seconds)).unwrap_err().to_string();
+            let error = renew_at(&response, Some(seconds)).unwrap_err().to_string();
             assert!(error.contains("expires_in"), "{error}");
         }
     }
 
     #[test]
     fn what_is_no_answer_of_iam_is_not_shown() {
-        let error = parsed::<Vec<String>>(&answer("<html>sesame-ibm-1")).unwrap_err();
+        let error = parsed::<Vec<String>>(&response("<html>sesame-ibm-1")).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(
             shown.contains("IBMCLOUD_IAM_API_ENDPOINT") && shown.contains("iam.example"),

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::error::ibm_error;
 use crate::{
     credential::{Error, secret_file},
     kubeconfig::text,
@@ -19,7 +20,7 @@ pub(super) fn read(path: &Path) -> Result<Secret, Error> {
         apikey: Secret,
     }
     let text = text(path)?;
-    let bad = |problem: &str| Error::ibm(format!("the API key file {} {problem}", path.display()));
+    let bad = |problem: &str| ibm_error(format!("the API key file {} {problem}", path.display()));
     if text.trim_start().starts_with('{') {
         return match serde_json::from_str(&text) {
             Ok(Downloaded { apikey }) => Ok(apikey),
@@ -79,7 +80,7 @@ fn entries<'a>(text: &'a str, suffix: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 fn text(path: &Path) -> Result<Zeroizing<String>, Error> {
-    let bad = |problem: String| Error::ibm(format!("cannot read {}: {problem}", path.display()));
+    let bad = |problem: String| ibm_error(format!("cannot read {}: {problem}", path.display()));
     let bytes = secret_file::read_text(path).map_err(|error| bad(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| bad("it is not a file, or has more than 1 MiB".to_owned()))?;
     text::decode(&bytes).map_err(|_| bad("it is not UTF-8 text".to_owned()))

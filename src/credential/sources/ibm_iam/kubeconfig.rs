@@ -4,9 +4,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use super::error::ibm_error;
 use super::{Chain, Visit, chain_at_hand, endpoints, login_command};
 use crate::{
-    credential::{Credential, Error, Fetch, Source, sources::oidc::Oidc, store::Place},
+    credential::{Credential, Error, Fetch, Source, sources::oidc::Oidc, store::LoginBinding},
     kubeconfig::{Cluster, OidcConfig},
     settings::IbmEndpoint,
     shell::quoted,
@@ -17,7 +18,7 @@ pub(in crate::credential) struct WrittenByIbm {
     oidc: Oidc,
     cluster: Option<String>,
     /// The API server.
-    place: Place,
+    binding: LoginBinding,
     /// From the root at hand, once it was needed.
     chain: tokio::sync::OnceCell<Arc<Chain>>,
 }
@@ -36,7 +37,7 @@ impl WrittenByIbm {
         let name = cluster.name.as_deref().and_then(|n| n.split('/').next());
         Ok(Self {
             oidc: Oidc::new(config)?,
-            place: Place::of_cluster(cluster),
+            binding: LoginBinding::of_cluster(cluster),
             cluster: name.filter(|name| !name.is_empty()).map(str::to_owned),
             chain: tokio::sync::OnceCell::new(),
         })
@@ -72,12 +73,12 @@ impl WrittenByIbm {
             let ends = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
             let mut places = ends
                 .into_iter()
-                .filter_map(|end| Some(Place::of_server(&found.endpoint(end).ok()?)));
-            if !places.any(|place| place == self.place) {
-                return Err(Error::ibm(format!(
+                .filter_map(|end| Some(LoginBinding::of_server(&found.endpoint(end).ok()?)));
+            if !places.any(|binding| binding == self.binding) {
+                return Err(ibm_error(format!(
                     "the kubeconfig's server {} is no endpoint of cluster {:?}, so it gets no \
                      token of your account; see where the kubeconfig came from, or run `{}`",
-                    self.place.server().unwrap_or_default(),
+                    self.binding.server().unwrap_or_default(),
                     found.name,
                     login_command(cluster)
                 )));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::error::ibm_error;
 use super::{
     Asked, Chain, Endpoints, IAM_VARIABLE, IbmCluster, Root, endpoints::variable, issuer,
     roks::source_for,
 };
 use crate::{
-    credential::{Error, Source, store::Place},
+    credential::{Error, Source, store::LoginBinding},
     kubeconfig::Cluster,
     printable::printable,
     settings::IbmFlags,
@@ -22,7 +23,9 @@ pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
     let env = variable;
     let named = env(IAM_VARIABLE).is_some_and(|url| !url.is_empty());
     let by_file = if named { None } else { Root::auth_url(&env) };
-    let by_file = by_file.as_ref().map(|(place, url)| (*place, url.as_str()));
+    let by_file = by_file
+        .as_ref()
+        .map(|(binding, url)| (*binding, url.as_str()));
     Endpoints::read(&env, iam.map(|url| ("--iam", url)).or(by_file))
 }
 
@@ -46,8 +49,8 @@ pub(in crate::credential) fn source(
     if !names_root && flags.apikey_file.is_none() {
         refuse_to_lend(flags, &root, &endpoints)?;
     }
-    let place = Place::of_cluster(cluster).with_issuer(&endpoints.name());
-    let chain = Chain::new(issuer(), &endpoints, root.at(place), None, login)?;
+    let binding = LoginBinding::of_cluster(cluster).with_issuer(&endpoints.name());
+    let chain = Chain::new(issuer(), &endpoints, root.at(binding), None, login)?;
     Ok(source_for(chain, flags.openshift, cluster))
 }
 
@@ -72,7 +75,7 @@ pub fn chain_at_hand(
         None => Root::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
     };
     let account = account.map(str::to_owned);
-    let root = root.at(Place::of_issuer(&endpoints.name()));
+    let root = root.at(LoginBinding::of_issuer(&endpoints.name()));
     let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
     Ok((chain, endpoints))
 }
@@ -87,14 +90,14 @@ pub fn source_of(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn
 fn refuse_to_lend(flags: &IbmFlags, root: &Root, known: &Endpoints) -> Result<(), Error> {
     let subject = root.subject();
     if known.name() != endpoints(None)?.name() {
-        return Err(Error::ibm(format!(
+        return Err(ibm_error(format!(
             "the kubeconfig's --iam {} is another IAM than the environment's, so it does not get \
              {subject}; set {IAM_VARIABLE} too if you trust it",
             known.iam()
         )));
     }
     if flags.openshift {
-        return Err(Error::ibm(format!(
+        return Err(ibm_error(format!(
             "{subject} is not shown to a server that a kubeconfig names; run `{}` to log in there",
             login_command(flags.cluster.as_deref())
         )));

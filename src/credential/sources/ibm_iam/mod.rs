@@ -17,6 +17,7 @@ mod chain;
 mod cluster;
 mod container;
 mod endpoints;
+mod error;
 mod iam;
 mod key_file;
 mod kubeconfig;

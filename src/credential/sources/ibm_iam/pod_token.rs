@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::error::ibm_error;
 use crate::{
     credential::{Error, secret_file},
     secret::Secret,
@@ -31,7 +32,7 @@ pub(super) fn read(given: Option<&Secret>, root: &Path) -> Result<Secret, Error>
             return token_in(&path);
         }
     }
-    Err(Error::ibm(format!(
+    Err(ibm_error(format!(
         "there is no compute-resource token: {VARIABLE} is not set, and none of {} is \
          there; mount a service account token with the audience `iam`, or use an API key",
         PLACES.join(", ")

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::credential::protocol::issuer::Answer;
+use crate::credential::protocol::issuer::Response;
 
 /// IAM's "no" to what it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +30,17 @@ pub(super) enum Reason {
 impl Refusal {
     /// Reads the code of an answer of 4xx; `None` where there is none, as from a proxy. Too many
     /// requests are no judgement.
-    pub(super) fn of(answer: &Answer) -> Option<Self> {
+    pub(super) fn of(response: &Response) -> Option<Self> {
         #[derive(Deserialize)]
         struct Body {
             #[serde(rename = "errorCode")]
             code: String,
         }
-        let passing = [408, 429].contains(&answer.status.as_u16());
-        if !answer.status.is_client_error() || passing {
+        let transient = [408, 429].contains(&response.status.as_u16());
+        if !response.status.is_client_error() || transient {
             return None;
         }
-        let Body { code } = serde_json::from_slice(&answer.body).ok()?;
+        let Body { code } = serde_json::from_slice(&response.body).ok()?;
         let digits = code.strip_prefix("BXNIM")?.strip_suffix('E')?;
         if digits.len() != 4 || !digits.bytes().all(|sign| sign.is_ascii_digit()) {
             return None;
@@ -113,8 +113,8 @@ impl Refusal {
 }
 
 /// Whether IAM says that a refresh token is of no use any more.
-pub(in crate::credential) fn ends_session(answer: &Answer) -> bool {
-    Refusal::of(answer).is_some_and(|refusal| refusal.reason == Reason::SessionOver)
+pub(in crate::credential) fn ends_session(response: &Response) -> bool {
+    Refusal::of(response).is_some_and(|refusal| refusal.reason == Reason::SessionOver)
 }
 
 #[cfg(test)]
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
 
     fn refusal(status: u16, body: &str) -> Option<Refusal> {
-        Refusal::of(&Answer {
-            who: "IBM Cloud",
+        Refusal::of(&Response {
+            server: "IBM Cloud",
             url: "https://iam.example".parse().unwrap(),
             status: http::StatusCode::from_u16(status).unwrap(),
             headers: http::HeaderMap::new(),

@@ -14,7 +14,7 @@ use crate::{
         blocking::blocking,
         protocol::{authorization, jwt},
         sources::openshift::Access,
-        store::Place,
+        store::LoginBinding,
     },
     kubeconfig::Cluster,
     secret::Secret,
@@ -45,7 +45,9 @@ impl Roks {
     pub(super) fn new(cluster: &Cluster, root: Root, login: String) -> Self {
         Self {
             access: Access::new(cluster, None),
-            server: Place::of_cluster(cluster).server().map(str::to_owned),
+            server: LoginBinding::of_cluster(cluster)
+                .server()
+                .map(str::to_owned),
             root,
             login,
             used: Mutex::default(),

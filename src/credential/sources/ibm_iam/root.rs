@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::ibm_error;
 use super::{key_file, pod_token};
 use crate::{
     credential::{
         Error,
-        store::{Place, Store},
+        store::{LoginBinding, Store},
     },
     secret::Secret,
 };
@@ -116,10 +117,10 @@ impl Root {
 
     /// The same for one place, where it is a saved login: one that belongs elsewhere is refused.
     #[must_use]
-    pub fn at(self, place: Place) -> Self {
+    pub fn at(self, binding: LoginBinding) -> Self {
         match self {
             Self::Saved { store, login } => Self::Saved {
-                store: store.at(place),
+                store: store.bound_to(binding),
                 login,
             },
             other => other,
@@ -189,7 +190,7 @@ impl Root {
             is_new
         });
         if logins.len() > 1 {
-            return Err(Error::ibm(format!(
+            return Err(ibm_error(format!(
                 "several logins are saved: {}; choose one by --ibm-account ID, or give \
                  --apikey-file",
                 logins.join(", ")

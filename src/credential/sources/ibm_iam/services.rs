@@ -13,12 +13,14 @@ use http::{
 };
 
 use super::Endpoints;
+use super::error::VENDOR;
+use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
         Error,
         protocol::{
             authorization,
-            issuer::{Answer, Issuer},
+            issuer::{Issuer, Response},
         },
     },
     secret::Secret,
@@ -49,21 +51,25 @@ impl Services {
         }
     }
 
-    pub(super) async fn get(&self, url: &Uri) -> Result<Answer, Error> {
+    pub(super) async fn get(&self, url: &Uri) -> Result<Response, Error> {
         self.call(&Method::GET, url, &Bytes::new()).await
     }
 
-    pub(super) async fn post(&self, url: &Uri, json: &serde_json::Value) -> Result<Answer, Error> {
+    pub(super) async fn post(
+        &self,
+        url: &Uri,
+        json: &serde_json::Value,
+    ) -> Result<Response, Error> {
         self.call(&Method::POST, url, &json.to_string().into())
             .await
     }
 
     /// Any answer that will not pass by itself.
-    async fn call(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Answer, Error> {
+    async fn call(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Response, Error> {
         patiently(|| self.once(method, url, body)).await
     }
 
-    async fn once(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Answer, Error> {
+    async fn once(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Response, Error> {
         let bearer = authorization::bearer(self.token.expose())?;
         let mut request = Request::builder()
             .method(method)
@@ -72,22 +78,24 @@ impl Services {
         if method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request.body(body.clone()).map_err(|_| Error::IssuerUrl {
-            what: url.to_string(),
-            problem: "cannot be asked for",
+        let request = request.body(body.clone()).map_err(|_| {
+            Error::Issuer(IssuerError::Url {
+                what: url.to_string(),
+                problem: "cannot be asked for",
+            })
         })?;
-        let answer = self.issuer.send(request, None).await?;
-        if answer.status.is_redirection() {
+        let response = self.issuer.send(request, None).await?;
+        if response.status.is_redirection() {
             return Err(problem(
-                &answer,
+                &response,
                 "it redirects elsewhere, which is not followed; check the endpoint's URL",
             ));
         }
-        let error = problem(&answer, &format!("it answered {}", answer.status));
+        let error = problem(&response, &format!("it answered {}", response.status));
         if error.is_transient() {
             return Err(error);
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
@@ -100,7 +108,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     let began = Instant::now();
     for _ in 1..TRIES {
         let error = match call().await {
-            Err(error @ Error::IssuerTimedOut { .. }) => return Err(error),
+            Err(error @ Error::Issuer(IssuerError::TimedOut { .. })) => return Err(error),
             Err(error) if error.is_transient() && began.elapsed() < LONG => error,
             other => return other,
         };
@@ -116,18 +124,19 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
 }
 
 /// An error about an answer of a service.
-pub(super) fn problem(answer: &Answer, problem: &str) -> Error {
-    let Error::IssuerAnswer {
-        passing,
+pub(super) fn problem(response: &Response, problem: &str) -> Error {
+    let Error::Issuer(IssuerError::Response {
+        transient,
         retry_after,
         ..
-    } = answer.error("")
+    }) = response.error("")
     else {
-        return answer.error(problem);
+        return response.error(problem);
     };
-    Error::Ibm {
-        problem: format!("{}: {problem}", answer.url),
-        passing,
+    Error::Vendor {
+        vendor: VENDOR,
+        problem: format!("{}: {problem}", response.url),
+        transient,
         retry_after,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::error::ibm_error;
 use super::{
     Account, Endpoints, IbmCluster, account,
     chain::{Access, Chain},
@@ -57,7 +58,7 @@ impl Visit {
         let granted = iam.grant(Client::Bx, &grant).await;
         let tokens = granted.map_err(|failure| refused(&endpoints, proof, failure))?;
         if tokens.refresh.is_none() {
-            return Err(Error::ibm(
+            return Err(ibm_error(
                 "IAM gives this user no refresh token, so the login would end at once; use an \
                  API key"
                     .to_owned(),
@@ -106,7 +107,7 @@ impl Visit {
             return Ok(());
         }
         let Some(refresh) = &self.refresh else {
-            return Err(Error::ibm(format!(
+            return Err(ibm_error(format!(
                 "the API key belongs to account {}, and API keys cannot switch to account {}; \
                  make an API key in that account",
                 self.account().unwrap_or("of its own"),
@@ -122,7 +123,7 @@ impl Visit {
             Ok(tokens) => self.take(tokens),
             Err(Failure::Other(error)) => return Err(error),
             Err(Failure::Refused(refusal)) => {
-                return Err(Error::ibm(format!(
+                return Err(ibm_error(format!(
                     "account {:?} ({}) cannot be entered: {}",
                     account.name,
                     account.id,

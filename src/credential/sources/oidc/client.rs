@@ -11,7 +11,7 @@ use crate::{
         Error, Pkce,
         protocol::{
             authorization,
-            issuer::{self, Answer, Issuer, form_encoded},
+            issuer::{self, Issuer, Response, form_encoded},
             jwt,
             oauth::error_of,
         },
@@ -84,14 +84,14 @@ impl Client {
     /// # Errors
     /// No answer, or one of another issuer.
     pub async fn metadata(&self) -> Result<Metadata, Error> {
-        let answer = self.calls.get(&self.discovery, None).await?;
-        if answer.status != StatusCode::OK {
-            return Err(answer.error(format!("it answered {}", answer.status)));
+        let response = self.calls.get(&self.discovery, None).await?;
+        if response.status != StatusCode::OK {
+            return Err(response.error(format!("it answered {}", response.status)));
         }
-        let metadata: Metadata = answer.json(WANTED)?;
+        let metadata: Metadata = response.json(WANTED)?;
         // Section 4.3; a slash at the end is no other issuer, as client-go has it.
         if metadata.issuer.trim_end_matches('/') != self.issuer.trim_end_matches('/') {
-            return Err(answer.error("it calls itself another issuer; correct idp-issuer-url"));
+            return Err(response.error("it calls itself another issuer; correct idp-issuer-url"));
         }
         Ok(metadata)
     }
@@ -164,10 +164,10 @@ impl Client {
             ("code_verifier", pkce.verifier()),
         ];
         let url = self.token_endpoint(metadata)?;
-        let answer = self.call(metadata, secret, &url, &form).await?;
-        match judge(&answer)? {
+        let response = self.call(metadata, secret, &url, &form).await?;
+        match judge(&response)? {
             Renewal::Tokens(tokens) => Ok(tokens),
-            Renewal::Refused => Err(answer.error("it refused its own code; log in once more")),
+            Renewal::Refused => Err(response.error("it refused its own code; log in once more")),
         }
     }
 
@@ -207,11 +207,11 @@ impl Client {
             ("token", refresh.expose()),
             ("token_type_hint", "refresh_token"),
         ];
-        let answer = self.call(metadata, secret, &url, &form).await?;
-        if answer.status == StatusCode::OK {
+        let response = self.call(metadata, secret, &url, &form).await?;
+        if response.status == StatusCode::OK {
             return Ok(true);
         }
-        Err(answer.error(format!("it answered {}", answer.status)))
+        Err(response.error(format!("it answered {}", response.status)))
     }
 
     fn token_endpoint(&self, metadata: &Metadata) -> Result<Uri, Error> {
@@ -227,7 +227,7 @@ impl Client {
         secret: Option<&Secret>,
         url: &Uri,
         form: &[(&str, &str)],
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let methods = &metadata.token_endpoint_auth_methods_supported;
         let says = |method| methods.iter().any(|said| said == method);
         let first = if says("client_secret_post") && !says("client_secret_basic") {
@@ -235,14 +235,14 @@ impl Client {
         } else {
             Proof::Basic
         };
-        let answer = self.post(url, form, secret, first).await?;
+        let response = self.post(url, form, secret, first).await?;
         if first == Proof::Basic
             && secret.is_some()
-            && oauth_error(&answer) == Some("invalid_client")
+            && oauth_error(&response) == Some("invalid_client")
         {
             return self.post(url, form, secret, Proof::Form).await;
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn post(
@@ -251,7 +251,7 @@ impl Client {
         form: &[(&str, &str)],
         secret: Option<&Secret>,
         proof: Proof,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let id = self.id.as_str();
         let mut form = form.to_vec();
         let header = match (secret, proof) {
@@ -270,33 +270,33 @@ impl Client {
 }
 
 /// Tokens, a refusal of the refresh token, or an error.
-fn judge(answer: &Answer) -> Result<Renewal, Error> {
+fn judge(response: &Response) -> Result<Renewal, Error> {
     #[derive(Deserialize)]
     struct Granted {
         id_token: Option<Secret>,
         refresh_token: Option<Secret>,
     }
 
-    if answer.status != StatusCode::OK {
-        return match oauth_error(answer) {
+    if response.status != StatusCode::OK {
+        return match oauth_error(response) {
             Some("invalid_grant") => Ok(Renewal::Refused),
-            None if ibm_iam::ends_session(answer) => Ok(Renewal::Refused),
+            None if ibm_iam::ends_session(response) => Ok(Renewal::Refused),
             Some(code @ "temporarily_unavailable") => {
-                Err(answer.passing(format!("it answered {code}")))
+                Err(response.transient(format!("it answered {code}")))
             }
-            Some(code) => Err(answer.error(format!("it answered {code}"))),
-            None => Err(answer.error(format!("it answered {}", answer.status))),
+            Some(code) => Err(response.error(format!("it answered {code}"))),
+            None => Err(response.error(format!("it answered {}", response.status))),
         };
     }
-    let granted: Granted = answer.json(WANTED)?;
+    let granted: Granted = response.json(WANTED)?;
     let Some(token) = granted.id_token else {
-        return Err(answer.error(
+        return Err(response.error(
             "its answer has no id_token; log in again with the scope openid, or ask the \
              issuer's operator to return ID tokens on refresh",
         ));
     };
     if jwt::claims(token.expose()).is_none() {
-        return Err(answer.error("its id_token is not a JWT with an expiry"));
+        return Err(response.error("its id_token is not a JWT with an expiry"));
     }
     Ok(Renewal::Tokens(OidcTokens {
         id_token: Some(token),
@@ -307,9 +307,9 @@ fn judge(answer: &Answer) -> Result<Renewal, Error> {
 }
 
 /// Why the issuer refuses; a server's failure is no refusal.
-fn oauth_error(answer: &Answer) -> Option<&'static str> {
-    let refuses = answer.status.is_client_error();
-    refuses.then(|| error_of(answer)).flatten()
+fn oauth_error(response: &Response) -> Option<&'static str> {
+    let refuses = response.status.is_client_error();
+    refuses.then(|| error_of(response)).flatten()
 }
 
 /// RFC 6749, section 2.3.1: both are form-encoded first.

@@ -16,7 +16,7 @@ use crate::{
         Credential, Error, Fetch, Source,
         blocking::blocking,
         protocol::{authorization, jwt},
-        store::{self, Place, Store},
+        store::{self, LoginBinding, Store},
     },
     kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::RenewalLock},
     secret::Secret,
@@ -76,9 +76,9 @@ impl Oidc {
     ) -> Result<Self, Error> {
         let store = Store::of_user(&|name| std::env::var_os(name));
         let store = store.map_err(Error::store)?;
-        let place = Place::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
+        let binding = LoginBinding::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
         let rest = Rest::Saved {
-            store: store.at(place),
+            store: store.bound_to(binding),
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
             command: format!(
@@ -271,10 +271,10 @@ impl Oidc {
         if let Err(error) = &saved
             && !self.state().unsaved
         {
-            let (place, error) = (self.rest.name(), error as &dyn std::error::Error);
+            let (binding, error) = (self.rest.name(), error as &dyn std::error::Error);
             tracing::warn!(
                 error,
-                file = place,
+                file = binding,
                 "renewed tokens are kept in memory only"
             );
         }

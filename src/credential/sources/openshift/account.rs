@@ -6,10 +6,11 @@ use http::{Method, Request, StatusCode, header::AUTHORIZATION};
 use serde::Deserialize;
 
 use super::{Access, expiry::OBJECTS, object_name};
+use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
         Error,
-        protocol::{authorization::bearer, issuer::Answer},
+        protocol::{authorization::bearer, issuer::Response},
     },
     secret::Secret,
     shell::quoted,
@@ -45,13 +46,13 @@ impl Access {
                 remedy: "have the cluster's administrator revoke it".to_owned(),
             });
         };
-        let answer = self
+        let response = self
             .call(Method::DELETE, &format!("{OBJECTS}{name}"), token)
             .await?;
-        match answer.status {
+        match response.status {
             StatusCode::OK | StatusCode::ACCEPTED => Ok(true),
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.refused(&answer, "the end of the session")),
+            _ => Err(self.refused(&response, "the end of the session")),
         }
     }
 
@@ -60,33 +61,35 @@ impl Access {
     /// # Errors
     /// No answer.
     pub async fn projects(&self, token: &Secret) -> Result<Vec<String>, Error> {
-        let answer = self.call(Method::GET, PROJECTS, token).await?;
-        if answer.status != StatusCode::OK {
+        let response = self.call(Method::GET, PROJECTS, token).await?;
+        if response.status != StatusCode::OK {
             return Ok(Vec::new());
         }
-        let projects = answer
+        let projects = response
             .json::<Projects>("no list of projects")?
             .items
             .into_iter();
         Ok(projects.map(|project| project.metadata.name).collect())
     }
 
-    async fn call(&self, method: Method, path: &str, token: &Secret) -> Result<Answer, Error> {
+    async fn call(&self, method: Method, path: &str, token: &Secret) -> Result<Response, Error> {
         let url = self.url(path)?;
         let request = Request::builder()
             .method(method)
             .uri(&url)
             .header(AUTHORIZATION, bearer(token.expose())?)
             .body(Bytes::new());
-        let request = request.map_err(|_| Error::IssuerUrl {
-            what: url.to_string(),
-            problem: "cannot be asked for",
+        let request = request.map_err(|_| {
+            Error::Issuer(IssuerError::Url {
+                what: url.to_string(),
+                problem: "cannot be asked for",
+            })
         })?;
         self.api().await?.send(request, None).await
     }
 
-    fn refused(&self, answer: &Answer, what: &str) -> Error {
-        if answer.status == StatusCode::UNAUTHORIZED {
+    fn refused(&self, response: &Response, what: &str) -> Error {
+        if response.status == StatusCode::UNAUTHORIZED {
             return Error::LoginNeeded {
                 subject: format!("the API server {}", self.server()),
                 problem: "it does not take the token (401)".into(),
@@ -96,6 +99,6 @@ impl Access {
                 ),
             };
         }
-        answer.error(format!("it answered {} about {what}", answer.status))
+        response.error(format!("it answered {} about {what}", response.status))
     }
 }

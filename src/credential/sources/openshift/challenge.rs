@@ -13,12 +13,13 @@ use super::{
     Access, Oauth, Session,
     grant::{self, Client},
 };
+use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
         Error, Pkce,
         protocol::{
             authorization,
-            issuer::{Answer, form_encoded},
+            issuer::{Response, form_encoded},
             oauth::{error_of, form_value, known_error},
         },
     },
@@ -68,14 +69,14 @@ impl Oauth {
         let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
         let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
         let asked_at = SystemTime::now();
-        let mut answer = self.ask(&url, None).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            if !is_challenge(&answer.headers) {
-                return Err(self.no_challenge(&answer));
+        let mut response = self.ask(&url, None).await?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            if !is_challenge(&response.headers) {
+                return Err(self.no_challenge(&response));
             }
-            answer = self.ask(&url, Some(&proof(user, password)?)).await?;
+            response = self.ask(&url, Some(&proof(user, password)?)).await?;
         }
-        match self.brought(&answer, &redirect_uri, asked_at)? {
+        match self.brought(&response, &redirect_uri, asked_at)? {
             Brought::Session(session) => Ok(session),
             Brought::Code(code) => {
                 let client = Client::Challenging;
@@ -92,12 +93,12 @@ impl Oauth {
         let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
         let pkce = self.pkce_or_not()?;
         let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
-        let answer = self.ask(&url, None).await?;
-        match answer.status {
-            StatusCode::UNAUTHORIZED if is_challenge(&answer.headers) => Ok(()),
-            StatusCode::UNAUTHORIZED => Err(self.no_challenge(&answer)),
+        let response = self.ask(&url, None).await?;
+        match response.status {
+            StatusCode::UNAUTHORIZED if is_challenge(&response.headers) => Ok(()),
+            StatusCode::UNAUTHORIZED => Err(self.no_challenge(&response)),
             _ => self
-                .brought(&answer, &redirect_uri, SystemTime::now())
+                .brought(&response, &redirect_uri, SystemTime::now())
                 .map(drop),
         }
     }
@@ -126,15 +127,15 @@ impl Oauth {
             }
             (false, _) => format!("response_type=token&client_id={client}"),
         };
-        format!("{}?{query}", self.authorize)
-            .parse()
-            .map_err(|_| Error::IssuerUrl {
+        format!("{}?{query}", self.authorize).parse().map_err(|_| {
+            Error::Issuer(IssuerError::Url {
                 what: self.authorize.to_string(),
                 problem: "is too long for a login",
             })
+        })
     }
 
-    async fn ask(&self, url: &Uri, proof: Option<&HeaderValue>) -> Result<Answer, Error> {
+    async fn ask(&self, url: &Uri, proof: Option<&HeaderValue>) -> Result<Response, Error> {
         let mut tries = 1;
         loop {
             // Without this header, a web page could have a browser ask for the password.
@@ -142,13 +143,15 @@ impl Oauth {
             if let Some(proof) = proof {
                 request = request.header(AUTHORIZATION, proof);
             }
-            let request = request.body(Bytes::new()).map_err(|_| Error::IssuerUrl {
-                what: self.authorize.to_string(),
-                problem: "cannot be asked for",
+            let request = request.body(Bytes::new()).map_err(|_| {
+                Error::Issuer(IssuerError::Url {
+                    what: self.authorize.to_string(),
+                    problem: "cannot be asked for",
+                })
             })?;
-            let answer = self.client.send(request, None).await?;
-            if answer.status != StatusCode::OK || tries == TRIES {
-                return Ok(answer);
+            let response = self.client.send(request, None).await?;
+            if response.status != StatusCode::OK || tries == TRIES {
+                return Ok(response);
             }
             tries += 1;
             tokio::time::sleep(PAUSE).await;
@@ -158,39 +161,39 @@ impl Oauth {
     /// Judges the last answer of the authorize endpoint.
     fn brought(
         &self,
-        answer: &Answer,
+        response: &Response,
         redirect_uri: &str,
         asked_at: SystemTime,
     ) -> Result<Brought, Error> {
-        match answer.status {
-            StatusCode::FOUND => self.arrived(answer, redirect_uri, asked_at),
+        match response.status {
+            StatusCode::FOUND => self.arrived(response, redirect_uri, asked_at),
             StatusCode::UNAUTHORIZED => Err(self.login_needed(
                 WRONG_PASSWORD.to_owned(),
                 "verify you have provided the correct credentials",
             )),
-            StatusCode::OK => Err(answer.error(
+            StatusCode::OK => Err(response.error(
                 "it showed a page where a redirect with a code was expected; try again, or log \
                  in with a browser",
             )),
             StatusCode::BAD_REQUEST => {
-                let code = error_of(answer).unwrap_or("400");
-                Err(answer.error(format!("it refused the question for a code ({code})")))
+                let code = error_of(response).unwrap_or("400");
+                Err(response.error(format!("it refused the question for a code ({code})")))
             }
-            status if status.is_redirection() => Err(answer.error(format!(
+            status if status.is_redirection() => Err(response.error(format!(
                 "it redirects with {status}, which is not followed; only 302 is"
             ))),
-            status => Err(answer.error(format!("it answered {status} to the login"))),
+            status => Err(response.error(format!("it answered {status} to the login"))),
         }
     }
 
     /// Reads the redirect, which may lead to nowhere but the page that was asked for.
     fn arrived(
         &self,
-        answer: &Answer,
+        response: &Response,
         redirect_uri: &str,
         asked_at: SystemTime,
     ) -> Result<Brought, Error> {
-        let location = answer.headers.get(LOCATION).and_then(|l| l.to_str().ok());
+        let location = response.headers.get(LOCATION).and_then(|l| l.to_str().ok());
         let target = location.and_then(|location| location.strip_prefix(redirect_uri));
         let target = target.unwrap_or("elsewhere");
         let brought = if let Some(query) = target.strip_prefix('?') {
@@ -198,7 +201,7 @@ impl Oauth {
         } else if let Some(fragment) = target.strip_prefix('#') {
             fragment
         } else {
-            return Err(answer.error(format!(
+            return Err(response.error(format!(
                 "it redirects elsewhere than to {redirect_uri}, which is not followed"
             )));
         };
@@ -213,18 +216,19 @@ impl Oauth {
             return Ok(Brought::Code(Secret::new(code.as_str())));
         }
         let Some(token) = form_value(brought, "access_token").filter(|_| !self.codes) else {
-            return Err(answer.error("its redirect brings neither code nor token"));
+            return Err(response.error("its redirect brings neither code nor token"));
         };
         let seconds = form_value(brought, "expires_in");
         let seconds = seconds.as_ref().map(|text| text.as_str());
         grant::session(Secret::new(token.as_str()), seconds, asked_at)
             .map(Brought::Session)
-            .map_err(|what| answer.error(what))
+            .map_err(|what| response.error(what))
     }
 
     /// A 401 that asks for nothing: no identity provider of the cluster takes a password so.
-    fn no_challenge(&self, answer: &Answer) -> Error {
-        let says_where = answer.headers.contains_key(LINK) || answer.headers.contains_key(WARNING);
+    fn no_challenge(&self, response: &Response) -> Error {
+        let says_where =
+            response.headers.contains_key(LINK) || response.headers.contains_key(WARNING);
         let problem = if says_where {
             "users of this cluster log in with a browser alone"
         } else {

@@ -52,31 +52,31 @@ struct Document {
 async fn discover(access: &Access) -> Result<Oauth, Error> {
     let (api, client) = access.clients().await?;
     // Without a credential: a stale one would be refused even here.
-    let answer = api.get(&access.url(WELL_KNOWN)?, None).await?;
+    let response = api.get(&access.url(WELL_KNOWN)?, None).await?;
     // An API server with no such path says 404, and to strangers often 401 or 403.
     if matches!(
-        answer.status,
+        response.status,
         StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
     ) {
-        return Err(answer.error(format!(
+        return Err(response.error(format!(
             "the cluster has no OAuth server of its own ({}): it is no OpenShift, or its users \
              come from an external OIDC issuer (`kubegate login oidc`)",
-            answer.status.as_u16()
+            response.status.as_u16()
         )));
     }
-    if is_page(&answer.headers) {
-        return Err(answer.error(
+    if is_page(&response.headers) {
+        return Err(response.error(
             "it answered with a web page: this seems to be the console's URL; give that of the \
              API server (in the console: Copy login command)",
         ));
     }
-    if answer.status != StatusCode::OK {
-        return Err(answer.error(format!("the API server answered {}", answer.status)));
+    if response.status != StatusCode::OK {
+        return Err(response.error(format!("the API server answered {}", response.status)));
     }
-    let document: Document = answer.json("no description of an OAuth server")?;
+    let document: Document = response.json("no description of an OAuth server")?;
     let named = |field: &str, url: &str| {
         let url = url.trim_end_matches('/');
-        issuer::https(&format!("{field} of {}", answer.url), url)
+        issuer::https(&format!("{field} of {}", response.url), url)
     };
     named("issuer", &document.issuer)?;
     let grants = &document.grant_types_supported;

@@ -15,7 +15,7 @@ use crate::{
         Error,
         protocol::{
             authorization::bearer,
-            issuer::{self, Answer},
+            issuer::{self, Response},
         },
     },
     secret::Secret,
@@ -112,25 +112,25 @@ impl Access {
     /// By the session's own object; `None` where that cannot be seen.
     async fn by_object(&self, token: &Secret, name: &str) -> Result<Option<Finding>, Error> {
         let url = self.url(&format!("{OBJECTS}{name}"))?;
-        let answer = self
+        let response = self
             .api()
             .await?
             .get(&url, Some(bearer(token.expose())?))
             .await?;
-        match answer.status {
+        match response.status {
             StatusCode::OK => {
-                let finding = answer
+                let finding = response
                     .json::<Object>("no token object")?
-                    .finding(&answer.headers, SystemTime::now());
-                finding.map(Some).map_err(|what| answer.error(what))
+                    .finding(&response.headers, SystemTime::now());
+                finding.map(Some).map_err(|what| response.error(what))
             }
             // The server removes the object of a session when it is revoked and, some time
             // later, when it has ended.
             StatusCode::UNAUTHORIZED => Ok(Some(Finding::Dead(OVER))),
-            StatusCode::NOT_FOUND if is_of_oauth(&answer) => Ok(Some(Finding::Dead(OVER))),
+            StatusCode::NOT_FOUND if is_of_oauth(&response) => Ok(Some(Finding::Dead(OVER))),
             // A scope that does not allow it, or a server without such objects.
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
-            status => Err(answer.error(format!("it answered {status} about the session's end"))),
+            status => Err(response.error(format!("it answered {status} about the session's end"))),
         }
     }
 
@@ -140,13 +140,13 @@ impl Access {
         let url = format!("{}/oauth/info", oauth.issuer);
         let url = issuer::https("the OAuth server's URL", &url)?;
         let asked_at = SystemTime::now();
-        let answer = oauth
+        let response = oauth
             .client
             .get(&url, Some(bearer(token.expose())?))
             .await?;
-        match answer.status {
+        match response.status {
             StatusCode::OK => {
-                let left = answer.json::<Info>("nothing about a token")?.expires_in;
+                let left = response.json::<Info>("nothing about a token")?.expires_in;
                 let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
                 Ok(Finding::Alive {
                     issued_at: None,
@@ -154,7 +154,7 @@ impl Access {
                     by_idleness: false,
                 })
             }
-            StatusCode::BAD_REQUEST => match answer
+            StatusCode::BAD_REQUEST => match response
                 .json::<Info>("nothing about a token")?
                 .error
                 .as_deref()
@@ -173,7 +173,7 @@ impl Access {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 Ok(Finding::Unknown)
             }
-            status => Err(answer.error(format!("it answered {status} about the session's end"))),
+            status => Err(response.error(format!("it answered {status} about the session's end"))),
         }
     }
 }
@@ -225,8 +225,8 @@ fn ours(time: Timestamp, headers: &HeaderMap, now: SystemTime) -> SystemTime {
 }
 
 /// Whether a 404 is about a token object, rather than about a path that nobody serves.
-fn is_of_oauth(answer: &Answer) -> bool {
-    let status: Option<Status> = serde_json::from_slice(&answer.body).ok();
+fn is_of_oauth(response: &Response) -> bool {
+    let status: Option<Status> = serde_json::from_slice(&response.body).ok();
     let group = status.and_then(|status| status.details?.group);
     group.as_deref() == Some("oauth.openshift.io")
 }

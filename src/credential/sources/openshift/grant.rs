@@ -91,20 +91,21 @@ pub(super) async fn redeem(
     form.push(("redirect_uri", redirect_uri));
     let proof = authorization::basic(client.id(), "", || "the OAuth client".to_owned())?;
     let issued_at = SystemTime::now();
-    let answer = oauth.client.post(&oauth.token, &form, Some(proof)).await?;
-    if answer.status != StatusCode::OK {
-        return Err(answer.error(match error_of(&answer) {
+    let response = oauth.client.post(&oauth.token, &form, Some(proof)).await?;
+    if response.status != StatusCode::OK {
+        return Err(response.error(match error_of(&response) {
             Some(code) => format!("it refused the code of this login ({code}); log in again"),
-            None => format!("it answered {} to the code of this login", answer.status),
+            None => format!("it answered {} to the code of this login", response.status),
         }));
     }
-    let granted: Granted = answer.json("no token")?;
+    let granted: Granted = response.json("no token")?;
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
     if !granted.token_type.as_ref().is_none_or(is_bearer) {
-        return Err(answer.error("its token is no bearer token"));
+        return Err(response.error("its token is no bearer token"));
     }
     let seconds = granted.expires_in.map(|number| number.to_string());
-    session(granted.access_token, seconds.as_deref(), issued_at).map_err(|what| answer.error(what))
+    session(granted.access_token, seconds.as_deref(), issued_at)
+        .map_err(|what| response.error(what))
 }
 
 /// A session with the lifetime that `expires_in` says, or what is wrong with it.

@@ -6,7 +6,7 @@ use super::{Access, SavedSession, unattended::Unattended};
 use crate::{
     credential::{
         Error, Source,
-        store::{Place, Store},
+        store::{LoginBinding, Store},
     },
     kubeconfig::Cluster,
     settings::OpenshiftFlags,
@@ -22,7 +22,9 @@ pub(in crate::credential) fn source(
     let saved = match &flags.login {
         Some(login) => {
             let store = Store::of_user(&|name| std::env::var_os(name));
-            let here = store.map_err(Error::store)?.at(Place::of_cluster(cluster));
+            let here = store
+                .map_err(Error::store)?
+                .bound_to(LoginBinding::of_cluster(cluster));
             Some((here, login.clone()))
         }
         None => None,

@@ -11,8 +11,8 @@ use std::{
 use super::{Access, Finding};
 use crate::{
     credential::{
-        Credential, Error, Fetch, Pace, Source, blocking::blocking, protocol::authorization,
-        store::Store,
+        Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking,
+        protocol::authorization, store::Store,
     },
     secret::Secret,
     shell::quoted,
@@ -135,11 +135,11 @@ impl Source for SavedSession {
         })
     }
 
-    fn pace(&self) -> Pace {
-        Pace::FILE
+    fn refresh_policy(&self) -> RefreshPolicy {
+        RefreshPolicy::FILE
     }
 
-    fn logins(&self) -> Vec<PathBuf> {
+    fn login_files(&self) -> Vec<PathBuf> {
         match &self.0.place {
             Place::Given(_) => Vec::new(),
             Place::Saved { store, login } => vec![store.path(login)],

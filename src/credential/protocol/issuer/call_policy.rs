@@ -5,6 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 use http::Uri;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::IssuerError;
 use crate::credential::Error;
 
 /// How long a call may take, unless `--request-timeout` says otherwise.
@@ -18,75 +19,75 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// How issuers and API servers that are asked for something are waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct CallPolicy {
     /// How long one call may take; `None`: without end.
-    pub limit: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// Whether it is said for whom, as where somebody waits for a command to end.
-    pub tells: bool,
+    pub reports_waiting: bool,
 }
 
 /// That of this process. Calls are made in many places, of which none knows who waits.
-static PROCESS: OnceLock<Patience> = OnceLock::new();
+static PROCESS: OnceLock<CallPolicy> = OnceLock::new();
 
-/// Chooses the patience of this process, once, before anybody is asked.
-pub fn set_patience(patience: Patience) {
-    PROCESS.get_or_init(|| patience);
+/// Chooses the policy of this process, once, before anybody is asked.
+pub fn set_call_policy(policy: CallPolicy) {
+    PROCESS.get_or_init(|| policy);
 }
 
-impl Patience {
+impl CallPolicy {
     /// What was set, else 30 s without a word.
     pub(super) fn of_process() -> Self {
         PROCESS.get().copied().unwrap_or(Self {
-            limit: Some(LIMIT),
-            tells: false,
+            timeout: Some(LIMIT),
+            reports_waiting: false,
         })
     }
 
     /// Begins to wait for what `who` has at `url`.
-    pub(super) fn begin(self, who: &'static str, url: &Uri) -> Wait {
+    pub(super) fn begin(self, server: &'static str, url: &Uri) -> Call {
         let began = Instant::now();
-        Wait {
-            who,
+        Call {
+            server,
             url: url.clone(),
             began,
-            patience: self,
+            policy: self,
         }
     }
 }
 
 /// A call under way.
 #[derive(Clone)]
-pub(in crate::credential) struct Wait {
-    pub(super) who: &'static str,
+pub(in crate::credential) struct Call {
+    pub(super) server: &'static str,
     pub(super) url: Uri,
     began: Instant,
-    patience: Patience,
+    policy: CallPolicy,
 }
 
-impl Wait {
+impl Call {
     /// What comes of a part of the call.
     ///
     /// # Errors
-    /// Its own; [`Error::IssuerTimedOut`] where the whole call takes too long.
+    /// Its own; [`IssuerError::TimedOut`] where the whole call takes too long.
     pub(super) async fn bounded<T>(
         &self,
         part: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let Some(limit) = self.patience.limit else {
+        let Some(limit) = self.policy.timeout else {
             return self.telling(part).await;
         };
         let done = timeout_at(self.began + limit, self.telling(part)).await;
         done.unwrap_or_else(|_| {
-            Err(Error::IssuerTimedOut {
-                who: self.who,
+            Err(Error::Issuer(IssuerError::TimedOut {
+                server: self.server,
                 url: self.url.to_string(),
                 after: limit,
-            })
+            }))
         })
     }
 
     async fn telling<T>(&self, part: impl Future<Output = T>) -> T {
-        if !self.patience.tells {
+        if !self.policy.reports_waiting {
             return part.await;
         }
         let mut part = std::pin::pin!(part);
@@ -101,26 +102,30 @@ impl Wait {
     }
 
     fn tell(&self) {
-        let Self { who, url, .. } = self;
+        let Self { server, url, .. } = self;
         let host = format!(
             "{}://{}",
             url.scheme_str().unwrap_or_default(),
             url.authority().map_or("", http::uri::Authority::as_str)
         );
-        if let Some(limit) = self.patience.limit {
+        if let Some(limit) = self.policy.timeout {
             let left = limit.saturating_sub(self.began.elapsed());
             let left = left.as_secs_f64().round();
-            tracing::info!("waiting for {who} at {host}, {left} s left");
+            tracing::info!("waiting for {server} at {host}, {left} s left");
         } else {
-            tracing::info!("waiting for {who} at {host}");
+            tracing::info!("waiting for {server} at {host}");
         }
     }
 }
 
-/// What comes of `work` of `who` at `url`, by the patience of this process; `None` where it takes
+/// What comes of `work` of `who` at `url`, by the policy of this process; `None` where it takes
 /// too long.
-pub async fn told<T>(who: &'static str, url: &Uri, work: impl Future<Output = T>) -> Option<T> {
-    let wait = Patience::of_process().begin(who, url);
+pub async fn with_timeout<T>(
+    server: &'static str,
+    url: &Uri,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let wait = CallPolicy::of_process().begin(server, url);
     wait.bounded(async { Ok(work.await) }).await.ok()
 }
 
@@ -128,9 +133,12 @@ pub async fn told<T>(who: &'static str, url: &Uri, work: impl Future<Output = T>
 mod tests {
     use super::*;
 
-    fn wait(limit: Option<Duration>) -> Wait {
-        let patience = Patience { limit, tells: true };
-        patience.begin("the API server", &Uri::from_static("https://a:6443/x?y"))
+    fn wait(limit: Option<Duration>) -> Call {
+        let policy = CallPolicy {
+            timeout: limit,
+            reports_waiting: true,
+        };
+        policy.begin("the API server", &Uri::from_static("https://a:6443/x?y"))
     }
 
     #[tokio::test(start_paused = true)]

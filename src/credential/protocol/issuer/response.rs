@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use super::{broken, patience::Wait};
+use super::{IssuerError, call_policy::Call};
 use crate::credential::Error;
 
 /// Bytes that an answer may have.
@@ -20,9 +20,9 @@ const LIMIT: usize = 1 << 20;
 const RETRY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What an issuer answered. The body may hold tokens and is wiped on drop.
-pub struct Answer {
+pub struct Response {
     /// Who was asked: `the issuer`.
-    pub who: &'static str,
+    pub server: &'static str,
     /// What was asked for, without its query.
     pub url: Uri,
     /// The status, redirects included.
@@ -35,7 +35,7 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-impl Answer {
+impl Response {
     /// An error about this answer.
     pub fn error(&self, problem: impl Into<String>) -> Error {
         let busy = matches!(
@@ -48,18 +48,18 @@ impl Answer {
     }
 
     /// An error that may pass by itself, whatever the status.
-    pub(in crate::credential) fn passing(&self, problem: impl Into<String>) -> Error {
+    pub(in crate::credential) fn transient(&self, problem: impl Into<String>) -> Error {
         self.judged(problem.into(), true)
     }
 
-    fn judged(&self, problem: String, passing: bool) -> Error {
-        Error::IssuerAnswer {
-            who: self.who,
+    fn judged(&self, problem: String, transient: bool) -> Error {
+        Error::Issuer(IssuerError::Response {
+            server: self.server,
             url: self.url.to_string(),
             problem,
-            passing,
+            transient,
             retry_after: self.retry_after,
-        }
+        })
     }
 
     /// The body as JSON; `otherwise` says in errors what it is. The error's own text is dropped,
@@ -71,7 +71,7 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self, otherwise: &str) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|parsing| match parsing.classify() {
             Category::Data => self.error(format!("its answer is {otherwise}")),
-            _ => self.passing(format!(
+            _ => self.transient(format!(
                 "its answer is {otherwise}, and no JSON at all; see that nothing in between \
                  answers in its place, such as the login page of a network"
             )),
@@ -80,14 +80,14 @@ impl Answer {
 }
 
 /// An answer whose body is still on its way.
-pub(in crate::credential) struct Opened {
+pub(in crate::credential) struct StreamingResponse {
     pub(super) url: Uri,
     pub(super) head: response::Parts,
     pub(super) incoming: Incoming,
-    pub(super) wait: Wait,
+    pub(super) call: Call,
 }
 
-impl Opened {
+impl StreamingResponse {
     pub(in crate::credential) fn status(&self) -> StatusCode {
         self.head.status
     }
@@ -95,7 +95,8 @@ impl Opened {
     /// The next part of the body; `None` at its end.
     pub(in crate::credential) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.incoming.frame().await {
-            let frame = frame.map_err(|e| broken(self.wait.who, &self.url, e.into()))?;
+            let frame = frame
+                .map_err(|e| IssuerError::unreachable(self.call.server, &self.url, e.into()))?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }
@@ -104,12 +105,12 @@ impl Opened {
     }
 
     /// The whole answer, by the end of the patience that began when it was asked for.
-    pub(in crate::credential) async fn whole(self) -> Result<Answer, Error> {
-        let wait = self.wait.clone();
-        wait.bounded(self.read()).await
+    pub(in crate::credential) async fn whole(self) -> Result<Response, Error> {
+        let call = self.call.clone();
+        call.bounded(self.read()).await
     }
 
-    async fn read(mut self) -> Result<Answer, Error> {
+    async fn read(mut self) -> Result<Response, Error> {
         // Room for all of it at once: growing would leave unwiped copies behind.
         let mut body = Zeroizing::new(Vec::with_capacity(64 << 10));
         let mut too_long = false;
@@ -125,8 +126,8 @@ impl Opened {
             }
             body.extend_from_slice(&data);
         }
-        let answer = Answer {
-            who: self.wait.who,
+        let response = Response {
+            server: self.call.server,
             url: self.url,
             status: self.head.status,
             retry_after: retry_after(&self.head.headers, Timestamp::now()),
@@ -134,9 +135,9 @@ impl Opened {
             body,
         };
         if too_long {
-            return Err(answer.error(format!("its answer has more than {LIMIT} bytes")));
+            return Err(response.error(format!("its answer has more than {LIMIT} bytes")));
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 

@@ -16,7 +16,7 @@ use super::{protocol::KIND, time};
 use crate::secret::Secret;
 
 /// What a plugin gave.
-pub(super) struct Answer {
+pub(super) struct ExecCredentialStatus {
     pub(super) token: Option<Secret>,
     /// Certificate and key, as PEM.
     pub(super) pair: Option<(Secret, Secret)>,
@@ -25,7 +25,7 @@ pub(super) struct Answer {
 
 /// Reads what a plugin printed; the error says what is wrong without showing any of it that
 /// could be secret.
-pub(super) fn answer(stdout: &[u8], api_version: &str) -> Result<Answer, String> {
+pub(super) fn parse(stdout: &[u8], api_version: &str) -> Result<ExecCredentialStatus, String> {
     let text = text(stdout);
     if text.trim().is_empty() {
         return Err("nothing on standard output".to_owned());
@@ -62,7 +62,7 @@ pub(super) fn answer(stdout: &[u8], api_version: &str) -> Result<Answer, String>
         })?,
         Some(_) => return Err("an expirationTimestamp of the wrong type".to_owned()),
     };
-    Ok(Answer {
+    Ok(ExecCredentialStatus {
         token,
         pair,
         expires_at,
@@ -179,17 +179,17 @@ mod tests {
 
     /// The token of an answer in which that stands.
     fn token(stdout: &[u8]) -> Result<String, String> {
-        answer(stdout, V1).map(|answer| answer.token.unwrap().expose().to_owned())
+        parse(stdout, V1).map(|response| response.token.unwrap().expose().to_owned())
     }
 
     #[test]
     fn an_answer_has_a_token_or_a_pair_or_both() {
         let both = json!({"token": "t", "clientCertificateData": "c", "clientKeyData": "k"});
-        let answer = answer(&reply(&both), V1).unwrap();
-        assert_eq!(answer.token.unwrap().expose(), "t");
-        let (certificate, key) = answer.pair.unwrap();
+        let response = parse(&reply(&both), V1).unwrap();
+        assert_eq!(response.token.unwrap().expose(), "t");
+        let (certificate, key) = response.pair.unwrap();
         assert_eq!((certificate.expose(), key.expose()), ("c", "k"));
-        assert_eq!(answer.expires_at, None);
+        assert_eq!(response.expires_at, None);
     }
 
     #[test]
@@ -198,8 +198,10 @@ mod tests {
             "token": "t", "clientCertificateData": "", "clientKeyData": null,
             "expirationTimestamp": null, "somethingNew": {},
         });
-        let answer = answer(&reply(&status), V1).unwrap();
-        assert!(answer.token.is_some() && answer.pair.is_none() && answer.expires_at.is_none());
+        let response = parse(&reply(&status), V1).unwrap();
+        assert!(
+            response.token.is_some() && response.pair.is_none() && response.expires_at.is_none()
+        );
     }
 
     #[test]
@@ -211,7 +213,7 @@ mod tests {
             let status = json!({"token": "t", "expirationTimestamp": text});
             let end = end.map(|end| SystemTime::UNIX_EPOCH + Duration::from_secs(end));
             assert_eq!(
-                answer(&reply(&status), V1).unwrap().expires_at,
+                parse(&reply(&status), V1).unwrap().expires_at,
                 end,
                 "{text}"
             );
@@ -261,7 +263,7 @@ mod tests {
                 text.clone(),
                 format!("a:\n {text}"),
             ] {
-                assert!(answer(text.as_bytes(), V1).is_err(), "{deep}");
+                assert!(parse(text.as_bytes(), V1).is_err(), "{deep}");
             }
         }
     }
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_refused_for_its_reason_and_not_shown() {
         let ok = json!({"token": "hunter2"});
-        assert!(answer(&reply(&ok), V1).is_ok());
+        assert!(parse(&reply(&ok), V1).is_ok());
         let text = |text: &str| text.as_bytes().to_vec();
         let trailing = |more: &str| [reply(&ok), more.as_bytes().to_vec()].concat();
         for (stdout, reason) in [
@@ -333,7 +335,7 @@ mod tests {
                 "expirationTimestamp",
             ),
         ] {
-            let error = answer(&stdout, V1).err().unwrap();
+            let error = parse(&stdout, V1).err().unwrap();
             assert!(error.contains(reason), "{error}, not {reason}");
             assert!(!error.contains("hunter2"), "{error}");
         }

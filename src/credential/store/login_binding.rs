@@ -8,12 +8,12 @@ use crate::kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl};
 
 /// An issuer and an API server that a login is to be used with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct LoginBinding {
     issuer: Option<String>,
     server: Option<String>,
 }
 
-impl Place {
+impl LoginBinding {
     /// A cluster; of its own issuer, until another is named.
     #[must_use]
     pub fn of_cluster(cluster: &Cluster) -> Self {

@@ -1,0 +1,213 @@
+//! The client that makes the calls.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::sign::CertifiedKey;
+
+use super::{
+    CallPolicy, IssuerError, Response, StreamingResponse,
+    form::encoded,
+    url::{address, without_query},
+};
+use crate::{
+    credential::Error,
+    dial::{self, Dialer, Environment, Offer, Tcp},
+    kubeconfig::{Cluster, ProxyUrl},
+    tls::{self, Trust},
+};
+
+/// Who is asked, as errors name them.
+pub(in crate::credential) const ISSUER: &str = "the issuer";
+pub(in crate::credential) const API_SERVER: &str = "the API server";
+pub(in crate::credential) const IBM_CLOUD: &str = "IBM Cloud";
+
+/// How issuers, and an API server that is asked for tokens, are reached.
+pub struct Issuer {
+    trust: Trust,
+    environment: Environment,
+    /// Wins over the environment.
+    proxy: Option<ProxyUrl>,
+    /// Sent as SNI and checked in place of the URL's host.
+    server_name: Option<String>,
+    server: &'static str,
+    policy: CallPolicy,
+}
+
+impl Issuer {
+    /// For hosts that `trust` accepts, through the proxy that `environment` names.
+    #[must_use]
+    pub fn new(trust: Trust, environment: Environment) -> Self {
+        Self {
+            trust,
+            environment,
+            proxy: None,
+            server_name: None,
+            server: ISSUER,
+            policy: CallPolicy::of_process(),
+        }
+    }
+
+    /// Named `who` in errors.
+    #[must_use]
+    pub(in crate::credential) fn named(self, server: &'static str) -> Self {
+        Self { server, ..self }
+    }
+
+    /// Reached through `proxy`, where one is given, whatever the environment says.
+    #[must_use]
+    pub fn through(self, proxy: Option<ProxyUrl>) -> Self {
+        Self { proxy, ..self }
+    }
+
+    /// For an API server as its kubeconfig describes it.
+    ///
+    /// # Errors
+    /// Where its authority cannot be read.
+    pub fn of_cluster(cluster: &Cluster, environment: Environment) -> Result<Self, Error> {
+        let trust =
+            Trust::of_cluster(cluster).map_err(|error| Error::Certificate(Arc::new(error)))?;
+        Ok(Self {
+            trust,
+            environment,
+            proxy: cluster.proxy_url.clone(),
+            server_name: cluster.tls_server_name.clone(),
+            server: API_SERVER,
+            policy: CallPolicy::of_process(),
+        })
+    }
+
+    /// Fetches a document. `authorization` is sent where it is given. A redirect is an error.
+    ///
+    /// # Errors
+    /// No answer, within the process's [`CallPolicy`].
+    pub async fn get(
+        &self,
+        url: &Uri,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, Error> {
+        let mut request = Request::get(url);
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        no_redirect(
+            self.send(self.built(url, request, Bytes::new())?, None)
+                .await?,
+        )
+    }
+
+    /// Posts a form. `authorization` is sent where it is given. A redirect is an error.
+    ///
+    /// # Errors
+    /// No answer, within the process's [`CallPolicy`].
+    pub async fn post(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, Error> {
+        let mut request =
+            Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        // Wiped when the last part of the connection is done with it.
+        let body = Bytes::from_owner(encoded(form));
+        no_redirect(self.send(self.built(url, request, body)?, None).await?)
+    }
+
+    /// Sends any request, over a connection made with `certificate` or with none. Redirects are
+    /// never followed: their target would get the secrets of the request.
+    ///
+    /// # Errors
+    /// No answer, within the process's [`CallPolicy`]; a header that proves an identity, over plain http.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
+    ) -> Result<Response, Error> {
+        self.open(request, certificate).await?.whole().await
+    }
+
+    /// As [`Issuer::send`], but returns with the head of the answer: its body may go on for as
+    /// long as it likes.
+    pub(in crate::credential) async fn open(
+        &self,
+        request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
+    ) -> Result<StreamingResponse, Error> {
+        let url = without_query(request.uri());
+        if url.scheme_str() != Some("https") && request.headers().contains_key(AUTHORIZATION) {
+            return Err(Error::Issuer(IssuerError::Url {
+                what: url.to_string(),
+                problem: "is no https:// URL: a credential would travel in plain text",
+            }));
+        }
+        let call = self.policy.begin(self.server, &url);
+        let exchange = self.exchange(&url, request, certificate);
+        let (head, incoming) = call.bounded(exchange).await?.into_parts();
+        Ok(StreamingResponse {
+            url,
+            head,
+            incoming,
+            call,
+        })
+    }
+
+    fn built(
+        &self,
+        url: &Uri,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Error> {
+        request
+            .body(body)
+            .map_err(|e| IssuerError::unreachable(self.server, url, e.into()).into())
+    }
+
+    async fn exchange(
+        &self,
+        url: &Uri,
+        mut request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
+    ) -> Result<http::Response<Incoming>, Error> {
+        let (host, authority) = address(url)?;
+        let authority = HeaderValue::from_str(authority)
+            .map_err(|e| IssuerError::unreachable(self.server, url, e.into()))?;
+        request.headers_mut().insert(HOST, authority);
+        let accept = HeaderValue::from_static("application/json");
+        request.headers_mut().entry(ACCEPT).or_insert(accept);
+        let dial = |error| Error::from(IssuerError::Dial(Arc::new(error)));
+        let dialer = Dialer::to(url, self.proxy.as_ref(), &self.environment, Tcp::default())
+            .map_err(dial)?;
+        let tls = tls::client_config(&self.trust, certificate.cloned());
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let connector = dial::connector(dialer, tls, name, Offer::Http1).map_err(dial)?;
+        // Minutes or hours pass between two calls: no connection is kept.
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        let response = client.request(request.map(Full::new)).await;
+        response.map_err(|e| IssuerError::unreachable(self.server, url, e.into()).into())
+    }
+}
+
+fn no_redirect(response: Response) -> Result<Response, Error> {
+    if response.status.is_redirection() {
+        return Err(
+            response.error("it redirects elsewhere, which is not followed; check the issuer's URL")
+        );
+    }
+    Ok(response)
+}

@@ -1,0 +1,72 @@
+//! The URLs of issuers.
+
+use http::Uri;
+
+use super::IssuerError;
+use crate::{credential::Error, kubeconfig};
+
+/// Parses the URL of an issuer or of one of its endpoints; `what` names it.
+///
+/// # Errors
+/// Where it is no https URL, or has user info or a query.
+pub fn https(what: &str, url: &str) -> Result<Uri, Error> {
+    let bad = |problem| {
+        Error::Issuer(IssuerError::Url {
+            what: what.to_owned(),
+            problem,
+        })
+    };
+    let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+    if uri.scheme_str() != Some("https") {
+        return Err(bad(
+            "must begin with https://: over anything else tokens would travel in plain text",
+        ));
+    }
+    // User info would end up in errors.
+    if uri.authority().is_none_or(|a| a.as_str().contains('@')) || uri.query().is_some() {
+        return Err(bad("must have a host, and no user info and no query"));
+    }
+    Ok(uri)
+}
+
+/// The host and the authority of `url`.
+pub(super) fn address(url: &Uri) -> Result<(&str, &str), Error> {
+    let authority = url.authority().ok_or_else(|| {
+        Error::Issuer(IssuerError::Url {
+            what: url.to_string(),
+            problem: "has no host",
+        })
+    })?;
+    Ok((kubeconfig::host(url), authority.as_str()))
+}
+
+/// What may be shown: a query may hold a code or a state.
+pub(super) fn without_query(url: &Uri) -> Uri {
+    let mut parts = url.clone().into_parts();
+    // The name of an OpenShift session's object looks like its token.
+    let path = url.path().split("sha256~").next().unwrap_or_default();
+    parts.path_and_query = path.parse().ok();
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_https_is_spoken() {
+        assert!(https("x", "https://issuer.example:8443/realm").is_ok());
+        for url in [
+            "http://127.0.0.1:1/",
+            "issuer.example",
+            "https://",
+            "https://user:hunter2@issuer.example",
+            "https://issuer.example/?hunter2",
+        ] {
+            let error = https("idp-issuer-url", url).unwrap_err().to_string();
+            assert!(error.contains("idp-issuer-url"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
