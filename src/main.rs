@@ -6,6 +6,9 @@ use kubegate::{cli, console, core_dumps, telemetry};
 
 fn main() -> ExitCode {
     let unprotected = core_dumps::forbid();
+    if let Some(code) = cli::complete() {
+        return code;
+    }
     let cli = match cli::Cli::from_command_line() {
         Ok(cli) => cli,
         Err(usage) => {

@@ -6,6 +6,7 @@ use super::output;
 use crate::{
     credential::{self, exec_credential},
     kubeconfig::{EXEC_INFO, ExecInfo},
+    login,
     settings::Login,
 };
 
@@ -29,6 +30,7 @@ pub(super) async fn run(login: &Login) -> anyhow::Result<()> {
         "kubectl did not say which cluster this is for; set provideClusterInfo: true in the \
          user's exec entry",
     )?;
+    login::note_use_by_kubectl(login, &|name| std::env::var_os(name));
     let source = credential::saved_login::source(login, &cluster)?;
     let credential = source.fetch().await?;
     let answer = exec_credential::to_json(&credential, &info.api_version, &source.subject())?;

@@ -24,6 +24,7 @@ use crate::{
         store::{Store, registry_host},
     },
     kubeconfig::{self, Overrides},
+    login,
     printable::printable,
     secret::Secret,
     settings::ConnectionFlags,
@@ -117,10 +118,10 @@ async fn get(
         context: Some(registry.context.clone()),
         ..Overrides::default()
     };
-    let target = kubeconfig::resolve(registry.kubeconfig.as_deref(), &overrides, &|name| {
-        std::env::var_os(name)
-    })?;
-    let cache = credential::from_user(&target, connection.exec_timeout)?;
+    let env = |name: &str| std::env::var_os(name);
+    let found = kubeconfig::resolve_pinned(registry.kubeconfig.as_deref(), &overrides, None, &env)?;
+    login::note_use(&found, &env);
+    let cache = credential::from_user(&found.target, connection.exec_timeout)?;
     let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
     let token = exec_credential::token(&credential, &format!("context {}", registry.context))?;
     let secret = Zeroizing::new(json!(token.expose()).to_string());

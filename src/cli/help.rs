@@ -84,12 +84,29 @@ pub(super) fn connection_flags() -> Command {
         .filter(|arg| arg.is_hide_set())
         .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
         .collect();
+    let without_meaning = lines_of(&without_meaning);
     flags.disable_help_flag(true).help_template(format!(
         "The following flags can be given to any command, before or after its name.\n\n\
          {{all-args}}\n\n\
-         Accepted because kubectl has them, without a meaning here:\n  {}\n",
-        without_meaning.join(" ")
+         Accepted because kubectl has them, without a meaning here:\n{without_meaning}"
     ))
+}
+
+/// Words in indented lines of at most 80 columns.
+fn lines_of(words: &[String]) -> String {
+    let mut lines = vec![String::from(" ")];
+    for word in words {
+        if let Some(line) = lines.last()
+            && line.len() + 1 + word.len() > 80
+        {
+            lines.push(String::from(" "));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 fn used_most(arg: Arg) -> Arg {

@@ -23,6 +23,7 @@ mod usage;
 mod version;
 mod whoami;
 
+pub use completions::complete;
 pub use usage::exit_code;
 
 use std::{process::ExitCode, time::Duration};
@@ -30,10 +31,10 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use self::interrupt::Interrupted;
+use self::{interrupt::Interrupted, output::ReaderGone};
 use crate::{
     credential::issuer::{self, CallPolicy},
-    kubeconfig::{self, Overrides, Target},
+    kubeconfig::{self, Overrides, Resolved, Target},
     settings::{ConnectionFlags, Login, ProxyFlags},
 };
 
@@ -171,9 +172,14 @@ impl Cli {
 /// # Errors
 /// Why it could not be done, with the chain of causes.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    run_command(cli).or_else(|error| match error.downcast_ref::<Interrupted>() {
-        Some(interrupted) => Ok(ExitCode::from(interrupted.exit_code())),
-        None => Err(error),
+    run_command(cli).or_else(|error| {
+        if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+            return Ok(ExitCode::from(interrupted.exit_code()));
+        }
+        if error.is::<ReaderGone>() {
+            return Ok(ExitCode::from(ReaderGone::EXIT_CODE));
+        }
+        Err(error)
     })
 }
 
@@ -219,13 +225,24 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// The cluster and user that the kubeconfig and the flags over it choose.
+/// Returns the cluster and user that the kubeconfig and the flags over it choose.
 fn target(connection: &ConnectionFlags) -> anyhow::Result<Target> {
+    Ok(found(connection)?.target)
+}
+
+/// As [`target`], for a command that uses the user's credential.
+fn target_to_use(connection: &ConnectionFlags) -> anyhow::Result<Target> {
+    let found = found(connection)?;
+    crate::login::note_use(&found, &|name| std::env::var_os(name));
+    Ok(found.target)
+}
+
+fn found(connection: &ConnectionFlags) -> anyhow::Result<Resolved> {
     let overrides = Overrides::from(connection);
     let env = |name: &str| std::env::var_os(name);
     let found = kubeconfig::resolve_pinned(connection.kubeconfig(), &overrides, None, &env)?;
     plugin_file::warn(&found);
-    Ok(found.target)
+    Ok(found)
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -30,7 +30,21 @@ pub(super) fn print_data(data: impl AsRef<[u8]>) -> anyhow::Result<()> {
 }
 
 fn written(outcome: io::Result<()>) -> anyhow::Result<()> {
-    outcome.context("cannot write to standard output")
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        outcome => outcome.context("cannot write to standard output"),
+    }
+}
+
+/// The program that reads standard output has ended, as `head` does once it has seen enough. The
+/// command ends without a word, as one that SIGPIPE ends.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: its reader has ended")]
+pub(super) struct ReaderGone;
+
+impl ReaderGone {
+    /// What a shell reports of a process that SIGPIPE ended.
+    pub(super) const EXIT_CODE: u8 = 128 + 13;
 }
 
 /// Prints `value`, or `names` of what is in it.

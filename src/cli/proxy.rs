@@ -17,9 +17,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use http::{Uri, uri::Scheme};
 
-use super::{contexts::verified_by, output, usage::bail_usage};
+use super::{contexts::verified_by, usage::bail_usage};
 use crate::{
-    descriptors,
+    console, descriptors,
     dial::{Dialer, Environment, Tcp},
     kubeconfig::{self, Cluster},
     proxy::{
@@ -82,7 +82,8 @@ pub(super) async fn serve(
             "listening on {listener}; the first request has the cluster looked up at IBM Cloud"
         ),
     }
-    output::print(&format!("Starting to serve on {listener}\n{greeting}"))?;
+    console::print(&format!("Starting to serve on {listener}\n{greeting}"))
+        .context("cannot write to standard output")?;
     tokio::spawn(async move {
         let standing = match lead {
             Lead::Known(standing) => *standing,

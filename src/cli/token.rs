@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{interrupt::guarded, output, target};
+use super::{interrupt::guarded, output, target_to_use};
 use crate::{
     credential::{self, exec_credential},
     kubeconfig::{EXEC_INFO, ExecInfo},
@@ -34,7 +34,7 @@ enum Form {
 
 /// Obtains a token for the context's user, and prints it.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
-    let target = target(connection)?;
+    let target = target_to_use(connection)?;
     let cache = credential::from_user(&target, connection.exec_timeout)?;
     let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
     let user = target.user.name.as_deref().unwrap_or("of the flags");

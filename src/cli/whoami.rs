@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     interrupt::guarded,
     output::{self, Format},
-    target,
+    target_to_use,
 };
 use crate::{
     credential::{self, CredentialStatus, exec_credential},
@@ -36,7 +36,7 @@ pub(super) struct Flags {
 
 /// Asks the API server who the context's user is.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
-    let target = target(connection)?;
+    let target = target_to_use(connection)?;
     let cache = credential::from_user(&target, connection.exec_timeout)?;
     if flags.show_token {
         let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;

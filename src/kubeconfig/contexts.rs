@@ -1,8 +1,14 @@
 //! All contexts of the kubeconfig, rather than the one to work with.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::Path,
+};
 
-use crate::kubeconfig::{Error, ExecConfig, Overrides, Target, exec, file::Document, load, select};
+use crate::kubeconfig::{
+    Error, ExecConfig, Overrides, Target, exec, fields::Entry, file::Document, load, select,
+};
 
 /// A context and what it comes to.
 #[derive(Debug)]
@@ -13,6 +19,38 @@ pub struct Context {
     pub is_current: bool,
     /// Its cluster and user, or what is wrong with them.
     pub target: Result<Target, Error>,
+}
+
+/// The names of all entries of the kubeconfig, for completion in a shell.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Names of contexts, sorted.
+    pub contexts: Vec<String>,
+    /// Names of clusters, sorted.
+    pub clusters: Vec<String>,
+    /// Names of users, sorted.
+    pub users: Vec<String>,
+}
+
+/// Returns the names in the kubeconfig as kubectl finds it. A file that cannot be read or parsed has
+/// none, and no pipe is waited for.
+#[must_use]
+pub fn names(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Names {
+    let files = load::candidates(explicit, env).into_iter();
+    let files = files.filter(|file| file.is_file());
+    let documents: Vec<_> = files
+        .filter_map(|file| Document::read(&file).ok())
+        .collect();
+    let all = |entries: fn(&Document) -> &BTreeMap<String, Entry>| {
+        let names = documents.iter().flat_map(|one| entries(one).keys());
+        let names: BTreeSet<&String> = names.collect();
+        names.into_iter().cloned().collect()
+    };
+    Names {
+        contexts: all(|document| &document.contexts),
+        clusters: all(|document| &document.clusters),
+        users: all(|document| &document.users),
+    }
 }
 
 /// The users of one file that run a plugin, by name. What is wrong with one of them is not said.

@@ -33,7 +33,7 @@ pub mod text;
 mod user;
 
 pub use block::yaml;
-pub use contexts::{Context, contexts, exec_users};
+pub use contexts::{Context, Names, contexts, exec_users, names};
 pub use edit::file_to_edit;
 pub use error::Error;
 pub use exec_info::{EXEC_INFO, ExecInfo};

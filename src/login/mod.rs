@@ -29,7 +29,7 @@ use std::{io, time::Duration};
 
 pub use confirm::confirm;
 pub use keep::keep;
-pub use names::{Naming, UserEntry, name_for, users_of};
+pub use names::{Naming, UserEntry, name_for, note_use, note_use_by_kubectl, users_of};
 
 use crate::{
     credential,

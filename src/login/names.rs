@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     credential::store::Store,
-    kubeconfig::{self, edit},
+    kubeconfig::{self, Resolved, edit},
     settings::Login,
 };
 
@@ -90,6 +90,57 @@ pub fn users_of(login: &str, files: &[PathBuf]) -> Vec<UserEntry> {
         }));
     }
     users
+}
+
+/// Notes which kubeconfig uses the saved login of its user, so that a logout elsewhere can name it.
+/// A login of which nothing is saved, and a pipe, are left out.
+pub fn note_use(found: &Resolved, env: &dyn Fn(&str) -> Option<OsString>) {
+    let kubeconfig::Login::Exec(entry) = &found.target.user.login else {
+        return;
+    };
+    let name = Login::of_exec(entry).and_then(|login| login.saved_as());
+    if let (Some(name), Some(file), false) = (name, &found.user_file, found.from_pipe) {
+        note(&name, |_| vec![file.clone()], env);
+    }
+}
+
+/// As [`note_use`], for a login that kubectl runs as a plugin: kubectl does not say which kubeconfig
+/// names it, but the plugin sees the same environment.
+pub fn note_use_by_kubectl(login: &Login, env: &dyn Fn(&str) -> Option<OsString>) {
+    let Some(name) = login.saved_as() else {
+        return;
+    };
+    let users = |noted: &[PathBuf]| {
+        let mut files = edit::files(None, env);
+        files.retain(|file| file.is_file() && !noted.contains(file));
+        let users = users_of(&name, &files).into_iter();
+        users.map(|user| user.file).collect()
+    };
+    note(&name, users, env);
+}
+
+/// Notes the files that `users` returns; it is given those that are noted already.
+fn note(
+    name: &str,
+    users: impl FnOnce(&[PathBuf]) -> Vec<PathBuf>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) {
+    let Ok(store) = Store::of_user(env) else {
+        return;
+    };
+    if !store.path(name).exists() {
+        return;
+    }
+    for file in users(&store.kubeconfigs(name)) {
+        if let Err(error) = store.note_kubeconfig(name, &file) {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(
+                error,
+                login = name,
+                "it is not noted which kubeconfig uses the login"
+            );
+        }
+    }
 }
 
 /// Whether no kubeconfig but our `own` is known to use a name.

@@ -182,6 +182,12 @@ async fn whoami_is_what_the_api_server_says() {
     assert!(token.len() > 20 && !said.to_string().contains(&token));
     assert_eq!(home.out(&["whoami", "-t"]), format!("{token}\n"));
 
+    let plain = home.run(&["whoami", "-s", "http://api.example:8080"]);
+    assert!(
+        plain.stderr.contains("must begin with https://"),
+        "{plain:?}"
+    );
+    assert!(!plain.stderr.contains("service account"), "{plain:?}");
     let refused = home.run(&["whoami", "--context", "dead"]);
     assert_eq!(refused.code, Some(1));
     assert!(

@@ -511,6 +511,59 @@ async fn logins_of_two_kubeconfigs_are_apart_unless_the_entry_is_a_copy() {
     assert_eq!(format!("{}/3", named("one")), named("three"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_names_copies_that_only_used_the_login() {
+    let home = Home::new(3600).await;
+    home.log_in();
+    let copies = ["whoami", "token", "proxy", "kubectl"].map(|name| home.path(name));
+    let info = json!({
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": {"server": home.plane.url()}},
+    });
+    let (user, login) = {
+        let config = home.path(".kube/config");
+        let target = kubegate::kubeconfig::resolve(Some(&config), &Overrides::default(), &|_| None);
+        let user = target.unwrap().user;
+        let Login::Exec(exec) = user.login else {
+            panic!("no exec entry");
+        };
+        (user.name.unwrap(), exec.args)
+    };
+    for (copy, args) in copies.iter().zip([
+        &["whoami"][..],
+        &["token"],
+        &["--port", "0"],
+        &login.iter().map(String::as_str).collect::<Vec<_>>(),
+    ]) {
+        fs::copy(home.path(".kube/config"), copy).unwrap();
+        let mut command = home.command(args);
+        command.env("KUBECONFIG", copy);
+        command.env("KUBERNETES_EXEC_INFO", info.to_string());
+        if args[0] == "--port" {
+            drop(Kubegate::spawn(command));
+            continue;
+        }
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+    }
+    // The control: one that never used it is not known.
+    fs::copy(home.path(".kube/config"), home.path("unused")).unwrap();
+    let notes = home.saved().with_extension("kubeconfigs");
+    assert_eq!(fs::metadata(&notes).unwrap().mode() & 0o777, 0o600);
+    let before = fs::metadata(&notes).unwrap().ino();
+    let args = ["whoami", "--kubeconfig", copies[0].to_str().unwrap()];
+    home.out(&args);
+    assert_eq!(fs::metadata(&notes).unwrap().ino(), before, "written once");
+
+    let out = home.out(&["logout"]);
+    for copy in &copies {
+        let says = format!("User {user} in {} used the same login", copy.display());
+        assert!(out.contains(&says), "{says}: {out}");
+    }
+    assert_eq!(out.matches("used the same login").count(), 4, "{out}");
+}
+
 /// A home with a session of `jane` at `server`, as `login openshift` leaves it.
 fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
     let folder = tempdir().unwrap();

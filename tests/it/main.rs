@@ -5,6 +5,7 @@ mod authorization;
 mod browsers;
 mod command;
 mod commands;
+mod completions;
 mod console;
 mod credentials;
 mod crowds;

@@ -11,6 +11,7 @@ use crate::{
     cli::{plugin_file, usage::bail_usage},
     credential::{self, Cache},
     kubeconfig::{self, Overrides, Pin, Target},
+    login,
     serve::{BoxError, Finding, Found, Plan},
     settings::{ConnectionFlags, Login, ProxyFlags, ServiceAccountFlags},
 };
@@ -149,7 +150,10 @@ impl Search {
         let found = kubeconfig::resolve_pinned(explicit, &self.overrides, again, &env)
             .map_err(with_hint)?;
         match self.first.get() {
-            None => plugin_file::warn(&found),
+            None => {
+                plugin_file::warn(&found);
+                login::note_use(&found, &env);
+            }
             Some(first) => accept_plugin(first, &found)?,
         }
         self.first.get_or_init(|| found.clone());

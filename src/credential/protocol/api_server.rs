@@ -30,8 +30,8 @@ impl ApiServer {
         if cluster.server.scheme() != Some(&Scheme::HTTPS) {
             return Err(Error::Issuer(IssuerError::Url {
                 what: format!("the cluster's server {}", cluster.server),
-                problem: "must begin with https:// for service accounts: over anything else \
-                          tokens would travel in plain text",
+                problem: "must begin with https:// to be asked: over plain http the credential \
+                          could be read on the way",
             }));
         }
         let environment = Environment::read(|name| std::env::var(name).ok());

@@ -212,10 +212,12 @@ impl Store {
         let Some(name) = path.to_str().filter(|path| !path.contains('\n')) else {
             return Ok(());
         };
-        let known = self.kubeconfigs(login);
+        let mut known = self.kubeconfigs(login);
         if known.contains(&path) {
             return Ok(());
         }
+        // Files that come and go would make the list longer and longer.
+        known.retain(|path| path.exists());
         let known = known.iter().filter_map(|path| path.to_str());
         let mut text = known.chain([name]).collect::<Vec<_>>().join("\n");
         text.push('\n');
