@@ -206,7 +206,7 @@ fn context(
         certificate_authority: authority.map(|pem| pem.to_vec()),
         tls_server_name: None,
         proxy_url: None,
-        credential_args: flags.words(),
+        credential_args: flags.to_args(),
     })
 }
 

@@ -1,24 +1,25 @@
-//! Flags for clusters of IBM Cloud.
+//! Flags for IBM Cloud clusters.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-/// A cluster of IBM Cloud.
-// The doc comments are the help's text.
+/// A login at an IBM Cloud cluster.
+// The doc comments are the help texts.
 #[allow(clippy::doc_markdown, rustdoc::bare_urls)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct IbmFlags {
     /// Name of the saved login
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
-    /// Name or id of the cluster
+    /// Name or ID of the cluster
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
     /// File with an API key, in place of a saved login
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub apikey_file: Option<PathBuf>,
-    /// Trusted profile (name, id or CRN) to use the pod's own token with, in place of a saved login
+    /// Trusted profile (name, ID or CRN) to log in to with the token of the pod, in place of a saved
+    /// login
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// The cluster is Red Hat OpenShift on IBM Cloud: log in at its OAuth server
@@ -30,9 +31,9 @@ pub struct IbmFlags {
 }
 
 impl IbmFlags {
-    /// The words behind `kubegate` that say the same.
+    /// Returns the arguments of `kubegate` that mean this login.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
+    pub fn to_args(&self) -> Vec<String> {
         let file = self
             .apikey_file
             .as_ref()
@@ -44,31 +45,31 @@ impl IbmFlags {
             ("--profile", self.profile.clone()),
             ("--iam", self.iam.clone()),
         ];
-        let mut words = vec!["credential".to_owned(), "ibm".to_owned()];
+        let mut args = vec!["credential".to_owned(), "ibm".to_owned()];
         for (flag, value) in values {
-            words.extend(value.map(|value| format!("{flag}={value}")));
+            args.extend(value.map(|value| format!("{flag}={value}")));
         }
-        words.extend(self.openshift.then(|| "--openshift".to_owned()));
-        words
+        args.extend(self.openshift.then(|| "--openshift".to_owned()));
+        args
     }
 }
 
-/// A cluster of IBM Cloud to proxy to, found by its name.
-// The doc comments are the help's text.
+/// An IBM Cloud cluster to proxy to, found by its name.
+// The doc comments are the help texts.
 #[allow(clippy::doc_markdown)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct IbmTargetFlags {
-    /// Proxy to this cluster of IBM Cloud, by name or id; an API key in IBMCLOUD_API_KEY or
-    /// --apikey-file, or a login by `kubegate login ibm`, is all it needs
+    /// Proxy to this IBM Cloud cluster, by name or ID; all it needs is an API key in
+    /// IBMCLOUD_API_KEY or --apikey-file, or a login by `kubegate login ibm`
     #[arg(long, value_name = "NAME")]
     pub ibm_cluster: Option<String>,
-    /// Which of the cluster's endpoints to use [default: what IBM Cloud calls its master URL]
+    /// Which endpoint of the cluster to use [default: its master URL at IBM Cloud]
     #[arg(long, value_name = "WHICH", value_enum, requires = "ibm_cluster")]
     pub ibm_endpoint: Option<IbmEndpoint>,
-    /// Id of the account that the cluster is in
+    /// ID of the account of the cluster
     #[arg(long, value_name = "ID", requires = "ibm_cluster")]
     pub ibm_account: Option<String>,
-    /// File with an API key of IBM Cloud
+    /// File with an IBM Cloud API key
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "ibm_cluster")]
     pub apikey_file: Option<PathBuf>,
 }

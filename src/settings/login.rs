@@ -1,15 +1,15 @@
-//! How a login of our own is told: the flags behind `kubegate credential`, which stand in the
-//! `exec` entry that `kubegate login` writes.
+//! [`Login`]: the arguments of `kubegate credential`, as they are in the `exec` entry that
+//! `kubegate login` writes.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::{IbmFlags, OidcFlags};
+use super::{ibm::IbmFlags, oidc::OidcFlags};
 use crate::kubeconfig::ExecConfig;
 
-/// Which issuer to ask, and for what. Never holds a secret: those rest in the state folder.
-// The doc comments are the help's text.
+/// A login at an issuer. It never holds a secret; secrets are stored in the state folder.
+// The doc comments are the help texts.
 #[allow(clippy::doc_markdown)]
 #[derive(Clone, Debug, Subcommand)]
 pub enum Login {
@@ -36,12 +36,12 @@ pub struct OpenshiftFlags {
     pub files: OpenshiftFiles,
 }
 
-/// What an `OpenShift` login without a human stands on.
+/// The files of an `OpenShift` login without user interaction.
 #[allow(clippy::doc_markdown)]
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "OpenShift")]
 pub struct OpenshiftFiles {
-    /// File with the user name to log in to OpenShift with, whenever a session is about to end
+    /// File with the user name to log in to OpenShift with whenever a session is about to end
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
           requires = "openshift_password_file")]
     pub openshift_username_file: Option<PathBuf>,
@@ -49,13 +49,14 @@ pub struct OpenshiftFiles {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
           requires = "openshift_username_file")]
     pub openshift_password_file: Option<PathBuf>,
-    /// File with authorities to trust for the OAuth server, beside the system's and the cluster's
+    /// File with CA certificates to trust for the OAuth server, in addition to those of the system
+    /// and the cluster
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub oauth_certificate_authority: Option<PathBuf>,
 }
 
 impl OpenshiftFiles {
-    /// The files with user name and password, where they are given.
+    /// Returns the files with user name and password, if they are given.
     #[must_use]
     pub fn username_and_password(&self) -> Option<(&Path, &Path)> {
         let user = self.openshift_username_file.as_deref()?;
@@ -63,7 +64,7 @@ impl OpenshiftFiles {
     }
 }
 
-/// The words behind the program's name in an `exec` entry.
+/// The arguments of an `exec` entry.
 #[derive(Parser)]
 #[command(no_binary_name = true, disable_help_flag = true)]
 struct Entry {
@@ -80,14 +81,14 @@ enum Command {
 }
 
 impl Login {
-    /// The login that an `exec` entry means which runs `kubegate credential`, so that kubegate
-    /// need not run itself; `None` for any other program, and for words that this kubegate does
-    /// not know: the program named may be another version.
+    /// Returns the login of an `exec` entry that runs `kubegate credential`, so that kubegate need not
+    /// run itself. Returns `None` for any other program, and for arguments that are not known here:
+    /// the program may be another version.
     #[must_use]
     pub fn of_exec(config: &ExecConfig) -> Option<Self> {
         let is_own = config.command.file_name() == Some("kubegate".as_ref())
             || std::env::current_exe().is_ok_and(|own| own == Path::new(&config.command));
-        // Variables of its own may mean another state folder.
+        // Variables may choose another state folder.
         if !is_own || !config.env.is_empty() {
             return None;
         }
@@ -95,7 +96,7 @@ impl Login {
         Some(login)
     }
 
-    /// Its word on the command line.
+    /// Returns the name of its subcommand.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -105,8 +106,7 @@ impl Login {
         }
     }
 
-    /// The name under which it rests in the state folder; `None` for one that stands on files
-    /// of the user's own.
+    /// Returns its name in the state folder, or `None` for a login that uses files of the user.
     #[must_use]
     pub fn saved_as(&self) -> Option<String> {
         match self {
@@ -116,7 +116,7 @@ impl Login {
         }
     }
 
-    /// Whether what is saved brings new tokens for as long as its issuer likes.
+    /// Returns whether it obtains new tokens without the user, until the issuer refuses.
     #[must_use]
     pub fn renews_itself(&self) -> bool {
         match self {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::any_path;
+use super::values::any_path;
 
-/// An OIDC issuer, and the client that it knows us as.
+/// A login at an OIDC issuer, and kubegate's client registration there.
 #[allow(clippy::doc_markdown)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct OidcFlags {
@@ -16,32 +16,32 @@ pub struct OidcFlags {
     /// URL of the issuer
     #[arg(long, value_name = "URL")]
     pub oidc_issuer_url: String,
-    /// Client id at the issuer
+    /// Client ID at the issuer
     #[arg(long, value_name = "ID")]
     pub oidc_client_id: String,
     /// File with the client's secret, in place of the saved one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = any_path())]
     pub oidc_client_secret_file: Option<PathBuf>,
-    /// Scope to ask for beside openid when logging in; may be repeated
+    /// Scope to request in addition to openid; may be repeated
     #[arg(long, value_name = "SCOPE")]
     pub oidc_extra_scope: Vec<String>,
-    /// File with the certificates of the authorities to trust for the issuer
+    /// File with the CA certificates to trust for the issuer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = any_path())]
     pub certificate_authority: Option<PathBuf>,
-    /// The same certificates themselves: PEM, in base64
+    /// CA certificates to trust for the issuer: PEM, in base64
     #[arg(long, value_name = "BASE64")]
     pub certificate_authority_data: Option<String>,
 }
 
 impl OidcFlags {
-    /// The words behind `kubegate` that mean this login, without what can be read from the
-    /// state folder.
+    /// Returns the arguments of `kubegate` that mean this login, without what is stored in the state
+    /// folder.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = ["credential", "oidc", "--login"]
+    pub fn to_args(&self) -> Vec<String> {
+        let mut args: Vec<String> = ["credential", "oidc", "--login"]
             .map(str::to_owned)
             .to_vec();
-        words.push(self.login.clone());
+        args.push(self.login.clone());
         let path = |path: &PathBuf| path.display().to_string();
         let flags = [
             ("--oidc-issuer-url", Some(self.oidc_issuer_url.clone())),
@@ -59,11 +59,11 @@ impl OidcFlags {
                 self.certificate_authority_data.clone(),
             ),
         ];
-        // As one word each: a value may begin with a dash.
-        let word = |(name, value): (&str, Option<String>)| Some(format!("{name}={}", value?));
-        words.extend(flags.into_iter().filter_map(word));
+        // Name and value in one argument, since a value may begin with a dash.
+        let arg = |(name, value): (&str, Option<String>)| Some(format!("{name}={}", value?));
+        args.extend(flags.into_iter().filter_map(arg));
         let scopes = self.oidc_extra_scope.iter();
-        words.extend(scopes.map(|scope| format!("--oidc-extra-scope={scope}")));
-        words
+        args.extend(scopes.map(|scope| format!("--oidc-extra-scope={scope}")));
+        args
     }
 }

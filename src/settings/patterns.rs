@@ -1,16 +1,15 @@
-//! [`Patterns`]: a flag's list of regular expressions.
+//! [`Patterns`]: the value of a flag that takes regular expressions.
 
 /// A list of regular expressions, not yet compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patterns(pub Vec<String>);
 
 impl From<&str> for Patterns {
-    /// Splits the list at commas. Empty text is no pattern at all, so that `--reject-paths ''`
-    /// rejects nothing.
+    /// Splits the list at commas. An empty text is no pattern, so `--reject-paths ''` rejects nothing.
     ///
-    /// kubectl splits at every comma, and so `^/a{1,3}$` into two halves that are found where
-    /// nobody meant them. Here a comma that is part of an expression does not split: in a repetition,
-    /// in brackets, parentheses or `\Q..\E`, and behind a backslash.
+    /// kubectl splits at every comma, and so turns `^/a{1,3}$` into two expressions that match other
+    /// paths. Here a comma within an expression does not split: in a repetition, in brackets, in
+    /// parentheses or `\Q..\E`, and after a backslash.
     fn from(text: &str) -> Self {
         if text.is_empty() {
             return Self(Vec::new());
@@ -25,10 +24,10 @@ impl From<&str> for Patterns {
     }
 }
 
-/// Where the first comma is that ends an expression.
+/// Returns the index of the first comma that ends an expression.
 fn first_split(text: &str) -> Option<usize> {
     let (mut at, mut groups) = (0, 0_usize);
-    // Everything that counts is ASCII, which is no part of another character.
+    // All special characters are ASCII, whose bytes are never part of another character in UTF-8.
     while let Some(byte) = text.as_bytes().get(at) {
         let rest = &text.as_bytes()[at..];
         at += match byte {
@@ -50,8 +49,8 @@ fn first_split(text: &str) -> Option<usize> {
     None
 }
 
-/// How long an escape is: that of a character, or the whole of `\Q..\E`. A `\Q` without end goes to
-/// the next comma, as in kubectl.
+/// Returns the length of an escape: an escaped character, or a whole `\Q..\E`. A `\Q` without `\E`
+/// extends to the next comma, as in kubectl.
 fn escape(text: &str) -> usize {
     if let Some(quoted) = text.strip_prefix(r"\Q")
         && let Some(end) = quoted.find(r"\E")
@@ -62,7 +61,7 @@ fn escape(text: &str) -> usize {
     1 + next.map_or(0, char::len_utf8)
 }
 
-/// How long a repetition such as `{1,3}` is; any other brace stands for itself.
+/// Returns the length of a repetition such as `{1,3}`. Any other brace is an ordinary character.
 fn repetition(text: &[u8]) -> Option<usize> {
     let end = text.iter().position(|byte| *byte == b'}')?;
     let counts = &text[1..end];
@@ -70,7 +69,7 @@ fn repetition(text: &[u8]) -> Option<usize> {
     counts.iter().all(is_count).then_some(end + 1)
 }
 
-/// How long a class in brackets is, if it ends.
+/// Returns the length of a character class in brackets, if it is closed.
 fn class(text: &[u8]) -> Option<usize> {
     let mut at = if text.get(1) == Some(&b'^') { 2 } else { 1 };
     let first = at;
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_the_begin_of_one_does_not_keep_a_comma() {
+    fn a_comma_after_an_unclosed_expression_splits() {
         assert_eq!(split(r"\(a,b\)"), [r"\(a", r"b\)"]);
         assert_eq!(split(r"\[a,b]"), [r"\[a", "b]"]);
         assert_eq!(split(r"\\,b"), [r"\\", "b"]);

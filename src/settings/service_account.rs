@@ -1,17 +1,17 @@
-//! As which service account to act, in place of the context's own user.
+//! Flags that choose a service account in place of the context's user.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use clap::Args;
 
-use super::duration;
+use super::values::duration;
 
-/// `--service-account` and its kin.
+/// `--service-account` and related flags.
 #[allow(clippy::doc_markdown)]
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Service account")]
 pub struct ServiceAccountFlags {
-    /// Act as this service account, by tokens that your own user asks the API server for
+    /// Act as this service account, with tokens that your own user requests from the API server
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",
@@ -24,7 +24,7 @@ pub struct ServiceAccountFlags {
     /// Lifetime to ask for; API servers refuse less than 10m and may shorten a longer one
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub service_account_lifetime: Duration,
-    /// Act as the service account whose token is kept in this Secret, and follow its changes
+    /// Act as the service account whose token is stored in this Secret, and follow its changes
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub service_account_secret: Option<Namespaced>,
 }
@@ -34,7 +34,7 @@ pub struct ServiceAccountFlags {
 pub struct Namespaced {
     /// Namespace of the object.
     pub namespace: String,
-    /// Its name within.
+    /// Its name in the namespace.
     pub name: String,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Namespaced {
 impl FromStr for Namespaced {
     type Err = &'static str;
 
-    /// Takes only what Kubernetes takes as names, which can stand in a URL as they are.
+    /// Accepts only names that Kubernetes accepts, which need no encoding in a URL.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (namespace, name) = text
             .split_once('/')
@@ -60,7 +60,7 @@ impl FromStr for Namespaced {
     }
 }
 
-/// A lowercase RFC 1123 subdomain.
+/// Returns whether `text` is a lowercase RFC 1123 subdomain.
 fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         let bytes = label.as_bytes();
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_in_a_namespace_is_what_kubernetes_takes() {
+    fn only_names_that_kubernetes_accepts_are_parsed() {
         let robot: Result<Namespaced, _> = "team-a/robot.v1".parse();
         assert_eq!(
             robot.map(|robot| robot.to_string()),

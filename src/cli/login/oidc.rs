@@ -214,7 +214,7 @@ impl Place {
                 .map(|pem| pem.to_vec()),
             tls_server_name: target.cluster.tls_server_name.clone(),
             proxy_url: super::proxy_url(connection, &target.cluster),
-            credential_args: login.words(),
+            credential_args: login.to_args(),
             cluster,
             server,
         };
