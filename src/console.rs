@@ -1,8 +1,8 @@
-//! Standard output and standard error: no other module writes to them.
+//! Standard output and standard error. No other module writes to them.
 //!
-//! Text may hold what others wrote (a kubeconfig, a plugin, a server, the command line), so it
-//! passes [`printable`](crate::printable) here, where no caller can forget it. Data, such as a token or a shell
-//! script, are written as they are.
+//! Text may contain input of others: a kubeconfig, a plugin, a server, the command line. It passes
+//! [`printable`](crate::printable) here, so that no caller can forget it. Data, such as a token or a
+//! shell script, are written unchanged.
 
 use std::{
     borrow::Cow,
@@ -30,7 +30,7 @@ pub fn print_json(text: &str) -> io::Result<()> {
     print_data(escaped_json(text).as_bytes())
 }
 
-/// Writes what a program reads, such as a token, to standard output.
+/// Writes data for a program, such as a token, to standard output.
 ///
 /// # Errors
 /// It cannot be written to.
@@ -40,23 +40,23 @@ pub fn print_data(data: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Writes lines of text to standard error. Where nobody can read them, nothing is done about it.
-pub fn say(text: &str) {
+/// Writes lines of text to standard error. Errors of standard error are ignored.
+pub fn eprint(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable_lines(text));
 }
 
-/// Writes why the program cannot do what it was asked to, to standard error. Where that takes several
-/// lines, such as a table, the others are indented: none that somebody else wrote looks like ours.
-pub fn say_error(error: impl Display) {
+/// Writes the error that ends the program to standard error. Lines after the first are indented, so
+/// that text of others in them cannot pass for a message of kubegate.
+pub fn print_error(error: impl Display) {
     let text = error.to_string();
     let text = printable_lines(&text).replace('\n', "\n  ");
     let _ = writeln!(io::stderr(), "kubegate: {text}");
 }
 
-/// Writes what clap says, which is help or an error, to where it belongs. An error repeats
-/// arguments; where one of them, or a variable, has control characters, colours are left out, so
-/// that all of them can be replaced.
-pub fn say_usage(error: &clap::Error) {
+/// Writes a message of clap: help to standard output, an error to standard error. An error repeats
+/// arguments and variables. If one of these has control characters, the message is written without
+/// colours, so that all control characters in it can be replaced.
+pub fn print_usage(error: &clap::Error) {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let is_terminal = if error.use_stderr() {
         stderr.is_terminal()
@@ -72,7 +72,7 @@ pub fn say_usage(error: &clap::Error) {
     } else {
         printable_lines(&text.to_string()).into_owned()
     };
-    // A reader that has gone away has read enough.
+    // A reader that has closed the pipe needs no more.
     let _ = if error.use_stderr() {
         (&stderr).write_all(text.as_bytes())
     } else {
@@ -85,25 +85,25 @@ fn is_printable(text: &OsStr) -> bool {
     text.is_some_and(|text| matches!(printable_lines(text), Cow::Borrowed(_)))
 }
 
-/// Writes a line of the log, which [`log`]'s writers make printable.
-pub(crate) fn say_raw(line: &str) {
+/// Writes a line of the log, which the caller has made printable.
+pub(crate) fn write_log_line(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Where log lines go. They are made printable when they are formatted.
+/// Returns the stream for log lines. They are made printable when they are formatted.
 #[must_use]
 pub fn log() -> io::Stderr {
     io::stderr()
 }
 
-/// Whether log lines may be coloured.
+/// Returns whether log lines may be coloured.
 #[must_use]
 pub fn log_is_coloured() -> bool {
     colours(io::stderr().is_terminal(), &|name| std::env::var_os(name))
 }
 
-/// Whether to colour what goes to a terminal, or elsewhere: `NO_COLOR` (<https://no-color.org>)
-/// comes before `CLICOLOR_FORCE`, and that before `CLICOLOR` (<https://bixense.com/clicolors>).
+/// Returns whether to colour output. `NO_COLOR` (<https://no-color.org>) takes precedence over
+/// `CLICOLOR_FORCE`, and that over `CLICOLOR` (<https://bixense.com/clicolors>).
 fn colours(is_terminal: bool, env: &dyn Fn(&str) -> Option<OsString>) -> bool {
     let set = |name| env(name).filter(|value| !value.is_empty());
     let is_zero = |value: &OsString| value == "0";
@@ -119,13 +119,13 @@ fn colours(is_terminal: bool, env: &dyn Fn(&str) -> Option<OsString>) -> bool {
     is_terminal && set("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether what is written to standard error shows on a terminal.
+/// Returns whether standard error is a terminal.
 #[must_use]
 pub fn is_on_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether one of our standard streams is a terminal that is still there.
+/// Returns whether one of the standard streams is a terminal that still exists.
 #[must_use]
 pub fn has_terminal() -> bool {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_say_whether_there_are_colours() {
+    fn variables_turn_colours_on_and_off() {
         for (variables, on_terminal, elsewhere) in [
             (&[][..], true, false),
             (&[("NO_COLOR", "1")], false, false),

@@ -1,8 +1,8 @@
-//! Core dumps: none of this process, whose memory holds credentials.
+//! Prevents core dumps of this process, whose memory holds credentials.
 //!
-//! A limit of 0 keeps the system from writing one to a file, and a process that is not dumpable
-//! from handing one to a program (core(5)). On Linux, nobody but root can then read the process's
-//! memory by a debugger or `/proc` either.
+//! A limit of 0 prevents a dump to a file, and a process that is not dumpable is not dumped to a
+//! program either (core(5)). On Linux, only root can then read the memory of the process through a
+//! debugger or `/proc`.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What children are to have again.
+/// The limit that child processes get back.
 static AT_START: OnceLock<Rlimit> = OnceLock::new();
 
 /// A protection against core dumps that the system refused.
@@ -53,24 +53,24 @@ pub fn forbid() -> Vec<Error> {
     errors
 }
 
-/// Has `spawn` start a child with the limit that was ours before [`forbid`]. That it may be dumped
-/// comes with its execve(2); we may not, whatever the limit, where the system has both.
+/// Calls `spawn` with the limit that this process had before [`forbid`], which the child inherits.
+/// execve(2) makes the child dumpable again, while this process stays non-dumpable meanwhile.
 pub fn allow_for<T>(spawn: impl FnOnce() -> T) -> T {
-    /// Of two children that are started at once, one would get the limit that is set behind the other.
-    static TURN: Mutex<()> = Mutex::new(());
+    /// Two threads that spawn at the same time must not see each other's change of the limit.
+    static SPAWNING: Mutex<()> = Mutex::new(());
     let Some(at_start) = AT_START.get() else {
         return spawn();
     };
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let ours = getrlimit(Resource::Core);
+    let _spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = getrlimit(Resource::Core);
     set(*at_start);
     let spawned = spawn();
-    set(ours);
+    set(own);
     spawned
 }
 
 fn set(limit: Rlimit) {
     if let Err(error) = setrlimit(Resource::Core, limit) {
-        tracing::debug!(%error, "cannot set the limit of core dumps");
+        tracing::debug!(%error, "cannot set the limit on core dumps");
     }
 }

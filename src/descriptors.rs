@@ -1,4 +1,4 @@
-//! File descriptors: how many this process may have, and what it leaves to its children.
+//! File descriptors: how many this process may open, and the limit of its children.
 
 use std::{error::Error, io, os::unix::process::CommandExt as _, process::Command, sync::OnceLock};
 
@@ -7,14 +7,14 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-/// The most that macOS grants where it says that there is no limit (`OPEN_MAX`, setrlimit(2)).
+/// The highest limit that macOS accepts if its hard limit is unlimited (`OPEN_MAX`, setrlimit(2)).
 const OPEN_MAX: u64 = 10_240;
 
-/// What we may not know of otherwise once it was raised.
+/// The limit before [`raise`].
 static AT_START: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the soft limit to the hard one. The soft one is low for the sake of programs that use
-/// select(2), of which this is none.
+/// Raises the soft limit to the hard limit. The soft limit is low for programs that use select(2),
+/// which kubegate does not.
 pub fn raise() {
     let now = getrlimit(Resource::Nofile);
     let wanted = now.maximum.or(Some(OPEN_MAX));
@@ -33,7 +33,7 @@ pub fn raise() {
     }
 }
 
-/// How many we may have open.
+/// Returns how many descriptors may be open.
 #[must_use]
 pub fn limit() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
@@ -42,11 +42,11 @@ pub fn limit() -> usize {
     })
 }
 
-/// How many we have open; `None` where the system does not say.
+/// Returns how many descriptors are open, or `None` if the system does not say.
 #[must_use]
 pub fn open() -> Option<usize> {
     let open = std::fs::read_dir("/dev/fd").ok()?.count();
-    // Reading the folder takes one.
+    // Reading the folder opens one more.
     Some(open.saturating_sub(1))
 }
 
@@ -68,7 +68,7 @@ pub fn restore_for(command: &mut Command) {
     }
 }
 
-/// Whether `error` comes of there being no more descriptors.
+/// Returns whether `error` was caused by a lack of descriptors.
 #[must_use]
 pub fn ran_out(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
@@ -80,7 +80,7 @@ pub fn ran_out(error: &(dyn Error + 'static)) -> bool {
             {
                 return true;
             }
-            // What an io::Error wraps is not its source.
+            // The error that an io::Error wraps is not its source().
             if let Some(within) = error.get_ref()
                 && ran_out(within)
             {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lack_of_descriptors_is_found_below_other_errors() {
+    fn a_lack_of_descriptors_is_found_within_other_errors() {
         let of_process = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
         let of_system = io::Error::from_raw_os_error(Errno::NFILE.raw_os_error());
         assert!(ran_out(&of_process));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_fewer_open_than_may_be() {
+    fn fewer_descriptors_are_open_than_allowed() {
         assert!(open().is_some_and(|open| (3..limit()).contains(&open)));
     }
 }

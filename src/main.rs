@@ -1,4 +1,4 @@
-//! `kubegate`: see the library for the map.
+//! The `kubegate` command. The library documents the modules.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let cli = match cli::Cli::from_command_line() {
         Ok(cli) => cli,
         Err(usage) => {
-            console::say_usage(&usage);
+            console::print_usage(&usage);
             return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            console::say_error(format_args!("{error:#}"));
+            console::print_error(format_args!("{error:#}"));
             cli::exit_code(&error)
         }
     }

@@ -1,8 +1,8 @@
-//! Text from outside, made safe for a terminal, a log and an error message.
+//! Makes text from outside safe for terminals, logs and error messages.
 //!
-//! Names in a kubeconfig, the output of a plugin, the answers of issuers and servers, URLs and file
-//! names may hold control characters. On a terminal those move the cursor, hide what stands
-//! before them or change the window's title; in a log they forge lines.
+//! Names in a kubeconfig, the output of a plugin, the responses of issuers and servers, URLs and file
+//! names may contain control characters. On a terminal these move the cursor, hide text or change
+//! the window's title; in a log they forge lines.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt::Write as _};
 /// become spaces; other control characters (C0, DEL and C1) and those that reorder or hide text
 /// (bidirectional controls, line and paragraph separators, zero-width characters) become U+FFFD.
 ///
-/// Borrows where there is nothing to replace. The result holds as many characters as `text`.
+/// Borrows if there is nothing to replace. The result has as many characters as `text`.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_printable) {
@@ -24,7 +24,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(replaced.collect())
 }
 
-/// As [`printable`] for text of several lines of our own: line breaks stay.
+/// Does the same as [`printable`] for text with several lines: line breaks are kept.
 #[must_use]
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| c == '\n' || is_printable(c)) {
@@ -35,7 +35,7 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns a JSON text, or YAML whose quoted strings are JSON, with the characters that
-/// [`printable`] replaces as escapes: its values stay what they are.
+/// [`printable`] replaces written as escapes. Its values do not change.
 #[must_use]
 pub fn escaped_json(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| c == '\n' || is_printable(c)) {
@@ -54,7 +54,7 @@ pub fn escaped_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a character takes its own place in a line, and nothing else.
+/// Returns whether a character shows as itself and has no other effect on a terminal.
 fn is_printable(c: char) -> bool {
     !(c.is_control()
         || matches!(
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_acts_on_a_terminal_is_left() {
+    fn characters_that_act_on_a_terminal_are_replaced() {
         for (text, shown) in [
             ("\u{1b}[2Jprod", "\u{fffd}[2Jprod"),
             ("\u{1b}]0;title\u{7}", "\u{fffd}]0;title\u{fffd}"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_our_own_stay_lines() {
+    fn printable_lines_keeps_line_breaks() {
         assert_eq!(
             printable_lines("a\u{1b}[1m\n\tb\r\n"),
             "a\u{fffd}[1m\n b \n"
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_text_keeps_its_values_without_characters_that_act() {
+    fn escaped_json_keeps_its_values() {
         let name = "a\u{9b}2J\u{202e}\u{7f}\u{1b}\nü\u{e0062}";
         let text = format!("{:#}\n", serde_json::json!({ "name": name }));
         let shown = escaped_json(&text);

@@ -1,12 +1,12 @@
-//! [`Secret`]: text that hides itself. This room imports nothing of the crate.
+//! [`Secret`]: text that is not shown.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// A token, password or key. `Debug` shows no part of it, its bytes are wiped on drop, and
-/// the only way to its text is [`Secret::expose`], so that every use can be found.
+/// A token, password or key. `Debug` shows no part of it, and its bytes are wiped on drop. Its text is
+/// accessible only through [`Secret::expose`], so that every use can be found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -17,7 +17,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The secret text itself. The caller must not log, format or store it.
+    /// Returns the secret text. The caller must not log, format or store it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

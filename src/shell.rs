@@ -1,15 +1,15 @@
-//! Command lines for a person to paste into a shell.
+//! Command lines to paste into a POSIX shell.
 
 use std::borrow::Cow;
 
-/// The words with blanks between them, each quoted where a shell would read it as something else.
+/// Returns the words separated by spaces, each quoted if it needs to be.
 #[must_use]
 pub fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.into_iter().map(quoted).collect();
     words.join(" ")
 }
 
-/// One word of a POSIX shell.
+/// Returns a word in quotes if a shell would otherwise not read it as it is.
 #[must_use]
 pub fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
@@ -19,7 +19,7 @@ pub fn quoted(word: &str) -> Cow<'_, str> {
     Cow::Owned(in_quotes(word))
 }
 
-/// The same, in quotes even where it needs none.
+/// Returns a word in quotes.
 #[must_use]
 pub fn in_quotes(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_the_words_that_were_meant() {
+    fn a_shell_reads_quoted_words_as_they_were() {
         let words = [
             "a",
             "",

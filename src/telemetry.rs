@@ -1,4 +1,4 @@
-//! What the program tells of itself: log lines on stderr.
+//! The log: lines on standard error.
 
 mod line;
 mod repeats;
@@ -14,13 +14,14 @@ use crate::console;
 use line::{Line, Lines};
 use repeats::Repeats;
 
-/// The target of the lines that tell of each request.
+/// The target of the log lines about each request.
 const REQUESTS: &str = "kubegate::requests";
 
 static REPEATS: OnceLock<Repeats> = OnceLock::new();
 
-/// Begins to log: from verbosity 2 on each request, from 4 on what is done for it, from 6 on all. Only this program's own events and those of its trace layer are shown,
-/// whatever the verbosity: what other libraries log of headers is not ours to vouch for.
+/// Starts to log. Verbosity 2 adds a line for each request, 4 how it is served, and 6 everything.
+/// Only events of kubegate and of its trace layer are logged at any verbosity, because other
+/// libraries may log headers with secrets.
 pub fn start(verbosity: u8) {
     let level = match verbosity {
         0..=3 => tracing::Level::INFO,
@@ -36,12 +37,12 @@ pub fn start(verbosity: u8) {
         is_coloured: console::log_is_coloured(),
     };
     let repeats = REPEATS.get_or_init(|| {
-        let write = move |level, text: &str| console::say_raw(&line.of_text(level, text));
+        let write = move |level, text: &str| console::write_log_line(&line.of_text(level, text));
         Repeats::new(Box::new(Instant::now), Box::new(write))
     });
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(console::log)
-        // Colours are the line's own, and whatever else acts on a terminal is replaced there.
+        // `Line` writes the colours and replaces all other control characters.
         .with_ansi(false)
         .with_ansi_sanitization(false)
         .event_format(Lines { line, repeats })
@@ -54,14 +55,14 @@ pub fn start(verbosity: u8) {
     tracing_subscriber::registry().with(lines).init();
 }
 
-/// Writes how often messages came that were counted, where it is time. To be called every second.
+/// Writes the counts of repeated messages whose minute is over. To be called every second.
 pub fn tick() {
     if let Some(repeats) = REPEATS.get() {
         repeats.write_counts(false);
     }
 }
 
-/// Writes what was counted and is not written yet.
+/// Writes all counts of repeated messages that are not written yet.
 pub fn finish() {
     if let Some(repeats) = REPEATS.get() {
         repeats.write_counts(true);

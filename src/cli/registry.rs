@@ -116,7 +116,7 @@ fn add(
         }
         return Ok(());
     }
-    console::say(&format!(
+    console::eprint(&format!(
         "docker asks for it with this in ~/.docker/config.json, and docker-credential-kubegate \
          (a link to kubegate) on PATH; --configure does both:\n  {}",
         json!({"credHelpers": {host: "kubegate"}})

@@ -29,7 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Shows `url` on standard error, for wherever the browser is.
 pub fn show(url: &str) {
-    console::say(&format!(
+    console::eprint(&format!(
         "Log in here, in a browser on this machine:\n\n  {}\n",
         printable(url)
     ));

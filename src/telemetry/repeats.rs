@@ -21,10 +21,10 @@ use tracing::{
     field::{Field, Visit},
 };
 
-/// The fields by which an event takes part. They are not shown.
+/// The fields by which an event takes part. They are not written.
 pub(super) const FIELDS: [&str; 3] = ["repeats", "request_repeats", "ends"];
 
-/// How long events like one that was written are counted.
+/// How long events of a name are only counted after one was written.
 const COUNTED: Duration = Duration::from_secs(60);
 
 /// How many names of each [`Origin`] are counted apart; all others share [`OTHERS`].
@@ -33,13 +33,13 @@ const MAX_NAMES: usize = 64;
 /// The name shared by those above [`MAX_NAMES`].
 const OTHERS: &str = "";
 
-/// Characters of a message that stand beside its count.
-const SHOWN: usize = 300;
+/// The most characters of a message that are repeated with its count.
+const MAX_CHARS: usize = 300;
 
-/// Tells the time; tests have one of their own.
+/// Returns the current time.
 type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
-/// Writes a line.
+/// Writes a log line.
 type Writer = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 /// See the module.
@@ -214,7 +214,7 @@ fn message(event: &Event<'_>) -> String {
     let mut message = Message(String::new());
     event.record(&mut message);
     let mut text = message.0;
-    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
         text.truncate(end);
         text.push('…');
     }
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// A log, and the seconds of its clock.
+    /// A log whose clock the test sets.
     struct Log {
         lines: Arc<Mutex<Vec<String>>>,
         seconds: Arc<AtomicU64>,
@@ -295,7 +295,7 @@ mod tests {
             for n in 0..5 {
                 fail("a", &format!("message {n}"));
             }
-            // The control: what does not take part is written each time.
+            // The control: an event without the field is written each time.
             tracing::warn!("plain");
             tracing::warn!("plain");
             assert_eq!(log.lines(), ["message 0", "plain", "plain"]);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_written_each_minute_and_the_next_message_after_a_quiet_one() {
+    fn a_count_is_written_each_minute_until_a_quiet_one() {
         Log::of(|log| {
             fail("a", "message");
             fail("a", "x");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_nothing_else_writes_comes_before_the_next_message() {
+    fn a_pending_count_is_written_before_the_next_message() {
         Log::of(|log| {
             fail("a", "message");
             fail("a", "x");
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_brings_the_count_and_is_written_only_after_a_beginning() {
+    fn an_end_is_written_after_the_count_and_only_after_a_message() {
         Log::of(|log| {
             let back = || tracing::warn!(ends = "a", "back");
             back();
@@ -427,13 +427,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut_where_it_stands_beside_a_count() {
+    fn a_long_message_is_cut_beside_its_count() {
         Log::of(|log| {
-            fail("a", &"ü".repeat(SHOWN + 1));
+            fail("a", &"ü".repeat(MAX_CHARS + 1));
             fail("a", "x");
             log.repeats.write_counts(true);
             let count = log.lines().pop().unwrap();
-            assert!(count.ends_with("üü…") && count.chars().count() < SHOWN + 50);
+            assert!(count.ends_with("üü…") && count.chars().count() < MAX_CHARS + 50);
         });
     }
 }
