@@ -12,6 +12,7 @@
 //! | module | |
 //! |---|---|
 //! | [`secret`] | holds secrets: redacted in `Debug`, wiped on drop |
+//! | [`error`], [`jitter`] | print an error with its causes; spread retries of many processes in time |
 //! | [`printable`], [`shell`] | show text from elsewhere, on a terminal and in a command line |
 //! | [`console`] | writes to standard output and standard error |
 //! | [`kubeconfig`] | reads, merges, selects from and edits kubeconfig files |
@@ -39,6 +40,8 @@ pub mod core_dumps;
 pub mod credential;
 pub mod descriptors;
 pub mod dial;
+pub mod error;
+pub mod jitter;
 pub mod kubeconfig;
 pub mod login;
 pub mod printable;

@@ -10,8 +10,9 @@ use crate::{
         Cache,
         ibm_iam::{self, Chain, Endpoints, Visit},
     },
+    error::BoxError,
     kubeconfig::{self, Overrides, Target},
-    serve::{BoxError, Finding, Found, Plan},
+    serve::{ResolvedTarget, TargetFuture, TargetSource},
     settings::{ConnectionFlags, IbmTargetFlags},
 };
 
@@ -24,7 +25,7 @@ pub(super) fn plan(
     connection: &ConnectionFlags,
     flags: &IbmTargetFlags,
     name: &str,
-) -> anyhow::Result<Box<dyn Plan>> {
+) -> anyhow::Result<Box<dyn TargetSource>> {
     let overrides = Overrides::from(connection);
     refuse_other_choice(connection, &overrides)?;
     let sought = Sought {
@@ -48,8 +49,8 @@ struct Sought {
     found: OnceLock<(Target, Arc<Cache>)>,
 }
 
-impl Plan for Sought {
-    fn find(&self) -> Finding<'_> {
+impl TargetSource for Sought {
+    fn resolve(&self) -> TargetFuture<'_> {
         Box::pin(async {
             let (target, _) = if let Some(found) = self.found.get() {
                 found
@@ -57,14 +58,14 @@ impl Plan for Sought {
                 let found = self.look_up().await?;
                 self.found.get_or_init(|| found)
             };
-            Ok(Found {
+            Ok(ResolvedTarget {
                 target: target.clone(),
                 files: Vec::new(),
             })
         })
     }
 
-    fn sample(&self) -> Option<&Target> {
+    fn placeholder(&self) -> Option<&Target> {
         Some(&self.sample)
     }
 

@@ -21,12 +21,16 @@ use super::{contexts::verified_by, usage::bail_usage};
 use crate::{
     console, descriptors,
     dial::{Dialer, Environment, Tcp},
+    error::BoxError,
     kubeconfig::{self, Cluster},
     proxy::{
         self, Drain, Prefix, ReloadHandle, StaticFileOptions, StaticFiles,
         guard::{Guard, Rules},
     },
-    serve::{self, Address, BoxError, Connect, Hangups, Listener, Plan, Seeker, Signals, Standing},
+    serve::{
+        self, Address, DeferredTarget, Listener, MakeUpstream, ReloadSignals, Reloader,
+        ShutdownSignals, TargetSource,
+    },
     settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags, UpstreamFlags},
     tls::{self, Trust},
     upstream::{Times, Upstream},
@@ -44,7 +48,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> any
 /// Opens the door to where `plan` leads, says so, and serves until a signal ends it. `greet`
 /// may have more to say once the door is open.
 pub(super) async fn serve(
-    plan: Box<dyn Plan>,
+    plan: Box<dyn TargetSource>,
     flags: &ProxyFlags,
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
@@ -63,11 +67,11 @@ pub(super) async fn serve(
         files: flags.www().map(|folder| files(flags, folder)).transpose()?,
         reload_handle: reload_handle.clone(),
     };
-    let lanes = 0..serve::lanes();
-    let proxies = lanes.map(|lane| proxy::stack(parts.clone(), lane));
+    let workers = 0..serve::worker_count();
+    let proxies = workers.map(|worker| proxy::stack(parts.clone(), worker));
     warn(&guard, flags);
-    let signals = Signals::install().context("cannot handle signals")?;
-    let hangups = Hangups::install().context("cannot handle signals")?;
+    let signals = ShutdownSignals::install().context("cannot handle signals")?;
+    let hangups = ReloadSignals::install().context("cannot handle signals")?;
     let listener = Listener::bind(&address).await?;
     if let Some(address) = listener.tcp_address() {
         if let Lead::Known(standing) = &lead {
@@ -87,9 +91,9 @@ pub(super) async fn serve(
     tokio::spawn(async move {
         let standing = match lead {
             Lead::Known(standing) => *standing,
-            Lead::Sought(seeker) => seeker.find(&reload_handle).await,
+            Lead::Sought(seeker) => seeker.resolve_into(&reload_handle).await,
         };
-        standing.keep(reload_handle, hangups).await;
+        standing.run(reload_handle, hangups).await;
     });
     let limit = flags.drain_timeout;
     serve::run(listener, proxies.collect(), drain, signals, limit)
@@ -98,7 +102,7 @@ pub(super) async fn serve(
 }
 
 /// Says in the log where requests go, which standard output does not.
-fn say_listening(listener: &Listener, standing: &Standing) {
+fn say_listening(listener: &Listener, standing: &Reloader) {
     let target = standing.target();
     let cluster = &target.cluster;
     let context = target.context.as_ref();
@@ -113,22 +117,22 @@ fn say_listening(listener: &Listener, standing: &Standing) {
 
 /// What is proxied to.
 enum Lead {
-    Known(Box<Standing>),
+    Known(Box<Reloader>),
     /// It is asked for over the network, which may not be there yet.
-    Sought(Arc<Seeker>),
+    Sought(Arc<DeferredTarget>),
 }
 
 /// Finds where `plan` leads, unless that must be asked for over the network; what flags say of it
 /// is checked in either case.
 async fn lead(
-    plan: Box<dyn Plan>,
+    plan: Box<dyn TargetSource>,
     flags: &ProxyFlags,
     own: Arc<OnceLock<SocketAddr>>,
     drain: Drain,
 ) -> anyhow::Result<(Lead, ReloadHandle)> {
     let client = flags.client_credentials;
-    let Some(sample) = plan.sample().cloned() else {
-        let standing = Standing::first(plan, connect(flags, own)).await;
+    let Some(sample) = plan.placeholder().cloned() else {
+        let standing = Reloader::resolve(plan, connect(flags, own)).await;
         let standing = standing.map_err(anyhow::Error::from_boxed)?;
         let reload_handle = ReloadHandle::new(standing.destination(), client, drain)?;
         return Ok((Lead::Known(Box::new(standing)), reload_handle));
@@ -136,7 +140,7 @@ async fn lead(
     Ways::new(flags)
         .to(&sample.cluster)
         .map_err(anyhow::Error::from_boxed)?;
-    let seeker = Seeker::new(plan, connect(flags, own));
+    let seeker = DeferredTarget::new(plan, connect(flags, own));
     let impersonation = &sample.user.impersonation;
     let reload_handle = ReloadHandle::with_resolver(seeker.clone(), impersonation, client, drain)?;
     Ok((Lead::Sought(seeker), reload_handle))
@@ -178,7 +182,7 @@ fn rules(flags: &ProxyFlags) -> Rules {
 }
 
 /// How to reach a target; `own` is our own listener, once there is one.
-fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> Connect {
+fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> MakeUpstream {
     let ways = Ways::new(flags);
     Box::new(move |target| {
         let cluster = &target.cluster;

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, process::ExitCode};
 
-use crate::{kubeconfig, proxy::guard, serve::BoxError};
+use crate::{error::BoxError, kubeconfig, proxy::guard};
 
 /// As clap's own.
 const USAGE: u8 = 2;

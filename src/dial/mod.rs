@@ -35,6 +35,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::{
+    error::BoxError,
     kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl},
     tls::{self, Refusal, Trust},
 };
@@ -65,8 +66,6 @@ pub type Stream = Ahead<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 /// What [`connector`] yields: a [`Stream`], or TLS to the API server over it.
 pub type Connection = MaybeHttpsStream<Stream>;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a host cannot be dialled as configured.
 #[derive(Debug, thiserror::Error)]

@@ -10,9 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 use super::{request_log::FollowedBody, watch::WatchBody};
-use crate::upstream::ResponseBody;
-
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::{error::BoxError, upstream::ResponseBody};
 
 /// The body of an answer. An enum, so that what streams through costs no allocation.
 #[derive(Default)]

@@ -32,7 +32,7 @@ pub use files::{StaticFileOptions, StaticFiles};
 pub use forward::Drain;
 pub use peer::Peer;
 pub use reload::{ReloadHandle, ResolveFuture, Resolver};
-pub use respond::{chain, encode_refusal};
+pub use respond::encode_refusal;
 pub use route::Prefix;
 pub use watch::WatchResponse;
 

@@ -21,6 +21,7 @@ use tower::{Layer, Service};
 use tracing::Level;
 
 use super::Body;
+use crate::error::BoxError;
 
 /// The target of these lines, by which a log leaves them out or takes them.
 const TARGET: &str = "kubegate::requests";
@@ -177,7 +178,7 @@ impl FollowedBody {
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, super::body::BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let record = &self.exchange.0;
         match &polled {

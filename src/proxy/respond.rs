@@ -4,8 +4,6 @@
 use std::{
     borrow::Cow,
     convert::Infallible,
-    error::Error as StdError,
-    fmt::Write as _,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,7 +17,7 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::{Body, Error, client_go, guard::Refusal};
-use crate::{credential, descriptors, printable::printable, tls, upstream};
+use crate::{credential, descriptors, error::with_causes, printable::printable, tls, upstream};
 
 /// How long a client should wait before it asks again, where all our descriptors are in use.
 const RETRY: Duration = Duration::from_secs(1);
@@ -181,7 +179,7 @@ impl Answer {
         };
         Self {
             status,
-            message: chain(error) + &fix(error),
+            message: with_causes(error) + &fix(error),
             retry_after,
             close: match error {
                 Error::Refused(refusal) => refusal.close,
@@ -290,21 +288,6 @@ fn kind(message: &str) -> String {
         }
     }
     kind
-}
-
-/// The error and its causes in one line, each once.
-#[must_use]
-pub fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        let part = e.to_string();
-        if !text.ends_with(&part) {
-            let _ = write!(text, ": {part}");
-        }
-        cause = e.source();
-    }
-    text
 }
 
 /// What to do about it, where the error does not say so itself.

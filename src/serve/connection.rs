@@ -1,4 +1,4 @@
-//! One connection of a client, from its acceptance to its end.
+//! Serves one connection of a client, from accept to close.
 
 use std::{
     io,
@@ -16,49 +16,57 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Accepted, BoxError, early, farewell,
-    heads::{self, Heads},
-    watching,
+    early_response,
+    listener::Accepted,
+    reject,
+    server_io::{MAX_HEAD_SIZE, ServerIo},
+    watch_response,
 };
-use crate::proxy::{self, Peer, Proxy};
+use crate::{
+    error::BoxError,
+    proxy::{self, Peer, Proxy},
+};
 
-/// What the connections of one lane share. Clones are one door.
-pub(super) struct Door<P>(Arc<Within<P>>);
+/// How many bytes of a response hyper buffers for a client that does not read, plus one frame.
+const MAX_BUFFER_SIZE: usize = 128 * 1024;
 
-struct Within<P> {
-    /// One for all: a clone for each connection, or each request, is large. Nobody waits for it,
-    /// since it is held on the lane's thread alone, and not while a request is served.
+/// What the connections of one worker share. Clones share one context.
+pub(super) struct ConnectionContext<P>(Arc<Shared<P>>);
+
+struct Shared<P> {
+    /// One for all connections, because a clone for each connection or request would be large. The
+    /// lock is never contended: only the worker's thread takes it, and only to start a request.
     proxy: Mutex<P>,
     draining: CancellationToken,
 }
 
-impl<P> Clone for Door<P> {
+impl<P> Clone for ConnectionContext<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<P> Door<P> {
-    /// The door to `proxy`, which closes when the drain has `begun`.
+impl<P> ConnectionContext<P> {
+    /// Creates the context of connections to `proxy`, which close when the drain has `begun`.
     pub(super) fn new(proxy: P, begun: &CancellationToken) -> Self {
-        Self(Arc::new(Within {
+        Self(Arc::new(Shared {
             proxy: Mutex::new(proxy),
-            // Of its own, so that the lock in it is not shared with other lanes.
+            // A token has a lock inside. A child token keeps workers from sharing it.
             draining: begun.child_token(),
         }))
     }
 }
 
-/// The requests of one connection.
-struct Requests<P> {
-    door: Door<P>,
+/// The service of one connection.
+struct ConnectionService<P> {
+    context: ConnectionContext<P>,
     peer: Peer,
 }
 
-impl<P: Proxy> Requests<P> {
-    fn answer(&self, mut request: Request<Incoming>) -> P::Future {
+impl<P: Proxy> ConnectionService<P> {
+    fn call(&self, mut request: Request<Incoming>) -> P::Future {
         self.peer.set_forwarded_headers(request.headers_mut());
-        let proxy = self.door.0.proxy.lock();
+        let proxy = self.context.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
         let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
         debug_assert!(ready.is_ready(), "a layer of the proxy was not ready");
@@ -66,14 +74,11 @@ impl<P: Proxy> Requests<P> {
     }
 }
 
-/// What hyper may hold of an answer that its client does not read, in bytes; and one frame more.
-const BUFFER: usize = 128 * 1024;
-
-/// Serves one connection, whichever kind its stream is.
-pub(super) async fn serve(accepted: Accepted, peer: Peer, door: Door<impl Proxy>) {
+/// Serves an accepted connection until it ends.
+pub(super) async fn serve(accepted: Accepted, peer: Peer, context: ConnectionContext<impl Proxy>) {
     let served = match accepted {
-        Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), peer, door).await,
-        Accepted::Unix(stream) => serve_stream(UnixStream::from_std(stream), peer, door).await,
+        Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), peer, context).await,
+        Accepted::Unix(stream) => serve_stream(UnixStream::from_std(stream), peer, context).await,
     };
     if let Err(error) = served {
         tracing::debug!(
@@ -86,30 +91,30 @@ pub(super) async fn serve(accepted: Accepted, peer: Peer, door: Door<impl Proxy>
 async fn serve_stream<S>(
     stream: io::Result<S>,
     peer: Peer,
-    door: Door<impl Proxy>,
+    context: ConnectionContext<impl Proxy>,
 ) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let draining = door.0.draining.clone();
-    let stream = Heads::new(stream?);
-    let exchange = stream.exchange();
-    let requests = Requests { door, peer };
+    let draining = context.0.draining.clone();
+    let stream = ServerIo::new(stream?);
+    let state = stream.state();
+    let requests = ConnectionService { context, peer };
     let service = service_fn(move |request: Request<Incoming>| {
-        exchange.begin(&request);
-        let may_leave = watching::may_leave(&request);
-        let exchange = exchange.clone();
-        let answering = requests.answer(request);
+        state.start_request(&request);
+        let can_hijack = watch_response::can_hijack(&request);
+        let state = state.clone();
+        let responding = requests.call(request);
         async move {
-            let mut answer = answering.await.unwrap_or_else(|never| match never {});
-            early::prepare(&mut answer, &exchange).await;
-            watching::leave(answer, may_leave && !exchange.is_writing())
+            let mut response = responding.await.unwrap_or_else(|never| match never {});
+            early_response::announce_close(&mut response, &state).await;
+            watch_response::hijack(response, can_hijack && !state.is_writing())
         }
     });
     let mut serving = http1::Builder::new()
         .timer(stream.timer())
-        .max_header_size(heads::SIZE)
-        .max_buf_size(BUFFER)
+        .max_header_size(MAX_HEAD_SIZE)
+        .max_buf_size(MAX_BUFFER_SIZE)
         .serve_connection(stream, service)
         .with_upgrades();
     let mut pinned = Pin::new(&mut serving);
@@ -126,17 +131,18 @@ where
     let Some(io) = serving.into_parts().map(|parts| parts.io) else {
         return Err(error.into());
     };
-    if let Some(watch) = watching::taken(&error) {
-        // Nothing of hyper's is kept meanwhile.
+    if let Some(watch) = watch_response::hijacked(&error) {
+        // hyper's buffers are freed while the watch runs.
         drop(error);
-        // Boxed, so that no other connection need have room for it.
-        return Box::pin(watching::serve(io.into_inner(), watch)).await;
+        // Boxed so that the future of every other connection stays small.
+        return Box::pin(watch_response::serve(io.into_inner(), watch)).await;
     }
-    if let Some((stream, refusal, retry)) = io.refused(&error) {
+    if let Some(refused) = io.refused_head(&error) {
+        let refusal = refused.refusal;
         let status = refusal.status.as_u16();
         tracing::warn!(repeats = "a head", status, "{refusal}");
-        let words = proxy::encode_refusal(refusal, retry);
-        Box::pin(farewell::say(&words, stream)).await;
+        let response = proxy::encode_refusal(refusal, refused.retry_after);
+        Box::pin(reject::send_and_close(&response, refused.stream)).await;
     }
     Err(error.into())
 }

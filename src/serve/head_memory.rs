@@ -1,59 +1,60 @@
-//! What the heads that have not come whole may hold in memory, all together.
+//! A limit on the memory that incomplete heads hold together.
 //!
-//! A head may have 64 KiB and take ten seconds to come, so thousands of slow ones would hold
-//! hundreds of megabytes. The first bytes of each are free, as many as an ordinary request has;
-//! what goes beyond them comes out of a budget of the whole process. Who finds it used up is
-//! refused, so large heads can keep large heads out, but never small ones.
+//! A head may have 64 KiB and take ten seconds to arrive, so thousands of slow ones could hold
+//! hundreds of megabytes. The first [`FREE_PER_HEAD`] bytes, as many as an ordinary request has, are
+//! not counted. Larger heads share a budget of the whole process and are refused when it is used
+//! up: large heads can keep out other large heads, but never small ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of each head that cost nothing.
-pub(super) const FREE: usize = 8 * 1024;
+/// Bytes of each head that need no reservation.
+pub(super) const FREE_PER_HEAD: usize = 8 * 1024;
 
-/// Bytes that all heads beyond that may hold together.
-const ALL: usize = 16 * 1024 * 1024;
+/// Bytes that all larger heads may hold together.
+const BUDGET: usize = 16 * 1024 * 1024;
 
-/// What is reserved at a time.
+/// Reservations are multiples of this.
 const STEP: usize = 16 * 1024;
 
-static HELD: AtomicUsize = AtomicUsize::new(0);
+static RESERVED: AtomicUsize = AtomicUsize::new(0);
 
-/// What one head holds of the budget.
+/// The part of the budget that one head holds. Dropping it gives the bytes back.
 #[derive(Debug, Default)]
-pub(super) struct Share(AtomicUsize);
+pub(super) struct Reservation(AtomicUsize);
 
-impl Share {
-    /// Makes room for a head of which `length` bytes have come. Whether there is any.
+impl Reservation {
+    /// Reserves memory for a head of which `length` bytes were received. Returns whether the budget
+    /// suffices.
     pub(super) fn grow(&self, length: usize) -> bool {
-        if length <= FREE {
+        if length <= FREE_PER_HEAD {
             return true;
         }
-        // The buffer doubles where it grows.
+        // hyper's buffer doubles when it grows.
         let wanted = (2 * length).next_multiple_of(STEP);
         let held = self.0.load(Ordering::Relaxed);
         if wanted <= held {
             return true;
         }
         let more = wanted - held;
-        if HELD.fetch_add(more, Ordering::Relaxed) + more > ALL {
-            HELD.fetch_sub(more, Ordering::Relaxed);
+        if RESERVED.fetch_add(more, Ordering::Relaxed) + more > BUDGET {
+            RESERVED.fetch_sub(more, Ordering::Relaxed);
             return false;
         }
         self.0.store(wanted, Ordering::Relaxed);
         true
     }
 
-    /// Gives back what is held.
+    /// Gives the bytes back.
     pub(super) fn release(&self) {
         let held = self.0.load(Ordering::Relaxed);
         if held > 0 {
             self.0.store(0, Ordering::Relaxed);
-            HELD.fetch_sub(held, Ordering::Relaxed);
+            RESERVED.fetch_sub(held, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.release();
     }
@@ -65,22 +66,22 @@ mod tests {
 
     #[test]
     fn large_heads_share_a_budget_and_small_ones_need_none() {
-        let large: Vec<Share> = (0..)
+        let large: Vec<Reservation> = (0..)
             .map_while(|_| {
-                let share = Share::default();
-                share.grow(64 * 1024).then_some(share)
+                let reservation = Reservation::default();
+                reservation.grow(64 * 1024).then_some(reservation)
             })
             .collect();
         assert!((100..=128).contains(&large.len()), "{}", large.len());
-        let share = Share::default();
-        assert!(share.grow(FREE));
-        assert!(!share.grow(FREE + 1));
+        let other = Reservation::default();
+        assert!(other.grow(FREE_PER_HEAD));
+        assert!(!other.grow(FREE_PER_HEAD + 1));
         large[0].release();
-        assert!(share.grow(FREE + 1) && share.grow(32 * 1024));
-        assert!(!share.grow(65 * 1024), "what is held already counts");
+        assert!(other.grow(FREE_PER_HEAD + 1) && other.grow(32 * 1024));
+        assert!(!other.grow(65 * 1024), "what is held already counts");
         drop(large);
-        assert!(share.grow(64 * 1024));
-        share.release();
-        share.release();
+        assert!(other.grow(64 * 1024));
+        other.release();
+        other.release();
     }
 }

@@ -1,42 +1,31 @@
-//! [`Listener`]: TCP or a unix socket.
+//! [`Listener`]: accepts connections over TCP or a unix socket.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     net::{self, SocketAddr},
-    os::{
-        fd::OwnedFd,
-        unix::{
-            self,
-            fs::{FileTypeExt as _, MetadataExt as _},
-        },
-    },
+    os::unix,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
-use rustix::{
-    fs::{FlockOperation, Mode, OFlags, flock},
-    io::Errno,
-};
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
+use super::unix_socket::{self, SocketFile};
 use crate::proxy::Peer;
 
-/// Connections that may wait to be accepted; the system may allow fewer (`somaxconn`). A client
-/// that finds no place waits a second before it tries again.
+/// How many connections may wait to be accepted; the system may allow fewer (`somaxconn`). A client
+/// that exceeds it retries after a second.
 const BACKLOG: u32 = 4096;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// `--address` and `--port`; port 0 is any free one.
+    /// `--address` and `--port`; port 0 takes a free one.
     Tcp(SocketAddr),
     /// `--unix-socket`
     Unix(PathBuf),
 }
 
-/// Why we cannot listen.
+/// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.
@@ -44,24 +33,24 @@ pub enum Error {
     Bind {
         /// The address or path.
         address: String,
-        /// What to do about it, where we know.
+        /// What to do about it, where that is known.
         hint: &'static str,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Something that is not a socket stands at the path.
+    /// Something other than a socket is at the path.
     #[error("--unix-socket {}: a file that is not a socket is there; choose another path", path.display())]
     NotASocket {
         /// The path.
         path: PathBuf,
     },
-    /// Somebody else listens at the path.
+    /// Another process listens at the path.
     #[error("--unix-socket {}: another process serves there; end it, or choose another path", path.display())]
     InUse {
         /// The path.
         path: PathBuf,
     },
-    /// A socket stands at the path, and whether somebody listens there cannot be found out.
+    /// A socket is at the path, and whether a process listens there cannot be found out.
     #[error(
         "--unix-socket {}: a socket is there that cannot be asked whether a process serves it; \
          remove it, or choose another path",
@@ -70,22 +59,22 @@ pub enum Error {
     Unclear {
         /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// An open door. A unix socket's file is removed when it closes.
+/// A socket that accepts connections. Dropping it removes the file of a unix socket.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP
     Tcp(TcpListener),
-    /// A unix socket. Its file goes first: as long as the socket is open, no other can be taken
-    /// for it.
+    /// A unix socket. Its file is removed before the socket is closed, so that no other process has
+    /// replaced it by then.
     Unix(SocketFile, UnixListener),
 }
 
-/// An accepted connection, on its way to the runtime that will serve it.
+/// An accepted connection, not yet bound to a runtime.
 #[derive(Debug)]
 pub enum Accepted {
     /// TCP
@@ -95,30 +84,23 @@ pub enum Accepted {
 }
 
 impl Listener {
-    /// Opens the door.
+    /// Listens on `address`.
     ///
     /// # Errors
-    /// The address is taken, not ours, or not permitted.
+    /// The address is in use, not one of this machine, or not permitted.
     pub async fn bind(address: &Address) -> Result<Self, Error> {
         match address {
-            Address::Tcp(address) => {
-                bind_tcp(*address)
-                    .map(Self::Tcp)
-                    .map_err(|source| Error::Bind {
-                        address: address.to_string(),
-                        hint: match source.kind() {
-                            io::ErrorKind::AddrInUse => " (is another proxy running? try --port)",
-                            io::ErrorKind::PermissionDenied => " (try a --port above 1023)",
-                            _ => "",
-                        },
-                        source,
-                    })
-            }
-            Address::Unix(path) => bind_unix(path).await,
+            Address::Tcp(address) => bind_tcp(*address)
+                .map(Self::Tcp)
+                .map_err(|source| Error::of_tcp(*address, source)),
+            Address::Unix(path) => unix_socket::bind(path, BACKLOG)
+                .await
+                .map(|(file, listener)| Self::Unix(file, listener))
+                .map_err(|error| Error::of_unix(path, error)),
         }
     }
 
-    /// The TCP address that was bound, with its real port.
+    /// Returns the TCP address with its real port.
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         match self {
@@ -127,16 +109,16 @@ impl Listener {
         }
     }
 
-    /// The next connection and who is at its other end.
+    /// Accepts the next connection. Returns it and its client.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub async fn accept(&self) -> io::Result<(Accepted, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Events are small and must not wait for one another (RFC 896). This fails only
-                // on a connection that is already gone, which serving it will find out.
+                // Small events must not wait for each other (RFC 896). This fails only on a
+                // connection that is already closed, which is noticed when it is served.
                 let _ = stream.set_nodelay(true);
                 Ok((
                     Accepted::Tcp(stream.into_std()?),
@@ -158,46 +140,37 @@ impl fmt::Display for Listener {
                 Ok(address) => address.fmt(f),
                 Err(_) => f.write_str("an unknown address"),
             },
-            Self::Unix(file, _) => file.path.display().fmt(f),
+            Self::Unix(file, _) => file.path().display().fmt(f),
         }
     }
 }
 
-/// The socket's place in the file system.
-#[derive(Debug)]
-pub struct SocketFile {
-    path: PathBuf,
-    /// What tells it from a file that took its place.
-    identity: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            identity: identity(path),
+impl Error {
+    fn of_tcp(address: SocketAddr, source: io::Error) -> Self {
+        Self::Bind {
+            address: address.to_string(),
+            hint: match source.kind() {
+                io::ErrorKind::AddrInUse => " (is another proxy running? try --port)",
+                io::ErrorKind::PermissionDenied => " (try a --port above 1023)",
+                _ => "",
+            },
+            source,
         }
     }
-}
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let _turn = turn(&self.path);
-        if self.identity.is_none() || identity(&self.path) != self.identity {
-            // Not ours any more.
-            return;
-        }
-        if let Err(error) = fs::remove_file(&self.path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, path = %self.path.display(), "cannot remove the socket");
+    fn of_unix(path: &Path, error: unix_socket::Error) -> Self {
+        let path = path.to_owned();
+        match error {
+            unix_socket::Error::Bind(source) => Self::Bind {
+                address: path.display().to_string(),
+                hint: "",
+                source,
+            },
+            unix_socket::Error::NotASocket => Self::NotASocket { path },
+            unix_socket::Error::InUse => Self::InUse { path },
+            unix_socket::Error::Unclear(source) => Self::Unclear { path, source },
         }
     }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::symlink_metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -205,84 +178,9 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Connections of a kubegate before us that are still closing keep nobody out. A listener does.
+    // Connections of an earlier process that are still closing do not keep the address in use;
+    // another listener does.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Made under umask 0077, as kubectl does. A socket that a process left behind is replaced,
-/// and nothing else.
-async fn bind_unix(path: &Path) -> Result<Listener, Error> {
-    let _turn = turn(path);
-    clear(path).await?;
-    let before = rustix::process::umask(Mode::from_raw_mode(0o077));
-    let bound = UnixSocket::new_stream().and_then(|socket| {
-        socket.bind(path)?;
-        socket.listen(BACKLOG)
-    });
-    rustix::process::umask(before);
-    bound
-        .map(|listener| Listener::Unix(SocketFile::at(path), listener))
-        .map_err(|source| unix_error(path, source))
-}
-
-/// Makes room for a socket, if nobody serves there.
-async fn clear(path: &Path) -> Result<(), Error> {
-    let owned = || path.to_owned();
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => {}
-        Ok(_) => return Err(Error::NotASocket { path: owned() }),
-        // Whatever it is, binding will meet it too.
-        Err(_) => return Ok(()),
-    }
-    let Err(source) = UnixStream::connect(path).await else {
-        return Err(Error::InUse { path: owned() });
-    };
-    match source.kind() {
-        // Nobody listens.
-        io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(|source| unix_error(path, source))
-        }
-        io::ErrorKind::NotFound => Ok(()),
-        // Somebody does, and too many wait there already.
-        io::ErrorKind::WouldBlock => Err(Error::InUse { path: owned() }),
-        _ => Err(Error::Unclear {
-            path: owned(),
-            source,
-        }),
-    }
-}
-
-/// How long another kubegate's turn is waited for.
-const TURN: Duration = Duration::from_secs(2);
-
-/// A lock on the folder of `path`, held while its socket is looked at and replaced or removed: else
-/// of two that begin at once, the second could take the first one's new socket for the old one.
-/// `None` where the folder cannot be locked, or somebody holds it too long: it may be anybody's.
-fn turn(path: &Path) -> Option<OwnedFd> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(folder, how, Mode::empty()).ok()?;
-    let until = Instant::now() + TURN;
-    loop {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Some(folder),
-            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
-                thread::sleep(Duration::from_millis(5));
-            }
-            Err(_) => return None,
-        }
-    }
-}
-
-fn unix_error(path: &Path, source: io::Error) -> Error {
-    Error::Bind {
-        address: path.display().to_string(),
-        hint: "",
-        source,
-    }
 }

@@ -1,9 +1,9 @@
-//! Takes up what changed in files, or on SIGHUP, while the proxy runs.
+//! [`Reloader`]: applies changes of files, or a SIGHUP, while the proxy runs.
 //!
-//! What did not change is kept: the credentials and what they hold, the connections to the API
-//! server. What cannot be used changes nothing and is warned of once.
+//! What did not change is kept: the credentials with their tokens, and the connections to the API
+//! server. A configuration that cannot be used changes nothing and causes one warning.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::{
     task::spawn_blocking,
@@ -11,81 +11,124 @@ use tokio::{
 };
 
 use super::{
-    BoxError, Hangups, Standing,
-    plan::{Place, Ways},
-    watched::Watched,
+    active_target::{ActiveTarget, TargetBuilder},
+    file_watcher::FileWatcher,
+    signals::ReloadSignals,
+    target_source::{MakeUpstream, TargetSource},
 };
-use crate::{proxy::ReloadHandle, telemetry};
+use crate::{
+    error::{self, BoxError},
+    kubeconfig::Target,
+    proxy::{Destination, ReloadHandle},
+    telemetry,
+};
 
-/// How often files are looked at. The system is not asked to notify of changes besides: network
-/// mounts give no notice, so that one has to look all the same, and a look costs microseconds.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often files are checked. Change notifications of the system are not used: network file
+/// systems send none, so polling would be needed all the same, and a check takes microseconds.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Standing {
-    /// Looks for changes until the runtime ends, and turns `reload_handle` to what stands then.
-    pub async fn keep(mut self, reload_handle: ReloadHandle, mut hangups: Hangups) {
-        let mut watched = Watched::default();
-        let mut broken = Broken::default();
-        let mut at_start = true;
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// The active target, and the source that it came from.
+pub struct Reloader {
+    builder: Arc<TargetBuilder>,
+    active: ActiveTarget,
+}
+
+impl Reloader {
+    /// Resolves the target of `source` for the first time.
+    ///
+    /// # Errors
+    /// The source has no target, or the target cannot be used.
+    pub async fn resolve(
+        source: Box<dyn TargetSource>,
+        make_upstream: MakeUpstream,
+    ) -> Result<Self, BoxError> {
+        let builder = Arc::new(TargetBuilder::new(source, make_upstream));
+        let resolved = builder.resolve().await?;
+        let active = builder.build(resolved, None)?;
+        Ok(Self { builder, active })
+    }
+
+    pub(super) fn new(builder: Arc<TargetBuilder>, active: ActiveTarget) -> Self {
+        Self { builder, active }
+    }
+
+    /// Returns the API server and the user.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.active.target
+    }
+
+    /// Returns where requests are sent.
+    #[must_use]
+    pub fn destination(&self) -> &Destination {
+        &self.active.destination
+    }
+
+    /// Watches for changes until the runtime ends, and has `handle` send requests to the new destination.
+    pub async fn run(mut self, handle: ReloadHandle, mut signals: ReloadSignals) {
+        let mut watcher = FileWatcher::default();
+        let mut failure = LastFailure::default();
+        let mut is_first = true;
+        let mut checks = interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let asked = tokio::select! {
-                _ = looks.tick() => {
+            let by_signal = tokio::select! {
+                _ = checks.tick() => {
                     telemetry::tick();
                     false
                 }
-                () = hangups.received() => true,
+                () = signals.received() => true,
             };
-            watched.set(self.place.files.iter().cloned());
-            let looking = spawn_blocking(move || {
-                let changes = watched.look();
-                (watched, changes)
+            watcher.watch(self.active.files.iter().cloned());
+            let checking = spawn_blocking(move || {
+                let changes = watcher.check();
+                (watcher, changes)
             });
-            // Not so, only where the runtime is shutting down.
-            let Ok((looked, changes)) = looking.await else {
+            // Fails only while the runtime shuts down.
+            let Ok((checked, changes)) = checking.await else {
                 return;
             };
-            watched = looked;
-            let first = std::mem::take(&mut at_start);
-            if !(asked || changes.any || broken.is()) {
+            watcher = checked;
+            let was_first = std::mem::take(&mut is_first);
+            if !(by_signal || changes.any || failure.is_some()) {
                 continue;
             }
-            match self.place.again(&self.ways, &reload_handle).await {
-                Ok((place, news)) => {
-                    broken.mended();
-                    place.tell(&news, asked);
-                    self.place = place;
+            match self.active.rebuilt(&self.builder, &handle).await {
+                Ok((active, differences)) => {
+                    failure.clear();
+                    active.log_reload(&differences, by_signal);
+                    self.active = active;
                 }
-                Err(error) => broken.tell(&*error, asked),
+                Err(error) => failure.log(&*error, by_signal),
             }
-            // At the first look every file is new: requests that wait for a plugin already need
-            // no second one where it fails.
-            if asked || changes.by_others && !first {
-                self.place.destination.credentials.recheck_in_background();
+            // Every file counts as changed at the first check. Credentials are fresh then, and a
+            // plugin that is already running for a request need not run again.
+            if by_signal || changes.by_others && !was_first {
+                self.active.destination.credentials.recheck_in_background();
             }
         }
     }
 }
 
-impl Place {
-    /// Asks the plan again, and turns `reload_handle` where it has something new; gives what is new.
-    async fn again(
+impl ActiveTarget {
+    /// Resolves the target again, and reloads `handle` if it differs. Returns the names of what
+    /// differs.
+    async fn rebuilt(
         &self,
-        ways: &Arc<Ways>,
-        reload_handle: &ReloadHandle,
+        builder: &Arc<TargetBuilder>,
+        handle: &ReloadHandle,
     ) -> Result<(Self, Vec<&'static str>), BoxError> {
-        let found = ways.plan.find().await?;
-        let (ways, before) = (Arc::clone(ways), self.clone());
-        let place = spawn_blocking(move || ways.make(found, Some(&before))).await??;
-        let news = place.news_since(self);
-        if !news.is_empty() {
-            reload_handle.reload(&place.destination)?;
+        let resolved = builder.resolve().await?;
+        let (builder, before) = (Arc::clone(builder), self.clone());
+        let active = spawn_blocking(move || builder.build(resolved, Some(&before))).await??;
+        let differences = active.differences(self);
+        if !differences.is_empty() {
+            handle.reload(&active.destination)?;
         }
-        Ok((place, news))
+        Ok((active, differences))
     }
 
-    fn news_since(&self, before: &Self) -> Vec<&'static str> {
+    fn differences(&self, before: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (&self.destination, &before.destination);
         let differs = [
             ("context", self.target.context != before.target.context),
@@ -93,17 +136,17 @@ impl Place {
             ("user", !Arc::ptr_eq(&ours.credentials, &theirs.credentials)),
             ("user to act as", ours.impersonation != theirs.impersonation),
         ];
-        let news = differs.into_iter().filter(|(_, differs)| *differs);
-        news.map(|(what, _)| what).collect()
+        let differences = differs.into_iter().filter(|(_, differs)| *differs);
+        differences.map(|(what, _)| what).collect()
     }
 
-    fn tell(&self, news: &[&str], asked: bool) {
+    fn log_reload(&self, differences: &[&str], by_signal: bool) {
         let server = &self.target.cluster.server;
         let context = self.target.context.as_deref().unwrap_or_default();
-        if !news.is_empty() {
-            let news = news.join(", ");
-            tracing::info!(%server, context, "reloaded; changed: {news}");
-        } else if asked {
+        if !differences.is_empty() {
+            let changed = differences.join(", ");
+            tracing::info!(%server, context, "reloaded; changed: {changed}");
+        } else if by_signal {
             tracing::info!(%server, context, "reloaded; nothing changed");
         } else {
             tracing::debug!("files changed, and nothing that matters here");
@@ -111,25 +154,20 @@ impl Place {
     }
 }
 
-/// Whether what the files say cannot be used, and why.
+/// Why the last reload failed, if it did.
 #[derive(Default)]
-struct Broken(Option<String>);
+struct LastFailure(Option<String>);
 
-impl Broken {
-    fn is(&self) -> bool {
+impl LastFailure {
+    fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
-    /// One warning for each time that files break; while they are edited on, what is wrong may
-    /// differ.
-    fn tell(&mut self, error: &dyn std::error::Error, asked: bool) {
-        let mut why = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            why = format!("{why}: {error}");
-            cause = error.source();
-        }
-        if self.0.is_none() || asked {
+    /// Warns once for each series of failures. While a file is being edited, the reason may change
+    /// from one attempt to the next.
+    fn log(&mut self, error: &dyn Error, by_signal: bool) {
+        let why = error::with_causes(error);
+        if self.0.is_none() || by_signal {
             tracing::warn!("not reloaded, the last good configuration stays: {why}");
         } else if self.0.as_ref() != Some(&why) {
             tracing::info!("still not reloaded: {why}");
@@ -137,7 +175,7 @@ impl Broken {
         self.0 = Some(why);
     }
 
-    fn mended(&mut self) {
+    fn clear(&mut self) {
         if self.0.take().is_some() {
             tracing::info!("the configuration can be used again");
         }

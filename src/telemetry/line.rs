@@ -1,4 +1,4 @@
-//! [`Lines`]: how an event is written.
+//! [`Lines`]: formats events as log lines.
 
 use std::{
     error::Error,
@@ -19,16 +19,16 @@ use tracing_subscriber::{
 };
 
 use super::repeats::{FIELDS, Repeats};
-use crate::printable::printable;
+use crate::{error::with_causes, printable::printable};
 
-/// A line of the log: time, level and printable text.
+/// Formats a log line: time, level and printable text.
 #[derive(Clone, Copy)]
 pub(super) struct Line {
     pub(super) is_coloured: bool,
 }
 
-/// Writes an event as one line, whose text is the spans around it, its message and its fields; one
-/// that is only counted is not written.
+/// Formats an event as one line with its spans, its message and its fields. An event that is only
+/// counted gives no line.
 pub(super) struct Lines {
     pub(super) line: Line,
     pub(super) repeats: &'static Repeats,
@@ -70,23 +70,17 @@ where
     }
 }
 
-/// The message and the fields of an event, as text.
+/// Appends the message and the fields of an event to a text.
 struct Fields<'a>(&'a mut String);
 
 impl Visit for Fields<'_> {
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        let mut cause = Some(error);
-        let mut parts = Vec::new();
-        while let Some(error) = cause {
-            parts.push(error.to_string());
-            cause = error.source();
-        }
-        self.record_debug(field, &format_args!("{}", parts.join(": ")));
+        self.record_debug(field, &format_args!("{}", with_causes(error)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = &mut *self.0;
-        // A String takes whatever is written to it.
+        // Writing to a String does not fail.
         let _ = match field.name() {
             name if FIELDS.contains(&name) => Ok(()),
             "message" => write!(text, "{value:?}"),
@@ -96,10 +90,10 @@ impl Visit for Fields<'_> {
 }
 
 impl Line {
-    /// The line for what is no event.
+    /// Formats a line that is not an event.
     pub(super) fn of_text(self, level: Level, text: &str) -> String {
         let mut line = String::new();
-        // A String takes whatever is written to it.
+        // Writing to a String does not fail.
         let _ = self.write(&mut Writer::new(&mut line), level, text);
         line
     }
@@ -139,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// What is logged by `events`.
+    /// Returns what `events` logs.
     fn logged(is_coloured: bool, events: impl FnOnce()) -> String {
         struct Sink(Arc<Mutex<Vec<u8>>>);
         impl io::Write for Sink {
@@ -171,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_whatever_is_in_it() {
+    fn an_event_is_one_line_whatever_it_contains() {
         const EVIL: &str = "a\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{9b}1m\u{202e}z";
         let log = logged(false, || {
             let span = tracing::info_span!("request", path = EVIL, shown = %EVIL);
@@ -193,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_our_own_alone() {
+    fn only_the_colours_of_the_line_are_written() {
         let log = logged(true, || tracing::info!("\u{1b}[31mred"));
         assert_eq!(log.matches('\u{1b}').count(), 4, "{log:?}");
         assert!(

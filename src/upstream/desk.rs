@@ -90,7 +90,7 @@ impl Desk {
             // They asked after the last attempt had begun.
             return Some(self.circuit.soonest(now));
         }
-        self.circuit.pause(now, super::jitter())
+        self.circuit.pause(now, crate::jitter::fraction())
     }
 }
 

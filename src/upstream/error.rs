@@ -5,9 +5,10 @@ use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 use http::Uri;
 
 use super::{body::Fault, server_name};
-use crate::tls::{self, Refusal};
-
-type BoxError = Box<dyn StdError + Send + Sync>;
+use crate::{
+    error::BoxError,
+    tls::{self, Refusal},
+};
 
 /// Why the API server gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -119,7 +119,7 @@ fn after(since: Instant, idle: Duration) -> Option<Instant> {
 impl Link {
     pub(super) fn new(http2: Arc<Http2>, times: &Times) -> Arc<Self> {
         // A tenth more or less, so that those of many kubegates do not go all at once.
-        let age = times.max_age.mul_f64(0.9 + 0.2 * super::jitter());
+        let age = times.max_age.mul_f64(0.9 + 0.2 * crate::jitter::fraction());
         Arc::new(Self {
             http2,
             retires: after(Instant::now(), age),

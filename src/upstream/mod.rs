@@ -26,11 +26,7 @@ pub use error::Error;
 pub use kind::Kind;
 pub use times::Times;
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use http::{
@@ -299,11 +295,4 @@ fn server_name(address: &Uri) -> String {
     address
         .authority()
         .map_or_else(String::new, ToString::to_string)
-}
-
-/// Somewhere between 0 and 1, so that what happens at many places does not at one time.
-#[allow(clippy::cast_precision_loss)]
-fn jitter() -> f64 {
-    let random = RandomState::new().hash_one(());
-    (random >> 11) as f64 / (1_u64 << 53) as f64
 }

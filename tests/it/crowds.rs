@@ -1,4 +1,4 @@
-//! More clients than there is room for, and as many as there is.
+//! As many clients as the limits allow, and more.
 
 use std::{
     process::Command,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubegate::serve::lanes;
+use kubegate::serve::worker_count;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,16 +15,16 @@ use tokio::{
 
 use crate::support::{Connection, Kubegate, PATIENCE, Upstream, cert, get, in_time, status};
 
-/// How long the crowd takes to come.
+/// The time over which the clients connect.
 const RUSH: Duration = Duration::from_secs(2);
 
-/// How soon all must be well when it is gone.
+/// How soon requests must be served after the clients have gone.
 const RECOVERY: Duration = Duration::from_millis(300);
 
-/// What a busy machine and a build without optimisation may add to that.
+/// How much longer that may take on a busy machine without optimisation.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Gives this process what a crowd of its own needs.
+/// Raises the limit of descriptors of this process to what the clients need.
 fn raise_own_limit() {
     let limit = getrlimit(Resource::Nofile);
     assert!(limit.maximum.is_none_or(|most| most >= 12_000), "{limit:?}");
@@ -35,7 +35,7 @@ fn raise_own_limit() {
     setrlimit(Resource::Nofile, raised).unwrap();
 }
 
-/// A kubegate that was started under `ulimit` with these arguments.
+/// Starts a kubegate under `ulimit` with these arguments.
 fn under_ulimit(ulimit: &str, upstream: &Upstream, args: &[&str]) -> Kubegate {
     let mut inner = Kubegate::command(["--server", &upstream.url(), "--port", "0"]);
     inner.args(args);
@@ -63,17 +63,17 @@ async fn serve(mut connection: Connection) {
     }
 }
 
-/// Time on a processor that a process has used.
+/// Returns the CPU time that a process has used.
 fn used_by(kubegate: &Kubegate) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", kubegate.id())).unwrap();
     let (_, stat) = stat.rsplit_once(") ").unwrap();
     let ticks = stat.split(' ').skip(11).take(2);
     let ticks: u64 = ticks.map(|n| n.parse::<u64>().unwrap()).sum();
-    // A tick is 10 ms wherever Linux says so to programs (USER_HZ).
+    // A tick is 10 ms (USER_HZ).
     Duration::from_millis(ticks * 10)
 }
 
-/// That it works no more than a little in a second in which nothing comes.
+/// Asserts that it uses little CPU time in a second without requests.
 async fn assert_at_rest(kubegate: &Kubegate) {
     let before = used_by(kubegate);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -81,7 +81,7 @@ async fn assert_at_rest(kubegate: &Kubegate) {
     assert!(used < Duration::from_millis(200), "it spins: {used:?}");
 }
 
-/// That a request is served by a new connection within the time for recovery.
+/// Asserts that a new connection is served within the time for recovery.
 async fn assert_recovers(kubegate: &Kubegate) {
     let started = Instant::now();
     let answer = loop {
@@ -95,7 +95,7 @@ async fn assert_recovers(kubegate: &Kubegate) {
     println!("recovered after {:?}", started.elapsed());
 }
 
-/// A client that asks, and stays a while when it has its answer, if that came.
+/// Sends a request, and keeps the connection open for a while after the response, which it returns.
 async fn visit(address: &str) -> Option<String> {
     let mut client = Connection::open(address).await;
     let ask = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
@@ -105,7 +105,7 @@ async fn visit(address: &str) -> Option<String> {
     Some(answer.head + &String::from_utf8(answer.body).unwrap())
 }
 
-fn assert_turned_away(answer: &str) {
+fn assert_rejected(answer: &str) {
     assert_eq!(status(answer), 503, "{answer}");
     assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
@@ -118,7 +118,7 @@ async fn five_thousand_connections_in_two_seconds_are_all_served() {
     let upstream = upstream().await;
     let kubegate = Kubegate::before(&upstream, &["-v", "0"]);
     let address: Arc<str> = kubegate.address.as_str().into();
-    // All stay open to the end.
+    // All connections stay open to the end.
     let mut clients = JoinSet::new();
     let started = Instant::now();
     for number in 0..5_000 {
@@ -143,7 +143,7 @@ async fn five_thousand_connections_in_two_seconds_are_all_served() {
 }
 
 #[tokio::test]
-async fn where_descriptors_run_out_the_rest_are_told_so_and_all_is_well_at_once_after() {
+async fn without_descriptors_connections_are_rejected_until_some_close() {
     raise_own_limit();
     let upstream = upstream().await;
     let kubegate = under_ulimit("-n 64", &upstream, &["-v", "0"]);
@@ -163,36 +163,36 @@ async fn where_descriptors_run_out_the_rest_are_told_so_and_all_is_well_at_once_
         match visit {
             Some(answer) if answer.ends_with("served") => served += 1,
             Some(answer) => {
-                assert_turned_away(&answer);
+                assert_rejected(&answer);
                 away += 1;
             }
             None => cut += 1,
         }
     }
-    println!("served {served}, turned away {away}, cut {cut}");
+    println!("served {served}, rejected {away}, cut {cut}");
     assert!(
         served > 0 && away > 0,
-        "served {served}, turned away {away}, cut {cut}"
+        "served {served}, rejected {away}, cut {cut}"
     );
-    assert!(cut < 250, "served {served}, turned away {away}, cut {cut}");
+    assert!(cut < 250, "served {served}, rejected {away}, cut {cut}");
     assert_at_rest(&kubegate).await;
 }
 
 #[tokio::test]
-async fn a_full_house_turns_away_without_work_until_somebody_leaves() {
+async fn rejecting_connections_uses_little_cpu_time() {
     let upstream = upstream().await;
     let kubegate = under_ulimit("-n 64", &upstream, &["-v", "0"]);
-    // Idle, and more than there is room for.
+    // Idle, and more than the descriptors allow.
     let mut idle = Vec::new();
     for _ in 0..64 {
         idle.push(Connection::open(&kubegate.address).await);
     }
     for _ in 0..20 {
-        assert_turned_away(&get(&kubegate.address, "/").await);
+        assert_rejected(&get(&kubegate.address, "/").await);
     }
-    // Those of the idle that were turned away have been told by now.
+    // The idle connections above the limit have been rejected by now.
     assert_at_rest(&kubegate).await;
-    assert_turned_away(&get(&kubegate.address, "/").await);
+    assert_rejected(&get(&kubegate.address, "/").await);
     drop(idle);
     assert_recovers(&kubegate).await;
     let log = kubegate.log();
@@ -201,7 +201,7 @@ async fn a_full_house_turns_away_without_work_until_somebody_leaves() {
 }
 
 #[tokio::test]
-async fn a_soft_limit_is_raised_and_plugins_get_it_back() {
+async fn the_soft_limit_is_raised_but_not_for_plugins() {
     raise_own_limit();
     let upstream = Upstream::tls("localhost", serve).await;
     let folder = tempfile::TempDir::new().unwrap();
@@ -243,8 +243,8 @@ async fn a_soft_limit_is_raised_and_plugins_get_it_back() {
 }
 
 #[tokio::test]
-async fn requests_that_no_descriptor_is_left_for_are_told_so() {
-    // Holds every connection to it, and so a descriptor each.
+async fn requests_without_a_descriptor_for_the_server_get_503() {
+    // Holds every connection open, each of which uses a descriptor.
     let upstream = Upstream::plain(async |mut connection: Connection| {
         while let Some(request) = connection.request().await {
             if request.head.starts_with("GET /held ") {
@@ -267,7 +267,7 @@ async fn requests_that_no_descriptor_is_left_for_are_told_so() {
         });
     }
     let mut dialled = 0;
-    // Those that are held say nothing.
+    // The held ones get no response.
     while let Ok(Some(answer)) =
         tokio::time::timeout(Duration::from_secs(1), clients.join_next()).await
     {
@@ -285,7 +285,7 @@ async fn requests_that_no_descriptor_is_left_for_are_told_so() {
     assert_recovers(&kubegate).await;
 }
 
-/// A client at another address of this machine.
+/// Connects from this address of the machine.
 async fn from(client: [u8; 4], kubegate: &Kubegate) -> tokio::net::TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind((client, 0).into()).unwrap();
@@ -298,7 +298,7 @@ async fn held(stream: &mut tokio::net::TcpStream) {
     stream.write_all(ask.as_bytes()).await.unwrap();
 }
 
-/// The first bytes of an answer; `None` where there is none in this time.
+/// Returns the first bytes of a response, or `None` if there is none in this time.
 async fn begins(stream: &mut tokio::net::TcpStream, within: Duration) -> Option<String> {
     let mut answer = vec![0; 2000];
     let read = tokio::time::timeout(within, stream.read(&mut answer)).await;
@@ -306,7 +306,7 @@ async fn begins(stream: &mut tokio::net::TcpStream, within: Duration) -> Option<
     Some(String::from_utf8_lossy(&answer[..read]).into_owned())
 }
 
-/// HTTP/1.1 alone; never answers `/held`, nor reads what is sent there.
+/// A server for HTTP/1.1 alone that neither answers `/held` nor reads the bodies sent there.
 async fn holding() -> Upstream {
     Upstream::plain(async |mut connection: Connection| {
         while let Some(head) = connection.head().await {
@@ -320,7 +320,7 @@ async fn holding() -> Upstream {
 }
 
 #[tokio::test]
-async fn six_hundred_unanswered_requests_over_http_1_block_nobody_else() {
+async fn unanswered_requests_over_http_1_block_no_other_client() {
     let upstream = holding().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut clients = Vec::new();
@@ -342,23 +342,23 @@ async fn six_hundred_unanswered_requests_over_http_1_block_nobody_else() {
     .await;
     assert!(get(&kubegate.address, "/x").await.ends_with("served"));
     clients.clear();
-    // Idle ones are not kept in such numbers.
+    // Only a few idle connections are kept.
     assert!(get(&kubegate.address, "/x").await.ends_with("served"));
 }
 
 #[tokio::test]
-async fn over_http_1_no_client_takes_every_connection_and_nobody_waits_without_end() {
+async fn over_http_1_no_client_takes_every_connection() {
     let upstream = holding().await;
-    // For each lane 70 connections, a quarter of which no client gets alone.
+    // Each worker has 70 connections, a quarter of which are not for one client alone.
     let (most, share) = (70, 70 / 4 * 3);
-    let ulimit = format!("-n {}", 3 * lanes() * most);
+    let ulimit = format!("-n {}", 3 * worker_count() * most);
     let kubegate = under_ulimit(&ulimit, &upstream, &["--upstream-connect-timeout", "500ms"]);
-    // What is spoken is known from here on.
-    for _ in 0..4 * lanes() {
+    // The server's protocol is known from here on.
+    for _ in 0..4 * worker_count() {
         assert!(get(&kubegate.address, "/x").await.ends_with("served"));
     }
     let mut clients = Vec::new();
-    let asked = (share + 10) * lanes();
+    let asked = (share + 10) * worker_count();
     for _ in 0..asked {
         let mut client = from([127, 0, 0, 1], &kubegate).await;
         held(&mut client).await;
@@ -368,8 +368,8 @@ async fn over_http_1_no_client_takes_every_connection_and_nobody_waits_without_e
         .into_iter()
         .map(|mut client| async move { begins(&mut client, PATIENCE).await })
         .collect();
-    // Those that are held say nothing.
-    for _ in share * lanes()..asked {
+    // The held ones get no response.
+    for _ in share * worker_count()..asked {
         let answer = in_time(clients.join_next())
             .await
             .unwrap()
@@ -379,8 +379,8 @@ async fn over_http_1_no_client_takes_every_connection_and_nobody_waits_without_e
         assert!(answer.contains("requests to it are under way"), "{answer}");
         assert!(!answer.contains("retry-after"), "{answer}");
     }
-    // The others are served,
-    for _ in 0..lanes() {
+    // Other clients are served until no connection is left,
+    for _ in 0..worker_count() {
         let mut other = from([127, 0, 0, 2], &kubegate).await;
         other
             .write_all(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -389,9 +389,9 @@ async fn over_http_1_no_client_takes_every_connection_and_nobody_waits_without_e
         let answer = begins(&mut other, Duration::from_secs(10)).await.unwrap();
         assert!(answer.ends_with("served"), "{answer}");
     }
-    // until nothing is left; and then they are told so.
+    // and then get the same response.
     let mut others = Vec::new();
-    for _ in 0..(most - share + 10) * lanes() {
+    for _ in 0..(most - share + 10) * worker_count() {
         let mut other = from([127, 0, 0, 2], &kubegate).await;
         held(&mut other).await;
         others.push(other);

@@ -13,7 +13,7 @@ use imports::{Crate, Source};
 /// The modules in layers, from the lowest. A module imports from the layers below its own;
 /// `demo` is for `cli` and for tests alone.
 const LAYERS: &[&[&str]] = &[
-    &["secret", "printable", "shell"],
+    &["secret", "printable", "shell", "error", "jitter"],
     &["console"],
     &["kubeconfig"],
     &["tls"],
@@ -50,7 +50,7 @@ const LEAVES: &[Leaf] = &[
     },
     Leaf {
         module: "telemetry",
-        imports: &["printable", "console"],
+        imports: &["printable", "console", "error"],
         importers: &["serve", "admin", "cli", "main"],
     },
     Leaf {
@@ -81,7 +81,6 @@ const EXCUSED: &[&str] = &[
     "dial",
     "kubeconfig",
     "proxy",
-    "settings",
     "tls",
     "upstream",
 ];

@@ -11,7 +11,7 @@ use std::{
 use http::{Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
-use kubegate::serve::lanes;
+use kubegate::serve::worker_count;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::support::{
@@ -56,8 +56,8 @@ async fn watches_that_fill_their_connections_hold_up_no_get() {
     let (upstream, _watches) = watched().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut clients = Vec::new();
-    // As many as one connection takes, for each of the lanes that they are shared out to.
-    for _ in 0..100 * lanes() {
+    // As many as one connection takes, for each of the workers.
+    for _ in 0..100 * worker_count() {
         clients.push(in_time(watch(&kubegate.address)).await);
     }
     let started = Instant::now();
@@ -94,7 +94,7 @@ async fn a_connection_that_has_aged_takes_no_more_and_what_runs_on_it_goes_on() 
     let mut client = in_time(watch(&kubegate.address)).await;
     assert_eq!(upstream.connections(), 1);
     in_time(async {
-        // Each on a connection of its lane's, which ages and is replaced.
+        // Each on a connection of its worker, which ages and is replaced.
         while upstream.connections() < 8 {
             assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -180,7 +180,7 @@ async fn a_crowd_of_lists_opens_no_crowd_of_connections() {
     })
     .await;
     let waiting = http1.load(Ordering::SeqCst);
-    assert!((1..=64 * lanes()).contains(&waiting), "{waiting}");
+    assert!((1..=64 * worker_count()).contains(&waiting), "{waiting}");
     gate.add_permits(1);
     for list in lists {
         assert_eq!(in_time(list).await.unwrap(), 200);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     credential::Cache,
+    error::BoxError,
     kubeconfig::Target,
-    serve::{BoxError, Finding, Found, Plan},
+    serve::{ResolvedTarget, TargetFuture, TargetSource},
 };
 
 /// One API server and user, known from the start and read from no file.
@@ -14,11 +15,11 @@ pub(in crate::cli) struct Fixed {
     pub(in crate::cli) credentials: Arc<Cache>,
 }
 
-impl Plan for Fixed {
-    fn find(&self) -> Finding<'_> {
+impl TargetSource for Fixed {
+    fn resolve(&self) -> TargetFuture<'_> {
         let target = self.target.clone();
         Box::pin(async {
-            Ok(Found {
+            Ok(ResolvedTarget {
                 target,
                 files: Vec::new(),
             })

@@ -10,9 +10,10 @@ use std::{
 use crate::{
     cli::{plugin_file, usage::bail_usage},
     credential::{self, Cache},
+    error::BoxError,
     kubeconfig::{self, Overrides, Pin, Target},
     login,
-    serve::{BoxError, Finding, Found, Plan},
+    serve::{ResolvedTarget, TargetFuture, TargetSource},
     settings::{ConnectionFlags, Login, ProxyFlags, ServiceAccountFlags},
 };
 
@@ -20,7 +21,7 @@ use crate::{
 pub(super) fn of_flags(
     connection: &ConnectionFlags,
     flags: &ProxyFlags,
-) -> anyhow::Result<Box<dyn Plan>> {
+) -> anyhow::Result<Box<dyn TargetSource>> {
     let overrides = Overrides::from(connection);
     if flags.follow_current_context && overrides.context.is_some() {
         bail_usage!("--context and --follow-current-context exclude each other; give one of them");
@@ -35,7 +36,7 @@ pub(super) fn of_flags(
 }
 
 /// The same with a login of our own in the user's place, where the flags choose one.
-pub(super) fn as_login(base: Box<dyn Plan>, login: Option<Login>) -> Box<dyn Plan> {
+pub(super) fn as_login(base: Box<dyn TargetSource>, login: Option<Login>) -> Box<dyn TargetSource> {
     match login {
         Some(login) => Box::new(OwnLogin { base, login }),
         None => base,
@@ -45,9 +46,9 @@ pub(super) fn as_login(base: Box<dyn Plan>, login: Option<Login>) -> Box<dyn Pla
 /// The same with the service account that `flags` choose in the user's place, where they
 /// choose one.
 pub(super) fn as_service_account(
-    base: Box<dyn Plan>,
+    base: Box<dyn TargetSource>,
     flags: &ServiceAccountFlags,
-) -> Box<dyn Plan> {
+) -> Box<dyn TargetSource> {
     if flags.service_account.is_none() && flags.service_account_secret.is_none() {
         return base;
     }
@@ -66,13 +67,13 @@ struct Search {
     first: OnceLock<kubeconfig::Resolved>,
 }
 
-impl Plan for Kubeconfig {
-    fn find(&self) -> Finding<'_> {
+impl TargetSource for Kubeconfig {
+    fn resolve(&self) -> TargetFuture<'_> {
         let search = Arc::clone(&self.0);
         Box::pin(async move {
             let kubeconfig::Resolved { target, files, .. } =
                 tokio::task::spawn_blocking(move || search.find()).await??;
-            Ok(Found { target, files })
+            Ok(ResolvedTarget { target, files })
         })
     }
 
@@ -87,17 +88,17 @@ impl Plan for Kubeconfig {
 
 /// A login that stands in flags, at the cluster of another plan.
 struct OwnLogin {
-    base: Box<dyn Plan>,
+    base: Box<dyn TargetSource>,
     login: Login,
 }
 
-impl Plan for OwnLogin {
-    fn find(&self) -> Finding<'_> {
-        self.base.find()
+impl TargetSource for OwnLogin {
+    fn resolve(&self) -> TargetFuture<'_> {
+        self.base.resolve()
     }
 
-    fn sample(&self) -> Option<&Target> {
-        self.base.sample()
+    fn placeholder(&self) -> Option<&Target> {
+        self.base.placeholder()
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
@@ -112,17 +113,17 @@ impl Plan for OwnLogin {
 
 /// A service account, for whose token the user of another plan asks.
 struct ServiceAccount {
-    base: Box<dyn Plan>,
+    base: Box<dyn TargetSource>,
     flags: ServiceAccountFlags,
 }
 
-impl Plan for ServiceAccount {
-    fn find(&self) -> Finding<'_> {
-        self.base.find()
+impl TargetSource for ServiceAccount {
+    fn resolve(&self) -> TargetFuture<'_> {
+        self.base.resolve()
     }
 
-    fn sample(&self) -> Option<&Target> {
-        self.base.sample()
+    fn placeholder(&self) -> Option<&Target> {
+        self.base.placeholder()
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::jitter;
+
 const FIRST: Duration = Duration::from_secs(1);
 
 /// Lest a burst of requests ask twice in one moment.
@@ -10,27 +12,19 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 /// While no credential holds: at least half of the whole, for then every request would ask.
 pub(super) fn pause(failures: u32, longest: Duration) -> Duration {
-    whole(FIRST, failures, longest).mul_f64(0.5 + 0.5 * random_fraction())
+    whole(FIRST, failures, longest).mul_f64(0.5 + 0.5 * jitter::fraction())
 }
 
 /// While one holds: any part of the whole ("full jitter"), from a start low enough for several
 /// tries where `longest` is short.
 pub(in crate::credential) fn full_jitter(failures: u32, longest: Duration) -> Duration {
     let whole = whole(FIRST.min(longest / 8), failures, longest);
-    whole.mul_f64(random_fraction()).max(SHORTEST)
+    whole.mul_f64(jitter::fraction()).max(SHORTEST)
 }
 
 fn whole(first: Duration, failures: u32, longest: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     (first * 2_u32.pow(doublings)).min(longest)
-}
-
-/// From 0 to 1.
-pub(super) fn random_fraction() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness the pause is as short as it could be, and as good.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

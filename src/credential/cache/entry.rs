@@ -8,8 +8,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{backoff, flight::Errand};
-use crate::credential::{Credential, RefreshPolicy};
+use super::flight::Errand;
+use crate::{
+    credential::{Credential, RefreshPolicy},
+    jitter,
+};
 
 /// The part of its lifetime after which a credential is renewed; up to [`JITTER`] more, so that
 /// many of us do not ask an issuer in step.
@@ -58,7 +61,7 @@ impl Entry {
     pub(super) fn new(credential: &Arc<Credential>, now: SystemTime) -> Self {
         let end = credential.expires_at;
         let lifetime = end.and_then(|end| end.duration_since(now).ok());
-        let part = RENEWAL + JITTER * backoff::random_fraction();
+        let part = RENEWAL + JITTER * jitter::fraction();
         Self {
             credential: Arc::clone(credential),
             obtained_at: now,

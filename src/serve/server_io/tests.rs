@@ -1,4 +1,4 @@
-//! hyper above [`Inbound`], over a stream that gives bytes in any pieces.
+//! hyper's server over a [`ServerIo`] that reads requests in pieces of any size.
 #![allow(clippy::unwrap_used)]
 use std::{
     convert::Infallible,
@@ -12,26 +12,27 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-use crate::serve::heads::Heads;
+use super::ServerIo;
+use crate::serve::early_response;
 
-/// What a service got of a request: its line, its fields and its body.
-type Got = (String, Vec<(String, Vec<u8>)>, Vec<u8>);
+/// A request as a service received it: its line, its fields and its body.
+type Received = (String, Vec<(String, Vec<u8>)>, Vec<u8>);
 
-/// What hyper makes of these pieces, each of which is read by itself. A pause stands for the
-/// client's waiting until all before it was answered.
-fn served(pieces: &[Vec<u8>], reads_bodies: bool, patient: bool) -> Vec<Got> {
+/// Returns the requests that hyper's server receives from these pieces, each of which is read by
+/// itself. A `patient` client waits for the responses to all requests before the next piece.
+fn served(pieces: &[Vec<u8>], reads_bodies: bool, patient: bool) -> Vec<Received> {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let got = Arc::new(Mutex::new(Vec::new()));
         let (mut client, server) = duplex(1 << 20);
-        let stream = Heads::new(server);
-        let exchange = stream.exchange();
+        let stream = ServerIo::new(server);
+        let state = stream.state();
         let timer = stream.timer();
         let seen = got.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            exchange.begin(&request);
-            let (seen, exchange) = (seen.clone(), exchange.clone());
+            state.start_request(&request);
+            let (seen, state) = (seen.clone(), state.clone());
             async move {
                 let (head, body) = request.into_parts();
                 let line = format!("{} {}", head.method, head.uri);
@@ -48,9 +49,9 @@ fn served(pieces: &[Vec<u8>], reads_bodies: bool, patient: bool) -> Vec<Got> {
                     Vec::new()
                 };
                 seen.lock().unwrap().push((line, fields, body));
-                let mut answer = Response::new(Empty::<bytes::Bytes>::new());
-                crate::serve::early::prepare(&mut answer, &exchange).await;
-                Ok::<_, Infallible>(answer)
+                let mut response = Response::new(Empty::<bytes::Bytes>::new());
+                early_response::announce_close(&mut response, &state).await;
+                Ok::<_, Infallible>(response)
             }
         });
         let serving = http1::Builder::new()
@@ -76,7 +77,7 @@ fn served(pieces: &[Vec<u8>], reads_bodies: bool, patient: bool) -> Vec<Got> {
     })
 }
 
-/// Cuts `bytes` at these places.
+/// Cuts `bytes` at these indices.
 fn cut(bytes: &[u8], at: &[usize]) -> Vec<Vec<u8>> {
     let mut at: Vec<usize> = at.iter().map(|at| at % (bytes.len() + 1)).collect();
     at.extend([0, bytes.len()]);
@@ -87,18 +88,18 @@ fn cut(bytes: &[u8], at: &[usize]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A request, and what a service should get of it.
+/// A request, and how a service should receive it.
 #[derive(Clone, Debug)]
 struct Sent {
     bytes: Vec<u8>,
-    expected: Got,
-    /// Whether something of it is raw.
+    expected: Received,
+    /// Whether its target has bytes to encode.
     raw: bool,
 }
 
 const METHODS: [&str; 4] = ["GET", "POST", "HEAD", "PUT"];
 
-/// Targets as they are sent and as they arrive.
+/// Targets as sent and as received.
 const TARGETS: [(&str, &str); 5] = [
     ("/a", "/a"),
     ("/?q=a%22b", "/?q=a%22b"),
@@ -107,8 +108,7 @@ const TARGETS: [(&str, &str); 5] = [
     ("/x'y?<", "/x'y?%3C"),
 ];
 
-/// Bodies and values of fields in which everything looks like a request line, or like the end of
-/// a head.
+/// Bodies that look like a request line or the end of a head.
 const TEXTS: [&str; 7] = [
     "",
     "GET /<\">",
@@ -170,10 +170,10 @@ fn any_sent() -> impl Strategy<Value = Sent> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// A client that waits for its answers: each line is encoded, whatever was sent before it
-    /// and in whatever pieces it comes, and nothing else is changed.
+    /// If a client waits for each response, every request line is encoded, whatever was sent before
+    /// it and in whatever pieces it comes, and nothing else is changed.
     #[test]
-    fn each_request_of_a_patient_client_arrives_as_it_was_meant(
+    fn each_request_of_a_patient_client_arrives_encoded(
         sent in proptest::collection::vec(any_sent(), 1..5),
         cuts in proptest::collection::vec(any::<usize>(), 0..6),
     ) {
@@ -187,7 +187,7 @@ proptest! {
             prop_assert_eq!(Some(got), expected.next());
         }
         // After a chunked body whose end came in two pieces, and after a GET or HEAD with a body,
-        // the next line may be unknown.
+        // the start of the next request line may be unknown.
         if let Some(missed) = sent.get(got.len()) {
             let (line, fields, body) = &sent[got.len() - 1].expected;
             let chunked = fields.iter().any(|(name, _)| name == "transfer-encoding");
@@ -197,8 +197,8 @@ proptest! {
         }
     }
 
-    /// A client that does not wait: whatever arrives is what was meant, in its order, and nothing
-    /// that only looks like a request does.
+    /// If a client does not wait, the requests that arrive are those that were sent, in order, and
+    /// nothing that only looks like a request arrives.
     #[test]
     fn nothing_that_was_not_sent_ever_arrives(
         sent in proptest::collection::vec(any_sent(), 1..5),
@@ -218,21 +218,21 @@ proptest! {
         }
     }
 
-    /// Bytes of any kind: what hyper makes of them below [`Inbound`] is what it makes of them
-    /// by itself, but for targets.
+    /// Whatever the bytes, hyper reads the same requests from them with and without the encoding,
+    /// except for the targets.
     #[test]
-    fn any_bytes_are_read_as_by_hyper_alone_but_for_targets(
+    fn any_bytes_are_read_as_hyper_alone_reads_them(
         words in proptest::collection::vec(0..WORDS.len(), 0..40),
         cuts in proptest::collection::vec(any::<usize>(), 0..5),
     ) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| WORDS[*word].bytes()).collect();
         let pieces = cut(&bytes, &cuts);
         let got = served(&pieces, true, true);
-        // Nothing raw: nothing may differ.
+        // The control: with nothing to encode, nothing may differ.
         let plain: Vec<u8> = bytes.iter().map(|byte| if b"<\"".contains(byte) { b'x' } else { *byte }).collect();
         let alone = served(&cut(&plain, &cuts), true, true);
         for (got, alone) in got.iter().zip(&alone) {
-            let plainly = |got: &Got| got.0.replace("%3C", "x").replace("%22", "x").replace('"', "x");
+            let plainly = |got: &Received| got.0.replace("%3C", "x").replace("%22", "x").replace('"', "x");
             prop_assert_eq!(plainly(got), plainly(alone));
             let body: Vec<u8> = got.2.iter().map(|byte| if b"<\"".contains(byte) { b'x' } else { *byte }).collect();
             prop_assert_eq!(&body, &alone.2);

@@ -1,4 +1,4 @@
-//! [`Watched`]: files whose content is compared, look by look.
+//! [`FileWatcher`]: detects by polling that the content of files has changed.
 
 use std::{
     collections::BTreeMap,
@@ -12,89 +12,89 @@ use zeroize::Zeroizing;
 
 use crate::kubeconfig::own_writes::{self, Sha256};
 
-/// Bytes of a file that count; nothing that is watched for may have more.
+/// How many bytes of a file are compared. No watched file may have more.
 const LIMIT: u64 = 8 << 20;
 
-/// Files, and what was in them at the last look.
+/// The watched files, and their state at the last check.
 #[derive(Debug, Default)]
-pub(super) struct Watched(BTreeMap<PathBuf, Seen>);
+pub(super) struct FileWatcher(BTreeMap<PathBuf, FileState>);
 
-/// What a look found.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
-    /// The content of a file has changed since the last look.
+    /// The content of a file has changed since the last check.
     pub(super) any: bool,
-    /// It has, and not because we wrote it.
+    /// The new content was not written by this process.
     pub(super) by_others: bool,
 }
 
-/// A file at the last look.
+/// A file as it was at the last check.
 #[derive(Debug, Default)]
-struct Seen {
-    stamp: Option<Stamp>,
-    /// Whether the content was read at a look at which the stamp was already known. Only then
-    /// does the same stamp mean the same content, for file systems tell time in coarse steps.
+struct FileState {
+    metadata: Option<Fingerprint>,
+    /// Whether the content was read after the metadata had been seen unchanged once. Only then does
+    /// equal metadata mean equal content, because file systems record times in coarse steps.
     settled: bool,
-    /// Of the content; `None` where there is none to be read.
-    print: Option<Sha256>,
+    /// The hash of the content, or `None` if it cannot be read.
+    hash: Option<Sha256>,
 }
 
-/// What changes with the content, as finely as the file system tells.
+/// Metadata that change with the content, as precisely as the file system records them.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+struct Fingerprint {
     file: (u64, u64),
     length: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-impl Watched {
-    /// Watches these files and no others. New ones count as changed at their first look: who
-    /// names them has read them before.
-    pub(super) fn set(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+impl FileWatcher {
+    /// Watches these files and no others. A new file counts as changed at its first check, since it
+    /// may have changed after the caller read it.
+    pub(super) fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         let mut before = std::mem::take(&mut self.0);
         for path in files {
-            let seen = before.remove(&path).unwrap_or_default();
-            self.0.entry(path).or_insert(seen);
+            let state = before.remove(&path).unwrap_or_default();
+            self.0.entry(path).or_insert(state);
         }
     }
 
-    /// Looks at every file.
-    pub(super) fn look(&mut self) -> Changes {
+    /// Checks every file.
+    pub(super) fn check(&mut self) -> Changes {
         let mut changes = Changes::default();
-        for (path, seen) in &mut self.0 {
-            if seen.look(path) {
+        for (path, state) in &mut self.0 {
+            if state.check(path) {
                 changes.any = true;
-                changes.by_others |= !seen.print.as_ref().is_some_and(own_writes::contains);
+                changes.by_others |= !state.hash.as_ref().is_some_and(own_writes::contains);
             }
         }
         changes
     }
 }
 
-impl Seen {
-    /// Whether the content has changed.
-    fn look(&mut self, path: &Path) -> bool {
-        // Opened, even where the stamp is the same: network file systems answer a mere `stat`
-        // from a cache of up to a minute, but ask the server when a file is opened.
+impl FileState {
+    /// Returns whether the content has changed.
+    fn check(&mut self, path: &Path) -> bool {
+        // Network file systems answer a plain `stat` from a cache that is up to a minute old, but
+        // ask their server when a file is opened.
         let opened = open(path).ok().flatten();
-        let stamp = opened.as_ref().map(|(_, metadata)| Stamp::of(metadata));
-        if stamp == self.stamp && self.settled {
+        let metadata = opened.as_ref().map(|(_, found)| Fingerprint::of(found));
+        if metadata == self.metadata && self.settled {
             return false;
         }
-        let print = opened.and_then(|(file, _)| content(file).ok());
-        let print = print.map(|content| own_writes::sha256(&content));
-        let changed = print != self.print;
+        let hash = opened.and_then(|(file, _)| content(file).ok());
+        let hash = hash.map(|content| own_writes::sha256(&content));
+        let changed = hash != self.hash;
         *self = Self {
-            settled: stamp == self.stamp,
-            stamp,
-            print,
+            settled: metadata == self.metadata,
+            metadata,
+            hash,
         };
         changed
     }
 }
 
-impl Stamp {
+impl Fingerprint {
     fn of(metadata: &Metadata) -> Self {
         Self {
             file: (metadata.dev(), metadata.ino()),
@@ -105,7 +105,7 @@ impl Stamp {
     }
 }
 
-/// `None` for what is no file: opening a pipe that nobody writes to would block for ever.
+/// Returns `None` for anything but a regular file: opening a pipe without a writer would block.
 fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     if !fs::metadata(path)?.is_file() {
         return Ok(None);
@@ -117,7 +117,7 @@ fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
 
 fn content(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = file.metadata()?.len().min(LIMIT);
-    // Room for all of it at once: growing would leave unwiped copies behind.
+    // Allocated at once, because growing would leave copies behind that are not wiped.
     let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
     file.take(LIMIT).read_to_end(&mut content)?;
     Ok(content)
@@ -130,23 +130,23 @@ mod tests {
 
     use super::*;
 
-    fn watching(path: &Path) -> Watched {
-        let mut watched = Watched::default();
-        watched.set([path.to_owned()]);
-        watched.look();
+    fn watching(path: &Path) -> FileWatcher {
+        let mut watched = FileWatcher::default();
+        watched.watch([path.to_owned()]);
+        watched.check();
         watched
     }
 
-    impl Watched {
+    impl FileWatcher {
         fn sees(&mut self) -> bool {
-            let changes = self.look();
+            let changes = self.check();
             assert!(changes.any || !changes.by_others);
             changes.any
         }
     }
 
     #[test]
-    fn what_we_wrote_is_no_change_by_others() {
+    fn own_writes_are_not_changes_by_others() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "watched: theirs").unwrap();
@@ -157,12 +157,12 @@ mod tests {
             }
             fs::write(&path, content).unwrap();
             let any = true;
-            assert_eq!(watched.look(), Changes { any, by_others }, "{content}");
+            assert_eq!(watched.check(), Changes { any, by_others }, "{content}");
         }
     }
 
     #[test]
-    fn every_other_content_is_noticed_and_nothing_else() {
+    fn every_change_of_content_is_noticed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "one").unwrap();
@@ -178,7 +178,7 @@ mod tests {
         assert!(!watched.sees(), "written, but not changed");
         fs::write(folder.path().join("b"), "one").unwrap();
         fs::rename(folder.path().join("b"), &path).unwrap();
-        assert!(!watched.sees(), "replaced by its like");
+        assert!(!watched.sees(), "replaced by a file of equal content");
         fs::remove_file(&path).unwrap();
         assert!(watched.sees() && !watched.sees());
         fs::write(&path, "one").unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_on_the_way_that_is_swapped_is_noticed() {
+    fn a_swapped_symlink_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in ["one", "two"] {
@@ -203,22 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_later_counts_as_changed_once_and_what_stays_named_does_not() {
+    fn only_newly_watched_files_count_as_changed() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         fs::write(&a, "a").unwrap();
         fs::write(&b, "b").unwrap();
         let mut watched = watching(&a);
-        watched.set([a.clone(), b.clone()]);
+        watched.watch([a.clone(), b.clone()]);
         assert!(watched.sees() && !watched.sees());
-        watched.set([b]);
+        watched.watch([b]);
         assert!(!watched.sees());
         fs::write(&a, "other").unwrap();
         assert!(!watched.sees(), "not watched any more");
     }
 
     #[test]
-    fn a_pipe_is_not_waited_for() {
+    fn a_pipe_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();

@@ -1,4 +1,4 @@
-//! The signals: those that end a process, and SIGHUP.
+//! The signals that the proxy handles.
 
 use std::io;
 
@@ -6,21 +6,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::console;
 
-/// SIGINT and SIGTERM; and SIGHUP where it tells that our terminal is gone.
+/// SIGINT, SIGTERM, and a SIGHUP that says that the terminal is gone.
 #[derive(Debug)]
-pub struct Signals {
+pub struct ShutdownSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
     had_terminal: bool,
 }
 
-/// SIGHUP.
+/// SIGHUP, which requests a reload.
 #[derive(Debug)]
-pub struct Hangups(Signal);
+pub struct ReloadSignals(Signal);
 
-impl Signals {
-    /// Takes over the signals; from now on they no longer end the process by themselves.
+impl ShutdownSignals {
+    /// Installs the handlers. From now on these signals do not end the process by themselves.
     ///
     /// # Errors
     /// The system refuses the handlers.
@@ -47,8 +47,8 @@ impl Signals {
     }
 }
 
-impl Hangups {
-    /// Takes over the signal; from now on it no longer ends the process by itself.
+impl ReloadSignals {
+    /// Installs the handler. From now on SIGHUP does not end the process by itself.
     ///
     /// # Errors
     /// The system refuses the handler.
@@ -56,7 +56,7 @@ impl Hangups {
         Ok(Self(signal(SignalKind::hangup())?))
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn received(&mut self) {
         let _ = self.0.recv().await;
     }

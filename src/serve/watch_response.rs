@@ -1,8 +1,9 @@
-//! A watch's answer, written by ourselves.
+//! Writes the response of a watch, on a connection taken from hyper.
 //!
-//! A watch may be quiet for an hour, and there are thousands of them. hyper keeps two buffers of
-//! 8 KiB for a connection whatever happens on it, so a watch leaves hyper when its answer begins
-//! and keeps no buffer at all. It is then the last exchange on its connection, and says so.
+//! There may be thousands of watches, and each may be quiet for an hour. hyper keeps two buffers of
+//! 8 KiB for a connection as long as it lasts. A watch is therefore hijacked from hyper when its
+//! response begins, and holds no buffer while it is quiet. It is the last response on its connection,
+//! and carries `Connection: close`.
 
 use std::{
     collections::VecDeque,
@@ -25,109 +26,114 @@ use http::{
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::BoxError;
-use crate::proxy::{TracedBody, WatchResponse};
+use crate::{
+    error::BoxError,
+    proxy::{TracedBody, WatchResponse},
+};
 
-/// Frames that are written together, at most.
-const TOGETHER: usize = 16;
+/// The most frames that are written at once.
+const MAX_FRAMES: usize = 16;
+
+/// Each frame becomes a chunk: its size, its data and a line break.
+const PIECES_PER_FRAME: usize = 3;
 
 type Watch = Response<TracedBody>;
 
-/// Takes an answer away from hyper, which ends for it as with an error.
-pub(super) struct Taken(Mutex<Option<Box<Watch>>>);
+/// A response that is taken from hyper. hyper gets it as an error and ends.
+pub(super) struct Hijacked(Mutex<Option<Box<Watch>>>);
 
-/// Whether a watch that answers `request` could leave hyper: its framing is then ours. A body
-/// that is still to come would be lost.
-pub(super) fn may_leave(request: &Request<impl Body>) -> bool {
+/// Returns whether the response to `request` may be hijacked. It is then sent in chunks, which
+/// HTTP/1.0 does not know. The rest of a request body would be lost.
+pub(super) fn can_hijack(request: &Request<impl Body>) -> bool {
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_end_stream()
 }
 
-/// Leaves an answer with hyper, unless it is a watch and `free`: nothing is to be written on its
-/// connection before it.
-pub(super) fn leave(answer: Watch, free: bool) -> Result<Watch, Taken> {
-    let headers = answer.headers();
-    let takes = free
-        && answer.extensions().get::<WatchResponse>().is_some()
-        // Others may have no body at all.
-        && answer.status() == StatusCode::OK
-        // hyper would put one there (RFC 9110 section 6.6.1).
+/// Returns the response of a watch as an error, which ends hyper, and any other response as it is.
+/// `is_allowed` must be false while hyper still has to write something else on the connection.
+pub(super) fn hijack(response: Watch, is_allowed: bool) -> Result<Watch, Hijacked> {
+    let headers = response.headers();
+    let is_hijacked = is_allowed
+        && response.extensions().get::<WatchResponse>().is_some()
+        // Other statuses may have no body.
+        && response.status() == StatusCode::OK
+        // hyper adds a Date where it is missing (RFC 9110 section 6.6.1).
         && headers.contains_key(DATE)
         && !headers.contains_key(CONTENT_LENGTH);
-    if takes {
-        return Err(Taken(Mutex::new(Some(Box::new(answer)))));
+    if is_hijacked {
+        return Err(Hijacked(Mutex::new(Some(Box::new(response)))));
     }
-    Ok(answer)
+    Ok(response)
 }
 
-/// The watch for which hyper ended with `error`.
-pub(super) fn taken(error: &hyper::Error) -> Option<Watch> {
-    let taken = error.source()?.downcast_ref::<Taken>()?;
-    let mut watch = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
+/// Returns the watch for which hyper ended with `error`, if that is the reason.
+pub(super) fn hijacked(error: &hyper::Error) -> Option<Watch> {
+    let hijacked = error.source()?.downcast_ref::<Hijacked>()?;
+    let mut watch = hijacked.0.lock().unwrap_or_else(PoisonError::into_inner);
     watch.take().map(|watch| *watch)
 }
 
-/// Writes the answer until it ends or breaks, or the client leaves. What is still read of a
-/// client is none of its answer's business; only its end is.
+/// Writes the response until it ends or breaks off, or until the client closes its end. Bytes that
+/// the client still sends are discarded.
 ///
 /// # Errors
-/// The connection broke, or the answer did: its last chunk is missing then.
+/// The connection or the response broke. The last chunk is missing then.
 pub(super) async fn serve<S>(mut stream: S, watch: Watch) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (head, body) = watch.into_parts();
-    stream.write_all(&text(head)).await?;
-    let mut events = Events {
+    stream.write_all(&head_bytes(head)).await?;
+    let mut body = ChunkedBody {
         body,
         pieces: VecDeque::new(),
         end: None,
     };
-    let left = poll_fn(|cx| {
-        if let Poll::Ready(written) = events.poll_write(&mut stream, cx) {
+    let client_closed = poll_fn(|cx| {
+        if let Poll::Ready(written) = body.poll_write(&mut stream, cx) {
             return Poll::Ready(written.map(|()| false));
         }
-        poll_left(&mut stream, cx).map(|()| Ok(true))
+        poll_closed(&mut stream, cx).map(|()| Ok(true))
     });
-    if !left.await? {
+    if !client_closed.await? {
         stream.shutdown().await?;
     }
     Ok(())
 }
 
-fn text(mut head: Parts) -> Vec<u8> {
+fn head_bytes(mut head: Parts) -> Vec<u8> {
     let headers = &mut head.headers;
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     let status = head.status;
     let reason = status.canonical_reason().unwrap_or_default();
-    let mut text = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
     for (name, value) in &*headers {
-        text.extend_from_slice(name.as_str().as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
     }
-    text.extend_from_slice(b"\r\n");
-    text
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
-/// A body in chunks (RFC 9112 section 7.1).
-struct Events<B> {
+/// Writes a body in chunked transfer coding (RFC 9112 section 7.1).
+struct ChunkedBody<B> {
     body: B,
-    /// To be written next.
+    /// The bytes to be written next.
     pieces: VecDeque<Bytes>,
     /// How the body ended, once it has.
     end: Option<Result<(), BoxError>>,
 }
 
-impl<B> Events<B>
+impl<B> ChunkedBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// Ready when all is written, to the last chunk.
+    /// Returns `Ready` when everything is written, the last chunk included.
     fn poll_write(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
@@ -141,18 +147,19 @@ where
             if let Some(end) = self.end.take() {
                 return Poll::Ready(end);
             }
-            self.take_frames(cx);
+            self.read_frames(cx);
             if self.pieces.is_empty() && self.end.is_none() {
-                // A quiet watch holds nothing.
+                // A quiet watch holds no memory.
                 self.pieces = VecDeque::new();
                 return Poll::Pending;
             }
         }
     }
 
-    /// Takes what has come, and asks to be woken where that is not enough to be written at once.
-    fn take_frames(&mut self, cx: &mut Context<'_>) {
-        while self.pieces.len() < 3 * TOGETHER {
+    /// Reads the frames that are available. Registers for a wakeup if there are fewer than can be
+    /// written at once.
+    fn read_frames(&mut self, cx: &mut Context<'_>) {
+        while self.pieces.len() < PIECES_PER_FRAME * MAX_FRAMES {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => break,
                 Poll::Ready(None) => {
@@ -160,13 +167,14 @@ where
                     self.end = Some(Ok(()));
                     break;
                 }
-                // What came before it is written all the same.
+                // The frames before the error are still written.
                 Poll::Ready(Some(Err(error))) => {
                     self.end = Some(Err(error.into()));
                     break;
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers are for clients that ask for them (RFC 9110 section 6.5.1).
+                    // Trailers are dropped: only a client that asks for them may be sent any (RFC 9110
+                    // section 6.5.1).
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
@@ -184,7 +192,7 @@ where
         stream: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut slices = [IoSlice::new(&[]); 3 * TOGETHER];
+        let mut slices = [IoSlice::new(&[]); PIECES_PER_FRAME * MAX_FRAMES];
         for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
             *slice = IoSlice::new(piece);
         }
@@ -206,8 +214,8 @@ where
     }
 }
 
-/// Ready when the client has closed its end, or is gone.
-fn poll_left(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
+/// Returns `Ready` when the client has closed its end or the connection is broken.
+fn poll_closed(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
     loop {
         let mut read = [MaybeUninit::uninit(); 512];
         let mut read = ReadBuf::uninit(&mut read);
@@ -218,17 +226,17 @@ fn poll_left(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Pol
     }
 }
 
-impl StdError for Taken {}
+impl StdError for Hijacked {}
 
-impl fmt::Debug for Taken {
+impl fmt::Debug for Hijacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Taken")
+        f.write_str("Hijacked")
     }
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for Hijacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a watch has left hyper")
+        f.write_str("the response of a watch was taken from hyper")
     }
 }
 
@@ -246,25 +254,25 @@ mod tests {
 
     type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, io::Error>>;
 
-    /// Events that are written to `stream` as they are sent.
+    /// Writes the frames that `frames` sends to `stream`.
     async fn written(
         mut stream: impl AsyncWrite + Unpin,
         frames: impl FnOnce(Frames),
     ) -> Result<(), BoxError> {
         let (send, mut receive) = mpsc::unbounded_channel();
         frames(send);
-        let mut events = Events {
+        let mut body = ChunkedBody {
             body: StreamBody::new(futures_util::stream::poll_fn(move |cx| {
                 receive.poll_recv(cx)
             })),
             pieces: VecDeque::new(),
             end: None,
         };
-        poll_fn(|cx| events.poll_write(&mut stream, cx)).await
+        poll_fn(|cx| body.poll_write(&mut stream, cx)).await
     }
 
     #[tokio::test]
-    async fn every_frame_is_a_chunk_however_little_the_client_takes_at_a_time() {
+    async fn every_frame_is_a_chunk_however_slowly_the_client_reads() {
         let long = "x".repeat(300);
         for narrow in [1, 7, 100_000] {
             let (mut client, stream) = duplex(narrow);
@@ -288,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_that_break_off_have_no_last_chunk() {
+    async fn a_body_that_breaks_off_has_no_last_chunk() {
         let (mut client, stream) = duplex(1000);
         let frames = |send: Frames| {
             send.send(Ok(Frame::data("one".into()))).unwrap();

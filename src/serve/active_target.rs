@@ -1,0 +1,85 @@
+//! [`ActiveTarget`]: the target that requests are sent to, made ready by a [`TargetBuilder`].
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    target_source::{MakeUpstream, ResolvedTarget, TargetSource},
+    workers,
+};
+use crate::{error::BoxError, kubeconfig::Target, proxy::Destination, upstream::Upstream};
+
+/// A resolved target with its credentials and upstreams.
+#[derive(Clone)]
+pub(super) struct ActiveTarget {
+    pub(super) target: Target,
+    pub(super) destination: Destination,
+    /// The files that say all this.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// Resolves the target and makes it ready for requests.
+pub(super) struct TargetBuilder {
+    source: Box<dyn TargetSource>,
+    make_upstream: MakeUpstream,
+}
+
+impl TargetBuilder {
+    pub(super) fn new(source: Box<dyn TargetSource>, make_upstream: MakeUpstream) -> Self {
+        Self {
+            source,
+            make_upstream,
+        }
+    }
+
+    pub(super) async fn resolve(&self) -> Result<ResolvedTarget, BoxError> {
+        self.source.resolve().await
+    }
+
+    /// Makes a resolved target ready. Keeps the credentials and the connections of `before` where
+    /// the user or the cluster is the same. May block on files.
+    pub(super) fn build(
+        &self,
+        resolved: ResolvedTarget,
+        before: Option<&ActiveTarget>,
+    ) -> Result<ActiveTarget, BoxError> {
+        let ResolvedTarget {
+            mut target,
+            mut files,
+        } = resolved;
+        files.extend(target.authority_files());
+        // Clusters are compared below: the content of an authority file is what matters.
+        if let Some(authority) = &mut target.cluster.certificate_authority {
+            *authority = authority.inlined()?;
+        }
+        let same_user =
+            |before: &&ActiveTarget| self.source.keeps_credentials(&before.target, &target);
+        let same_cluster = |before: &&ActiveTarget| before.target.cluster == target.cluster;
+        let credentials = match before.filter(same_user) {
+            Some(before) => Arc::clone(&before.destination.credentials),
+            None => self.source.credentials(&target)?,
+        };
+        let upstreams = match before.filter(same_cluster) {
+            Some(before) => Arc::clone(&before.destination.upstreams),
+            None => one_per_worker((self.make_upstream)(&target)?)?,
+        };
+        files.extend(credentials.files());
+        Ok(ActiveTarget {
+            destination: Destination {
+                impersonation: target.user.impersonation.clone(),
+                credentials,
+                upstreams,
+            },
+            target,
+            files,
+        })
+    }
+}
+
+fn one_per_worker(first: Upstream) -> Result<Arc<[Arc<Upstream>]>, BoxError> {
+    let mut upstreams = Vec::with_capacity(workers::count());
+    for _ in 1..workers::count() {
+        upstreams.push(Arc::new(first.again()?));
+    }
+    upstreams.push(Arc::new(first));
+    Ok(upstreams.into())
+}

@@ -1,0 +1,147 @@
+//! [`ConnectionLimit`]: how many connections the file descriptors allow, and the response to more.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt as _;
+use http::StatusCode;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    listener::{Accepted, Listener},
+    reject,
+};
+use crate::{
+    descriptors,
+    proxy::{self, guard::Refusal},
+};
+
+/// Descriptors kept for connections to the API server, files and plugins: an eighth of all, within
+/// these bounds.
+const RESERVE: (usize, usize) = (16, 256);
+
+/// The descriptors that are open at the start, if the system does not say how many.
+const OPEN_AT_START: usize = 32;
+
+/// How many rejected clients are given time to read the response.
+const MAX_LINGERING: usize = 8;
+
+/// The shortest time between two log lines about rejected connections.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// `Retry-After` for rejected clients.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Limits the number of connections.
+pub(super) struct ConnectionLimit {
+    max: usize,
+    /// Closed when no descriptor is left, so that one more connection can be accepted and rejected.
+    spare: Option<File>,
+    lingering: TaskTracker,
+    logged_at: Option<Instant>,
+}
+
+impl ConnectionLimit {
+    /// Derives the limit from the descriptors that the process may open and has open now.
+    pub(super) fn measure() -> Self {
+        let limit = descriptors::limit();
+        let open = descriptors::open().unwrap_or(OPEN_AT_START);
+        let reserve = (limit / 8).clamp(RESERVE.0, RESERVE.1) + MAX_LINGERING + 1;
+        let max = limit.saturating_sub(open + reserve).max(1);
+        tracing::debug!(limit, open, max, "limit of connections");
+        Self {
+            max,
+            spare: open_spare(),
+            lingering: TaskTracker::new(),
+            logged_at: None,
+        }
+    }
+
+    /// Returns whether one more connection may be served.
+    pub(super) fn allows_another(&self, connections: &TaskTracker, tunnels: &TaskTracker) -> bool {
+        // Each tunnel uses a connection to the API server of its own.
+        connections.len() + 2 * tunnels.len() < self.max
+    }
+
+    /// Rejects a connection with a 503.
+    pub(super) fn reject(&mut self, accepted: Accepted) {
+        let response = self.response();
+        if self.lingering.len() >= MAX_LINGERING {
+            reject_at_once(accepted, &response);
+            return;
+        }
+        self.lingering.spawn(async move {
+            let sending = match accepted {
+                Accepted::Tcp(stream) => TcpStream::from_std(stream)
+                    .map(|s| reject::send_after_request(&response, s).left_future()),
+                Accepted::Unix(stream) => UnixStream::from_std(stream)
+                    .map(|s| reject::send_after_request(&response, s).right_future()),
+            };
+            if let Ok(sending) = sending {
+                sending.await;
+            }
+        });
+    }
+
+    /// Accepts the next connection with the spare descriptor and rejects it, so that its client need
+    /// not wait in the backlog. Returns whether there was one.
+    pub(super) fn reject_next(&mut self, listener: &Listener) -> bool {
+        drop(self.spare.take());
+        let next = listener.accept().now_or_never();
+        let next = next.and_then(Result::ok);
+        let is_accepted = next.is_some();
+        if let Some((accepted, _)) = next {
+            reject_at_once(accepted, &self.response());
+        }
+        self.spare = open_spare();
+        is_accepted
+    }
+
+    /// Returns the 503, and logs it from time to time.
+    fn response(&mut self) -> Vec<u8> {
+        let now = Instant::now();
+        if self.logged_at.is_none_or(|at| now - at > LOG_INTERVAL) {
+            self.logged_at = Some(now);
+            tracing::warn!(
+                "no file descriptors for more than {} connections; more are turned away (raise \
+                 ulimit -n)",
+                self.max
+            );
+        }
+        let refusal = Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: format!(
+                "too many connections: there are file descriptors for {}; close some, or raise \
+                 ulimit -n",
+                self.max
+            ),
+            close: true,
+        };
+        proxy::encode_refusal(refusal, Some(RETRY_AFTER))
+    }
+}
+
+fn open_spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Sends `response` and closes without waiting. What the client has sent is read first, since
+/// closing a connection with unread bytes resets it.
+fn reject_at_once(accepted: Accepted, response: &[u8]) {
+    let mut request = [0; 8 * 1024];
+    // Neither call blocks, and a client that is gone needs no response.
+    let _: io::Result<()> = match accepted {
+        Accepted::Tcp(mut stream) => {
+            let _ = stream.read(&mut request);
+            stream.write_all(response)
+        }
+        Accepted::Unix(mut stream) => {
+            let _ = stream.read(&mut request);
+            stream.write_all(response)
+        }
+    };
+}

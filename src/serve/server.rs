@@ -1,0 +1,106 @@
+//! Accepts connections until a signal comes, then drains them.
+
+use std::{io, time::Duration};
+
+use tokio_util::task::TaskTracker;
+
+use super::{
+    connection::{self, ConnectionContext},
+    connection_limit::ConnectionLimit,
+    listener::Listener,
+    signals::ShutdownSignals,
+    workers::Workers,
+};
+use crate::{
+    credential, descriptors,
+    proxy::{Drain, Proxy},
+};
+
+/// The pause after an accept that failed for lack of file descriptors or memory: long enough to
+/// not use up a core, short enough to not be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until a signal comes, then drains: no more connections are accepted, requests may
+/// complete, watches end at the next event boundary, and what still runs after `limit` is cut off.
+///
+/// # Errors
+/// The system refuses to start a thread for each of `proxies`.
+pub async fn run<P: Proxy>(
+    listener: Listener,
+    proxies: Vec<P>,
+    drain: Drain,
+    mut signals: ShutdownSignals,
+    limit: Duration,
+) -> io::Result<()> {
+    let contexts = proxies
+        .into_iter()
+        .map(|proxy| ConnectionContext::new(proxy, &drain.begun));
+    let workers = Workers::start(contexts.collect())?;
+    let connections = TaskTracker::new();
+    tokio::select! {
+        () = accept_all(&listener, &workers, &drain, &connections) => {}
+        () = signals.received() => {}
+    }
+    drop(listener);
+    tracing::info!(
+        "draining for up to {} s; another signal exits at once",
+        limit.as_secs()
+    );
+    drain.begun.cancel();
+    connections.close();
+    drain.tunnels.close();
+    let drained = async {
+        connections.wait().await;
+        drain.tunnels.wait().await;
+    };
+    tokio::select! {
+        () = drained => tracing::info!("drained"),
+        () = tokio::time::sleep(limit) => tracing::warn!(
+            connections = connections.len(),
+            tunnels = drain.tunnels.len(),
+            "not drained in time; cutting off what still runs"
+        ),
+        () = signals.received() => tracing::warn!("second signal; cutting off what still runs"),
+    }
+    // The worker threads, which still run, give each plugin time to end before it is killed.
+    credential::end_plugins().await;
+    Ok(())
+}
+
+async fn accept_all<P: Proxy>(
+    listener: &Listener,
+    workers: &Workers<ConnectionContext<P>>,
+    drain: &Drain,
+    connections: &TaskTracker,
+) {
+    let mut limit = ConnectionLimit::measure();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) if !limit.allows_another(connections, &drain.tunnels) => {
+                limit.reject(stream);
+            }
+            Ok((stream, peer)) => {
+                workers.spawn(connections, move |context| {
+                    connection::serve(stream, peer, context)
+                });
+            }
+            // Only the connection that was to be accepted is lost.
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) if descriptors::ran_out(&error) && limit.reject_next(listener) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

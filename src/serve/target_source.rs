@@ -1,0 +1,44 @@
+//! [`TargetSource`]: where the API server and the user come from.
+
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
+
+use crate::{credential::Cache, error::BoxError, kubeconfig::Target, upstream::Upstream};
+
+/// The future that [`TargetSource::resolve`] returns.
+pub type TargetFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<ResolvedTarget, BoxError>> + Send + 'a>>;
+
+/// Makes the upstream of a target's API server. No connection is opened yet.
+pub type MakeUpstream = Box<dyn Fn(&Target) -> Result<Upstream, BoxError> + Send + Sync>;
+
+/// What a [`TargetSource`] resolved to.
+#[derive(Debug)]
+pub struct ResolvedTarget {
+    /// The API server and the user.
+    pub target: Target,
+    /// The files that were read. The source is asked again when one of them changes. Files with the
+    /// authorities of `target`, and files of its credentials, need not be listed.
+    pub files: Vec<PathBuf>,
+}
+
+/// A source of the target, such as a kubeconfig file, which may be asked many times.
+pub trait TargetSource: Send + Sync + 'static {
+    /// Returns the current API server and user. Called after every change of the files of the last
+    /// result, and every second while no usable target can be resolved.
+    fn resolve(&self) -> TargetFuture<'_>;
+
+    /// Returns a placeholder for the target if resolving it needs the network. Flags can be checked
+    /// against the placeholder, and the proxy starts before the target is resolved.
+    fn placeholder(&self) -> Option<&Target> {
+        None
+    }
+
+    /// Makes the credentials for a resolved target. May block on files.
+    ///
+    /// # Errors
+    /// The user refers to something that cannot be used.
+    fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError>;
+
+    /// Returns whether the credentials that were made for `before` are also right for `now`.
+    fn keeps_credentials(&self, before: &Target, now: &Target) -> bool;
+}

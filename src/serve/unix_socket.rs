@@ -1,0 +1,132 @@
+//! Binding a unix socket, and its file.
+
+use std::{
+    fs, io,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{FileTypeExt as _, MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags, flock},
+    io::Errno,
+};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+/// How long the lock of another kubegate is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the path of a socket cannot be used.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// The socket cannot be bound.
+    Bind(io::Error),
+    /// Something other than a socket is at the path.
+    NotASocket,
+    /// Another process listens at the path.
+    InUse,
+    /// A socket is at the path, and whether a process listens there cannot be found out.
+    Unclear(io::Error),
+}
+
+/// The file of a bound socket, which is removed on drop.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode, which tell the file from a later one at the same path.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _lock = lock_folder(&self.path);
+        if self.identity.is_none() || identity(&self.path) != self.identity {
+            // Another process has replaced it.
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove the socket");
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+/// Binds a socket at `path` under umask 0077, as kubectl does. Replaces a socket that no process
+/// listens at, and nothing else.
+pub(super) async fn bind(path: &Path, backlog: u32) -> Result<(SocketFile, UnixListener), Error> {
+    let _lock = lock_folder(path);
+    remove_stale(path).await?;
+    let before = rustix::process::umask(Mode::from_raw_mode(0o077));
+    let bound = UnixSocket::new_stream().and_then(|socket| {
+        socket.bind(path)?;
+        socket.listen(backlog)
+    });
+    rustix::process::umask(before);
+    let listener = bound.map_err(Error::Bind)?;
+    Ok((SocketFile::new(path), listener))
+}
+
+/// Removes the socket at `path` if no process listens there.
+async fn remove_stale(path: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {}
+        Ok(_) => return Err(Error::NotASocket),
+        // Binding meets the same error, if it is one.
+        Err(_) => return Ok(()),
+    }
+    let Err(error) = UnixStream::connect(path).await else {
+        return Err(Error::InUse);
+    };
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(Error::Bind),
+        io::ErrorKind::NotFound => Ok(()),
+        // A process listens, and its backlog is full.
+        io::ErrorKind::WouldBlock => Err(Error::InUse),
+        _ => Err(Error::Unclear(error)),
+    }
+}
+
+/// Locks the folder of `path` while its socket is examined and replaced or removed. Of two processes
+/// that start at once, the second could otherwise take the new socket of the first for a stale one.
+/// Returns `None` if the folder cannot be locked in time: other programs may lock it too.
+fn lock_folder(path: &Path) -> Option<OwnedFd> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(_) => return None,
+        }
+    }
+}
