@@ -1,4 +1,5 @@
-//! The end: what can end well ends well, what cannot is cut off visibly, and nothing hangs.
+//! Draining: requests complete, watches end cleanly, what does not end in time is cut off visibly,
+//! and nothing hangs.
 
 use std::{
     sync::Arc,
@@ -13,13 +14,13 @@ use tokio::{
 
 use crate::support::{Connection, Kubegate, PATIENCE, Upstream, get, in_time, status};
 
-/// Much less than the 25 s after which a drain that hangs would end.
+/// Much less than the 25 s after which a hanging drain would be cut off.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
                        Transfer-Encoding: chunked\r\n\r\n";
 
-/// Answers by path; `/watch/half`, `/slow` go on when told.
+/// Responds by path; `half` watches and `/slow` continue when `go_on` is notified.
 fn script(go_on: &Arc<Notify>) -> impl Fn(Connection) -> Scripted + Send + Sync + 'static {
     let go_on = go_on.clone();
     move |connection| Box::pin(serve(connection, go_on.clone()))
@@ -75,7 +76,7 @@ async fn serve(mut connection: Connection, go_on: Arc<Notify>) {
     }
 }
 
-/// A client in the middle of an answer.
+/// A client that has received a part of a response.
 struct Client {
     stream: TcpStream,
     seen: String,
@@ -106,7 +107,7 @@ impl Client {
         client
     }
 
-    /// Sends four bytes through a tunnel, which come back.
+    /// Sends four bytes through a tunnel and reads them back.
     async fn ping(&mut self) {
         self.stream.write_all(b"ping").await.unwrap();
         let mut pong = [0; 4];
@@ -114,7 +115,7 @@ impl Client {
         assert_eq!(&pong, b"ping");
     }
 
-    /// All of the answer, up to the connection's end, clean or not.
+    /// Returns the whole response up to the end of the connection, clean or not.
     async fn rest(mut self) -> String {
         let mut rest = Vec::new();
         let _ = in_time(self.stream.read_to_end(&mut rest)).await;
@@ -140,7 +141,7 @@ async fn start(go_on: &Arc<Notify>, args: &[&str]) -> (Upstream, Kubegate) {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_ends_with_its_whole_answer() {
+async fn a_request_in_flight_completes() {
     for signal in ["TERM", "INT"] {
         let go_on = Arc::new(Notify::new());
         let (_upstream, kubegate) = start(&go_on, &[]).await;
@@ -158,7 +159,7 @@ async fn a_request_in_flight_ends_with_its_whole_answer() {
 }
 
 #[tokio::test]
-async fn what_only_looks_like_a_watch_ends_with_its_whole_answer() {
+async fn a_request_that_only_looks_like_a_watch_completes() {
     for path in [
         "/api/v1/namespaces/watch/pods",
         "/api/v1/namespaces/x/pods/p?watch=1",
@@ -191,7 +192,7 @@ async fn a_watch_ends_cleanly_and_at_once() {
 }
 
 #[tokio::test]
-async fn a_watch_in_mid_event_ends_behind_that_event() {
+async fn a_watch_ends_after_the_current_event() {
     let go_on = Arc::new(Notify::new());
     let (_upstream, kubegate) = start(&go_on, &[]).await;
     let client = Client::ask(&kubegate.address, "/api/v1/pods?watch=1&half", "{\"a\"").await;
@@ -209,7 +210,7 @@ async fn a_watch_in_mid_event_ends_behind_that_event() {
 }
 
 #[tokio::test]
-async fn a_followed_log_and_a_tunnel_are_cut_at_the_cap() {
+async fn a_followed_log_and_a_tunnel_are_cut_off_at_the_limit() {
     let (_upstream, kubegate) = start(&Arc::default(), &["--drain-timeout", "1s"]).await;
     let log = Client::ask(&kubegate.address, "/log?follow=true", "line\n").await;
     let tunnel = Client::ask(&kubegate.address, "/tunnel", "hello").await;
@@ -218,7 +219,7 @@ async fn a_followed_log_and_a_tunnel_are_cut_at_the_cap() {
     let log = log.rest().await;
     assert!(
         started.elapsed() >= Duration::from_millis(900),
-        "before the cap"
+        "before the limit"
     );
     assert!(log.contains("\r\nline\n"), "{log:?}");
     assert!(!log.ends_with("0\r\n\r\n"), "it looks complete: {log:?}");
@@ -230,7 +231,7 @@ async fn a_followed_log_and_a_tunnel_are_cut_at_the_cap() {
 }
 
 #[tokio::test]
-async fn a_tunnel_alone_is_waited_for_too() {
+async fn the_drain_waits_for_a_tunnel_alone() {
     let (_upstream, kubegate) = start(&Arc::default(), &["--drain-timeout", "1s"]).await;
     let tunnel = Client::ask(&kubegate.address, "/tunnel", "hello").await;
     let started = Instant::now();
@@ -238,13 +239,13 @@ async fn a_tunnel_alone_is_waited_for_too() {
     assert!(tunnel.rest().await.ends_with("hello"));
     assert!(
         started.elapsed() >= Duration::from_millis(900),
-        "before the cap"
+        "before the limit"
     );
     assert_eq!(kubegate.ended().code, Some(0));
 }
 
 #[tokio::test]
-async fn with_all_of_them_at_once_each_ends_as_it_should() {
+async fn requests_watches_and_tunnels_together_end_as_alone() {
     const LIMIT: Duration = Duration::from_secs(4);
     let go_on = Arc::new(Notify::new());
     let (_upstream, kubegate) = start(&go_on, &["--drain-timeout", "4s"]).await;
@@ -278,7 +279,7 @@ async fn with_all_of_them_at_once_each_ends_as_it_should() {
     for tunnel in tunnels {
         assert!(tunnel.rest().await.ends_with("hello"));
     }
-    assert!(started.elapsed() >= LIMIT * 9 / 10, "before the cap");
+    assert!(started.elapsed() >= LIMIT * 9 / 10, "before the limit");
     let ended = kubegate.ended();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(started.elapsed() < LIMIT + AT_ONCE, "{ended:?}");
@@ -303,11 +304,11 @@ async fn a_second_signal_exits_at_once() {
 }
 
 #[tokio::test]
-async fn idle_connections_hold_nothing_up() {
+async fn idle_connections_do_not_delay_the_drain() {
     let (_upstream, kubegate) = start(&Arc::default(), &[]).await;
     let used = Client::ask(&kubegate.address, "/", "\r\n\r\nok").await;
     let unused = TcpStream::connect(&kubegate.address).await.unwrap();
-    // Connections are accepted in order, so the unused one is by now.
+    // Connections are accepted in order, so the unused one has been accepted now.
     assert_eq!(status(&get(&kubegate.address, "/").await), 200);
     kubegate.signal("TERM");
     let ended = kubegate.ended();

@@ -1,5 +1,5 @@
-//! Answers that come before the request's body: each is read, and the connection is kept or said to
-//! close.
+//! Responses that come before the request's body: clients receive each of them, and the connection
+//! stays open or the response announces its close.
 
 use std::{
     io::{self, Read, Write},
@@ -13,8 +13,8 @@ use crate::support::{Connection, Kubegate, PATIENCE, Upstream, status};
 trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
-/// A client that writes all of its request, in these pieces, before it reads, as many do. Each
-/// failed write is an error.
+/// Sends a request in these pieces and only then reads, as many clients do. A failed write is an
+/// error.
 fn blocking(address: &str, pieces: &[&[u8]]) -> io::Result<String> {
     let mut stream: Box<dyn Stream> = if address.starts_with('/') {
         let stream = UnixStream::connect(address)?;
@@ -28,14 +28,14 @@ fn blocking(address: &str, pieces: &[&[u8]]) -> io::Result<String> {
     };
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {
-            // Time enough to answer what came, and to close.
+            // Long enough for a response to the first piece, and for a close.
             std::thread::sleep(Duration::from_millis(100));
         }
         stream.write_all(piece)?;
     }
     let mut answer = Vec::new();
     let mut byte = [0; 4096];
-    // Up to the end of the answer, which all here have in their last byte.
+    // Reads to the end of the response.
     loop {
         let read = stream.read(&mut byte)?;
         answer.extend_from_slice(&byte[..read]);
@@ -62,14 +62,14 @@ async fn sent(address: &str, pieces: &[&[u8]]) -> String {
     sending
         .await
         .unwrap()
-        .expect("the answer is lost in a reset")
+        .expect("the response is lost in a reset")
 }
 
 fn closes(answer: &str) -> bool {
     answer.to_lowercase().contains("\r\nconnection: close\r\n")
 }
 
-/// What is refused here: by the guard (403, 405), for want of a server (502).
+/// Requests that fail: refused by the guard (403, 405), or without an API server (502).
 const REFUSED: [(&str, u16); 3] = [
     ("POST /api/v1/namespaces/x/pods/p/exec", 403),
     ("POST /", 502),
@@ -101,7 +101,7 @@ async fn refused_everywhere(address: &str) {
                 String::from_utf8_lossy(pieces[0])
             );
         }
-        // A body that is here at once is dropped, and costs the connection nothing.
+        // A body that arrives with the head is discarded, and the connection stays open.
         let whole = length + "hello";
         let answer = sent(address, &[whole.as_bytes()]).await;
         assert_eq!(status(&answer), code, "{answer}");
@@ -110,14 +110,14 @@ async fn refused_everywhere(address: &str) {
 }
 
 #[tokio::test]
-async fn a_refusal_before_the_body_is_read_by_clients_that_write_first() {
-    // Nobody listens there.
+async fn clients_that_write_first_receive_an_early_refusal() {
+    // No server listens there.
     let kubegate = Kubegate::before_url("http://127.0.0.1:1", &[]);
     refused_everywhere(&kubegate.address).await;
 }
 
 #[tokio::test]
-async fn a_refusal_before_the_body_is_read_over_a_unix_socket() {
+async fn an_early_refusal_is_received_over_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubegate.sock");
     let path = path.to_str().unwrap();
@@ -125,7 +125,7 @@ async fn a_refusal_before_the_body_is_read_over_a_unix_socket() {
     refused_everywhere(path).await;
 }
 
-/// A server that answers by the head alone, and closes or reads on.
+/// A server that responds to the head alone, and then closes or reads the body.
 async fn hasty(reads: bool) -> Upstream {
     Upstream::plain(move |mut connection: Connection| async move {
         while let Some(head) = connection.head().await {
@@ -150,7 +150,7 @@ async fn hasty(reads: bool) -> Upstream {
 }
 
 #[tokio::test]
-async fn a_servers_answer_before_the_body_is_read_and_says_close() {
+async fn an_early_response_of_the_server_announces_the_close() {
     let large = vec![b'x'; 3 << 20];
     for (reads, code) in [(false, 413), (true, 200)] {
         let upstream = hasty(reads).await;
@@ -169,7 +169,7 @@ async fn a_servers_answer_before_the_body_is_read_and_says_close() {
 }
 
 #[tokio::test]
-async fn an_answer_after_the_body_keeps_the_connection() {
+async fn a_response_after_the_body_keeps_the_connection() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut client = Connection::open(&kubegate.address).await;

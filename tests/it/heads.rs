@@ -1,4 +1,4 @@
-//! Heads of requests that come slowly, or are too large to be taken.
+//! Request heads that arrive slowly or are too large.
 
 use std::{
     fmt::Write as _,
@@ -12,10 +12,10 @@ use tokio::{
 
 use crate::support::{Connection, Kubegate, Upstream, exchange, in_time, status};
 
-/// From a head's first byte to its end.
+/// The limit from a head's first byte to its end.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How much later than it should something may happen while all tests run.
+/// How late things may happen while all tests run.
 const LATE: Duration = Duration::from_secs(8);
 
 async fn start() -> (Upstream, Kubegate) {
@@ -28,7 +28,7 @@ fn ordinary(address: &str) -> String {
     format!("GET /x HTTP/1.1\r\nHost: {address}\r\n\r\n")
 }
 
-/// A client with one request behind it.
+/// A client whose first request is complete.
 async fn used(address: &str) -> Connection {
     let mut client = Connection::open(address).await;
     client.write(ordinary(address)).await;
@@ -37,8 +37,8 @@ async fn used(address: &str) -> Connection {
     client
 }
 
-/// Sends a byte every five seconds while the connection stands. Gives when it was closed,
-/// counted from the first byte, and what was said.
+/// Sends a byte every five seconds until the connection is closed. Returns the time from the first
+/// byte to the close, and the response.
 async fn trickle(mut client: Connection, head: String) -> (Duration, String) {
     let started = Instant::now();
     let answer = async {
@@ -52,7 +52,7 @@ async fn trickle(mut client: Connection, head: String) -> (Duration, String) {
         }
     };
     let answer = tokio::time::timeout(LIMIT + LATE, answer).await;
-    let answer = answer.expect("a slow head is not closed on");
+    let answer = answer.expect("the connection of a slow head stays open");
     (started.elapsed(), String::from_utf8(answer).unwrap())
 }
 
@@ -64,7 +64,7 @@ fn assert_closed_in_time(after: Duration, answer: &str) {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_slowly_is_closed_on_after_ten_seconds() {
+async fn a_slow_head_is_refused_after_ten_seconds() {
     let (_upstream, kubegate) = start().await;
     let address = &kubegate.address;
     let fresh = trickle(Connection::open(address).await, ordinary(address));
@@ -75,12 +75,12 @@ async fn a_head_that_comes_slowly_is_closed_on_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_head_that_takes_less_is_served_and_each_has_its_own_time() {
+async fn each_head_has_ten_seconds_of_its_own() {
     let (_upstream, kubegate) = start().await;
     let mut client = Connection::open(&kubegate.address).await;
     let request = ordinary(&kubegate.address);
     let (first, rest) = request.split_at(20);
-    // Two heads of six seconds each, which are more than ten together.
+    // Two heads of six seconds each take more than ten seconds together.
     for _ in 0..2 {
         client.write(first).await;
         tokio::time::sleep(Duration::from_secs(6)).await;
@@ -91,7 +91,7 @@ async fn a_head_that_takes_less_is_served_and_each_has_its_own_time() {
 }
 
 #[tokio::test]
-async fn what_is_idle_is_not_closed_on() {
+async fn idle_connections_stay_open() {
     let (_upstream, kubegate) = start().await;
     let mut used = used(&kubegate.address).await;
     let mut unused = Connection::open(&kubegate.address).await;
@@ -104,7 +104,7 @@ async fn what_is_idle_is_not_closed_on() {
 }
 
 #[tokio::test]
-async fn a_body_may_come_as_slowly_as_it_likes() {
+async fn a_slow_body_is_not_refused() {
     let (_upstream, kubegate) = start().await;
     let mut client = Connection::open(&kubegate.address).await;
     let head = format!(
@@ -129,7 +129,7 @@ fn with_fields(address: &str, count: usize) -> String {
     request + "\r\n"
 }
 
-/// A request whose head is as long as this, by its path or by a field.
+/// A request whose head has this length, because of its path or of a field.
 fn of_length(address: &str, by_path: bool, length: usize) -> String {
     let filled = |fill: &str| {
         let (path, field) = if by_path { (fill, "") } else { ("", fill) };
@@ -208,11 +208,11 @@ async fn a_target_too_long_once_encoded_is_refused_with_both_lengths() {
 }
 
 #[tokio::test]
-async fn a_client_that_still_sends_reads_why_it_is_refused() {
+async fn a_client_that_still_sends_receives_the_refusal() {
     let (_upstream, kubegate) = start().await;
     let mut client = TcpStream::connect(&kubegate.address).await.unwrap();
     let request = of_length(&kubegate.address, false, 900_000);
-    // A write that fails would say that the connection was reset, the answer lost with it.
+    // A failed write would mean that the connection was reset and the response lost.
     in_time(client.write_all(request.as_bytes())).await.unwrap();
     let mut answer = String::new();
     in_time(client.read_to_string(&mut answer)).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_client_that_still_sends_reads_why_it_is_refused() {
 }
 
 #[tokio::test]
-async fn unfinished_heads_hold_little_together_and_keep_no_ordinary_request_out() {
+async fn incomplete_heads_share_a_limited_memory() {
     let (_upstream, kubegate) = start().await;
     let address = &kubegate.address;
     let large = || of_length(address, false, 60_000);
@@ -233,12 +233,12 @@ async fn unfinished_heads_hold_little_together_and_keep_no_ordinary_request_out(
         client.write(&head[..head.len() - 4]).await;
         crowd.push(client);
     }
-    // The last is told why.
+    // The last one is refused with the reason.
     let answer = String::from_utf8(in_time(crowd.pop().unwrap().rest()).await).unwrap();
     assert_eq!(status(&answer), 503, "{answer}");
     assert!(answer.contains("connection: close\r\n"), "{answer}");
     assert!(answer.contains("less than 8 KiB"), "{answer}");
-    // 600 heads of 60 KB, each in a buffer of up to 137 KB, were 80 MB.
+    // Without the limit, 600 heads of 60 KB in buffers of up to 137 KB would take 80 MB.
     let grown = kubegate.resident().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB");
     for length in [200, 8 * 1024] {
@@ -249,13 +249,13 @@ async fn unfinished_heads_hold_little_together_and_keep_no_ordinary_request_out(
     drop(crowd);
     let until = Instant::now() + LATE;
     while status(&exchange(address, large()).await) != 200 {
-        assert!(Instant::now() < until, "nothing is given back");
+        assert!(Instant::now() < until, "the memory is not released");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
-async fn the_answers_before_a_bad_head_arrive_whole() {
+async fn responses_before_a_bad_head_arrive_complete() {
     let (_upstream, kubegate) = start().await;
     let mut client = Connection::open(&kubegate.address).await;
     let good = ordinary(&kubegate.address);
