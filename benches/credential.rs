@@ -1,5 +1,5 @@
-//! What a request pays for its credential: `Cache::get` and the header, alone and while others
-//! write, with its allocations. The promise is less than a microsecond, and that no writer makes
+//! Time and allocations of a request's credential: `Cache::get` and the header, alone and while
+//! other threads write to the cache. It must take less than a microsecond, and no writer may make
 //! a request wait.
 //!
 //! `cargo bench --bench credential`
@@ -27,7 +27,7 @@ fn main() {
     divan::main();
 }
 
-/// Always has another credential, which holds for so long.
+/// Returns another credential each time, valid for this long.
 struct Issuer(Duration);
 
 impl Source for Issuer {
@@ -56,7 +56,7 @@ fn held(lifetime: Duration) -> (Runtime, Arc<Cache>) {
     (runtime, cache)
 }
 
-/// Puts the credential into the headers of a request, which must not have to wait.
+/// Puts the credential into the headers of a request. Panics if the request would have to wait.
 fn inject(cache: &Arc<Cache>, headers: &mut HeaderMap) {
     let got: Poll<Result<Arc<Credential>, Error>> =
         pin!(cache.get()).poll(&mut Context::from_waker(Waker::noop()));
@@ -74,8 +74,8 @@ fn alone(bencher: Bencher) {
     measure(bencher, &runtime, &cache);
 }
 
-/// Two threads do nothing but take the lock of the cache's writers, and a new credential comes
-/// every second or two.
+/// The same while two threads take the lock of the cache's writers in a loop, and a new credential
+/// arrives every second or two.
 #[divan::bench(threads = [1, 2], sample_count = 200, sample_size = 1000)]
 fn beside_writers(bencher: Bencher) {
     let (runtime, cache) = held(Duration::from_secs(2));
@@ -99,7 +99,7 @@ fn measure(bencher: Bencher, runtime: &Runtime, cache: &Arc<Cache>) {
     bencher
         .with_inputs(|| HeaderMap::with_capacity(8))
         .bench_refs(|headers| {
-            // A request is served within the runtime, which renews what is used.
+            // Within the runtime, as a request is served: it renews credentials in use.
             let _within = runtime.enter();
             inject(cache, headers);
             black_box(&headers);

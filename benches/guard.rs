@@ -1,4 +1,4 @@
-//! What the guard's judgements cost a request, with the allocations that they make.
+//! Time and allocations of the guard's checks of one request.
 //!
 //! `cargo bench --bench guard`
 
@@ -9,7 +9,7 @@ use kubegate::proxy::guard::{Guard, Rules, path};
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
-/// Paths as clients send them, and as those who mean harm do.
+/// Paths as clients and as attackers send them.
 const PATHS: [&str; 4] = [
     "/api/v1/namespaces/default/configmaps/small",
     "/apis/apps/v1/namespaces/default/deployments?labelSelector=app%3Dweb",
@@ -34,21 +34,21 @@ fn request(target: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// The path as the guard reads it.
+/// Decoding a path as the guard reads it.
 #[divan::bench(args = PATHS)]
 fn normalise(target: &str) -> bool {
     let raw = target.split('?').next().unwrap_or_default();
     path::normalise(black_box(raw)).is_ok()
 }
 
-/// Who asks: framing, Host and Origin.
+/// Who asks: framing, `Host` and `Origin`.
 #[divan::bench]
 fn who_asks(bencher: Bencher) {
     let (guard, request) = (guard(&Rules::default()), request(PATHS[0]));
     bencher.bench_local(|| guard.judge_origin(black_box(&request)).is_ok());
 }
 
-/// The same for a page that is let in.
+/// The same for a page whose origin is allowed.
 #[divan::bench]
 fn who_asks_from_a_page(bencher: Bencher) {
     let origin = "https://dashboard.example";

@@ -1,4 +1,4 @@
-//! What the header work of a request and of its answer costs, with its allocations.
+//! Time and allocations of the changes to the headers of a request and of its response.
 //!
 //! `cargo bench --bench headers`
 
@@ -9,7 +9,7 @@ use kubegate::proxy::header_work;
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
-/// As kubectl asks.
+/// Headers as kubectl sends them.
 const REQUEST: [(&str, &str); 5] = [
     ("host", "127.0.0.1:8001"),
     (
@@ -24,7 +24,7 @@ const REQUEST: [(&str, &str); 5] = [
     ("kubectl-command", "kubectl get"),
 ];
 
-/// As an API server answers.
+/// Headers as an API server sends them.
 const RESPONSE: [(&str, &str); 7] = [
     ("audit-id", "7d3f7a0e-4b6b-4a8e-9d0f-3a8d5b3c2e1f"),
     ("cache-control", "no-cache, private"),
@@ -66,13 +66,13 @@ fn measure(bencher: Bencher, request: impl Fn() -> Request<()>) {
         .bench_local_refs(|request| header_work::of_request(request).is_ok());
 }
 
-/// Nothing is to be taken off.
+/// A request without headers to remove.
 #[divan::bench]
 fn of_a_request(bencher: Bencher) {
     measure(bencher, request);
 }
 
-/// With a `Connection` that names a header.
+/// A request whose `Connection` names another header.
 #[divan::bench]
 fn of_a_request_with_hop_by_hop_headers(bencher: Bencher) {
     measure(bencher, || {
@@ -84,7 +84,7 @@ fn of_a_request_with_hop_by_hop_headers(bencher: Bencher) {
     });
 }
 
-/// With a forged identity, as only a trusted front proxy may send.
+/// A request with identity headers that only a trusted front proxy may send.
 #[divan::bench]
 fn of_a_request_with_a_forged_identity(bencher: Bencher) {
     measure(bencher, || {

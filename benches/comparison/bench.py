@@ -80,24 +80,24 @@ class Bench:
         return Proxy(KUBEGATE, self.processes, programs, self.api(), self.cores)
 
     def proxy(self, name):
-        """The proxy that answers all GETs."""
+        """The proxy for all GETs."""
         if name not in self._proxies:
             self._proxies[name] = self.start(name, self.api()).wait()
         return self._proxies[name]
 
     def stop_proxies(self):
-        """Leaves the machine to a row that starts its own."""
+        """For rows that start proxies of their own."""
         while self._proxies:
             _, proxy = self._proxies.popitem()
             self.processes.stop(proxy.process)
 
     def streams(self, name, server, *flags):
-        """What one load of streams costs a proxy of its own."""
+        """What one load of streams costs a proxy that is started for it."""
         self.stop_proxies()
-        # A worker has all streams, so that one process holds what they cost.
+        # One worker, so that one process holds all streams.
         proxy = self.start(name, server, cores=1 if name == NGINX else None).wait()
         try:
-            # What a first request sets up is no stream's cost.
+            # What the first request sets up does not count for the streams.
             get(proxy, "/api/v1/namespaces/default/configmaps")
             flags = (*flags, f"--idle={self.plan.rest}")
             return loads.streams(self.processes, self.programs.watch_load, proxy, *flags)

@@ -7,7 +7,7 @@ REPORT = pathlib.Path(__file__).with_name("report.lua")
 
 
 def last_json(printed):
-    """The object in the last line that a tool printed, after whatever it said before."""
+    """The object in the last line that a tool printed."""
     lines = printed.strip().splitlines()
     if not lines or not lines[-1].startswith("{"):
         raise ValueError(f"no JSON in the last line of: {printed.strip()[-500:]!r}")
@@ -15,8 +15,8 @@ def last_json(printed):
 
 
 def saturate(processes, proxy, path, connections, seconds):
-    """As many GETs as come back: wrk on keep-alive connections, each of which asks again once it
-    was answered. Adds what a request cost the proxy."""
+    """GETs at full speed: wrk on keep-alive connections, each of which sends the next request after
+    the response. Adds the CPU time that a request cost the proxy."""
     before = proxy.process.cpu_seconds()
     report = last_json(
         processes.run(

@@ -1,4 +1,4 @@
-"""What was started, what it costs, and its end."""
+"""Processes that the comparison starts: their CPU time, memory and end."""
 
 import os
 import pathlib
@@ -13,11 +13,11 @@ PROC = pathlib.Path("/proc")
 
 
 class Processes:
-    """All processes of a run. Leaving it ends them, and what they started, by their ids."""
+    """All processes of a run. Leaving the context ends them and their descendants, by id."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        # Nothing of the caller's: no kubeconfig, no proxy.
+        # Without the caller's kubeconfig and proxy variables.
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
         self._running = []
 
@@ -25,7 +25,7 @@ class Processes:
         return self
 
     def __exit__(self, *_):
-        # An impatient second Ctrl-C must not leave half of them.
+        # A second Ctrl-C must not leave processes behind.
         signals = (signal.SIGINT, signal.SIGTERM)
         handlers = [signal.signal(number, signal.SIG_IGN) for number in signals]
         while self._running:
@@ -34,13 +34,13 @@ class Processes:
             signal.signal(number, handler)
 
     def start(self, name, *command):
-        """Starts a command; what it says goes to a file, which an error about it shows."""
+        """Starts a command; its stderr goes to a file, which errors about it show."""
         process = Process(name, command, self.environment, self.folder / f"{name}.log")
         self._running.append(process)
         return process
 
     def run(self, *command, limit):
-        """What a command prints that ends by itself within `limit` seconds."""
+        """The output of a command that ends by itself within `limit` seconds."""
         process = self.start(pathlib.Path(command[0]).name, *command)
         try:
             return process.output(limit)
@@ -64,17 +64,17 @@ class Process:
                 [str(part) for part in command],
                 env=environment,
                 cwd=log.parent,
-                # Open until its end, which some read as ours.
+                # Open until its end: some programs end when it closes.
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
-                # Ctrl-C is for us alone, who end it in our own order.
+                # Ctrl-C reaches this program only, which ends the others in order.
                 start_new_session=True,
             )
         self.pid = self._child.pid
 
     def output(self, limit):
-        """Waits for its end, and what it printed until then."""
+        """Waits for its end and returns its output."""
         try:
             printed, _ = self._child.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
@@ -103,16 +103,16 @@ class Process:
         return sum(cpu_ticks(stat) for stat in stats if stat) / TICKS_PER_SECOND
 
     def memory_kb(self):
-        """Resident memory of one process; of several the proportional one, in which what they
-        share counts once."""
+        """Resident memory of one process; of several the proportional set size, in which shared
+        memory counts once."""
         pids = self.pids()
         if len(pids) == 1:
             return field_kb(read(self.pid, "status"), "VmRSS")
         return sum(field_kb(read(pid, "smaps_rollup"), "Pss") for pid in pids)
 
     def anonymous_kb(self):
-        """Memory that belongs to it alone and to no file: what the system cannot drop and read
-        again. Of several processes the proportional one."""
+        """Anonymous memory: pages of no file, which the system cannot drop and read again. Of
+        several processes the proportional set size."""
         pids = self.pids()
         if len(pids) == 1:
             return field_kb(read(self.pid, "status"), "RssAnon")
@@ -127,7 +127,7 @@ class Process:
         return tuple(statistics.median(column) for column in zip(*samples, strict=True))
 
     def stop(self):
-        """SIGTERM, then SIGKILL for whatever is left of it."""
+        """SIGTERM, then SIGKILL for processes that are left."""
         children = descendants(self.pid)
         if self._child.poll() is None:
             self._child.terminate()
@@ -151,7 +151,7 @@ class Process:
 
 
 def descendants(pid):
-    """The ids of all processes that stem from this one."""
+    """The ids of all descendants of a process."""
     children = {}
     for folder in PROC.glob("[0-9]*"):
         stat = read(folder.name, "stat")
@@ -167,7 +167,7 @@ def descendants(pid):
 
 
 def read(pid, name):
-    """A file of a process; nothing where the process has ended."""
+    """A file of /proc/PID; empty if the process has ended."""
     try:
         return (PROC / str(pid) / name).read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -175,7 +175,7 @@ def read(pid, name):
 
 
 def after_name(stat):
-    """The fields of /proc/PID/stat from the third on: the second, a name, may hold anything."""
+    """The fields of /proc/PID/stat from the third on: the second, a name, may hold any character."""
     return stat.rpartition(")")[2].split()
 
 

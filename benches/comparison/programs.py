@@ -1,4 +1,4 @@
-"""What the comparison needs: found, built, installed, or named as missing."""
+"""The programs that the comparison needs: found, built, installed, or named as missing."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ PACKAGES = ("nginx", "haproxy", "wrk")
 
 @dataclasses.dataclass
 class Programs:
-    """Paths of what is not in PATH, and the proxies that are left out."""
+    """Paths of programs outside of PATH, and the proxies that are missing."""
 
     kubegate: pathlib.Path
     layout: pathlib.Path | None
@@ -37,7 +37,7 @@ def find(kubegate, with_layout, say):
     install_packages(say)
     for command in ("nginx", "wrk"):
         if not shutil.which(command):
-            raise RuntimeError(f"{command} has a part in every row and is missing: install it")
+            raise RuntimeError(f"{command} is missing, and every row needs it: install it")
     binaries = [] if kubegate else ["--bin=kubegate"]
     examples = [f"--example={name}" for name in EXAMPLES]
     layout = build_layout(say) if with_layout else None
@@ -55,7 +55,7 @@ def find(kubegate, with_layout, say):
 
 
 def build(say, *flags):
-    """`cargo build --release`: silent where nothing is to be built."""
+    """`cargo build --release`, silent if everything is built."""
     say("cargo build --release")
     cargo = shutil.which("cargo") or pathlib.Path.home() / ".cargo" / "bin" / "cargo"
     command = [cargo, "build", "--release", "--locked", "--quiet", *flags]
@@ -73,7 +73,8 @@ def build_layout(say):
 
 
 def install_packages(say):
-    """Debian's, as root or through sudo. What cannot be installed is missing, and no error."""
+    """Installs Debian's packages as root or through sudo. A failure is no error here: the program
+    counts as missing."""
     wanted = [name for name in PACKAGES if not shutil.which(name)]
     if not wanted or not shutil.which("apt-get"):
         return
@@ -106,7 +107,7 @@ def find_kubectl(say):
 
 
 def succeeds(command):
-    """Whether a command does, which may say why not."""
+    """Whether a command succeeds; it prints the reason if not."""
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
     except FileNotFoundError:

@@ -1,6 +1,6 @@
 """The proxies, each as a competent administrator would set it up for this work: the upstream's
 certificate is verified, a token is added, connections are kept, cores are used, nothing is
-logged, and what the upstream sends goes on at once, as watches need it."""
+logged, and bytes from the upstream are passed on at once, as watches need it."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ class Proxy:
         self.process = processes.start(slug, *command)
 
     def wait(self):
-        """Until it listens."""
+        """Waits until it listens."""
         self.process.wait_for(lambda: accepts(self.port), "listening")
         return self
 
@@ -39,13 +39,13 @@ def kubegate(proxy, _folder, programs, server, _cores):
 
 
 def kubectl(proxy, _folder, programs, server, _cores):
-    """The same."""
+    """As kubegate."""
     flags = [f"--port={proxy.port}", f"--kubeconfig={server.kubeconfig}"]
     return [programs.kubectl, "proxy", *flags]
 
 
 def nginx(proxy, folder, _programs, server, cores):
-    """Unbuffered, so that events go on as they come; it speaks no HTTP/2 to upstreams."""
+    """Unbuffered, so that events are passed on at once; it speaks no HTTP/2 to upstreams."""
     folder.mkdir()
     configuration = folder / "nginx.conf"
     configuration.write_text(
@@ -95,7 +95,7 @@ def nginx(proxy, folder, _programs, server, cores):
 
 
 def haproxy(proxy, folder, _programs, server, cores, alpn="http/1.1"):
-    """A thread a core; any idle upstream connection may be reused."""
+    """One thread per core; any idle upstream connection may be reused."""
     folder.mkdir()
     configuration = folder / "haproxy.cfg"
     configuration.write_text(
@@ -142,7 +142,7 @@ COMMANDS = {
 
 
 def versions(programs):
-    """What each program says of itself."""
+    """The version that each program reports."""
     commands = {
         KUBEGATE: [programs.kubegate, "--version"],
         KUBECTL: [programs.kubectl, "version", "--client"],
@@ -156,7 +156,7 @@ def versions(programs):
 
 
 def version(command):
-    """The first thing in a program's words that looks like a version."""
+    """The first part of a program's output that looks like a version."""
     # Some write it to stderr, and wrk ends with an error.
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     found = re.search(r"\d+\.\d+[\w.+~-]*", done.stdout + done.stderr)

@@ -11,8 +11,8 @@ from .processes import accepts, free_port
 
 CERTIFICATES = pathlib.Path(__file__).resolve().parents[2] / "certs"
 
-# What is fetched: bytes, and where. An API server answers with one object for a path that ends
-# in a name, and with a list for one that ends in a kind; kubegate chooses the protocol by that.
+# The path for each size in bytes. An API server returns one object for a path that ends in a name,
+# and a list for one that ends in a resource; kubegate chooses the protocol by that.
 PATHS = {
     1_000: "/api/v1/namespaces/default/configmaps/small",
     10_000: "/api/v1/namespaces/default/configmaps/medium",
@@ -33,7 +33,7 @@ class Server:
 
 
 def start_nginx(processes, cores):
-    """nginx with TLS, HTTP/2 and HTTP/1.1, and a body a path, for those with the token."""
+    """nginx with TLS, HTTP/2 and HTTP/1.1, and one body per path, for requests with the token."""
     folder = processes.folder / "upstream"
     folder.mkdir()
     server = Server(
@@ -80,7 +80,7 @@ def nginx_configuration(server, folder, cores):
             # One cipher for all proxies: the one that a real API server (Go) picks.
             ssl_protocols TLSv1.3;
             ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
-            # As real API servers.
+            # As real API servers do.
             http2_max_concurrent_streams 100;
             http2_chunk_size 16k;
             if ($http_authorization != "Bearer {server.token}") {{ return 401; }}
@@ -91,13 +91,13 @@ def nginx_configuration(server, folder, cores):
 
 
 def temporary_folders(folder):
-    """nginx's own, of which it insists on all."""
+    """Folders that nginx requires."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     return "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in kinds)
 
 
 def user():
-    """Workers that may read the folder of the run, which belongs to us alone."""
+    """Lets the workers read the folder of the run, which only its owner can open."""
     return "user root;" if os.geteuid() == 0 else ""
 
 
@@ -109,7 +109,7 @@ def body(size):
 
 
 def write_kubeconfig(server):
-    """As `kubectl config` would; JSON is YAML too."""
+    """Written as JSON, which is YAML too."""
     cluster = {
         "server": f"https://127.0.0.1:{server.port}",
         "certificate-authority": str(server.authority),
