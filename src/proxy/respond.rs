@@ -172,7 +172,8 @@ impl Answer {
                 | upstream::Error::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
                 upstream::Error::Connect { .. }
                 | upstream::Error::Untrusted { .. }
-                | upstream::Error::Broken { .. } => (StatusCode::BAD_GATEWAY, None),
+                | upstream::Error::Broken { .. }
+                | upstream::Error::HeadTooLarge { .. } => (StatusCode::BAD_GATEWAY, None),
                 upstream::Error::ClientBody { .. } => (StatusCode::BAD_REQUEST, None),
                 upstream::Error::PathTooLong => (StatusCode::URI_TOO_LONG, None),
             },

@@ -25,6 +25,9 @@ pub(super) const CLASSES: [Class; 3] = [Class::Short, Class::Long, Class::Http1]
 #[derive(Default)]
 pub(super) struct Desk {
     lines: [Line; 3],
+    /// Requests of clients that have their share of a server's HTTP/1.1 connections, oldest first.
+    held_back: VecDeque<Waiter>,
+    last_id: u64,
     pub(super) circuit: Circuit,
     /// A task looks whether the server is back,
     pub(super) looking: bool,
@@ -39,6 +42,7 @@ pub(super) struct Line {
 }
 
 pub(super) struct Waiter {
+    pub(super) id: u64,
     pub(super) kind: Kind,
     /// Who asks, where that is known.
     pub(super) client: Option<HeaderValue>,
@@ -56,6 +60,85 @@ impl Desk {
         CLASSES
             .into_iter()
             .find(|class| !self.lines[*class as usize].waiting.is_empty())
+    }
+
+    /// Makes a waiter, and gives the receiver of what it waits for.
+    pub(super) fn waiter(
+        &mut self,
+        kind: Kind,
+        client: Option<HeaderValue>,
+        asked: Instant,
+    ) -> (Waiter, oneshot::Receiver<Result<Lease, Error>>) {
+        self.last_id += 1;
+        let (reply, answered) = oneshot::channel();
+        let waiter = Waiter {
+            id: self.last_id,
+            kind,
+            client,
+            asked,
+            reply,
+        };
+        (waiter, answered)
+    }
+
+    /// Has a request wait until its client has less than its share.
+    pub(super) fn hold_back(&mut self, waiter: Waiter) {
+        self.held_back.retain(|waiter| !waiter.reply.is_closed());
+        self.held_back.push_back(waiter);
+    }
+
+    pub(super) fn is_held_back(&self, id: u64) -> bool {
+        self.held_back.iter().any(|waiter| waiter.id == id)
+    }
+
+    /// How many requests wait for an HTTP/1.1 connection, those that are held back included.
+    pub(super) fn queueing(&self) -> usize {
+        self.lines[Class::Http1 as usize].waiting.len() + self.held_back.len()
+    }
+
+    /// Puts requests that were held back into the line for HTTP/1.1, for each client up to
+    /// `share`. `busy_for` counts the connections that a client has.
+    pub(super) fn admit(&mut self, share: usize, busy_for: impl Fn(Option<&HeaderValue>) -> usize) {
+        let waiting = &mut self.lines[Class::Http1 as usize].waiting;
+        let mut usage = Usage::default();
+        let mut at = 0;
+        while let Some(waiter) = self.held_back.get(at) {
+            if waiter.reply.is_closed() {
+                self.held_back.remove(at);
+                continue;
+            }
+            let client = waiter.client.as_ref();
+            let used = usage.of(client, || {
+                let waiting = waiting.iter().filter(|w| w.client.as_ref() == client);
+                waiting.count() + busy_for(client)
+            });
+            if *used < share {
+                *used += 1;
+                waiting.extend(self.held_back.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Takes out of the line for HTTP/1.1 what is more than `share` for one client.
+    pub(super) fn hold_back_excess(
+        &mut self,
+        share: usize,
+        busy_for: impl Fn(Option<&HeaderValue>) -> usize,
+    ) {
+        let waiting = &mut self.lines[Class::Http1 as usize].waiting;
+        let mut usage = Usage::default();
+        for waiter in std::mem::take(waiting) {
+            let client = waiter.client.as_ref();
+            let used = usage.of(client, || busy_for(client));
+            if waiter.kind == Kind::Long || *used < share {
+                *used += usize::from(waiter.kind != Kind::Long);
+                waiting.push_back(waiter);
+            } else {
+                self.held_back.push_back(waiter);
+            }
+        }
     }
 
     /// Has those who wait in one line wait in another, and says how many they are.
@@ -91,6 +174,22 @@ impl Desk {
             return Some(self.circuit.soonest(now));
         }
         self.circuit.pause(now, crate::jitter::fraction())
+    }
+}
+
+/// How many HTTP/1.1 connections each client has or waits for. There are few clients.
+#[derive(Default)]
+struct Usage(Vec<(Option<HeaderValue>, usize)>);
+
+impl Usage {
+    /// The entry of `client`, made by `count` where there is none yet.
+    fn of(&mut self, client: Option<&HeaderValue>, count: impl FnOnce() -> usize) -> &mut usize {
+        let at = self.0.iter().position(|(by, _)| by.as_ref() == client);
+        let at = at.unwrap_or_else(|| {
+            self.0.push((client.cloned(), count()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
     }
 }
 

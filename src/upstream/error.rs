@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
 use http::Uri;
 
-use super::{body::Fault, server_name};
+use super::{body::Fault, http1, server_name};
 use crate::{
     error::BoxError,
     tls::{self, Refusal},
@@ -71,6 +71,17 @@ pub enum Error {
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
     },
+    /// The head of its answer is larger than what is taken. Whatever was asked for may be done.
+    #[error(
+        "{server} answered with more than {max_headers} header lines, or with more than \
+         {} KiB of them", http1::HEAD / 1024
+    )]
+    HeadTooLarge {
+        /// Host and port.
+        server: String,
+        /// The most lines that are taken.
+        max_headers: usize,
+    },
     /// The connection was left after the request was sent.
     #[error(
         "{server} gave no sign of life for {} s; whether it did what was asked is not known",
@@ -102,6 +113,7 @@ impl Error {
             | Self::Connect { server, .. }
             | Self::Busy { server, .. }
             | Self::Broken { server, .. }
+            | Self::HeadTooLarge { server, .. }
             | Self::Silent { server, .. } => Some(server),
             Self::PathTooLong | Self::ClientBody { .. } => None,
         }
@@ -139,8 +151,15 @@ impl Error {
         if let Some(source) = fault.get() {
             return Self::ClientBody { source };
         }
+        let server = server_name(address);
+        if let Some(http1::HeadTooLarge { max_headers }) = source.downcast_ref() {
+            return Self::HeadTooLarge {
+                server,
+                max_headers: *max_headers,
+            };
+        }
         Self::Broken {
-            server: server_name(address),
+            server,
             source: tls::readable(source),
         }
     }

@@ -26,11 +26,15 @@ use super::{
 };
 use crate::dial::Connection;
 
-/// Header lines of an answer; hyper's default of 100 is too small for many cookies.
+/// Header lines that a connection takes in an answer. For every answer hyper sets aside 64 bytes
+/// for each of them, and more memory than this would take calls into the system.
 const MAX_HEADERS: usize = 512;
+/// The same where an answer of this server had more than [`MAX_HEADERS`], and for the one answer to
+/// an upgrade. [`http::HeaderMap`] holds about 24,000.
+pub(super) const MORE_HEADERS: usize = 16 * 1024;
 /// Bytes of an answer's head. What is read of a body ahead of its client is less: one read of
 /// [`Guarded`].
-const HEAD: usize = 1024 * 1024 + 64 * 1024;
+pub(super) const HEAD: usize = 1024 * 1024 + 64 * 1024;
 /// Idle connections kept: as many as may be busy at once beside HTTP/2, so that a steady crowd
 /// opens none anew.
 const MAX_IDLE: usize = MAX_HTTP1;
@@ -45,6 +49,8 @@ pub(super) struct Http1 {
     wires: Mutex<Vec<Watched>>,
     /// Exchanges under way, but for those that stay open.
     busy: AtomicUsize,
+    /// An answer had more than [`MAX_HEADERS`] lines: new connections take [`MORE_HEADERS`].
+    more_headers: AtomicBool,
 }
 
 struct Waiting {
@@ -75,6 +81,15 @@ pub(super) struct Wire {
     /// It is an upgrade's alone. Nobody knows what that waits for: it is quiet only where
     /// something was sent and nothing followed.
     is_tunnel: bool,
+    /// How many header lines of an answer it takes.
+    max_headers: usize,
+}
+
+/// The head of an answer is larger than what is taken.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it has more than {max_headers} header lines or more than {HEAD} bytes")]
+pub(super) struct HeadTooLarge {
+    pub(super) max_headers: usize,
 }
 
 struct Watched {
@@ -115,6 +130,9 @@ impl Http1 {
     }
 
     pub(super) fn put(&self, sender: http1::SendRequest<Pieces>, wire: Arc<Wire>) {
+        if wire.max_headers < self.max_headers() {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE {
             let since = Instant::now();
@@ -124,6 +142,15 @@ impl Http1 {
                 wire,
                 since,
             });
+        }
+    }
+
+    /// How many header lines of an answer new connections take.
+    fn max_headers(&self) -> usize {
+        if self.more_headers.load(Ordering::Relaxed) {
+            MORE_HEADERS
+        } else {
+            MAX_HEADERS
         }
     }
 
@@ -144,9 +171,12 @@ impl Http1 {
         connection: Connection,
         last_loss: Arc<LastLoss>,
     ) -> hyper::Result<(http1::SendRequest<Pieces>, Arc<Wire>)> {
-        let wire = Arc::new(Wire::default());
+        let wire = Arc::new(Wire {
+            max_headers: self.max_headers(),
+            ..Wire::default()
+        });
         let guarded = Guarded::new(connection, Arc::clone(&wire.breaker));
-        let (mut sender, driver) = builder().handshake(guarded).await?;
+        let (mut sender, driver) = builder(wire.max_headers).handshake(guarded).await?;
         let own = Arc::clone(&wire);
         tokio::spawn(async move {
             let ended = driver.await;
@@ -170,6 +200,7 @@ impl Http1 {
     pub(super) fn tunnel(&self, connection: Connection) -> (Guarded<Connection>, Arc<Wire>) {
         let wire = Arc::new(Wire {
             is_tunnel: true,
+            max_headers: MORE_HEADERS,
             ..Wire::default()
         });
         self.watch(&wire);
@@ -249,10 +280,10 @@ impl Http1 {
 
 /// How answers are read. What older servers and bad gateways do to a head is mended where it has
 /// one meaning (RFC 9112 sections 5.1 and 5.2).
-pub(super) fn builder() -> http1::Builder {
+pub(super) fn builder(max_headers: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .max_headers(MAX_HEADERS)
+        .max_headers(max_headers)
         .max_buf_size(HEAD)
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true);

@@ -195,9 +195,17 @@ impl Upstream {
         )
         .await?;
         let fault = request.body().fault();
-        let broken = |source| Error::broken(&self.server.address, &fault, Arc::new(source));
+        let broken = |source: hyper::Error| {
+            let source: Arc<dyn std::error::Error + Send + Sync> = if source.is_parse_too_large() {
+                let max_headers = http1::MORE_HEADERS;
+                Arc::new(http1::HeadTooLarge { max_headers })
+            } else {
+                Arc::new(source)
+            };
+            Error::broken(&self.server.address, &fault, source)
+        };
         let (connection, wire) = identity.pool.tunnel(connection);
-        let (mut sender, driver) = http1::builder()
+        let (mut sender, driver) = http1::builder(http1::MORE_HEADERS)
             .handshake(connection)
             .await
             .map_err(broken)?;

@@ -54,10 +54,12 @@ impl Shared {
         if desk.circuit.is_down() {
             return self.look_for_server(desk, class);
         }
+        if class == Class::Http1 {
+            self.count_queueing(desk);
+        }
         let line = desk.line(class);
         let waiting = line.waiting.len();
         let needed = if class == Class::Http1 {
-            self.queueing.store(waiting, Ordering::Relaxed);
             let long = line.waiting.iter().filter(|w| w.kind == Kind::Long);
             let places = self.max_http1().saturating_sub(self.http1.busy()) + long.count();
             waiting.min(places)
@@ -150,6 +152,7 @@ impl Shared {
                 self.no_http1.store(false, Ordering::Relaxed);
             }
         }
+        self.admit_held_back(desk);
         for class in CLASSES {
             self.open_for_line(desk, class);
         }
@@ -167,7 +170,7 @@ impl Shared {
             // Where nobody waits any more, the lease gives its place back.
             let _ = waiter.reply.send(Ok(Lease::Http2(Ride::new(stream, link))));
         }
-        self.queueing.store(waiting.len(), Ordering::Relaxed);
+        self.count_queueing(desk);
     }
 
     fn refuses_http1(&self, error: &Error) -> bool {
@@ -214,11 +217,13 @@ impl Shared {
                 line.waiting.push_front(waiter);
                 break;
             };
+            // Now, as others are let into the line by how many each client has.
+            exchange.count_for(waiter.client.as_ref());
             if let Err(Ok(Lease::Http1(exchange))) = waiter.reply.send(Ok(Lease::Http1(exchange))) {
                 // Not here: whoever gives a place back needs the desk.
                 tokio::spawn(async move { exchange.release() });
             }
         }
-        self.queueing.store(line.waiting.len(), Ordering::Relaxed);
+        self.count_queueing(desk);
     }
 }

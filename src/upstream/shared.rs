@@ -13,15 +13,12 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use tokio::{
-    sync::{Notify, oneshot},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Error, Kind, Times,
     circuit::{LastLoss, Verdict},
-    desk::{Class, Desk, Waiter},
+    desk::{Class, Desk},
     http1::Http1,
     kind::Protocol,
     link::Fleet,
@@ -57,7 +54,7 @@ pub(super) struct Shared {
     pub(super) no_http2: AtomicBool,
     /// The server refused to speak HTTP/1.1.
     pub(super) no_http1: AtomicBool,
-    /// Those in the line for an HTTP/1.1 connection.
+    /// Requests that wait for an HTTP/1.1 connection, or until their client may.
     pub(super) queueing: AtomicUsize,
     desk: Mutex<Desk>,
     /// Wakes the task that looks whether the server is back.
@@ -68,8 +65,6 @@ pub(super) struct Shared {
     pub(super) last_loss: Arc<LastLoss>,
     /// HTTP/1.1 connections that may be busy where the server speaks nothing else.
     max_http1_alone: usize,
-    /// Wakes one whose client has its share of them.
-    freed: Notify,
     closed: AtomicBool,
 }
 
@@ -91,7 +86,6 @@ impl Shared {
             handshake: AtomicU64::new(0),
             last_loss: Arc::default(),
             max_http1_alone: max_http1_alone(),
-            freed: Notify::new(),
             closed: AtomicBool::new(false),
         })
     }
@@ -167,26 +161,12 @@ impl Shared {
         asked: Instant,
         client: Option<HeaderValue>,
     ) -> Result<Lease, Error> {
-        let end = asked + QUEUE * self.times.connect;
-        loop {
-            let waited = self.wait_in_line(kind, asked, client.clone()).await;
-            if !matches!(waited, Err(Error::Busy { .. })) || Instant::now() >= end {
-                return waited;
-            }
-            // Others go first until something has ended, or it is too late.
-            let _ = tokio::time::timeout_at(end, self.freed.notified()).await;
-        }
-    }
-
-    async fn wait_in_line(
-        self: &Arc<Self>,
-        kind: Kind,
-        asked: Instant,
-        client: Option<HeaderValue>,
-    ) -> Result<Lease, Error> {
         let now = Instant::now();
-        let (reply, mut answered) = oneshot::channel();
-        {
+        let connect = self.times.connect;
+        let end = asked + QUEUE * connect;
+        // However much of its time is gone, it has some for another way.
+        let mut until = (asked + connect).max(now + connect / 4);
+        let (id, mut answered) = {
             let mut desk = self.desk();
             let class = self.class_to_wait_for(&mut desk, kind);
             // What came free or about in the meantime.
@@ -195,41 +175,38 @@ impl Shared {
             {
                 return Ok(lease);
             }
+            let (waiter, answered) = desk.waiter(kind, client, now);
+            let id = waiter.id;
             if class == Class::Http1
                 && kind != Kind::Long
-                && self.has_its_share(&mut desk, client.as_ref())
+                && self.has_its_share(&mut desk, waiter.client.as_ref())
             {
-                return Err(self.busy(desk.line(class).waiting.len()));
+                desk.hold_back(waiter);
+                self.count_queueing(&desk);
+                until = end;
+            } else {
+                let under_way = desk.attempting;
+                if let Verdict::Fail(error) = desk.circuit.ask(now, under_way) {
+                    return Err(error);
+                }
+                if desk.circuit.is_down() && !desk.circuit.has_grace(now) {
+                    self.poke.notify_one();
+                }
+                let line = desk.line(class);
+                line.waiting.retain(|waiter| !waiter.reply.is_closed());
+                line.waiting.push_back(waiter);
+                self.open_for_line(&mut desk, class);
             }
-            let under_way = desk.attempting;
-            if let Verdict::Fail(error) = desk.circuit.ask(now, under_way) {
-                return Err(error);
-            }
-            if desk.circuit.is_down() && !desk.circuit.has_grace(now) {
-                self.poke.notify_one();
-            }
-            let line = desk.line(class);
-            line.waiting.retain(|waiter| !waiter.reply.is_closed());
-            line.waiting.push_back(Waiter {
-                kind,
-                client,
-                asked: now,
-                reply,
-            });
-            self.open_for_line(&mut desk, class);
-        }
-        // However much of its time is gone, it has some for another way.
-        let connect = self.times.connect;
-        let mut until = (asked + connect).max(now + connect / 4);
+            (id, answered)
+        };
         loop {
             tokio::select! {
                 biased;
                 answer = &mut answered => return answer.unwrap_or_else(|_| Err(self.timed_out())),
                 () = tokio::time::sleep_until(until) => {
-                    if !self.is_queue() {
+                    if !self.waits_for_others(id) {
                         return Err(self.timed_out());
                     }
-                    let end = asked + QUEUE * connect;
                     if until >= end {
                         return Err(self.busy(0));
                     }
@@ -248,11 +225,12 @@ impl Shared {
         Some(Lease::Http2(Ride::new(stream, link)))
     }
 
-    /// Whether there is nothing to wait for but that others are done.
-    fn is_queue(&self) -> bool {
+    /// Whether there is nothing to wait for but that other requests end.
+    fn waits_for_others(&self, id: u64) -> bool {
         let mut desk = self.desk();
         let full = self.http1.busy() >= self.max_http1();
-        !desk.circuit.is_down() && desk.line(Class::Http1).openings == 0 && full
+        desk.is_held_back(id)
+            || (!desk.circuit.is_down() && desk.line(Class::Http1).openings == 0 && full)
     }
 
     pub(super) fn timed_out(&self) -> Error {
@@ -276,30 +254,23 @@ impl Shared {
 
     /// Keeps to the same where it turns out only now that the server speaks nothing else.
     pub(super) fn keep_to_shares(&self, desk: &mut Desk) {
-        let share = self.share();
-        let waiting = &mut desk.line(Class::Http1).waiting;
-        if self.http1.busy() + waiting.len() < share {
-            return;
-        }
-        let error = self.busy(waiting.len());
-        // Each client, and how many it has. There are few of them.
-        let mut clients: Vec<(Option<HeaderValue>, usize)> = Vec::new();
-        for waiter in std::mem::take(waiting) {
-            let place = clients.iter().position(|(by, _)| *by == waiter.client);
-            let place = place.unwrap_or_else(|| {
-                let has = self.http1.busy_for(waiter.client.as_ref());
-                clients.push((waiter.client.clone(), has));
-                clients.len() - 1
-            });
-            let has = &mut clients[place].1;
-            if waiter.kind == Kind::Long || *has < share {
-                *has += usize::from(waiter.kind != Kind::Long);
-                waiting.push_back(waiter);
-            } else {
-                // Who does not wait any more need not know.
-                let _ = waiter.reply.send(Err(error.clone()));
-            }
-        }
+        desk.hold_back_excess(self.share(), |client| self.http1.busy_for(client));
+        self.count_queueing(desk);
+    }
+
+    /// Lets requests that were held back wait in the line, where their clients have less than
+    /// their share now.
+    pub(super) fn admit_held_back(&self, desk: &mut Desk) {
+        let share = if self.no_http2.load(Ordering::Relaxed) {
+            self.share()
+        } else {
+            usize::MAX
+        };
+        desk.admit(share, |client| self.http1.busy_for(client));
+    }
+
+    pub(super) fn count_queueing(&self, desk: &Desk) {
+        self.queueing.store(desk.queueing(), Ordering::Relaxed);
     }
 
     /// What one client may have of the connections to a server that speaks HTTP/1.1 alone.
@@ -325,11 +296,11 @@ impl Shared {
 
     /// An exchange has ended: somebody may wait for its place.
     pub(super) fn place_free(self: &Arc<Self>) {
-        self.freed.notify_one();
         if self.queueing.load(Ordering::Relaxed) > 0
             && tokio::runtime::Handle::try_current().is_ok()
         {
             let mut desk = self.desk();
+            self.admit_held_back(&mut desk);
             self.serve_http1(&mut desk);
             self.open_for_line(&mut desk, Class::Http1);
         }
@@ -357,3 +328,6 @@ fn max_http1_alone() -> usize {
     let share = descriptors::limit() / (DESCRIPTORS_PER_HTTP1 * pools);
     share.clamp(MAX_HTTP1, MAX_HTTP1_ALONE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -270,4 +270,4 @@ async fn prove(shared: Arc<Shared>, proof: Arc<Proof>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

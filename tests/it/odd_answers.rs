@@ -241,6 +241,56 @@ async fn a_head_of_a_megabyte_comes_through_over_http_1() {
     assert!(head.starts_with("http/1.1 502 "), "{head:.200}");
 }
 
+/// A head with so many lines.
+fn many_lines(lines: usize) -> String {
+    let lines = (0..lines).fold(String::new(), |mut all, n| {
+        let _ = write!(all, "X-{n:05}: v\r\n");
+        all
+    });
+    format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok")
+}
+
+#[tokio::test]
+async fn a_head_of_thousands_of_lines_comes_through_over_http_1() {
+    for lines in [500, 600, 5_000, 16_000] {
+        let upstream = answering(many_lines(lines)).await;
+        let kubegate = Kubegate::before(&upstream, &[]);
+        for round in 0..2 {
+            let got = get(&kubegate.address, "/x").await;
+            let (head, body) = got.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("HTTP/1.1 200 "), "{lines}: {head:.300}");
+            let count = head.to_ascii_lowercase().matches("\r\nx-").count();
+            assert_eq!(count, lines, "in round {round}");
+            assert_eq!(body, "ok", "{lines} in round {round}");
+        }
+        // Only the first is asked for twice, as it is known then how many lines there are.
+        let asked = if lines < 512 { 2 } else { 3 };
+        assert_eq!(upstream.connections(), asked, "{lines}");
+    }
+    // The control: where there are still more, the answer says how many are taken.
+    let upstream = answering(many_lines(16_400)).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let got = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&got), 502, "{got:.300}");
+    assert!(got.contains("more than 16384 header lines"), "{got:.600}");
+}
+
+#[tokio::test]
+async fn what_is_not_asked_for_twice_is_told_how_many_lines_were_taken() {
+    let upstream = answering(many_lines(600)).await;
+    let kubegate = Kubegate::before(&upstream, &[]);
+    let post = "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+                Connection: close\r\n\r\n";
+    let got = exchange(&kubegate.address, post).await;
+    assert_eq!(status(&got), 502, "{got:.300}");
+    assert!(got.contains("more than 512 header lines"), "{got:.600}");
+    assert_eq!(upstream.connections(), 1);
+    // The next such answer comes through.
+    let got = exchange(&kubegate.address, post).await;
+    assert_eq!(status(&got), 200, "{got:.300}");
+    assert_eq!(upstream.connections(), 2);
+}
+
 #[tokio::test]
 async fn a_head_of_a_megabyte_comes_through_over_http_2_in_small_frames() {
     let (upstream, mut connections) = Upstream::http2_frames().await;

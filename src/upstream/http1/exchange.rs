@@ -13,7 +13,7 @@ use http::{
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::http1};
 
-use super::{Client, Pieces, Waits, Wire};
+use super::{Client, HeadTooLarge, MORE_HEADERS, Pieces, Waits, Wire};
 use crate::upstream::{
     Kind, RequestBody, Unanswered,
     shared::{CLIENT, Shared},
@@ -50,17 +50,21 @@ impl Exchange {
         }
     }
 
+    /// Counts the connection as one of `client`. Where there are no other connections, no client may
+    /// take them all.
+    pub(in crate::upstream) fn count_for(&self, client: Option<&HeaderValue>) {
+        if self.counted && self.home.no_http2.load(Ordering::Relaxed) {
+            self.wire.set_client(Some(Client(client.cloned())));
+        }
+    }
+
     pub(in crate::upstream) async fn send(
         &mut self,
         mut request: Request<RequestBody>,
         uri: &Uri,
         host: &HeaderValue,
     ) -> Result<Response<Incoming>, Unanswered> {
-        // Where there are no other connections, no client may take them all.
-        if self.counted && self.home.no_http2.load(Ordering::Relaxed) {
-            let client = request.headers().get(&CLIENT).cloned();
-            self.wire.set_client(Some(Client(client)));
-        }
+        self.count_for(request.headers().get(&CLIENT));
         let spare = spare(&request);
         to_origin_form(&mut request, uri, host);
         let Some(sender) = &mut self.sender else {
@@ -71,15 +75,27 @@ impl Exchange {
         tokio::select! {
             biased;
             sent = sender.try_send_request(request.map(Pieces::of)) => sent.map_err(|mut error| {
+                let unsent = error.take_message().map(|m| m.map(Pieces::into_body));
+                let error = error.into_error();
+                if error.is_parse_too_large() {
+                    return self.too_large(spare);
+                }
                 // A server may close a connection that it kept at any time, also while a
                 // request is on its way (RFC 9110 section 9.2.1 lets that be sent again).
                 let spare = spare.filter(|_| self.kept);
-                let unsent = error.take_message().map(|m| m.map(Pieces::into_body));
-                let again = unsent.or(spare);
-                Unanswered::new(error.into_error(), again)
+                Unanswered::new(error, unsent.or(spare))
             }),
             () = self.wire.alarm.notified() => Err(Unanswered::silent(spare)),
         }
+    }
+
+    /// The answer's head was too large. Where a new connection takes more of it, what can be sent
+    /// twice is.
+    fn too_large(&self, spare: Option<Request<RequestBody>>) -> Unanswered {
+        let max_headers = self.wire.max_headers;
+        self.home.http1.more_headers.store(true, Ordering::Relaxed);
+        let spare = spare.filter(|_| max_headers < MORE_HEADERS);
+        Unanswered::broken(HeadTooLarge { max_headers }, spare)
     }
 
     /// The exchange is over in good order: the connection can be used again.

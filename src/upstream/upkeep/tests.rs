@@ -35,7 +35,7 @@ async fn server() -> (Uri, Arc<AtomicUsize>) {
     (address.parse().unwrap(), accepted)
 }
 
-fn pool(address: Uri) -> Pool {
+pub(in crate::upstream) fn pool(address: Uri) -> Pool {
     let environment = Environment::read(|_| None);
     let dialer = Dialer::to(&address, None, &environment, Tcp::default()).unwrap();
     let connector = || {
