@@ -33,7 +33,7 @@ use crate::{
     },
     settings::{ConnectionFlags, DEFAULT_PORT, Patterns, ProxyFlags, UpstreamFlags},
     tls::{self, Trust},
-    upstream::{Times, Upstream},
+    upstream::{Timeouts, Upstream},
 };
 
 /// Proxies to the API server that kubeconfig, pod or flags name.
@@ -198,7 +198,7 @@ fn connect(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> MakeUpstream {
 /// What flags and environment say of the ways to clusters.
 struct Ways {
     environment: Environment,
-    times: Times,
+    times: Timeouts,
     tcp: Tcp,
     append_path: bool,
 }
@@ -228,8 +228,8 @@ impl Ways {
     }
 }
 
-fn times(flags: &UpstreamFlags) -> Times {
-    Times {
+fn times(flags: &UpstreamFlags) -> Timeouts {
+    Timeouts {
         connect: flags.upstream_connect_timeout,
         ping_after: flags.upstream_ping_after,
         ping_timeout: flags.upstream_ping_timeout,
@@ -240,7 +240,7 @@ fn times(flags: &UpstreamFlags) -> Times {
 }
 
 /// Where nothing above TCP can ask for a sign of life, as in a tunnel, the system does.
-fn tcp(flags: &ProxyFlags, times: Times) -> Tcp {
+fn tcp(flags: &ProxyFlags, times: Timeouts) -> Tcp {
     let keepalive = flags.keepalive.unwrap_or(times.silence / 2);
     Tcp {
         connect_timeout: times.connect,

@@ -3,12 +3,12 @@
 //! One [`Dialer`] serves ordinary requests and upgrades alike, so that neither can go past
 //! the proxy or the verifier that the other uses.
 
-mod ahead;
 mod environment;
 mod punycode;
+mod read_ahead;
 
-pub use ahead::Ahead;
 pub use environment::Environment;
+pub use read_ahead::ReadAhead;
 
 use std::{
     future::Future,
@@ -62,7 +62,7 @@ impl Default for Tcp {
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// What a [`Dialer`] yields: plain TCP, or TLS to a proxy with a tunnel inside.
-pub type Stream = Ahead<MaybeHttpsStream<TokioIo<TcpStream>>>;
+pub type Stream = ReadAhead<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 /// What [`connector`] yields: a [`Stream`], or TLS to the API server over it.
 pub type Connection = MaybeHttpsStream<Stream>;
@@ -201,20 +201,22 @@ impl Service<Uri> for Dialer {
         match &mut self.0 {
             Route::Direct(tcp) => {
                 let connecting = tcp.call(host);
-                Box::pin(async move { Ok(Ahead::new(MaybeHttpsStream::Http(connecting.await?))) })
+                Box::pin(
+                    async move { Ok(ReadAhead::new(MaybeHttpsStream::Http(connecting.await?))) },
+                )
             }
             Route::Connect { tunnel, proxy } => {
                 let (connecting, proxy) = (tunnel.call(host), proxy.clone());
                 Box::pin(async move {
                     let stream = connecting.await.map_err(|e| via(&proxy, e))?;
-                    Ok(Ahead::new(stream))
+                    Ok(ReadAhead::new(stream))
                 })
             }
             Route::Socks { socks, proxy } => {
                 let (connecting, proxy) = (socks.call(host), proxy.clone());
                 Box::pin(async move {
                     let stream = connecting.await.map_err(|e| via(&proxy, e))?;
-                    Ok(Ahead::new(MaybeHttpsStream::Http(stream)))
+                    Ok(ReadAhead::new(MaybeHttpsStream::Http(stream)))
                 })
             }
         }

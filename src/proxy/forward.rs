@@ -25,7 +25,7 @@ use super::{
     upgrade,
     watch::{WatchBody, WatchResponse, is_watch},
 };
-use crate::upstream::{Kind, RequestBody, Upstream};
+use crate::upstream::{RequestBody, TrafficClass, Upstream};
 
 const OUR_USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
@@ -99,7 +99,7 @@ async fn forward(
     }
     let watches = is_watch(&request);
     let class = if watches {
-        Kind::Long
+        TrafficClass::Long
     } else {
         traffic_class(&request)
     };

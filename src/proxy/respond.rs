@@ -169,7 +169,7 @@ impl Answer {
                 upstream::Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
                 upstream::Error::ConnectTimeout { .. }
                 | upstream::Error::Unreachable { .. }
-                | upstream::Error::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
+                | upstream::Error::Unresponsive { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
                 upstream::Error::Connect { .. }
                 | upstream::Error::Untrusted { .. }
                 | upstream::Error::Broken { .. }
@@ -494,7 +494,7 @@ mod tests {
                 "kubegate: the connection to api.example:6443 broke before it answered: end",
             ),
             (
-                upstream::Error::Silent {
+                upstream::Error::Unresponsive {
                     server: server(),
                     waited: Duration::from_secs(4),
                 },

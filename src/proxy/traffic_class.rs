@@ -5,21 +5,21 @@
 use http::Request;
 
 use super::guard::attributes::{Attributes, Verb};
-use crate::upstream::Kind;
+use crate::upstream::TrafficClass;
 
 /// The kind of a request that is no watch. An API server may stand below a path, so an API path
 /// counts where it first begins.
-pub(super) fn traffic_class<B>(request: &Request<B>) -> Kind {
+pub(super) fn traffic_class<B>(request: &Request<B>) -> TrafficClass {
     let (path, query) = (request.uri().path(), request.uri().query());
     let asked = path
         .find("/api")
         .and_then(|at| Attributes::parse(request.method(), &path[at..], query));
     match asked {
-        Some(asked) if asked.subresource == "log" && follows(query) => Kind::Long,
-        Some(asked) if matches!(asked.subresource, "log" | "proxy") => Kind::Bulk,
-        Some(asked) if matches!(asked.verb, Verb::List | Verb::Proxy) => Kind::Bulk,
-        None if path.contains("/openapi/") || path.ends_with("/metrics") => Kind::Bulk,
-        _ => Kind::Short,
+        Some(asked) if asked.subresource == "log" && follows(query) => TrafficClass::Long,
+        Some(asked) if matches!(asked.subresource, "log" | "proxy") => TrafficClass::Bulk,
+        Some(asked) if matches!(asked.verb, Verb::List | Verb::Proxy) => TrafficClass::Bulk,
+        None if path.contains("/openapi/") || path.ends_with("/metrics") => TrafficClass::Bulk,
+        _ => TrafficClass::Short,
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
 
     use super::*;
 
-    fn kind(method: Method, uri: &str) -> Kind {
+    fn kind(method: Method, uri: &str) -> TrafficClass {
         let request = Request::builder().method(method).uri(uri);
         traffic_class(&request.body(()).unwrap())
     }
@@ -50,7 +50,7 @@ mod tests {
             "/api/v1/namespaces/x/pods/p/log?container=c&follow=true",
             "/api/v1/namespaces/x/pods/p/log?follow",
         ] {
-            assert_eq!(kind(Method::GET, uri), Kind::Long, "{uri}");
+            assert_eq!(kind(Method::GET, uri), TrafficClass::Long, "{uri}");
         }
     }
 
@@ -66,7 +66,7 @@ mod tests {
             "/openapi/v3/apis/apps/v1",
             "/metrics",
         ] {
-            assert_eq!(kind(Method::GET, uri), Kind::Bulk, "{uri}");
+            assert_eq!(kind(Method::GET, uri), TrafficClass::Bulk, "{uri}");
         }
     }
 
@@ -81,7 +81,7 @@ mod tests {
             (Method::GET, "/healthz"),
             (Method::GET, "/version?watch=1"),
         ] {
-            assert_eq!(kind(method, uri), Kind::Short, "{uri}");
+            assert_eq!(kind(method, uri), TrafficClass::Short, "{uri}");
         }
     }
 }

@@ -78,7 +78,7 @@ impl TargetBuilder {
 fn one_per_worker(first: Upstream) -> Result<Arc<[Arc<Upstream>]>, BoxError> {
     let mut upstreams = Vec::with_capacity(workers::count());
     for _ in 1..workers::count() {
-        upstreams.push(Arc::new(first.again()?));
+        upstreams.push(Arc::new(first.with_own_connections()?));
     }
     upstreams.push(Arc::new(first));
     Ok(upstreams.into())

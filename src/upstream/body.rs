@@ -19,7 +19,7 @@ use super::{http2, pool::Lease};
 use replay::Playback;
 
 /// Takes off a client's trailers what may not be sent.
-pub type Sieve = fn(&mut HeaderMap);
+pub type TrailerFilter = fn(&mut HeaderMap);
 
 /// The body of a request to the API server.
 pub enum RequestBody {
@@ -70,7 +70,7 @@ impl Body for RequestBody {
 impl RequestBody {
     /// The client's body, as it comes.
     #[must_use]
-    pub fn stream(incoming: Incoming, sieve: Sieve) -> Self {
+    pub fn stream(incoming: Incoming, sieve: TrailerFilter) -> Self {
         Self::Stream(Stream {
             incoming,
             sieve,
@@ -107,7 +107,7 @@ impl RequestBody {
 
 fn poll_sifted(
     incoming: &mut Incoming,
-    sieve: Sieve,
+    sieve: TrailerFilter,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
     Pin::new(incoming).poll_frame(cx).map_ok(|mut frame| {
@@ -121,7 +121,7 @@ fn poll_sifted(
 /// See [`RequestBody::stream`].
 pub struct Stream {
     incoming: Incoming,
-    sieve: Sieve,
+    sieve: TrailerFilter,
     fault: Fault,
 }
 

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Error, Kind,
+    Error, TrafficClass,
     circuit::Circuit,
     link::Link,
     pool::{Lease, Ride},
@@ -43,7 +43,7 @@ pub(super) struct Line {
 
 pub(super) struct Waiter {
     pub(super) id: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: TrafficClass,
     /// Who asks, where that is known.
     pub(super) client: Option<HeaderValue>,
     pub(super) asked: Instant,
@@ -65,7 +65,7 @@ impl Desk {
     /// Makes a waiter, and gives the receiver of what it waits for.
     pub(super) fn waiter(
         &mut self,
-        kind: Kind,
+        kind: TrafficClass,
         client: Option<HeaderValue>,
         asked: Instant,
     ) -> (Waiter, oneshot::Receiver<Result<Lease, Error>>) {
@@ -132,8 +132,8 @@ impl Desk {
         for waiter in std::mem::take(waiting) {
             let client = waiter.client.as_ref();
             let used = usage.of(client, || busy_for(client));
-            if waiter.kind == Kind::Long || *used < share {
-                *used += usize::from(waiter.kind != Kind::Long);
+            if waiter.kind == TrafficClass::Long || *used < share {
+                *used += usize::from(waiter.kind != TrafficClass::Long);
                 waiting.push_back(waiter);
             } else {
                 self.held_back.push_back(waiter);

@@ -87,7 +87,7 @@ pub enum Error {
         "{server} gave no sign of life for {} s; whether it did what was asked is not known",
         .waited.as_secs()
     )]
-    Silent {
+    Unresponsive {
         /// Host and port.
         server: String,
         /// How long the request waited.
@@ -114,7 +114,7 @@ impl Error {
             | Self::Busy { server, .. }
             | Self::Broken { server, .. }
             | Self::HeadTooLarge { server, .. }
-            | Self::Silent { server, .. } => Some(server),
+            | Self::Unresponsive { server, .. } => Some(server),
             Self::PathTooLong | Self::ClientBody { .. } => None,
         }
     }

@@ -19,7 +19,7 @@ use hyper::client::conn::http1;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Kind, Times,
+    Timeouts, TrafficClass,
     breaker::{Breaker, Guarded},
     circuit::LastLoss,
     shared::{MAX_HTTP1, Shared},
@@ -117,7 +117,7 @@ impl Http1 {
     }
 
     /// The connection that waited last, where one is still open.
-    pub(super) fn take(&self, home: &Arc<Shared>, kind: Kind) -> Option<Exchange> {
+    pub(super) fn take(&self, home: &Arc<Shared>, kind: TrafficClass) -> Option<Exchange> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(Waiting { sender, wire, .. }) = idle.pop() {
             wire.idle.store(false, Ordering::Relaxed);
@@ -218,7 +218,7 @@ impl Http1 {
 
     /// Closes what has been idle for too long. Gives the time at which there may be more of it,
     /// and whether any connection is left.
-    pub(super) fn trim(&self, now: Instant, times: &Times) -> (Option<Instant>, bool) {
+    pub(super) fn trim(&self, now: Instant, times: &Timeouts) -> (Option<Instant>, bool) {
         let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
         wires.retain(|watched| !watched.wire.breaker.is_gone());
         let any = !wires.is_empty();

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Times,
+    Timeouts,
     http2::{Http2, Stream},
 };
 
@@ -79,7 +79,7 @@ impl Fleet {
 
     /// Closes what is too old, unused for too long or superfluous, and forgets what is closed.
     /// Gives the time at which there may be more of it.
-    pub(super) fn trim(&self, now: Instant, times: &Times) -> Option<Instant> {
+    pub(super) fn trim(&self, now: Instant, times: &Timeouts) -> Option<Instant> {
         let links = self.0.load_full();
         let mut next = None;
         let mut spare = links.iter().any(|link| link.has_room() && link.is_used());
@@ -108,7 +108,7 @@ impl Fleet {
 }
 
 /// How long a connection is kept that is one more than needed.
-fn surplus(times: &Times) -> Duration {
+fn surplus(times: &Timeouts) -> Duration {
     times.idle / 6
 }
 
@@ -117,7 +117,7 @@ fn after(since: Instant, idle: Duration) -> Option<Instant> {
 }
 
 impl Link {
-    pub(super) fn new(http2: Arc<Http2>, times: &Times) -> Arc<Self> {
+    pub(super) fn new(http2: Arc<Http2>, times: &Timeouts) -> Arc<Self> {
         // A tenth more or less, so that those of many kubegates do not go all at once.
         let age = times.max_age.mul_f64(0.9 + 0.2 * crate::jitter::fraction());
         Arc::new(Self {

@@ -12,19 +12,19 @@ mod desk;
 mod error;
 mod http1;
 mod http2;
-mod kind;
 mod link;
 mod opening;
 mod pool;
 mod shared;
-mod times;
+mod timeouts;
+mod traffic_class;
 mod unanswered;
 mod upkeep;
 
-pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, Sieve};
+pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, TrailerFilter};
 pub use error::Error;
-pub use kind::Kind;
-pub use times::Times;
+pub use timeouts::Timeouts;
+pub use traffic_class::TrafficClass;
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,7 +68,7 @@ struct Server {
     base_path: String,
     host: HeaderValue,
     origin: HeaderValue,
-    times: Times,
+    times: Timeouts,
 }
 
 /// The connections made with one client certificate, or with none. They never mix: a
@@ -90,7 +90,7 @@ impl Upstream {
         trust: Trust,
         dialer: Dialer,
         append_path: bool,
-        times: Times,
+        times: Timeouts,
     ) -> Result<Self, dial::Error> {
         let parts = cluster.server.clone().into_parts();
         let scheme = parts.scheme.unwrap_or(Scheme::HTTPS);
@@ -140,7 +140,7 @@ impl Upstream {
     ///
     /// # Errors
     /// As for [`Upstream::new`].
-    pub fn again(&self) -> Result<Self, dial::Error> {
+    pub fn with_own_connections(&self) -> Result<Self, dial::Error> {
         Self::of(Arc::clone(&self.server))
     }
 
@@ -166,7 +166,7 @@ impl Upstream {
         &self,
         mut request: Request<RequestBody>,
         certificate: Option<&Arc<CertifiedKey>>,
-        kind: Kind,
+        kind: TrafficClass,
     ) -> Result<Response<ResponseBody>, Error> {
         let identity = self.identity(certificate)?;
         *request.uri_mut() = self.target(request.uri())?;

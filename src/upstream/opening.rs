@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::Connection as _;
 use tokio::time::Instant;
 
 use super::{
-    Error, Kind,
+    Error, TrafficClass,
     body::Fault,
     connect,
     desk::{CLASSES, Class, Desk},
@@ -60,7 +60,7 @@ impl Shared {
         let line = desk.line(class);
         let waiting = line.waiting.len();
         let needed = if class == Class::Http1 {
-            let long = line.waiting.iter().filter(|w| w.kind == Kind::Long);
+            let long = line.waiting.iter().filter(|w| w.kind == TrafficClass::Long);
             let places = self.max_http1().saturating_sub(self.http1.busy()) + long.count();
             waiting.min(places)
         } else {

@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use tokio::time::Instant;
 
 use super::{
-    Error, Kind, RequestBody, ResponseBody, Times, Unanswered,
+    Error, RequestBody, ResponseBody, Timeouts, TrafficClass, Unanswered,
     body::Answer,
     breaker::Guarded,
     http1::{Exchange, Wire},
@@ -37,7 +37,7 @@ const COPIES: usize = 3;
 pub(super) struct Pool(pub(super) Arc<Shared>);
 
 impl Pool {
-    pub(super) fn new(connectors: Connectors, address: Uri, times: Times) -> Self {
+    pub(super) fn new(connectors: Connectors, address: Uri, times: Timeouts) -> Self {
         Self(Shared::new(connectors, address, times))
     }
 
@@ -48,7 +48,7 @@ impl Pool {
         &self,
         mut request: Request<RequestBody>,
         host: &HeaderValue,
-        kind: Kind,
+        kind: TrafficClass,
     ) -> Result<Response<ResponseBody>, Error> {
         let asked = Instant::now();
         let uri = request.uri().clone();
@@ -85,7 +85,7 @@ impl Pool {
     }
 
     pub(super) fn silent(&self, asked: Instant) -> Error {
-        Error::Silent {
+        Error::Unresponsive {
             server: super::server_name(&self.0.address),
             waited: asked.elapsed(),
         }

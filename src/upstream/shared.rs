@@ -16,14 +16,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Error, Kind, Times,
+    Error, Timeouts, TrafficClass,
     circuit::{LastLoss, Verdict},
     desk::{Class, Desk},
     http1::Http1,
-    kind::Protocol,
     link::Fleet,
     opening::Connectors,
     pool::{Lease, Ride},
+    traffic_class::Protocol,
     upkeep::Upkeep,
 };
 use crate::descriptors;
@@ -46,7 +46,7 @@ pub(super) const CLIENT: HeaderName = HeaderName::from_static("x-forwarded-for")
 pub(super) struct Shared {
     pub(super) connectors: Connectors,
     pub(super) address: Uri,
-    pub(super) times: Times,
+    pub(super) times: Timeouts,
     pub(super) short: Fleet,
     pub(super) long: Fleet,
     pub(super) http1: Http1,
@@ -69,7 +69,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(connectors: Connectors, address: Uri, times: Times) -> Arc<Self> {
+    pub(super) fn new(connectors: Connectors, address: Uri, times: Timeouts) -> Arc<Self> {
         Arc::new(Self {
             connectors,
             address,
@@ -94,7 +94,7 @@ impl Shared {
     /// in time for it.
     pub(super) async fn lease(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: TrafficClass,
         asked: Instant,
         headers: &HeaderMap,
     ) -> Result<Lease, Error> {
@@ -106,10 +106,10 @@ impl Shared {
         }
     }
 
-    fn class(&self, kind: Kind) -> Class {
+    fn class(&self, kind: TrafficClass) -> Class {
         let class = match kind {
-            Kind::Long => Class::Long,
-            Kind::Short | Kind::Bulk => Class::Short,
+            TrafficClass::Long => Class::Long,
+            TrafficClass::Short | TrafficClass::Bulk => Class::Short,
         };
         if self.no_http2.load(Ordering::Relaxed) {
             return Class::Http1;
@@ -126,7 +126,7 @@ impl Shared {
 
     /// Nobody joins a long line for HTTP/1.1, or waits for a connection that does not come about,
     /// where there is another way.
-    fn class_to_wait_for(&self, desk: &mut Desk, kind: Kind) -> Class {
+    fn class_to_wait_for(&self, desk: &mut Desk, kind: TrafficClass) -> Class {
         let class = self.class(kind);
         if class == Class::Http1 && !self.no_http2.load(Ordering::Relaxed) {
             let crowd = desk.line(class).waiting.len() + self.http1.busy();
@@ -144,7 +144,7 @@ impl Shared {
         }
     }
 
-    fn ready(self: &Arc<Self>, class: Class, kind: Kind) -> Option<Lease> {
+    fn ready(self: &Arc<Self>, class: Class, kind: TrafficClass) -> Option<Lease> {
         if class == Class::Http1 {
             return self.http1.take(self, kind).map(Lease::Http1);
         }
@@ -157,7 +157,7 @@ impl Shared {
 
     async fn wait(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: TrafficClass,
         asked: Instant,
         client: Option<HeaderValue>,
     ) -> Result<Lease, Error> {
@@ -178,7 +178,7 @@ impl Shared {
             let (waiter, answered) = desk.waiter(kind, client, now);
             let id = waiter.id;
             if class == Class::Http1
-                && kind != Kind::Long
+                && kind != TrafficClass::Long
                 && self.has_its_share(&mut desk, waiter.client.as_ref())
             {
                 desk.hold_back(waiter);
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// As [`Self::ready`], under the desk's lock.
-    fn ready_quietly(self: &Arc<Self>, class: Class, kind: Kind) -> Option<Lease> {
+    fn ready_quietly(self: &Arc<Self>, class: Class, kind: TrafficClass) -> Option<Lease> {
         if class == Class::Http1 {
             return self.http1.take(self, kind).map(Lease::Http1);
         }

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{Times, link::Link, shared::Shared};
+use super::{Timeouts, link::Link, shared::Shared};
 
 /// The shortest time between two looks, and how long a request may wait before anybody looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -165,7 +165,7 @@ fn look(shared: &Arc<Shared>, proof: &Arc<Proof>, now: Instant) -> (Option<Insta
 }
 
 /// Asks for a sign of life where it is time to.
-fn look_at(link: &Arc<Link>, times: &Times, now: Instant) -> Option<Instant> {
+fn look_at(link: &Arc<Link>, times: &Timeouts, now: Instant) -> Option<Instant> {
     if link.http2.in_flight() == 0 {
         return None;
     }
@@ -188,7 +188,7 @@ fn look_at(link: &Arc<Link>, times: &Times, now: Instant) -> Option<Instant> {
 }
 
 /// Asks for a sign of life, and draws the consequences.
-async fn ask(link: Arc<Link>, times: Times) {
+async fn ask(link: Arc<Link>, times: Timeouts) {
     let asked = Instant::now();
     let mut ping = std::pin::pin!(link.http2.ping());
     let heard = || Instant::from_std(link.http2.heard());
@@ -253,7 +253,7 @@ async fn prove(shared: Arc<Shared>, proof: Arc<Proof>) {
         *proof.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
     } else {
         let now = Instant::now();
-        let Times {
+        let Timeouts {
             ping_after,
             silence,
             ..

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{Fault, RequestBody, RequestBodyError, Sieve, Stream, poll_sifted};
+use super::{Fault, RequestBody, RequestBodyError, Stream, TrailerFilter, poll_sifted};
 
 /// The most that a [`Replay`] remembers, in bytes.
 const LIMIT: usize = 64 * 1024;
@@ -22,7 +22,7 @@ pub struct Replay(Arc<Mutex<Tape>>);
 
 struct Tape {
     incoming: Incoming,
-    sieve: Sieve,
+    sieve: TrailerFilter,
     size: SizeHint,
     /// `None` once the limit was passed.
     recorded: Option<Vec<Recorded>>,
@@ -43,7 +43,7 @@ enum Recorded {
 impl Replay {
     /// Begins to remember `incoming`.
     #[must_use]
-    pub fn new(incoming: Incoming, sieve: Sieve) -> Self {
+    pub fn new(incoming: Incoming, sieve: TrailerFilter) -> Self {
         Self::of(Stream {
             incoming,
             sieve,

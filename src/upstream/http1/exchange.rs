@@ -15,7 +15,7 @@ use hyper::{body::Incoming, client::conn::http1};
 
 use super::{Client, HeadTooLarge, MORE_HEADERS, Pieces, Waits, Wire};
 use crate::upstream::{
-    Kind, RequestBody, Unanswered,
+    RequestBody, TrafficClass, Unanswered,
     shared::{CLIENT, Shared},
 };
 
@@ -34,9 +34,9 @@ impl Exchange {
         sender: http1::SendRequest<Pieces>,
         wire: Arc<Wire>,
         home: &Arc<Shared>,
-        kind: Kind,
+        kind: TrafficClass,
     ) -> Self {
-        let counted = kind != Kind::Long;
+        let counted = kind != TrafficClass::Long;
         if counted {
             home.http1.busy.fetch_add(1, Ordering::Relaxed);
         }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::dial::Ahead;
+use crate::dial::ReadAhead;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -50,7 +50,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 async fn connected(settings: &[u8]) -> (Arc<Http2>, Server) {
     let (client, mut server) = pair().await;
     let connection =
-        MaybeHttpsStream::Http(Ahead::new(MaybeHttpsStream::Http(TokioIo::new(client))));
+        MaybeHttpsStream::Http(ReadAhead::new(MaybeHttpsStream::Http(TokioIo::new(client))));
     let connection = Http2::handshake(connection, Arc::default()).await.unwrap();
     let mut preface = [0; 24];
     server.read_exact(&mut preface).await.unwrap();

@@ -47,7 +47,7 @@ fn ask(pool: &Arc<Pool>, client: &'static str, path: &str) -> JoinHandle<bool> {
     let pool = Arc::clone(pool);
     tokio::spawn(async move {
         let host = HeaderValue::from_static("localhost");
-        pool.send(request, &host, Kind::Short).await.is_ok()
+        pool.send(request, &host, TrafficClass::Short).await.is_ok()
     })
 }
 

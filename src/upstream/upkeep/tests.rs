@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     dial::{self, Dialer, Environment, Offer, Tcp},
     tls::{self, Trust},
-    upstream::{Kind, RequestBody, opening::Connectors, pool::Pool},
+    upstream::{RequestBody, TrafficClass, opening::Connectors, pool::Pool},
 };
 
 /// Answers every request; counts its connections.
@@ -46,7 +46,7 @@ pub(in crate::upstream) fn pool(address: Uri) -> Pool {
         either: connector(),
         http1: connector(),
     };
-    Pool::new(connectors, address, Times::default())
+    Pool::new(connectors, address, Timeouts::default())
 }
 
 /// Asks, and waits until the connection is given back and nothing is left to do.
@@ -54,7 +54,7 @@ async fn ask(pool: &Pool) {
     let uri = pool.0.address.clone();
     let request = Request::get(uri).body(RequestBody::Empty).unwrap();
     let host = HeaderValue::from_static("localhost");
-    let answer = pool.send(request, &host, Kind::Short).await;
+    let answer = pool.send(request, &host, TrafficClass::Short).await;
     drop(answer.ok().unwrap());
     timeout(Duration::from_secs(20), async {
         while !pool.0.upkeep.rests.load(Ordering::Relaxed) {

@@ -1,8 +1,8 @@
-//! [`Kind`]: what is to be expected of a request, and so which connections it travels on.
+//! [`TrafficClass`]: what is to be expected of a request, and so which connections it travels on.
 
 /// What is to be expected of a request's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TrafficClass {
     /// It is small and comes soon.
     Short,
     /// It may be large: a list, a log, whatever a pod or a service serves.
@@ -18,7 +18,7 @@ pub(super) enum Protocol {
     Http2,
 }
 
-impl Kind {
+impl TrafficClass {
     /// Streams cost least on connections that they share. Large answers need no second flow
     /// control between ours and TCP's, and hold up nothing where they have a connection alone.
     pub(super) fn protocol(self) -> Protocol {

@@ -1,4 +1,4 @@
-//! [`Times`]: how long what may take.
+//! [`Timeouts`]: how long what may take.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// By default a request to a server that says nothing at all is answered within 5 s, and a
 /// stream from it ends within 15 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct Timeouts {
     /// TCP, proxy and TLS together, before the server counts as unreachable.
     pub connect: Duration,
     /// Silence on a connection on which a request waits, before the server is asked for a sign
@@ -24,7 +24,7 @@ pub struct Times {
     pub max_age: Duration,
 }
 
-impl Default for Times {
+impl Default for Timeouts {
     /// API servers close connections that were idle for 90 s: ours go before.
     fn default() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! [`Ahead`]: a stream that is read in large pieces.
+//! [`ReadAhead`]: a stream that is read in large pieces.
 //!
 //! TLS asks for 4 KiB at first and for one record at most. Each read of that size makes the
 //! kernel tell the server that there is room again, and do what the server does about it; so here
@@ -28,7 +28,7 @@ thread_local! {
 }
 
 /// A stream that is read in large pieces: one read takes what has come.
-pub struct Ahead<S> {
+pub struct ReadAhead<S> {
     io: S,
     left: Option<Left>,
 }
@@ -39,13 +39,13 @@ struct Left {
     from: usize,
 }
 
-impl<S> Ahead<S> {
+impl<S> ReadAhead<S> {
     pub(crate) fn new(io: S) -> Self {
         Self { io, left: None }
     }
 }
 
-impl<S: Read + Unpin> Ahead<S> {
+impl<S: Read + Unpin> ReadAhead<S> {
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Left>> {
         let buffer = BUFFERS.with_borrow_mut(Vec::pop);
         let mut bytes = buffer.unwrap_or_else(|| Vec::with_capacity(SIZE));
@@ -69,7 +69,7 @@ fn give_back(mut bytes: Vec<u8>) {
     });
 }
 
-impl<S: Read + Unpin> Read for Ahead<S> {
+impl<S: Read + Unpin> Read for ReadAhead<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -93,7 +93,7 @@ impl<S: Read + Unpin> Read for Ahead<S> {
     }
 }
 
-impl<S: Write + Unpin> Write for Ahead<S> {
+impl<S: Write + Unpin> Write for ReadAhead<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl<S: Write + Unpin> Write for Ahead<S> {
     }
 }
 
-impl<S: Connection> Connection for Ahead<S> {
+impl<S: Connection> Connection for ReadAhead<S> {
     fn connected(&self) -> Connected {
         self.io.connected()
     }
@@ -139,11 +139,11 @@ mod tests {
 
     use super::*;
 
-    type Stream = TokioIo<Ahead<TokioIo<DuplexStream>>>;
+    type Stream = TokioIo<ReadAhead<TokioIo<DuplexStream>>>;
 
     fn streams() -> (DuplexStream, Stream) {
         let (server, client) = duplex(4 * SIZE);
-        (server, TokioIo::new(Ahead::new(TokioIo::new(client))))
+        (server, TokioIo::new(ReadAhead::new(TokioIo::new(client))))
     }
 
     fn keeps_memory(stream: &Stream) -> bool {
