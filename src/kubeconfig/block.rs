@@ -1,9 +1,9 @@
-//! Values as YAML in block style, as kubectl writes it.
+//! Writes values as YAML in block style, as kubectl does.
 
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// `value` as a YAML text.
+/// Returns `value` as YAML text.
 #[must_use]
 pub fn yaml(value: &Value) -> Zeroizing<String> {
     let mut text = block(value, "\n");
@@ -11,7 +11,7 @@ pub fn yaml(value: &Value) -> Zeroizing<String> {
     text
 }
 
-/// `value` without its first indent; `newline` is a line break and the indent.
+/// Returns `value` without the indent of its first line; `newline` is a line break and the indent.
 pub(super) fn block(value: &Value, newline: &str) -> Zeroizing<String> {
     let deeper = format!("{newline}  ");
     let lines: Vec<Zeroizing<String>> = match value {
@@ -34,7 +34,7 @@ pub(super) fn block(value: &Value, newline: &str) -> Zeroizing<String> {
     Zeroizing::new(lines.join(newline))
 }
 
-/// Whether a value stands on one line in block style.
+/// Whether a value takes one line in block style.
 pub(super) fn is_leaf(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.is_empty(),
@@ -43,7 +43,7 @@ pub(super) fn is_leaf(value: &Value) -> bool {
     }
 }
 
-/// A leaf; JSON is YAML too.
+/// Writes a leaf, as JSON where it is not text: JSON is YAML too.
 pub(super) fn scalar(value: &Value) -> String {
     match value {
         Value::String(value) => text(value),
@@ -51,13 +51,13 @@ pub(super) fn scalar(value: &Value) -> String {
     }
 }
 
-/// Text stands without quotes where it can mean nothing else, in YAML 1.1 too.
+/// Writes text without quotes if it cannot be read as anything else, in YAML 1.1 either.
 fn text(text: &str) -> String {
     const WORDS: [&str; 10] = [
         "true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan",
     ];
-    let plain = |sign: char| sign.is_ascii_alphanumeric() || "-_./:@+=".contains(sign);
-    let is_plain = text.starts_with(|sign: char| sign.is_ascii_alphabetic())
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+=".contains(c);
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(plain)
         && !text.ends_with(':')
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
@@ -80,7 +80,7 @@ mod tests {
     use crate::kubeconfig::syntax::parse_yaml;
 
     #[test]
-    fn it_looks_like_kubectls() {
+    fn the_layout_is_that_of_kubectl() {
         let value = json!({"b": [{"x": 1, "z": {"w": []}}, "yes"], "a": {"c:d": null}});
         let expected = "\
 a:
@@ -96,7 +96,7 @@ b:
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(text in any::<String>(), key in "[ -~]{0,8}") {
+        fn written_values_are_read_back(text in any::<String>(), key in "[ -~]{0,8}") {
             let value = json!({ key: [text.clone(), {"a": text}] });
             let read = parse_yaml(Path::new("x"), &yaml(&value));
             prop_assert_eq!(read.unwrap(), value);

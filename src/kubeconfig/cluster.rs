@@ -1,4 +1,4 @@
-//! A cluster's entry and the flags over it become a [`Cluster`].
+//! Builds a [`Cluster`] from a cluster's entry and the flags.
 
 use serde_json::Value;
 
@@ -8,15 +8,15 @@ use crate::kubeconfig::{
     server_url,
 };
 
-/// Key of the extension that exec plugins get as their `config`
+/// Key of the extension that exec plugins get as `config`
 /// (client-go's `clientcmd/api`: `ExecConfig`).
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
-/// A cluster not yet judged: the flags may still replace what is wrong with the file.
+/// The fields of a cluster before validation: flags may still replace invalid values of the file.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) name: Option<String>,
-    /// Names the place of `server` in errors.
+    /// The source of `server`, for errors.
     pub(super) origin: String,
     pub(super) server: Option<String>,
     pub(super) certificate_authority: Option<Pem>,
@@ -44,9 +44,9 @@ impl Draft {
         })
     }
 
-    /// Puts the flags over the file, as client-go's `DirectClientConfig.getCluster` does:
-    /// `--server` drops the file's `tls-server-name`, and how to verify is taken as a whole
-    /// from the flags where they say anything of it.
+    /// Applies the flags as client-go's `DirectClientConfig.getCluster` does: `--server` drops the
+    /// file's `tls-server-name`, and a flag about verification replaces all that the file says about
+    /// it.
     pub(super) fn apply(&mut self, flags: &Overrides) -> Result<(), Error> {
         if let Some(server) = &flags.server {
             self.server = Some(server.clone());
@@ -75,7 +75,7 @@ impl Draft {
         }
         if let Some(url) = &flags.proxy_url {
             let parsed = ProxyUrl::read(url.expose()).map_err(|problem| Error::Field {
-                place: "flags".to_owned(),
+                location: "flags".to_owned(),
                 field: "--proxy-url".to_owned(),
                 problem: problem.to_owned(),
             })?;
@@ -87,6 +87,7 @@ impl Draft {
         Ok(())
     }
 
+    /// Validates the fields.
     pub(super) fn finish(self) -> Result<Cluster, Error> {
         let error = |field, problem| Error::field(&self.origin, field, problem);
         let server = self.server.as_deref().unwrap_or_default();
@@ -123,7 +124,7 @@ fn proxy_url(fields: &Fields<'_>) -> Result<Option<ProxyUrl>, Error> {
     fields.text("proxy-url")?.map(parse).transpose()
 }
 
-/// Extensions belong to others, so one of an unknown shape is passed over.
+/// Extensions belong to other programs, so one of an unknown shape is ignored.
 fn exec_config(fields: &Fields<'_>) -> Option<Value> {
     let extensions = fields.value("extensions")?.as_array()?;
     let named = |item: &&Value| item.get("name").and_then(Value::as_str) == Some(EXEC_EXTENSION);

@@ -1,4 +1,4 @@
-//! All contexts of the kubeconfig, rather than the one to work with.
+//! Lists all contexts of the kubeconfig.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,17 +7,17 @@ use std::{
 };
 
 use crate::kubeconfig::{
-    Error, ExecConfig, Overrides, Target, exec, fields::Entry, file::Document, load, select,
+    Error, ExecConfig, Overrides, Target, document::Document, exec, fields::Entry, load, select,
 };
 
-/// A context and what it comes to.
+/// A context and the target that it resolves to.
 #[derive(Debug)]
 pub struct Context {
     /// Its name.
     pub name: String,
     /// Whether it is the current one.
     pub is_current: bool,
-    /// Its cluster and user, or what is wrong with them.
+    /// Its cluster and user, or the error in them.
     pub target: Result<Target, Error>,
 }
 
@@ -53,7 +53,7 @@ pub fn names(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) ->
     }
 }
 
-/// The users of one file that run a plugin, by name. What is wrong with one of them is not said.
+/// Returns the users of one file that have an exec plugin, by name. Invalid entries are left out.
 ///
 /// # Errors
 /// A file that cannot be read or parsed.
@@ -66,7 +66,7 @@ pub fn exec_users(file: &Path) -> Result<Vec<(String, ExecConfig)>, Error> {
     Ok(users.collect())
 }
 
-/// The contexts of the kubeconfig as kubectl finds it, by name; none where there is no file.
+/// Returns the contexts of the kubeconfig that kubectl would use, by name; none if there is no file.
 /// `explicit` is `--kubeconfig`, `env` reads an environment variable.
 ///
 /// # Errors

@@ -1,50 +1,50 @@
-//! [`Error`]: what can be wrong with a kubeconfig or with the flags over it.
+//! [`Error`]: everything that can be wrong with a kubeconfig, or with the flags that override it.
 
 use std::{fmt, io, path::PathBuf};
 
-/// Why there is no [`Target`](super::Target). No text here ever holds a value of the file
-/// other than names (of entries, plugin API versions, auth providers): it may be a secret.
+/// Why there is no [`Target`](super::Target). No message shows values of the file, which may be
+/// secret, other than names (of entries, plugin API versions, auth providers).
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be opened or read.
+    /// A file that cannot be opened or read.
     #[error("cannot read {what} {}", path.display())]
     Read {
         /// What the file is for.
         what: String,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file, or a lock beside it, cannot be written.
+    /// A file, or its lock file, that cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Its text has a form that cannot be edited with care.
+    /// A file whose text cannot be edited without changing other parts of it.
     #[error(
-        "kubeconfig {} is written in a way that kubegate cannot change without changing more than \
-         it means to; {by_hand}",
+        "kubeconfig {} is written in a form that kubegate cannot edit without changing other parts \
+         of it; {by_hand}",
         path.display()
     )]
     NotEditable {
         /// The file.
         path: PathBuf,
-        /// What a human can do.
+        /// What to do by hand.
         by_hand: String,
     },
-    /// A file stays locked.
+    /// A file that another process keeps locked.
     #[error("{} is held by {holder}", lock.display())]
     Locked {
         /// The lock file.
         lock: PathBuf,
-        /// By whom, and what to do.
+        /// The process that holds it, and what to do.
         holder: &'static str,
     },
-    /// The path leads to something other than a file of sensible size.
+    /// A path that leads to something other than a file within the limit of size.
     #[error("cannot read {what} {}: {problem}", path.display())]
     NotReadable {
         /// What the file is for.
@@ -54,7 +54,7 @@ pub enum Error {
         /// What it is instead.
         problem: String,
     },
-    /// Not YAML or JSON, or made to exhaust memory.
+    /// Text that is neither YAML nor JSON, or would exhaust memory.
     #[error("kubeconfig {}{}: {problem}", path.display(), Position(*position))]
     Syntax {
         /// The file.
@@ -64,17 +64,17 @@ pub enum Error {
         /// What is wrong.
         problem: &'static str,
     },
-    /// A field holds what it must not.
-    #[error("{place}: {field} {problem}")]
+    /// A field with an invalid value.
+    #[error("{location}: {field} {problem}")]
     Field {
-        /// File and entry, or "flags".
-        place: String,
+        /// File and entry, or `flags`.
+        location: String,
         /// The field or flag.
         field: String,
-        /// What is wrong with it and what to do, without its value.
+        /// What is wrong and what to do, without the value.
         problem: String,
     },
-    /// Two entries of one kind in one file have the same name.
+    /// Two entries of one kind with the same name in one file.
     #[error("kubeconfig {}: there are two {kind}s named {name:?}; rename or remove one", path.display())]
     Duplicate {
         /// The file.
@@ -84,54 +84,57 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// There is a kubeconfig, but nothing says which part of it to use.
+    /// A kubeconfig without a selected context.
     #[error("{}", Unchosen { files, existing })]
     NoContext {
         /// The files searched.
         files: Vec<PathBuf>,
-        /// The contexts there are.
+        /// The contexts that exist.
         existing: Vec<String>,
     },
-    /// A name that no entry has.
+    /// A name without an entry.
     #[error("{kind} {name:?}, named by {named_by}, does not exist{}", Searched { files, kind, existing })]
     Missing {
         /// `cluster`, `user` or `context`.
         kind: &'static str,
         /// The missing name.
         name: String,
-        /// Who asks for it: a flag, `current-context` or a context.
+        /// What names it: a flag, `current-context` or a context.
         named_by: String,
         /// The files searched.
         files: Vec<PathBuf>,
-        /// The entries of that kind there are.
+        /// The entries of that kind that exist.
         existing: Vec<String>,
     },
-    /// A URL for a proxy that cannot be used. Its text is not repeated: it may hold a password.
+    /// An invalid URL of a proxy. The message does not repeat it, since it may contain a password.
     #[error("the proxy URL {0}")]
     ProxyUrl(&'static str),
     /// No kubeconfig, no service account and no `--server`.
     #[error(
         "no API server to talk to: {}, {}, and --server is not given",
-        Absent(looked_at),
+        Absent(searched),
         if *is_pod { NO_POD_TOKEN } else { "this is not a pod with a service account" }
     )]
     NothingFound {
-        /// The kubeconfig files looked for.
-        looked_at: Vec<PathBuf>,
-        /// Whether the environment is that of a pod, which then lacks its token.
+        /// The candidate files.
+        searched: Vec<PathBuf>,
+        /// Whether the environment is that of a pod, which then has no token.
         is_pod: bool,
     },
-    /// There was a kubeconfig.
-    #[error("the kubeconfig of the start is gone: {}", Absent(looked_at))]
-    KubeconfigGone {
-        /// The kubeconfig files looked for.
-        looked_at: Vec<PathBuf>,
-    },
-    /// There was a service account.
+    /// The kubeconfig that was used at the start no longer exists.
     #[error(
-        "the pod's service account has no token any more: {}/token is gone or empty; is \
-         automountServiceAccountToken: false set for the pod or its service account?",
-        super::in_cluster::FOLDER
+        "the kubeconfig that was used at the start is gone: {}",
+        Absent(searched)
+    )]
+    KubeconfigGone {
+        /// The candidate files.
+        searched: Vec<PathBuf>,
+    },
+    /// The service account that was used at the start no longer has a token.
+    #[error(
+        "the pod's service account has no token any more: \
+         /var/run/secrets/kubernetes.io/serviceaccount/token is gone or empty; is \
+         automountServiceAccountToken: false set for the pod or its service account?"
     )]
     PodGone,
 }
@@ -140,17 +143,17 @@ impl Error {
     /// Whether a flag is wrong by itself, whatever the files say.
     #[must_use]
     pub fn is_of_flags(&self) -> bool {
-        matches!(self, Self::Field { place, .. } if place == "flags")
+        matches!(self, Self::Field { location, .. } if location == "flags")
     }
 
     /// An [`Error::Field`].
     pub(super) fn field(
-        place: impl Into<String>,
+        location: impl Into<String>,
         field: impl Into<String>,
         problem: impl Into<String>,
     ) -> Self {
         Self::Field {
-            place: place.into(),
+            location: location.into(),
             field: field.into(),
             problem: problem.into(),
         }
@@ -223,12 +226,12 @@ impl fmt::Display for Files<'_> {
     }
 }
 
-/// What is said of a pod without a token.
+/// The message about a pod without a token.
 const NO_POD_TOKEN: &str = "this pod has no service account token in \
      /var/run/secrets/kubernetes.io/serviceaccount (set automountServiceAccountToken: true for the \
      pod or its service account)";
 
-/// That none of the files that were looked for says anything.
+/// The message that none of the candidate files exists with content.
 struct Absent<'a>(&'a [PathBuf]);
 
 impl fmt::Display for Absent<'_> {
@@ -249,7 +252,7 @@ struct Existing<'a> {
 }
 
 impl fmt::Display for Existing<'_> {
-    /// At most ten names: fleets have thousands.
+    /// Shows at most ten names: a kubeconfig may have thousands.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         if self.names.is_empty() {

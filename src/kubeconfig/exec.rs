@@ -1,4 +1,4 @@
-//! The `exec` section of a user becomes an [`ExecConfig`].
+//! Reads the `exec` section of a user as an [`ExecConfig`].
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<ExecConfig, Error> {
     Ok(ExecConfig {
         interactive_mode: interactive_mode(fields, &api_version)?,
         api_version,
-        // A bare name is looked up in PATH; anything else is a path.
+        // Only a name without a slash is looked up in PATH.
         command: if command.contains('/') {
             fields.resolve(command)
         } else {

@@ -1,49 +1,49 @@
-//! What client-go tells an exec plugin: `KUBERNETES_EXEC_INFO`, from the plugin's side.
+//! Reads `KUBERNETES_EXEC_INFO`, by which client-go describes the cluster to an exec plugin.
 
 use serde_json::{Map, Value};
 
 use crate::kubeconfig::{
     Cluster, Error, cluster,
     exec::api_version,
-    fields::{Entry, Place},
+    fields::{Entry, FieldLocation},
 };
 
-/// The variable.
+/// The name of the variable.
 pub const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
-/// An `ExecCredential` as a plugin is given it.
+/// The `ExecCredential` that a plugin gets as its input.
 #[derive(Clone, Debug)]
 pub struct ExecInfo {
-    /// `client.authentication.k8s.io/v1` or `.../v1beta1`, in which the answer must be.
+    /// `client.authentication.k8s.io/v1` or `.../v1beta1`, the version of the plugin's output.
     pub api_version: String,
-    /// The API server, where the user's entry has `provideClusterInfo: true`.
+    /// The API server, if the user's entry has `provideClusterInfo: true`.
     pub cluster: Option<Cluster>,
 }
 
 impl ExecInfo {
-    /// Reads the variable's text. Its `spec.cluster` has the fields of a kubeconfig's cluster.
+    /// Parses the variable's value. Its `spec.cluster` has the fields of a kubeconfig's cluster.
     ///
     /// # Errors
-    /// What is no `ExecCredential` of a known version, or has a cluster that cannot be used. The
-    /// text is not repeated: it may hold the password of a proxy.
+    /// Text that is not an `ExecCredential` of a known version, or has an invalid cluster. The error
+    /// does not repeat the text, which may contain the password of a proxy.
     pub fn read(text: &str) -> Result<Self, Error> {
         let bad = |problem: &str| Error::field("environment", EXEC_INFO, problem);
         let Ok(Value::Object(mut top)) = serde_json::from_str(text) else {
-            return Err(bad("is no JSON object; run this as a plugin of kubectl"));
+            return Err(bad("is not a JSON object; run this as a plugin of kubectl"));
         };
         let spec = match top.remove("spec") {
             Some(Value::Object(spec)) => spec,
             _ => Map::new(),
         };
-        let place = Place::variable(EXEC_INFO);
-        let top = Entry::new(place.clone(), top);
+        let location = FieldLocation::variable(EXEC_INFO);
+        let top = Entry::new(location.clone(), top);
         if top.fields().text("kind")? != Some("ExecCredential") {
             return Err(bad("has a kind other than ExecCredential"));
         }
-        let spec = Entry::new(place.clone(), spec);
+        let spec = Entry::new(location.clone(), spec);
         let cluster = match spec.fields().value("cluster") {
             Some(Value::Object(fields)) => {
-                let entry = Entry::new(place, fields.clone());
+                let entry = Entry::new(location, fields.clone());
                 Some(cluster::Draft::from_entry(None, &entry)?.finish()?)
             }
             _ => None,
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_has_what_the_kubeconfig_says_of_it() {
+    fn the_cluster_has_the_fields_of_a_kubeconfig() {
         let read = info(&json!({
             "server": "https://10.0.0.1:6443",
             "certificate-authority-data": "LS0tLS1CRUdJTg==",
@@ -90,9 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_not_repeated() {
+    fn errors_name_the_field_and_do_not_show_its_value() {
         for (text, says) in [
-            ("hunter2", "no JSON"),
+            ("hunter2", "not a JSON"),
             (r#"{"kind": "hunter2"}"#, "kind"),
             (
                 r#"{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v9"}"#,

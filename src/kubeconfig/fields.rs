@@ -1,4 +1,4 @@
-//! [`Fields`]: typed access to what a file says, with errors that name file, entry and field.
+//! [`Fields`]: typed access to the fields of a file, with errors that name file, entry and field.
 
 use std::{
     collections::BTreeMap,
@@ -7,30 +7,31 @@ use std::{
     sync::Arc,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::{
-    kubeconfig::{Error, Pem, file},
+    kubeconfig::{Error, Pem, pem::decode_base64, read},
     secret::Secret,
 };
 
-/// Where something stands: a file, and there an entry.
+/// The file and the entry of a field, for error messages.
 #[derive(Clone)]
-pub(super) struct Place {
-    /// How errors call it: `kubeconfig /path`.
+pub(super) struct FieldLocation {
+    /// `kubeconfig`, or `environment` for a variable.
     source: &'static str,
+    /// The file, or the name of the variable.
     path: Arc<Path>,
-    within: String,
+    /// The entry, as `: user "name"`; empty for the top level of the file.
+    entry: String,
 }
 
-impl Place {
+impl FieldLocation {
     pub(super) fn file(path: &Path) -> Self {
         Self {
             source: "kubeconfig",
             path: path.into(),
-            within: String::new(),
+            entry: String::new(),
         }
     }
 
@@ -38,7 +39,7 @@ impl Place {
         Self {
             source: "environment",
             path: Path::new(name).into(),
-            within: String::new(),
+            entry: String::new(),
         }
     }
 
@@ -46,7 +47,7 @@ impl Place {
         Self {
             source: self.source,
             path: Arc::clone(&self.path),
-            within: format!(": {kind} {name:?}"),
+            entry: format!(": {kind} {name:?}"),
         }
     }
 
@@ -54,13 +55,13 @@ impl Place {
         &self.path
     }
 
-    /// An error about a field here.
+    /// An error about a field at this location.
     pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> Error {
         Error::field(self.to_string(), field, problem)
     }
 
-    /// An error about a value of the wrong type, which is named but not shown.
-    pub(super) fn wrong(&self, field: &str, wanted: &str, found: &Value) -> Error {
+    /// An error about a value of the wrong type. It names the type and does not show the value.
+    pub(super) fn wrong_type(&self, field: &str, wanted: &str, found: &Value) -> Error {
         let (kind, hint) = match found {
             Value::Null => ("nothing", ""),
             Value::Bool(_) => ("a boolean", "; put it in quotes"),
@@ -74,31 +75,32 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FieldLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.source, self.path.display(), self.within)
+        write!(f, "{} {}{}", self.source, self.path.display(), self.entry)
     }
 }
 
-/// One entry of a file, all its fields as written, known or not. Its text is wiped on drop.
+/// One entry of a file with all its fields as they are written, unknown ones included. Its text is
+/// wiped on drop.
 pub(super) struct Entry {
-    place: Place,
+    location: FieldLocation,
     map: Map<String, Value>,
 }
 
 impl Entry {
-    /// The file in which it stands.
+    /// The file that holds it.
     pub(super) fn path(&self) -> &Path {
-        self.place.path()
+        self.location.path()
     }
 
-    pub(super) fn new(place: Place, map: Map<String, Value>) -> Self {
-        Self { place, map }
+    pub(super) fn new(location: FieldLocation, map: Map<String, Value>) -> Self {
+        Self { location, map }
     }
 
     pub(super) fn fields(&self) -> Fields<'_> {
         Fields {
-            place: &self.place,
+            location: &self.location,
             prefix: String::new(),
             map: &self.map,
         }
@@ -111,6 +113,7 @@ impl Drop for Entry {
     }
 }
 
+/// Wipes all text in `value`.
 pub(super) fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
@@ -120,10 +123,10 @@ pub(super) fn wipe(value: &mut Value) {
     }
 }
 
-/// A mapping in an entry. In all of it `null` and empty text are as absent, as in client-go.
+/// A mapping in an entry. `null` and empty text count as absent, as in client-go.
 pub(super) struct Fields<'a> {
-    place: &'a Place,
-    /// Path from the entry to this mapping, for errors: `exec.env[0].`
+    location: &'a FieldLocation,
+    /// Path from the entry to this mapping, such as `exec.env[0].`, for errors.
     prefix: String,
     map: &'a Map<String, Value>,
 }
@@ -134,26 +137,26 @@ impl<'a> Fields<'a> {
         format!("{}{field}", self.prefix)
     }
 
-    fn wrong(&self, field: &str, wanted: &str, found: &Value) -> Error {
-        self.place.wrong(&self.name(field), wanted, found)
+    fn wrong_type(&self, field: &str, wanted: &str, found: &Value) -> Error {
+        self.location.wrong_type(&self.name(field), wanted, found)
     }
 
-    /// The file, as it was named.
+    /// The file, as it was named by the caller.
     pub(super) fn file(&self) -> &'a Path {
-        self.place.path()
+        self.location.path()
     }
 
     /// File and entry, for errors.
     pub(super) fn origin(&self) -> String {
-        self.place.to_string()
+        self.location.to_string()
     }
 
     /// An error about one of these fields.
     pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> Error {
-        self.place.error(&self.name(field), problem)
+        self.location.error(&self.name(field), problem)
     }
 
-    /// The value as it is, `None` for `null`.
+    /// The value of any type; `None` for `null`.
     pub(super) fn value(&self, field: &str) -> Option<&'a Value> {
         self.map.get(field).filter(|value| !value.is_null())
     }
@@ -162,7 +165,7 @@ impl<'a> Fields<'a> {
         match self.value(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(other) => Err(self.wrong(field, "text", other)),
+            Some(other) => Err(self.wrong_type(field, "text", other)),
         }
     }
 
@@ -174,7 +177,8 @@ impl<'a> Fields<'a> {
         Ok(self.text(field)?.map(Secret::new))
     }
 
-    /// A boolean in YAML 1.1's spellings too, which kubectl takes; `false` where absent.
+    /// A boolean, `false` where it is absent. The spellings of YAML 1.1 (`yes`, `off`) count too, as in
+    /// kubectl.
     pub(super) fn flag(&self, field: &str) -> Result<bool, Error> {
         match self.value(field) {
             None => Ok(false),
@@ -184,17 +188,17 @@ impl<'a> Fields<'a> {
                 "no" | "off" | "n" => Ok(false),
                 _ => Err(self.error(field, "must be true or false, without quotes")),
             },
-            Some(other) => Err(self.wrong(field, "true or false", other)),
+            Some(other) => Err(self.wrong_type(field, "true or false", other)),
         }
     }
 
-    /// A path, against the folder of the file where it is relative.
+    /// A path, resolved against the folder of the file.
     pub(super) fn path(&self, field: &str) -> Result<Option<PathBuf>, Error> {
         Ok(self.text(field)?.map(|path| self.resolve(path)))
     }
 
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
-        file::resolve(&self.place.path, path)
+        read::resolve(&self.location.path, path)
     }
 
     /// A list of text.
@@ -203,7 +207,7 @@ impl<'a> Fields<'a> {
         items
             .map(|(at, item)| match item {
                 Value::String(text) => Ok(text.clone()),
-                other => Err(self.wrong(&format!("{field}[{at}]"), "text", other)),
+                other => Err(self.wrong_type(&format!("{field}[{at}]"), "text", other)),
             })
             .collect()
     }
@@ -233,16 +237,17 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// PEM text from the base64 of `data_field`, which wins, or the file of `file_field`.
+    /// PEM text from the base64 of `data_field`, or else the file that `file_field` names.
     pub(super) fn pem(&self, data_field: &str, file_field: &str) -> Result<Option<Pem>, Error> {
         if let Some(text) = self.text(data_field)? {
-            let data = decode(text).ok_or_else(|| self.error(data_field, "is not valid base64"))?;
-            let origin = format!("{}: {}", self.place, self.name(data_field));
+            let data =
+                decode_base64(text).ok_or_else(|| self.error(data_field, "is not valid base64"))?;
+            let origin = format!("{}: {}", self.location, self.name(data_field));
             return Ok(Some(Pem::Inline { data, origin }));
         }
         Ok(self.path(file_field)?.map(|path| Pem::File {
             path,
-            origin: format!("{}: {}", self.place, self.name(file_field)),
+            origin: format!("{}: {}", self.location, self.name(file_field)),
         }))
     }
 
@@ -250,25 +255,18 @@ impl<'a> Fields<'a> {
         match self.value(field) {
             None => Ok(&[]),
             Some(Value::Array(items)) => Ok(items),
-            Some(other) => Err(self.wrong(field, "a list", other)),
+            Some(other) => Err(self.wrong_type(field, "a list", other)),
         }
     }
 
     fn nested(&self, field: &str, value: &'a Value) -> Result<Fields<'a>, Error> {
         let Value::Object(map) = value else {
-            return Err(self.wrong(field, "a mapping", value));
+            return Err(self.wrong_type(field, "a mapping", value));
         };
         Ok(Fields {
-            place: self.place,
+            location: self.location,
             prefix: format!("{}{field}.", self.prefix),
             map,
         })
     }
-}
-
-/// Base64 as Go's decoder for `[]byte` takes it: padded, line breaks allowed.
-pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
-    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
-    BASE64_STANDARD.decode(&*packed).ok().map(Zeroizing::new)
 }

@@ -1,4 +1,4 @@
-//! A pod's service account becomes a [`Target`], as client-go's `rest.InClusterConfig` has it.
+//! Builds a [`Target`] from a pod's service account, as client-go's `rest.InClusterConfig` does.
 
 use std::{
     ffi::OsString,
@@ -8,21 +8,21 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::kubeconfig::{Error, Overrides, Pem, Target, cluster, file::read_bounded, text, user};
+use crate::kubeconfig::{Error, Overrides, Pem, Target, cluster, read::read_bounded, text, user};
 
-/// Where the kubelet mounts the service account.
+/// The folder in which the kubelet mounts the service account.
 pub(super) const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Bytes a token or namespace may have.
+/// The most bytes that a token or namespace file may have.
 const LIMIT: u64 = 1 << 20;
 
-/// The API server and service account of the pod this runs in, with `flags` over them, or
-/// `None` outside of a pod: `KUBERNETES_SERVICE_HOST` or `KUBERNETES_SERVICE_PORT` is not set,
-/// or `folder` (normally [`FOLDER`]) holds no token. Without `ca.crt` there the system's roots
-/// are trusted.
+/// Returns the API server and service account of the pod that this process runs in, with `flags`
+/// applied. Returns `None` outside of a pod: `KUBERNETES_SERVICE_HOST` or `KUBERNETES_SERVICE_PORT`
+/// is not set, or `folder` (normally [`FOLDER`]) holds no token. Without `ca.crt` in `folder`, the
+/// system's CAs are trusted.
 ///
 /// # Errors
-/// Files that are there but cannot be read, or environment or flags that make no sense.
+/// Files that exist but cannot be read, and invalid values of the environment or flags.
 pub(super) fn target(
     env: &dyn Fn(&str) -> Option<OsString>,
     folder: &Path,
@@ -32,10 +32,10 @@ pub(super) fn target(
         return Ok(None);
     };
     let token_file = folder.join("token");
-    if read_if_there("service account token", &token_file)?.is_none() {
+    if read_if_present("service account token", &token_file)?.is_none() {
         return Ok(None);
     }
-    let namespace = read_if_there("service account namespace", &folder.join("namespace"))?;
+    let namespace = read_if_present("service account namespace", &folder.join("namespace"))?;
     let namespace = namespace.map(|text| text.to_string());
 
     let mut cluster = cluster::Draft {
@@ -47,7 +47,7 @@ pub(super) fn target(
     cluster.apply(flags)?;
     let mut user = user::Draft {
         token_file: Some(token_file),
-        ..user::Draft::nobody("service account")
+        ..user::Draft::empty("service account")
     };
     user.apply(flags)?;
     Ok(Some(Target {
@@ -59,7 +59,7 @@ pub(super) fn target(
     }))
 }
 
-/// The files of the pod's service account, but for the token, which is read whenever it is used.
+/// The files of the service account except the token, which is read at every use.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     vec![folder.join("ca.crt"), folder.join("namespace")]
 }
@@ -83,8 +83,8 @@ fn server(env: &dyn Fn(&str) -> Option<OsString>) -> Option<String> {
     })
 }
 
-/// The file's text without surrounding white space; `None` where the file is absent or empty.
-fn read_if_there(what: &str, path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+/// Reads a file's text without surrounding white space; `None` if the file is absent or empty.
+fn read_if_present(what: &str, path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     match read_bounded(what, path, LIMIT) {
         Ok(bytes) => {
             let text = text::decode(&bytes).map_err(|problem| Error::NotReadable {
@@ -141,7 +141,7 @@ mod tests {
     const ALL: &[(&str, &str)] = &[("token", "t\n"), ("ca.crt", "pem"), ("namespace", "team\n")];
 
     #[test]
-    fn a_pod_gives_server_token_authority_and_namespace() {
+    fn a_pod_has_server_token_ca_and_namespace() {
         let folder = pod(ALL);
         let flags = Overrides::default();
         let target = target(&at("10.0.0.1", "443"), folder.path(), &flags)
@@ -161,7 +161,7 @@ mod tests {
         match target.user.login {
             Login::TokenFile { path, fallback } => {
                 assert_eq!(path, folder.path().join("token"));
-                assert!(fallback.is_none(), "the file was read, and will be");
+                assert!(fallback.is_none(), "the file is read at every use");
             }
             other => panic!("{other:?}"),
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_pod_there_is_nothing() {
+    fn outside_of_a_pod_there_is_no_target() {
         let flags = Overrides::default();
         let full = pod(ALL);
         for env in [at("", "443"), at("10.0.0.1", "")] {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ca_crt_the_systems_roots_stand() {
+    fn without_ca_crt_the_cas_of_the_system_are_trusted() {
         let folder = pod(&[("token", "t")]);
         let flags = Overrides::default();
         let target = target(&at("10.0.0.1", "443"), folder.path(), &flags)
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_over_the_pod() {
+    fn flags_override_the_service_account() {
         let folder = pod(ALL);
         let flags = Overrides {
             token: Some(Secret::new("flag")),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_in_the_environment_is_named() {
+    fn an_invalid_variable_is_named() {
         let folder = pod(ALL);
         let flags = Overrides::default();
         let error = target(&at("10.0.0.1", "http"), folder.path(), &flags)

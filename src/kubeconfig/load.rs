@@ -1,4 +1,4 @@
-//! [`Kubeconfig`]: the files found by kubectl's rules, merged.
+//! [`Kubeconfig`]: finds the files by kubectl's rules and merges them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::kubeconfig::{Error, fields::Entry, file::Document};
+use crate::kubeconfig::{Error, document::Document, fields::Entry};
 
-/// One or more kubeconfig files, merged. Entries stay as written, unknown fields included,
-/// and remember their file; only what a [`Target`](super::Target) needs is judged.
+/// One or more kubeconfig files, merged. Entries keep their file and all their fields; only the
+/// entries of a [`Target`](super::Target) are validated.
 #[derive(Default)]
 pub(super) struct Kubeconfig {
     pub(super) current_context: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Kubeconfig {
     pub(super) users: BTreeMap<String, Entry>,
     pub(super) contexts: BTreeMap<String, Entry>,
     files: Vec<PathBuf>,
-    looked_at: Vec<PathBuf>,
+    searched: Vec<PathBuf>,
 }
 
 impl Kubeconfig {
@@ -28,12 +28,12 @@ impl Kubeconfig {
         &self.files
     }
 
-    /// The files that were looked for, found or not.
-    pub(super) fn looked_at(&self) -> &[PathBuf] {
-        &self.looked_at
+    /// All candidate files, existing or not.
+    pub(super) fn searched(&self) -> &[PathBuf] {
+        &self.searched
     }
 
-    /// No file was found, or nothing is in it.
+    /// Whether no file was found, or the files are empty.
     pub(super) fn is_empty(&self) -> bool {
         self.current_context.is_none()
             && self.clusters.is_empty()
@@ -48,8 +48,8 @@ impl Kubeconfig {
         config
     }
 
-    /// client-go's rule (`ClientConfigLoadingRules.Load`): the first file to name an entry
-    /// gives all of it, and the first `current-context` that is not empty stands.
+    /// Merges by client-go's rule (`ClientConfigLoadingRules.Load`): each entry is taken whole from
+    /// the first file that has it, and the first `current-context` that is not empty is used.
     fn merge(&mut self, later: Document) {
         self.current_context = self.current_context.take().or(later.current_context);
         keep_first(&mut self.clusters, later.clusters);
@@ -58,7 +58,7 @@ impl Kubeconfig {
     }
 }
 
-/// Names alone: the entries hold tokens and keys.
+/// Shows names alone: the entries hold tokens and keys.
 impl fmt::Debug for Kubeconfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kubeconfig")
@@ -71,24 +71,24 @@ impl fmt::Debug for Kubeconfig {
     }
 }
 
-/// Loads `explicit` (`--kubeconfig`), else the files of `KUBECONFIG`, else `~/.kube/config`.
-/// Where none of the latter exists the result [is empty](Kubeconfig::is_empty).
+/// Loads `explicit` (`--kubeconfig`), or else the files of `KUBECONFIG`, or else `~/.kube/config`.
+/// If none of the latter exists, the result [is empty](Kubeconfig::is_empty).
 ///
 /// # Errors
-/// `explicit` that does not exist, and any file that cannot be read or parsed; files of
-/// `KUBECONFIG` that do not exist are skipped, as kubectl does.
+/// An `explicit` file that does not exist, and any file that cannot be read or parsed. Files of
+/// `KUBECONFIG` that do not exist are skipped, as in kubectl.
 pub(super) fn load(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Kubeconfig, Error> {
     let mut config = Kubeconfig {
-        looked_at: candidates(explicit, env),
+        searched: candidates(explicit, env),
         ..Kubeconfig::default()
     };
-    for path in config.looked_at.clone() {
+    for path in config.searched.clone() {
         match Document::read(&path) {
             Ok(document) => {
-                document.warnings.iter().for_each(|said| warn_once(said));
+                document.warnings.iter().for_each(|text| warn_once(text));
                 config.merge(document);
                 config.files.push(path);
             }
@@ -100,10 +100,10 @@ pub(super) fn load(
     Ok(config)
 }
 
-/// Logs a warning about what a file holds once in the life of the process: a command may read a file
-/// several times, and a proxy reads it anew whenever it changed.
+/// Logs a warning about a file's content once per process: a command may read a file several times,
+/// and the proxy reads it again after every change.
 pub(crate) fn warn_once(warning: &str) {
-    /// Enough for every file that is read; one that is broken anew each time costs no more.
+    /// The bound of the memory for warnings that differ each time.
     const MOST: usize = 1000;
     static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +116,7 @@ pub(crate) fn warn_once(warning: &str) {
     }
 }
 
-/// The files that kubectl would look at, in the order of their precedence.
+/// The files that kubectl would read, in the order of their precedence.
 pub(super) fn candidates(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,

@@ -1,28 +1,30 @@
-//! WHAT THE FILE SAYS: kubeconfig files, their merging, and the choice of one context.
+//! Kubeconfig files: finding, merging and editing them, and resolving a context to a [`Target`].
 //!
-//! No network and no clock: `load` reads and merges, `select` turns a context and the flags
-//! over it into one [`Target`], `in_cluster` makes the same from a pod's service account.
-//! Everything further in works on a [`Target`], and [`resolve`] goes the whole way.
+//! This module uses neither the network nor the clock. `load` reads and merges the files, `select`
+//! builds a [`Target`] from a context and the flags, `in_cluster` builds one from a pod's service
+//! account, and [`resolve`] picks between them. All other modules work on a [`Target`].
 //!
-//! Fields are taken from the parsed document one by one (`fields`) rather than by a derived
-//! type for the file: serde's own errors quote the value they dislike, which may be a token,
-//! and cannot name the entry it stands in.
+//! Fields are taken from the parsed document one by one (`fields`) instead of deriving a type for the
+//! file: serde's errors quote the offending value, which may be a token, and do not name the entry.
 
 mod block;
 mod cluster;
 mod contexts;
+mod document;
 pub mod edit;
 mod error;
 mod exec;
 mod exec_info;
 mod fields;
-mod file;
 mod in_cluster;
 mod load;
 mod oidc;
+mod overrides;
 pub mod own_writes;
 mod ownership;
+mod pem;
 mod proxy_url;
+mod read;
 pub mod replacement;
 mod resolve;
 mod select;
@@ -39,11 +41,12 @@ pub use error::Error;
 pub use exec_info::{EXEC_INFO, ExecInfo};
 pub(crate) use load::warn_once;
 pub use oidc::{OidcConfig, OidcTokens};
+pub use overrides::Overrides;
 pub use ownership::foreign_writers;
+pub use pem::Pem;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub use resolve::{Pin, Resolved, resolve, resolve_pinned};
-pub use select::Overrides;
 pub use server_url::{host, port};
 pub use target::{
-    Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Pem, Target, User,
+    Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Target, User,
 };

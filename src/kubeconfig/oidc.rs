@@ -1,16 +1,16 @@
-//! The `auth-provider` section of a user becomes an [`OidcConfig`].
+//! Reads the `auth-provider` section of a user as an [`OidcConfig`].
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    kubeconfig::{Error, Pem, fields::Fields, file},
+    kubeconfig::{Error, Pem, document::Document, fields::Fields},
     secret::Secret,
 };
 
-/// An `auth-provider` named `oidc`, and where it stands.
+/// An `auth-provider` named `oidc`, and the file that holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OidcConfig {
-    /// The file that holds the entry, as it was named.
+    /// The file, as it was named by the caller.
     pub file: PathBuf,
     /// Name of the user entry.
     pub user: String,
@@ -20,13 +20,13 @@ pub struct OidcConfig {
     pub client_id: String,
     /// `client-secret`; a public client has none.
     pub client_secret: Option<Secret>,
-    /// `idp-certificate-authority-data`, else `idp-certificate-authority`.
+    /// `idp-certificate-authority-data`, or else `idp-certificate-authority`.
     pub certificate_authority: Option<Pem>,
-    /// What was in the file when it was loaded.
+    /// The tokens that the file held when it was loaded.
     pub tokens: OidcTokens,
 }
 
-/// What changes at every renewal.
+/// The tokens, which change with every renewal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OidcTokens {
     /// `id-token`, sent to the API server.
@@ -43,15 +43,15 @@ impl OidcTokens {
         })
     }
 
-    /// Reads the tokens of `user` in `path` as they are now.
+    /// Reads the present tokens of `user` from the file at `path`.
     ///
     /// # Errors
-    /// A file that cannot be read, or in which the entry or its `auth-provider` is gone.
+    /// A file that cannot be read, or no longer has the entry with its `auth-provider`.
     pub fn read(path: &Path, user: &str) -> Result<Self, Error> {
-        let document = file::Document::read_again(path)?;
+        let document = Document::read_again(path)?;
         let gone = || {
-            let place = format!("kubeconfig {}: user {user:?}", path.display());
-            Error::field(place, "auth-provider.config", "is gone; log in again")
+            let location = format!("kubeconfig {}: user {user:?}", path.display());
+            Error::field(location, "auth-provider.config", "is gone; log in again")
         };
         let fields = document.users.get(user).ok_or_else(gone)?.fields();
         let provider = fields.inner("auth-provider")?.ok_or_else(gone)?;
@@ -60,8 +60,8 @@ impl OidcTokens {
     }
 }
 
-/// Reads the section of client-go's `oidc` plugin. `extra-scopes` has no meaning for a renewal
-/// and is passed over, as there.
+/// Reads the section of client-go's `oidc` plugin. As there, `extra-scopes` is ignored: it has no
+/// meaning for a renewal.
 pub(super) fn config(provider: &Fields<'_>, user: &str) -> Result<OidcConfig, Error> {
     let config = provider.inner("config")?;
     let config = config.ok_or_else(|| provider.error("config", "is missing"))?;

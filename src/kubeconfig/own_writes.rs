@@ -1,5 +1,5 @@
-//! What this process itself wrote into files, so that who watches them can tell it from what
-//! others write: a token that we renewed is no reason to look for a new one.
+//! The contents that this process itself wrote into files. A file watcher uses it to tell them from
+//! changes by other programs: a token that this process renewed is no reason to look for a new one.
 
 use std::{
     collections::VecDeque,
@@ -8,34 +8,34 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// More than are written between two looks.
+/// The number of contents to remember: more than are written between two looks at the files.
 const REMEMBERED: usize = 64;
 
 static WRITTEN: Mutex<VecDeque<Sha256>> = Mutex::new(VecDeque::new());
 
-/// SHA-256 of a file's content, compared in its place because it may be secret.
+/// SHA-256 of a file's content, which is kept instead of the content because that may be secret.
 pub type Sha256 = [u8; 32];
 
-/// Remembers the content of a file that is about to be written.
+/// Records the content of a file that is about to be written.
 pub fn record(content: &[u8]) {
     let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
     written.truncate(REMEMBERED - 1);
     written.push_front(sha256(content));
 }
 
-/// Whether this process wrote such a content not long ago.
+/// Whether this process wrote the content with this digest recently.
 #[must_use]
-pub fn contains(print: &Sha256) -> bool {
+pub fn contains(digest: &Sha256) -> bool {
     let written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
-    written.contains(print)
+    written.contains(digest)
 }
 
-/// The print of a content.
+/// Returns the digest of a content.
 #[must_use]
 pub fn sha256(content: &[u8]) -> Sha256 {
-    let mut print = Sha256::default();
-    print.copy_from_slice(digest(&SHA256, content).as_ref());
-    print
+    let mut sha256 = Sha256::default();
+    sha256.copy_from_slice(digest(&SHA256, content).as_ref());
+    sha256
 }
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_known_for_a_while() {
+    fn recorded_contents_are_known() {
         record(b"ours");
         assert!(contains(&sha256(b"ours")));
         assert!(!contains(&sha256(b"theirs")));

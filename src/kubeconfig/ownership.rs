@@ -1,14 +1,15 @@
-//! Who else may write a kubeconfig: whoever may, chooses which program runs as its plugin.
+//! Finds out whether other users may write a kubeconfig: they could choose the program that runs as
+//! its exec plugin.
 
 use std::{os::unix::fs::MetadataExt as _, path::Path};
 
 use rustix::process::{getegid, geteuid};
 
-/// Says of a file by whom it may be written beside us and root, as a clause that follows its name;
-/// `None` where nobody may, and of what is no file.
+/// Returns who may write a file besides this user and root, as a clause that follows the file's name.
+/// Returns `None` if no other user may, or if `file` is not a regular file.
 #[must_use]
 pub fn foreign_writers(file: &Path) -> Option<String> {
-    // Of a symbolic link, the file at its end.
+    // Follows symbolic links.
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let us = (geteuid().as_raw(), getegid().as_raw());
     let mode = has_modes(file).then(|| metadata.mode());
@@ -27,15 +28,15 @@ fn judge(owner: (u32, u32), mode: Option<u32>, us: (u32, u32)) -> Option<String>
     if mode & OTHERS_WRITE != 0 {
         return Some("may be written by every user".to_owned());
     }
-    // Many systems give each user a group of its own, and a umask of 002.
+    // The user's primary group may write: on many systems it has no other members, and the umask is 002.
     if mode & GROUP_WRITES != 0 && group != our_group {
         return Some(format!("may be written by the group with id {group}"));
     }
     None
 }
 
-/// Whether the mode of a file says who may write it: FAT, NTFS and shares of other systems show
-/// one that means nothing.
+/// Whether the mode of a file says who may write it. FAT, NTFS and network shares show a mode that
+/// has no meaning.
 #[cfg(target_os = "linux")]
 fn has_modes(file: &Path) -> bool {
     const WITHOUT: [u32; 9] = [
@@ -50,7 +51,7 @@ fn has_modes(file: &Path) -> bool {
         0x786f_4256, // shared folders of VirtualBox
     ];
     let kind = rustix::fs::statfs(file).map(|system| system.f_type);
-    // The numbers have 32 bits; some architectures have signed ones of 32.
+    // The type has 32 significant bits, signed on some architectures.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     kind.map_or(true, |kind| !WITHOUT.contains(&(kind as u32)))
 }
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_may_write_the_file_beside_us_and_root_is_named() {
+    fn another_writer_of_the_file_is_named() {
         const US: (u32, u32) = (1000, 1000);
         for (owner, mode, expected) in [
             ((1000, 1000), 0o600, None),
@@ -89,26 +90,26 @@ mod tests {
             };
             assert!(holds, "{owner:?} {mode:o}: {judged:?}");
         }
-        // Root's own files are nobody else's, and others' are.
+        // For root, files of other users count.
         assert_eq!(judge((0, 0), Some(0o600), (0, 0)), None);
         assert!(judge((1000, 0), Some(0o600), (0, 0)).is_some());
     }
 
     #[test]
-    fn where_there_are_no_modes_the_owner_alone_counts() {
+    fn without_modes_only_the_owner_counts() {
         assert_eq!(judge((1000, 50), None, (1000, 1000)), None);
         assert!(judge((1001, 1000), None, (1000, 1000)).is_some());
     }
 
     #[test]
-    fn a_file_of_our_own_is_judged_by_its_mode() {
+    fn a_file_of_this_user_is_judged_by_its_mode() {
         use std::{fs, os::unix::fs::PermissionsExt as _};
         let file = tempfile::NamedTempFile::new().expect("a file");
         for (mode, is_safe) in [(0o600, true), (0o606, false), (0o644, true)] {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("a mode");
             assert_eq!(foreign_writers(file.path()).is_none(), is_safe, "{mode:o}");
         }
-        // No file is none that anybody could have written.
+        // These are not regular files.
         assert_eq!(foreign_writers(Path::new("/dev/null")), None);
         assert_eq!(foreign_writers(Path::new("/nonexistent")), None);
     }

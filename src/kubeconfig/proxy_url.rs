@@ -1,4 +1,4 @@
-//! [`ProxyUrl`]: `proxy-url` of a cluster, or a proxy from the environment, parsed.
+//! [`ProxyUrl`]: the parsed `proxy-url` of a cluster, or proxy of the environment.
 
 use std::net::Ipv6Addr;
 
@@ -6,41 +6,41 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use crate::{kubeconfig::Error, secret::Secret};
 
-/// A proxy to dial through.
+/// A proxy to connect through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyUrl {
     /// How to speak to it.
     pub scheme: ProxyScheme,
     /// Host name or IP address, IPv6 without brackets.
     pub host: String,
-    /// Port; the scheme's default (80, 443, 1080) where the URL names none.
+    /// Port; the scheme's default (80, 443, 1080) if the URL has none.
     pub port: u16,
     /// User name and password, percent-decoded.
     pub credentials: Option<(String, Secret)>,
 }
 
-/// The protocols a proxy may speak.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyScheme {
     /// CONNECT over plain TCP.
     Http,
-    /// CONNECT over TLS, verified against the system's roots.
+    /// CONNECT over TLS, verified with the system's CAs.
     Https,
-    /// SOCKS 5, names resolved by the proxy (`socks5h` is the same).
+    /// SOCKS 5; the proxy resolves names (`socks5h` is the same).
     Socks5,
 }
 
 impl ProxyUrl {
-    /// Reads `scheme://[user[:password]@]host[:port]`, with scheme `http`, `https`, `socks5`
-    /// or `socks5h`. A path, query or fragment is passed over.
+    /// Parses `scheme://[user[:password]@]host[:port]` with the scheme `http`, `https`, `socks5` or
+    /// `socks5h`. A path, query or fragment is ignored.
     ///
     /// # Errors
-    /// [`Error::ProxyUrl`], which says what is wrong without repeating the text.
+    /// [`Error::ProxyUrl`], which does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::read(text).map_err(Error::ProxyUrl)
     }
 
-    /// `host:port` as it stands in URLs, IPv6 in brackets.
+    /// `host:port` as in URLs, with IPv6 in brackets.
     #[must_use]
     pub fn address(&self) -> String {
         let Self { host, port, .. } = self;
@@ -51,7 +51,7 @@ impl ProxyUrl {
         }
     }
 
-    /// As a URL again, with the password that it may have.
+    /// The URL, including its password.
     #[must_use]
     pub fn to_text(&self) -> String {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -62,7 +62,7 @@ impl ProxyUrl {
         format!("{}://{login}{}", self.scheme.as_str(), self.address())
     }
 
-    /// As [`parse`](Self::parse), for callers that name the URL's place themselves.
+    /// As [`parse`](Self::parse), for callers that name the source of the URL themselves.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = text
             .split_once("://")
@@ -73,20 +73,20 @@ impl ProxyUrl {
             "socks5" | "socks5h" => (ProxyScheme::Socks5, 1080),
             _ => return Err("has a scheme other than http, https and socks5"),
         };
-        // As in Go, what follows the address says nothing; but where a login ends in it, a sign
-        // of the password was taken for the end of the address.
+        // As in Go, everything behind the address is ignored. An `@` in it means that a character of
+        // the password was taken for the end of the address.
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if path.contains('@') {
             return Err(
-                "has an @ behind its path, query or fragment (percent-encode such signs in a password)",
+                "has an @ behind its path, query or fragment (percent-encode such characters in a password)",
             );
         }
         let (login, address) = match authority.rsplit_once('@') {
             Some((login, address)) => (Some(login), address),
             None => (None, authority),
         };
-        // As Go's dialer has it, an address without a host is on this machine.
+        // As in Go's dialer, an address without a host is on this machine.
         let (host, port) = match address.strip_prefix(':') {
             Some(port) if !port.is_empty() => {
                 ("localhost", host_and_port(&format!("_{address}"))?.1)
@@ -103,7 +103,7 @@ impl ProxyUrl {
 }
 
 impl ProxyScheme {
-    /// As it stands in URLs.
+    /// The scheme in URLs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ fn credentials(login: &str) -> Result<(String, Secret), &'static str> {
     Ok((decode(user)?.into_owned(), Secret::new(decode(password)?)))
 }
 
-/// Splits `host[:port]`; IPv6 addresses stand in brackets, which are taken off.
+/// Splits `host[:port]`. The brackets around an IPv6 address are removed.
 pub(super) fn host_and_port(address: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("has a '[' without its ']'")?;
@@ -144,7 +144,7 @@ pub(super) fn host_and_port(address: &str) -> Result<(&str, Option<u16>), &'stat
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         {
-            return Err("has a sign in its host that host names do not have");
+            return Err("has a character in its host that host names cannot have");
         }
         (host, port)
     };
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_address_says_nothing() {
+    fn everything_behind_the_address_is_ignored() {
         for text in [
             "http://p:3128/",
             "http://p:3128/path/x",
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_url_is_refused_without_showing_it() {
+    fn an_invalid_proxy_url_is_refused_without_showing_it() {
         for text in [
             "u:hunter2@proxy:1",
             "ftp://u:hunter2@proxy",

@@ -1,5 +1,4 @@
-//! A file that takes another's place: whole or not at all, and from the beginning its owner's
-//! alone.
+//! [`Replacement`]: replaces a file atomically by a new one that only its owner may read.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,21 +9,21 @@ use std::{
 
 use super::own_writes;
 
-/// A new file beside the one that it is to replace. Removed on drop, unless it took its place.
+/// A new file next to the one that it is to replace. It is removed on drop if it did not replace it.
 pub struct Replacement<'a> {
     target: &'a Path,
     path: PathBuf,
     file: File,
-    took_place: bool,
+    renamed: bool,
 }
 
 impl<'a> Replacement<'a> {
-    /// Makes the file at `path`, in the same folder as `target`.
+    /// Creates the file at `path`, in the same folder as `target`.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// A file that cannot be created.
     pub fn new(target: &'a Path, path: PathBuf) -> io::Result<Self> {
-        // Left by a process that died and had the same id.
+        // A process that died and had the same id may have left it.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -38,22 +37,22 @@ impl<'a> Replacement<'a> {
             target,
             path,
             file,
-            took_place: false,
+            renamed: false,
         })
     }
 
-    /// The file, to give it another owner.
+    /// The new file, for changes of its owner and mode.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Writes `bytes`; then, unless `is_wanted` says that they are not any more, takes the
-    /// target's place, and gives `true`.
+    /// Writes `bytes`. Then, if `is_wanted` returns `true`, renames the file over the target and
+    /// returns `true`.
     ///
     /// # Errors
-    /// What the system says. The target is as it was; or, where its folder cannot be synced, new,
-    /// but perhaps not after a power failure.
+    /// Errors of the system. The target is then unchanged; or, if its folder cannot be synced, it is
+    /// replaced, but may be the old file after a power failure.
     pub fn put(
         mut self,
         bytes: &[u8],
@@ -66,7 +65,7 @@ impl<'a> Replacement<'a> {
         }
         own_writes::record(bytes);
         fs::rename(&self.path, self.target)?;
-        self.took_place = true;
+        self.renamed = true;
         let folder = self.target.parent();
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -76,7 +75,7 @@ impl<'a> Replacement<'a> {
 
 impl Drop for Replacement<'_> {
     fn drop(&mut self) {
-        if self.took_place {
+        if self.renamed {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_the_place_whole_or_leaves_nothing_behind() {
+    fn the_target_is_replaced_whole_or_stays_and_no_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let (target, new) = (folder.path().join("a"), folder.path().join("a.new"));
         let put = |bytes: &[u8], outcome: io::Result<bool>| {
@@ -105,7 +104,7 @@ mod tests {
         assert!(!put(b"two", Ok(false)).unwrap());
         assert!(put(b"two", Err(io::Error::other("no"))).is_err());
         assert_eq!(fs::read(&target).unwrap(), b"one");
-        // What a process that died left behind is in nobody's way.
+        // The file that a dead process left is replaced.
         fs::write(&new, "left").unwrap();
         assert!(put(b"two", Ok(true)).unwrap());
         assert_eq!(fs::read(&target).unwrap(), b"two");

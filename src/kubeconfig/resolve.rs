@@ -1,47 +1,47 @@
-//! [`resolve_pinned`]: the whole way from flags, files and environment to one [`Target`], and the same
-//! way again for who must notice what changes there.
+//! [`resolve`]: from flags, files and environment to one [`Target`]; and [`resolve_pinned`], which
+//! repeats that for a reload.
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
 
-use crate::kubeconfig::{Error, Overrides, Target, file::is_pipe, in_cluster, load, select};
+use crate::kubeconfig::{Error, Overrides, Target, in_cluster, load, read::is_pipe, select};
 
-/// What [`resolve_pinned`] found.
+/// A target and the files that it was resolved from.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The API server and the user.
     pub target: Target,
-    /// What to find there again.
+    /// What a reload resolves again.
     pub pin: Pin,
-    /// The files in which `target` stands or would stand, those that do not exist included, and
-    /// not those that it names.
+    /// The files that `target` is or may be defined in, including those that do not exist. Files that
+    /// the target itself names are not included.
     pub files: Vec<PathBuf>,
-    /// The file in which the user's entry stands, where one was chosen.
+    /// The file that holds the user's entry, if an entry was selected.
     pub user_file: Option<PathBuf>,
-    /// Whether one of them is a pipe, which can be read only once.
+    /// Whether one of `files` is a pipe, which can be read only once.
     pub from_pipe: bool,
 }
 
-/// What was chosen and is not to change with the files.
+/// The part of a resolution that stays the same when the files change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
-    /// The kubeconfig, and in it this context, or none where flags alone choose.
+    /// This context of the kubeconfig; `None` where the flags alone define the target.
     Context(Option<String>),
-    /// The kubeconfig, and in it what `current-context` says now.
+    /// The kubeconfig's `current-context` at the time of the reload.
     CurrentContext,
     /// The pod's service account.
     Pod,
 }
 
-/// Finds the API server and user to work with: the kubeconfig as kubectl finds it and
-/// `flags` over it; where there is no kubeconfig and no `--server`, a pod's service account.
+/// Resolves the API server and user: from the kubeconfig that kubectl would use, with `flags`
+/// applied; without a kubeconfig and `--server`, from the pod's service account.
 ///
 /// `explicit` is `--kubeconfig`, `env` reads an environment variable.
 ///
 /// # Errors
-/// [`Error::NothingFound`] where there is none of them, else what is wrong with the one found.
+/// [`Error::NothingFound`] if there is none of these sources, or an error in the one that was found.
 pub fn resolve(
     explicit: Option<&Path>,
     flags: &Overrides,
@@ -50,11 +50,11 @@ pub fn resolve(
     Ok(resolve_pinned(explicit, flags, None, env)?.target)
 }
 
-/// As [`resolve`]; with `pin`, what was found before is looked for and nothing else, whatever
-/// files appeared or vanished since.
+/// Resolves as [`resolve`] does. With `pin`, only the pinned source is considered, whatever files
+/// have appeared or disappeared since.
 ///
 /// # Errors
-/// As for [`resolve`]; and where what is pinned is gone.
+/// The errors of [`resolve`], and a pinned source that no longer exists.
 pub fn resolve_pinned(
     explicit: Option<&Path>,
     flags: &Overrides,
@@ -65,15 +65,15 @@ pub fn resolve_pinned(
         return pod(flags, Path::new(in_cluster::FOLDER), env)?.ok_or(Error::PodGone);
     }
     let mut config = load::load(explicit, env)?;
-    let files = config.looked_at().to_vec();
+    let files = config.searched().to_vec();
     if config.is_empty() && explicit.is_none() && flags.server.is_none() {
-        let looked_at = files;
+        let searched = files;
         if pin.is_some() {
-            return Err(Error::KubeconfigGone { looked_at });
+            return Err(Error::KubeconfigGone { searched });
         }
         let found = pod(flags, Path::new(in_cluster::FOLDER), env)?;
         let is_pod = in_cluster::is_pod(env);
-        return found.ok_or(Error::NothingFound { looked_at, is_pod });
+        return found.ok_or(Error::NothingFound { searched, is_pod });
     }
     if let Some(Pin::Context(name)) = pin {
         config.current_context.clone_from(name);
@@ -90,7 +90,7 @@ pub fn resolve_pinned(
     })
 }
 
-/// It is not what `current-context` says now that is missing.
+/// Says that the missing name is the `current-context` of the start, not the present one.
 fn named_at_start(mut error: Error, pin: Option<&Pin>) -> Error {
     if let (Error::Missing { named_by, .. }, Some(Pin::Context(_))) = (&mut error, pin)
         && named_by == "current-context"
@@ -118,7 +118,7 @@ fn pod(
     }))
 }
 
-/// A pod has no entries to choose from: whoever names one meant another cluster or user.
+/// The error for a flag that names an entry: a service account has no entries to select from.
 fn entry_named(flags: &Overrides) -> Option<Error> {
     let named = [
         ("context", &flags.context),

@@ -1,63 +1,17 @@
-//! From a context to one [`Target`]: the cluster to reach and the user to be there.
+//! Selects a context of a kubeconfig and builds the [`Target`] of its cluster and user.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
-use crate::{
-    kubeconfig::{Error, Target, cluster, fields::Entry, load::Kubeconfig, user},
-    secret::Secret,
-};
+use crate::kubeconfig::{Error, Overrides, Target, cluster, fields::Entry, load::Kubeconfig, user};
 
-/// What flags say over the file, with kubectl's names and precedence.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// `--context`
-    pub context: Option<String>,
-    /// `--cluster`
-    pub cluster: Option<String>,
-    /// `--user`
-    pub user: Option<String>,
-    /// `--namespace`
-    pub namespace: Option<String>,
-    /// `--server`
-    pub server: Option<String>,
-    /// `--certificate-authority`
-    pub certificate_authority: Option<PathBuf>,
-    /// `--insecure-skip-tls-verify`
-    pub insecure_skip_tls_verify: Option<bool>,
-    /// `--tls-server-name`
-    pub tls_server_name: Option<String>,
-    /// `--proxy-url`; may hold a password
-    pub proxy_url: Option<Secret>,
-    /// `--disable-compression`
-    pub disable_compression: Option<bool>,
-    /// `--token`
-    pub token: Option<Secret>,
-    /// `--username`
-    pub username: Option<String>,
-    /// `--password`
-    pub password: Option<Secret>,
-    /// `--client-certificate`
-    pub client_certificate: Option<PathBuf>,
-    /// `--client-key`
-    pub client_key: Option<PathBuf>,
-    /// `--as`
-    pub impersonate_user: Option<String>,
-    /// `--as-uid`
-    pub impersonate_uid: Option<String>,
-    /// `--as-group`, repeated
-    pub impersonate_groups: Vec<String>,
-    /// `--as-user-extra key=value`, repeated
-    pub impersonate_extra: BTreeMap<String, Vec<String>>,
-}
-
-/// Chooses the context, cluster and user that `config` and the flags over it name, with
-/// kubectl's precedence. An empty `config` will do where the flags give a server.
+/// Selects the context, cluster and user that `flags` and `config` name, with kubectl's
+/// precedence. `config` may be empty where the flags give a server.
 ///
 /// # Errors
-/// Where nothing is chosen, a name has no entry, or a field of the chosen entries is wrong.
+/// No context or server is given, a name has no entry, or a field of the selected entries is wrong.
 pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, Error> {
-    let context = chosen_context(config, flags)?;
-    let said = |field| match &context {
+    let context = selected_context(config, flags)?;
+    let context_field = |field| match &context {
         Some((_, entry)) => entry.fields().text(field),
         None => Ok(None),
     };
@@ -65,7 +19,7 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
         let by_context = context
             .as_ref()
             .map(|(name, _)| format!("context {name:?}"));
-        let (name, named_by) = match (given, said(kind)?, by_context) {
+        let (name, named_by) = match (given, context_field(kind)?, by_context) {
             (Some(name), _, _) => (name.to_owned(), flag.to_owned()),
             (None, Some(name), Some(context)) => (name.to_owned(), context),
             _ => return Ok(None),
@@ -74,13 +28,13 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
         Ok(Some((name, entry)))
     };
 
-    let chosen = find(
+    let selected = find(
         "cluster",
         &config.clusters,
         "--cluster",
         flags.cluster.as_deref(),
     )?;
-    let mut cluster = match (&chosen, &context) {
+    let mut cluster = match (&selected, &context) {
         (Some((name, entry)), _) => cluster::Draft::from_entry(Some(name), entry)?,
         (None, _) if flags.server.is_some() => cluster::Draft::default(),
         (None, Some((_, entry))) => {
@@ -94,24 +48,24 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
             });
         }
     };
-    // What is wrong with an entry that flags stand in for is nobody's trouble.
-    let file_cluster = match &chosen {
+    // Errors in an entry that the flags override do not matter.
+    let file_cluster = match &selected {
         Some((name, entry)) if flags.server.is_some() => {
             cluster::Draft::from_entry(Some(name), entry)?.finish().ok()
         }
         _ => None,
     };
     cluster.apply(flags)?;
-    let chosen = find("user", &config.users, "--user", flags.user.as_deref())?;
-    let mut user = match &chosen {
+    let selected = find("user", &config.users, "--user", flags.user.as_deref())?;
+    let mut user = match &selected {
         Some((name, entry)) => user::Draft::from_entry(name, entry)?,
-        None => user::Draft::nobody("flags"),
+        None => user::Draft::empty("flags"),
     };
     user.apply(flags)?;
     Ok(Target {
         namespace: match &flags.namespace {
             Some(namespace) => Some(namespace.clone()),
-            None => said("namespace")?.map(str::to_owned),
+            None => context_field("namespace")?.map(str::to_owned),
         },
         context: context.as_ref().map(|(name, _)| (*name).to_owned()),
         cluster: cluster.finish()?,
@@ -120,8 +74,8 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
     })
 }
 
-/// `--context`, else `current-context`; a name that has no entry is an error.
-fn chosen_context<'a>(
+/// The context of `--context`, or else of `current-context`. A name without an entry is an error.
+fn selected_context<'a>(
     config: &'a Kubeconfig,
     flags: &'a Overrides,
 ) -> Result<Option<(&'a str, &'a Entry)>, Error> {

@@ -1,13 +1,13 @@
-//! The `server` of a cluster, as text, becomes a [`Uri`].
+//! Parses the `server` of a cluster as a [`Uri`].
 
 use http::{Uri, uri::Scheme};
 
 use crate::kubeconfig::proxy_url::host_and_port;
 
-/// Reads `[scheme://]host[:port][/path]`. Without a scheme it is `http`, as kubectl has it
-/// (client-go's `DefaultServerURL`), and then there can be no path.
+/// Parses `[scheme://]host[:port][/path]`. The default scheme is `http`, as in kubectl (client-go's
+/// `DefaultServerURL`); without a scheme there can be no path.
 ///
-/// The error says what is wrong without repeating the text, which may hold a password.
+/// The error does not repeat the text, which may contain a password.
 pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
@@ -35,14 +35,14 @@ pub(super) fn parse(text: &str) -> Result<Uri, &'static str> {
         .map_err(|_| "is not a valid URL")
 }
 
-/// The host of an API server's URL, IPv6 without its brackets.
+/// The host of an API server's URL, without the brackets of IPv6.
 #[must_use]
 pub fn host(server: &Uri) -> &str {
     let host = server.host().unwrap_or_default();
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// The port of an API server's URL: its scheme's own, 80 or 443, where it names none.
+/// The port of an API server's URL; the scheme's default, 80 or 443, if it has none.
 #[must_use]
 pub fn port(server: &Uri) -> u16 {
     let https = server.scheme() == Some(&Scheme::HTTPS);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_has_a_bare_host_and_always_a_port() {
+    fn a_server_has_a_host_without_brackets_and_always_a_port() {
         for (text, address) in [
             ("https://a", ("a", 443)),
             ("http://a/path", ("a", 80)),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_api_server_can_have_is_refused_without_showing_it() {
+    fn an_invalid_url_is_refused_without_showing_it() {
         for (text, why) in [
             ("ftp://hunter2", "scheme"),
             ("https://u:hunter2@a", "user name"),

@@ -1,7 +1,7 @@
-//! A kubeconfig's text as YAML, of which JSON is a part: what of it counts, and what that holds.
+//! Parses the text of a kubeconfig as YAML, of which JSON is a subset.
 //!
-//! As in kubectl (`sigs.k8s.io/yaml`), the first of several documents counts, and of a key that
-//! is given twice the last value. Both are most likely mistakes, so [`Survey`] says where.
+//! As in kubectl (`sigs.k8s.io/yaml`), the first of several documents counts, and the last value of a
+//! repeated key. Both are most likely mistakes, so [`Survey`] reports their lines.
 
 mod survey;
 
@@ -13,17 +13,17 @@ use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 pub(super) use self::survey::{Survey, survey};
 use super::Error;
 
-/// Nodes that a document may have with its aliases written out.
+/// The most nodes that a document may have with its aliases expanded.
 const MAX_NODES: usize = 500_000;
-/// Bytes of text that a document may have with its aliases written out.
+/// The most bytes of text that a document may have with its aliases expanded.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The first document in `text`. The parser's own messages are dropped: they quote the file.
+/// Parses the first document in `text`. Messages of the parser are dropped, since they quote the file.
 pub(super) fn parse_yaml(path: &Path, text: &str) -> Result<Value, Error> {
     parse(path, text, &survey(text))
 }
 
-/// As [`parse_yaml`], for a text that was surveyed.
+/// As [`parse_yaml`], with the survey of the text.
 pub(super) fn parse(path: &Path, text: &str, survey: &Survey) -> Result<Value, Error> {
     if survey.nodes > MAX_NODES || survey.bytes > MAX_BYTES {
         let problem = if survey.has_aliases {
@@ -40,17 +40,17 @@ pub(super) fn parse(path: &Path, text: &str, survey: &Survey) -> Result<Value, E
     let options = serde_saphyr::options! {
         with_snippet: false,
         budget: serde_saphyr::budget! {
-            // The scanner looks up to 1,024 signs ahead for a key: with a limit beyond that, deep
-            // flow collections meet `max_depth` (64) first, whose error says what is wrong.
+            // The scanner looks up to 1,024 characters ahead for a key. With a limit beyond that, deep
+            // flow collections reach `max_depth` (64) first, whose error is the clearer one.
             flow_nesting_limit: survey::FLOW_NESTING,
-            // What aliases come to was counted: how often one is used says nothing of that.
+            // The expanded size was checked above; the number of uses of an alias does not matter.
             enforce_alias_anchor_ratio: false,
             max_aliases: MAX_NODES,
             max_nodes: MAX_NODES,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 2 * MAX_NODES },
         duplicate_keys: DuplicateKeyPolicy::LastWins,
-        // YAML 1.1's `yes` and `on` may be meant as text or as a flag: `Fields::flag` judges.
+        // `yes` and `on` of YAML 1.1 may be text or booleans: `Fields::flag` decides.
         strict_booleans: true,
         non_finite_float_policy: NonFiniteFloatPolicy::Reject,
     };
@@ -82,7 +82,7 @@ fn problem(error: &serde_saphyr::Error, text: &str) -> &'static str {
         E::NonFiniteFloat { .. } => "a number is out of range; put text in quotes",
         E::Eof { .. } => "ends too early",
         _ if text.contains('\0') => {
-            "holds NUL characters, as UTF-16 or UTF-32 without its mark does; save it as UTF-8"
+            "holds NUL characters, as UTF-16 or UTF-32 without a byte order mark does; save it as UTF-8"
         }
         _ => "is not valid YAML or JSON here",
     }

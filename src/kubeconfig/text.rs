@@ -1,9 +1,9 @@
-//! Text as editors and shells leave it in files: UTF-8, with or without a byte order mark, or
-//! UTF-16 with one, which `>` of Windows PowerShell writes.
+//! Decodes the text of files: UTF-8 with or without a byte order mark, and UTF-16 with one, which the
+//! `>` of Windows PowerShell writes.
 
 use zeroize::Zeroizing;
 
-/// The byte order mark, as a character.
+/// The byte order mark.
 const MARK: char = '\u{feff}';
 
 const NOT_TEXT: &str = "is not UTF-8 text, nor UTF-16 with a byte order mark";
@@ -43,7 +43,7 @@ pub fn decode(bytes: &[u8]) -> Result<Zeroizing<String>, &'static str> {
     }
 }
 
-/// The byte order mark that UTF-8 text begins with, or nothing.
+/// The byte order mark at the beginning of UTF-8 text, or an empty string.
 pub(super) fn utf8_mark(bytes: &[u8]) -> &'static str {
     if bytes.starts_with("\u{feff}".as_bytes()) {
         "\u{feff}"

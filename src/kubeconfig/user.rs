@@ -1,4 +1,4 @@
-//! A user's entry and the flags over it become a [`User`].
+//! Builds a [`User`] from a user's entry and the flags.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,11 @@ use crate::{
     secret::Secret,
 };
 
-/// A user not yet judged: the flags may still replace what is wrong with the file.
+/// The fields of a user before validation: flags may still replace invalid values of the file.
 #[derive(Default)]
 pub(super) struct Draft<'a> {
     pub(super) name: Option<String>,
-    /// Names the place of the fields in errors.
+    /// The source of the fields, for errors.
     pub(super) origin: String,
     pub(super) token_file: Option<PathBuf>,
     pub(super) token: Option<Secret>,
@@ -51,16 +51,16 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// A user of whom no file says anything.
-    pub(super) fn nobody(origin: &str) -> Self {
+    /// A user without an entry in any file.
+    pub(super) fn empty(origin: &str) -> Self {
         Self {
             origin: origin.to_owned(),
             ..Self::default()
         }
     }
 
-    /// Puts the flags over the file. A login by flags replaces every login of the file (where
-    /// kubectl refuses `--token` over a file's `username`, and lets `tokenFile` win over it).
+    /// Applies the flags. A login by flags replaces every login of the file. (kubectl refuses `--token`
+    /// where the file has `username`, and prefers the file's `tokenFile` to it.)
     pub(super) fn apply(&mut self, flags: &Overrides) -> Result<(), Error> {
         let basic = flags.username.is_some() || flags.password.is_some();
         if flags.token.is_some() && basic {
@@ -102,6 +102,7 @@ impl<'a> Draft<'a> {
         file.extra.extend(flags.impersonate_extra.clone());
     }
 
+    /// Validates the fields.
     pub(super) fn finish(mut self) -> Result<User, Error> {
         let certificate = match (self.certificate.take(), self.key.take()) {
             (None, None) => None,
@@ -129,21 +130,22 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// client-go's precedence: a token or password is sent where there is one, and a plugin
-    /// is asked only where there is none.
+    /// Picks the login method with client-go's precedence: a plugin is run only where there is
+    /// neither a token nor a password.
     fn login(self) -> Result<Login, Error> {
         let origin = self.origin;
         let has_token = self.token.is_some() || self.token_file.is_some();
         let has_basic = self.username.is_some() || self.password.is_some();
         if has_token && has_basic {
-            let problem = "stand beside username or password; only one way to log in is allowed";
+            let problem =
+                "are given together with username or password; only one login method is allowed";
             return Err(Error::field(&origin, "token and tokenFile", problem));
         }
         if self.exec.is_some() && self.auth_provider.is_some() {
             return Err(Error::field(
                 &origin,
                 "auth-provider",
-                "stands beside exec; remove one of them",
+                "is given together with exec; remove one of them",
             ));
         }
         if let Some(path) = self.token_file {
@@ -156,7 +158,7 @@ impl<'a> Draft<'a> {
             return Ok(Login::Token(token));
         }
         if has_basic {
-            let missing = || Error::field(&origin, "password", "has no username beside it");
+            let missing = || Error::field(&origin, "password", "is given without a username");
             return Ok(Login::Basic {
                 username: self.username.ok_or_else(missing)?,
                 password: self.password.unwrap_or_else(|| Secret::new("")),
@@ -182,18 +184,18 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn replace<T: Clone>(place: &mut Option<T>, flag: Option<&T>) {
+fn replace<T: Clone>(field: &mut Option<T>, flag: Option<&T>) {
     if let Some(value) = flag {
-        *place = Some(value.clone());
+        *field = Some(value.clone());
     }
 }
 
 fn unpaired(half: &Pem, missing: &str, field: &str) -> Error {
     let problem = format!("has no {missing}; add {field} or {field}-data, or give --{field}");
-    // An origin is "place: field".
-    let (place, half) = half
+    // An origin is "location: field".
+    let (location, half) = half
         .origin()
         .rsplit_once(": ")
         .unwrap_or(("flags", half.origin()));
-    Error::field(place, half, &problem)
+    Error::field(location, half, &problem)
 }

@@ -127,7 +127,7 @@ fn credential_says_what_it_needs_of_kubectl() {
     let bare = format!(r#"{{"kind":"ExecCredential","apiVersion":"{v1}","spec":{{}}}}"#);
     for (env, says) in [
         (None, "KUBERNETES_EXEC_INFO is not set"),
-        (Some("sesame-cmd-1"), "is no JSON object"),
+        (Some("sesame-cmd-1"), "is not a JSON object"),
         (Some(bare.as_str()), "provideClusterInfo: true"),
     ] {
         let env: Vec<_> = env

@@ -1,15 +1,20 @@
-//! Adds a context with its cluster and user, and takes a user out again.
+//! Adds the context of a login with its cluster and user, and removes them again.
 
 use std::path::Path;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::{Parsed, before, edit_file, is, patch, try_edit};
-use crate::kubeconfig::{Error, block::yaml, file::Document, syntax::parse_yaml};
+use super::{
+    in_place::{edit_file, try_edit},
+    login_note,
+    new_context::NewContext,
+    parsed::Parsed,
+    patch,
+};
+use crate::kubeconfig::{Error, document::Document};
 
-/// Fields of a cluster that a login says anew.
+/// Fields of a cluster that a login replaces.
 const CLUSTER: [&str; 6] = [
     "server",
     "certificate-authority",
@@ -18,7 +23,7 @@ const CLUSTER: [&str; 6] = [
     "tls-server-name",
     "proxy-url",
 ];
-/// Fields of a user that a login says anew: every way to log in.
+/// Fields of a user that a login replaces: all login methods.
 const USER: [&str; 10] = [
     "client-certificate",
     "client-certificate-data",
@@ -31,50 +36,27 @@ const USER: [&str; 10] = [
     "auth-provider",
     "exec",
 ];
-/// And of a context; the last only where the login names one.
+/// Fields of a context that a login replaces; the last one only if the login has a namespace.
 const CONTEXT: [&str; 4] = ["cluster", "user", "extensions", "namespace"];
 
-/// A context that a login makes, whose user runs `kubegate credential`.
-pub struct NewContext {
-    /// Name of the context.
-    pub context: String,
-    /// Name of the cluster's entry.
-    pub cluster: String,
-    /// Name of the user's entry.
-    pub user: String,
-    /// Default namespace; `None` keeps the one that a context of this name has.
-    pub namespace: Option<String>,
-    /// URL of the API server.
-    pub server: String,
-    /// PEM text of the only roots to trust.
-    pub certificate_authority: Option<Vec<u8>>,
-    /// Name to ask for and to check in place of the server's host.
-    pub tls_server_name: Option<String>,
-    /// Proxy to reach the server through.
-    pub proxy_url: Option<String>,
-    /// Words behind `kubegate`: `credential openshift --login NAME ...`. Never a secret.
-    pub credential_args: Vec<String>,
-}
-
-/// Writes a context, its cluster and its user into the kubeconfig at `path`, in place of what
-/// has their names; fields that are not a login's stay, and so does all other text. What was there
-/// before is noted in the context, for [`forget_user`]. The file is made where it is missing, and
-/// its folder. Blocks; locked, atomic, mode 0600.
+/// Writes a context, its cluster and its user into the kubeconfig at `path`. In existing entries of
+/// these names, the fields of a login are replaced and all others stay, as does all other text. The
+/// context gets a note of the entries that existed before, for [`forget_user`]. A missing file is
+/// created, with its folder. Blocks. The file is locked and replaced atomically; its mode is 0600.
 ///
 /// # Errors
-/// Where the file is locked, is no kubeconfig, cannot be written, or has a form that cannot be
-/// edited: that error prints what to add by hand.
+/// A file that is locked, is not a kubeconfig, cannot be written, or has a form that cannot be
+/// edited; the latter error contains the YAML to add by hand.
 pub fn add_context(path: &Path, new: &NewContext, make_current: bool) -> Result<(), Error> {
     edit_file(path, true, |text| {
         with_context(path, text, new, make_current)
     })
 }
 
-/// Whether [`add_context`] will find the file in a form that it can edit, to be asked before a
-/// login begins. Blocks.
+/// Checks that [`add_context`] can edit the file, before a login begins. Blocks.
 ///
 /// # Errors
-/// Where it has not.
+/// The error that [`add_context`] would return for the file's content.
 pub fn may_add_context(path: &Path) -> Result<(), Error> {
     let name = || "the new login".to_owned();
     let any = NewContext {
@@ -113,7 +95,7 @@ fn with_context(
             config.insert("kind".to_owned(), json!("Config"));
         }
         let mut fields = new.context_fields();
-        let extensions = before::noted(config, new, make_current);
+        let extensions = login_note::extensions(config, new, make_current);
         fields.insert("extensions".to_owned(), extensions);
         put(
             config,
@@ -123,28 +105,28 @@ fn with_context(
             &CLUSTER,
         );
         put(config, "user", &new.user, new.user_fields(), &USER);
-        let kept = if new.namespace.is_some() {
+        let owned = if new.namespace.is_some() {
             &CONTEXT[..]
         } else {
             &CONTEXT[..3]
         };
-        put(config, "context", &new.context, fields, kept);
+        put(config, "context", &new.context, fields, owned);
         if make_current {
             config.insert("current-context".to_owned(), json!(new.context));
         }
     })?;
     edited.ok_or_else(|| Error::NotEditable {
         path: path.to_owned(),
-        by_hand: format!("add this to it by hand:\n{}", *new.by_hand()),
+        by_hand: format!("add this to it by hand:\n{}", *new.to_yaml()),
     })
 }
 
-/// Takes a user out of the kubeconfig at `path`, with the contexts and clusters that that user's
-/// login made, and makes current what was before it. `false` where there is no such user, or no
-/// such file.
+/// Removes a user from the kubeconfig at `path`, with the contexts and clusters that the user's login
+/// added, and restores the `current-context` of before the login. Returns `false` if there is no such
+/// user, or no such file.
 ///
 /// # Errors
-/// As for [`add_context`].
+/// The errors of [`add_context`].
 pub fn forget_user(path: &Path, user: &str) -> Result<bool, Error> {
     if !has_user(path, user)? {
         return Ok(false);
@@ -153,11 +135,10 @@ pub fn forget_user(path: &Path, user: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Whether [`forget_user`] will find the file in a form that it can edit, to be asked before a
-/// session is ended. Blocks.
+/// Checks that [`forget_user`] can edit the file, before a session is ended. Blocks.
 ///
 /// # Errors
-/// Where it has not.
+/// The error that [`forget_user`] would return for the file's content.
 pub fn may_forget_user(path: &Path, user: &str) -> Result<(), Error> {
     if !has_user(path, user)? {
         return Ok(());
@@ -170,91 +151,37 @@ fn has_user(path: &Path, user: &str) -> Result<bool, Error> {
 }
 
 fn without_user(path: &Path, text: &str, user: &str) -> Result<Zeroizing<String>, Error> {
-    let edited = change(path, text, |config| before::restore(config, user))?;
+    let edited = change(path, text, |config| login_note::restore(config, user))?;
     edited.ok_or_else(|| Error::NotEditable {
         path: path.to_owned(),
         by_hand: format!("remove user {user:?} and its contexts by hand"),
     })
 }
 
-impl NewContext {
-    fn cluster_fields(&self) -> Map<String, Value> {
-        let authority = self.certificate_authority.as_ref();
-        filled([
-            ("server", Some(json!(self.server))),
-            (
-                "certificate-authority-data",
-                authority.map(|pem| json!(BASE64_STANDARD.encode(pem))),
-            ),
-            (
-                "tls-server-name",
-                self.tls_server_name.as_ref().map(|name| json!(name)),
-            ),
-            ("proxy-url", self.proxy_url.as_ref().map(|url| json!(url))),
-        ])
-    }
-
-    fn user_fields(&self) -> Map<String, Value> {
-        let exec = json!({
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": "kubegate",
-            "args": self.credential_args,
-            "interactiveMode": "Never",
-            "provideClusterInfo": true,
-        });
-        filled([("exec", Some(exec))])
-    }
-
-    fn context_fields(&self) -> Map<String, Value> {
-        filled([
-            ("cluster", Some(json!(self.cluster))),
-            ("user", Some(json!(self.user))),
-            ("namespace", self.namespace.as_ref().map(|name| json!(name))),
-        ])
-    }
-
-    /// The entries as YAML. A proxy's password is left out: this is shown.
-    fn by_hand(&self) -> Zeroizing<String> {
-        let mut cluster = self.cluster_fields();
-        if let Some(Value::String(url)) = cluster.get_mut("proxy-url")
-            && let Some((_, host)) = url.rsplit_once('@')
-        {
-            *url = format!("http://USER:PASSWORD@{host}");
-        }
-        let entries = json!({
-            "clusters": [{"name": self.cluster, "cluster": cluster}],
-            "users": [{"name": self.user, "user": self.user_fields()}],
-            "contexts": [{"name": self.context, "context": self.context_fields()}],
-        });
-        yaml(&entries)
-    }
-}
-
-/// The text after `act`; `None` where it cannot be edited so. An edit counts when it parses to
-/// what was meant.
+/// The text after `act` has changed its content; `None` if no edit of the text gives that content.
 fn change(
     path: &Path,
     text: &str,
     act: impl FnOnce(&mut Map<String, Value>),
 ) -> Result<Option<Zeroizing<String>>, Error> {
-    // Says what is wrong with a file that is no kubeconfig.
+    // Reports a file that is not a kubeconfig.
     Document::parse(path, text.as_bytes())?;
-    let old = Parsed(parse_yaml(path, text)?);
-    let mut meant = match &old.0 {
+    let old = Parsed::read(path, text)?;
+    let mut config = match &old.0 {
         Value::Object(config) => config.clone(),
         _ => Map::new(),
     };
-    act(&mut meant);
-    let meant = Parsed(Value::Object(meant));
-    if old.0 == meant.0 {
+    act(&mut config);
+    let intended = Parsed(Value::Object(config));
+    if old.0 == intended.0 {
         return Ok(Some(Zeroizing::new(text.to_owned())));
     }
-    let edited = patch::patched(text, &old.0, &meant.0);
-    Ok(edited.filter(|edited| is(path, edited, &meant.0)))
+    let edited = patch::patched(text, &old.0, &intended.0);
+    Ok(edited.filter(|edited| intended.is_content_of(path, edited)))
 }
 
-/// Puts an entry among those of its kind; of one with the same name, what `owned` does not list
-/// stays.
+/// Adds an entry to the list of its kind. In an existing entry of the same name, the fields in
+/// `owned` are replaced and all others stay.
 fn put(
     config: &mut Map<String, Value>,
     kind: &str,
@@ -280,13 +207,6 @@ fn put(
     body.retain(|field, _| !owned.contains(&field.as_str()));
     body.extend(fields);
     item[kind] = Value::Object(body);
-}
-
-fn filled<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
-    let given = fields.into_iter();
-    given
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
-//! Where the values of a YAML text stand in it.
+//! [`Node`]: the positions of the values in a YAML text.
 
 use granit_parser::{Event, Parser, Span, StructureStyle};
 use zeroize::Zeroizing;
 
-/// A value and its place, in bytes. Of a collection in block style, the end is that of the last
-/// value in it.
+/// A value and its position in bytes. A collection in block style ends with its last value.
 pub(super) struct Node {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) shape: Shape,
 }
 
-/// What a value is.
+/// The kind of a value.
 pub(super) enum Shape {
-    /// Text, a number, nothing; or an alias of whatever it is.
+    /// A scalar with its text, or an alias, whose text is left empty.
     Leaf(Zeroizing<String>),
     List {
         flow: bool,
@@ -26,7 +25,7 @@ pub(super) enum Shape {
 }
 
 impl Node {
-    /// The outline of the one document in `text`; `None` where it has none, or is no YAML.
+    /// Parses the one document in `text`; `None` if there is none, or the text is not YAML.
     pub(super) fn outline(text: &str) -> Option<Self> {
         let mut parser = Parser::new_from_str(text);
         loop {
@@ -39,7 +38,7 @@ impl Node {
         }
     }
 
-    /// The text of a key; empty for a key that is no text.
+    /// The text of a key; empty for a key that is a collection.
     pub(super) fn text(&self) -> &str {
         match &self.shape {
             Shape::Leaf(text) => text,
@@ -48,8 +47,8 @@ impl Node {
     }
 }
 
-/// Reads the rest of the value that `event` begins. How deep it goes was bounded when the same
-/// text was parsed.
+/// Reads the rest of the value that begins with `event`. The recursion is bounded, because the parser
+/// has accepted the nesting of the same text before.
 fn node<'a>(
     text: &str,
     parser: &mut impl Iterator<Item = Result<(Event<'a>, Span), granit_parser::ScanError>>,
@@ -74,7 +73,7 @@ fn node<'a>(
                 to = items.last()?.to.max(to);
             }
             if let Some(first) = items.first().filter(|_| !flow) {
-                // The dash is no part of the item, nor always of the list.
+                // The parser may let the list begin behind its first dash.
                 from = from.min(text[..first.from].rfind('-')?);
             }
             Shape::List { flow, items }

@@ -1,5 +1,5 @@
-//! Changes values in a YAML or JSON text where they stand, so that all the rest of it stays:
-//! comments, order, quotes, unknown fields.
+//! Changes values of a YAML or JSON text in place. The rest of the text stays: comments, order, quotes
+//! and unknown fields.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::outline::{Node, Shape};
 use crate::kubeconfig::block::{self, is_leaf, scalar};
 
-/// The text of `old` changed into one of `new`; `None` where it is written in a way that this
-/// cannot change. The caller parses it and compares: what comes out is a proposal.
+/// Changes `text`, whose content is `old`, so that its content becomes `new`; `None` if the text has a
+/// form that this cannot change. The result is a proposal, which the caller must parse and compare.
 pub(super) fn patched(text: &str, old: &Value, new: &Value) -> Option<Zeroizing<String>> {
     let mut patch = Patch {
         text,
@@ -31,12 +31,12 @@ pub(super) fn patched(text: &str, old: &Value, new: &Value) -> Option<Zeroizing<
 
 struct Patch<'a> {
     text: &'a str,
-    /// What is to stand in place of which bytes.
+    /// Byte ranges, and the text that replaces each.
     splices: Vec<(usize, usize, Zeroizing<String>)>,
 }
 
 impl Patch<'_> {
-    /// Changes a value within its collection; `None` where only a new one will do.
+    /// Changes the items of a collection; `None` if the value has to be replaced as a whole.
     fn value(&mut self, node: &Node, old: &Value, new: &Value) -> Option<()> {
         match (&node.shape, old, new) {
             (Shape::Map { flow, entries }, Value::Object(old), Value::Object(new)) => {
@@ -57,7 +57,7 @@ impl Patch<'_> {
         old: &Map<String, Value>,
         new: &Map<String, Value>,
     ) -> Option<()> {
-        // Of a key that is given twice, the last value is the one that counts.
+        // The last value of a repeated key is the one that counts.
         let keys = entries.iter().map(|(key, _)| key.text()).zip(0..);
         let last: HashMap<&str, usize> = keys.collect();
         if new.is_empty() || old.len() != last.len() {
@@ -69,14 +69,14 @@ impl Patch<'_> {
                 Some(_) if last[key.text()] != at => {}
                 None if flow => {
                     let next = entries.get(at + 1).map(|(key, _)| key.from);
-                    self.take_out(
+                    self.remove_from_flow(
                         at.checked_sub(1).map(|at| entries[at].1.to),
                         key.from,
                         value.to,
                         next,
                     );
                 }
-                None => self.take_lines(key.from, value.to)?,
+                None => self.remove_lines(key.from, value.to)?,
                 Some(after) if after == before => {}
                 Some(after) => {
                     let mark = self.splices.len();
@@ -99,7 +99,7 @@ impl Patch<'_> {
         if flow {
             let json = Zeroizing::new(Value::Object(added).to_string());
             let json = &json[1..json.len() - 1];
-            self.put_in(
+            self.append_to_flow(
                 node,
                 first.map(|(key, _)| key),
                 last.map(|(_, value)| value),
@@ -114,7 +114,7 @@ impl Patch<'_> {
         Some(())
     }
 
-    /// Changes a list whose items have names.
+    /// Changes a list of items with names.
     fn list(
         &mut self,
         node: &Node,
@@ -126,7 +126,7 @@ impl Patch<'_> {
         if new.is_empty() || items.is_empty() || old.len() != items.len() {
             return None;
         }
-        // A plain list, such as a plugin's args, has nothing to find its items again by.
+        // Items without a name, such as a plugin's args, cannot be matched.
         if !new.iter().any(|item| item["name"].is_string()) {
             return None;
         }
@@ -139,14 +139,14 @@ impl Patch<'_> {
                 Some(after) => self.value(item, before, after)?,
                 None if flow => {
                     let next = items.get(at + 1).map(|item| item.from);
-                    self.take_out(
+                    self.remove_from_flow(
                         at.checked_sub(1).map(|at| items[at].to),
                         item.from,
                         item.to,
                         next,
                     );
                 }
-                None => self.take_lines(self.dash(item.from)?, item.to)?,
+                None => self.remove_lines(self.dash(item.from)?, item.to)?,
             }
         }
         for item in new
@@ -155,7 +155,7 @@ impl Patch<'_> {
         {
             if flow {
                 let json = Zeroizing::new(item.to_string());
-                self.put_in(node, items.first(), items.last(), &json);
+                self.append_to_flow(node, items.first(), items.last(), &json);
             } else {
                 let column = self.column(self.dash(items[0].from)?);
                 let (indent, block) = (" ".repeat(column), self.block(item, column + 2));
@@ -166,9 +166,9 @@ impl Patch<'_> {
         Some(())
     }
 
-    /// Puts `new` in place of the value of `key`.
+    /// Replaces the value of `key` by `new`.
     fn replace(&mut self, flow: bool, key: &Node, value: &Node, new: &Value) {
-        // What goes with a value on lines of its own; a comment behind the key stays there.
+        // Includes the line breaks before the value, but not a comment behind the key.
         let from = self.text[..value.from].trim_end().len().max(key.to);
         if flow || is_leaf(new) {
             let text = Zeroizing::new(if flow { new.to_string() } else { scalar(new) });
@@ -192,9 +192,14 @@ impl Patch<'_> {
         self.splice(end, end, &[self.newline(), &" ".repeat(indent), &block]);
     }
 
-    /// Puts JSON behind the last value of a flow collection, on a line of its own where that has
-    /// one.
-    fn put_in(&mut self, node: &Node, first: Option<&Node>, last: Option<&Node>, json: &str) {
+    /// Appends JSON to a flow collection, on a line of its own if the other values have that.
+    fn append_to_flow(
+        &mut self,
+        node: &Node,
+        first: Option<&Node>,
+        last: Option<&Node>,
+        json: &str,
+    ) {
         let (Some(first), Some(last)) = (first, last) else {
             self.splice(node.from + 1, node.from + 1, &[json]);
             return;
@@ -208,8 +213,14 @@ impl Patch<'_> {
         }
     }
 
-    /// Removes a value of a flow collection, and one comma.
-    fn take_out(&mut self, previous: Option<usize>, from: usize, to: usize, next: Option<usize>) {
+    /// Removes a value of a flow collection, with one comma.
+    fn remove_from_flow(
+        &mut self,
+        previous: Option<usize>,
+        from: usize,
+        to: usize,
+        next: Option<usize>,
+    ) {
         match (previous, next) {
             (_, Some(next)) => self.splice(from, next, &[]),
             (Some(previous), None) => self.splice(previous, to, &[]),
@@ -217,14 +228,14 @@ impl Patch<'_> {
         }
     }
 
-    /// Removes the lines of a value in block style, which begin at `from`.
-    fn take_lines(&mut self, from: usize, to: usize) -> Option<()> {
+    /// Removes the lines of a value in block style that begins at `from`.
+    fn remove_lines(&mut self, from: usize, to: usize) -> Option<()> {
         let start = self.line_start(from);
         if !self.text[start..from].trim().is_empty() {
             return None;
         }
         let end = self.line_end(to);
-        // With the line break before them: what is put behind them keeps its own.
+        // Includes the line break before them, not the one behind: text may be inserted there.
         let before = self.text[..start].strip_suffix('\n').unwrap_or_default();
         let before = before.strip_suffix('\r').unwrap_or(before);
         if start > 0 {
@@ -242,14 +253,14 @@ impl Patch<'_> {
     }
 
     fn applied(mut self) -> Option<Zeroizing<String>> {
-        // Stable: what was put at one place first stays first.
+        // The sort is stable, so splices at the same position keep their order.
         self.splices.sort_by_key(|(from, ..)| *from);
-        let room = self
+        let added = self
             .splices
             .iter()
             .map(|(.., new)| new.len())
             .sum::<usize>();
-        let mut edited = Zeroizing::new(String::with_capacity(self.text.len() + room));
+        let mut edited = Zeroizing::new(String::with_capacity(self.text.len() + added));
         let mut done = 0;
         for (from, to, new) in &self.splices {
             edited.push_str(self.text.get(done..*from)?);
@@ -260,7 +271,7 @@ impl Patch<'_> {
         Some(edited)
     }
 
-    /// Where the dash of a list's item stands.
+    /// The position of the dash of a list's item.
     fn dash(&self, item: usize) -> Option<usize> {
         self.text[..item].rfind('-')
     }
@@ -288,7 +299,7 @@ impl Patch<'_> {
         }
     }
 
-    /// A value in block style, whose first line has its indent already.
+    /// A value in block style without the indent of its first line.
     fn block(&self, value: &Value, indent: usize) -> Zeroizing<String> {
         block::block(value, &format!("{}{}", self.newline(), " ".repeat(indent)))
     }

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{LOCK_RETRY, beside, failed};
+use super::write_lock::{RETRY, failed, sibling};
 use crate::kubeconfig::Error;
 
 /// How long to wait for another kubegate, which holds its lock during calls to the issuer.
@@ -31,7 +31,7 @@ impl RenewalLock {
     /// A lock file that cannot be created, or that other processes hold all that time.
     pub fn of_file(path: &Path) -> Result<Self, Error> {
         let target = fs::canonicalize(path).map_err(failed(path))?;
-        Self::acquire(&beside(&target, ".kubegate.lock"))
+        Self::acquire(&sibling(&target, ".kubegate.lock"))
     }
 
     /// Waits for the lock on the lock file `lock`, which is created where it is missing. Blocks for
@@ -52,7 +52,7 @@ impl RenewalLock {
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self(file)),
-                Err(Errno::WOULDBLOCK) if started.elapsed() < PATIENCE => sleep(LOCK_RETRY),
+                Err(Errno::WOULDBLOCK) if started.elapsed() < PATIENCE => sleep(RETRY),
                 Err(Errno::WOULDBLOCK) => {
                     return Err(Error::Locked {
                         lock: lock.to_owned(),

@@ -1,11 +1,15 @@
 #![allow(clippy::unwrap_used)]
-use std::os::unix::fs::symlink;
+use std::{
+    fs::{self, File},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    time::Duration,
+};
 
 use rustix::fs::{FlockOperation, flock};
 use tempfile::{TempDir, tempdir};
 
-use super::*;
-use crate::secret::Secret;
+use super::{in_place::replace, tokens::write_tokens_within, write_lock::sibling, *};
+use crate::{kubeconfig::OidcTokens, secret::Secret};
 
 const YAML: &str = "\
 # mine
@@ -88,7 +92,7 @@ fn a_missing_token_gets_a_line_of_its_own() {
 }
 
 #[test]
-fn a_value_in_another_form_is_replaced_where_it_stands() {
+fn a_value_in_another_form_is_replaced_in_place() {
     let old = "id-token: old-id #";
     for form in [
         "id-token: *t #",
@@ -115,7 +119,7 @@ fn a_value_in_another_form_is_replaced_where_it_stands() {
 }
 
 #[test]
-fn lines_may_end_as_on_windows() {
+fn crlf_line_ends_stay() {
     let text = YAML.replace('\n', "\r\n");
     let expected = text.replace("id-token: old-id", "id-token: new");
     assert_eq!(after(&text, &tokens("new", None)), expected);
@@ -125,7 +129,7 @@ fn lines_may_end_as_on_windows() {
 }
 
 #[test]
-fn lines_that_end_with_a_bare_cr_are_named_where_they_cannot_be_edited() {
+fn bare_cr_line_ends_are_named_where_they_cannot_be_edited() {
     let text = YAML.replace('\n', "\r");
     let expected = text.replace("id-token: old-id", "id-token: new");
     assert_eq!(after(&text, &tokens("new", None)), expected);
@@ -143,7 +147,7 @@ fn lines_that_end_with_a_bare_cr_are_named_where_they_cannot_be_edited() {
 }
 
 #[test]
-fn where_no_edit_will_do_the_file_stays_as_it_is() {
+fn a_file_that_cannot_be_edited_stays_unchanged() {
     let text = YAML.replace("old-id # short-lived", "\"old\n          id\"");
     let (folder, path) = holding(&text);
     let error = write_tokens(&path, "jane", &tokens("hunter2", None)).unwrap_err();
@@ -171,7 +175,7 @@ fn the_file_is_for_its_owner_alone_and_symlinks_stay() {
 }
 
 #[test]
-fn a_file_that_root_renews_stays_its_owners() {
+fn a_file_that_root_edits_keeps_its_owner() {
     let (_folder, path) = holding(YAML);
     let old = fs::metadata(&path).unwrap();
     // Only root can give files away; for others the file keeps its owner here.
@@ -184,7 +188,7 @@ fn a_file_that_root_renews_stays_its_owners() {
 }
 
 #[test]
-fn what_another_wrote_meanwhile_is_not_written_over() {
+fn a_concurrent_change_is_not_overwritten() {
     let (folder, path) = holding(YAML);
     let theirs = YAML.replace("# mine", "# theirs");
     fs::write(&path, &theirs).unwrap();
@@ -196,12 +200,12 @@ fn what_another_wrote_meanwhile_is_not_written_over() {
 }
 
 #[test]
-fn kubectls_lock_is_waited_for_and_named_when_it_stays() {
+fn kubectls_lock_is_awaited_and_named_when_it_stays() {
     let (_folder, path) = holding(YAML);
-    let lock = beside(&path, ".lock");
+    let lock = sibling(&path, ".lock");
     File::create(&lock).unwrap();
     let short = Duration::from_millis(50);
-    let error = write_within(&path, "jane", &tokens("new", None), short).unwrap_err();
+    let error = write_tokens_within(&path, "jane", &tokens("new", None), short).unwrap_err();
     assert!(
         error.to_string().contains(lock.to_str().unwrap()),
         "{error}"
@@ -224,7 +228,7 @@ fn one_kubegate_holds_the_renewal_lock_through_any_name_of_the_file() {
     let link = folder.path().join("link");
     symlink("config", &link).unwrap();
     let first = RenewalLock::of_file(&path).unwrap();
-    let file = File::open(beside(&fs::canonicalize(&link).unwrap(), ".kubegate.lock")).unwrap();
+    let file = File::open(sibling(&fs::canonicalize(&link).unwrap(), ".kubegate.lock")).unwrap();
     assert!(flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
     drop(first);
     drop(RenewalLock::of_file(&link).unwrap());
@@ -241,7 +245,7 @@ fn a_user_that_is_gone_is_named_and_nothing_is_written() {
 }
 
 #[test]
-fn the_value_that_counts_is_the_one_that_changes() {
+fn the_last_value_of_a_repeated_key_changes() {
     let twice = YAML.replace("        client-id: kube\n", "        id-token: old-id\n");
     let edited = after(&twice, &tokens("new", None));
     assert_eq!(edited.matches("id-token: old-id").count(), 1, "{edited}");
@@ -252,7 +256,7 @@ fn the_value_that_counts_is_the_one_that_changes() {
 }
 
 #[test]
-fn whether_tokens_can_be_written_is_known_before() {
+fn whether_tokens_can_be_written_is_checked_before() {
     let (_folder, path) = holding(&format!("{YAML}...\n---\nmore: [\n"));
     may_write_tokens(&path, "jane").unwrap();
     let text = YAML.replace("'old-refresh'", "\"old\\\n          refresh\"");

@@ -110,7 +110,7 @@ fn missing_empty_and_repeated_files_of_the_list_are_skipped() {
     let config = home.load(Some(&["gone", "", "a", "b", "a"])).unwrap();
     assert_eq!(config.files(), [home.path("a"), home.path("b")]);
     assert_eq!(
-        config.looked_at(),
+        config.searched(),
         [home.path("gone"), home.path("a"), home.path("b")]
     );
 
@@ -119,7 +119,7 @@ fn missing_empty_and_repeated_files_of_the_list_are_skipped() {
         config.is_empty(),
         "KUBECONFIG does not fall back to ~/.kube/config"
     );
-    assert_eq!(config.looked_at(), [home.path("gone")]);
+    assert_eq!(config.searched(), [home.path("gone")]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn the_file_at_home_is_used_where_kubeconfig_is_unset_or_empty() {
         assert_eq!(config.files(), [home.path(".kube/config")]);
     }
     assert!(Home::new(&[]).load(None).unwrap().is_empty());
-    assert!(load(None, NONE).unwrap().looked_at().is_empty());
+    assert!(load(None, NONE).unwrap().searched().is_empty());
 }
 
 #[test]

@@ -1,11 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::unnecessary_wraps)]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::kubeconfig::{InteractiveMode, Login, Pem, ProxyScheme, file, load};
+use crate::{
+    kubeconfig::{InteractiveMode, Login, Pem, ProxyScheme, document::Document, load},
+    secret::Secret,
+};
 
 fn load(text: &str) -> Kubeconfig {
     let folder = tempfile::tempdir().unwrap();
@@ -402,7 +408,7 @@ fn a_login_by_flags_replaces_every_login_of_the_file() {
         ..basic
     };
     assert!(refused(&one("", ""), &both).contains("flags: --token contradicts --username"));
-    assert!(refused(&one("", ""), &password).contains("password has no username"));
+    assert!(refused(&one("", ""), &password).contains("password is given without a username"));
 }
 
 #[test]
@@ -455,13 +461,13 @@ fn what_is_wrong_with_a_user_is_named_by_file_entry_and_field() {
         ("password: [hunter2]", "password must be text, not a list"),
         (
             "token: hunter2, username: a",
-            "token and tokenFile stand beside",
+            "token and tokenFile are given together with",
         ),
         (
             "tokenFile: f, username: a",
-            "token and tokenFile stand beside",
+            "token and tokenFile are given together with",
         ),
-        ("password: hunter2", "password has no username"),
+        ("password: hunter2", "password is given without a username"),
         (
             "client-certificate: c",
             "client-certificate has no key; add client-key or client-key-data, or give --client-key",
@@ -488,7 +494,7 @@ fn what_is_wrong_with_a_user_is_named_by_file_entry_and_field() {
         ),
         (
             "auth-provider: {name: oidc}, exec: {}",
-            "auth-provider stands beside exec",
+            "auth-provider is given together with exec",
         ),
         ("as-groups: [g]", "need a user to act as"),
         ("as-uid: '1'", "need a user to act as"),
@@ -695,7 +701,7 @@ proptest! {
                  clusters:\n- name: c\n  cluster: &e\n    {field}: {text}\nusers: [{{name: c, user: *e}}]\n"
             );
             let path = Path::new("/kube/config");
-            if let Ok(document) = file::Document::parse(path, text.as_bytes()) {
+            if let Ok(document) = Document::parse(path, text.as_bytes()) {
                 let _ = target(&Kubeconfig::of(document), &Overrides::default());
             }
         }

@@ -1,5 +1,5 @@
-//! [`survey`]: where the first document of a YAML text ends, what it comes to with its aliases
-//! written out, and which of its keys are given twice.
+//! [`survey`]: finds the end of the first document in a YAML text, its size with aliases expanded, and
+//! its repeated keys.
 
 use std::{
     borrow::Cow,
@@ -8,41 +8,41 @@ use std::{
 
 use granit_parser::{Event, Parser, Span};
 
-/// Flow collections that may be nested.
+/// The deepest nesting of flow collections.
 pub(super) const FLOW_NESTING: usize = 1_100;
 
-/// Collections in one another of which the walk keeps account; the parser refuses fewer.
-const DEEPEST: usize = FLOW_NESTING;
+/// The nesting at which the survey stops. The parser refuses less.
+const MAX_DEPTH: usize = FLOW_NESTING;
 
-/// What the first document of a text is, at a glance.
+/// Facts about the first document of a text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::kubeconfig) struct Survey {
-    /// Where it ends, in bytes; that of the text where it is no YAML.
+    /// Its end in bytes; the end of the text if that is not YAML.
     pub(in crate::kubeconfig) end: usize,
-    /// The line where something behind it begins that does not count, if there is any.
+    /// The line on which content behind it begins, which is ignored.
     pub(in crate::kubeconfig) rest: Option<usize>,
-    /// The first key that is given twice in one mapping.
+    /// The first repeated key.
     pub(in crate::kubeconfig) repeated: Option<Repeated>,
-    /// How many more there are.
+    /// The number of further repeated keys.
     pub(in crate::kubeconfig) more_repeated: usize,
-    /// Its nodes, with aliases written out.
+    /// Its nodes, with aliases expanded.
     pub(super) nodes: usize,
-    /// The bytes of its text, with aliases written out.
+    /// The bytes of its text, with aliases expanded.
     pub(super) bytes: usize,
-    /// Whether there are any.
+    /// Whether it has aliases.
     pub(super) has_aliases: bool,
 }
 
 /// A key that is given twice in one mapping.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::kubeconfig) struct Repeated {
-    /// The key, where it looks like the name of a field and nothing else.
+    /// The key, if it looks like the name of a field; other keys may be secrets.
     pub(in crate::kubeconfig) key: Option<String>,
-    /// The lines on which it stands.
+    /// The lines of its first two occurrences.
     pub(in crate::kubeconfig) lines: [usize; 2],
 }
 
-/// Looks at the first document in `text`, without writing its aliases out.
+/// Surveys the first document in `text` without expanding its aliases.
 pub(in crate::kubeconfig) fn survey(text: &str) -> Survey {
     let options = granit_parser::options! { flow_nesting_limit: FLOW_NESTING };
     let mut walk = Walk::default();
@@ -63,28 +63,27 @@ pub(in crate::kubeconfig) fn survey(text: &str) -> Survey {
                 if walk.take(event, &span) {
                     root_end = span.end.byte_offset();
                 }
-                if walk.open.len() > DEEPEST {
+                if walk.open.len() > MAX_DEPTH {
                     break None;
                 }
             }
-            // Behind a document that is complete, anything may stand.
+            // Text behind a complete document need not be YAML.
             Some(Err(_)) => break root_end,
         }
     };
     let end = rest.and(root_end).unwrap_or(text.len());
     walk.survey.end = end;
-    walk.survey.rest = first_line_that_says_something(text, end);
+    walk.survey.rest = first_line_with_content(text, end);
     walk.survey
 }
 
-/// The line behind `end` on which the first thing stands that is neither a comment nor a mark
-/// between documents.
-fn first_line_that_says_something(text: &str, end: usize) -> Option<usize> {
-    let says_something = |line: &str| {
+/// The first line behind `end` that is neither blank, nor a comment, nor a document marker.
+fn first_line_with_content(text: &str, end: usize) -> Option<usize> {
+    let has_content = |line: &str| {
         let line = line.trim();
         !(line.is_empty() || line.starts_with('#') || line == "---" || line == "...")
     };
-    let at = text[end..].lines().position(says_something)?;
+    let at = text[end..].lines().position(has_content)?;
     Some(text[..end].matches('\n').count() + at + 1)
 }
 
@@ -95,13 +94,13 @@ struct Walk<'a> {
     anchors: HashMap<usize, Size>,
 }
 
-/// A collection that has begun.
+/// A collection whose end has not been reached.
 struct Open<'a> {
     anchor: usize,
     size: Size,
-    /// The keys of a mapping, with their lines.
+    /// The keys of a mapping with their lines; `None` for a list.
     keys: Option<HashMap<Cow<'a, str>, usize>>,
-    /// Whether a key comes next.
+    /// Whether the next node is a key.
     at_key: bool,
 }
 
@@ -119,7 +118,7 @@ impl Size {
 }
 
 impl<'a> Walk<'a> {
-    /// Takes one event of a document's content; whether the document's value is complete.
+    /// Handles one event of a document's content. Returns whether the document's value is complete.
     fn take(&mut self, event: Event<'a>, span: &Span) -> bool {
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -135,7 +134,7 @@ impl<'a> Walk<'a> {
             }
             Event::Alias(anchor) => {
                 self.survey.has_aliases = true;
-                // One to what has not ended yet is an error, which the parser tells.
+                // An alias to a collection that contains it is an error, which the parser reports.
                 let size = self.anchors.get(&anchor).copied().unwrap_or_default();
                 self.done(size, 0)
             }
@@ -173,7 +172,7 @@ impl<'a> Walk<'a> {
                 free.insert(line);
             }
             Entry::Occupied(mut taken) if self.survey.repeated.is_none() => {
-                let is_field = |sign: char| sign.is_ascii_alphanumeric() || "-_.".contains(sign);
+                let is_field = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
                 let key = taken.key();
                 let is_field = key.len() <= 40 && key.chars().all(is_field);
                 self.survey.repeated = Some(Repeated {
@@ -185,7 +184,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A node of this size is complete.
+    /// Handles the end of a node of this size.
     fn done(&mut self, size: Size, anchor: usize) -> bool {
         if anchor != 0 {
             self.anchors.insert(anchor, size);

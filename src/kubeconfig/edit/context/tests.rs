@@ -8,7 +8,7 @@ use std::{
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::kubeconfig::{Login, Overrides, file_to_edit, resolve};
+use crate::kubeconfig::{Login, Overrides, file_to_edit, resolve, syntax::parse_yaml};
 
 const KUBECTL: &str = "\
 # mine

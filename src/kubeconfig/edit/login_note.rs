@@ -1,31 +1,31 @@
-//! What was in a kubeconfig before a login: noted in the context that the login makes, as an
-//! extension, which kubectl keeps and passes over.
+//! The note in which a login records the entries that existed before it. It is an extension of the
+//! login's context, which kubectl keeps and ignores.
 
 use serde_json::{Map, Value, json};
 
-use super::NewContext;
+use super::new_context::NewContext;
 
 /// Name of the extension.
 const NOTE: &str = "kubegate";
 
 type Config = Map<String, Value>;
 
-/// The extensions of a new context: those of the one that it replaces, and the note of what was
-/// before. What an earlier login of the same context noted stays.
-pub(super) fn noted(config: &Config, new: &NewContext, make_current: bool) -> Value {
+/// Returns the extensions of a new context: those of the context that it replaces, and the note. The
+/// note of an earlier login of the same context stays.
+pub(super) fn extensions(config: &Config, new: &NewContext, make_current: bool) -> Value {
     let old = find(config, "context", &new.context);
     let mut extensions = match old.map(|old| &old["extensions"]) {
         Some(Value::Array(extensions)) => extensions.clone(),
         _ => Vec::new(),
     };
     if extensions.iter().all(|one| one["name"] != NOTE) {
-        let mut made = Vec::new();
+        let mut added = Vec::new();
         if find(config, "cluster", &new.cluster).is_none() {
-            made.push("cluster");
+            added.push("cluster");
         }
         let mut note = Map::new();
         match old.map(|old| &old["user"]) {
-            None => made.push("context"),
+            None => added.push("context"),
             Some(Value::String(user)) if *user != new.user => {
                 note.insert("user".to_owned(), json!(user));
             }
@@ -35,18 +35,18 @@ pub(super) fn noted(config: &Config, new: &NewContext, make_current: bool) -> Va
         if let Some(current) = current.filter(|current| make_current && *current != new.context) {
             note.insert("current-context".to_owned(), json!(current));
         }
-        note.insert("made".to_owned(), json!(made));
+        note.insert("made".to_owned(), json!(added));
         extensions.push(json!({"name": NOTE, "extension": note}));
     }
     Value::Array(extensions)
 }
 
-/// Takes `user` out, and undoes what the notes in that user's contexts say. Contexts without a note
-/// go with the user, and their clusters stay.
+/// Removes `user`, and restores what the notes in the user's contexts record. Contexts without a note
+/// are removed too, and their clusters stay.
 pub(super) fn restore(config: &mut Config, user: &str) {
-    let (mut gone, mut clusters, mut current) = (Vec::new(), Vec::new(), None);
-    take(config, "users", |item| (*item)["name"] != user);
-    take(config, "contexts", |item| {
+    let (mut removed, mut clusters, mut current) = (Vec::new(), Vec::new(), None);
+    retain(config, "users", |item| (*item)["name"] != user);
+    retain(config, "contexts", |item| {
         if item["context"]["user"] != user {
             return true;
         }
@@ -68,7 +68,7 @@ pub(super) fn restore(config: &mut Config, user: &str) {
         if let Some(before) = note["current-context"].as_str() {
             current = Some((item["name"].clone(), before.to_owned()));
         }
-        gone.push(item["name"].clone());
+        removed.push(item["name"].clone());
         false
     });
     let is_needed = |cluster: &Value| {
@@ -76,10 +76,10 @@ pub(super) fn restore(config: &mut Config, user: &str) {
         contexts.is_some_and(|all| all.iter().any(|one| one["context"]["cluster"] == *cluster))
     };
     clusters.retain(|cluster| !is_needed(cluster));
-    take(config, "clusters", |item| !clusters.contains(&item["name"]));
+    retain(config, "clusters", |item| !clusters.contains(&item["name"]));
     let Some(now) = config
         .get("current-context")
-        .filter(|now| gone.contains(now))
+        .filter(|now| removed.contains(now))
     else {
         return;
     };
@@ -92,7 +92,7 @@ pub(super) fn restore(config: &mut Config, user: &str) {
     };
 }
 
-/// What a login noted in a context; null where none did.
+/// The note in a context; null if there is none.
 fn note(context: &Value) -> Value {
     let extensions = context["extensions"].as_array().into_iter().flatten();
     let mut notes = extensions.filter(|one| one["name"] == NOTE);
@@ -114,14 +114,15 @@ fn remove_note(context: &mut Value) {
     }
 }
 
-/// The entry of a kind that has this name.
+/// The entry of a kind with this name.
 fn find<'a>(config: &'a Config, kind: &str, name: &str) -> Option<&'a Value> {
     let items = config.get(&format!("{kind}s"))?.as_array()?;
     let item = items.iter().find(|item| item["name"] == name)?;
     item.get(kind)
 }
 
-fn take(config: &mut Config, section: &str, stays: impl FnMut(&mut Value) -> bool) {
+/// Removes the items of a section for which `stays` is false.
+fn retain(config: &mut Config, section: &str, stays: impl FnMut(&mut Value) -> bool) {
     if let Some(Value::Array(items)) = config.get_mut(section) {
         items.retain_mut(stays);
     }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt};
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
@@ -186,96 +186,6 @@ fn nesting_that_could_exhaust_the_stack_is_refused() {
 }
 
 #[test]
-fn a_file_beyond_the_limit_is_refused_unread() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config");
-    let file = File::create(&path).unwrap();
-    file.set_len(LIMIT).unwrap();
-    assert_eq!(
-        read_bounded("kubeconfig", &path, LIMIT).unwrap().len() as u64,
-        LIMIT
-    );
-    file.set_len(100 << 20).unwrap();
-    let error = Document::read(&path).err().unwrap().to_string();
-    assert!(
-        error.contains("config: it has more than 8388608 bytes"),
-        "{error}"
-    );
-}
-
-#[test]
-fn what_is_no_file_is_refused_without_hanging() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = Document::read(folder.path()).err().unwrap().to_string();
-    assert!(error.ends_with("it is a directory"), "{error}");
-
-    let fifo = folder.path().join("fifo");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&fifo)
-            .status()
-            .unwrap()
-            .success()
-    );
-    for path in [fifo.as_path(), Path::new("/dev/zero")] {
-        let error = read_bounded("CA", path, LIMIT).unwrap_err().to_string();
-        assert!(error.ends_with("it is not a regular file"), "{error}");
-    }
-    let patience = Duration::from_millis(30);
-    let error = read_named_pipe("kubeconfig", &fifo, LIMIT, patience).unwrap_err();
-    assert!(error.to_string().contains("nobody wrote to it"), "{error}");
-    // One who opens it and says nothing.
-    let _writer = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&fifo)
-        .unwrap();
-    let error = read_named_pipe("kubeconfig", &fifo, LIMIT, patience).unwrap_err();
-    assert!(error.to_string().contains("nobody wrote to it"), "{error}");
-}
-
-#[test]
-fn a_pipe_with_a_name_is_read_until_its_writer_is_done_and_no_further_than_the_limit() {
-    use std::io::Write as _;
-    let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.unwrap().success());
-    let written = |text: Vec<u8>, limit: u64| {
-        let path = fifo.clone();
-        let writer = std::thread::spawn(move || {
-            let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
-            // Where the reader has enough, the rest breaks.
-            let _ = pipe.write_all(&text);
-        });
-        let read = read_named_pipe("kubeconfig", &fifo, limit, Duration::from_secs(10));
-        writer.join().unwrap();
-        read
-    };
-    let text = format!("# {}\ncurrent-context: piped", "x".repeat(200_000));
-    assert_eq!(
-        **written(text.clone().into_bytes(), LIMIT).unwrap(),
-        *text.as_bytes()
-    );
-    let error = written(vec![b'x'; 300_000], 100_000).unwrap_err();
-    assert!(
-        error.to_string().contains("more than 100000 bytes"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_device_without_content_is_an_empty_file() {
-    let document = Document::read(Path::new("/dev/null")).unwrap();
-    assert!(document.current_context.is_none() && document.warnings.is_empty());
-    assert!(
-        read_bounded("CA", Path::new("/dev/null"), 1)
-            .unwrap()
-            .is_empty()
-    );
-}
-
-#[test]
 fn utf16_with_its_mark_is_text() {
     let text = "\u{feff}current-context: größe\r\n";
     for bytes_of in [u16::to_le_bytes, u16::to_be_bytes] {
@@ -318,39 +228,6 @@ fn what_does_not_count_is_warned_of_by_its_line() {
             assert!(warnings.contains(says), "{text}: {warnings}");
         }
         assert!(!warnings.contains("hunter2"), "{warnings}");
-    }
-}
-
-#[test]
-fn a_pipe_from_the_shell_is_read_to_its_end() {
-    use std::{io::Write as _, os::fd::AsRawFd as _};
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"current-context: piped").unwrap();
-    drop(writer);
-    let path = format!("/dev/fd/{}", reader.as_raw_fd());
-    let document = Document::read(Path::new(&path)).unwrap();
-    assert_eq!(document.current_context.as_deref(), Some("piped"));
-}
-
-#[test]
-fn a_file_without_permission_is_named_with_the_reason() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config");
-    fs::write(&path, "").unwrap();
-    assert!(Document::read(&path).is_ok());
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    // Root may read it all the same.
-    match Document::read(&path) {
-        Err(Error::Read {
-            path: named,
-            source,
-            ..
-        }) => {
-            assert_eq!(named, path);
-            assert_eq!(source.kind(), io::ErrorKind::PermissionDenied);
-        }
-        Err(other) => panic!("{other}"),
-        Ok(_) => assert!(rustix::process::geteuid().is_root()),
     }
 }
 
