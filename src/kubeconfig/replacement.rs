@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_target_is_replaced_whole_or_stays_and_no_file_is_left() {
+    fn the_target_is_replaced_whole_or_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (target, new) = (folder.path().join("a"), folder.path().join("a.new"));
         let put = |bytes: &[u8], outcome: io::Result<bool>| {

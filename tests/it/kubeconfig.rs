@@ -122,7 +122,7 @@ async fn files_of_a_list_are_merged_and_the_first_to_name_an_entry_wins() {
 }
 
 #[tokio::test]
-async fn relative_paths_start_at_the_file_that_holds_them() {
+async fn relative_paths_are_resolved_against_the_files_folder() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     write(

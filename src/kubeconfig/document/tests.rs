@@ -18,7 +18,7 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn entries_are_found_by_name_in_yaml_and_in_json_with_tabs() {
+fn entries_are_found_in_yaml_and_in_json_with_tabs() {
     for text in [
         "current-context: x\nclusters:\n- name: a\n  cluster: {server: 'https://a'}\n",
         "{\t\"current-context\":\t\"x\",\n\t\"clusters\":\t[\n\t\t{\"name\":\"a\",\t\"cluster\":{\"server\":\"https://a\"}}\n\t]\n}",
@@ -32,7 +32,7 @@ fn entries_are_found_by_name_in_yaml_and_in_json_with_tabs() {
 }
 
 #[test]
-fn absent_null_and_nameless_parts_are_nothing() {
+fn absent_null_and_nameless_parts_are_ignored() {
     for text in [
         "",
         "# only a comment\n",
@@ -69,7 +69,7 @@ fn a_name_given_twice_in_a_section_is_refused() {
 }
 
 #[test]
-fn errors_name_file_and_place_and_never_show_a_value() {
+fn errors_name_file_and_field_and_never_show_a_value() {
     for (text, names) in [
         ("- hunter2", "is not a mapping"),
         ("hunter2", "is not a mapping"),
@@ -196,7 +196,7 @@ fn utf16_with_its_mark_is_text() {
 }
 
 #[test]
-fn what_does_not_count_is_warned_of_by_its_line() {
+fn ignored_parts_are_warned_of_by_their_line() {
     let warnings = |text: &str| parse(text).ok().unwrap().warnings;
     for (text, says) in [
         (

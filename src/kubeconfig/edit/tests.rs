@@ -161,7 +161,7 @@ fn a_file_that_cannot_be_edited_stays_unchanged() {
 }
 
 #[test]
-fn the_file_is_for_its_owner_alone_and_symlinks_stay() {
+fn the_file_becomes_private_and_symlinks_stay() {
     for (before, after) in [(0o644, 0o600), (0o600, 0o600), (0o400, 0o400)] {
         let (folder, path) = holding(YAML);
         fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
@@ -223,7 +223,7 @@ fn kubectls_lock_is_awaited_and_named_when_it_stays() {
 }
 
 #[test]
-fn one_kubegate_holds_the_renewal_lock_through_any_name_of_the_file() {
+fn the_renewal_lock_is_exclusive_through_any_name_of_the_file() {
     let (folder, path) = holding(YAML);
     let link = folder.path().join("link");
     symlink("config", &link).unwrap();
@@ -236,7 +236,7 @@ fn one_kubegate_holds_the_renewal_lock_through_any_name_of_the_file() {
 }
 
 #[test]
-fn a_user_that_is_gone_is_named_and_nothing_is_written() {
+fn a_missing_user_is_named_and_nothing_is_written() {
     let (_folder, path) = holding(YAML);
     let error = write_tokens(&path, "joe", &tokens("hunter2", None)).unwrap_err();
     assert!(error.to_string().contains("\"joe\""), "{error}");

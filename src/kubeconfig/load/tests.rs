@@ -76,7 +76,7 @@ fn choose(config: &Kubeconfig, context: &str) -> Target {
 
 /// As `kubectl config view --raw` prints for the same two files.
 #[test]
-fn the_first_file_to_name_an_entry_gives_all_of_it() {
+fn an_entry_is_taken_whole_from_the_first_file() {
     let home = Home::new(&[("a", FIRST), ("b", SECOND)]);
 
     let config = home.load(Some(&["a", "b"])).unwrap();
@@ -96,7 +96,7 @@ fn the_first_file_to_name_an_entry_gives_all_of_it() {
 }
 
 #[test]
-fn the_first_current_context_that_is_set_stands() {
+fn the_first_nonempty_current_context_is_used() {
     let home = Home::new(&[("a", FIRST), ("b", SECOND), ("c", "current-context: z")]);
     for (list, stands) in [(["a", "b", "c"], "x"), (["c", "b", "a"], "z")] {
         let config = home.load(Some(&list)).unwrap();
@@ -123,7 +123,7 @@ fn missing_empty_and_repeated_files_of_the_list_are_skipped() {
 }
 
 #[test]
-fn the_file_at_home_is_used_where_kubeconfig_is_unset_or_empty() {
+fn without_kubeconfig_variable_the_file_in_home_is_used() {
     let home = Home::new(&[(".kube/config", SECOND)]);
     for list in [None, Some(&[""][..])] {
         let config = home.load(list).unwrap();
@@ -158,7 +158,7 @@ fn a_broken_file_in_the_list_is_an_error() {
 }
 
 #[test]
-fn relative_paths_start_at_the_file_that_holds_them() {
+fn relative_paths_are_resolved_against_the_files_folder() {
     let one = "clusters: [{name: c, cluster: {server: 'https://a', certificate-authority: pki/ca.crt}}]\n\
                contexts: [{name: x, context: {cluster: c, user: u}}, {name: e, context: {cluster: c, user: e}}, \
                {name: p, context: {cluster: c, user: p}}, {name: f, context: {cluster: c, user: f}}]";

@@ -2,7 +2,7 @@
 use super::*;
 
 #[test]
-fn with_nothing_to_go_by_the_error_names_what_was_looked_for() {
+fn without_any_source_the_error_names_the_candidates() {
     let folder = tempfile::tempdir().unwrap();
     let env = |name: &str| (name == "HOME").then(|| folder.path().into());
     let error = resolve(None, &Overrides::default(), &env).unwrap_err();
@@ -25,7 +25,7 @@ fn with_nothing_to_go_by_the_error_names_what_was_looked_for() {
 }
 
 #[test]
-fn an_explicit_file_with_nothing_in_it_is_an_error_of_its_own() {
+fn an_empty_explicit_file_is_an_error_of_its_own() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = resolve(Some(file.path()), &Overrides::default(), &|_| None).unwrap_err();
     assert!(matches!(error, Error::NoContext { .. }), "{error}");
@@ -63,7 +63,7 @@ impl Home {
 }
 
 #[test]
-fn a_pinned_context_is_found_again_wherever_current_context_points() {
+fn a_pinned_context_is_independent_of_current_context() {
     let home = Home::with("a");
     let first = home.find(None).unwrap();
     assert_eq!(first.pin, Pin::Context(Some("a".to_owned())));
@@ -75,7 +75,7 @@ fn a_pinned_context_is_found_again_wherever_current_context_points() {
 }
 
 #[test]
-fn a_pinned_context_that_is_gone_is_named_and_replaced_by_nothing() {
+fn a_missing_pinned_context_is_an_error_that_names_it() {
     let home = Home::with("a");
     let gone = Pin::Context(Some("z".to_owned()));
     let error = home.find(Some(&gone)).unwrap_err().to_string();
@@ -89,7 +89,7 @@ fn a_pinned_context_that_is_gone_is_named_and_replaced_by_nothing() {
 }
 
 #[test]
-fn flags_that_needed_no_context_at_the_start_take_none_up_later() {
+fn flags_without_a_context_ignore_a_later_current_context() {
     let home = Home::with("a");
     let flags = Overrides {
         server: Some("https://flag".to_owned()),

@@ -106,7 +106,7 @@ fn flags_pick_context_cluster_user_and_namespace() {
 }
 
 #[test]
-fn another_server_leaves_the_files_cluster_the_home_of_logins() {
+fn with_a_server_flag_logins_belong_to_the_files_cluster() {
     let config = one("certificate-authority: own.pem", "token: t");
     let flags = Overrides {
         server: some("https://registry"),
@@ -162,7 +162,7 @@ fn a_server_flag_needs_no_file_and_no_context() {
 }
 
 #[test]
-fn names_without_an_entry_are_errors_that_list_what_there_is() {
+fn a_name_without_an_entry_is_an_error_listing_the_entries() {
     let config = load(TWO);
     for (flags, says) in [
         (
@@ -338,7 +338,7 @@ fn flags_decide_how_to_verify() {
 }
 
 #[test]
-fn a_token_or_password_goes_before_a_plugin() {
+fn a_token_or_password_takes_precedence_over_a_plugin() {
     let exec = "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: login}";
     let none = Overrides::default();
     assert!(matches!(login(exec, &none), Login::Exec(_)));
@@ -452,7 +452,7 @@ fn users_are_refused(cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_is_wrong_with_a_user_is_named_by_file_entry_and_field() {
+fn errors_in_a_user_name_file_entry_and_field() {
     users_are_refused(&[
         (
             "token: 12345",
@@ -512,7 +512,7 @@ fn what_is_wrong_with_a_user_is_named_by_file_entry_and_field() {
 }
 
 #[test]
-fn what_is_wrong_with_a_plugin_is_named_by_file_entry_and_field() {
+fn errors_in_a_plugin_name_file_entry_and_field() {
     users_are_refused(&[
         ("exec: [l]", "exec must be a mapping, not a list"),
         ("exec: {command: l}", "exec.apiVersion is missing"),
@@ -558,7 +558,7 @@ fn what_is_wrong_with_a_plugin_is_named_by_file_entry_and_field() {
 }
 
 #[test]
-fn what_is_wrong_with_a_cluster_is_named_by_file_entry_and_field() {
+fn errors_in_a_cluster_name_file_entry_and_field() {
     for (cluster, says) in [
         (
             "proxy-url: 'http://u:hunter2@p:x'",
@@ -598,7 +598,7 @@ fn what_is_wrong_with_a_cluster_is_named_by_file_entry_and_field() {
 }
 
 #[test]
-fn entries_that_are_not_chosen_are_not_judged() {
+fn only_the_selected_entries_are_validated() {
     let broken = TWO
         .replace("token: tv", "token: 5")
         .replace("https://d", "ftp://d");

@@ -47,7 +47,7 @@ fn the_first_document_is_the_one_that_counts() {
 }
 
 #[test]
-fn of_a_key_given_twice_the_last_value_counts_and_its_lines_are_told() {
+fn the_last_value_of_a_repeated_key_counts_and_its_lines_are_reported() {
     for (text, value, key, lines) in [
         (
             "a: 1\nb: 2\na: 3\n",
@@ -97,7 +97,7 @@ fn of_a_key_given_twice_the_last_value_counts_and_its_lines_are_told() {
 }
 
 #[test]
-fn what_is_nested_too_deep_is_refused_without_a_look_at_all_of_it() {
+fn deep_nesting_is_refused_without_reading_all_of_it() {
     for deep in [
         "- ".repeat(1 << 17),
         "[".repeat(1 << 17),
@@ -162,7 +162,7 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn an_alias_may_be_used_as_often_as_one_likes() {
+fn an_alias_may_be_used_any_number_of_times() {
     let mut text = "x: &c {server: 'https://a'}\nclusters:\n".to_owned();
     for at in 0..5_000 {
         writeln!(text, "- {{name: c{at}, cluster: *c}}").unwrap();
@@ -173,7 +173,7 @@ fn an_alias_may_be_used_as_often_as_one_likes() {
 }
 
 #[test]
-fn what_aliases_come_to_is_bounded_in_values_and_in_bytes() {
+fn the_expansion_of_aliases_is_bounded_in_values_and_bytes() {
     let mut deep = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for level in 1..=9 {
         let below = vec![format!("*a{}", level - 1); 9].join(", ");

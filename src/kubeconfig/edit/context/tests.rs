@@ -87,7 +87,7 @@ fn after(text: &str) -> String {
 }
 
 #[test]
-fn a_login_comes_among_what_is_there_and_leaves_all_else_as_it_stands() {
+fn a_login_is_added_and_all_other_text_stays() {
     let edited = after(KUBECTL);
     let expected = "\
 # mine
@@ -149,7 +149,7 @@ users:
 }
 
 #[test]
-fn what_a_file_may_look_like_without_entries() {
+fn a_file_may_have_no_entries() {
     let fresh = after("");
     assert!(
         fresh.starts_with("apiVersion: v1\nclusters:\n- cluster:\n"),
@@ -194,7 +194,7 @@ fn json_stays_json() {
 }
 
 #[test]
-fn a_namespace_that_was_chosen_since_stays_where_the_login_names_none() {
+fn a_login_without_a_namespace_keeps_that_of_the_context() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &new(), true).unwrap();
     let without = NewContext {
@@ -207,7 +207,7 @@ fn a_namespace_that_was_chosen_since_stays_where_the_login_names_none() {
 }
 
 #[test]
-fn current_context_changes_only_where_that_is_asked_for() {
+fn current_context_changes_only_on_request() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &new(), false).unwrap();
     let text = fs::read_to_string(&path).unwrap();
@@ -215,7 +215,7 @@ fn current_context_changes_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_missing_file_is_made_for_its_owner_alone() {
+fn a_missing_file_is_created_with_mode_0600() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("home/.kube/config");
     add_context(&path, &new(), true).unwrap();
@@ -235,7 +235,7 @@ fn a_missing_file_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn where_no_edit_will_do_the_entries_are_shown_and_nothing_is_written() {
+fn without_an_edit_the_error_shows_the_entries() {
     for text in [
         "clusters: &all\n- &one {name: c, cluster: {server: x}}\nmine: *all\n",
         "users: &none []\nmine: *none\n",
@@ -270,7 +270,7 @@ fn where_no_edit_will_do_the_entries_are_shown_and_nothing_is_written() {
 }
 
 #[test]
-fn a_user_goes_with_its_contexts_and_nothing_else() {
+fn a_user_is_removed_with_its_contexts_and_nothing_else() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &new(), true).unwrap();
     may_forget_user(&path, "jane").unwrap();
@@ -305,7 +305,7 @@ fn a_user_goes_with_its_contexts_and_nothing_else() {
 }
 
 #[test]
-fn the_file_to_edit_is_kubectls() {
+fn the_file_to_edit_is_that_of_kubectl() {
     let (folder, path) = holding("");
     let list = format!("/nonexistent/a:{}:/nonexistent/b", path.display());
     let env = |list: &str| {
@@ -340,7 +340,7 @@ fn context(name: &str, cluster: &str, user: &str) -> NewContext {
 }
 
 #[test]
-fn a_login_that_is_forgotten_leaves_the_file_as_it_was() {
+fn forgetting_a_login_restores_the_file() {
     for before in [
         KUBECTL.to_owned(),
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- context: {cluster: c, user: u}\n  \
@@ -375,7 +375,7 @@ fn a_login_that_is_forgotten_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn a_context_of_another_user_gets_that_user_back() {
+fn forgetting_a_login_restores_the_user_of_its_context() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &context("other", "other", "jim"), true).unwrap();
     let user = || {
@@ -400,7 +400,7 @@ fn a_context_of_another_user_gets_that_user_back() {
 }
 
 #[test]
-fn a_cluster_that_others_use_by_now_stays() {
+fn a_cluster_that_other_contexts_use_stays() {
     let (_folder, path) = holding(KUBECTL);
     add_context(&path, &context("one", "new", "joe"), true).unwrap();
     add_context(&path, &context("two", "new", "jim"), false).unwrap();
@@ -413,7 +413,7 @@ fn a_cluster_that_others_use_by_now_stays() {
 }
 
 #[test]
-fn what_a_login_edits_is_the_document_and_the_key_that_count() {
+fn a_login_edits_the_first_document_and_the_last_repeated_key() {
     let twice = KUBECTL.replace("kind: Config\n", "current-context: second\n");
     let edited = after(&twice);
     assert!(edited.contains("current-context: other\n"), "{edited}");
@@ -445,7 +445,7 @@ fn utf16_becomes_utf8() {
 }
 
 #[test]
-fn whether_a_file_can_be_edited_is_known_before() {
+fn whether_a_file_can_be_edited_is_checked_before() {
     for text in [KUBECTL, "", "a: 1\n---\nb: 1\n", "kind: A\nkind: B\n"] {
         let (_folder, path) = holding(text);
         may_add_context(&path).unwrap();
@@ -468,7 +468,7 @@ fn whether_a_file_can_be_edited_is_known_before() {
 }
 
 #[test]
-fn a_file_whose_lines_end_with_a_bare_cr_is_refused_with_what_to_do() {
+fn a_file_with_bare_cr_line_ends_is_refused() {
     let text = KUBECTL.replace('\n', "\r");
     let (_folder, path) = holding(&text);
     for error in [
