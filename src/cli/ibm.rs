@@ -8,7 +8,7 @@ use super::usage::bail_usage;
 use crate::{
     credential::{
         Cache,
-        ibm_iam::{self, Chain, Endpoints, Visit},
+        ibm_iam::{self, Chain, CloudSession, Endpoints},
     },
     error::BoxError,
     kubeconfig::{self, Overrides, Target},
@@ -82,7 +82,7 @@ impl TargetSource for Sought {
 
 impl Sought {
     fn chain(&self) -> Result<(Chain, Endpoints), crate::credential::Error> {
-        ibm_iam::chain_at_hand(
+        ibm_iam::default_chain(
             self.flags.apikey_file.as_deref(),
             self.flags.ibm_account.as_deref(),
             Some(&self.name),
@@ -92,16 +92,18 @@ impl Sought {
     /// The cluster and its credentials, with the flags over what IBM Cloud says of it.
     async fn look_up(&self) -> Result<(Target, Arc<Cache>), BoxError> {
         let (chain, endpoints) = self.chain()?;
-        let visit = Visit::from_chain(endpoints, &chain).await?;
-        let cluster = visit.cluster(&self.name).await?;
-        let reached = visit.reach(&cluster, self.flags.ibm_endpoint).await?;
+        let session = CloudSession::from_chain(endpoints, &chain).await?;
+        let cluster = session.cluster(&self.name).await?;
+        let reached = session
+            .cluster_config(&cluster, self.flags.ibm_endpoint)
+            .await?;
         let mut target = target(&self.overrides, &reached.server.to_string())?;
         let verified = &mut target.cluster;
         if !verified.insecure_skip_tls_verify && verified.certificate_authority.is_none() {
             verified.certificate_authority = reached.certificate_authority;
         }
         verified.name = reached.name;
-        let source = ibm_iam::source_of(chain, &cluster, &target.cluster);
+        let source = ibm_iam::cluster_source(chain, &cluster, &target.cluster);
         Ok((target, Cache::new(source)))
     }
 }

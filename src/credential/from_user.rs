@@ -11,7 +11,7 @@ use super::{
         basic::Basic,
         client_cert::{ClientCert, WithCertificate},
         exec::Exec,
-        ibm_iam::WrittenByIbm,
+        ibm_iam::IbmKubeconfigUser,
         oidc::Oidc,
         openshift,
         static_token::StaticToken,
@@ -46,10 +46,9 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
         Login::Basic { username, password } => {
             Some(Arc::new(Basic::new(name, username, password)?))
         }
-        Login::Oidc(config) if WrittenByIbm::is(config) => Some(Arc::new(WrittenByIbm::new(
-            config.clone(),
-            &target.cluster,
-        )?)),
+        Login::Oidc(config) if IbmKubeconfigUser::is(config) => Some(Arc::new(
+            IbmKubeconfigUser::new(config.clone(), &target.cluster)?,
+        )),
         Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone())?)),
         Login::Exec(config) => Some(match settings::Login::of_exec(config) {
             Some(login) => saved_login::source(&login, target.login_cluster())?,

@@ -12,7 +12,7 @@ use super::{Error, Naming, keep, name_for, terminal};
 use crate::{
     credential::{
         self, Cache,
-        ibm_iam::{self, Account, Endpoints, IbmCluster, Proof, Root, Visit},
+        ibm_iam::{self, Account, CloudSession, Endpoints, IbmCluster, RootCredential, UserProof},
         store::{Saved, Store},
     },
     kubeconfig::{
@@ -71,22 +71,22 @@ pub struct LoggedIn {
 pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> {
     edit::may_add_context(file)?;
     let endpoints = ibm_iam::endpoints(None)?;
-    let (visit, mut saved, profile) = begin(&wanted, &endpoints).await?;
+    let (session, mut saved, profile) = begin(&wanted, &endpoints).await?;
     saved.keyring = wanted.keyring;
     let cluster = match wanted.cluster {
-        Some(name) => visit.cluster(name).await?,
-        None => choose_cluster(visit.clusters().await?)?,
+        Some(name) => session.cluster(name).await?,
+        None => choose_cluster(session.clusters().await?)?,
     };
     // A list tells less of a cluster than its own entry.
-    let cluster = visit.cluster(&cluster.id).await?;
-    let reached = visit.reach(&cluster, wanted.end).await?;
+    let cluster = session.cluster(&cluster.id).await?;
+    let reached = session.cluster_config(&cluster, wanted.end).await?;
     let env = |name: &str| std::env::var_os(name);
     let store = Store::of_user(&env).map_err(credential::Error::store);
     let naming = Naming {
         kubeconfig: wanted.kubeconfig,
         kind: "ibm",
         user: None,
-        wanted: &Root::login_name(visit.account(), visit.user()),
+        wanted: &RootCredential::login_name(session.account(), session.user()),
     };
     let flags = IbmFlags {
         login: match (&profile, &store) {
@@ -128,19 +128,21 @@ pub async fn log_in(wanted: Wanted<'_>, file: &Path) -> Result<LoggedIn, Error> 
 async fn begin(
     wanted: &Wanted<'_>,
     endpoints: &Endpoints,
-) -> Result<(Visit, Saved, Option<String>), Error> {
+) -> Result<(CloudSession, Saved, Option<String>), Error> {
     let proof = match &wanted.how {
-        How::KeyFile(path) => return by_root(wanted, endpoints, Root::KeyFile(path.clone())).await,
+        How::KeyFile(path) => {
+            return by_root(wanted, endpoints, RootCredential::KeyFile(path.clone())).await;
+        }
         How::AtHand => {
-            let root = match Root::at_hand()? {
+            let root = match RootCredential::from_environment()? {
                 Some(root) => root,
-                None => Root::typed(ask_key()?),
+                None => RootCredential::typed(ask_key()?),
             };
             return by_root(wanted, endpoints, root).await;
         }
-        How::Passcode(Some(passcode)) => Proof::Passcode(passcode.clone()),
-        How::Passcode(None) => Proof::Passcode(ask_passcode(endpoints)?),
-        How::Password(user, password) => Proof::Password {
+        How::Passcode(Some(passcode)) => UserProof::Passcode(passcode.clone()),
+        How::Passcode(None) => UserProof::Passcode(ask_passcode(endpoints)?),
+        How::Password(user, password) => UserProof::Password {
             user: user.clone(),
             password: match password {
                 Some(password) => password.clone(),
@@ -148,22 +150,22 @@ async fn begin(
             },
         },
     };
-    let mut visit = Visit::log_in(endpoints.clone(), &proof).await?;
-    let accounts = visit.accounts().await?;
+    let mut session = CloudSession::log_in(endpoints.clone(), &proof).await?;
+    let accounts = session.accounts().await?;
     let account = match ibm_iam::choose_account(&accounts, wanted.account)? {
         Some(account) => account,
         None => choose_account(&accounts)?,
     };
-    visit.enter(account).await?;
-    let saved = visit.to_save();
-    Ok((visit, saved, None))
+    session.switch_account(account).await?;
+    let saved = session.to_save();
+    Ok((session, saved, None))
 }
 
 async fn by_root(
     wanted: &Wanted<'_>,
     endpoints: &Endpoints,
-    root: Root,
-) -> Result<(Visit, Saved, Option<String>), Error> {
+    root: RootCredential,
+) -> Result<(CloudSession, Saved, Option<String>), Error> {
     let saved = Saved {
         api_key: root.api_key()?,
         ..Saved::default()
@@ -172,8 +174,8 @@ async fn by_root(
     let account = wanted.account.map(str::to_owned);
     let login = ibm_iam::login_command(wanted.cluster);
     let chain = ibm_iam::Chain::new(ibm_iam::issuer(), endpoints, root, account, login)?;
-    let visit = Visit::from_chain(endpoints.clone(), &chain).await?;
-    Ok((visit, saved, profile))
+    let session = CloudSession::from_chain(endpoints.clone(), &chain).await?;
+    Ok((session, saved, profile))
 }
 
 /// Who the login is in the cluster, by the cluster's word.

@@ -12,7 +12,7 @@ use super::{Error, Naming, browser, cluster_name, confirm, keep, name_for, termi
 use crate::{
     credential::{
         self, exec_credential,
-        openshift::{Access, Ends, Finding, Oauth, Session},
+        openshift::{Access, Oauth, Session, SessionEnd, SessionExpiry},
         store::{LoginBinding, Saved, Store},
     },
     kubeconfig::{
@@ -327,14 +327,14 @@ async fn in_browser(
 /// A session that somebody else began.
 async fn found(access: &Access, token: Secret) -> Result<Session, Error> {
     let ends = match access.expiry(&token).await? {
-        Finding::Alive {
+        SessionExpiry::Valid {
             ends_at: Some(end),
-            by_idleness: false,
+            by_inactivity: false,
             ..
-        } => Ends::At(end),
-        Finding::Alive { .. } => Ends::Never,
-        Finding::Unknown => Ends::Unknown,
-        Finding::Dead(why) => {
+        } => SessionEnd::At(end),
+        SessionExpiry::Valid { .. } => SessionEnd::Never,
+        SessionExpiry::Unknown => SessionEnd::Unknown,
+        SessionExpiry::Ended(why) => {
             return Err(credential::Error::LoginNeeded {
                 subject: format!("the token for {}", access.server()),
                 problem: why.into(),
@@ -361,7 +361,7 @@ async fn from_files(files: &OpenshiftFiles, cluster: &Cluster) -> Result<Session
     Ok(Session {
         token: exec_credential::token(&begun, &source.subject())?,
         issued_at: begun.issued_at.unwrap_or_else(SystemTime::now),
-        ends: begun.expires_at.map_or(Ends::Unknown, Ends::At),
+        ends: begun.expires_at.map_or(SessionEnd::Unknown, SessionEnd::At),
     })
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{Flags, folder::Folder, program};
 use crate::{
     credential::{
-        ibm_iam::{Chain, Endpoints, Root},
+        ibm_iam::{Chain, Endpoints, RootCredential},
         issuer::Issuer,
     },
     demo::ibm::{API_KEY, IAM_USER, Ibm, Options, PASSWORD, USER},
@@ -53,7 +53,7 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let chain = Chain::new(
         Arc::new(issuer),
         &endpoints(&ibm)?,
-        Root::KeyFile(key),
+        RootCredential::KeyFile(key),
         None,
         "kubegate demo --flavor ibm".to_owned(),
     )?;

@@ -6,7 +6,7 @@ use kubegate::{
     credential::{
         issuer::Issuer,
         oauth::form_value,
-        openshift::{Access, Finding},
+        openshift::{Access, SessionExpiry},
         store::{LoginBinding, Saved, Store},
     },
     dial::Environment,
@@ -207,10 +207,10 @@ async fn each_server_tells_the_end_that_it_knows() {
     let info = scoped(&cluster).await;
     for (token, knows_begin) in [(&full, true), (&info, false)] {
         let found = access.expiry(token).await.unwrap();
-        let Finding::Alive {
+        let SessionExpiry::Valid {
             issued_at,
             ends_at: Some(end),
-            by_idleness: false,
+            by_inactivity: false,
         } = found
         else {
             panic!("{found:?}");
@@ -229,13 +229,13 @@ async fn each_server_tells_the_end_that_it_knows() {
     ] {
         let found = access.expiry(&token).await.unwrap();
         assert!(
-            matches!(found, Finding::Alive { ends_at: None, .. }),
+            matches!(found, SessionExpiry::Valid { ends_at: None, .. }),
             "{found:?}"
         );
     }
     for token in [full, info] {
         assert!(cluster.shift.revoke(token.expose()));
         let found = access.expiry(&token).await.unwrap();
-        assert!(matches!(found, Finding::Dead(_)), "{found:?}");
+        assert!(matches!(found, SessionExpiry::Ended(_)), "{found:?}");
     }
 }

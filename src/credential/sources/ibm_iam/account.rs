@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::error::ibm_error;
 use super::{
-    names::{Known, find, names},
+    names::{Named, find, names},
     services::{Services, problem},
 };
 use crate::credential::{Error, protocol::issuer::Response};
@@ -26,7 +26,7 @@ pub struct Account {
     pub name: String,
 }
 
-impl Known for Account {
+impl Named for Account {
     fn name(&self) -> &str {
         &self.name
     }

@@ -13,10 +13,10 @@ use tokio::sync::Mutex;
 
 use super::error::ibm_error;
 use super::{
-    Endpoints, Root,
+    Endpoints, RootCredential,
     iam::{Client, Failure, Grant, Holder, Iam, Tokens},
     refusal::Refusal,
-    root::Held,
+    root_credential::RootSecret,
 };
 use crate::{
     credential::{
@@ -33,17 +33,17 @@ pub struct Chain {
     iam: Iam,
     /// Names IAM in errors.
     subject: String,
-    root: Root,
+    root: RootCredential,
     /// The account that an API key must belong to.
     account: Option<String>,
     /// The command that logs in again.
     login: String,
-    links: Mutex<Links>,
+    links: Mutex<ChainState>,
 }
 
 /// What lives of the chain below its root.
 #[derive(Default)]
-struct Links {
+struct ChainState {
     session: Option<Session>,
     /// The refresh token that came with the cluster's token.
     kube: Option<Secret>,
@@ -73,7 +73,7 @@ impl Chain {
     pub fn new(
         issuer: Arc<Issuer>,
         endpoints: &Endpoints,
-        root: Root,
+        root: RootCredential,
         account: Option<String>,
         login: String,
     ) -> Result<Self, Error> {
@@ -88,7 +88,7 @@ impl Chain {
     }
 
     /// Its root, and the command that logs in again.
-    pub(super) fn into_root(self) -> (Root, String) {
+    pub(super) fn into_root(self) -> (RootCredential, String) {
         (self.root, self.login)
     }
 
@@ -97,7 +97,7 @@ impl Chain {
         let mut links = self.links.lock().await;
         let _turn = self.turn().await?;
         let tokens = match self.held().await? {
-            Held::Session(saved) => self.refresh(&mut links, &saved).await?,
+            RootSecret::Session(saved) => self.refresh(&mut links, &saved).await?,
             held => self.begin(&mut links, &held).await?,
         };
         Ok(Access {
@@ -146,7 +146,7 @@ impl Chain {
     }
 
     /// Renews the cluster's token by what came with it; `None` where that lives no more.
-    async fn by_kube(&self, links: &mut Links) -> Result<Option<Tokens>, Error> {
+    async fn by_kube(&self, links: &mut ChainState) -> Result<Option<Tokens>, Error> {
         let Some(token) = links.kube.take() else {
             return Ok(None);
         };
@@ -165,9 +165,9 @@ impl Chain {
     }
 
     /// Has the cluster's token made by the session, which is begun, or kept alive, where needed.
-    async fn by_session(&self, links: &mut Links) -> Result<Tokens, Error> {
+    async fn by_session(&self, links: &mut ChainState) -> Result<Tokens, Error> {
         let held = self.held().await?;
-        if let Held::Session(saved) = &held {
+        if let RootSecret::Session(saved) = &held {
             let current = current(links, saved);
             let session = links.session.as_ref();
             if !session.is_some_and(|s| s.refresh == current && SystemTime::now() < s.renew_at) {
@@ -179,7 +179,7 @@ impl Chain {
                 Ok(tokens) => return Ok(tokens),
                 Err(Failure::Refused(refusal)) => {
                     links.session = None;
-                    if matches!(held, Held::Session(_)) {
+                    if matches!(held, RootSecret::Session(_)) {
                         return Err(self.refused(&refusal));
                     }
                 }
@@ -196,7 +196,7 @@ impl Chain {
     }
 
     /// Begins the session at the root.
-    async fn begin(&self, links: &mut Links, held: &Held) -> Result<Tokens, Error> {
+    async fn begin(&self, links: &mut ChainState, held: &RootSecret) -> Result<Tokens, Error> {
         let opened = self.open(held, Client::Bx).await;
         let tokens = opened.map_err(|failure| self.error(failure))?;
         let holds = tokens.holder().account.bss;
@@ -221,17 +221,17 @@ impl Chain {
         Ok(tokens)
     }
 
-    async fn open(&self, held: &Held, client: Client) -> Result<Tokens, Failure> {
+    async fn open(&self, held: &RootSecret, client: Client) -> Result<Tokens, Failure> {
         let grant = match held {
-            Held::ApiKey(key) => Grant::ApiKey(key),
-            Held::Pod {
+            RootSecret::ApiKey(key) => Grant::ApiKey(key),
+            RootSecret::Pod {
                 token,
                 profile: (field, profile),
             } => Grant::ComputeResource {
                 token,
                 profile: (field, profile),
             },
-            Held::Session(token) => Grant::Refresh {
+            RootSecret::Session(token) => Grant::Refresh {
                 token,
                 account: None,
             },
@@ -240,7 +240,7 @@ impl Chain {
     }
 
     /// Has a saved session's refresh token replaced, and saves what replaces it.
-    async fn refresh(&self, links: &mut Links, saved: &Secret) -> Result<Tokens, Error> {
+    async fn refresh(&self, links: &mut ChainState, saved: &Secret) -> Result<Tokens, Error> {
         let token = current(links, saved);
         let grant = Grant::Refresh {
             token: &token,
@@ -276,13 +276,13 @@ impl Chain {
     }
 
     /// Takes up new tokens for the cluster.
-    fn take(&self, links: &mut Links, tokens: Tokens) -> Result<Credential, Error> {
+    fn take(&self, links: &mut ChainState, tokens: Tokens) -> Result<Credential, Error> {
         links.kube = tokens.refresh;
         self.credential(links, &tokens.id.unwrap_or(tokens.access))
     }
 
     /// The same, and saves the token. It is this process's turn.
-    async fn keep(&self, links: &mut Links, tokens: Tokens) -> Result<Credential, Error> {
+    async fn keep(&self, links: &mut ChainState, tokens: Tokens) -> Result<Credential, Error> {
         let token = tokens.id.as_ref().unwrap_or(&tokens.access).clone();
         let credential = self.take(links, tokens)?;
         let expires_at = credential.expires_at;
@@ -294,7 +294,7 @@ impl Chain {
         Ok(credential)
     }
 
-    fn credential(&self, links: &mut Links, token: &Secret) -> Result<Credential, Error> {
+    fn credential(&self, links: &mut ChainState, token: &Secret) -> Result<Credential, Error> {
         let claims = jwt::claims(token.expose()).ok_or_else(|| {
             ibm_error(format!(
                 "{} gave a token for the cluster that is no JWT with an expiry; check the IAM \
@@ -320,10 +320,10 @@ impl Chain {
     }
 
     async fn is_kept_alive(&self) -> Result<bool, Error> {
-        Ok(matches!(self.held().await?, Held::Session(_)))
+        Ok(matches!(self.held().await?, RootSecret::Session(_)))
     }
 
-    async fn held(&self) -> Result<Held, Error> {
+    async fn held(&self) -> Result<RootSecret, Error> {
         let root = self.root.clone();
         let held = self.blocking(move || root.read()).await??;
         self.present(held)
@@ -337,7 +337,7 @@ impl Chain {
         self.present(self.root.read()?).map(drop)
     }
 
-    fn present(&self, held: Option<Held>) -> Result<Held, Error> {
+    fn present(&self, held: Option<RootSecret>) -> Result<RootSecret, Error> {
         held.ok_or_else(|| Error::LoginNeeded {
             subject: self.subject.clone(),
             problem: format!("{} is not there", self.root.subject()).into(),
@@ -355,7 +355,7 @@ impl Chain {
     fn refused(&self, refusal: &Refusal) -> Error {
         // What helps a user does not help a pod.
         let remedy = match self.root {
-            Root::Pod { .. } => None,
+            RootCredential::Pod { .. } => None,
             _ => refusal.remedy().map(str::to_owned),
         };
         Error::LoginNeeded {
@@ -368,7 +368,7 @@ impl Chain {
 
 /// The token to refresh: what is saved, unless that was spent and what replaced it could not be
 /// saved.
-fn current(links: &Links, saved: &Secret) -> Secret {
+fn current(links: &ChainState, saved: &Secret) -> Secret {
     let session = links.session.as_ref();
     match (&links.spent, session) {
         (Some(spent), Some(session)) if spent == saved => session.refresh.clone(),

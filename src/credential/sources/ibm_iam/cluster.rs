@@ -4,7 +4,7 @@ use http::Uri;
 use serde::Deserialize;
 
 use super::error::{VENDOR, ibm_error};
-use super::names::Known;
+use super::names::Named;
 use crate::{
     credential::{Error, protocol::issuer},
     settings::IbmEndpoint,
@@ -67,7 +67,7 @@ impl Ends {
     }
 }
 
-impl Known for IbmCluster {
+impl Named for IbmCluster {
     fn name(&self) -> &str {
         &self.name
     }

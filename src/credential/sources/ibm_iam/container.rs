@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::ibm_error;
 use super::{
     cluster::IbmCluster,
-    names::{find, instead_of, names},
+    names::{find, names, suggestions},
     services::{Services, problem},
 };
 use crate::{
@@ -86,7 +86,7 @@ async fn unknown(services: &Services, asked: &str) -> Result<Error, Error> {
     }
     Ok(ibm_error(format!(
         "this account has no cluster {asked:?}; {}",
-        instead_of(&clusters, asked)
+        suggestions(&clusters, asked)
     )))
 }
 

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::error::ibm_error;
-use super::{Chain, Visit, chain_at_hand, endpoints, login_command};
+use super::{Chain, CloudSession, default_chain, endpoints, login_command};
 use crate::{
     credential::{Credential, Error, Fetch, Source, sources::oidc::Oidc, store::LoginBinding},
     kubeconfig::{Cluster, OidcConfig},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A user of such a file.
-pub(in crate::credential) struct WrittenByIbm {
+pub(in crate::credential) struct IbmKubeconfigUser {
     oidc: Oidc,
     cluster: Option<String>,
     /// The API server.
@@ -23,7 +23,7 @@ pub(in crate::credential) struct WrittenByIbm {
     chain: tokio::sync::OnceCell<Arc<Chain>>,
 }
 
-impl WrittenByIbm {
+impl IbmKubeconfigUser {
     /// Whether it was IBM that wrote `config`.
     pub(in crate::credential) fn is(config: &OidcConfig) -> bool {
         // Endpoints that cannot be read are no reason to refuse other issuers' users.
@@ -66,10 +66,10 @@ impl WrittenByIbm {
     async fn chain(&self) -> Result<&Arc<Chain>, Error> {
         let begin = async || {
             let cluster = self.cluster.as_deref();
-            let (chain, endpoints) = chain_at_hand(None, None, cluster)?;
-            let visit = Visit::from_chain(endpoints, &chain).await?;
+            let (chain, endpoints) = default_chain(None, None, cluster)?;
+            let session = CloudSession::from_chain(endpoints, &chain).await?;
             // The root is not this kubeconfig's: what it brings is for the user's clusters alone.
-            let found = visit.cluster(cluster.unwrap_or_default()).await?;
+            let found = session.cluster(cluster.unwrap_or_default()).await?;
             let ends = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
             let mut places = ends
                 .into_iter()
@@ -89,7 +89,7 @@ impl WrittenByIbm {
     }
 }
 
-impl Source for WrittenByIbm {
+impl Source for IbmKubeconfigUser {
     fn subject(&self) -> String {
         self.oidc.subject()
     }

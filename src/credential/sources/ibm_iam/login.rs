@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::error::ibm_error;
 use super::{
-    Asked, Chain, Endpoints, IAM_VARIABLE, IbmCluster, Root, endpoints::variable, issuer,
-    roks::source_for,
+    Chain, Endpoints, IAM_VARIABLE, IbmCluster, RootCredential, RootOptions, endpoints::variable,
+    issuer, roks::source_of_kind,
 };
 use crate::{
     credential::{Error, Source, store::LoginBinding},
@@ -22,7 +22,11 @@ use crate::{
 pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
     let env = variable;
     let named = env(IAM_VARIABLE).is_some_and(|url| !url.is_empty());
-    let by_file = if named { None } else { Root::auth_url(&env) };
+    let by_file = if named {
+        None
+    } else {
+        RootCredential::auth_url(&env)
+    };
     let by_file = by_file
         .as_ref()
         .map(|(binding, url)| (*binding, url.as_str()));
@@ -38,20 +42,21 @@ pub(in crate::credential) fn source(
     cluster: &Cluster,
 ) -> Result<Arc<dyn Source>, Error> {
     let endpoints = endpoints(flags.iam.as_deref())?;
-    let asked = Asked {
+    let asked = RootOptions {
         apikey_file: flags.apikey_file.as_deref(),
         profile: flags.profile.as_deref(),
         login: flags.login.as_deref(),
     };
     let login = login_command(flags.cluster.as_deref());
-    let root = Root::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
+    let root =
+        RootCredential::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
     let names_root = flags.login.is_some() || flags.profile.is_some();
     if !names_root && flags.apikey_file.is_none() {
         refuse_to_lend(flags, &root, &endpoints)?;
     }
     let binding = LoginBinding::of_cluster(cluster).with_issuer(&endpoints.name());
     let chain = Chain::new(issuer(), &endpoints, root.at(binding), None, login)?;
-    Ok(source_for(chain, flags.openshift, cluster))
+    Ok(source_of_kind(chain, flags.openshift, cluster))
 }
 
 /// The chain for who says no more than which cluster: a root of the flags or the environment,
@@ -59,20 +64,20 @@ pub(in crate::credential) fn source(
 ///
 /// # Errors
 /// No root credential, or several saved logins; a bad URL.
-pub fn chain_at_hand(
+pub fn default_chain(
     apikey_file: Option<&std::path::Path>,
     account: Option<&str>,
     cluster: Option<&str>,
 ) -> Result<(Chain, Endpoints), Error> {
     let endpoints = endpoints(None)?;
-    let asked = Asked {
+    let asked = RootOptions {
         apikey_file,
-        ..Asked::default()
+        ..RootOptions::default()
     };
     let login = login_command(cluster);
-    let root = match Root::find(asked, &variable)? {
+    let root = match RootCredential::find(asked, &variable)? {
         Some(root) => root,
-        None => Root::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
+        None => RootCredential::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
     };
     let account = account.map(str::to_owned);
     let root = root.at(LoginBinding::of_issuer(&endpoints.name()));
@@ -82,12 +87,12 @@ pub fn chain_at_hand(
 
 /// The source for a cluster that was looked up through `chain`.
 #[must_use]
-pub fn source_of(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn Source> {
-    source_for(chain, found.is_openshift(), cluster)
+pub fn cluster_source(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn Source> {
+    source_of_kind(chain, found.is_openshift(), cluster)
 }
 
 /// What the environment holds is not the kubeconfig's to send where it likes.
-fn refuse_to_lend(flags: &IbmFlags, root: &Root, known: &Endpoints) -> Result<(), Error> {
+fn refuse_to_lend(flags: &IbmFlags, root: &RootCredential, known: &Endpoints) -> Result<(), Error> {
     let subject = root.subject();
     if known.name() != endpoints(None)?.name() {
         return Err(ibm_error(format!(

@@ -2,11 +2,11 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`root`](Root) | API key, a pod's token, a saved login: what a session can begin with again |
+//! | [`root_credential`](RootCredential) | API key, a pod's token, a saved login: what a session can begin with again |
 //! | `key_file`, `pod_token` | the files that a root reads |
 //! | `iam` | the token endpoint: what is given for what; `refusal`: why it says no |
 //! | [`chain`](Chain) | the [`Source`]: root, session, delegated token, the cluster's token |
-//! | [`visit`](Visit) | a session for a human: choosing an account and a cluster |
+//! | [`session`](CloudSession) | a session for a human: choosing an account and a cluster |
 //! | [`account`](Account), `container`, [`cluster`](IbmCluster) | the accounts, the clusters, and one of them; by way of `services` |
 //! | `roks` | sessions of OpenShift clusters, from an API key |
 //! | `login` | the sources for a login of our own and for a cluster that was looked up |
@@ -14,6 +14,7 @@
 
 mod account;
 mod chain;
+mod cloud_session;
 mod cluster;
 mod container;
 mod endpoints;
@@ -26,17 +27,16 @@ mod names;
 mod pod_token;
 mod refusal;
 mod roks;
-mod root;
+mod root_credential;
 mod services;
-mod visit;
 
 pub use account::{Account, choose as choose_account};
 pub use chain::Chain;
+pub use cloud_session::{CloudSession, UserProof};
 pub use cluster::IbmCluster;
 pub use endpoints::{Endpoints, IAM_VARIABLE, issuer};
-pub(in crate::credential) use kubeconfig::WrittenByIbm;
+pub(in crate::credential) use kubeconfig::IbmKubeconfigUser;
 pub(in crate::credential) use login::source;
-pub use login::{chain_at_hand, endpoints, login_command, source_of};
+pub use login::{cluster_source, default_chain, endpoints, login_command};
 pub(in crate::credential) use refusal::ends_session;
-pub use root::{Asked, Root};
-pub use visit::{Proof, Visit};
+pub use root_credential::{RootCredential, RootOptions};

@@ -7,13 +7,13 @@ const SHOWN: usize = 10;
 /// How alike a name must be to be a guess (Jaro-Winkler; 1 is the same).
 const ALIKE: f64 = 0.75;
 
-pub(super) trait Known {
+pub(super) trait Named {
     fn name(&self) -> &str;
     fn id(&self) -> &str;
 }
 
 /// Those of the id, else those of the name.
-pub(super) fn find<'a, T: Known>(all: &'a [T], asked: &str) -> Vec<&'a T> {
+pub(super) fn find<'a, T: Named>(all: &'a [T], asked: &str) -> Vec<&'a T> {
     let by_id: Vec<_> = all.iter().filter(|one| one.id() == asked).collect();
     if by_id.is_empty() {
         return all.iter().filter(|one| one.name() == asked).collect();
@@ -22,7 +22,7 @@ pub(super) fn find<'a, T: Known>(all: &'a [T], asked: &str) -> Vec<&'a T> {
 }
 
 /// Names and ids, as an error lists them. Quoted, so that no name can drive a terminal.
-pub(super) fn names<T: Known>(all: &[T]) -> String {
+pub(super) fn names<T: Named>(all: &[T]) -> String {
     let mut text = String::new();
     for one in all.iter().take(SHOWN) {
         let comma = if text.is_empty() { "" } else { ", " };
@@ -41,7 +41,7 @@ pub(super) fn names<T: Known>(all: &[T]) -> String {
 }
 
 /// A sentence's end that says which there are: those whose names are close, else all.
-pub(super) fn instead_of<T: Known>(all: &[T], asked: &str) -> String {
+pub(super) fn suggestions<T: Named>(all: &[T], asked: &str) -> String {
     let asked = asked.to_lowercase();
     let mut close: Vec<(f64, &T)> = all
         .iter()
@@ -74,7 +74,7 @@ mod tests {
 
     struct One(&'static str, &'static str);
 
-    impl Known for One {
+    impl Named for One {
         fn name(&self) -> &str {
             self.0
         }
@@ -102,15 +102,15 @@ mod tests {
             One("production", "3"),
             One("\u{1b}[31m", "4"),
         ];
-        let close = instead_of(&all, "prodution");
+        let close = suggestions(&all, "prodution");
         assert!(close.starts_with("did you mean \"production"), "{close}");
         assert!(close.contains("\"production-eu\""), "{close}");
         assert!(!close.contains("staging"), "{close}");
-        assert!(instead_of(&all, "PROD").contains("\"production\""));
-        let none = instead_of(&all, "zzz");
+        assert!(suggestions(&all, "PROD").contains("\"production\""));
+        let none = suggestions(&all, "zzz");
         assert!(none.contains("\"staging\" (2)"), "{none}");
         assert!(!none.contains('\u{1b}'), "{none}");
-        assert!(instead_of::<One>(&[], "x").contains("none at all"));
+        assert!(suggestions::<One>(&[], "x").contains("none at all"));
     }
 
     #[test]

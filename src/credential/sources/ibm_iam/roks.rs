@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Root, root::Held};
+use super::{RootCredential, root_credential::RootSecret};
 use crate::{
     credential::{
         Credential, Error, Fetch, Source,
@@ -28,7 +28,7 @@ pub(super) struct Roks {
     access: Access,
     /// The cluster's API server, as saved logins name it.
     server: Option<String>,
-    root: Root,
+    root: RootCredential,
     /// The command that logs in again.
     login: String,
     /// The token handed out last. To be asked again means that it will not do any more.
@@ -42,7 +42,7 @@ struct Session {
 }
 
 impl Roks {
-    pub(super) fn new(cluster: &Cluster, root: Root, login: String) -> Self {
+    pub(super) fn new(cluster: &Cluster, root: RootCredential, login: String) -> Self {
         Self {
             access: Access::new(cluster, None),
             server: LoginBinding::of_cluster(cluster)
@@ -85,7 +85,7 @@ impl Roks {
     /// The session that another run left, unless its last fifth has begun. A login may rest with
     /// the token of a cluster of the other kind beside its key: that is a JWT.
     async fn saved(&self) -> Result<Option<Session>, Error> {
-        let Root::Saved { store, login } = self.root.clone() else {
+        let RootCredential::Saved { store, login } = self.root.clone() else {
             return Ok(None);
         };
         let read = self.blocking(move || store.read(&login)).await?;
@@ -118,7 +118,7 @@ impl Roks {
 
     /// Leaves a session for the next run. That this fails is no reason not to use it.
     async fn save(&self, session: &Session) {
-        let Root::Saved { store, login } = self.root.clone() else {
+        let RootCredential::Saved { store, login } = self.root.clone() else {
             return;
         };
         let server = self.server.clone();
@@ -145,7 +145,7 @@ impl Roks {
     async fn key(&self) -> Result<Secret, Error> {
         let root = self.root.clone();
         match self.blocking(move || root.read()).await?? {
-            Some(Held::ApiKey(key)) => Ok(key),
+            Some(RootSecret::ApiKey(key)) => Ok(key),
             _ => Err(Error::LoginNeeded {
                 subject: self.subject(),
                 problem: format!("{} is no API key", self.root.subject()).into(),
@@ -194,7 +194,7 @@ impl Source for Roks {
 }
 
 /// The source for a cluster, by its kind.
-pub(super) fn source_for(
+pub(super) fn source_of_kind(
     chain: super::Chain,
     is_openshift: bool,
     cluster: &Cluster,

@@ -49,7 +49,7 @@ pub struct Metadata {
 
 /// How the client proves who it is (RFC 6749, section 2.3.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Proof {
+enum ClientAuth {
     Basic,
     Form,
 }
@@ -231,16 +231,16 @@ impl Client {
         let methods = &metadata.token_endpoint_auth_methods_supported;
         let says = |method| methods.iter().any(|said| said == method);
         let first = if says("client_secret_post") && !says("client_secret_basic") {
-            Proof::Form
+            ClientAuth::Form
         } else {
-            Proof::Basic
+            ClientAuth::Basic
         };
         let response = self.post(url, form, secret, first).await?;
-        if first == Proof::Basic
+        if first == ClientAuth::Basic
             && secret.is_some()
             && oauth_error(&response) == Some("invalid_client")
         {
-            return self.post(url, form, secret, Proof::Form).await;
+            return self.post(url, form, secret, ClientAuth::Form).await;
         }
         Ok(response)
     }
@@ -250,13 +250,13 @@ impl Client {
         url: &Uri,
         form: &[(&str, &str)],
         secret: Option<&Secret>,
-        proof: Proof,
+        proof: ClientAuth,
     ) -> Result<Response, Error> {
         let id = self.id.as_str();
         let mut form = form.to_vec();
         let header = match (secret, proof) {
-            (Some(secret), Proof::Basic) => Some(basic(id, secret)?),
-            (Some(secret), Proof::Form) => {
+            (Some(secret), ClientAuth::Basic) => Some(basic(id, secret)?),
+            (Some(secret), ClientAuth::Form) => {
                 form.extend([("client_id", id), ("client_secret", secret.expose())]);
                 None
             }

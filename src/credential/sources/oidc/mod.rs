@@ -5,9 +5,9 @@
 //! re-reads, renews and writes; who comes second finds the new tokens there.
 
 mod client;
-mod known;
-mod rest;
+mod issuer_config;
 mod source;
+mod token_storage;
 
 pub use client::{Client, Metadata, Renewal};
 pub(in crate::credential) use source::Oidc;

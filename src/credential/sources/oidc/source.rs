@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     client::{Client, Metadata, Renewal},
-    known::Known,
-    rest::{Rest, Rested},
+    issuer_config::IssuerConfig,
+    token_storage::{StoredTokens, TokenStorage},
 };
 use crate::{
     credential::{
@@ -26,9 +26,9 @@ use crate::{
 
 /// A user's tokens and the issuer that renews them.
 pub(in crate::credential) struct Oidc {
-    known: Known,
+    known: IssuerConfig,
     client: Mutex<Arc<Client>>,
-    rest: Arc<Rest>,
+    rest: Arc<TokenStorage>,
     state: Mutex<State>,
 }
 
@@ -42,7 +42,7 @@ const REFUSAL: Duration = Duration::from_secs(600);
 #[derive(Default)]
 struct State {
     /// What rested there last, or what should but could not be made to.
-    held: Rested,
+    held: StoredTokens,
     /// Whether `held` is newer than what rests there.
     unsaved: bool,
     /// Whether what rests there could not be read last time.
@@ -55,13 +55,13 @@ struct State {
 
 impl Oidc {
     pub(in crate::credential) fn new(config: OidcConfig) -> Result<Self, Error> {
-        let known = Known::of_config(&config);
-        let rest = Rest::Kubeconfig {
+        let known = IssuerConfig::of_config(&config);
+        let rest = TokenStorage::Kubeconfig {
             file: config.file,
             user: config.user,
             client_secret: config.client_secret.clone(),
         };
-        let held = Rested {
+        let held = StoredTokens {
             tokens: config.tokens,
             client_secret: config.client_secret,
         };
@@ -77,7 +77,7 @@ impl Oidc {
         let store = Store::of_user(&|name| std::env::var_os(name));
         let store = store.map_err(Error::store)?;
         let binding = LoginBinding::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
-        let rest = Rest::Saved {
+        let rest = TokenStorage::Saved {
             store: store.bound_to(binding),
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
@@ -88,10 +88,14 @@ impl Oidc {
                 quoted(&flags.oidc_client_id)
             ),
         };
-        Self::resting(Known::of_flags(flags)?, rest, Rested::default())
+        Self::resting(
+            IssuerConfig::of_flags(flags)?,
+            rest,
+            StoredTokens::default(),
+        )
     }
 
-    fn resting(known: Known, rest: Rest, held: Rested) -> Result<Self, Error> {
+    fn resting(known: IssuerConfig, rest: TokenStorage, held: StoredTokens) -> Result<Self, Error> {
         Ok(Self {
             client: Mutex::new(Arc::new(known.client()?)),
             known,
@@ -133,7 +137,7 @@ impl Oidc {
         if self.was_refused(&refresh) {
             return Err(self.login_needed(REFUSED));
         }
-        self.blocking(Rest::check).await?;
+        self.blocking(TokenStorage::check).await?;
         let client = self.client().await?;
         let metadata = client.metadata().await?;
         if let Some(new) = self.renew(&client, &metadata, &held, &refresh).await? {
@@ -160,7 +164,7 @@ impl Oidc {
         &self,
         client: &Client,
         metadata: &Metadata,
-        held: &Rested,
+        held: &StoredTokens,
         refresh: &Secret,
     ) -> Result<Option<OidcTokens>, Error> {
         let secret = held.client_secret.as_ref();
@@ -186,7 +190,7 @@ impl Oidc {
 
     /// The last credential, unless somebody else left another ID token there.
     async fn stands(&self, last: &Credential) -> Result<Credential, Error> {
-        let read = self.blocking(Rest::read).await;
+        let read = self.blocking(TokenStorage::read).await;
         let unsaved = self.state().unsaved;
         let other = match read {
             Ok(held) if !unsaved => self.ready(&held.tokens)?,
@@ -196,11 +200,11 @@ impl Oidc {
     }
 
     /// What rests there now; where that cannot be read, what was known before.
-    async fn look(&self) -> Result<Rested, Error> {
+    async fn look(&self) -> Result<StoredTokens, Error> {
         if self.state().unsaved {
             return Ok(self.state().held.clone());
         }
-        match self.blocking(Rest::read).await {
+        match self.blocking(TokenStorage::read).await {
             Ok(held) => {
                 let mut state = self.state();
                 state.held = held;
@@ -253,7 +257,7 @@ impl Oidc {
     }
 
     async fn turn(&self) -> Result<Option<RenewalLock>, Error> {
-        self.blocking(Rest::turn).await
+        self.blocking(TokenStorage::turn).await
     }
 
     /// Keeps new tokens where they rest, then uses them. That they cannot be kept there is no
@@ -292,7 +296,7 @@ impl Oidc {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Rest) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&TokenStorage) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let rest = Arc::clone(&self.rest);
         blocking(|| self.subject(), move || work(&rest)).await?

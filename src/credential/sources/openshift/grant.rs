@@ -26,12 +26,12 @@ pub struct Session {
     /// When it was asked for.
     pub issued_at: SystemTime,
     /// When it ends.
-    pub ends: Ends,
+    pub ends: SessionEnd,
 }
 
 /// When a session ends, by its issuer's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ends {
+pub enum SessionEnd {
     /// Then.
     At(SystemTime),
     /// It was made without an end.
@@ -40,7 +40,7 @@ pub enum Ends {
     Unknown,
 }
 
-impl Ends {
+impl SessionEnd {
     /// As a [`crate::credential::Credential`] has it.
     #[must_use]
     pub fn at(self) -> Option<SystemTime> {
@@ -122,12 +122,12 @@ pub(super) fn session(
         issued_at,
         ends: match expires_in {
             Some(seconds) => ends(seconds, issued_at)?,
-            None => Ends::Unknown,
+            None => SessionEnd::Unknown,
         },
     })
 }
 
-fn ends(seconds: &str, issued_at: SystemTime) -> Result<Ends, &'static str> {
+fn ends(seconds: &str, issued_at: SystemTime) -> Result<SessionEnd, &'static str> {
     let asked = match seconds.parse::<i64>() {
         Ok(seconds) => seconds,
         // Beyond 64 bits, or no whole number.
@@ -137,7 +137,7 @@ fn ends(seconds: &str, issued_at: SystemTime) -> Result<Ends, &'static str> {
         Err(_) => return Err("its expires_in is no number of seconds"),
     };
     let lifetime = match asked {
-        0 => return Ok(Ends::Never),
+        0 => return Ok(SessionEnd::Never),
         ..0 => return Err("its expires_in is negative: the session ended before it began"),
         asked if asked > LONGEST => {
             tracing::warn!(
@@ -149,7 +149,7 @@ fn ends(seconds: &str, issued_at: SystemTime) -> Result<Ends, &'static str> {
     };
     let lifetime = Duration::from_secs(lifetime.unsigned_abs());
     let end = issued_at.checked_add(lifetime);
-    Ok(end.map_or(Ends::Unknown, Ends::At))
+    Ok(end.map_or(SessionEnd::Unknown, SessionEnd::At))
 }
 
 /// `86400.0`, as some write it. `as` saturates.
@@ -166,12 +166,12 @@ mod tests {
     #[test]
     fn a_lifetime_may_be_none_whole_huge_or_nonsense() {
         let now = SystemTime::now();
-        let after = |seconds| Ok(Ends::At(now + Duration::from_secs(seconds)));
+        let after = |seconds| Ok(SessionEnd::At(now + Duration::from_secs(seconds)));
         for (text, expected) in [
             ("86400", after(86_400)),
             ("86400.0", after(86_400)),
             ("1", after(1)),
-            ("0", Ok(Ends::Never)),
+            ("0", Ok(SessionEnd::Never)),
             ("2147483648", after(2_147_483_647)),
             ("99999999999999999999999", after(2_147_483_647)),
             ("1e300", after(2_147_483_647)),
@@ -191,6 +191,6 @@ mod tests {
     fn a_session_without_a_token_is_none() {
         assert!(session(Secret::new(""), None, SystemTime::now()).is_err());
         let session = session(Secret::new("a"), None, SystemTime::now()).unwrap();
-        assert_eq!(session.ends, Ends::Unknown);
+        assert_eq!(session.ends, SessionEnd::Unknown);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Access, SavedSession, unattended::Unattended};
+use super::{Access, SavedSession, password_file_session::PasswordFileSession};
 use crate::{
     credential::{
         Error, Source,
@@ -30,7 +30,9 @@ pub(in crate::credential) fn source(
         None => None,
     };
     if let Some((user, password)) = flags.files.username_and_password() {
-        return Ok(Arc::new(Unattended::new(access, user, password, saved)));
+        return Ok(Arc::new(PasswordFileSession::new(
+            access, user, password, saved,
+        )));
     }
     let (store, login) = saved.ok_or_else(|| Error::LoginNeeded {
         subject: format!("the OpenShift login at {}", access.server()),

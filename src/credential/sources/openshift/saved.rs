@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Access, Finding};
+use super::{Access, SessionExpiry};
 use crate::{
     credential::{
         Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking,
@@ -59,7 +59,7 @@ struct Written {
 #[derive(Clone)]
 struct Known {
     token: Secret,
-    finding: Option<Finding>,
+    finding: Option<SessionExpiry>,
     /// When it was handed out first.
     seen_at: SystemTime,
     /// When it was asked about last.
@@ -125,7 +125,7 @@ impl Source for SavedSession {
             if known.finding.is_none() && known.asked_at.elapsed() > SELDOM {
                 return self.0.first_sight(&written);
             }
-            if let Some(Finding::Dead(_)) = known.finding {
+            if let Some(SessionExpiry::Ended(_)) = known.finding {
                 // No longer to be used; to be asked for, it says why.
                 let mut credential = self.0.credential(&written, None)?;
                 credential.expires_at = Some(SystemTime::UNIX_EPOCH);
@@ -210,13 +210,13 @@ impl Inner {
         credential
     }
 
-    async fn ask(&self, written: &Written) -> Result<Finding, Error> {
+    async fn ask(&self, written: &Written) -> Result<SessionExpiry, Error> {
         let mut finding = self.access.expiry(&written.token).await?;
         let mut known = self.known();
         let same = known.as_ref().filter(|known| known.token == written.token);
         let before = same.and_then(|known| known.finding);
         let seen_at = same.map_or_else(SystemTime::now, |known| known.seen_at);
-        finding.settle(before.and_then(Finding::end).or(written.ends_at));
+        finding.settle(before.and_then(SessionExpiry::end).or(written.ends_at));
         finding.is_taken(SystemTime::now());
         *known = Some(Known {
             token: written.token.clone(),
@@ -227,22 +227,26 @@ impl Inner {
         Ok(finding)
     }
 
-    fn credential(&self, written: &Written, finding: Option<Finding>) -> Result<Credential, Error> {
-        let (issued_at, expires_at, by_idleness) = match finding {
-            Some(Finding::Alive {
+    fn credential(
+        &self,
+        written: &Written,
+        finding: Option<SessionExpiry>,
+    ) -> Result<Credential, Error> {
+        let (issued_at, expires_at, by_inactivity) = match finding {
+            Some(SessionExpiry::Valid {
                 issued_at,
                 ends_at,
-                by_idleness,
-            }) => (issued_at, ends_at, by_idleness),
-            Some(Finding::Dead(why)) => return Err(self.login_needed(why)),
-            Some(Finding::Unknown) | None => (None, written.ends_at, false),
+                by_inactivity,
+            }) => (issued_at, ends_at, by_inactivity),
+            Some(SessionExpiry::Ended(why)) => return Err(self.login_needed(why)),
+            Some(SessionExpiry::Unknown) | None => (None, written.ends_at, false),
         };
         Ok(Credential {
             authorization: Some(authorization::bearer(written.token.expose())?),
             issued_at,
             expires_at,
             // To go on using it is enough for an end by idleness to move.
-            renewed_by: (!by_idleness).then(|| Arc::clone(&self.command)),
+            renewed_by: (!by_inactivity).then(|| Arc::clone(&self.command)),
             ..Credential::default()
         })
     }
@@ -265,9 +269,11 @@ impl Known {
     fn will_do(&self, now: SystemTime) -> bool {
         let asked = self.asked_at.elapsed();
         match self.finding {
-            None | Some(Finding::Unknown | Finding::Alive { ends_at: None, .. }) => false,
-            Some(Finding::Dead(_)) => asked < SELDOM,
-            Some(Finding::Alive {
+            None | Some(SessionExpiry::Unknown | SessionExpiry::Valid { ends_at: None, .. }) => {
+                false
+            }
+            Some(SessionExpiry::Ended(_)) => asked < SELDOM,
+            Some(SessionExpiry::Valid {
                 ends_at: Some(end), ..
             }) => {
                 let left = end.duration_since(now).unwrap_or_default();
@@ -280,18 +286,18 @@ impl Known {
     }
 }
 
-impl Finding {
+impl SessionExpiry {
     fn end(self) -> Option<SystemTime> {
         match self {
-            Self::Alive { ends_at, .. } => ends_at,
-            Self::Dead(_) | Self::Unknown => None,
+            Self::Valid { ends_at, .. } => ends_at,
+            Self::Ended(_) | Self::Unknown => None,
         }
     }
 
     /// Keeps the end that was known before, where this one says the same.
     fn settle(&mut self, before: Option<SystemTime>) {
         let (
-            Self::Alive {
+            Self::Valid {
                 ends_at: Some(end), ..
             },
             Some(before),
@@ -307,7 +313,7 @@ impl Finding {
 
     /// Objects count in seconds: the server takes a session that has ended by its object.
     fn is_taken(&mut self, now: SystemTime) {
-        if let Self::Alive {
+        if let Self::Valid {
             ends_at: Some(end), ..
         } = self
             && *end <= now

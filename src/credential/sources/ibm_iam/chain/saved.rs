@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::{Chain, Links};
+use super::{Chain, ChainState};
 use crate::{
     credential::{
         Error,
         protocol::jwt,
-        sources::ibm_iam::Root,
+        sources::ibm_iam::RootCredential,
         store::{self, Saved, Store},
     },
     kubeconfig::{self, edit::RenewalLock},
@@ -17,7 +17,7 @@ use crate::{
 impl Chain {
     /// The token that another run, or another kubegate, saved; where it holds and was not handed
     /// out before.
-    pub(super) async fn saved_token(&self, links: &Links) -> Result<Option<Secret>, Error> {
+    pub(super) async fn saved_token(&self, links: &ChainState) -> Result<Option<Secret>, Error> {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };
@@ -59,7 +59,7 @@ impl Chain {
 
     fn store(&self) -> Option<(Store, String)> {
         match &self.root {
-            Root::Saved { store, login } => Some((store.clone(), login.clone())),
+            RootCredential::Saved { store, login } => Some((store.clone(), login.clone())),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The place of one user's tokens. All of its acts block.
-pub(super) enum Rest {
+pub(super) enum TokenStorage {
     /// The `auth-provider` of a user in a kubeconfig.
     Kubeconfig {
         file: PathBuf,
@@ -35,20 +35,20 @@ pub(super) enum Rest {
 
 /// What rests there.
 #[derive(Clone, Default)]
-pub(super) struct Rested {
+pub(super) struct StoredTokens {
     pub(super) tokens: OidcTokens,
     pub(super) client_secret: Option<Secret>,
 }
 
-impl Rest {
+impl TokenStorage {
     /// What rests here now.
-    pub(super) fn read(&self) -> Result<Rested, Error> {
+    pub(super) fn read(&self) -> Result<StoredTokens, Error> {
         match self {
             Self::Kubeconfig {
                 file,
                 user,
                 client_secret,
-            } => Ok(Rested {
+            } => Ok(StoredTokens {
                 tokens: OidcTokens::read(file, user).map_err(of_kubeconfig)?,
                 client_secret: client_secret.clone(),
             }),
@@ -62,7 +62,7 @@ impl Rest {
                 let secret = file.as_deref();
                 let secret = secret.map(|file| secret_file::read("client secret", file));
                 let secret = secret.transpose()?;
-                Ok(Rested {
+                Ok(StoredTokens {
                     tokens: OidcTokens {
                         id_token: saved.token,
                         refresh_token: saved.refresh_token,
@@ -87,7 +87,7 @@ impl Rest {
         }
     }
 
-    /// Refuses a file whose form [`Rest::write`] could not edit, before a refresh token is spent. That it
+    /// Refuses a file whose form [`TokenStorage::write`] could not edit, before a refresh token is spent. That it
     /// cannot be read or written is no such case: then the tokens are kept in memory.
     pub(super) fn check(&self) -> Result<(), Error> {
         let Self::Kubeconfig { file, user, .. } = self else {

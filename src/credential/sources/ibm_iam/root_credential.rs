@@ -23,7 +23,7 @@ const SAVED_PREFIX: &str = "ibm/";
 
 /// What a session begins with.
 #[derive(Clone, Debug)]
-pub enum Root {
+pub enum RootCredential {
     /// An API key out of the environment, or typed.
     ApiKey {
         /// The key.
@@ -52,7 +52,7 @@ pub enum Root {
 
 /// What flags say of the root.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub struct RootOptions<'a> {
     /// `--apikey-file`
     pub apikey_file: Option<&'a Path>,
     /// `--profile`
@@ -62,7 +62,7 @@ pub struct Asked<'a> {
 }
 
 /// What a root holds at the moment.
-pub(super) enum Held {
+pub(super) enum RootSecret {
     ApiKey(Secret),
     Pod {
         token: Secret,
@@ -72,14 +72,14 @@ pub(super) enum Held {
     Session(Secret),
 }
 
-impl Root {
+impl RootCredential {
     /// The root that flags name, else the environment: an API key before a pod's token. Reads
     /// nothing yet.
     ///
     /// # Errors
     /// Where the state folder of a saved login is not known.
     pub fn find(
-        asked: Asked<'_>,
+        asked: RootOptions<'_>,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, Error> {
         if let Some(path) = asked.apikey_file {
@@ -130,9 +130,9 @@ impl Root {
     /// What the environment has.
     ///
     /// # Errors
-    /// As for [`Root::find`].
-    pub fn at_hand() -> Result<Option<Self>, Error> {
-        Self::find(Asked::default(), &super::endpoints::variable)
+    /// As for [`RootCredential::find`].
+    pub fn from_environment() -> Result<Option<Self>, Error> {
+        Self::find(RootOptions::default(), &super::endpoints::variable)
     }
 
     /// A key that somebody typed.
@@ -151,7 +151,7 @@ impl Root {
     pub fn api_key(&self) -> Result<Option<Secret>, Error> {
         Ok(match self {
             Self::ApiKey { .. } | Self::KeyFile(_) | Self::Saved { .. } => match self.read()? {
-                Some(Held::ApiKey(key)) => Some(key),
+                Some(RootSecret::ApiKey(key)) => Some(key),
                 _ => None,
             },
             Self::Pod { .. } => None,
@@ -251,19 +251,19 @@ impl Root {
     }
 
     /// What it holds now; `None` where a saved login is gone. Blocks.
-    pub(super) fn read(&self) -> Result<Option<Held>, Error> {
+    pub(super) fn read(&self) -> Result<Option<RootSecret>, Error> {
         Ok(Some(match self {
-            Self::ApiKey { key, .. } => Held::ApiKey(key.clone()),
-            Self::KeyFile(path) => Held::ApiKey(key_file::read(path)?),
-            Self::Pod { token, profile } => Held::Pod {
+            Self::ApiKey { key, .. } => RootSecret::ApiKey(key.clone()),
+            Self::KeyFile(path) => RootSecret::ApiKey(key_file::read(path)?),
+            Self::Pod { token, profile } => RootSecret::Pod {
                 token: pod_token::read(token.as_ref(), Path::new("/"))?,
                 profile: (profile_field(profile), profile.clone()),
             },
             Self::Saved { store, login } => {
                 let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
                 match (saved.api_key, saved.refresh_token) {
-                    (Some(key), _) => Held::ApiKey(key),
-                    (None, Some(token)) => Held::Session(token),
+                    (Some(key), _) => RootSecret::ApiKey(key),
+                    (None, Some(token)) => RootSecret::Session(token),
                     (None, None) => return Ok(None),
                 }
             }
@@ -291,12 +291,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn found(asked: Asked<'_>, variables: &[(&str, &str)]) -> Option<String> {
+    fn found(asked: RootOptions<'_>, variables: &[(&str, &str)]) -> Option<String> {
         let env = |name: &str| {
             let set = variables.iter().find(|(variable, _)| *variable == name);
             set.map(|(_, value)| (*value).to_owned())
         };
-        Root::find(asked, &env).unwrap().map(|root| root.subject())
+        RootCredential::find(asked, &env)
+            .unwrap()
+            .map(|root| root.subject())
     }
 
     #[test]
@@ -307,20 +309,20 @@ mod tests {
             ("IBM_CREDENTIALS_FILE", "/c.env"),
             ("IBMCLOUD_CR_PROFILE", "proxy"),
         ];
-        let by_env = |from: usize| found(Asked::default(), &all[from..]).unwrap();
+        let by_env = |from: usize| found(RootOptions::default(), &all[from..]).unwrap();
         assert_eq!(by_env(0), "the API key in IC_API_KEY");
         assert_eq!(by_env(1), "the API key in IBMCLOUD_API_KEY");
         assert_eq!(by_env(2), "the API key in /c.env");
         assert_eq!(by_env(3), "the pod's token with trusted profile \"proxy\"");
-        assert_eq!(found(Asked::default(), &[("IC_API_KEY", "")]), None);
-        let by_file = Asked {
+        assert_eq!(found(RootOptions::default(), &[("IC_API_KEY", "")]), None);
+        let by_file = RootOptions {
             apikey_file: Some(Path::new("/k")),
-            ..Asked::default()
+            ..RootOptions::default()
         };
         assert_eq!(found(by_file, &all).unwrap(), "the API key in /k");
-        let by_profile = Asked {
+        let by_profile = RootOptions {
             profile: Some("other"),
-            ..Asked::default()
+            ..RootOptions::default()
         };
         assert!(found(by_profile, &all).unwrap().contains("other"));
     }

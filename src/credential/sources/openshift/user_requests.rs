@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::AUTHORIZATION};
 use serde::Deserialize;
 
-use super::{Access, expiry::OBJECTS, object_name};
+use super::{Access, object_name, session_expiry::OBJECTS};
 use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
@@ -34,7 +34,7 @@ struct Project {
 }
 
 impl Access {
-    /// Ends the session of `token` at the server; `false` where it was over already.
+    /// SessionEnd the session of `token` at the server; `false` where it was over already.
     ///
     /// # Errors
     /// A token that is no session's, or may not end it; no answer.

@@ -13,7 +13,7 @@ use crate::{
 
 /// An issuer, and the client that it knows us as.
 #[derive(Clone)]
-pub(super) struct Known {
+pub(super) struct IssuerConfig {
     pub(super) issuer: String,
     /// Where the issuer's URL stands, for errors.
     place: String,
@@ -21,7 +21,7 @@ pub(super) struct Known {
     authority: Option<Pem>,
 }
 
-impl Known {
+impl IssuerConfig {
     pub(super) fn of_config(config: &OidcConfig) -> Self {
         Self {
             issuer: config.issuer.clone(),
@@ -72,6 +72,6 @@ impl Client {
     /// # Errors
     /// A URL that is not https, certificates that cannot be read.
     pub fn of_flags(flags: &OidcFlags) -> Result<Self, Error> {
-        Known::of_flags(flags)?.client()
+        IssuerConfig::of_flags(flags)?.client()
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What a human shows to log in.
-pub enum Proof {
+pub enum UserProof {
     /// A code that works once, from IAM's page in a browser.
     Passcode(Secret),
     /// Of an IBM id that is not federated.
@@ -34,7 +34,7 @@ pub enum Proof {
 }
 
 /// A session.
-pub struct Visit {
+pub struct CloudSession {
     issuer: Arc<Issuer>,
     endpoints: Endpoints,
     token: Secret,
@@ -43,17 +43,17 @@ pub struct Visit {
     holder: Holder,
 }
 
-impl Visit {
+impl CloudSession {
     /// Logs in by what a human shows.
     ///
     /// # Errors
     /// Where IAM refuses it; the error says what to do.
-    pub async fn log_in(endpoints: Endpoints, proof: &Proof) -> Result<Self, Error> {
+    pub async fn log_in(endpoints: Endpoints, proof: &UserProof) -> Result<Self, Error> {
         let issuer = issuer();
         let iam = Iam::new(issuer.clone(), &endpoints)?;
         let grant = match proof {
-            Proof::Passcode(passcode) => Grant::Passcode(passcode),
-            Proof::Password { user, password } => Grant::Password { user, password },
+            UserProof::Passcode(passcode) => Grant::Passcode(passcode),
+            UserProof::Password { user, password } => Grant::Password { user, password },
         };
         let granted = iam.grant(Client::Bx, &grant).await;
         let tokens = granted.map_err(|failure| refused(&endpoints, proof, failure))?;
@@ -64,15 +64,15 @@ impl Visit {
                     .to_owned(),
             ));
         }
-        let mut visit = Self {
+        let mut session = Self {
             issuer,
             endpoints,
             token: tokens.access.clone(),
             refresh: None,
             holder: Holder::default(),
         };
-        visit.take(tokens);
-        Ok(visit)
+        session.take(tokens);
+        Ok(session)
     }
 
     /// A session from what `chain` begins with.
@@ -102,7 +102,7 @@ impl Visit {
     ///
     /// # Errors
     /// Where IAM refuses.
-    pub async fn enter(&mut self, account: &Account) -> Result<(), Error> {
+    pub async fn switch_account(&mut self, account: &Account) -> Result<(), Error> {
         if self.account() == Some(&account.id) {
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl Visit {
     ///
     /// # Errors
     /// A cluster that cannot serve, or has no such endpoint; no kubeconfig for its CA.
-    pub async fn reach(
+    pub async fn cluster_config(
         &self,
         cluster: &IbmCluster,
         end: Option<IbmEndpoint>,
@@ -225,14 +225,14 @@ impl Visit {
 }
 
 /// What a refusal means for what a human showed.
-fn refused(endpoints: &Endpoints, proof: &Proof, failure: Failure) -> Error {
+fn refused(endpoints: &Endpoints, proof: &UserProof, failure: Failure) -> Error {
     let refusal = match failure {
         Failure::Other(error) => return error,
         Failure::Refused(refusal) => refusal,
     };
     let (problem, remedy) = match proof {
-        Proof::Passcode(_) => of_passcode(endpoints, &refusal),
-        Proof::Password { .. } => (
+        UserProof::Passcode(_) => of_passcode(endpoints, &refusal),
+        UserProof::Password { .. } => (
             refusal.problem("a user name and password"),
             "use `kubegate login ibm --sso` or an API key".to_owned(),
         ),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Access, Ends, Finding, Session, challenge::WRONG_PASSWORD};
+use super::{Access, Session, SessionEnd, SessionExpiry, challenge::WRONG_PASSWORD};
 use crate::{
     credential::{
         Credential, Error, Fetch, Source,
@@ -26,7 +26,7 @@ use crate::{
 const AFTERMATH: Duration = Duration::from_secs(60);
 
 /// See the module.
-pub(in crate::credential) struct Unattended {
+pub(in crate::credential) struct PasswordFileSession {
     access: Access,
     username_file: PathBuf,
     password_file: PathBuf,
@@ -35,7 +35,7 @@ pub(in crate::credential) struct Unattended {
     last: Mutex<Option<Session>>,
 }
 
-impl Unattended {
+impl PasswordFileSession {
     /// `saved` is where sessions rest between processes, and under which name.
     pub(in crate::credential) fn new(
         access: Access,
@@ -59,7 +59,7 @@ impl Unattended {
         let (user, password) = self.read().await?;
         let session = self.access.challenge_login(user.expose(), &password).await;
         let mut session = session.map_err(|error| self.with_files(error))?;
-        if session.ends == Ends::Unknown {
+        if session.ends == SessionEnd::Unknown {
             session.ends = self.learn(&session).await;
         }
         self.save(&session).await?;
@@ -77,7 +77,7 @@ impl Unattended {
             Some(Session {
                 token: saved.token?,
                 issued_at: saved.issued_at?,
-                ends: saved.expires_at.map_or(Ends::Never, Ends::At),
+                ends: saved.expires_at.map_or(SessionEnd::Never, SessionEnd::At),
             })
         });
         // To be asked again for what was handed out means that it will not do any more.
@@ -102,19 +102,19 @@ impl Unattended {
 
     /// A token that comes without its end is asked about; that this fails is no reason not to
     /// use it.
-    async fn learn(&self, session: &Session) -> Ends {
+    async fn learn(&self, session: &Session) -> SessionEnd {
         match self.access.expiry(&session.token).await {
-            Ok(Finding::Alive {
+            Ok(SessionExpiry::Valid {
                 ends_at: Some(end),
-                by_idleness: false,
+                by_inactivity: false,
                 ..
-            }) => Ends::At(end),
-            Ok(Finding::Alive { .. }) => Ends::Never,
-            Ok(Finding::Dead(_) | Finding::Unknown) => Ends::Unknown,
+            }) => SessionEnd::At(end),
+            Ok(SessionExpiry::Valid { .. }) => SessionEnd::Never,
+            Ok(SessionExpiry::Ended(_) | SessionExpiry::Unknown) => SessionEnd::Unknown,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "when the session ends is not known");
-                Ends::Unknown
+                SessionEnd::Unknown
             }
         }
     }
@@ -179,7 +179,7 @@ impl Unattended {
     }
 }
 
-impl Source for Unattended {
+impl Source for PasswordFileSession {
     fn subject(&self) -> String {
         format!("the OpenShift login at {}", self.access.server())
     }
@@ -206,7 +206,7 @@ impl Session {
     }
 }
 
-/// Ends a session that was replaced, once what was sent with it was let in. Running watches go
+/// SessionEnd a session that was replaced, once what was sent with it was let in. Running watches go
 /// on: they are not asked for their credential again.
 async fn end(access: Access, session: Session, after: Duration) {
     tokio::time::sleep(after).await;
@@ -248,9 +248,9 @@ mod tests {
             .cluster;
         let now = SystemTime::now();
         for (ends, is_left) in [
-            (Ends::Never, false),
-            (Ends::At(now + Duration::from_secs(60)), false),
-            (Ends::At(now), true),
+            (SessionEnd::Never, false),
+            (SessionEnd::At(now + Duration::from_secs(60)), false),
+            (SessionEnd::At(now), true),
         ] {
             let session = Session {
                 token: shift.issue_session("developer").unwrap(),

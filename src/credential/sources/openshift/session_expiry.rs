@@ -31,18 +31,18 @@ const OVER: &str = "the session has ended or was revoked";
 
 /// What is known of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum SessionExpiry {
     /// It holds.
-    Alive {
+    Valid {
         /// When it began.
         issued_at: Option<SystemTime>,
         /// When it ends; `None`: never.
         ends_at: Option<SystemTime>,
         /// Whether that is for lack of use: using it moves the end.
-        by_idleness: bool,
+        by_inactivity: bool,
     },
     /// It ended, and why.
-    Dead(&'static str),
+    Ended(&'static str),
     /// Neither server can tell.
     Unknown,
 }
@@ -100,7 +100,7 @@ impl Access {
     ///
     /// # Errors
     /// No answer, or one that makes no sense.
-    pub async fn expiry(&self, token: &Secret) -> Result<Finding, Error> {
+    pub async fn expiry(&self, token: &Secret) -> Result<SessionExpiry, Error> {
         if let Some(name) = object_name(token)
             && let Some(finding) = self.by_object(token, &name).await?
         {
@@ -110,7 +110,7 @@ impl Access {
     }
 
     /// By the session's own object; `None` where that cannot be seen.
-    async fn by_object(&self, token: &Secret, name: &str) -> Result<Option<Finding>, Error> {
+    async fn by_object(&self, token: &Secret, name: &str) -> Result<Option<SessionExpiry>, Error> {
         let url = self.url(&format!("{OBJECTS}{name}"))?;
         let response = self
             .api()
@@ -126,8 +126,8 @@ impl Access {
             }
             // The server removes the object of a session when it is revoked and, some time
             // later, when it has ended.
-            StatusCode::UNAUTHORIZED => Ok(Some(Finding::Dead(OVER))),
-            StatusCode::NOT_FOUND if is_of_oauth(&response) => Ok(Some(Finding::Dead(OVER))),
+            StatusCode::UNAUTHORIZED => Ok(Some(SessionExpiry::Ended(OVER))),
+            StatusCode::NOT_FOUND if is_of_oauth(&response) => Ok(Some(SessionExpiry::Ended(OVER))),
             // A scope that does not allow it, or a server without such objects.
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
             status => Err(response.error(format!("it answered {status} about the session's end"))),
@@ -135,7 +135,7 @@ impl Access {
     }
 
     /// By the OAuth server's word, which leaves idleness out.
-    async fn by_info(&self, token: &Secret) -> Result<Finding, Error> {
+    async fn by_info(&self, token: &Secret) -> Result<SessionExpiry, Error> {
         let oauth = self.discover().await?;
         let url = format!("{}/oauth/info", oauth.issuer);
         let url = issuer::https("the OAuth server's URL", &url)?;
@@ -148,10 +148,10 @@ impl Access {
             StatusCode::OK => {
                 let left = response.json::<Info>("nothing about a token")?.expires_in;
                 let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
-                Ok(Finding::Alive {
+                Ok(SessionExpiry::Valid {
                     issued_at: None,
                     ends_at: asked_at.checked_add(left),
-                    by_idleness: false,
+                    by_inactivity: false,
                 })
             }
             StatusCode::BAD_REQUEST => match response
@@ -160,18 +160,18 @@ impl Access {
                 .as_deref()
             {
                 // So it answers for a token without an end.
-                Some("invalid_grant") => Ok(Finding::Alive {
+                Some("invalid_grant") => Ok(SessionExpiry::Valid {
                     issued_at: None,
                     ends_at: None,
-                    by_idleness: false,
+                    by_inactivity: false,
                 }),
-                Some("invalid_request") => {
-                    Ok(Finding::Dead("the OAuth server does not know the session"))
-                }
-                _ => Ok(Finding::Unknown),
+                Some("invalid_request") => Ok(SessionExpiry::Ended(
+                    "the OAuth server does not know the session",
+                )),
+                _ => Ok(SessionExpiry::Unknown),
             },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                Ok(Finding::Unknown)
+                Ok(SessionExpiry::Unknown)
             }
             status => Err(response.error(format!("it answered {status} about the session's end"))),
         }
@@ -181,9 +181,9 @@ impl Access {
 impl Object {
     /// "Valid while now <= creationTimestamp + expiresIn (0: for ever)", and the same for
     /// `inactivityTimeoutSeconds`: whichever is first.
-    fn finding(&self, headers: &HeaderMap, now: SystemTime) -> Result<Finding, &'static str> {
+    fn finding(&self, headers: &HeaderMap, now: SystemTime) -> Result<SessionExpiry, &'static str> {
         if self.metadata.deletion_timestamp.is_some() {
-            return Ok(Finding::Dead("the session was revoked"));
+            return Ok(SessionExpiry::Ended("the session was revoked"));
         }
         if self.expires_in < 0 || self.inactivity_timeout_seconds < 0 {
             return Err("its lifetime is negative");
@@ -199,11 +199,11 @@ impl Object {
             after(self.expires_in),
             after(self.inactivity_timeout_seconds),
         );
-        let by_idleness = idle.is_some_and(|idle| end.is_none_or(|end| idle < end));
-        Ok(Finding::Alive {
+        let by_inactivity = idle.is_some_and(|idle| end.is_none_or(|end| idle < end));
+        Ok(SessionExpiry::Valid {
             issued_at: Some(created),
-            ends_at: if by_idleness { idle } else { end },
-            by_idleness,
+            ends_at: if by_inactivity { idle } else { end },
+            by_inactivity,
         })
     }
 }
@@ -261,7 +261,11 @@ mod tests {
     }
 
     /// What an object created at noon says, at five past by a server's clock and by ours.
-    fn finding(fields: Value, date: &'static str, now: &str) -> Result<Finding, &'static str> {
+    fn finding(
+        fields: Value,
+        date: &'static str,
+        now: &str,
+    ) -> Result<SessionExpiry, &'static str> {
         let mut object = json!({"metadata": {"creationTimestamp": "2026-11-22T12:00:00Z"}});
         let fields: serde_json::Map<_, _> = serde_json::from_value(fields).unwrap();
         object.as_object_mut().unwrap().extend(fields);
@@ -281,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_first_of_both_deadlines_counts() {
-        for (fields, ends_at, by_idleness) in [
+        for (fields, ends_at, by_inactivity) in [
             (
                 json!({"expiresIn": 86_400}),
                 Some(at("2026-11-23T12:00:00Z")),
@@ -305,10 +309,10 @@ mod tests {
             (json!({"expiresIn": 0}), None, false),
             (json!({}), None, false),
         ] {
-            let expected = Finding::Alive {
+            let expected = SessionExpiry::Valid {
                 issued_at: Some(at("2026-11-22T12:00:00Z")),
                 ends_at,
-                by_idleness,
+                by_inactivity,
             };
             assert_eq!(
                 finding(fields.clone(), DATE_GMT, NOW),
@@ -323,10 +327,10 @@ mod tests {
     fn a_server_whose_clock_is_off_tells_by_its_date() {
         // Our clock is an hour ahead.
         let found = finding(json!({"expiresIn": 600}), DATE_GMT, "2026-11-22T13:05:00Z");
-        let expected = Finding::Alive {
+        let expected = SessionExpiry::Valid {
             issued_at: Some(at("2026-11-22T13:00:00Z")),
             ends_at: Some(at("2026-11-22T13:10:00Z")),
-            by_idleness: false,
+            by_inactivity: false,
         };
         assert_eq!(found, Ok(expected));
     }
