@@ -5,11 +5,11 @@ mod words;
 
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
 
 use self::words::Line;
-use super::{Cli, output};
+use super::output;
 use crate::{console, shell};
 
 pub(super) const EXAMPLES: &str = "\
@@ -35,28 +35,28 @@ const INDEX: &str = "KUBEGATE_COMPLETE_INDEX";
 const PROGRAM: &str = "PROGRAM";
 
 /// Prints the script to stdout.
-pub(super) fn run(shell: Shell) -> anyhow::Result<()> {
+pub(super) fn run(shell: Shell, program: Command) -> anyhow::Result<()> {
     let script = match shell {
         Shell::Bash => include_str!("completions/kubegate.bash"),
         Shell::Zsh => include_str!("completions/kubegate.zsh"),
         Shell::Fish => include_str!("completions/kubegate.fish"),
         // The engine's scripts for other shells evaluate what was typed.
-        _ => return output::print_data(generated(shell)),
+        _ => return output::print_data(generated(shell, program)),
     };
-    output::print_data(script.replace(PROGRAM, &program()))
+    output::print_data(script.replace(PROGRAM, &path_of_program()))
 }
 
 /// Answers a script's question, where one is asked: one candidate a line. Reads the kubeconfig and
 /// nothing else; runs nothing; says nothing where there is no answer.
 #[must_use]
-pub fn complete() -> Option<ExitCode> {
+pub(super) fn answer(program: fn() -> Command) -> Option<ExitCode> {
     let shell = env::var_os(SHELL)?;
     let arguments = env::args_os().skip_while(|argument| argument != "--");
     let arguments: Vec<OsString> = arguments.skip(1).collect();
     let answer = match shell.to_str() {
-        Some("bash") => in_bash(&arguments),
-        Some("zsh") => in_zsh(arguments),
-        Some("fish") => in_fish(arguments),
+        Some("bash") => in_bash(&arguments, program),
+        Some("zsh") => in_zsh(arguments, program),
+        Some("fish") => in_fish(arguments, program),
         _ => None,
     };
     let Some(answer) = answer else {
@@ -67,7 +67,7 @@ pub fn complete() -> Option<ExitCode> {
 }
 
 /// `arguments` are the line up to the cursor, and the whole of it.
-fn in_bash(arguments: &[OsString]) -> Option<String> {
+fn in_bash(arguments: &[OsString], program: fn() -> Command) -> Option<String> {
     let [head, whole] = arguments else {
         return None;
     };
@@ -75,14 +75,14 @@ fn in_bash(arguments: &[OsString]) -> Option<String> {
     let head = Line::read(head.to_str()?, &breaks);
     let whole = Line::read(whole.to_str()?, &breaks);
     let current = head.last();
-    let found = candidates::of(head.texts(), &whole.texts())?;
+    let found = candidates::of(program(), head.texts(), &whole.texts())?;
     let found = found.iter();
     let found = found.filter_map(|one| Some(current.completed(&one.value)? + "\n"));
     Some(found.collect())
 }
 
 /// `arguments` are the words of the line, without their quotes.
-fn in_zsh(mut arguments: Vec<OsString>) -> Option<String> {
+fn in_zsh(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<String> {
     let index: usize = env::var(INDEX).ok()?.parse().ok()?;
     let whole = arguments.clone();
     arguments.truncate(index + 1);
@@ -90,7 +90,7 @@ fn in_zsh(mut arguments: Vec<OsString>) -> Option<String> {
     if arguments.len() == index {
         arguments.push(OsString::new());
     }
-    let found = candidates::of(arguments, &whole)?;
+    let found = candidates::of(program(), arguments, &whole)?;
     let escaped = |text: &str| text.replace('\\', r"\\").replace(':', r"\:");
     let lines = found.iter().map(|one| match &one.help {
         Some(help) => format!("{}:{}\n", escaped(&one.value), help.replace('\\', r"\\")),
@@ -100,12 +100,12 @@ fn in_zsh(mut arguments: Vec<OsString>) -> Option<String> {
 }
 
 /// `arguments` are the words before the cursor's, without their quotes, and that one as it stands.
-fn in_fish(mut arguments: Vec<OsString>) -> Option<String> {
+fn in_fish(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<String> {
     let current = arguments.pop()?;
     let current = Line::read(current.to_str()?, "").last().text;
     arguments.push(current.into());
     let whole = arguments.clone();
-    let found = candidates::of(arguments, &whole)?;
+    let found = candidates::of(program(), arguments, &whole)?;
     let lines = found.iter().map(|one| match &one.help {
         Some(help) => format!("{}\t{help}\n", one.value),
         None => format!("{}\n", one.value),
@@ -114,7 +114,7 @@ fn in_fish(mut arguments: Vec<OsString>) -> Option<String> {
 }
 
 /// The program as a word of a shell: by the path by which it was called, or from PATH.
-fn program() -> String {
+fn path_of_program() -> String {
     let called = env::args_os().next().unwrap_or_default();
     let path = Path::new(&called);
     if path.components().count() < 2 {
@@ -125,9 +125,9 @@ fn program() -> String {
 }
 
 /// The script of a shell that cannot ask for names.
-fn generated(shell: Shell) -> Vec<u8> {
+fn generated(shell: Shell, mut program: Command) -> Vec<u8> {
     // Not straight to stdout: clap panics where that is closed early, as by `| head`.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "kubegate", &mut script);
+    clap_complete::generate(shell, &mut program, "kubegate", &mut script);
     script
 }

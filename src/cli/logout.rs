@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{output, target};
+use super::{output, target::target};
 use crate::{
     credential::{
         self,

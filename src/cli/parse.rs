@@ -8,7 +8,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::{Cli, help, hint};
+use super::{arguments::Cli, help, hint};
 use crate::settings::{ProxyFlags, go_bool};
 
 /// The name by which docker runs its helper.

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{interrupt::guarded, output, target_to_use};
+use super::{interrupt::guarded, output, target::target_to_use};
 use crate::{
     credential::{self, exec_credential},
     kubeconfig::{EXEC_INFO, ExecInfo},

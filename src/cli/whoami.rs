@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     interrupt::guarded,
     output::{self, Format},
-    target_to_use,
+    target::target_to_use,
 };
 use crate::{
     credential::{self, CredentialStatus, exec_credential},

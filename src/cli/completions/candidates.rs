@@ -11,7 +11,6 @@ use clap::{Arg, Command};
 use clap_complete::engine::{self, ArgValueCandidates, CompletionCandidate};
 
 use crate::{
-    cli::parse,
     kubeconfig::{self, Names},
     printable::printable,
 };
@@ -24,7 +23,11 @@ pub(super) struct Candidate {
 
 /// Returns what the last of `words` may become; its start is kept. `whole` is the line with what is
 /// behind the cursor, where `--kubeconfig` may stand too.
-pub(super) fn of(mut words: Vec<OsString>, whole: &[OsString]) -> Option<Vec<Candidate>> {
+pub(super) fn of(
+    program: Command,
+    mut words: Vec<OsString>,
+    whole: &[OsString],
+) -> Option<Vec<Candidate>> {
     let home = env::var("HOME").unwrap_or_default();
     let last = words.last_mut()?;
     let of_home = last.to_str().and_then(|word| word.strip_prefix("~/"));
@@ -32,7 +35,7 @@ pub(super) fn of(mut words: Vec<OsString>, whole: &[OsString]) -> Option<Vec<Can
     if let Some(rest) = of_home {
         *last = format!("{home}/{rest}").into();
     }
-    let mut program = program(whole);
+    let mut program = with_names(program, whole);
     let (index, folder) = (words.len() - 1, env::current_dir().ok());
     let found = engine::complete(&mut program, words, index, folder.as_deref()).ok()?;
     let candidate = |found: CompletionCandidate| {
@@ -56,20 +59,20 @@ pub(super) fn of(mut words: Vec<OsString>, whole: &[OsString]) -> Option<Vec<Can
 }
 
 /// The commands and flags, with the names that flags take from the kubeconfig of `line`.
-fn program(line: &[OsString]) -> Command {
+fn with_names(program: Command, line: &[OsString]) -> Command {
     let file = kubeconfig_of(line);
-    parse::program().mut_args(|arg| {
+    program.mut_args(|arg| {
         let names: fn(Names) -> Vec<String> = match arg.get_id().as_str() {
             "context" => |names| names.contexts,
             "cluster" => |names| names.clusters,
             "user" => |names| names.users,
             _ => return arg,
         };
-        with_names(arg, file.clone(), names)
+        with_candidates(arg, file.clone(), names)
     })
 }
 
-fn with_names(arg: Arg, file: Option<PathBuf>, names: fn(Names) -> Vec<String>) -> Arg {
+fn with_candidates(arg: Arg, file: Option<PathBuf>, names: fn(Names) -> Vec<String>) -> Arg {
     arg.add(ArgValueCandidates::new(move || {
         let found = kubeconfig::names(file.as_deref(), &|name| env::var_os(name));
         let found = names(found).into_iter();

@@ -4,7 +4,11 @@ use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
-use super::{Flags, folder::Folder, program};
+use super::{
+    folder::Folder,
+    program,
+    serve::{serve, target},
+};
 use crate::{
     credential::{
         ibm_iam::{Chain, Endpoints, RootCredential},
@@ -12,14 +16,15 @@ use crate::{
     },
     demo::ibm::{API_KEY, IAM_USER, Ibm, Options, PASSWORD, USER},
     dial::Environment,
+    settings::ProxyFlags,
     tls::Trust,
 };
 
 /// Starts IBM Cloud with its clusters, and the proxy in front of one, which obtains its tokens
 /// as it does from IBM Cloud itself.
-pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Result<()> {
     // Whole seconds; of less than two, none would be left to renew it in.
-    let id_token = Duration::from_secs(flags.token_ttl.as_secs().max(2));
+    let id_token = Duration::from_secs(token_ttl.as_secs().max(2));
     let options = Options {
         id_token,
         access_token: id_token.saturating_mul(4),
@@ -57,9 +62,9 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
         None,
         "kubegate demo --flavor ibm".to_owned(),
     )?;
-    let target = super::target(ibm.iks())?;
+    let target = target(ibm.iks())?;
     let greet = |address| greeting(address, &ibm, &folder);
-    super::serve(target, Arc::new(chain), flags, greet).await
+    serve(target, Arc::new(chain), flags, greet).await
 }
 
 fn endpoints(ibm: &Ibm) -> anyhow::Result<Endpoints> {

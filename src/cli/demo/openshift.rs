@@ -1,14 +1,18 @@
 //! `kubegate demo --flavor openshift`
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 
-use super::{Flags, folder::Folder, program};
+use super::{
+    folder::Folder,
+    program,
+    serve::{serve, target},
+};
 use crate::{
     credential,
     demo::openshift::{OpenShift, Options},
-    settings::{Login, OpenshiftFiles, OpenshiftFlags},
+    settings::{Login, OpenshiftFiles, OpenshiftFlags, ProxyFlags},
 };
 
 /// Who the demo logs in as; the password is the same.
@@ -18,9 +22,9 @@ const USER: &str = "developer";
 const REPOSITORY: &str = "demo/hello";
 
 /// Starts API server, OAuth server and registry, and the proxy in front of the first.
-pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Result<()> {
     // Whole seconds; of less than two, none would be left to renew it in.
-    let life = flags.token_ttl.as_secs().max(2);
+    let life = token_ttl.as_secs().max(2);
     let options = Options {
         token_max_age: life,
         ..Options::default()
@@ -39,10 +43,10 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
             oauth_certificate_authority: Some(folder.file("oauth-ca.pem", cluster.oauth_ca_pem())?),
         },
     });
-    let target = super::target(cluster.api())?;
+    let target = target(cluster.api())?;
     let source = credential::saved_login::source(&login, &target.cluster)?;
     let greet = |address| greeting(address, &cluster, &folder, life);
-    super::serve(target, source, flags, greet).await
+    serve(target, source, flags, greet).await
 }
 
 fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64) -> String {

@@ -89,7 +89,7 @@ fn every_boolean_flag_takes_the_values_that_go_takes() {
     }
     // Their defaults stay.
     let defaults = read(&line(&["proxy"])).unwrap();
-    let Some(crate::cli::Command::Proxy(flags)) = defaults.command else {
+    let Some(crate::cli::arguments::Command::Proxy(flags)) = defaults.command else {
         panic!("{defaults:?}");
     };
     assert!(flags.append_server_path && !flags.read_only);

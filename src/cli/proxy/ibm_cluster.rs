@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
-use super::usage::bail_usage;
 use crate::{
+    cli::usage::bail_usage,
     credential::{
         Cache,
         ibm_iam::{self, Chain, CloudSession, Endpoints},
@@ -21,7 +21,7 @@ const SOME_SERVER: &str = "https://cluster.invalid";
 
 /// A plan that looks the cluster up when it is asked. What can be wrong of flags, environment and
 /// files alone is told now.
-pub(super) fn plan(
+pub(super) fn source(
     connection: &ConnectionFlags,
     flags: &IbmTargetFlags,
     name: &str,

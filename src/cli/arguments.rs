@@ -1,0 +1,117 @@
+//! The program's commands and flags.
+
+use clap::{Parser, Subcommand};
+
+#[cfg(feature = "demo")]
+use super::demo;
+use super::{
+    completions, contexts, credential, docker_credential, login, logout, options, proxy, registry,
+    token, version, whoami,
+};
+use crate::settings::{ConnectionFlags, Login, ProxyFlags};
+
+/// Without [`EXAMPLES`]: it is to fit a screen.
+const EXAMPLES_OF_THE_PROGRAM: &str = "\
+Examples:
+  kubegate --context staging --read-only
+  curl http://127.0.0.1:8001/api/v1/namespaces/default/pods
+  kubectl -s http://127.0.0.1:8001 get pods
+
+Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
+
+/// An authenticating reverse proxy for Kubernetes API servers, like kubectl proxy: verifies the
+/// server's certificate and puts a fresh credential on every request
+#[derive(Debug, Parser)]
+// As in kubectl, of a flag given twice the last one stands.
+#[command(name = "kubegate", version, after_help = EXAMPLES_OF_THE_PROGRAM,
+          args_override_self = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
+    #[command(flatten)]
+    pub(super) proxy: ProxyFlags,
+}
+
+// The doc comments are the help's text.
+#[allow(clippy::doc_markdown)]
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Proxy to the API server; what kubegate does without a command
+    #[command(after_help = proxy::EXAMPLES)]
+    Proxy(Box<ProxyFlags>),
+    /// Start a pretend cluster and a proxy in front of it, to try it out
+    #[cfg(feature = "demo")]
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(Box<demo::Flags>),
+    /// Log in to a cluster and write a context for it
+    #[command(after_help = login::EXAMPLES)]
+    Login {
+        #[command(subcommand)]
+        kind: login::Kind,
+    },
+    /// End a login, at its server and here
+    #[command(after_help = logout::EXAMPLES)]
+    Logout(logout::Flags),
+    /// Say who you are at the API server
+    #[command(after_help = whoami::EXAMPLES)]
+    Whoami(whoami::Flags),
+    /// Print a fresh token of the context's user
+    #[command(after_help = token::EXAMPLES)]
+    Token(token::Flags),
+    /// List the contexts, and how each is verified and logged in to
+    #[command(after_help = contexts::EXAMPLES)]
+    Contexts(contexts::Flags),
+    /// Give docker fresh tokens for OpenShift's registries
+    #[command(after_help = registry::EXAMPLES)]
+    Registry {
+        #[command(subcommand)]
+        action: registry::Action,
+    },
+    /// Answer docker as its credential helper
+    #[command(hide = true, after_help = docker_credential::EXAMPLES)]
+    DockerCredential {
+        /// What docker wants
+        #[arg(value_enum)]
+        verb: docker_credential::Verb,
+    },
+    /// Print a credential for kubectl, which runs this as a plugin
+    #[command(hide = true, after_help = credential::EXAMPLES)]
+    Credential {
+        #[command(subcommand)]
+        login: Login,
+    },
+    /// Print a script that completes commands and flags in your shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// List the flags for cluster and user, which every command takes
+    #[command(after_help = options::EXAMPLES)]
+    Options,
+    /// Print the version of this program
+    #[command(after_help = version::EXAMPLES)]
+    Version(version::Flags),
+}
+
+impl Command {
+    /// Whether it serves until it is ended, so that nobody waits for it.
+    pub(super) fn serves(&self) -> bool {
+        match self {
+            Self::Proxy(_) => true,
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Cli {
+    /// `-v`
+    #[must_use]
+    pub fn verbosity(&self) -> u8 {
+        self.connection.verbosity
+    }
+}

@@ -1,0 +1,50 @@
+//! The proxy in front of a pretend cluster.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{
+    cli::proxy::{self, Fixed},
+    credential::{Cache, Source},
+    demo::ControlPlane,
+    kubeconfig::{Cluster, Pem, Target, User},
+    serve::Listener,
+    settings::ProxyFlags,
+};
+
+/// Proxies to `target`; `greet` says what to try at an address, where the listener has one.
+pub(super) async fn serve(
+    target: Target,
+    source: Arc<dyn Source>,
+    flags: &ProxyFlags,
+    greet: impl FnOnce(SocketAddr) -> String,
+) -> anyhow::Result<()> {
+    let plan = Fixed {
+        target,
+        credentials: Cache::new(source),
+    };
+    let greet = |listener: &Listener| listener.tcp_address().map_or_else(String::new, greet);
+    proxy::serve(Box::new(plan), flags, greet).await
+}
+
+/// The control plane as a kubeconfig would describe it.
+pub(super) fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
+    Ok(Target {
+        context: Some("demo".to_owned()),
+        namespace: Some("default".to_owned()),
+        cluster: Cluster {
+            name: Some("demo".to_owned()),
+            server: cluster.url().parse()?,
+            certificate_authority: Some(Pem::Inline {
+                data: cluster.ca_pem().as_bytes().to_vec().into(),
+                origin: "the demo's own authority".to_owned(),
+            }),
+            insecure_skip_tls_verify: false,
+            tls_server_name: None,
+            proxy_url: None,
+            disable_compression: false,
+            exec_config: None,
+        },
+        file_cluster: None,
+        user: User::default(),
+    })
+}

@@ -1,0 +1,86 @@
+//! The upstream of a target, by the flags and the environment.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use super::{listen::refuse_own_listener, warnings};
+use crate::{
+    dial::{Dialer, Environment, Tcp},
+    error::BoxError,
+    kubeconfig::Cluster,
+    serve::MakeUpstream,
+    settings::{ProxyFlags, UpstreamFlags},
+    tls::Trust,
+    upstream::{Timeouts, Upstream},
+};
+
+/// Returns the function that makes the upstream of a target. `own` is the proxy's listener, set once
+/// it is bound.
+pub(super) fn connector(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> MakeUpstream {
+    let builder = UpstreamBuilder::new(flags);
+    Box::new(move |target| {
+        let cluster = &target.cluster;
+        if let Some(own) = own.get() {
+            refuse_own_listener(*own, &cluster.server)?;
+        }
+        let upstream = builder.build(cluster)?;
+        warnings::of_cluster(cluster);
+        Ok(upstream)
+    })
+}
+
+/// Makes the upstreams of clusters.
+pub(super) struct UpstreamBuilder {
+    environment: Environment,
+    timeouts: Timeouts,
+    tcp: Tcp,
+    append_path: bool,
+}
+
+impl UpstreamBuilder {
+    pub(super) fn new(flags: &ProxyFlags) -> Self {
+        let timeouts = timeouts(&flags.upstream);
+        Self {
+            environment: Environment::read(|name| std::env::var(name).ok()),
+            timeouts,
+            tcp: tcp(flags, timeouts),
+            append_path: flags.append_server_path,
+        }
+    }
+
+    /// Returns the upstream of `cluster`. Makes no connection yet.
+    pub(super) fn build(&self, cluster: &Cluster) -> Result<Upstream, BoxError> {
+        let trust = Trust::of_cluster(cluster)?;
+        let dialer = Dialer::new(cluster, &self.environment, self.tcp)?;
+        Ok(Upstream::new(
+            cluster,
+            trust,
+            dialer,
+            self.append_path,
+            self.timeouts,
+        )?)
+    }
+}
+
+fn timeouts(flags: &UpstreamFlags) -> Timeouts {
+    Timeouts {
+        connect: flags.upstream_connect_timeout,
+        ping_after: flags.upstream_ping_after,
+        ping_timeout: flags.upstream_ping_timeout,
+        silence: flags.upstream_silence_timeout,
+        idle: flags.upstream_idle_timeout,
+        max_age: flags.upstream_max_age,
+    }
+}
+
+/// Where nothing above TCP can ask for a sign of life, as in a tunnel, the system does.
+fn tcp(flags: &ProxyFlags, timeouts: Timeouts) -> Tcp {
+    let keepalive = flags.keepalive.unwrap_or(timeouts.silence / 2);
+    Tcp {
+        connect_timeout: timeouts.connect,
+        keepalive: (keepalive > Duration::ZERO).then_some(keepalive),
+    }
+}

@@ -1,0 +1,99 @@
+//! Runs the command that the command line names.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+
+#[cfg(feature = "demo")]
+use super::demo;
+use super::{
+    arguments::{Cli, Command},
+    completions, contexts, credential, docker_credential,
+    interrupt::Interrupted,
+    login, logout, options,
+    output::ReaderGone,
+    parse, proxy, registry, token, version, whoami,
+};
+use crate::credential::issuer::{self, CallPolicy};
+
+/// How long the end waits for files that are being written.
+const LAST_WRITES: Duration = Duration::from_secs(1);
+
+/// How long the proxy's own requests for credentials may take where no end is asked for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Answers the completion script of a shell, if one asks.
+#[must_use]
+pub fn complete() -> Option<ExitCode> {
+    completions::answer(parse::program)
+}
+
+/// Runs one command to its end, or until a signal ends it.
+///
+/// # Errors
+/// Why it could not be done, with the chain of causes.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    run_command(cli).or_else(|error| {
+        if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+            return Ok(ExitCode::from(interrupted.exit_code()));
+        }
+        if error.is::<ReaderGone>() {
+            return Ok(ExitCode::from(ReaderGone::EXIT_CODE));
+        }
+        Err(error)
+    })
+}
+
+fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
+    let ignored = cli.connection.ignored.given();
+    if cli.verbosity() > 0 && !ignored.is_empty() {
+        tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
+    }
+    let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
+    let timeout = cli.connection.request_timeout();
+    let reports_waiting = !command.serves();
+    issuer::set_call_policy(if reports_waiting {
+        CallPolicy {
+            timeout,
+            reports_waiting,
+        }
+    } else {
+        // Renewals must end.
+        let timeout = timeout.or(Some(REQUEST_TIMEOUT));
+        CallPolicy {
+            timeout,
+            reports_waiting,
+        }
+    });
+    let done = match command {
+        Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),
+        #[cfg(feature = "demo")]
+        Command::Demo(flags) => block_on(demo::run(&flags)),
+        Command::Login { kind } => block_on(login::run(&cli.connection, &kind)),
+        Command::Logout(flags) => block_on(logout::run(&cli.connection, &flags)),
+        Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),
+        Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
+        Command::Contexts(flags) => contexts::run(&cli.connection, &flags),
+        Command::Registry { action } => registry::run(&cli.connection, &action),
+        Command::DockerCredential { verb } => {
+            return block_on(docker_credential::run(&cli.connection, verb));
+        }
+        Command::Credential { login } => block_on(credential::run(&login)),
+        Command::Completions { shell } => completions::run(shell, parse::program()),
+        Command::Options => options::run(),
+        Command::Version(flags) => version::run(&flags),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(command);
+    // What still runs was given its time and is cut off, but for a file that is being written:
+    // it would leave kubectl's lock behind.
+    runtime.shutdown_timeout(LAST_WRITES);
+    outcome
+}
