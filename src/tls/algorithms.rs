@@ -1,5 +1,5 @@
-//! What the cryptography library cannot use: key sizes, curves and algorithms, each named as what it
-//! is. aws-lc-rs says of all of them no more than that something failed, as of a forgery.
+//! Names key sizes, curves and algorithms that the cryptography library does not support. Its own error
+//! is the same for all of them and for a forged signature.
 
 use rustls::pki_types::PrivateKeyDer;
 use x509_parser::{
@@ -12,39 +12,39 @@ const RSA_PSS: &str = "1.2.840.113549.1.1.10";
 const EC: &str = "1.2.840.10045.2.1";
 const ED25519: &str = "1.3.101.112";
 
-/// Why a certificate's public key cannot be used; `None` if it can.
+/// Why a certificate's public key is not supported; `None` if it is.
 pub(super) fn unsupported_public_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let parameters = key.algorithm.parameters.as_ref();
     let algorithm = key.algorithm.algorithm.to_id_string();
-    of_key(&algorithm, parameters, || {
-        inside(&key.subject_public_key.data)?.first().map(bits)
+    unsupported_key(&algorithm, parameters, || {
+        elements(&key.subject_public_key.data)?.first().map(bits)
     })
 }
 
-/// Why a private key cannot be used; `None` if it can, or cannot be read.
+/// Why a private key is not supported; `None` if it is, or if it cannot be parsed.
 pub(super) fn unsupported_private_key(key: &PrivateKeyDer<'_>) -> Option<String> {
     match key {
-        PrivateKeyDer::Pkcs1(key) => of_rsa(rsa_bits(key.secret_pkcs1_der())?),
+        PrivateKeyDer::Pkcs1(key) => unsupported_rsa(rsa_bits(key.secret_pkcs1_der())?),
         PrivateKeyDer::Sec1(key) => {
-            let parts = inside(key.secret_sec1_der())?;
+            let parts = elements(key.secret_sec1_der())?;
             let parameters = parts.iter().find(|part| part.tag().0 == 0)?;
-            of_curve(children(parameters.data)?.first())
+            unsupported_curve(children(parameters.data)?.first())
         }
         PrivateKeyDer::Pkcs8(key) => {
-            let parts = inside(key.secret_pkcs8_der())?;
+            let parts = elements(key.secret_pkcs8_der())?;
             let [_, algorithm, key, ..] = parts.as_slice() else {
                 return None;
             };
             let algorithm = children(algorithm.data)?;
             let (name, parameters) = algorithm.split_first()?;
             let name = Oid::new(name.data.into()).to_id_string();
-            of_key(&name, parameters.first(), || rsa_bits(key.data))
+            unsupported_key(&name, parameters.first(), || rsa_bits(key.data))
         }
         _ => None,
     }
 }
 
-/// Why nothing that was signed by this algorithm can be checked; `None` if it can.
+/// Why signatures of this algorithm are not supported; `None` if they are.
 pub(super) fn unsupported_signature(algorithm: &AlgorithmIdentifier<'_>) -> Option<String> {
     let weak = |digest| {
         Some(format!(
@@ -74,14 +74,14 @@ pub(super) fn unsupported_signature(algorithm: &AlgorithmIdentifier<'_>) -> Opti
     }
 }
 
-fn of_key(
+fn unsupported_key(
     algorithm: &str,
     parameters: Option<&Any<'_>>,
     bits: impl FnOnce() -> Option<usize>,
 ) -> Option<String> {
     match algorithm {
-        RSA => of_rsa(bits()?),
-        EC => of_curve(parameters),
+        RSA => unsupported_rsa(bits()?),
+        EC => unsupported_curve(parameters),
         ED25519 => None,
         RSA_PSS => Some("RSA key for PSS alone; one for RSA can be used".into()),
         other if is_dsa(other) => Some("DSA key; RSA, ECDSA and Ed25519 can be used".into()),
@@ -92,7 +92,7 @@ fn of_key(
     }
 }
 
-fn of_rsa(bits: usize) -> Option<String> {
+fn unsupported_rsa(bits: usize) -> Option<String> {
     match bits {
         0..2048 => Some(format!("RSA key of {bits} bits; 2048 at least")),
         2048..=8192 => None,
@@ -100,9 +100,9 @@ fn of_rsa(bits: usize) -> Option<String> {
     }
 }
 
-fn of_curve(parameters: Option<&Any<'_>>) -> Option<String> {
+fn unsupported_curve(parameters: Option<&Any<'_>>) -> Option<String> {
     const OTHERS: &str = "P-256, P-384 and P-521 can be used";
-    // An OBJECT IDENTIFIER, or the curve's own numbers (RFC 5480 section 2.1.1).
+    // An OBJECT IDENTIFIER, or explicit parameters (RFC 5480 section 2.1.1).
     let Some(name) = parameters.filter(|parameters| parameters.tag().0 == 6) else {
         return Some(format!("EC key on a curve without a name; {OTHERS}"));
     };
@@ -117,17 +117,17 @@ fn of_curve(parameters: Option<&Any<'_>>) -> Option<String> {
 }
 
 fn is_dsa(algorithm: &str) -> bool {
-    // Behind DSA's, NIST's arc holds SHA-3 with ECDSA and RSA.
+    // The numbers above 8 in NIST's arc are SHA-3 with ECDSA and RSA.
     let of_nist = algorithm.strip_prefix("2.16.840.1.101.3.4.3.");
     algorithm.starts_with("1.2.840.10040.4.")
         || of_nist.is_some_and(|last| last.parse().is_ok_and(|number: u8| number <= 8))
 }
 
 fn rsa_bits(pkcs1: &[u8]) -> Option<usize> {
-    inside(pkcs1)?.get(1).map(bits)
+    elements(pkcs1)?.get(1).map(bits)
 }
 
-/// The length of a number.
+/// The length of a number in bits.
 fn bits(integer: &Any<'_>) -> usize {
     let zeros = integer.data.iter().take_while(|byte| **byte == 0).count();
     let digits = &integer.data[zeros..];
@@ -135,8 +135,8 @@ fn bits(integer: &Any<'_>) -> usize {
     digits.len() * 8 - unused as usize
 }
 
-/// What the sequence that is the whole of `der` holds.
-fn inside(der: &[u8]) -> Option<Vec<Any<'_>>> {
+/// The elements of the sequence that `der` consists of.
+fn elements(der: &[u8]) -> Option<Vec<Any<'_>>> {
     children(Any::from_der(der).ok()?.1.data)
 }
 
@@ -160,7 +160,7 @@ mod tests {
     };
 
     #[test]
-    fn keys_that_cannot_be_used_are_named_as_what_they_are() {
+    fn unsupported_keys_are_named() {
         for (name, words) in [
             ("rsa-1024.key", Some("RSA key of 1024 bits; 2048 at least")),
             (
@@ -194,12 +194,12 @@ mod tests {
             (8192, true),
             (16384, false),
         ] {
-            assert_eq!(of_rsa(bits).is_none(), usable, "{bits}");
+            assert_eq!(unsupported_rsa(bits).is_none(), usable, "{bits}");
         }
     }
 
     #[test]
-    fn certificates_that_cannot_be_checked_are_named_as_what_they_are() {
+    fn unsupported_certificates_are_named() {
         for (name, key, signature) in [
             ("localhost.pem", None, None),
             ("rsa.pem", None, None),
@@ -231,9 +231,9 @@ mod tests {
         ] {
             let der = pem::certificates(&file(name), name).unwrap();
             let certificate = Certificate::parse(&der[0]).unwrap();
-            assert_eq!(certificate.unusable_key().as_deref(), key, "{name}");
+            assert_eq!(certificate.unsupported_key().as_deref(), key, "{name}");
             assert_eq!(
-                certificate.unusable_signature().as_deref(),
+                certificate.unsupported_signature().as_deref(),
                 signature,
                 "{name}"
             );

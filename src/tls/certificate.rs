@@ -1,5 +1,5 @@
-//! What an X.509 certificate says of itself, for decisions at load time and for error texts.
-//! The handshake itself is judged by webpki.
+//! [`Certificate`]: a parsed X.509 certificate, for decisions that webpki does not make and for error
+//! messages.
 
 use std::{net::IpAddr, ops::RangeInclusive};
 
@@ -15,14 +15,14 @@ use x509_parser::{
 
 use super::{algorithms, provider};
 
-/// A certificate, parsed.
+/// A parsed certificate.
 pub(super) struct Certificate<'a> {
     der: &'a [u8],
     x509: X509Certificate<'a>,
 }
 
 impl<'a> Certificate<'a> {
-    /// `None` for what is not one complete X.509 certificate.
+    /// Parses one complete X.509 certificate; `None` for anything else.
     pub(super) fn parse(der: &'a CertificateDer<'_>) -> Option<Self> {
         match X509Certificate::from_der(der) {
             Ok(([], x509)) => Some(Self { der, x509 }),
@@ -30,9 +30,8 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// From the first to the last second of validity, both included (RFC 5280 4.1.2.5), in
-    /// seconds since 1970.
-    pub(super) fn dates(&self) -> RangeInclusive<i64> {
+    /// The first and the last second of validity (RFC 5280 section 4.1.2.5), in seconds since 1970.
+    pub(super) fn validity(&self) -> RangeInclusive<i64> {
         let validity = self.x509.validity();
         validity.not_before.timestamp()..=validity.not_after.timestamp()
     }
@@ -45,7 +44,7 @@ impl<'a> Certificate<'a> {
         printable(&self.x509.issuer().to_string())
     }
 
-    /// Whether the subject is the issuer too, as in a self-signed certificate.
+    /// Whether subject and issuer are the same, as in a self-signed certificate.
     pub(super) fn is_self_issued(&self) -> bool {
         self.x509.subject().as_raw() == self.x509.issuer().as_raw()
     }
@@ -55,7 +54,7 @@ impl<'a> Certificate<'a> {
         Some(printable(name.as_str().ok()?))
     }
 
-    /// As `openssl x509 -fingerprint -sha256` prints it.
+    /// The fingerprint, as `openssl x509 -fingerprint -sha256` prints it.
     pub(super) fn sha256(&self) -> String {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.der);
         let bytes: Vec<String> = digest
@@ -71,12 +70,12 @@ impl<'a> Certificate<'a> {
         self.x509.public_key().raw
     }
 
-    /// The DNS names and IP addresses that the certificate is for, in its order.
-    pub(super) fn names(&self) -> Vec<San> {
+    /// The DNS names and IP addresses of the subject alternative name, in order.
+    pub(super) fn subject_alt_names(&self) -> Vec<San> {
         let Ok(Some(names)) = self.x509.subject_alternative_name() else {
             return Vec::new();
         };
-        let known = names
+        let supported = names
             .value
             .general_names
             .iter()
@@ -85,10 +84,10 @@ impl<'a> Certificate<'a> {
                 GeneralName::IPAddress(bytes) => address(bytes).map(San::Ip),
                 _ => None,
             });
-        known.collect()
+        supported.collect()
     }
 
-    /// Whether one of its DNS names is `*.PARENT`.
+    /// Whether `*.PARENT` is one of its DNS names.
     pub(super) fn has_wildcard_under(&self, parent: &str) -> bool {
         let Ok(Some(names)) = self.x509.subject_alternative_name() else {
             return false;
@@ -101,15 +100,15 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Whether it may sign other certificates at all. Version 1 cannot say and is believed, being
-    /// configured by hand, as in Go's `Certificate.CheckSignatureFrom`.
-    pub(super) fn is_authority(&self) -> bool {
+    /// Whether it may issue other certificates. Version 1 has no extension that could say so; it is
+    /// accepted, as in Go's `Certificate.CheckSignatureFrom`, because it was configured by hand.
+    pub(super) fn may_issue(&self) -> bool {
         self.x509.version() != X509Version::V3 || self.is_ca()
     }
 
-    /// Why an authority's certificate may not be above a server's, as Go's `x509` judges it; `None`
-    /// if it may. Dates and path length are not looked at.
-    pub(super) fn objection(&self) -> Option<String> {
+    /// Why this certificate may not issue a server's certificate, by the rules of Go's `x509`; `None`
+    /// if it may. Validity and path length are not checked here.
+    pub(super) fn issuer_objection(&self) -> Option<String> {
         if self.x509.version() != X509Version::V3 {
             return None;
         }
@@ -127,11 +126,11 @@ impl<'a> Certificate<'a> {
             Ok(_) => {}
             Err(_) => return Some("its key usage cannot be read".to_owned()),
         }
-        if !self.may_serve() {
+        if !self.allows_server_auth() {
             return Some("its extended key usage lacks serverAuth".to_owned());
         }
         let unknown = self.x509.iter_extensions().find(|one| {
-            // Those that Go's `processExtensions` takes as critical, each 2.5.29.N.
+            // The critical extensions that Go's `processExtensions` handles, each 2.5.29.N.
             let known = match one.oid.as_bytes() {
                 [0x55, 0x1d, last] => matches!(last, 15 | 17 | 19 | 30..=33 | 36 | 37 | 54),
                 _ => false,
@@ -141,23 +140,23 @@ impl<'a> Certificate<'a> {
         unknown.map(|one| format!("its critical extension {} is not known", one.oid))
     }
 
-    /// How many certificates may stand between it and the server's; `None` for any number.
+    /// The most intermediate certificates below this one; `None` for any number.
     pub(super) fn path_length(&self) -> Option<usize> {
         let basic = self.x509.basic_constraints().ok()??;
         usize::try_from(basic.value.path_len_constraint?).ok()
     }
 
-    /// Why its key cannot be used here; `None` if it can.
-    pub(super) fn unusable_key(&self) -> Option<String> {
+    /// Why its key is not supported; `None` if it is.
+    pub(super) fn unsupported_key(&self) -> Option<String> {
         algorithms::unsupported_public_key(self.x509.public_key())
     }
 
-    /// Why its signature cannot be checked here; `None` if it can.
-    pub(super) fn unusable_signature(&self) -> Option<String> {
+    /// Why its signature is not supported; `None` if it is.
+    pub(super) fn unsupported_signature(&self) -> Option<String> {
         algorithms::unsupported_signature(&self.x509.signature_algorithm)
     }
 
-    /// Whether the key of `issuer`, a certificate of version 3, made its signature.
+    /// Whether it was signed with the key of `issuer`, which must be of version 3.
     pub(super) fn is_signed_by(&self, issuer: &CertificateDer<'_>) -> bool {
         let (Ok(issuer), Some(algorithm)) =
             (EndEntityCert::try_from(issuer), self.signature_algorithm())
@@ -175,39 +174,39 @@ impl<'a> Certificate<'a> {
             .any(|one| issuer.verify_signature(*one, message, signature).is_ok())
     }
 
-    /// The contents of the `AlgorithmIdentifier` that follows what is signed.
+    /// The content of the `AlgorithmIdentifier` behind the signed part.
     fn signature_algorithm(&self) -> Option<&'a [u8]> {
         let (_, whole) = Any::from_der(self.der).ok()?;
         let (after, _signed) = Any::from_der(whole.data).ok()?;
         Some(Any::from_der(after).ok()?.1.data)
     }
 
-    /// Whether it is by name what issued `other`, and not `other` itself in another form (of the
-    /// same name and key, as after a renewal): Go's `alreadyInChain`.
-    pub(super) fn is_above(&self, other: &Self) -> bool {
+    /// Whether its subject is the issuer of `other`, and it is not `other` itself or a renewal with the
+    /// same name and key (Go's `alreadyInChain`).
+    pub(super) fn is_issuer_of(&self, other: &Self) -> bool {
         let subject = self.x509.subject().as_raw();
         let same =
             subject == other.x509.subject().as_raw() && self.public_key() == other.public_key();
         subject == other.x509.issuer().as_raw() && !same
     }
 
-    /// Whether it is of the version without extensions.
+    /// Whether it is of version 1, which has no extensions.
     pub(super) fn is_version_1(&self) -> bool {
         self.x509.version() == X509Version::V1
     }
 
-    /// Whether it is an authority's certificate (`CA:TRUE`).
+    /// Whether it is a CA certificate (`CA:TRUE`).
     pub(super) fn is_ca(&self) -> bool {
         self.x509.is_ca()
     }
 
-    /// Whether its extended key usage, if there is one, lets it be shown by a TLS server.
-    pub(super) fn may_serve(&self) -> bool {
+    /// Whether its extended key usage, if it has one, includes TLS servers.
+    pub(super) fn allows_server_auth(&self) -> bool {
         self.x509
             .iter_extensions()
             .all(|extension| match extension.parsed_extension() {
                 ParsedExtension::ExtendedKeyUsage(usage) => usage.server_auth || usage.any,
-                // One that cannot be read allows nothing.
+                // An extension that cannot be parsed allows nothing.
                 _ => extension.oid != OID_X509_EXT_EXTENDED_KEY_USAGE,
             })
     }
@@ -235,7 +234,8 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// A stranger wrote this text: it must not forge log lines, drive a terminal or fill a page.
+/// Makes text of an untrusted certificate safe to show: it cannot forge log lines, control a terminal
+/// or fill the screen.
 fn printable(text: &str) -> String {
     const LONGEST: usize = 200;
     let mut shown: String = crate::printable::printable(text)
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_strangers_is_made_harmless() {
+    fn untrusted_text_is_made_printable() {
         assert_eq!(printable("O=a, CN=ü"), "O=a, CN=ü");
         assert_eq!(printable("a\r\n\u{1b}[2Jb"), "a  \u{fffd}[2Jb");
         assert_eq!(printable(&"x".repeat(5000)).chars().count(), 201);

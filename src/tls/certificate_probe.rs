@@ -1,4 +1,5 @@
-//! What a server shows in its handshake, for a human to judge before anybody trusts it.
+//! [`CertificateProbe`]: reads a server's certificates in a handshake, so that a person can verify them
+//! before they are trusted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,32 +12,32 @@ use rustls::{
 
 use super::{certificate::Certificate, pem, provider};
 
-/// A certificate that a server showed.
+/// A certificate that a server presented.
 #[derive(Clone, Debug)]
 pub struct PresentedCertificate {
-    /// Whom it names.
+    /// Its subject.
     pub subject: String,
-    /// Who issued it, by its own words.
+    /// The issuer that it names.
     pub issuer: String,
-    /// As `openssl x509 -fingerprint -sha256` prints it.
+    /// Its fingerprint, as `openssl x509 -fingerprint -sha256` prints it.
     pub sha256: String,
-    /// Its first second.
+    /// The first second of its validity.
     pub from: Timestamp,
-    /// Its last.
+    /// The last second of its validity.
     pub until: Timestamp,
-    /// Itself.
+    /// The certificate as PEM text.
     pub pem: String,
 }
 
-/// Looks at one handshake, and ends it: nothing is ever sent to who was looked at.
+/// Records the certificates of one handshake and then aborts it: no data is ever sent to the server.
 #[derive(Debug, Default)]
-pub struct CertificateProbe(Arc<Witness>);
+pub struct CertificateProbe(Arc<Recorder>);
 
 #[derive(Debug, Default)]
-struct Witness(Mutex<Vec<PresentedCertificate>>);
+struct Recorder(Mutex<Vec<PresentedCertificate>>);
 
 impl CertificateProbe {
-    /// TLS that fails once the server has shown its certificates.
+    /// A configuration whose handshakes fail once the server has presented its certificates.
     ///
     /// # Panics
     /// Never: aws-lc-rs has suites for both versions.
@@ -50,15 +51,15 @@ impl CertificateProbe {
             .with_no_client_auth()
     }
 
-    /// What was shown, the server's own certificate first; nothing before the handshake.
+    /// The presented certificates, the server's own first; empty before the handshake.
     #[must_use]
     pub fn presented(&self) -> Vec<PresentedCertificate> {
-        let seen = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.clone()
+        let certificates = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates.clone()
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -68,9 +69,9 @@ impl ServerCertVerifier for Witness {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let chain = std::iter::once(end_entity).chain(intermediates);
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = chain.filter_map(shown).collect();
-        Err(ended())
+        let mut certificates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *certificates = chain.filter_map(presented).collect();
+        Err(aborted())
     }
 
     fn verify_tls12_signature(
@@ -79,7 +80,7 @@ impl ServerCertVerifier for Witness {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(ended())
+        Err(aborted())
     }
 
     fn verify_tls13_signature(
@@ -88,7 +89,7 @@ impl ServerCertVerifier for Witness {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(ended())
+        Err(aborted())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -98,20 +99,20 @@ impl ServerCertVerifier for Witness {
     }
 }
 
-fn ended() -> rustls::Error {
-    rustls::Error::General("the server was only looked at".to_owned())
+fn aborted() -> rustls::Error {
+    rustls::Error::General("the certificate was only read".to_owned())
 }
 
-fn shown(der: &CertificateDer<'_>) -> Option<PresentedCertificate> {
+fn presented(der: &CertificateDer<'_>) -> Option<PresentedCertificate> {
     let certificate = Certificate::parse(der)?;
-    let dates = certificate.dates();
+    let validity = certificate.validity();
     let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
     Some(PresentedCertificate {
         subject: certificate.subject(),
         issuer: certificate.issuer(),
         sha256: certificate.sha256(),
-        from: time(*dates.start()),
-        until: time(*dates.end()),
+        from: time(*validity.start()),
+        until: time(*validity.end()),
         pem: pem::of_certificate(der),
     })
 }

@@ -1,4 +1,4 @@
-//! Who we say we are: a client certificate with its key, checked and ready to sign.
+//! Loads a client certificate with its private key and checks that they belong together.
 
 use std::{
     sync::Arc,
@@ -9,12 +9,11 @@ use rustls::sign::CertifiedKey;
 
 use super::{Error, algorithms, certificate::Certificate, pem, provider};
 
-/// Reads a certificate chain (leaf first) and its private key, and checks that they belong
-/// together. The origins are for errors.
+/// Parses a certificate chain (leaf first) and its private key. The origins are for error messages.
 ///
 /// # Errors
-/// What [`pem::certificates`] and [`pem::private_key`] refuse; a key that cannot sign, or that
-/// is not the leaf's.
+/// Errors of [`pem::certificates`] and [`pem::private_key`]; a key that is not supported, or does not
+/// belong to the leaf.
 pub fn certified_key(
     cert_pem: &[u8],
     cert_origin: &str,
@@ -31,8 +30,8 @@ pub fn certified_key(
     let loaded = provider().key_provider.load_private_key(key);
     let key = loaded.map_err(|_| bad)?;
 
-    // `CertifiedKey::keys_match` would do, but cannot read version 1 certificates, which
-    // `openssl x509 -req` makes and kubectl accepts.
+    // `CertifiedKey::keys_match` cannot read version 1 certificates, which `openssl x509 -req` makes
+    // and kubectl accepts.
     let leaf = Certificate::parse(&chain[0]).ok_or_else(|| Error::BadCertificate {
         origin: cert_origin.to_owned(),
         what: "the first certificate is not valid X.509".to_owned(),
@@ -46,11 +45,11 @@ pub fn certified_key(
     }
 }
 
-/// When the leaf certificate ends, by wall clock; `None` if that cannot be read.
+/// The time at which the leaf certificate expires; `None` if it cannot be represented.
 #[must_use]
 pub fn not_after(identity: &CertifiedKey) -> Option<SystemTime> {
     let leaf = Certificate::parse(identity.cert.first()?)?;
-    let seconds = u64::try_from(*leaf.dates().end()).ok()?;
+    let seconds = u64::try_from(*leaf.validity().end()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_belongs_together_is_accepted_in_every_form() {
+    fn a_matching_pair_is_accepted_in_every_form() {
         pair("client.pem", "client.key").unwrap();
         pair("client.pem", "client-sec1.key").unwrap();
         pair("rsa.pem", "rsa-pkcs1.key").unwrap();
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_certificate_is_refused_naming_both() {
+    fn a_key_of_another_certificate_is_refused_with_both_names() {
         for certificate in ["client.pem", "client-v1.pem", "rsa.pem"] {
             let error = pair(certificate, "localhost.key").unwrap_err();
             assert!(matches!(error, Error::KeyMismatch { .. }), "{error}");
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_a_key_is_refused_without_showing_it() {
+    fn a_damaged_key_is_refused_without_showing_it() {
         let damaged = String::from_utf8(file("client.key")).unwrap();
         let no_key = "-----BEGIN PRIVATE KEY-----\naHVudGVyMg==\n-----END PRIVATE KEY-----\n";
         for text in [no_key, &damaged.replacen("AwEHBG0w", "AwEIBG0w", 1)] {
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_certificate_is_known() {
+    fn the_expiry_of_a_certificate_is_returned() {
         let end = not_after(&pair("expired.pem", "expired.key").unwrap()).unwrap();
         let expected: SystemTime = "2021-01-01T00:00:00Z"
             .parse::<jiff::Timestamp>()

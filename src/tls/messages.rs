@@ -1,4 +1,4 @@
-//! The errors of the TLS libraries in words.
+//! Readable messages for the errors of rustls and webpki.
 
 use std::{borrow::Cow, fmt::Debug};
 
@@ -9,12 +9,12 @@ use rustls::{
 
 use crate::printable::printable;
 
-/// What a server that fits must be able to do.
-const SPOKEN: &str = "kubegate speaks TLS 1.2 and 1.3 with cipher suites of AES-GCM or ChaCha20, key \
+/// What a server must support.
+const SUPPORTED: &str = "kubegate speaks TLS 1.2 and 1.3 with cipher suites of AES-GCM or ChaCha20, key \
                       exchange over X25519, P-256 or P-384 (not P-521, RSA or finite fields) and no \
                       CBC";
-const OLD: &str = "the server speaks neither TLS 1.2 nor TLS 1.3, and older versions are not spoken \
-                   here; have it speak a newer one";
+const OLD: &str = "the server speaks neither TLS 1.2 nor TLS 1.3, and kubegate supports no older \
+                   version; enable a newer one on the server";
 
 pub(super) fn of_error(error: &Error) -> Cow<'static, str> {
     match error {
@@ -22,42 +22,42 @@ pub(super) fn of_error(error: &Error) -> Cow<'static, str> {
         Error::InvalidCertificate(error) => of_certificate(error),
         Error::PeerIncompatible(why) => of_incompatible(why),
         Error::PeerMisbehaved(why) => format!(
-            "the server does not keep to the TLS protocol ({})",
-            spoken(why)
+            "the server violates the TLS protocol ({})",
+            variant_name(why)
         )
         .into(),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "what the server said is not TLS".into()
+            "the server does not speak TLS".into()
         }
         Error::InvalidMessage(why) => format!(
             "the server sent a message that is not valid TLS ({})",
-            spoken(why)
+            variant_name(why)
         )
         .into(),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "the server sent a message of TLS where another is due".into()
+            "the server sent a TLS message where another one is expected".into()
         }
         Error::InvalidCertRevocationList(_) => {
             "a certificate revocation list cannot be used".into()
         }
         Error::InvalidEncryptedClientHello(_) => "the encrypted client hello failed".into(),
-        Error::NoCertificatesPresented => "the other end showed no certificate".into(),
-        Error::UnsupportedNameType => "a name of this kind cannot be asked for".into(),
-        Error::DecryptError => "what the server sent cannot be decrypted".into(),
-        Error::EncryptError => "what is to be sent cannot be encrypted".into(),
+        Error::NoCertificatesPresented => "the other end presented no certificate".into(),
+        Error::UnsupportedNameType => "names of this kind are not supported".into(),
+        Error::DecryptError => "data of the server cannot be decrypted".into(),
+        Error::EncryptError => "data for the server cannot be encrypted".into(),
         Error::HandshakeNotComplete => "the TLS handshake is not complete".into(),
         Error::PeerSentOversizedRecord => "the server sent a TLS record that is too large".into(),
         Error::NoApplicationProtocol => {
             "the two ends have no application protocol in common (ALPN)".into()
         }
-        Error::FailedToGetCurrentTime => "this machine does not tell the time".into(),
-        Error::FailedToGetRandomBytes => "this machine gives no random numbers".into(),
-        Error::BadMaxFragmentSize => "the size of TLS records is set wrongly".into(),
+        Error::FailedToGetCurrentTime => "the time of this machine cannot be read".into(),
+        Error::FailedToGetRandomBytes => "this machine provides no random numbers".into(),
+        Error::BadMaxFragmentSize => "the configured size of TLS records is not valid".into(),
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             "the private key does not belong to the certificate".into()
         }
         Error::InconsistentKeys(_) => {
-            "whether the private key belongs to the certificate cannot be told".into()
+            "it is unknown whether the private key belongs to the certificate".into()
         }
         Error::General(text) => format!("TLS failed: {}", printable(text)).into(),
         Error::Other(OtherError(inner)) => {
@@ -71,16 +71,16 @@ fn of_alert(alert: AlertDescription) -> Cow<'static, str> {
     use AlertDescription as A;
     let name = match alert {
         A::Unknown(number) => number.to_string(),
-        known => spoken(&known).replace(' ', "_"),
+        known => variant_name(&known).replace(' ', "_"),
     };
     match alert {
         A::HandshakeFailure | A::InsufficientSecurity => format!(
-            "the server found nothing in TLS that both ends can do, or wants a client certificate \
-             (alert {name}): {SPOKEN}"
+            "the server found no TLS parameters that both ends support, or requires a client certificate \
+             (alert {name}): {SUPPORTED}"
         ),
         A::ProtocolVersion | A::InappropriateFallback => format!("{OLD} (alert {name})"),
         A::CertificateRequired | A::NoCertificate => format!(
-            "the server wants a client certificate, and was shown none that it takes (alert {name})"
+            "the server requires a client certificate, and got none that it accepts (alert {name})"
         ),
         A::BadCertificate
         | A::UnsupportedCertificate
@@ -90,10 +90,10 @@ fn of_alert(alert: AlertDescription) -> Cow<'static, str> {
         | A::UnknownCA
         | A::AccessDenied => format!("the server refused the client certificate (alert {name})"),
         A::UnrecognisedName => format!(
-            "the server does not know the name that it was asked for (alert {name}); tls-server-name \
+            "the server does not know the name that was sent to it (alert {name}); tls-server-name \
              sets another"
         ),
-        _ => format!("the server broke TLS off (alert {name})"),
+        _ => format!("the server aborted the TLS connection (alert {name})"),
     }
     .into()
 }
@@ -111,19 +111,20 @@ fn of_incompatible(why: &PeerIncompatible) -> Cow<'static, str> {
         | P::NoEcPointFormatsInCommon
         | P::NoSignatureSchemesInCommon
         | P::NoCertificateRequestSignatureSchemesInCommon => format!(
-            "there is nothing in TLS that both ends can do ({}): {SPOKEN}",
-            spoken(why)
+            "there are no TLS parameters that both ends support ({}): {SUPPORTED}",
+            variant_name(why)
         )
         .into(),
         _ => format!(
-            "the server cannot do what is needed of TLS ({})",
-            spoken(why)
+            "the server does not support a required feature of TLS ({})",
+            variant_name(why)
         )
         .into(),
     }
 }
 
-/// A verdict on a certificate that was not given by [`super::trust`], which says more.
+/// The message for an error about a certificate. Those of the [`verifier`](super::verifier) are
+/// [`Refusal`](super::Refusal)s, which say more.
 pub(super) fn of_certificate(error: &CertificateError) -> Cow<'static, str> {
     use CertificateError as E;
     match error {
@@ -135,7 +136,7 @@ pub(super) fn of_certificate(error: &CertificateError) -> Cow<'static, str> {
             "the certificate has a critical extension that is not known"
         }
         E::UnknownIssuer => "the certificate was not issued by a CA that is trusted",
-        E::UnknownRevocationStatus => "whether the certificate is revoked cannot be told",
+        E::UnknownRevocationStatus => "it is unknown whether the certificate is revoked",
         E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => {
             "the certificate revocation list expired"
         }
@@ -152,14 +153,14 @@ pub(super) fn of_certificate(error: &CertificateError) -> Cow<'static, str> {
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
             "the certificate is for another purpose"
         }
-        E::InvalidOcspResponse => "the answer that the certificate is not revoked is not valid",
+        E::InvalidOcspResponse => "the OCSP response about the certificate is not valid",
         E::ApplicationVerificationFailure => "the certificate was refused",
         E::Other(OtherError(inner)) => {
             return match inner.downcast_ref::<webpki::Error>() {
                 Some(error) => {
                     format!("the certificate cannot be used: {}", of_webpki(error)).into()
                 }
-                // A refusal of our own, or what another verifier says.
+                // A refusal of this module, or the error of another verifier.
                 None => printable(&inner.to_string()).into_owned().into(),
             };
         }
@@ -168,19 +169,21 @@ pub(super) fn of_certificate(error: &CertificateError) -> Cow<'static, str> {
     .into()
 }
 
-/// The reason behind "cannot be used".
+/// The message for an error of webpki, as the reason why a certificate cannot be used.
 pub(super) fn of_webpki(error: &webpki::Error) -> &'static str {
     use webpki::Error as E;
     match error {
         E::BadDer | E::BadDerTime | E::TrailingData(_) => "it is not valid DER",
-        E::CaUsedAsEndEntity => "it is a CA's own (CA:TRUE)",
+        E::CaUsedAsEndEntity => "it is a CA certificate (CA:TRUE)",
         E::CertDistrusted => "its key is known not to be trusted",
         E::CertExpired { .. } => "it expired",
         E::CertNotValidYet { .. } => "it is not valid yet",
         E::CertNotValidForName(_) => "it is for another name",
         E::CertRevoked => "it is revoked",
         E::EmptyEkuExtension => "its extended key usage is empty",
-        E::EndEntityUsedAsCa => "it was issued by what is no CA (CA:FALSE)",
+        E::EndEntityUsedAsCa => {
+            "it was issued by a certificate that is not a CA certificate (CA:FALSE)"
+        }
         E::ExtensionValueInvalid | E::MalformedExtensions => "an extension of it is not valid",
         E::InvalidCertValidity => "its dates contradict each other",
         E::InvalidNetworkMaskConstraint | E::MalformedNameConstraint => {
@@ -191,7 +194,7 @@ pub(super) fn of_webpki(error: &webpki::Error) -> &'static str {
         E::MalformedDnsIdentifier => "a DNS name in it is not valid",
         E::MaximumNameConstraintComparisonsExceeded
         | E::MaximumPathBuildCallsExceeded
-        | E::MaximumSignatureChecksExceeded => "its chain takes too long to check",
+        | E::MaximumSignatureChecksExceeded => "its chain takes too long to verify",
         E::MaximumPathDepthExceeded => "its chain has more than six intermediate certificates",
         E::NameConstraintViolation => "the name constraints of a CA behind it forbid its names",
         E::PathLenConstraintViolated => {
@@ -213,13 +216,13 @@ pub(super) fn of_webpki(error: &webpki::Error) -> &'static str {
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
             "the algorithm of its signature, or of one behind it, cannot be checked here"
         }
-        // The rest is about revocation lists, which are not asked for.
+        // The others are about revocation lists, which are not used.
         _ => "it cannot be checked",
     }
 }
 
-/// The name of a variant as words: `NoKxGroupsInCommon` is "no kx groups in common".
-fn spoken(variant: &impl Debug) -> String {
+/// The name of a variant as lower-case words: `NoKxGroupsInCommon` is "no kx groups in common".
+fn variant_name(variant: &impl Debug) -> String {
     let debug = format!("{variant:?}");
     let name: Vec<char> = debug
         .chars()

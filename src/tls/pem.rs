@@ -1,11 +1,9 @@
-//! PEM text to DER: the only caller of rustls-pemfile.
+//! Decodes PEM text. This is the only module that calls rustls-pemfile.
 //!
-//! Text is read as leniently as Go's `encoding/pem` reads it, and so kubectl: a section that cannot
-//! be read does not spoil the others. Each section is found here, with the line on which it
-//! begins, and decoded by rustls-pemfile.
+//! Text is read as leniently as by Go's `encoding/pem`, and so by kubectl: a section that cannot be read
+//! is skipped. The sections are found here, with their lines, and decoded by rustls-pemfile.
 //!
-//! A parser's error may quote the line it stumbled over, which may be half a key: errors here
-//! say what is wrong in fixed words.
+//! Errors have fixed messages: those of a parser may quote a line, which may be a part of a key.
 
 mod sections;
 
@@ -18,41 +16,41 @@ use self::sections::{Section, sections};
 use super::{Error, certificate::Certificate};
 use crate::kubeconfig::warn_once;
 
-/// Every certificate in `pem`, in order. Sections of other kinds, such as keys, are passed over; a
-/// certificate that cannot be read too, with a warning that names `origin` and the line.
+/// Returns all certificates in `pem`, in order. Sections of other kinds, such as keys, are skipped, and
+/// so are certificates that cannot be read, with a warning that names `origin` and the line.
 ///
 /// # Errors
-/// No certificate in it that can be read.
+/// No certificate that can be read.
 pub fn certificates(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let mut found = Vec::new();
-    let mut passed_over = Vec::new();
+    let mut skipped = Vec::new();
     for section in sections(pem) {
         match certificate(&section) {
             Ok(Some(certificate)) => found.push(certificate),
             Ok(None) => {}
-            Err(problem) => passed_over.push(format!("line {}: {problem}", section.line)),
+            Err(problem) => skipped.push(format!("line {}: {problem}", section.line)),
         }
     }
     if found.is_empty() {
         let origin = origin.to_owned();
-        return Err(if passed_over.is_empty() {
+        return Err(if skipped.is_empty() {
             Error::NoCertificate { origin }
         } else {
-            let what = passed_over.join("; ");
+            let what = skipped.join("; ");
             Error::NoReadableCertificate { origin, what }
         });
     }
-    for problem in passed_over {
-        warn_once(&format!("{origin}: passed over, {problem}"));
+    for problem in skipped {
+        warn_once(&format!("{origin}: skipped, {problem}"));
     }
     Ok(found)
 }
 
-/// The first private key in `pem` that can be read: PKCS#8, PKCS#1 (RSA) or SEC 1 (EC), whichever
-/// of them the label names, as in Go's `tls.X509KeyPair`. `origin` is for errors.
+/// Returns the first private key in `pem` that can be read: PKCS#8, PKCS#1 (RSA) or SEC 1 (EC),
+/// independent of its label, as in Go's `tls.X509KeyPair`. `origin` is for error messages.
 ///
 /// # Errors
-/// No key in it that can be read, or only one with a passphrase.
+/// No key that can be read, or only one with a passphrase.
 pub fn private_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>, Error> {
     let mut problem = None;
     for section in sections(pem) {
@@ -69,7 +67,7 @@ pub fn private_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>, E
     }))
 }
 
-/// A certificate as PEM text (RFC 7468).
+/// Encodes a certificate as PEM text (RFC 7468).
 #[must_use]
 pub fn of_certificate(der: &CertificateDer<'_>) -> String {
     let body = BASE64_STANDARD.encode(der);
@@ -84,7 +82,7 @@ pub fn of_certificate(der: &CertificateDer<'_>) -> String {
     lines.join("\n")
 }
 
-/// What is wrong with a section, in fixed words.
+/// What is wrong with a section.
 type Problem = &'static str;
 
 fn certificate(section: &Section) -> Result<Option<CertificateDer<'static>>, Problem> {
@@ -96,12 +94,12 @@ fn certificate(section: &Section) -> Result<Option<CertificateDer<'static>>, Pro
                  under \"BEGIN CERTIFICATE\"",
             );
         }
-        // A malformed BEGIN line, of whatever.
+        // A malformed BEGIN line: the kind of the section is unknown.
         "" => return section.body().map(|_| None),
         _ => return Ok(None),
     }
     let Some(Item::X509Certificate(der)) = decoded("CERTIFICATE", section)? else {
-        return Err(NO_BASE64);
+        return Err(NOT_BASE64);
     };
     match Certificate::parse(&der) {
         Some(_) => Ok(Some(der)),
@@ -128,9 +126,9 @@ fn key(section: &Section, origin: &str) -> Result<Option<PrivateKeyDer<'static>>
         });
     }
     let Some(Item::Pkcs8Key(der)) = decoded("PRIVATE KEY", section).map_err(bad)? else {
-        return Err(bad(NO_BASE64));
+        return Err(bad(NOT_BASE64));
     };
-    // The label says too little: what the bytes are is read from themselves.
+    // The format is detected from the bytes, because labels are often wrong.
     match PrivateKeyDer::try_from(der.secret_pkcs8_der()) {
         Ok(key) => Ok(Some(key.clone_key())),
         Err(_) if label == "OPENSSH PRIVATE KEY" => Err(bad(
@@ -141,9 +139,9 @@ fn key(section: &Section, origin: &str) -> Result<Option<PrivateKeyDer<'static>>
     }
 }
 
-const NO_BASE64: Problem = "the section holds something other than base64";
+const NOT_BASE64: Problem = "the section holds something other than base64";
 
-/// The section as rustls-pemfile decodes one of that label.
+/// Decodes the section with rustls-pemfile, as if it had this label.
 fn decoded(label: &str, section: &Section) -> Result<Option<Item>, Problem> {
     let body = section.body()?;
     let mut text = Zeroizing::new(Vec::with_capacity(body.len() + 64 + 2 * label.len()));
@@ -152,7 +150,7 @@ fn decoded(label: &str, section: &Section) -> Result<Option<Item>, Problem> {
     text.extend_from_slice(format!("\n-----END {label}-----\n").as_bytes());
     match read_one_from_slice(&text) {
         Ok(item) => Ok(item.map(|(item, _)| item)),
-        Err(_) => Err(NO_BASE64),
+        Err(_) => Err(NOT_BASE64),
     }
 }
 

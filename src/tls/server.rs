@@ -10,12 +10,13 @@ use rustls::{
 
 use super::{Error, provider};
 
-/// A listener that shows `chain` (leaf first) and offers the protocols `alpn`, best first
-/// (`b"h2"`, `b"http/1.1"`). With `client_ca`, clients may show a certificate, which must then be
-/// signed by it; without, none is asked for. TLS 1.2 and 1.3.
+/// Returns the configuration of a listener for TLS 1.2 and 1.3 that presents `chain` (leaf first) and
+/// supports the application protocols `alpn` in order of preference (`b"h2"`, `b"http/1.1"`). With
+/// `client_ca`, clients may present a certificate, which that CA must have signed; without it, none is
+/// requested.
 ///
 /// # Errors
-/// A key that does not belong to the chain, or an authority that cannot be used.
+/// A key that does not belong to the chain, or a CA that cannot be used.
 pub fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -1,9 +1,9 @@
-//! The files in `certs/`, for the tests of this room.
+//! The files in `certs/`, for the tests of this module.
 #![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path};
 
-/// The bytes of one file.
+/// Returns the bytes of one file.
 pub(super) fn file(name: &str) -> Vec<u8> {
     let certs = Path::new(env!("CARGO_MANIFEST_DIR")).join("certs");
     fs::read(certs.join(name)).unwrap()

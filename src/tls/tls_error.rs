@@ -1,18 +1,19 @@
-//! [`TlsError`]: an error of the TLS library, in words. The library's own texts hold names of its
-//! source code, which say nothing to whoever reads them.
+//! [`TlsError`]: an error of rustls with a readable message. rustls's own messages contain names of its
+//! source code.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt};
 
-use super::{messages, refusal::find};
+use super::messages;
 
-/// An error of rustls that shows itself in words.
+/// An error of rustls with a readable message.
 ///
-/// What it is remains to be found by [`super::refusal`] and its like.
+/// Its kind is found by [`super::refusal`] and the other functions for error chains.
 #[derive(Clone, Debug)]
 pub struct TlsError(rustls::Error);
 
 impl TlsError {
-    pub(super) fn cause(&self) -> &rustls::Error {
+    /// The error of rustls.
+    pub(super) fn inner(&self) -> &rustls::Error {
         &self.0
     }
 }
@@ -29,21 +30,5 @@ impl fmt::Display for TlsError {
     }
 }
 
-/// It has no source: its words say all of it.
+/// It has no source, because its message contains all of the inner error.
 impl StdError for TlsError {}
-
-/// The error of rustls that `error` holds, however deep.
-#[must_use]
-pub fn tls_error(error: &(dyn StdError + 'static)) -> Option<TlsError> {
-    let found = find(error, |error| error.downcast_ref::<rustls::Error>());
-    found.cloned().map(TlsError)
-}
-
-/// The [`TlsError`] that `error` holds in place of `error`; otherwise `error`.
-#[must_use]
-pub fn readable(error: Arc<dyn StdError + Send + Sync>) -> Arc<dyn StdError + Send + Sync> {
-    match tls_error(&*error) {
-        Some(error) => Arc::new(error),
-        None => error,
-    }
-}

@@ -403,7 +403,7 @@ fn what_cannot_be_done_is_named_as_that() {
         ),
         (
             Error::AlertReceived(AlertDescription::CertificateRequired),
-            "wants a client certificate",
+            "requires a client certificate",
         ),
         (
             Error::AlertReceived(AlertDescription::UnknownPSKIdentity),

@@ -1,9 +1,8 @@
-//! The sections of PEM text, as Go's `encoding/pem` finds them: a section that has no end, or
-//! whose BEGIN or END line is malformed, ends where the next begins, and text between sections is
-//! passed over.
+//! Splits PEM text into sections as Go's `encoding/pem` does: a section without an END line, or with a
+//! malformed BEGIN or END line, ends where the next one begins, and text between sections is ignored.
 //!
-//! Beyond Go, a byte order mark before the first section, lines that end in a lone CR, and
-//! an END line that runs into the next BEGIN line (files joined without a line break) are read too.
+//! In contrast to Go, this also accepts a byte order mark before the first section, lines that end with
+//! a CR alone, and an END line that runs into the next BEGIN line (files joined without a line break).
 
 use zeroize::Zeroizing;
 
@@ -14,24 +13,27 @@ const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What stands between a BEGIN line and its END line.
+/// The text between a BEGIN line and its END line.
 pub(super) struct Section {
     /// The number of the BEGIN line, from 1.
     pub(super) line: usize,
-    /// `CERTIFICATE` and the like; empty where the BEGIN line is malformed.
+    /// The label, such as `CERTIFICATE`; empty if the BEGIN line is malformed.
     pub(super) label: String,
     headers: Headers,
-    /// Without blanks and line breaks.
+    /// The base64 text without blanks and line breaks.
     body: Zeroizing<Vec<u8>>,
     problem: Option<Problem>,
 }
 
-/// The lines `Key: value` that may stand before the body (RFC 1421 section 4.6).
+/// The state of reading the lines `Key: value` before the body (RFC 1421 section 4.6).
 #[derive(Default)]
 struct Headers {
-    none_yet: bool,
-    over: bool,
-    say_encrypted: bool,
+    /// No header has been read yet.
+    is_first: bool,
+    /// The body has begun.
+    is_over: bool,
+    /// A header says that the body is encrypted.
+    is_encrypted: bool,
 }
 
 impl Section {
@@ -40,7 +42,7 @@ impl Section {
             line,
             label: String::from_utf8_lossy(label).into_owned(),
             headers: Headers {
-                none_yet: true,
+                is_first: true,
                 ..Headers::default()
             },
             body: Zeroizing::default(),
@@ -59,9 +61,9 @@ impl Section {
         self.problem.map_or(Ok(&self.body), Err)
     }
 
-    /// Whether its headers say that it has a passphrase.
+    /// Whether its headers say that it is encrypted with a passphrase.
     pub(super) fn is_encrypted(&self) -> bool {
-        self.headers.say_encrypted
+        self.headers.is_encrypted
     }
 
     fn add(&mut self, line: &[u8]) {
@@ -86,21 +88,21 @@ impl Section {
 }
 
 impl Headers {
-    /// Whether this line is one of them, or goes on with one.
+    /// Reads a line. Returns `false` if it belongs to the body.
     fn take(&mut self, line: &[u8]) -> bool {
-        let goes_on = !self.none_yet && line.first().is_some_and(u8::is_ascii_whitespace);
-        self.over |= !line.contains(&b':') && !goes_on;
-        if self.over {
+        let is_continuation = !self.is_first && line.first().is_some_and(u8::is_ascii_whitespace);
+        self.is_over |= !line.contains(&b':') && !is_continuation;
+        if self.is_over {
             return false;
         }
-        self.none_yet = false;
-        self.say_encrypted |=
+        self.is_first = false;
+        self.is_encrypted |=
             line.starts_with(b"Proc-Type:") && line.windows(9).any(|part| part == b"ENCRYPTED");
         true
     }
 }
 
-/// Every section of `pem`, in order, those that cannot be read among them.
+/// Returns all sections of `pem` in order, including those that cannot be read.
 pub(super) fn sections(pem: &[u8]) -> Vec<Section> {
     let mut found = Vec::new();
     let mut open: Option<Section> = None;
@@ -112,7 +114,7 @@ pub(super) fn sections(pem: &[u8]) -> Vec<Section> {
                 None => found.push(Section::malformed(number)),
             }
         } else if line.trim_ascii_start().starts_with(BEGIN) {
-            // Indented: no section for Go, but surely meant to be one.
+            // Go ignores an indented section; here it is reported.
             found.extend(open.take().map(Section::without_end));
             found.push(Section::malformed(number));
         } else if let Some(end) = line.strip_prefix(END) {
@@ -125,7 +127,7 @@ pub(super) fn sections(pem: &[u8]) -> Vec<Section> {
     found
 }
 
-/// The lines with their numbers, without what blanks end them.
+/// The lines with their numbers, without trailing blanks.
 fn lines(pem: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
     let mut number = 1;
@@ -136,8 +138,8 @@ fn lines(pem: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         let here = number;
         let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
         let (mut line, mut after) = rest.split_at(end.unwrap_or(rest.len()));
-        if let Some(joined) = joined(line) {
-            (line, after) = rest.split_at(joined);
+        if let Some(end) = end_before_begin(line) {
+            (line, after) = rest.split_at(end);
         } else if !after.is_empty() {
             let width = if after.starts_with(b"\r\n") { 2 } else { 1 };
             after = &after[width..];
@@ -148,8 +150,8 @@ fn lines(pem: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// Where an END line runs into a BEGIN line.
-fn joined(line: &[u8]) -> Option<usize> {
+/// The end of an END line that runs into a BEGIN line.
+fn end_before_begin(line: &[u8]) -> Option<usize> {
     if !line.starts_with(END) {
         return None;
     }

@@ -11,8 +11,10 @@ use rustls::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
 use super::{
-    super::{identity::certified_key, refusal, server::server_config, testing::file},
+    super::{Refusal, identity::certified_key, refusal, server::server_config, testing::file},
     *,
 };
 
