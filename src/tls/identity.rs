@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_the_library_cannot_use_is_named_as_that() {
+    fn an_unsupported_key_is_named() {
         for (certificate, key, words) in [
             (
                 "rsa-1024.pem",

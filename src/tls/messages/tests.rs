@@ -361,7 +361,7 @@ fn looks_like_code(text: &str) -> bool {
 }
 
 #[test]
-fn no_name_of_source_code_is_in_the_words_of_any_error() {
+fn no_message_contains_a_name_of_source_code() {
     let all = every_error();
     assert!(all.len() > 400, "{}", all.len());
     for error in all {
@@ -387,7 +387,7 @@ fn no_name_of_source_code_is_in_the_words_of_any_error() {
 }
 
 #[test]
-fn what_cannot_be_done_is_named_as_that() {
+fn unsupported_protocols_and_alerts_are_named() {
     for (error, expected) in [
         (
             Error::AlertReceived(AlertDescription::HandshakeFailure),

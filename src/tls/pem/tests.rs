@@ -15,7 +15,7 @@ fn count(pem: impl AsRef<[u8]>) -> usize {
 }
 
 #[test]
-fn certificates_come_in_order_and_keys_beside_them_are_passed_over() {
+fn certificates_are_read_in_order_and_keys_are_skipped() {
     let both = [file("client.key"), file("chain.pem")].concat();
     let found = certificates(&both, "x").unwrap();
     assert_eq!(found.len(), 2);
@@ -24,7 +24,7 @@ fn certificates_come_in_order_and_keys_beside_them_are_passed_over() {
 }
 
 #[test]
-fn a_section_that_cannot_be_read_does_not_spoil_the_others() {
+fn an_unreadable_section_is_skipped() {
     let (good, other) = (text("ca.pem"), text("other-ca.pem"));
     for bad in [
         format!("{BEGIN}\n!!no base64!!\n{END}\n"),
@@ -60,7 +60,7 @@ fn a_section_that_cannot_be_read_does_not_spoil_the_others() {
 }
 
 #[test]
-fn each_that_cannot_be_read_is_named_by_its_line() {
+fn each_unreadable_section_is_named_by_its_line() {
     let bundle = format!("# one\n{BEGIN}\n!\n{END}\n\n{BEGIN}\nMIIB\n{BEGIN}\nMIIB\n{END}\n");
     let error = certificates(bundle.as_bytes(), "ca.crt").unwrap_err();
     assert_eq!(
@@ -107,7 +107,7 @@ fn blanks_headers_line_endings_and_text_between_are_read() {
 }
 
 #[test]
-fn every_form_of_key_is_read_under_every_label_and_the_first_wins() {
+fn every_key_format_is_read_under_every_label() {
     let form = |text: &str| private_key(text.as_bytes(), "x").unwrap();
     let labels = [
         "PRIVATE KEY",
@@ -151,7 +151,7 @@ fn every_form_of_key_is_read_under_every_label_and_the_first_wins() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_is_passed_over_while_one_remains() {
+fn an_unreadable_key_is_skipped_while_one_remains() {
     let good = text("client.key");
     let bad = "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n";
     for text in [
@@ -183,7 +183,7 @@ fn a_key_that_cannot_be_read_is_passed_over_while_one_remains() {
 }
 
 #[test]
-fn an_encrypted_key_is_called_encrypted() {
+fn an_encrypted_key_is_named() {
     for name in ["client-encrypted.key", "rsa-pkcs1-encrypted.key"] {
         for ending in ["\n", "\r\n", "\r", "\t\n"] {
             let text = text(name).replace('\n', ending);

@@ -148,7 +148,7 @@ fn stamp(text: &str) -> jiff::Timestamp {
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_configured_authority_is_accepted_by_name_and_address() {
+async fn a_certificate_of_the_configured_ca_is_accepted() {
     for asked in ["localhost", "127.0.0.1", "::1"] {
         accepted(&trust(&["ca.pem"]), "localhost.pem", asked).await;
     }
@@ -157,7 +157,7 @@ async fn a_certificate_of_the_configured_authority_is_accepted_by_name_and_addre
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_refused_and_the_certificate_described() {
+async fn an_unknown_ca_is_refused_and_the_certificate_described() {
     let refusal = refused(&trust(&["other-ca.pem"]), "localhost.pem", "localhost").await;
     let Refusal::UnknownIssuer {
         subject,
@@ -189,7 +189,7 @@ async fn an_unknown_authority_is_refused_and_the_certificate_described() {
 }
 
 #[tokio::test]
-async fn an_authority_of_the_same_name_with_another_key_is_told_apart() {
+async fn a_ca_of_the_same_name_with_another_key_is_distinguished() {
     let rebuilt = refused(&trust(&["same-name-ca.pem"]), "localhost.pem", "localhost").await;
     assert!(
         matches!(rebuilt, Refusal::IssuerKeyChanged { .. }),
@@ -220,7 +220,7 @@ async fn a_certificate_that_is_not_valid_yet_is_refused() {
 }
 
 #[tokio::test]
-async fn an_expired_authority_is_refused_though_the_certificate_is_in_date() {
+async fn an_expired_ca_is_refused_although_the_leaf_is_valid() {
     let refusal = refused(
         &trust(&["expired-ca.pem"]),
         "expired-ca-leaf.pem",
@@ -246,7 +246,7 @@ async fn an_expired_authority_is_refused_though_the_certificate_is_in_date() {
 }
 
 #[tokio::test]
-async fn in_a_bundle_those_in_date_work_and_the_expired_do_not() {
+async fn only_the_valid_cas_of_a_bundle_are_used() {
     let bundle = trust(&["expired-ca.pem", "ca.pem", "future-ca.pem"]);
     accepted(&bundle, "localhost.pem", "localhost").await;
     let refusal = refused(&bundle, "expired-ca-leaf.pem", "localhost").await;
@@ -262,7 +262,7 @@ async fn in_a_bundle_those_in_date_work_and_the_expired_do_not() {
 }
 
 #[tokio::test]
-async fn a_renewed_authority_of_the_same_name_and_key_counts_in_any_order() {
+async fn a_renewed_ca_of_the_same_key_counts_in_any_order() {
     for bundle in [
         ["expired-ca.pem", "renewed-ca.pem"],
         ["renewed-ca.pem", "expired-ca.pem"],
@@ -308,7 +308,7 @@ async fn a_wrong_name_is_refused_and_its_names_listed() {
 }
 
 #[tokio::test]
-async fn the_name_asked_for_is_sent_and_checked_and_an_address_is_not_sent() {
+async fn the_server_name_is_sent_and_verified_and_an_address_is_not_sent() {
     let ca = trust(&["ca.pem"]);
     let heard = accepted(&ca, "wrong-san.pem", "other.example").await;
     assert_eq!(heard.server_name.as_deref(), Some("other.example"));
@@ -344,7 +344,7 @@ async fn a_common_name_alone_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_clients_does_not_serve() {
+async fn a_client_certificate_is_refused_as_a_server() {
     for roots in ["ca.pem", "client-purpose.pem"] {
         let refusal = refused(&trust(&[roots]), "client-purpose.pem", "localhost").await;
         assert!(matches!(refusal, Refusal::WrongPurpose { .. }), "{refusal}");
@@ -352,7 +352,7 @@ async fn a_certificate_for_clients_does_not_serve() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_its_own_authority_is_accepted_byte_for_byte() {
+async fn a_trusted_self_signed_certificate_is_accepted_byte_for_byte() {
     let itself = trust(&["self-signed.pem"]);
     accepted(&itself, "self-signed.pem", "localhost").await;
     accepted(&itself, "self-signed.pem", "127.0.0.1").await;
@@ -376,7 +376,7 @@ async fn a_certificate_that_is_its_own_authority_is_accepted_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn being_its_own_authority_excuses_neither_name_nor_dates() {
+async fn a_trusted_self_signed_certificate_needs_name_and_validity() {
     let refusal = refused(
         &trust(&["self-signed.pem"]),
         "self-signed.pem",
@@ -396,7 +396,7 @@ async fn being_its_own_authority_excuses_neither_name_nor_dates() {
 }
 
 #[tokio::test]
-async fn a_pinned_server_certificate_vouches_for_itself_alone() {
+async fn a_pinned_server_certificate_issues_nothing() {
     let pinned = trust(&["localhost.pem"]);
     accepted(&pinned, "localhost.pem", "localhost").await;
     let refusal = refused(&pinned, "signed-by-leaf.pem", "localhost").await;
@@ -417,13 +417,13 @@ async fn a_pinned_server_certificate_vouches_for_itself_alone() {
 }
 
 #[tokio::test]
-async fn an_intermediate_and_a_version_1_authority_are_trusted_as_configured() {
+async fn an_intermediate_and_a_version_1_ca_can_be_trusted() {
     accepted(&trust(&["intermediate-ca.pem"]), "chain.pem", "localhost").await;
     accepted(&trust(&["v1-ca.pem"]), "v1-ca-leaf.pem", "localhost").await;
 }
 
 #[tokio::test]
-async fn certificates_that_cannot_be_used_are_passed_over_while_one_remains() {
+async fn unusable_certificates_are_skipped_while_one_remains() {
     let broken = b"-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n".to_vec();
     let mixed = [broken.clone(), file("ca.pem")].concat();
     accepted(
@@ -438,7 +438,7 @@ async fn certificates_that_cannot_be_used_are_passed_over_while_one_remains() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_certificate_s_key_is_refused_even_when_insecure() {
+async fn a_server_without_its_certificates_key_is_refused_even_when_insecure() {
     let posing = shows("localhost.pem", "dns-only.key");
     for trust in [trust(&["ca.pem"]), Trust::insecure()] {
         let refusal = refused_with(&trust, &posing, "localhost").await;
@@ -461,7 +461,7 @@ async fn insecure_accepts_any_certificate() {
 /// The store is chosen by the environment, which a test may not change for its neighbours: it
 /// runs itself again as a process of its own.
 #[tokio::test]
-async fn the_system_s_store_is_judged_by_the_same_rules() {
+async fn the_cas_of_the_system_follow_the_same_rules() {
     const STORE: &str = "KUBEGATE_TEST_STORE";
     if std::env::var_os(STORE).is_some() {
         let system = Trust::system();
@@ -480,7 +480,7 @@ async fn the_system_s_store_is_judged_by_the_same_rules() {
     }
     let store = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&store, [file("ca.pem"), file("expired-ca.pem")].concat()).unwrap();
-    let name = "tls::trust::tests::the_system_s_store_is_judged_by_the_same_rules";
+    let name = "tls::trust::tests::the_cas_of_the_system_follow_the_same_rules";
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])
         .env(STORE, "1")
@@ -504,7 +504,7 @@ fn mutual(certificate: &str, client_ca: &str) -> Arc<ServerConfig> {
 }
 
 #[tokio::test]
-async fn the_identity_is_shown_to_a_server_that_asks_and_none_is_needed() {
+async fn a_client_certificate_is_presented_on_request_and_is_optional() {
     let pem = file("client.pem");
     let identity = certified_key(&pem, "client.pem", &file("client.key"), "client.key").unwrap();
     let ca = trust(&["ca.pem"]);
@@ -529,7 +529,7 @@ async fn the_identity_is_shown_to_a_server_that_asks_and_none_is_needed() {
 }
 
 #[tokio::test]
-async fn every_connection_is_judged_anew() {
+async fn every_connection_is_verified_again() {
     let server = Arc::new(server("localhost.pem", ProtocolVersion::TLSv1_2));
     let kinds = async |config: ClientConfig| {
         let config = Arc::new(config);
@@ -552,7 +552,7 @@ async fn every_connection_is_judged_anew() {
 }
 
 #[test]
-fn dates_hold_to_the_last_second() {
+fn validity_includes_its_last_second() {
     let verify = |roots: &str, certificate: &str, now: &str| {
         let chain = pem::certificates(&file(certificate), certificate).unwrap();
         let now = stamp(now).as_second().unsigned_abs();

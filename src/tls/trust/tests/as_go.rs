@@ -31,7 +31,7 @@ fn judged(roots: &[&str], certificate: &str, asked: &str, now: &str) -> Result<(
 const NOW: &str = "2026-01-01T00:00:00Z";
 
 #[tokio::test]
-async fn a_server_certificate_that_may_sign_is_accepted_where_a_trusted_ca_signed_it_itself() {
+async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
     accepted(&trust(&["ca.pem"]), "ca-true.pem", "localhost").await;
     accepted(
         &trust(&["other-ca.pem", "ca.pem"]),
@@ -100,7 +100,7 @@ async fn a_server_certificate_that_may_sign_is_accepted_where_a_trusted_ca_signe
 }
 
 #[test]
-fn a_server_certificate_that_may_sign_behind_an_intermediate_is_refused_as_that() {
+fn a_ca_certificate_as_server_behind_an_intermediate_is_refused() {
     let chain = pem::certificates(&file("intermediate-ca.pem"), "x").unwrap();
     let asked = ServerName::try_from("localhost").unwrap();
     // The intermediate itself as a server under its own root is the one step that is judged; its
@@ -125,7 +125,7 @@ fn a_server_certificate_that_may_sign_behind_an_intermediate_is_refused_as_that(
 }
 
 #[tokio::test]
-async fn a_wildcard_right_under_a_top_level_name_fits_one_label() {
+async fn a_wildcard_below_a_top_level_name_matches_one_label() {
     let ca = trust(&["ca.pem"]);
     accepted(&ca, "wildcard-lan.pem", "k8s.lan").await;
     accepted(&ca, "wildcard-lan.pem", "K8S.LAN").await;
@@ -155,7 +155,7 @@ async fn a_wildcard_right_under_a_top_level_name_fits_one_label() {
 }
 
 #[tokio::test]
-async fn any_extended_key_usage_stands_for_every_purpose() {
+async fn any_extended_key_usage_includes_every_purpose() {
     let ca = trust(&["ca.pem"]);
     accepted(&ca, "any-purpose.pem", "localhost").await;
     accepted(&ca, "any-purpose-chain.pem", "localhost").await;
@@ -174,14 +174,14 @@ async fn any_extended_key_usage_stands_for_every_purpose() {
 }
 
 #[tokio::test]
-async fn a_chain_of_six_intermediates_verifies_and_one_of_seven_is_named_as_that() {
+async fn six_intermediates_are_accepted_and_seven_are_named() {
     accepted(&trust(&["ca.pem"]), "deep-6.pem", "localhost").await;
     let words = ["more than six intermediate", "7 were sent"];
     refused_with_words("ca.pem", "deep-7.pem", "localhost", &words).await;
 }
 
 #[tokio::test]
-async fn an_authority_that_may_not_issue_is_refused_by_name_and_reason() {
+async fn a_ca_that_may_not_issue_is_refused_by_name_and_reason() {
     for (roots, certificate, subject, why) in [
         (
             "ca.pem",
@@ -231,7 +231,7 @@ async fn an_authority_that_may_not_issue_is_refused_by_name_and_reason() {
 }
 
 #[tokio::test]
-async fn the_name_constraints_of_a_root_hold_for_every_name_of_the_certificate() {
+async fn name_constraints_of_a_root_apply_to_every_name() {
     accepted(
         &trust(&["constrained-ca.pem"]),
         "constrained-ca-leaf.pem",
@@ -257,7 +257,7 @@ async fn the_name_constraints_of_a_root_hold_for_every_name_of_the_certificate()
 }
 
 #[tokio::test]
-async fn what_the_library_cannot_check_is_named_and_is_no_forgery() {
+async fn unsupported_algorithms_are_named_and_not_called_forgeries() {
     for (roots, certificate, words) in [
         (
             "rsa-1024-ca.pem",
