@@ -46,7 +46,7 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
         Login::Basic { username, password } => {
             Some(Arc::new(Basic::new(name, username, password)?))
         }
-        Login::Oidc(config) if IbmKubeconfigUser::is(config) => Some(Arc::new(
+        Login::Oidc(config) if IbmKubeconfigUser::matches(config) => Some(Arc::new(
             IbmKubeconfigUser::new(config.clone(), &target.cluster)?,
         )),
         Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone())?)),

@@ -1,23 +1,23 @@
-//! The accounts that a user can be in, and the choice of one.
+//! The accounts of a user, and the choice of one.
 
 use std::collections::BTreeSet;
 
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::error::ibm_error;
 use super::{
+    error::ibm_error,
     names::{Named, find, names},
     services::{Services, problem},
 };
 use crate::credential::{Error, protocol::issuer::Response};
 
-/// Where the first page is.
-const FIRST: &str = "/coe/v2/accounts";
-/// No user has accounts for more.
-const PAGES: usize = 100;
+/// The path of the first page.
+const FIRST_PAGE: &str = "/coe/v2/accounts";
+/// The most pages that are read.
+const MAX_PAGES: usize = 100;
 
-/// An account of IBM Cloud.
+/// An IBM Cloud account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// 32 hexadecimal digits: `bss_account`.
@@ -60,12 +60,12 @@ struct Entity {
     name: Option<String>,
 }
 
-/// All accounts, page by page.
+/// Returns all accounts, page by page.
 pub(super) async fn list(services: &Services) -> Result<Vec<Account>, Error> {
     let mut accounts = Vec::new();
-    let mut path = FIRST.to_owned();
+    let mut path = FIRST_PAGE.to_owned();
     let mut seen = BTreeSet::new();
-    while seen.len() < PAGES {
+    while seen.len() < MAX_PAGES {
         let url = services.endpoints.accounts(&path)?;
         let response = services.get(&url).await?;
         let page = parsed(&response)?;
@@ -77,11 +77,11 @@ pub(super) async fn list(services: &Services) -> Result<Vec<Account>, Error> {
         let Some(next) = page.next_url.filter(|next| !next.is_empty()) else {
             return Ok(accounts);
         };
-        // A path below the same host, or the token would go elsewhere.
+        // The next page must be on the same host, which the token is sent to.
         if !next.starts_with('/') || next.starts_with("//") || seen.contains(&next) {
             return Err(problem(
                 &response,
-                "its next page is not a further page of its own",
+                "its next_url is not another page of the same service",
             ));
         }
         path = next;
@@ -100,11 +100,11 @@ fn parsed(response: &Response) -> Result<Page, Error> {
         .map_err(|_| problem(response, "its answer is no list of accounts"))
 }
 
-/// The account that is meant, by id or name; without a word, the only one there is. `None` where
-/// there are several to choose from.
+/// Returns the account with the ID or name `asked`, or the only account. Returns `None` if there are
+/// several and none is asked for.
 ///
 /// # Errors
-/// None of that id or name, or none at all; the error lists what there is.
+/// There is no such account, or none at all; the error lists those that exist.
 pub fn choose<'a>(
     accounts: &'a [Account],
     asked: Option<&str>,

@@ -1,20 +1,23 @@
-//! The chain from a root credential to what a cluster takes, each link made from the one before:
-//! root, session (`bx`), delegated token, the cluster's token and its refresh token (`kube`).
+//! [`Chain`]: the source of a cluster's token, obtained step by step from a root credential.
 //!
-//! A renewal begins at the deepest link that still lives. A session that cannot be begun again
-//! by itself, for it came from a passcode or password, is kept alive: refreshed in the last
-//! fifth of its access token's life, and saved before it is used, as its token may work once.
+//! Each step uses the result of the one before: the root credential, a session of client `bx`, a
+//! delegated refresh token, and the cluster's token with a refresh token of client `kube`.
+//!
+//! A renewal starts at the last step that is still valid. A session from a passcode or password
+//! cannot be started again without the user. It is kept alive: refreshed in the last fifth of its
+//! access token's lifetime, and saved before it is used, since its refresh token may work only once.
 
 mod saved;
+mod steps;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::sync::Mutex;
 
-use super::error::ibm_error;
 use super::{
     Endpoints, RootCredential,
-    iam::{Client, Failure, Grant, Holder, Iam, Tokens},
+    error::ibm_error,
+    iam::{Failure, Holder, Iam, Tokens},
     refusal::Refusal,
     root_credential::RootSecret,
 };
@@ -24,11 +27,10 @@ use crate::{
         blocking::blocking,
         protocol::{authorization, issuer::Issuer, jwt},
     },
-    printable::printable,
     secret::Secret,
 };
 
-/// A way to a cluster's token.
+/// See the module.
 pub struct Chain {
     iam: Iam,
     /// Names IAM in errors.
@@ -38,19 +40,20 @@ pub struct Chain {
     account: Option<String>,
     /// The command that logs in again.
     login: String,
-    links: Mutex<ChainState>,
+    state: Mutex<ChainState>,
 }
 
-/// What lives of the chain below its root.
+/// The results of the steps that may still be valid.
 #[derive(Default)]
 struct ChainState {
     session: Option<Session>,
     /// The refresh token that came with the cluster's token.
-    kube: Option<Secret>,
-    /// The token handed out last. To be asked again means that it will not do any more.
-    used: Option<Secret>,
-    /// The refresh token in the store, where the one after it could not be saved.
-    spent: Option<Secret>,
+    cluster_refresh: Option<Secret>,
+    /// The cluster's token that was returned last. A further fetch means that it is no longer
+    /// accepted.
+    returned: Option<Secret>,
+    /// The refresh token in the store, if it was used and its successor could not be saved.
+    outdated: Option<Secret>,
 }
 
 struct Session {
@@ -58,18 +61,18 @@ struct Session {
     renew_at: SystemTime,
 }
 
-/// An access token for IBM Cloud's own services, and whose it is.
+/// An access token for IBM Cloud's services, and its holder.
 pub(super) struct Access {
     pub(super) token: Secret,
     pub(super) holder: Holder,
 }
 
 impl Chain {
-    /// A chain from `root`, not begun yet. `account` is the id of the account that an API key
-    /// must belong to; `login` is the command that logs in again.
+    /// Creates a chain from `root`. `account` is the ID of the account that an API key must belong
+    /// to; `login` is the command that logs in again.
     ///
     /// # Errors
-    /// An endpoint that is no URL.
+    /// An endpoint is not a URL.
     pub fn new(
         issuer: Arc<Issuer>,
         endpoints: &Endpoints,
@@ -83,22 +86,30 @@ impl Chain {
             root,
             account,
             login,
-            links: Mutex::default(),
+            state: Mutex::default(),
         })
     }
 
-    /// Its root, and the command that logs in again.
+    /// Returns the root credential, and the command that logs in again.
     pub(super) fn into_root(self) -> (RootCredential, String) {
         (self.root, self.login)
     }
 
-    /// Begins the session, for IBM Cloud's own services.
+    /// Checks by files and variables alone whether there is a root credential.
+    ///
+    /// # Errors
+    /// It is missing or cannot be read.
+    pub fn check_root(&self) -> Result<(), Error> {
+        self.present(self.root.read()?).map(drop)
+    }
+
+    /// Starts a session, and returns its access token.
     pub(super) async fn access(&self) -> Result<Access, Error> {
-        let mut links = self.links.lock().await;
-        let _turn = self.turn().await?;
-        let tokens = match self.held().await? {
-            RootSecret::Session(saved) => self.refresh(&mut links, &saved).await?,
-            held => self.begin(&mut links, &held).await?,
+        let mut state = self.state.lock().await;
+        let _lock = self.lock_login().await?;
+        let tokens = match self.root_secret().await? {
+            RootSecret::Session(saved) => self.refresh_session(&mut state, &saved).await?,
+            secret => self.start_session(&mut state, &secret).await?,
         };
         Ok(Access {
             holder: tokens.holder(),
@@ -107,184 +118,60 @@ impl Chain {
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
-        let mut links = self.links.lock().await;
-        if let Some(token) = self.saved_token(&links).await? {
-            return self.credential(&mut links, &token);
+        let mut state = self.state.lock().await;
+        if let Some(token) = self.saved_token(&state).await? {
+            return self.credential(&mut state, &token);
         }
-        let session_ends =
-            (links.session.as_ref()).is_some_and(|s| s.renew_at <= SystemTime::now());
-        if !(session_ends && self.is_kept_alive().await?)
-            && let Some(tokens) = self.by_kube(&mut links).await?
+        let is_session_due =
+            (state.session.as_ref()).is_some_and(|s| s.renew_at <= SystemTime::now());
+        if !(is_session_due && self.is_kept_alive().await?)
+            && let Some(tokens) = self.refresh_cluster_token(&mut state).await?
         {
-            // Another kubegate may be about to replace the refresh token beside what is saved.
-            return match self.turn().await {
-                Ok(_turn) => self.keep(&mut links, tokens).await,
+            // Another kubegate may be replacing the refresh token in the saved login.
+            return match self.lock_login().await {
+                Ok(_lock) => self.accept_and_save(&mut state, tokens).await,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "the renewed token is kept in memory only");
-                    self.take(&mut links, tokens)
+                    self.accept(&mut state, tokens)
                 }
             };
         }
-        let _turn = self.turn().await?;
-        // Another kubegate may have renewed while we waited.
-        if let Some(token) = self.saved_token(&links).await? {
-            return self.credential(&mut links, &token);
+        let _lock = self.lock_login().await?;
+        // Another kubegate may have renewed the token while this one waited for the lock.
+        if let Some(token) = self.saved_token(&state).await? {
+            return self.credential(&mut state, &token);
         }
-        let tokens = match self.by_session(&mut links).await {
-            Err(error @ Error::LoginNeeded { .. }) => match self.by_kube(&mut links).await? {
-                Some(tokens) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the cluster's own session lives on for a while");
-                    tokens
+        let tokens = match self.cluster_token_of_session(&mut state).await {
+            Err(error @ Error::LoginNeeded { .. }) => {
+                match self.refresh_cluster_token(&mut state).await? {
+                    Some(tokens) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "the cluster's own session is valid for a while");
+                        tokens
+                    }
+                    None => return Err(error),
                 }
-                None => return Err(error),
-            },
+            }
             other => other?,
         };
-        self.keep(&mut links, tokens).await
+        self.accept_and_save(&mut state, tokens).await
     }
 
-    /// Renews the cluster's token by what came with it; `None` where that lives no more.
-    async fn by_kube(&self, links: &mut ChainState) -> Result<Option<Tokens>, Error> {
-        let Some(token) = links.kube.take() else {
-            return Ok(None);
-        };
-        let grant = Grant::Refresh {
-            token: &token,
-            account: None,
-        };
-        match self.iam.grant(Client::Kube, &grant).await {
-            Ok(tokens) => Ok(tokens.id.is_some().then_some(tokens)),
-            Err(Failure::Refused(_)) => Ok(None),
-            Err(Failure::Other(error)) => {
-                links.kube = Some(token);
-                Err(error)
-            }
-        }
+    /// Uses new tokens for the cluster.
+    fn accept(&self, state: &mut ChainState, tokens: Tokens) -> Result<Credential, Error> {
+        state.cluster_refresh = tokens.refresh;
+        self.credential(state, &tokens.id.unwrap_or(tokens.access))
     }
 
-    /// Has the cluster's token made by the session, which is begun, or kept alive, where needed.
-    async fn by_session(&self, links: &mut ChainState) -> Result<Tokens, Error> {
-        let held = self.held().await?;
-        if let RootSecret::Session(saved) = &held {
-            let current = current(links, saved);
-            let session = links.session.as_ref();
-            if !session.is_some_and(|s| s.refresh == current && SystemTime::now() < s.renew_at) {
-                self.refresh(links, saved).await?;
-            }
-        }
-        if let Some(session) = &links.session {
-            match self.delegated(&session.refresh).await {
-                Ok(tokens) => return Ok(tokens),
-                Err(Failure::Refused(refusal)) => {
-                    links.session = None;
-                    if matches!(held, RootSecret::Session(_)) {
-                        return Err(self.refused(&refusal));
-                    }
-                }
-                Err(Failure::Other(error)) => return Err(error),
-            }
-        }
-        let begun = self.begin(links, &held).await?;
-        let made = match &begun.refresh {
-            Some(refresh) => self.delegated(refresh).await,
-            // Nothing to delegate: `kube` shows the root itself.
-            None => self.open(&held, Client::Kube).await,
-        };
-        made.map_err(|failure| self.error(failure))
-    }
-
-    /// Begins the session at the root.
-    async fn begin(&self, links: &mut ChainState, held: &RootSecret) -> Result<Tokens, Error> {
-        let opened = self.open(held, Client::Bx).await;
-        let tokens = opened.map_err(|failure| self.error(failure))?;
-        let holds = tokens.holder().account.bss;
-        if let (Some(asked), Some(holds)) = (&self.account, holds)
-            && *asked != holds
-        {
-            return Err(Error::LoginNeeded {
-                subject: self.subject.clone(),
-                problem: format!(
-                    "{} belongs to account {}, and API keys cannot switch to account {asked}",
-                    self.root.subject(),
-                    printable(&holds)
-                )
-                .into(),
-                remedy: format!("use an API key of account {asked}, or ask for no account"),
-            });
-        }
-        links.session = tokens.refresh.clone().map(|refresh| Session {
-            refresh,
-            renew_at: tokens.renew_at,
-        });
-        Ok(tokens)
-    }
-
-    async fn open(&self, held: &RootSecret, client: Client) -> Result<Tokens, Failure> {
-        let grant = match held {
-            RootSecret::ApiKey(key) => Grant::ApiKey(key),
-            RootSecret::Pod {
-                token,
-                profile: (field, profile),
-            } => Grant::ComputeResource {
-                token,
-                profile: (field, profile),
-            },
-            RootSecret::Session(token) => Grant::Refresh {
-                token,
-                account: None,
-            },
-        };
-        self.iam.grant(client, &grant).await
-    }
-
-    /// Has a saved session's refresh token replaced, and saves what replaces it.
-    async fn refresh(&self, links: &mut ChainState, saved: &Secret) -> Result<Tokens, Error> {
-        let token = current(links, saved);
-        let grant = Grant::Refresh {
-            token: &token,
-            account: None,
-        };
-        let granted = self.iam.grant(Client::Bx, &grant).await;
-        let tokens = granted.map_err(|failure| self.error(failure))?;
-        let refresh = tokens.refresh.clone().unwrap_or(token);
-        let written = refresh.clone();
-        let is_saved = self
-            .save(move |saved| saved.refresh_token = Some(written))
-            .await;
-        links.spent = (!is_saved).then(|| saved.clone());
-        links.session = Some(Session {
-            refresh,
-            renew_at: tokens.renew_at,
-        });
-        Ok(tokens)
-    }
-
-    /// Delegates a session to `kube`.
-    async fn delegated(&self, refresh: &Secret) -> Result<Tokens, Failure> {
-        let delegated = self.iam.delegate(refresh).await?;
-        let tokens = self
-            .iam
-            .grant(Client::Kube, &Grant::Delegated(&delegated))
-            .await?;
-        if tokens.id.is_none() {
-            let problem = "gave no id_token for the cluster";
-            return Err(ibm_error(format!("{} {problem}", self.subject)).into());
-        }
-        Ok(tokens)
-    }
-
-    /// Takes up new tokens for the cluster.
-    fn take(&self, links: &mut ChainState, tokens: Tokens) -> Result<Credential, Error> {
-        links.kube = tokens.refresh;
-        self.credential(links, &tokens.id.unwrap_or(tokens.access))
-    }
-
-    /// The same, and saves the token. It is this process's turn.
-    async fn keep(&self, links: &mut ChainState, tokens: Tokens) -> Result<Credential, Error> {
+    /// Uses new tokens for the cluster and saves them. The caller holds the lock of the login.
+    async fn accept_and_save(
+        &self,
+        state: &mut ChainState,
+        tokens: Tokens,
+    ) -> Result<Credential, Error> {
         let token = tokens.id.as_ref().unwrap_or(&tokens.access).clone();
-        let credential = self.take(links, tokens)?;
+        let credential = self.accept(state, tokens)?;
         let expires_at = credential.expires_at;
         self.save(move |saved| {
             saved.token = Some(token);
@@ -294,7 +181,7 @@ impl Chain {
         Ok(credential)
     }
 
-    fn credential(&self, links: &mut ChainState, token: &Secret) -> Result<Credential, Error> {
+    fn credential(&self, state: &mut ChainState, token: &Secret) -> Result<Credential, Error> {
         let claims = jwt::claims(token.expose()).ok_or_else(|| {
             ibm_error(format!(
                 "{} gave a token for the cluster that is no JWT with an expiry; check the IAM \
@@ -304,11 +191,29 @@ impl Chain {
         })?;
         let named = || format!("the token of {}", self.subject);
         let authorization = authorization::bearer_of(token.expose(), named)?;
-        links.used = Some(token.clone());
+        state.returned = Some(token.clone());
         Ok(Credential {
             authorization: Some(authorization),
             expires_at: Some(claims.expires_at),
             ..Credential::default()
+        })
+    }
+
+    async fn is_kept_alive(&self) -> Result<bool, Error> {
+        Ok(matches!(self.root_secret().await?, RootSecret::Session(_)))
+    }
+
+    async fn root_secret(&self) -> Result<RootSecret, Error> {
+        let root = self.root.clone();
+        let secret = self.blocking(move || root.read()).await??;
+        self.present(secret)
+    }
+
+    fn present(&self, secret: Option<RootSecret>) -> Result<RootSecret, Error> {
+        secret.ok_or_else(|| Error::LoginNeeded {
+            subject: self.subject.clone(),
+            problem: format!("{} is not there", self.root.subject()).into(),
+            remedy: format!("run `{}`", self.login),
         })
     }
 
@@ -319,32 +224,6 @@ impl Chain {
         blocking(|| self.subject(), work).await
     }
 
-    async fn is_kept_alive(&self) -> Result<bool, Error> {
-        Ok(matches!(self.held().await?, RootSecret::Session(_)))
-    }
-
-    async fn held(&self) -> Result<RootSecret, Error> {
-        let root = self.root.clone();
-        let held = self.blocking(move || root.read()).await??;
-        self.present(held)
-    }
-
-    /// Whether there is something to begin with, by files and variables alone.
-    ///
-    /// # Errors
-    /// What is missing, or cannot be read.
-    pub fn check_root(&self) -> Result<(), Error> {
-        self.present(self.root.read()?).map(drop)
-    }
-
-    fn present(&self, held: Option<RootSecret>) -> Result<RootSecret, Error> {
-        held.ok_or_else(|| Error::LoginNeeded {
-            subject: self.subject.clone(),
-            problem: format!("{} is not there", self.root.subject()).into(),
-            remedy: format!("run `{}`", self.login),
-        })
-    }
-
     fn error(&self, failure: Failure) -> Error {
         match failure {
             Failure::Refused(refusal) => self.refused(&refusal),
@@ -353,7 +232,7 @@ impl Chain {
     }
 
     fn refused(&self, refusal: &Refusal) -> Error {
-        // What helps a user does not help a pod.
+        // The general remedies are for users, not for pods.
         let remedy = match self.root {
             RootCredential::Pod { .. } => None,
             _ => refusal.remedy().map(str::to_owned),
@@ -363,16 +242,6 @@ impl Chain {
             problem: refusal.problem(&self.root.subject()).into(),
             remedy: remedy.unwrap_or_else(|| self.root.remedy(&self.login)),
         }
-    }
-}
-
-/// The token to refresh: what is saved, unless that was spent and what replaced it could not be
-/// saved.
-fn current(links: &ChainState, saved: &Secret) -> Secret {
-    let session = links.session.as_ref();
-    match (&links.spent, session) {
-        (Some(spent), Some(session)) if spent == saved => session.refresh.clone(),
-        _ => saved.clone(),
     }
 }
 

@@ -1,17 +1,17 @@
-//! A session at IBM Cloud to look around in: which accounts and clusters there are, and where a
-//! cluster is reached.
+//! [`CloudSession`]: a session at IBM Cloud that lists accounts and clusters, and returns how a cluster
+//! is reached.
 
 use std::sync::Arc;
 
-use super::error::ibm_error;
 use super::{
     Account, Endpoints, IbmCluster, account,
     chain::{Access, Chain},
     container,
+    error::ibm_error,
     iam::{Client, Failure, Grant, Holder, Iam, Tokens},
     issuer,
     refusal::{Reason, Refusal},
-    services::{Services, patiently},
+    services::{Services, with_retries},
 };
 use crate::{
     credential::{Error, protocol::issuer::Issuer, store::Saved},
@@ -20,11 +20,11 @@ use crate::{
     settings::IbmEndpoint,
 };
 
-/// What a human shows to log in.
+/// What a user logs in with.
 pub enum UserProof {
-    /// A code that works once, from IAM's page in a browser.
+    /// A one-time passcode of IAM's page in a browser.
     Passcode(Secret),
-    /// Of an IBM id that is not federated.
+    /// User name and password of an IBMid that is not federated.
     Password {
         /// User name.
         user: String,
@@ -33,21 +33,21 @@ pub enum UserProof {
     },
 }
 
-/// A session.
+/// See the module.
 pub struct CloudSession {
     issuer: Arc<Issuer>,
     endpoints: Endpoints,
     token: Secret,
-    /// `None` where the root can begin a session again.
+    /// `None` if the root credential can start another session.
     refresh: Option<Secret>,
     holder: Holder,
 }
 
 impl CloudSession {
-    /// Logs in by what a human shows.
+    /// Logs in as a user.
     ///
     /// # Errors
-    /// Where IAM refuses it; the error says what to do.
+    /// IAM refuses the login; the error says what to do.
     pub async fn log_in(endpoints: Endpoints, proof: &UserProof) -> Result<Self, Error> {
         let issuer = issuer();
         let iam = Iam::new(issuer.clone(), &endpoints)?;
@@ -56,7 +56,7 @@ impl CloudSession {
             UserProof::Password { user, password } => Grant::Password { user, password },
         };
         let granted = iam.grant(Client::Bx, &grant).await;
-        let tokens = granted.map_err(|failure| refused(&endpoints, proof, failure))?;
+        let tokens = granted.map_err(|failure| login_refused(&endpoints, proof, failure))?;
         if tokens.refresh.is_none() {
             return Err(ibm_error(
                 "IAM gives this user no refresh token, so the login would end at once; use an \
@@ -71,16 +71,16 @@ impl CloudSession {
             refresh: None,
             holder: Holder::default(),
         };
-        session.take(tokens);
+        session.set_tokens(tokens);
         Ok(session)
     }
 
-    /// A session from what `chain` begins with.
+    /// Starts a session from the root credential of `chain`.
     ///
     /// # Errors
-    /// Where the root is refused.
+    /// IAM refuses the root credential.
     pub async fn from_chain(endpoints: Endpoints, chain: &Chain) -> Result<Self, Error> {
-        let Access { token, holder } = patiently(|| chain.access()).await?;
+        let Access { token, holder } = with_retries(|| chain.access()).await?;
         Ok(Self {
             issuer: issuer(),
             endpoints,
@@ -90,18 +90,18 @@ impl CloudSession {
         })
     }
 
-    /// The accounts of the user.
+    /// Returns the accounts of the user.
     ///
     /// # Errors
-    /// No list of them.
+    /// The request fails.
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
         account::list(&self.services()).await
     }
 
-    /// Moves the session to an account. Only one that a human began can move.
+    /// Switches to another account. Only the session of a user can switch.
     ///
     /// # Errors
-    /// Where IAM refuses.
+    /// IAM refuses the account.
     pub async fn switch_account(&mut self, account: &Account) -> Result<(), Error> {
         if self.account() == Some(&account.id) {
             return Ok(());
@@ -120,7 +120,7 @@ impl CloudSession {
             account: Some(&account.id),
         };
         match iam.grant(Client::Bx, &grant).await {
-            Ok(tokens) => self.take(tokens),
+            Ok(tokens) => self.set_tokens(tokens),
             Err(Failure::Other(error)) => return Err(error),
             Err(Failure::Refused(refusal)) => {
                 return Err(ibm_error(format!(
@@ -134,13 +134,13 @@ impl CloudSession {
         Ok(())
     }
 
-    /// The id of the account that the session is in.
+    /// Returns the ID of the account of the session.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.holder.account.bss.as_deref()
     }
 
-    /// The user's e-mail address, or what else names the user.
+    /// Returns the user's e-mail address, or another name of the user.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         let holder = &self.holder;
@@ -148,7 +148,7 @@ impl CloudSession {
         names.into_iter().flatten().map(String::as_str).next()
     }
 
-    /// What to save, so that the session can go on.
+    /// Returns what must be saved to continue the session later.
     #[must_use]
     pub fn to_save(&self) -> Saved {
         Saved {
@@ -157,26 +157,27 @@ impl CloudSession {
         }
     }
 
-    /// The clusters of the account.
+    /// Returns the clusters of the account.
     ///
     /// # Errors
-    /// No list of them.
+    /// The request fails.
     pub async fn clusters(&self) -> Result<Vec<IbmCluster>, Error> {
         container::list(&self.services()).await
     }
 
-    /// The cluster of that name or id.
+    /// Returns the cluster with the name or ID `asked`.
     ///
     /// # Errors
-    /// None of that name; the error lists close ones.
+    /// There is no such cluster; the error names similar ones.
     pub async fn cluster(&self, asked: &str) -> Result<IbmCluster, Error> {
         container::cluster(&self.services(), asked).await
     }
 
-    /// Where the cluster is reached, and whom to trust there, as a kubeconfig has it.
+    /// Returns the URL and the CA of a cluster, as they are in a kubeconfig.
     ///
     /// # Errors
-    /// A cluster that cannot serve, or has no such endpoint; no kubeconfig for its CA.
+    /// The cluster is in a state in which it cannot serve or has no such endpoint, or the request for
+    /// its CA fails.
     pub async fn cluster_config(
         &self,
         cluster: &IbmCluster,
@@ -184,7 +185,7 @@ impl CloudSession {
     ) -> Result<Cluster, Error> {
         let server = cluster.endpoint(end)?;
         let authority = if cluster.is_openshift() {
-            // Publicly trusted.
+            // Its certificate is publicly trusted.
             None
         } else {
             container::authority(&self.services(), cluster, end).await?
@@ -215,7 +216,7 @@ impl CloudSession {
         )
     }
 
-    fn take(&mut self, tokens: Tokens) {
+    fn set_tokens(&mut self, tokens: Tokens) {
         self.holder = tokens.holder();
         self.token = tokens.access;
         if tokens.refresh.is_some() {
@@ -224,14 +225,14 @@ impl CloudSession {
     }
 }
 
-/// What a refusal means for what a human showed.
-fn refused(endpoints: &Endpoints, proof: &UserProof, failure: Failure) -> Error {
+/// Returns the error for a refused login.
+fn login_refused(endpoints: &Endpoints, proof: &UserProof, failure: Failure) -> Error {
     let refusal = match failure {
         Failure::Other(error) => return error,
         Failure::Refused(refusal) => refusal,
     };
     let (problem, remedy) = match proof {
-        UserProof::Passcode(_) => of_passcode(endpoints, &refusal),
+        UserProof::Passcode(_) => passcode_refused(endpoints, &refusal),
         UserProof::Password { .. } => (
             refusal.problem("a user name and password"),
             "use `kubegate login ibm --sso` or an API key".to_owned(),
@@ -244,7 +245,7 @@ fn refused(endpoints: &Endpoints, proof: &UserProof, failure: Failure) -> Error 
     }
 }
 
-fn of_passcode(endpoints: &Endpoints, refusal: &Refusal) -> (String, String) {
+fn passcode_refused(endpoints: &Endpoints, refusal: &Refusal) -> (String, String) {
     let problem = match refusal.reason {
         Reason::SessionOver | Reason::Other => {
             "the one-time passcode is wrong, was used already, or has expired".to_owned()

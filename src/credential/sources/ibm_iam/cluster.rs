@@ -1,4 +1,4 @@
-//! A cluster, and where its API server is reached.
+//! [`IbmCluster`]: a cluster and the URLs of its API server.
 
 use http::Uri;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::{
     settings::IbmEndpoint,
 };
 
-/// A cluster, as a list or its own entry tells of it.
+/// A cluster in the responses of the container service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct IbmCluster {
@@ -26,18 +26,18 @@ pub struct IbmCluster {
     kind: Option<String>,
     #[serde(rename = "masterURL")]
     master: Option<String>,
-    /// Version 1's name for it.
+    /// The same in version 1 of the API.
     #[serde(rename = "serverURL")]
     server: Option<String>,
     #[serde(rename = "serviceEndpoints")]
-    nested: Option<Ends>,
+    nested: Option<ServiceEndpoints>,
     #[serde(flatten)]
-    flat: Ends,
+    flat: ServiceEndpoints,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-struct Ends {
+struct ServiceEndpoints {
     #[serde(rename = "publicServiceEndpointEnabled")]
     public_enabled: Option<bool>,
     #[serde(rename = "publicServiceEndpointURL")]
@@ -48,7 +48,7 @@ struct Ends {
     private: Option<String>,
 }
 
-impl Ends {
+impl ServiceEndpoints {
     fn url(&self, end: IbmEndpoint) -> Option<&str> {
         let (enabled, url) = match end {
             IbmEndpoint::Public => (self.public_enabled, &self.public),
@@ -58,8 +58,8 @@ impl Ends {
         url.filter(|_| enabled != Some(false))
     }
 
-    /// Whether it is told if there is such an endpoint.
-    fn tells(&self, end: IbmEndpoint) -> bool {
+    /// Returns whether the response says if there is such an endpoint.
+    fn mentions(&self, end: IbmEndpoint) -> bool {
         match end {
             IbmEndpoint::Public => self.public_enabled.is_some(),
             IbmEndpoint::Private => self.private_enabled.is_some(),
@@ -78,18 +78,18 @@ impl Named for IbmCluster {
 }
 
 impl IbmCluster {
-    /// Whether it is an `OpenShift` cluster, which has an OAuth server of its own.
+    /// Returns whether it is an `OpenShift` cluster, which has an OAuth server of its own.
     #[must_use]
     pub fn is_openshift(&self) -> bool {
         self.kind.as_deref() == Some("openshift")
     }
 
-    /// Where its API server is; without a word, where IBM Cloud says that it is by default.
+    /// Returns the URL of its API server: the endpoint asked for, or IBM Cloud's default.
     ///
     /// # Errors
-    /// A state in which it cannot serve, an endpoint that it does not have.
+    /// The cluster is in a state in which it cannot serve, or has no such endpoint.
     pub fn endpoint(&self, asked: Option<IbmEndpoint>) -> Result<Uri, Error> {
-        self.serves()?;
+        self.check_state()?;
         let of = |end| {
             let nested = self.nested.as_ref().and_then(|ends| ends.url(end));
             nested.or(self.flat.url(end))
@@ -100,11 +100,11 @@ impl IbmCluster {
             .map(String::as_str)
             .find(|url| !url.is_empty());
         let is_private = |url: &str| url.contains(".private.");
-        // An older answer names its one endpoint alone.
+        // An older response has a single URL, which is of one of both kinds.
         let only = |end| {
-            let told = self.nested.as_ref().is_some_and(|ends| ends.tells(end));
+            let mentioned = self.nested.as_ref().is_some_and(|ends| ends.mentions(end));
             let fits = |url: &&str| is_private(url) == (end == IbmEndpoint::Private);
-            default.filter(|url| fits(url) && !told && !self.flat.tells(end))
+            default.filter(|url| fits(url) && !mentioned && !self.flat.mentions(end))
         };
         let url = match asked {
             None => default,
@@ -137,8 +137,9 @@ impl IbmCluster {
         })
     }
 
-    /// Whether its state lets it answer. The words are those of IBM Cloud's documentation.
-    fn serves(&self) -> Result<(), Error> {
+    /// Returns an error if the cluster cannot serve in its state. The states are those of IBM Cloud's
+    /// documentation.
+    fn check_state(&self) -> Result<(), Error> {
         let (advice, transient) = match self.state.as_deref().unwrap_or_default() {
             "requested" | "deploying" => ("wait until its master is deployed", true),
             "deploy_failed" | "aborted" => ("its master was never deployed; make a new one", false),
@@ -155,8 +156,8 @@ impl IbmCluster {
     }
 }
 
-/// `OpenShift` clusters show publicly trusted certificates under names that end in `-e` alone:
-/// `c100.private...` is `c100-e.private...`.
+/// Returns the URL under whose name an `OpenShift` cluster has a publicly trusted certificate: for
+/// `c100.private...` it is `c100-e.private...`.
 fn trusted_name(url: Uri) -> Uri {
     let host = url.host().unwrap_or_default();
     let Some((first, rest)) = host.split_once('.') else {

@@ -1,5 +1,5 @@
-//! The container service: which clusters there are, and by which CA one is known. Version 2 of
-//! its API, and version 1 where there is no other.
+//! Requests to the container service: clusters and their CAs. Uses version 2 of its API, or version 1
+//! where there is no other.
 
 use std::time::{Duration, Instant};
 
@@ -22,23 +22,23 @@ use crate::{
     settings::IbmEndpoint,
 };
 
-/// The lists of version 2, one for each infrastructure.
+/// The paths of the lists in version 2, one for each infrastructure.
 const LISTS: [&str; 3] = [
     "/v2/classic/getClusters",
     "/v2/vpc/getClusters?provider=vpc-gen2",
     "/v2/satellite/getClusters",
 ];
-/// How long the cluster may take to learn what its user may do.
-const RBAC_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the cluster may take to apply the user's roles.
+const RBAC_TIMEOUT: Duration = Duration::from_secs(30);
 const RBAC_PAUSE: Duration = Duration::from_secs(1);
 
-/// All clusters of the account.
+/// Returns all clusters of the account.
 pub(super) async fn list(services: &Services) -> Result<Vec<IbmCluster>, Error> {
     let mut clusters = Vec::new();
     let mut answered = false;
     for path in LISTS {
         let response = services.get(&services.endpoints.containers(path)?).await?;
-        // An account, or an endpoint, without this infrastructure.
+        // The account or the endpoint does not have this infrastructure.
         if is_absent(&response) {
             continue;
         }
@@ -55,7 +55,7 @@ pub(super) async fn list(services: &Services) -> Result<Vec<IbmCluster>, Error> 
     Ok(clusters)
 }
 
-/// The cluster of that name or id, with its endpoints.
+/// Returns the cluster with the name or ID `asked`, with its endpoints.
 pub(super) async fn cluster(services: &Services, asked: &str) -> Result<IbmCluster, Error> {
     let encoded = form_encoded(asked);
     let paths = [
@@ -74,7 +74,7 @@ pub(super) async fn cluster(services: &Services, asked: &str) -> Result<IbmClust
     Err(unknown(services, asked).await?)
 }
 
-/// Why there is no such cluster, with those that there are.
+/// Returns the error that there is no such cluster, with those that exist.
 async fn unknown(services: &Services, asked: &str) -> Result<Error, Error> {
     let clusters = list(services).await?;
     if let [one, other, ..] = find(&clusters, asked)[..] {
@@ -90,8 +90,8 @@ async fn unknown(services: &Services, asked: &str) -> Result<Error, Error> {
     )))
 }
 
-/// The CA that signs the cluster's certificate, PEM; `None` where its kubeconfig names none, for
-/// it is publicly trusted. Has the cluster take note of the user's roles on the way.
+/// Returns the CA of the cluster as PEM, or `None` if its kubeconfig names none because it is publicly
+/// trusted. The request also makes the cluster apply the user's roles.
 pub(super) async fn authority(
     services: &Services,
     cluster: &IbmCluster,
@@ -110,7 +110,7 @@ pub(super) async fn authority(
         let path = format!("/v2/getKubeconfig?cluster={}&format=json", *id);
         response = services.get(&services.endpoints.containers(&path)?).await?;
     } else if response.status == StatusCode::OK {
-        roles_known(services, cluster).await;
+        wait_for_roles(services, cluster).await;
     }
     let config: Value = parsed(&response, "a kubeconfig")?;
     let Some(data) = authority_data(&config) else {
@@ -121,7 +121,7 @@ pub(super) async fn authority(
     pem.map(Some).ok_or_else(bad)
 }
 
-/// The first `certificate-authority-data` in a kubeconfig, wherever IBM Cloud puts it.
+/// Returns the first `certificate-authority-data` at any depth of a response.
 fn authority_data(value: &Value) -> Option<&str> {
     match value {
         Value::Object(fields) => {
@@ -136,9 +136,9 @@ fn authority_data(value: &Value) -> Option<&str> {
     }
 }
 
-/// Waits until the cluster knows the user's roles. Where it takes longer, the first requests may
-/// be forbidden, which the warning says.
-async fn roles_known(services: &Services, cluster: &IbmCluster) {
+/// Waits until the cluster has applied the user's roles. If that takes too long, the API server may
+/// forbid the first requests, and a warning says so.
+async fn wait_for_roles(services: &Services, cluster: &IbmCluster) {
     #[derive(Deserialize)]
     struct Status {
         synchronized: bool,
@@ -148,7 +148,7 @@ async fn roles_known(services: &Services, cluster: &IbmCluster) {
         return;
     };
     let started = Instant::now();
-    while started.elapsed() < RBAC_PATIENCE {
+    while started.elapsed() < RBAC_TIMEOUT {
         match services.get(&url).await {
             Ok(response) if response.status == StatusCode::OK => {
                 let status: Option<Status> = serde_json::from_slice(&response.body).ok();
@@ -156,10 +156,10 @@ async fn roles_known(services: &Services, cluster: &IbmCluster) {
                     return;
                 }
             }
-            // A new cluster may answer so for minutes.
+            // A new cluster may respond like this for minutes.
             Ok(response) if response.status == StatusCode::NOT_FOUND => {}
             Err(error) if error.is_transient() => {}
-            // A service that cannot tell is not worth waiting for.
+            // Waiting does not help if the service cannot tell.
             Ok(_) | Err(_) => return,
         }
         tokio::time::sleep(RBAC_PAUSE).await;
@@ -171,7 +171,7 @@ async fn roles_known(services: &Services, cluster: &IbmCluster) {
     );
 }
 
-/// Whether the service has no such path, which is not to say that there is no such cluster.
+/// Returns whether the service has no such path, as opposed to no such cluster.
 fn is_absent(response: &Response) -> bool {
     let absent = matches!(
         response.status,
@@ -183,7 +183,7 @@ fn is_absent(response: &Response) -> bool {
     absent && !is_unknown(response)
 }
 
-/// "The specified cluster could not be found."
+/// Returns whether the error is "The specified cluster could not be found."
 fn is_unknown(response: &Response) -> bool {
     #[derive(Deserialize)]
     struct Fault {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_authority_is_found_wherever_it_stands() {
+    fn the_authority_is_found_at_any_depth() {
         let inner = json!({"clusters": [{"name": "a", "cluster": {"server": "https://a",
             "certificate-authority-data": "Y2E="}}]});
         assert_eq!(authority_data(&inner), Some("Y2E="));

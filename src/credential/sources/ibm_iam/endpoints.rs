@@ -1,4 +1,4 @@
-//! Where IBM Cloud's services are: IBM's public hosts, or what the environment says instead.
+//! [`Endpoints`]: the URLs of IBM Cloud's services.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ const IAM: &str = "https://iam.cloud.ibm.com";
 const CONTAINERS: &str = "https://containers.cloud.ibm.com/global";
 const ACCOUNTS: &str = "https://accounts.cloud.ibm.com";
 
-/// The variable that says where IAM is, as IBM's tools name it.
+/// The variable with IAM's URL, as IBM's tools name it.
 pub const IAM_VARIABLE: &str = "IBMCLOUD_IAM_API_ENDPOINT";
 
-/// Base URLs of the services.
+/// The base URLs of the services: IBM's public hosts, or those of the environment.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     iam: Uri,
@@ -30,11 +30,11 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// IBM's public hosts, unless `env` names others (IBM's private ones, for example). `iam`
-    /// goes before the environment: its place, for errors, and its URL.
+    /// Reads the endpoints from `env`; IBM's public hosts are the defaults. `iam` takes precedence over
+    /// the environment: where it was given, for errors, and its URL.
     ///
     /// # Errors
-    /// What is no https URL.
+    /// An endpoint is not an https URL.
     pub fn read(
         env: &dyn Fn(&str) -> Option<String>,
         iam: Option<(&str, &str)>,
@@ -45,7 +45,7 @@ impl Endpoints {
         };
         Ok(Self {
             iam: match iam {
-                Some((place, url)) => parsed(place, url)?,
+                Some((origin, url)) => parsed(origin, url)?,
                 None => base(IAM_VARIABLE, IAM)?,
             },
             containers: base("IBMCLOUD_CS_API_ENDPOINT", CONTAINERS)?,
@@ -53,13 +53,13 @@ impl Endpoints {
         })
     }
 
-    /// IAM's base URL.
+    /// Returns IAM's base URL.
     #[must_use]
     pub fn iam(&self) -> String {
         text(&self.iam)
     }
 
-    /// Which IAM it is, by whatever host it is reached: IBM's own has several.
+    /// Returns a name of this IAM that does not depend on the host: IBM's own IAM has several.
     #[must_use]
     pub fn name(&self) -> String {
         let iam = self.iam();
@@ -67,19 +67,19 @@ impl Endpoints {
         if is_ibm { IAM.to_owned() } else { iam }
     }
 
-    /// Where IAM is, if that is not IBM's public host.
+    /// Returns IAM's URL if it is not IBM's public host.
     #[must_use]
     pub fn other_iam(&self) -> Option<String> {
         Some(self.iam()).filter(|iam| iam != IAM)
     }
 
-    /// The URL of a page where a one-time passcode can be had in a browser.
+    /// Returns the URL of the page that shows a one-time passcode in a browser.
     #[must_use]
     pub fn passcode(&self) -> String {
         format!("{}/identity/passcode", self.iam())
     }
 
-    /// Whether an OIDC issuer is IAM.
+    /// Returns whether an OIDC issuer is this IAM, or IBM's own.
     pub(super) fn is_issuer(&self, issuer: &str) -> bool {
         let issuer = issuer.trim_end_matches('/');
         let host = issuer
@@ -104,20 +104,21 @@ impl Endpoints {
     }
 }
 
-/// `private.iam.cloud.ibm.com`, and regions that were hosts of their own.
+/// Returns whether it is a host of IBM's own IAM: public, private, or one of the former regional
+/// hosts.
 fn is_ibm(host: &str) -> bool {
     host == "iam.cloud.ibm.com"
         || host.ends_with(".iam.cloud.ibm.com")
         || host.starts_with("iam.") && host.ends_with(".bluemix.net")
 }
 
-/// IBM's tools take a bare host too.
-fn parsed(place: &str, url: &str) -> Result<Uri, Error> {
+/// Parses a URL, or a host without scheme as IBM's tools accept it.
+fn parsed(origin: &str, url: &str) -> Result<Uri, Error> {
     let url = url.trim().trim_end_matches('/');
     if url.contains("://") {
-        issuer::https(place, url)
+        issuer::https(origin, url)
     } else {
-        issuer::https(place, &format!("https://{url}"))
+        issuer::https(origin, &format!("https://{url}"))
     }
 }
 
@@ -126,7 +127,7 @@ fn below(base: &Uri, path: &str) -> Result<Uri, Error> {
     url.parse().map_err(|_| {
         Error::Issuer(IssuerError::Url {
             what: text(base),
-            problem: "cannot be extended by the path that is asked for",
+            problem: "cannot be extended by the path of a request",
         })
     })
 }
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_moves_each_service() {
+    fn the_environment_sets_each_endpoint() {
         let none = Endpoints::read(&|_| None, None).unwrap();
         assert_eq!(
             none.token().unwrap(),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn iam_is_known_as_an_issuer() {
+    fn iam_is_recognized_as_an_issuer() {
         let endpoints = Endpoints::read(&|_| None, Some(("--iam", "https://127.0.0.1:1"))).unwrap();
         for (issuer, is_iam) in [
             ("https://iam.cloud.ibm.com/identity", true),

@@ -1,7 +1,7 @@
-//! IAM's token endpoint: what is given for what, and why it says no.
+//! [`Iam`]: IAM's token endpoint.
 //!
-//! The client that asks decides what comes back: `bx` gets refresh tokens that can be delegated,
-//! `kube` gets what a cluster takes.
+//! The tokens depend on the client: `bx` gets refresh tokens that can be delegated, and `kube` gets
+//! the tokens that a cluster accepts.
 
 use std::{
     sync::Arc,
@@ -23,14 +23,14 @@ use crate::{
     secret::Secret,
 };
 
-/// What stands in place of a refresh token where the client gets none.
+/// The value of `refresh_token` if the client gets none.
 const NOT_SUPPORTED: &str = "not_supported";
-/// Longer lives of access tokens are not believed.
-const LONGEST: Duration = Duration::from_secs(30 * 86_400);
-/// How long a delegated token may wait to be redeemed, in seconds.
+/// The longest lifetime of an access token that is believed.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// How long a delegated refresh token is valid, in seconds.
 const DELEGATED_EXPIRY: &str = "600";
 
-/// Who asks; the password is the same word.
+/// The OAuth client, whose password is its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
     Bx,
@@ -39,7 +39,7 @@ pub(super) enum Client {
 
 impl Client {
     fn authorization(self) -> HeaderValue {
-        // No secrets: these words are the same for everybody.
+        // Not secrets: these passwords are public.
         HeaderValue::from_static(match self {
             Self::Bx => "Basic Yng6Yng=",
             Self::Kube => "Basic a3ViZTprdWJl",
@@ -47,7 +47,7 @@ impl Client {
     }
 }
 
-/// What tokens are asked for with.
+/// What tokens are requested with.
 pub(super) enum Grant<'a> {
     ApiKey(&'a Secret),
     Passcode(&'a Secret),
@@ -68,22 +68,22 @@ pub(super) enum Grant<'a> {
     Delegated(&'a Secret),
 }
 
-/// What IAM grants.
+/// The tokens that IAM grants.
 pub(super) struct Tokens {
     pub(super) access: Secret,
-    /// None where the client gets none.
+    /// `None` if the client gets none.
     pub(super) refresh: Option<Secret>,
     pub(super) id: Option<Secret>,
-    /// When four fifths of the access token's life are over.
+    /// When four fifths of the access token's lifetime are over.
     pub(super) renew_at: SystemTime,
 }
 
 /// Why there are no tokens.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// IAM judged what it was given, and said no.
+    /// IAM refused the grant.
     Refused(Refusal),
-    /// No judgement was made.
+    /// The request failed before IAM decided about the grant.
     Other(Error),
 }
 
@@ -93,7 +93,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Who a token is for.
+/// The user of a token.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Holder {
@@ -110,7 +110,7 @@ pub(super) struct HolderAccount {
 }
 
 impl Tokens {
-    /// Who they are for, by the access token's own words.
+    /// Returns the user that the access token names.
     pub(super) fn holder(&self) -> Holder {
         jwt::payload(self.access.expose()).unwrap_or_default()
     }
@@ -131,7 +131,7 @@ impl Iam {
         })
     }
 
-    /// Asks for tokens.
+    /// Requests tokens.
     pub(super) async fn grant(&self, client: Client, grant: &Grant<'_>) -> Result<Tokens, Failure> {
         #[derive(Deserialize)]
         struct Granted {
@@ -153,7 +153,7 @@ impl Iam {
         })
     }
 
-    /// Has a refresh token of `bx` made into one that `kube` can redeem once.
+    /// Exchanges a refresh token of `bx` for one that `kube` can redeem once.
     pub(super) async fn delegate(&self, refresh: &Secret) -> Result<Secret, Failure> {
         #[derive(Deserialize)]
         struct Issued {
@@ -230,7 +230,7 @@ fn form<'a>(grant: &Grant<'a>) -> Vec<(&'static str, &'a str)> {
     }
 }
 
-/// The error's own text is dropped: it may quote a token.
+/// Parses a response. The parser's own error is dropped, since it may quote a token.
 fn parsed<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, Error> {
     serde_json::from_slice(&response.body).map_err(|_| {
         response.error(
@@ -240,7 +240,7 @@ fn parsed<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, Error> {
     })
 }
 
-/// When to renew an access token. What is not said is renewed at once.
+/// Returns when to renew an access token: at once if its lifetime is not given.
 fn renew_at(response: &Response, expires_in: Option<f64>) -> Result<SystemTime, Error> {
     let now = SystemTime::now();
     let Some(seconds) = expires_in else {
@@ -252,8 +252,8 @@ fn renew_at(response: &Response, expires_in: Option<f64>) -> Result<SystemTime, 
              that the IAM endpoint is IBM Cloud's",
         ));
     }
-    let life = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST);
-    Ok(now + life.min(LONGEST).mul_f64(0.8))
+    let life = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_LIFETIME);
+    Ok(now + life.min(MAX_LIFETIME).mul_f64(0.8))
 }
 
 #[cfg(test)]
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_is_believed_within_reason() {
+    fn lifetimes_are_limited() {
         let response = response("");
         for (seconds, at_least, at_most) in [
             (Some(3600.0), 2870, 2880),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_of_iam_is_not_shown() {
+    fn an_unexpected_response_is_not_shown() {
         let error = parsed::<Vec<String>>(&response("<html>sesame-ibm-1")).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(

@@ -1,4 +1,4 @@
-//! Files that hold an API key, in any of the forms in which IBM's tools write one.
+//! Files with an API key, in the formats that IBM's tools write.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::{
     secret::Secret,
 };
 
-/// The key in the file at `path`. Blocks.
+/// Reads the key in the file at `path`. Blocks.
 pub(super) fn read(path: &Path) -> Result<Secret, Error> {
-    /// What `ibmcloud iam api-key-create --file` writes, and the console's download.
+    /// The format of `ibmcloud iam api-key-create --file` and of the console's download.
     #[derive(Deserialize)]
     struct Downloaded {
         apikey: Secret,
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path) -> Result<Secret, Error> {
         };
     }
     let mut keys = entries(&text, "_APIKEY");
-    // The service by the name that IBM's own SDK for it has.
+    // The name of the service in IBM's own SDK for it.
     if let Some(own) = keys
         .iter()
         .find(|(name, _)| *name == "KUBERNETES_SERVICE_API")
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Secret, Error> {
     if key.is_empty() {
         return Err(bad("is empty; put an API key into it"));
     }
-    if key.contains(|sign: char| sign.is_whitespace() || sign.is_control()) {
+    if key.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(bad(
             "holds more than an API key; put the key alone into it, or IBM's JSON",
         ));
@@ -58,21 +58,21 @@ pub(super) fn read(path: &Path) -> Result<Secret, Error> {
     Ok(Secret::new(key))
 }
 
-/// The IAM endpoint that a credentials file of IBM's SDKs names.
+/// Returns the IAM endpoint that a credentials file of IBM's SDKs names.
 pub(super) fn auth_url(path: &Path) -> Option<String> {
-    // What is wrong with the file is said when its key is needed.
+    // A problem with the file is reported when its key is needed.
     let text = text(path).ok()?;
     let (_, url) = entries(&text, "_AUTH_URL").into_iter().next()?;
     Some(url.to_owned())
 }
 
-/// `NAME_SUFFIX=value` of a credentials file: each name and value.
+/// Returns name and value of each line `NAME_SUFFIX=value` of a credentials file.
 fn entries<'a>(text: &'a str, suffix: &str) -> Vec<(&'a str, &'a str)> {
     text.lines()
         .filter_map(|line| {
             let (name, value) = line.trim().split_once('=')?;
             let name = name.trim().strip_suffix(suffix)?;
-            let is_name = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let value = value.trim().trim_matches(['"', '\'']);
             (name.chars().all(is_name) && !value.is_empty()).then_some((name, value))
         })
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_in_each_form_that_tools_of_ibm_write() {
+    fn a_key_is_read_in_each_format_of_ibms_tools() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for text in [
             "sesame-ibm-6\n",

@@ -1,11 +1,10 @@
-//! Kubeconfigs that IBM's own tools wrote for IKS: `auth-provider: oidc` against IAM, as client
-//! `kube`. Renewed as any other; where their refresh token is missing or dead, by whatever root
-//! credential is at hand.
+//! Kubeconfigs that IBM's tools wrote for IKS: `auth-provider: oidc` with IAM as the issuer and client
+//! `kube`. Their tokens are renewed like those of any issuer. If the refresh token is missing or has
+//! ended, the root credential of the environment or the saved login is used.
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::error::ibm_error;
-use super::{Chain, CloudSession, default_chain, endpoints, login_command};
+use super::{Chain, CloudSession, default_chain, endpoints, error::ibm_error, login_command};
 use crate::{
     credential::{Credential, Error, Fetch, Source, sources::oidc::Oidc, store::LoginBinding},
     kubeconfig::{Cluster, OidcConfig},
@@ -13,25 +12,25 @@ use crate::{
     shell::quoted,
 };
 
-/// A user of such a file.
+/// A user of such a kubeconfig.
 pub(in crate::credential) struct IbmKubeconfigUser {
     oidc: Oidc,
     cluster: Option<String>,
     /// The API server.
     binding: LoginBinding,
-    /// From the root at hand, once it was needed.
+    /// Created when it is needed first.
     chain: tokio::sync::OnceCell<Arc<Chain>>,
 }
 
 impl IbmKubeconfigUser {
-    /// Whether it was IBM that wrote `config`.
-    pub(in crate::credential) fn is(config: &OidcConfig) -> bool {
-        // Endpoints that cannot be read are no reason to refuse other issuers' users.
+    /// Returns whether IBM's tools wrote `config`.
+    pub(in crate::credential) fn matches(config: &OidcConfig) -> bool {
+        // Invalid endpoints must not affect users of other issuers.
         config.client_id == "kube"
             && endpoints(None).is_ok_and(|endpoints| endpoints.is_issuer(&config.issuer))
     }
 
-    /// `cluster` is where the user logs in.
+    /// `cluster` is the cluster of the user's context.
     pub(in crate::credential) fn new(config: OidcConfig, cluster: &Cluster) -> Result<Self, Error> {
         // IBM's tools name the entry NAME/ID.
         let name = cluster.name.as_deref().and_then(|n| n.split('/').next());
@@ -64,17 +63,18 @@ impl IbmKubeconfigUser {
     }
 
     async fn chain(&self) -> Result<&Arc<Chain>, Error> {
-        let begin = async || {
+        let create = async || {
             let cluster = self.cluster.as_deref();
             let (chain, endpoints) = default_chain(None, None, cluster)?;
             let session = CloudSession::from_chain(endpoints, &chain).await?;
-            // The root is not this kubeconfig's: what it brings is for the user's clusters alone.
+            // The root credential does not belong to this kubeconfig: its tokens are only sent to a
+            // cluster of the user's account.
             let found = session.cluster(cluster.unwrap_or_default()).await?;
             let ends = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
-            let mut places = ends
+            let mut bindings = ends
                 .into_iter()
                 .filter_map(|end| Some(LoginBinding::of_server(&found.endpoint(end).ok()?)));
-            if !places.any(|binding| binding == self.binding) {
+            if !bindings.any(|binding| binding == self.binding) {
                 return Err(ibm_error(format!(
                     "the kubeconfig's server {} is no endpoint of cluster {:?}, so it gets no \
                      token of your account; see where the kubeconfig came from, or run `{}`",
@@ -85,7 +85,7 @@ impl IbmKubeconfigUser {
             }
             Ok(Arc::new(chain))
         };
-        self.chain.get_or_try_init(begin).await
+        self.chain.get_or_try_init(create).await
     }
 }
 

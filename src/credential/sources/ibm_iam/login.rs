@@ -1,11 +1,10 @@
-//! The sources for a login of our own and for a cluster that was looked up.
+//! The sources for a kubegate login and for a cluster that was found by its name.
 
 use std::sync::Arc;
 
-use super::error::ibm_error;
 use super::{
     Chain, Endpoints, IAM_VARIABLE, IbmCluster, RootCredential, RootOptions, endpoints::variable,
-    issuer, roks::source_of_kind,
+    error::ibm_error, issuer, roks::source_of_kind,
 };
 use crate::{
     credential::{Error, Source, store::LoginBinding},
@@ -15,10 +14,10 @@ use crate::{
     shell::quoted,
 };
 
-/// The endpoints that flags, else the environment say.
+/// Returns the endpoints given by flags, else by the environment.
 ///
 /// # Errors
-/// What is no https URL.
+/// An endpoint is not an https URL.
 pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
     let env = variable;
     let named = env(IAM_VARIABLE).is_some_and(|url| !url.is_empty());
@@ -33,10 +32,10 @@ pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
     Endpoints::read(&env, iam.map(|url| ("--iam", url)).or(by_file))
 }
 
-/// The source that an `exec` entry's flags describe.
+/// Returns the source that the flags of an `exec` entry describe.
 ///
 /// # Errors
-/// No root credential; a bad URL.
+/// There is no root credential, or a URL is invalid.
 pub(in crate::credential) fn source(
     flags: &IbmFlags,
     cluster: &Cluster,
@@ -52,18 +51,18 @@ pub(in crate::credential) fn source(
         RootCredential::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
     let names_root = flags.login.is_some() || flags.profile.is_some();
     if !names_root && flags.apikey_file.is_none() {
-        refuse_to_lend(flags, &root, &endpoints)?;
+        check_destination(flags, &root, &endpoints)?;
     }
     let binding = LoginBinding::of_cluster(cluster).with_issuer(&endpoints.name());
-    let chain = Chain::new(issuer(), &endpoints, root.at(binding), None, login)?;
+    let chain = Chain::new(issuer(), &endpoints, root.bound_to(binding), None, login)?;
     Ok(source_of_kind(chain, flags.openshift, cluster))
 }
 
-/// The chain for who says no more than which cluster: a root of the flags or the environment,
-/// else the one login that is saved.
+/// Returns the chain from the root credential of the flags or the environment, else from the only
+/// saved login.
 ///
 /// # Errors
-/// No root credential, or several saved logins; a bad URL.
+/// There is no root credential or there are several saved logins, or a URL is invalid.
 pub fn default_chain(
     apikey_file: Option<&std::path::Path>,
     account: Option<&str>,
@@ -77,22 +76,27 @@ pub fn default_chain(
     let login = login_command(cluster);
     let root = match RootCredential::find(asked, &variable)? {
         Some(root) => root,
-        None => RootCredential::saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
+        None => RootCredential::only_saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
     };
     let account = account.map(str::to_owned);
-    let root = root.at(LoginBinding::of_issuer(&endpoints.name()));
+    let root = root.bound_to(LoginBinding::of_issuer(&endpoints.name()));
     let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
     Ok((chain, endpoints))
 }
 
-/// The source for a cluster that was looked up through `chain`.
+/// Returns the source for a cluster that was found through `chain`.
 #[must_use]
 pub fn cluster_source(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Arc<dyn Source> {
     source_of_kind(chain, found.is_openshift(), cluster)
 }
 
-/// What the environment holds is not the kubeconfig's to send where it likes.
-fn refuse_to_lend(flags: &IbmFlags, root: &RootCredential, known: &Endpoints) -> Result<(), Error> {
+/// Refuses to send a root credential of the environment to an IAM or OpenShift server that only the
+/// kubeconfig names.
+fn check_destination(
+    flags: &IbmFlags,
+    root: &RootCredential,
+    known: &Endpoints,
+) -> Result<(), Error> {
     let subject = root.subject();
     if known.name() != endpoints(None)?.name() {
         return Err(ibm_error(format!(
@@ -118,7 +122,7 @@ fn no_root(endpoints: &Endpoints, login: &str) -> Error {
     }
 }
 
-/// The command that logs in.
+/// Returns the command that logs in.
 #[must_use]
 pub fn login_command(cluster: Option<&str>) -> String {
     match cluster {

@@ -1,16 +1,16 @@
-//! IBM Cloud: from a root credential to what a cluster of its Kubernetes Service takes.
+//! IBM Cloud IAM: tokens for clusters of the IBM Cloud Kubernetes Service.
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`root_credential`](RootCredential) | API key, a pod's token, a saved login: what a session can begin with again |
-//! | `key_file`, `pod_token` | the files that a root reads |
-//! | `iam` | the token endpoint: what is given for what; `refusal`: why it says no |
-//! | [`chain`](Chain) | the [`Source`]: root, session, delegated token, the cluster's token |
-//! | [`session`](CloudSession) | a session for a human: choosing an account and a cluster |
-//! | [`account`](Account), `container`, [`cluster`](IbmCluster) | the accounts, the clusters, and one of them; by way of `services` |
-//! | `roks` | sessions of OpenShift clusters, from an API key |
-//! | `login` | the sources for a login of our own and for a cluster that was looked up |
-//! | `kubeconfig` | kubeconfigs that IBM's own tools wrote |
+//! | [`root_credential`](RootCredential) | what a session starts from: an API key, a pod's token, a saved login |
+//! | `key_file`, `pod_token` | the files that a root credential is read from |
+//! | `iam`, `refusal` | IAM's token endpoint, and its error codes |
+//! | [`chain`](Chain) | the [`Source`](super::super::Source): from root credential to the cluster's token |
+//! | [`cloud_session`](CloudSession) | a session for choosing an account and a cluster |
+//! | [`account`](Account), `container`, [`cluster`](IbmCluster) | requests to the services for accounts and clusters, made through `services` |
+//! | `roks` | the source for OpenShift clusters, which take an API key |
+//! | `login` | the sources for a kubegate login and for a cluster found by its name |
+//! | `kubeconfig` | the source for kubeconfigs that IBM's tools wrote |
 
 mod account;
 mod chain;

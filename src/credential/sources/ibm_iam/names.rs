@@ -1,18 +1,18 @@
-//! Things that have a name and an id: finding one, and saying which there are.
+//! [`Named`]: accounts and clusters, which have a name and an ID. Finds one, and lists them in errors.
 
 use std::fmt::Write as _;
 
-/// How many names an error shows.
-const SHOWN: usize = 10;
-/// How alike a name must be to be a guess (Jaro-Winkler; 1 is the same).
-const ALIKE: f64 = 0.75;
+/// The most names that an error shows.
+const MAX_SHOWN: usize = 10;
+/// The similarity from which a name is suggested (Jaro-Winkler; 1 is equal).
+const MIN_SIMILARITY: f64 = 0.75;
 
 pub(super) trait Named {
     fn name(&self) -> &str;
     fn id(&self) -> &str;
 }
 
-/// Those of the id, else those of the name.
+/// Returns those with the ID `asked`, else those with this name.
 pub(super) fn find<'a, T: Named>(all: &'a [T], asked: &str) -> Vec<&'a T> {
     let by_id: Vec<_> = all.iter().filter(|one| one.id() == asked).collect();
     if by_id.is_empty() {
@@ -21,12 +21,12 @@ pub(super) fn find<'a, T: Named>(all: &'a [T], asked: &str) -> Vec<&'a T> {
     by_id
 }
 
-/// Names and ids, as an error lists them. Quoted, so that no name can drive a terminal.
+/// Returns names and IDs as a list for an error, quoted so that they have no control characters.
 pub(super) fn names<T: Named>(all: &[T]) -> String {
     let mut text = String::new();
-    for one in all.iter().take(SHOWN) {
+    for one in all.iter().take(MAX_SHOWN) {
         let comma = if text.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
+        // Writing to a String does not fail.
         let _ = write!(
             text,
             "{comma}{:?} ({})",
@@ -34,19 +34,19 @@ pub(super) fn names<T: Named>(all: &[T]) -> String {
             one.id().escape_debug()
         );
     }
-    if all.len() > SHOWN {
-        let _ = write!(text, " and {} more", all.len() - SHOWN);
+    if all.len() > MAX_SHOWN {
+        let _ = write!(text, " and {} more", all.len() - MAX_SHOWN);
     }
     text
 }
 
-/// A sentence's end that says which there are: those whose names are close, else all.
+/// Returns the end of a sentence that names similar ones, else all.
 pub(super) fn suggestions<T: Named>(all: &[T], asked: &str) -> String {
     let asked = asked.to_lowercase();
     let mut close: Vec<(f64, &T)> = all
         .iter()
-        .map(|one| (likeness(&one.name().to_lowercase(), &asked), one))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .map(|one| (similarity(&one.name().to_lowercase(), &asked), one))
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .collect();
     close.sort_by(|one, other| other.0.total_cmp(&one.0));
     let quoted: Vec<String> = close
@@ -61,7 +61,7 @@ pub(super) fn suggestions<T: Named>(all: &[T], asked: &str) -> String {
     }
 }
 
-fn likeness(name: &str, asked: &str) -> f64 {
+fn similarity(name: &str, asked: &str) -> f64 {
     if name.contains(asked) || (!name.is_empty() && asked.contains(name)) {
         return 1.0;
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_goes_before_a_name() {
+    fn ids_take_precedence_over_names() {
         let all = [One("a", "1"), One("1", "2"), One("b", "3"), One("b", "4")];
         let ids = |asked| -> Vec<&str> { find(&all, asked).iter().map(|one| one.1).collect() };
         assert_eq!(ids("1"), ["1"]);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn close_names_come_first_and_all_of_them_where_none_is() {
+    fn similar_names_are_suggested_or_else_all_listed() {
         let all = [
             One("production-eu", "1"),
             One("staging", "2"),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_cut() {
+    fn a_long_list_is_shortened() {
         let all: Vec<One> = (0..13).map(|_| One("n", "i")).collect();
         assert!(names(&all).ends_with("and 3 more"));
     }

@@ -1,20 +1,20 @@
-//! IAM's refusals: its codes, and what each means for whoever asked.
+//! [`Refusal`]: IAM's error codes, and what each means to the user.
 
 use serde::Deserialize;
 
 use crate::credential::protocol::issuer::Response;
 
-/// IAM's "no" to what it was given.
+/// IAM's refusal of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) reason: Reason,
-    /// `BXNIM` and four digits and `E`.
+    /// `BXNIM`, four digits and `E`.
     code: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// The refresh token or session is over: begin again at the root.
+    /// The refresh token or the session has ended: start again from the root credential.
     SessionOver,
     ApiKeyNotFound,
     UserNotFound,
@@ -23,13 +23,13 @@ pub(super) enum Reason {
     WrongPassword,
     SecondFactor,
     NotAuthorised,
-    /// A code that says nothing to us.
+    /// Any other code.
     Other,
 }
 
 impl Refusal {
-    /// Reads the code of an answer of 4xx; `None` where there is none, as from a proxy. Too many
-    /// requests are no judgement.
+    /// Reads the code of a 4xx response. Returns `None` if there is none, as from a proxy, and for
+    /// statuses that do not decide about the grant, such as 429.
     pub(super) fn of(response: &Response) -> Option<Self> {
         #[derive(Deserialize)]
         struct Body {
@@ -53,7 +53,7 @@ impl Refusal {
                 "0436" => Reason::UserSuspended,
                 "0430" => Reason::AddressNotAllowed,
                 "0602" => Reason::WrongPassword,
-                // "External authentication": its `requirements` say by which second factor.
+                // "External authentication": its `requirements` name the second factor.
                 "0400" => Reason::SecondFactor,
                 "0513" => Reason::NotAuthorised,
                 _ => Reason::Other,
@@ -62,7 +62,7 @@ impl Refusal {
         })
     }
 
-    /// What is wrong with `subject`, such as `the API key in IC_API_KEY`.
+    /// Returns what is wrong with `subject`, such as `the API key in IC_API_KEY`.
     pub(super) fn problem(&self, subject: &str) -> String {
         let code = &self.code;
         match self.reason {
@@ -88,7 +88,7 @@ impl Refusal {
         }
     }
 
-    /// What helps whatever was refused; `None` where that depends on it.
+    /// Returns what to do, or `None` if that depends on what was refused.
     pub(super) fn remedy(&self) -> Option<&'static str> {
         Some(match self.reason {
             Reason::UserNotFound => {

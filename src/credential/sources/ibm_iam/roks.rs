@@ -1,5 +1,6 @@
-//! Red Hat `OpenShift` on IBM Cloud: its OAuth server takes an API key as the password of the
-//! user `apikey`. A session lasts a day and cannot be renewed, so the next one is begun alike.
+//! [`Roks`]: the source for Red Hat `OpenShift` on IBM Cloud. The OAuth server of such a cluster takes
+//! an API key as the password of the user `apikey`. A session lasts a day and cannot be renewed, so
+//! each one starts with the API key.
 
 use std::{
     path::PathBuf,
@@ -23,16 +24,16 @@ use crate::{
 /// The user whose password is an API key.
 const USER: &str = "apikey";
 
-/// Sessions at one cluster, from an API key.
+/// See the module.
 pub(super) struct Roks {
     access: Access,
-    /// The cluster's API server, as saved logins name it.
+    /// The cluster's API server as it is in saved logins.
     server: Option<String>,
     root: RootCredential,
     /// The command that logs in again.
     login: String,
-    /// The token handed out last. To be asked again means that it will not do any more.
-    used: Mutex<Option<Secret>>,
+    /// The token that was returned last. A further fetch means that it is no longer accepted.
+    returned: Mutex<Option<Secret>>,
 }
 
 struct Session {
@@ -50,7 +51,7 @@ impl Roks {
                 .map(str::to_owned),
             root,
             login,
-            used: Mutex::default(),
+            returned: Mutex::default(),
         }
     }
 
@@ -59,12 +60,12 @@ impl Roks {
             return self.credential(session);
         }
         let key = self.key().await?;
-        let begun = self.access.challenge_login(USER, &key).await;
-        let begun = begun.map_err(|error| self.with_root(error))?;
+        let started = self.access.challenge_login(USER, &key).await;
+        let started = started.map_err(|error| self.with_root(error))?;
         let session = Session {
-            token: begun.token,
-            issued_at: begun.issued_at,
-            ends_at: begun.ends.at(),
+            token: started.token,
+            issued_at: started.issued_at,
+            ends_at: started.ends.at(),
         };
         self.save(&session).await;
         self.credential(session)
@@ -78,12 +79,12 @@ impl Roks {
             expires_at: session.ends_at,
             ..Credential::default()
         };
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.token);
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.token);
         Ok(credential)
     }
 
-    /// The session that another run left, unless its last fifth has begun. A login may rest with
-    /// the token of a cluster of the other kind beside its key: that is a JWT.
+    /// Returns the session that an earlier run saved, unless less than a fifth of its lifetime is left.
+    /// A saved login may also hold the token of an IKS cluster, which is a JWT.
     async fn saved(&self) -> Result<Option<Session>, Error> {
         let RootCredential::Saved { store, login } = self.root.clone() else {
             return Ok(None);
@@ -92,7 +93,7 @@ impl Roks {
         let Some(saved) = read.map_err(Error::store)? else {
             return Ok(None);
         };
-        // Other clusters' sessions rest there too.
+        // The login may hold the session of another cluster.
         if saved.token_of != self.server {
             return Ok(None);
         }
@@ -105,8 +106,8 @@ impl Roks {
             let left = end.duration_since(SystemTime::now()).unwrap_or_default();
             left > life / 5
         });
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = used.as_ref() != Some(&token);
+        let returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = returned.as_ref() != Some(&token);
         let session =
             (holds && is_new && jwt::claims(token.expose()).is_none()).then_some(Session {
                 token,
@@ -116,7 +117,7 @@ impl Roks {
         Ok(session)
     }
 
-    /// Leaves a session for the next run. That this fails is no reason not to use it.
+    /// Saves a session for later runs. It is used even if that fails.
     async fn save(&self, session: &Session) {
         let RootCredential::Saved { store, login } = self.root.clone() else {
             return;
@@ -125,7 +126,7 @@ impl Roks {
         let (token, issued_at) = (session.token.clone(), session.issued_at);
         let expires_at = session.ends_at;
         let written = self.blocking(move || {
-            let _turn = store.turn(&login)?;
+            let _lock = store.turn(&login)?;
             let Some(mut saved) = store.read(&login)? else {
                 return Ok(());
             };
@@ -157,7 +158,7 @@ impl Roks {
         }
     }
 
-    /// What helps where the key was refused.
+    /// Adds the root credential to the error of a refused key.
     fn with_root(&self, error: Error) -> Error {
         match error {
             Error::LoginNeeded {
@@ -193,7 +194,7 @@ impl Source for Roks {
     }
 }
 
-/// The source for a cluster, by its kind.
+/// Returns the source for a cluster of either kind.
 pub(super) fn source_of_kind(
     chain: super::Chain,
     is_openshift: bool,

@@ -1,5 +1,4 @@
-//! What a session at IAM begins with, and can begin with again: an API key, a pod's token, or a
-//! saved login.
+//! [`RootCredential`]: what a session at IAM starts from: an API key, a pod's token, or a saved login.
 
 use std::path::{Path, PathBuf};
 
@@ -13,35 +12,35 @@ use crate::{
     secret::Secret,
 };
 
-/// The variables that hold an API key, in the order in which they count.
+/// The variables with an API key, in order of precedence.
 const KEY_VARIABLES: [&str; 2] = ["IC_API_KEY", "IBMCLOUD_API_KEY"];
-/// Names a file such as IBM's SDKs read.
+/// The variable with the path of a credentials file of IBM's SDKs.
 const CREDENTIALS_VARIABLE: &str = "IBM_CREDENTIALS_FILE";
 const PROFILE_VARIABLE: &str = "IBMCLOUD_CR_PROFILE";
-/// What names of saved logins begin with; account and user follow.
+/// The prefix of the names of saved logins; account and user follow.
 const SAVED_PREFIX: &str = "ibm/";
 
-/// What a session begins with.
+/// See the module.
 #[derive(Clone, Debug)]
 pub enum RootCredential {
-    /// An API key out of the environment, or typed.
+    /// An API key of the environment, or one that the user typed.
     ApiKey {
         /// The key.
         key: Secret,
-        /// Where it comes from.
+        /// Where it was given.
         origin: &'static str,
     },
-    /// A file with an API key, read anew each time: the key alone, IBM's JSON, or a credentials
-    /// file of IBM's SDKs.
+    /// A file with an API key, read each time: the key alone, IBM's JSON, or a credentials file of
+    /// IBM's SDKs.
     KeyFile(PathBuf),
-    /// A pod's compute-resource token, read anew each time, with a trusted profile.
+    /// A pod's compute-resource token, read each time, with a trusted profile.
     Pod {
-        /// `IBMCLOUD_CR_TOKEN`, where it is set.
+        /// `IBMCLOUD_CR_TOKEN`, if it is set.
         token: Option<Secret>,
-        /// Id (`Profile-...`), CRN or name of the profile.
+        /// ID (`Profile-...`), CRN or name of the profile.
         profile: String,
     },
-    /// What `kubegate login ibm` saved, read anew each time.
+    /// What `kubegate login ibm` saved, read each time.
     Saved {
         /// The state folder.
         store: Store,
@@ -50,7 +49,7 @@ pub enum RootCredential {
     },
 }
 
-/// What flags say of the root.
+/// The flags that choose the root credential.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RootOptions<'a> {
     /// `--apikey-file`
@@ -61,23 +60,23 @@ pub struct RootOptions<'a> {
     pub login: Option<&'a str>,
 }
 
-/// What a root holds at the moment.
+/// The current secret of a root credential.
 pub(super) enum RootSecret {
     ApiKey(Secret),
     Pod {
         token: Secret,
         profile: (&'static str, String),
     },
-    /// The refresh token of a session that was begun by passcode or password.
+    /// The refresh token of a session that was started with a passcode or password.
     Session(Secret),
 }
 
 impl RootCredential {
-    /// The root that flags name, else the environment: an API key before a pod's token. Reads
-    /// nothing yet.
+    /// Returns the root credential of the flags, else of the environment, where an API key takes
+    /// precedence over a pod's token. Reads no file yet.
     ///
     /// # Errors
-    /// Where the state folder of a saved login is not known.
+    /// The state folder of a saved login is not known.
     pub fn find(
         asked: RootOptions<'_>,
         env: &dyn Fn(&str) -> Option<String>,
@@ -115,9 +114,9 @@ impl RootCredential {
         Ok(set(PROFILE_VARIABLE).as_deref().map(pod))
     }
 
-    /// The same for one place, where it is a saved login: one that belongs elsewhere is refused.
+    /// Binds a saved login to a cluster and an issuer: reading a login of another one fails.
     #[must_use]
-    pub fn at(self, binding: LoginBinding) -> Self {
+    pub fn bound_to(self, binding: LoginBinding) -> Self {
         match self {
             Self::Saved { store, login } => Self::Saved {
                 store: store.bound_to(binding),
@@ -127,7 +126,7 @@ impl RootCredential {
         }
     }
 
-    /// What the environment has.
+    /// Returns the root credential of the environment.
     ///
     /// # Errors
     /// As for [`RootCredential::find`].
@@ -135,7 +134,7 @@ impl RootCredential {
         Self::find(RootOptions::default(), &super::endpoints::variable)
     }
 
-    /// A key that somebody typed.
+    /// Returns the root credential for a key that the user typed.
     #[must_use]
     pub fn typed(key: Secret) -> Self {
         Self::ApiKey {
@@ -144,10 +143,10 @@ impl RootCredential {
         }
     }
 
-    /// The API key; `None` where this is another root. Blocks.
+    /// Returns the API key, or `None` for another kind of root credential. Blocks.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no key.
+    /// A file cannot be read, or holds no key.
     pub fn api_key(&self) -> Result<Option<Secret>, Error> {
         Ok(match self {
             Self::ApiKey { .. } | Self::KeyFile(_) | Self::Saved { .. } => match self.read()? {
@@ -158,7 +157,7 @@ impl RootCredential {
         })
     }
 
-    /// The trusted profile of a pod.
+    /// Returns the trusted profile of a pod.
     #[must_use]
     pub fn profile(&self) -> Option<&str> {
         match self {
@@ -167,12 +166,11 @@ impl RootCredential {
         }
     }
 
-    /// The one login at IBM Cloud that is saved, of `account` where that is given; `None` where
-    /// there is none.
+    /// Returns the only saved login at IBM Cloud, or at `account`. Returns `None` if there is none.
     ///
     /// # Errors
-    /// Where there are several; the error lists their accounts.
-    pub fn saved(account: Option<&str>) -> Result<Option<Self>, Error> {
+    /// There are several; the error lists them.
+    pub fn only_saved(account: Option<&str>) -> Result<Option<Self>, Error> {
         let store = store()?;
         let mut logins = store.names().map_err(Error::store)?;
         logins.retain(|login| {
@@ -181,7 +179,7 @@ impl RootCredential {
                 .and_then(|rest| rest.split('/').next());
             of.is_some_and(|of| account.is_none_or(|account| account == of))
         });
-        // Of one user's logins in several kubeconfigs, any will do.
+        // Of the logins of one user in several kubeconfigs, any can be used.
         let mut users = Vec::new();
         logins.retain(|login| {
             let user: Vec<_> = login.split('/').take(3).map(str::to_owned).collect();
@@ -200,21 +198,22 @@ impl RootCredential {
         Ok(login.map(|login| Self::Saved { store, login }))
     }
 
-    /// The name under which a login of `user` in `account` is saved.
+    /// Returns the name under which a login of `user` at `account` is saved.
     #[must_use]
     pub fn login_name(account: Option<&str>, user: Option<&str>) -> String {
         let user = user.unwrap_or("user").to_lowercase();
         format!("{SAVED_PREFIX}{}/{user}", account.unwrap_or("account"))
     }
 
-    /// The IAM endpoint that the environment's credentials file names, and the variable.
+    /// Returns the IAM endpoint of the environment's credentials file, and the variable that names the
+    /// file.
     #[must_use]
     pub fn auth_url(env: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
         let path = env(CREDENTIALS_VARIABLE).filter(|path| !path.is_empty())?;
         Some((CREDENTIALS_VARIABLE, key_file::auth_url(Path::new(&path))?))
     }
 
-    /// Names it in errors.
+    /// Returns its name for errors.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -227,7 +226,7 @@ impl RootCredential {
         }
     }
 
-    /// The files in which another may appear.
+    /// Returns the files whose change may bring another secret.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match self {
             Self::KeyFile(path) => vec![path.clone()],
@@ -236,7 +235,7 @@ impl RootCredential {
         }
     }
 
-    /// What to do where it is refused. `login` is the command that logs in again.
+    /// Returns what to do if it is refused. `login` is the command that logs in again.
     pub(super) fn remedy(&self, login: &str) -> String {
         let make = "make a new API key (`ibmcloud iam api-key-create NAME`)";
         match self {
@@ -250,7 +249,7 @@ impl RootCredential {
         }
     }
 
-    /// What it holds now; `None` where a saved login is gone. Blocks.
+    /// Returns its current secret, or `None` if a saved login was removed. Blocks.
     pub(super) fn read(&self) -> Result<Option<RootSecret>, Error> {
         Ok(Some(match self {
             Self::ApiKey { key, .. } => RootSecret::ApiKey(key.clone()),
@@ -271,7 +270,7 @@ impl RootCredential {
     }
 }
 
-/// The user's state folder.
+/// Returns the user's state folder.
 fn store() -> Result<Store, Error> {
     Store::of_user(&|name| std::env::var_os(name)).map_err(Error::store)
 }
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_before_the_environment_and_keys_before_a_pod() {
+    fn flags_precede_the_environment_and_keys_a_pod() {
         let all = [
             ("IC_API_KEY", "sesame-ibm-4"),
             ("IBMCLOUD_API_KEY", "sesame-ibm-5"),

@@ -1,5 +1,6 @@
-//! Calls to IBM Cloud's services other than IAM, with an access token. What passes by itself is
-//! tried again a few times: these calls are made at start, where no cache stands behind.
+//! [`Services`]: requests to IBM Cloud's services other than IAM, with an access token. Transient
+//! errors are retried here, because these requests are made at the start, without the retries of the
+//! credential cache.
 
 use std::{
     sync::Arc,
@@ -12,30 +13,28 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 
-use super::Endpoints;
-use super::error::VENDOR;
-use crate::credential::protocol::issuer::IssuerError;
+use super::{Endpoints, error::VENDOR};
 use crate::{
     credential::{
         Error,
         protocol::{
             authorization,
-            issuer::{Issuer, Response},
+            issuer::{Issuer, IssuerError, Response},
         },
     },
     secret::Secret,
 };
 
-/// How often a call is made.
-const TRIES: u32 = 4;
-/// After so long in all, an error is told.
-const LONG: Duration = Duration::from_secs(15);
-/// The pause after the first try; it doubles.
-const PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause that a service can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often a request is tried.
+const MAX_TRIES: u32 = 4;
+/// No request is retried after this time.
+const RETRY_PERIOD: Duration = Duration::from_secs(15);
+/// The pause after the first try. It doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause, also if a service asks for more.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// The services, as one user sees them.
+/// See the module.
 pub(super) struct Services {
     issuer: Arc<Issuer>,
     pub(super) endpoints: Endpoints,
@@ -64,12 +63,12 @@ impl Services {
             .await
     }
 
-    /// Any answer that will not pass by itself.
+    /// Returns a response of any status that is not transient.
     async fn call(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Response, Error> {
-        patiently(|| self.once(method, url, body)).await
+        with_retries(|| self.send(method, url, body)).await
     }
 
-    async fn once(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Response, Error> {
+    async fn send(&self, method: &Method, url: &Uri, body: &Bytes) -> Result<Response, Error> {
         let bearer = authorization::bearer(self.token.expose())?;
         let mut request = Request::builder()
             .method(method)
@@ -81,7 +80,7 @@ impl Services {
         let request = request.body(body.clone()).map_err(|_| {
             Error::Issuer(IssuerError::Url {
                 what: url.to_string(),
-                problem: "cannot be asked for",
+                problem: "cannot be requested",
             })
         })?;
         let response = self.issuer.send(request, None).await?;
@@ -99,31 +98,30 @@ impl Services {
     }
 }
 
-/// Makes a call again, a few times, where its error may pass by itself; not where that took so long
-/// that another try would be one wait too many.
-pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+/// Calls again after a transient error, unless the call timed out or [`RETRY_PERIOD`] is over.
+pub(super) async fn with_retries<T, F: Future<Output = Result<T, Error>>>(
     call: impl Fn() -> F,
 ) -> Result<T, Error> {
-    let mut pause = PAUSE;
-    let began = Instant::now();
-    for _ in 1..TRIES {
+    let mut pause = FIRST_PAUSE;
+    let started = Instant::now();
+    for _ in 1..MAX_TRIES {
         let error = match call().await {
             Err(error @ Error::Issuer(IssuerError::TimedOut { .. })) => return Err(error),
-            Err(error) if error.is_transient() && began.elapsed() < LONG => error,
+            Err(error) if error.is_transient() && started.elapsed() < RETRY_PERIOD => error,
             other => return other,
         };
-        let asked = error.retry_after().unwrap_or_default();
+        let retry_after = error.retry_after().unwrap_or_default();
         {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(error, "trying again");
         }
-        tokio::time::sleep(pause.max(asked).min(LONGEST_PAUSE)).await;
+        tokio::time::sleep(pause.max(retry_after).min(MAX_PAUSE)).await;
         pause *= 2;
     }
     call().await
 }
 
-/// An error about an answer of a service.
+/// Returns an error about the response of a service.
 pub(super) fn problem(response: &Response, problem: &str) -> Error {
     let Error::Issuer(IssuerError::Response {
         transient,

@@ -1,4 +1,4 @@
-//! What of the chain rests in the state folder, for other runs and other kubegates.
+//! The part of a [`Chain`] that is saved in the state folder, for later runs and other kubegates.
 
 use std::time::SystemTime;
 
@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl Chain {
-    /// The token that another run, or another kubegate, saved; where it holds and was not handed
-    /// out before.
-    pub(super) async fn saved_token(&self, links: &ChainState) -> Result<Option<Secret>, Error> {
+    /// Returns the saved token if it is valid and was not returned before. It may come from an
+    /// earlier run or from another kubegate.
+    pub(super) async fn saved_token(&self, state: &ChainState) -> Result<Option<Secret>, Error> {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };
@@ -26,19 +26,19 @@ impl Chain {
         Ok(token.filter(|token| {
             let claims = jwt::claims(token.expose());
             claims.is_some_and(|claims| claims.holds(SystemTime::now(), true))
-                && links.used.as_ref() != Some(token)
+                && state.returned.as_ref() != Some(token)
         }))
     }
 
-    /// Changes the saved login, if there is one; it is this process's turn. What cannot be saved
-    /// is kept in memory.
+    /// Changes the saved login, if there is one. The caller holds the lock of the login. Returns
+    /// whether that succeeded; otherwise the tokens are kept in memory only.
     pub(super) async fn save(&self, change: impl FnOnce(&mut Saved) + Send + 'static) -> bool {
         let Some((store, login)) = self.store() else {
             return true;
         };
         let name = login.clone();
         let written = self.blocking(move || {
-            // One that was removed meanwhile, by a logout, stays away.
+            // A login that was removed by a logout must not be created again.
             let Some(mut saved) = store.read(&login)? else {
                 return Ok(());
             };
@@ -64,16 +64,16 @@ impl Chain {
         }
     }
 
-    /// Our turn among kubegates on the saved login, where there is one: a refresh token may work
+    /// Locks the saved login, if there is one, against other kubegates: a refresh token may work only
     /// once.
-    pub(super) async fn turn(&self) -> Result<Option<RenewalLock>, Error> {
+    pub(super) async fn lock_login(&self) -> Result<Option<RenewalLock>, Error> {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };
         match self.blocking(move || store.turn(&login)).await? {
-            Ok(turn) => Ok(Some(turn)),
+            Ok(lock) => Ok(Some(lock)),
             Err(error) if is_locked(&error) => Err(Error::store(error)),
-            // A folder that cannot be written to holds what nobody can replace.
+            // In a folder that cannot be written to, no process can replace the tokens.
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(error, "tokens are renewed without a lock");

@@ -31,7 +31,7 @@ fn endpoints_are_read_in_both_layouts() {
 }
 
 #[test]
-fn an_endpoint_that_is_not_enabled_is_refused_with_the_other_one() {
+fn the_error_for_a_disabled_endpoint_names_the_other_one() {
     let only_private = cluster(json!({
         "id": "c1", "name": "mine", "masterURL": PRIVATE, "type": "kubernetes",
         "serviceEndpoints": {
@@ -59,7 +59,7 @@ fn an_endpoint_that_is_not_enabled_is_refused_with_the_other_one() {
 }
 
 #[test]
-fn private_openshift_is_reached_under_its_publicly_trusted_name() {
+fn private_openshift_is_reached_by_its_trusted_name() {
     let private = "https://c100.private.eu-de.containers.cloud.ibm.com:31000";
     let of = |kind: &str, url: &str| {
         let cluster = cluster(json!({
@@ -76,7 +76,7 @@ fn private_openshift_is_reached_under_its_publicly_trusted_name() {
 }
 
 #[test]
-fn a_state_that_cannot_serve_is_told() {
+fn a_state_in_which_it_cannot_serve_is_an_error() {
     for (state, says, transient) in [
         ("requested", Some("wait"), true),
         ("deploying", Some("wait"), true),
