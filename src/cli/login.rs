@@ -1,4 +1,4 @@
-//! `kubegate login`: one file a kind.
+//! `kubegate login`: one file per kind of login.
 
 mod ibm;
 mod oidc;
@@ -6,10 +6,7 @@ mod openshift;
 
 use clap::Subcommand;
 
-use crate::{
-    kubeconfig::{self, Cluster},
-    settings::ConnectionFlags,
-};
+use crate::settings::ConnectionFlags;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -46,19 +43,4 @@ pub(super) async fn run(connection: &ConnectionFlags, kind: &Kind) -> anyhow::Re
         Kind::Oidc(flags) => oidc::run(connection, flags).await,
         Kind::Openshift(flags) => openshift::run(connection, flags).await,
     }
-}
-
-/// The proxy's URL as it was given: the parsed one has lost its form.
-fn proxy_url(connection: &ConnectionFlags, cluster: &Cluster) -> Option<String> {
-    let given = connection
-        .proxy_url
-        .as_ref()
-        .map(|url| url.expose().to_owned());
-    let given = given.filter(|url| !url.is_empty());
-    given.or_else(|| {
-        cluster
-            .proxy_url
-            .as_ref()
-            .map(kubeconfig::ProxyUrl::to_text)
-    })
 }

@@ -17,7 +17,7 @@ use crate::{
         self, Cluster,
         edit::{self, forget_user, may_forget_user},
     },
-    login::{UserEntry, users_of},
+    login::{LoginUser, users_of},
     printable::printable,
     settings::{ConnectionFlags, Login},
     shell::in_quotes,
@@ -124,7 +124,7 @@ struct Done {
     /// Whether there was none.
     was_over: bool,
     /// Who else used it.
-    others: Vec<UserEntry>,
+    others: Vec<LoginUser>,
 }
 
 impl Default for Done {

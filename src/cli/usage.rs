@@ -1,13 +1,14 @@
-//! The exit code: 2 where the command line itself is wrong, whatever files and servers say, else 1.
+//! The exit code of a failed command: 2 if the command line is wrong, whatever files and servers hold,
+//! else 1.
 
 use std::{error::Error as StdError, fmt, process::ExitCode};
 
-use crate::{error::BoxError, kubeconfig, proxy::guard};
+use crate::{error::BoxError, kubeconfig, login, proxy::guard};
 
-/// As clap's own.
+/// The code that clap itself uses.
 const USAGE: u8 = 2;
 
-/// What is wrong with the command line, and what to write instead.
+/// An error in the command line, with what to write instead.
 #[derive(Debug)]
 pub(super) struct Usage(String);
 
@@ -33,10 +34,10 @@ macro_rules! bail_usage {
 }
 pub(super) use bail_usage;
 
-/// The exit code of a command that failed.
+/// Returns the exit code of a command that failed.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    // What a plan found wrong comes in a box, which hides its type from the chain.
+    // The error of a target source comes in a box, which hides its type from the chain.
     let boxed = error.downcast_ref::<BoxError>();
     let boxed = boxed.is_some_and(|error| anyhow::Chain::new(error.as_ref()).any(is_usage));
     if boxed || error.chain().any(is_usage) {
@@ -48,6 +49,9 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 fn is_usage(error: &(dyn StdError + 'static)) -> bool {
     error.is::<Usage>()
         || error.is::<guard::Error>()
+        || error
+            .downcast_ref()
+            .is_some_and(login::Error::is_of_command_line)
         || error
             .downcast_ref()
             .is_some_and(kubeconfig::Error::is_of_flags)

@@ -1,8 +1,8 @@
-//! Logging in on the issuer's own pages: a listener on loopback to which the browser comes back
-//! with a code (RFC 8252, section 7.3), and the browser itself.
+//! A login on the issuer's own pages: opens the browser, and listens on loopback for the code that
+//! it brings back (RFC 8252, section 7.3).
 //!
 //! The caller puts [`Callback::redirect_uri`], [`Callback::state`] and a
-//! [`Pkce`](crate::credential::Pkce) challenge into the authorize URL, gives it to [`open`], and
+//! [`Pkce`](crate::credential::Pkce) challenge into the authorize URL, passes the URL to [`open`], and
 //! redeems the code in [`Callback::complete`].
 
 mod callback;
@@ -17,17 +17,17 @@ pub use callback::Callback;
 
 use crate::{console, core_dumps, printable::printable};
 
-/// The program that opens a URL as the desktop does.
+/// The program that opens a URL in the desktop's browser.
 const OPENER: &str = if cfg!(target_os = "macos") {
     "open"
 } else {
     "xdg-open"
 };
 
-/// How long a human may take there.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the user may take for the login in the browser.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Shows `url` on standard error, for wherever the browser is.
+/// Prints `url` on standard error, for a browser that has to be opened by hand.
 pub fn show(url: &str) {
     console::eprint(&format!(
         "Log in here, in a browser on this machine:\n\n  {}\n",
@@ -35,8 +35,8 @@ pub fn show(url: &str) {
     ));
 }
 
-/// Shows `url`, and opens it in the browser here: `BROWSER` of `env`, else the desktop's own.
-/// That there may be none is no error.
+/// Prints `url`, and opens it in a browser: the commands of `BROWSER` in `env`, else the desktop's own.
+/// That no browser can be started is not an error.
 pub fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
     show(url);
     let browsers = env("BROWSER").unwrap_or_default();
@@ -48,8 +48,8 @@ pub fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
     }
 }
 
-/// Starts one of `BROWSER`'s commands: words, among which `%s` stands for the URL; without it,
-/// the URL comes last.
+/// Starts one command of `BROWSER`. `%s` in it stands for the URL, which otherwise becomes the last
+/// argument.
 fn start(command: &str, url: &str) -> bool {
     let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     if !words.iter().any(|word| word.contains("%s")) {
@@ -62,14 +62,14 @@ fn start(command: &str, url: &str) -> bool {
     let mut command = Command::new(program);
     command
         .args(words)
-        // What it prints is not for here, and the terminal is not for it.
+        // Its output would mix with ours.
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let Ok(mut child) = core_dumps::allow_for(|| command.spawn()) else {
         return false;
     };
-    // Some run for as long as their window is open.
+    // The command may run for as long as its window is open.
     std::thread::spawn(move || child.wait());
     true
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_browser_of_the_environment_gets_the_url_as_one_word() {
+    fn the_command_of_browser_gets_the_url_as_one_argument() {
         let folder = tempfile::tempdir().unwrap();
         let seen = folder.path().join("seen");
         let script = folder.path().join("browser");

@@ -1,13 +1,14 @@
-//! A login to a server that nobody named: no password goes to one that was not meant.
+//! Confirmation of a server that the command line does not name, so that no password is sent to one
+//! that was not meant.
 
 use super::{Error, terminal};
 use crate::{kubeconfig::Target, printable::printable};
 
-/// Asks whether the current context's server is meant.
+/// Asks on the terminal whether the current context's server is meant.
 ///
 /// # Errors
-/// Where it is not, or where nobody can be asked.
-pub fn confirm(target: &Target) -> Result<(), Error> {
+/// [`Error::NotMeant`] if it is not; [`Error::NotNamed`] if there is no terminal.
+pub(super) fn confirm(target: &Target) -> Result<(), Error> {
     let shown = |text: &str| printable(text).into_owned();
     let context = shown(target.context.as_deref().unwrap_or_default());
     let server = shown(&target.cluster.url());

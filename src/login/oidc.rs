@@ -1,157 +1,209 @@
-//! A login at an OIDC issuer's own pages, with a browser (RFC 8252).
+//! The login at an OIDC issuer, with a browser.
 
-use std::{
-    ffi::OsString,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+mod authorization;
+mod redirect;
+mod request;
 
-use http::Uri;
+use std::{ffi::OsString, path::PathBuf};
 
+pub use redirect::Redirect;
+pub use request::{IssuerRequest, LoginRequest};
+
+use self::authorization::{BrowserFlow, authorize};
 use super::{
     Error,
-    browser::{self, Callback},
+    login_name::{NameRequest, choose_login_name},
+    new_context::{EntryNames, cluster_entry_name, new_context},
+    save::save_login,
 };
 use crate::{
     credential::{
-        Pkce,
-        oidc::{Client, Metadata},
+        self, exec_credential,
+        oidc::Client,
+        secret_file,
+        store::{LoginBinding, Saved, Store},
     },
-    kubeconfig::OidcTokens,
+    kubeconfig::{
+        self, Target,
+        edit::{NewContext, add_context, may_add_context},
+    },
     secret::Secret,
+    settings::OidcFlags,
 };
 
-/// Where the browser comes back to: what the issuer knows the client by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redirect {
-    address: SocketAddr,
-    host: String,
-    path: String,
+/// A completed login.
+pub struct LoggedIn {
+    /// The name under which it is saved.
+    pub login: String,
+    /// The context that was written, unless the request names only a login to renew.
+    pub context: Option<WrittenContext>,
 }
 
-impl Redirect {
-    /// As kubelogin has it, so that its clients need no change: port 8000, else 18000.
-    #[must_use]
-    pub fn defaults() -> Vec<Self> {
-        let at = |port| Self {
-            address: (Ipv4Addr::LOCALHOST, port).into(),
-            host: "localhost".to_owned(),
-            path: String::new(),
-        };
-        vec![at(8000), at(18_000)]
-    }
-
-    /// Reads `http://HOST:PORT/PATH`, where the host is this machine. Port 0 is any free port.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let url: Uri = text.parse().map_err(|_| "is not a URL")?;
-        let host = url.host().unwrap_or_default();
-        let ip = match host {
-            "localhost" | "127.0.0.1" => Ipv4Addr::LOCALHOST.into(),
-            "[::1]" => Ipv6Addr::LOCALHOST.into(),
-            _ => return Err("must name this machine: localhost, 127.0.0.1 or [::1]"),
-        };
-        if url.scheme_str() != Some("http") || url.query().is_some() {
-            return Err("must be http://, and have no query");
-        }
-        let port = url.port_u16().ok_or("must have a port")?;
-        // `Uri` has a slash where the text has none, and issuers compare texts.
-        let path = if text.ends_with('/') || url.path() != "/" {
-            url.path()
-        } else {
-            ""
-        };
-        Ok(Self {
-            address: SocketAddr::new(ip, port),
-            host: host.to_owned(),
-            path: path.to_owned(),
-        })
-    }
+/// A context for the user of the login, which is now the current one.
+pub struct WrittenContext {
+    /// URL of the API server.
+    pub server: String,
+    /// The user's name in the cluster.
+    pub user: String,
+    /// Name of the context.
+    pub name: String,
+    /// The kubeconfig.
+    pub file: PathBuf,
 }
 
-/// How a login goes.
-pub struct Way<'a> {
-    /// Scopes beside `openid`.
-    pub extra_scopes: &'a [String],
-    /// The first whose port is free is used.
-    pub redirects: &'a [Redirect],
-    /// Whether a browser is opened, or its URL shown alone.
-    pub opens_browser: bool,
+/// A context before it is written.
+struct PlannedContext {
+    user: String,
+    file: PathBuf,
+    new: NewContext,
 }
 
-/// Has a human log in; gives the tokens that this brought.
+/// Logs in with a browser, asks the cluster who the user is, saves the tokens, and writes the context.
+/// Changes nothing if any of that fails.
 ///
 /// # Errors
-/// No port, nobody in time, a refusal.
+/// A request without a cluster or an issuer; a refusal by the issuer or the cluster; a state folder or
+/// kubeconfig that cannot be written.
 pub async fn log_in(
-    client: &Client,
-    metadata: &Metadata,
-    secret: Option<&Secret>,
-    way: &Way<'_>,
+    request: &LoginRequest,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<OidcTokens, Error> {
-    let callback = listen(way.redirects).await?;
-    let redirect_uri = callback.redirect_uri().to_owned();
-    let pkce = Pkce::new()?;
-    let url = client.login_url(
-        metadata,
-        &redirect_uri,
-        callback.state(),
-        &pkce,
-        way.extra_scopes,
-    )?;
-    if way.opens_browser {
-        browser::open(&url, env);
-    } else {
-        browser::show(&url);
+) -> Result<LoggedIn, Error> {
+    let target = request.target(env)?;
+    let mut flags = request.issuer_flags(target.as_ref())?;
+    let store = Store::of_user(env).map_err(credential::Error::store)?;
+    let mut saved = previous_login(&store, request, &flags)?;
+    if let Some(path) = &request.issuer.client_secret_file {
+        saved.client_secret = Some(secret_file::read("client secret", path)?);
     }
-    let redeem = async |code: Secret| -> Result<OidcTokens, Error> {
-        let tokens = client
-            .redeem(metadata, secret, &code, &redirect_uri, &pkce)
-            .await;
-        Ok(tokens?)
+    if target.is_some() {
+        may_add_context(&kubeconfig::file_to_edit(
+            request.kubeconfig.as_deref(),
+            env,
+        )?)?;
+    }
+    let client = Client::of_flags(&flags)?;
+    let metadata = client.metadata().await?;
+    let flow = BrowserFlow {
+        extra_scopes: &flags.oidc_extra_scope,
+        redirects: &request.redirects,
+        opens_browser: request.opens_browser,
     };
-    callback.complete(browser::PATIENCE, redeem).await
+    let secret = saved.client_secret.clone();
+    let tokens = authorize(&client, &metadata, secret.as_ref(), &flow, env).await?;
+    saved.refresh_token = None;
+    saved.take(&tokens);
+    saved.keyring = request.keyring || saved.keyring;
+
+    let planned = match &target {
+        Some(target) => {
+            let token = tokens.id_token.as_ref();
+            Some(plan_context(request, target, token, &store, &mut flags, env).await?)
+        }
+        None => None,
+    };
+    let write = async || match &planned {
+        Some(planned) => Ok(add_context(&planned.file, &planned.new, true)?),
+        None => Ok(()),
+    };
+    let binding = match &target {
+        Some(target) => LoginBinding::of_cluster(&target.cluster),
+        None => LoginBinding::default(),
+    };
+    let binding = binding.with_issuer(&flags.oidc_issuer_url);
+    let file = planned.as_ref().map(|planned| planned.file.as_path());
+    save_login(&store, binding, &flags.login, &saved, file, write).await?;
+    if saved.refresh_token.is_none() {
+        warn_of_end(&saved);
+    }
+    Ok(LoggedIn {
+        login: flags.login,
+        context: planned.map(|planned| WrittenContext {
+            server: planned.new.server,
+            user: planned.user,
+            name: planned.new.context,
+            file: planned.file,
+        }),
+    })
 }
 
-async fn listen(redirects: &[Redirect]) -> Result<Callback, Error> {
-    let mut last = None;
-    for redirect in redirects {
-        match Callback::listen_on(redirect.address, &redirect.host, &redirect.path).await {
-            Ok(callback) => return Ok(callback),
-            Err(error) => last = Some(error),
-        }
+/// Returns what an earlier login left under the same name. What another issuer gave, such as a client
+/// secret, is left out.
+fn previous_login(
+    store: &Store,
+    request: &LoginRequest,
+    flags: &OidcFlags,
+) -> Result<Saved, Error> {
+    let name = request.login.as_deref().unwrap_or(&flags.login);
+    if name.is_empty() {
+        return Ok(Saved::default());
     }
-    match last {
-        Some(error) => Err(error),
-        None => Callback::listen().await,
-    }
+    let saved = store.read(name).map_err(credential::Error::store)?;
+    let issuer = LoginBinding::of_issuer(&flags.oidc_issuer_url);
+    let saved = saved.filter(|saved| issuer.is_issuer_of(saved));
+    Ok(saved.unwrap_or_default())
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_redirect_is_on_this_machine() {
-        let redirect = Redirect::parse("http://localhost:8000").unwrap();
-        assert_eq!(redirect, Redirect::defaults()[0]);
-        let redirect = Redirect::parse("http://[::1]:0/cb").unwrap();
-        assert_eq!(
-            (redirect.path.as_str(), redirect.address.to_string()),
-            ("/cb", "[::1]:0".to_owned())
-        );
-        assert_eq!(Redirect::parse("http://127.0.0.1:1/").unwrap().path, "/");
-        for text in [
-            "http://example.com:80/",
-            "https://localhost:1",
-            "http://localhost",
-            "x y",
-            "http://localhost:1/?a",
-        ] {
-            assert!(Redirect::parse(text).is_err(), "{text}");
+/// Asks the cluster who the token's user is, and names the context and the login accordingly.
+async fn plan_context(
+    request: &LoginRequest,
+    target: &Target,
+    token: Option<&Secret>,
+    store: &Store,
+    flags: &mut OidcFlags,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<PlannedContext, Error> {
+    let user = credential::from_token(token.ok_or(Error::NoIdToken)?)?;
+    let identity = credential::whoami(&target.cluster, user).await;
+    let username = identity.map_err(Error::ClusterRefused)?.username;
+    let cluster = match &target.cluster.name {
+        Some(name) => name.clone(),
+        None => cluster_entry_name(&target.cluster),
+    };
+    let user = format!("{username}/{cluster}");
+    let namespace = request.connection.namespace.clone();
+    let context = target.context.clone().unwrap_or_else(|| {
+        let namespace = namespace.as_deref().unwrap_or("default");
+        format!("{namespace}/{cluster}/{username}")
+    });
+    match &request.login {
+        Some(name) => flags.login.clone_from(name),
+        // The context's login stays, unless the context was another user's.
+        None if !flags.login.is_empty() && target.user.name.as_ref() == Some(&user) => {}
+        None => {
+            let name = NameRequest {
+                kubeconfig: request.kubeconfig.as_deref(),
+                kind: "oidc",
+                user: Some(&user),
+                preferred: &user,
+            };
+            flags.login = choose_login_name(store, &name, env);
         }
     }
+    let names = EntryNames {
+        context,
+        cluster,
+        user,
+    };
+    let new = new_context(
+        names,
+        namespace,
+        &target.cluster,
+        target.cluster.url(),
+        request.connection.proxy_url.as_ref(),
+        flags.to_args(),
+    )?;
+    Ok(PlannedContext {
+        file: kubeconfig::file_to_edit(request.kubeconfig.as_deref(), env)?,
+        user: username,
+        new,
+    })
+}
+
+fn warn_of_end(saved: &Saved) {
+    let end = saved.expires_at.map(exec_credential::timestamp);
+    tracing::warn!(
+        "the issuer gave no refresh token, so this login ends at {}; perhaps it requires \
+         --oidc-extra-scope offline_access",
+        end.as_deref().unwrap_or("an unknown time")
+    );
 }

@@ -1,7 +1,7 @@
-//! Asking on the terminal, and taking one secret line from standard input.
+//! Prompts on the terminal, and reads one secret line from standard input.
 //!
-//! Questions go to `/dev/tty`, so that standard input and output stay free for pipes. What is
-//! read is wiped on drop. These calls block.
+//! Prompts use `/dev/tty`, so that standard input and output stay free for pipes. The text that is
+//! read is wiped on drop. These functions block.
 
 use std::{
     fs::File,
@@ -19,24 +19,24 @@ use crate::printable::printable_lines;
 
 const CTRL_C: u8 = 0x03;
 const CTRL_BACKSLASH: u8 = 0x1c;
-/// Bytes that an answer may have.
+/// The maximum length of a line, in bytes.
 const LIMIT: usize = 64 << 10;
 
-/// Asks for something that may be seen. `what` names it in errors (`user name`), `instead` says
-/// there what to do without a terminal (`give it by --username`).
+/// Prompts for a line, and shows what is typed. `what` names the line in errors, such as `user name`;
+/// `instead` says what to do without a terminal, such as `give it by --username`.
 ///
 /// # Errors
-/// No terminal, ctrl-C, an empty answer.
+/// No terminal, Ctrl-C, an empty line.
 pub fn ask(
     prompt: &str,
     what: &'static str,
     instead: &'static str,
 ) -> Result<Zeroizing<String>, Error> {
     let mut tty = open(what, instead)?;
-    answer(question(&mut tty, prompt, Echo::On), what)
+    validated(prompt_line(&mut tty, prompt, Echo::On), what)
 }
 
-/// As [`ask`], for what must not be seen: nothing that is typed is shown.
+/// As [`ask`], without showing what is typed.
 ///
 /// # Errors
 /// As [`ask`].
@@ -46,16 +46,16 @@ pub fn ask_hidden(
     instead: &'static str,
 ) -> Result<Zeroizing<String>, Error> {
     let mut tty = open(what, instead)?;
-    answer(question(&mut tty, prompt, Echo::Off), what)
+    validated(prompt_line(&mut tty, prompt, Echo::Off), what)
 }
 
-/// Asks whether something is meant: `y` or `yes` is yes, and all else is no.
+/// Asks a yes-or-no question: `y` and `yes` mean yes, every other line means no.
 ///
 /// # Errors
-/// No terminal, ctrl-C.
+/// No terminal, Ctrl-C.
 pub fn confirm(prompt: &str, what: &'static str, instead: &'static str) -> Result<bool, Error> {
     let mut tty = open(what, instead)?;
-    let typed = question(&mut tty, prompt, Echo::On).map_err(failed(what))?;
+    let typed = prompt_line(&mut tty, prompt, Echo::On).map_err(failed(what))?;
     let typed = typed.ok_or(Error::Interrupted)?;
     Ok(matches!(
         typed.trim_ascii().to_ascii_lowercase().as_slice(),
@@ -63,18 +63,18 @@ pub fn confirm(prompt: &str, what: &'static str, instead: &'static str) -> Resul
     ))
 }
 
-/// The first line of standard input, without its line break: `--password-stdin`. Where standard
-/// input is a terminal, it is asked for there, hidden.
+/// Reads the first line of standard input, as for `--password-stdin`. If standard input is a terminal,
+/// prompts there, without showing what is typed.
 ///
 /// # Errors
-/// Input that cannot be read, is empty, not text, or longer than 64 KiB.
+/// Input that cannot be read, is empty, is not text, or is longer than 64 KiB.
 pub fn secret_from_stdin(what: &'static str) -> Result<Zeroizing<String>, Error> {
     if stdin().is_terminal() {
         return ask_hidden(&format!("{what}: "), what, "give it on standard input");
     }
-    // Unbuffered: a buffer of the standard library's would keep the secret.
+    // Not `Stdin`, whose buffer would keep a copy of the secret.
     let mut input = File::from(stdin().as_fd().try_clone_to_owned().map_err(failed(what))?);
-    answer(line(&mut input).map(Some), what)
+    validated(read_line(&mut input).map(Some), what)
 }
 
 fn open(what: &'static str, instead: &'static str) -> Result<File, Error> {
@@ -96,13 +96,13 @@ enum Echo {
     Off,
 }
 
-/// The line that was typed; `None` after ctrl-C and the like.
-fn question(tty: &mut File, prompt: &str, echo: Echo) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+/// Shows a prompt and returns the line that is typed; `None` after Ctrl-C, Ctrl-\\ or Ctrl-D.
+fn prompt_line(tty: &mut File, prompt: &str, echo: Echo) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let typed = {
-        let _mode = Mode::set(tty.as_fd(), echo)?;
-        // Only now: what is typed after the question shows is not lost.
+        let _mode = PromptMode::set(tty.as_fd(), echo)?;
+        // After the mode is set, which discards pending input: no key typed after the prompt is lost.
         (&*tty).write_all(printable_lines(prompt).as_bytes())?;
-        line(&mut &*tty)?
+        read_line(&mut &*tty)?
     };
     let interrupted = matches!(typed.last(), None | Some(&(CTRL_C | CTRL_BACKSLASH)));
     if echo == Echo::Off || interrupted {
@@ -111,16 +111,16 @@ fn question(tty: &mut File, prompt: &str, echo: Echo) -> io::Result<Option<Zeroi
     Ok((!interrupted).then_some(typed))
 }
 
-/// How the terminal behaves during a question; as before once dropped.
+/// The mode of the terminal during a prompt. Restores the previous mode on drop.
 ///
-/// Ctrl-C sends no signal meanwhile but ends the line, so that nothing can leave the terminal
-/// without its echo, and no signal handler is needed.
-struct Mode<'a> {
+/// Ctrl-C ends the line instead of sending a signal, so that the process cannot end with the echo
+/// turned off, and no signal handler is needed.
+struct PromptMode<'a> {
     tty: BorrowedFd<'a>,
     before: Termios,
 }
 
-impl<'a> Mode<'a> {
+impl<'a> PromptMode<'a> {
     fn set(tty: BorrowedFd<'a>, echo: Echo) -> io::Result<Self> {
         let before = tcgetattr(tty)?;
         let mut during = before.clone();
@@ -129,22 +129,22 @@ impl<'a> Mode<'a> {
         during.local_modes.set(LocalModes::ECHO, echo == Echo::On);
         during.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
         during.special_codes[SpecialCodeIndex::VEOL2] = CTRL_BACKSLASH;
-        // What was typed before the question is no answer to it.
+        // Discards what was typed before the prompt.
         tcsetattr(tty, OptionalActions::Flush, &during)?;
         Ok(Self { tty, before })
     }
 }
 
-impl Drop for Mode<'_> {
+impl Drop for PromptMode<'_> {
     fn drop(&mut self) {
-        // A terminal that went away needs no mode.
+        // Fails if the terminal is gone, which then has no mode to restore.
         let _ = tcsetattr(self.tty, OptionalActions::Drain, &self.before);
     }
 }
 
-/// Reads to the end of the first line, or to what ends a line at a question.
-fn line(input: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Room for all of it at once: growing would leave unwiped copies behind.
+/// Reads up to the end of the first line, or up to a key that ends a prompt.
+fn read_line(input: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Allocated whole, since growing would leave copies that are not wiped.
     let mut buffer = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut filled = 0;
     while filled < buffer.len() {
@@ -165,8 +165,8 @@ fn line(input: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(buffer)
 }
 
-/// Judges what was typed or piped.
-fn answer(
+/// Returns the line as text without its line break, or what is wrong with it.
+fn validated(
     typed: io::Result<Option<Zeroizing<Vec<u8>>>>,
     what: &'static str,
 ) -> Result<Zeroizing<String>, Error> {

@@ -1,5 +1,7 @@
-//! A server whose authority nobody here knows: it is shown, and trusted only by a fingerprint
-//! that a human gives, never by leaving out the check.
+//! Trust in a server whose certificate authority is not known: its certificates are shown, and one is
+//! trusted only by a fingerprint that the user gives. Verification is never left out.
+
+use std::error::Error as StdError;
 
 use tower::ServiceExt as _;
 
@@ -14,49 +16,52 @@ use crate::{
     tls::{self, CertificateProbe, PresentedCertificate, Refusal},
 };
 
-/// Hexadecimal digits of a SHA-256.
+/// The number of hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
 
-/// The certificate, in PEM, among those that the server of `cluster` shows which has this
-/// SHA-256 fingerprint; colons and case do not matter.
+/// Returns the certificate of the server of `cluster` that has this SHA-256 fingerprint, in PEM. Colons
+/// and case do not matter.
 ///
 /// # Errors
-/// Text that is no fingerprint; a server that shows no such certificate, or cannot be reached.
-pub async fn pinned(cluster: &Cluster, fingerprint: &str) -> Result<String, Error> {
+/// Text that is not a fingerprint; a server that has no such certificate or cannot be reached.
+pub(super) async fn certificate_with_fingerprint(
+    cluster: &Cluster,
+    fingerprint: &str,
+) -> Result<String, Error> {
     let wanted = digits(fingerprint);
     if wanted.len() != DIGITS || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Error::BadFingerprint);
     }
-    let shown = look(cluster).await?;
-    let found = shown.iter().find(|one| digits(&one.sha256) == wanted);
+    let presented = presented_certificates(cluster).await?;
+    let found = presented.iter().find(|one| digits(&one.sha256) == wanted);
     match found {
         Some(one) => Ok(one.pem.clone()),
         None => Err(Error::OtherFingerprint {
             server: cluster.server.to_string(),
-            shown: table(&shown),
+            shown: table(&presented),
         }),
     }
 }
 
-/// Where `error` says that the authority behind the server of `cluster` is not known: the same,
-/// with all that the server shows.
-pub async fn explained(cluster: &Cluster, error: credential::Error) -> Error {
+/// Adds the certificates of the server of `cluster` to an error about its authority. Returns every
+/// other error as it is.
+pub(super) async fn with_certificates(cluster: &Cluster, error: credential::Error) -> Error {
     if !is_about_authority(&error) {
         return error.into();
     }
-    match look(cluster).await {
-        Ok(shown) => Error::UnknownAuthority {
+    match presented_certificates(cluster).await {
+        Ok(presented) => Error::UnknownAuthority {
             server: cluster.server.to_string(),
-            shown: table(&shown),
+            shown: table(&presented),
         },
-        // What was wrong at first says more.
+        // The first error says more than this one.
         Err(_) => error.into(),
     }
 }
 
-/// Says what to do where it is the OAuth server whose authority is not known.
+/// Says of an error about the authority of the OAuth server what to do.
 #[must_use]
-pub fn of_oauth(error: Error) -> Error {
+pub(super) fn of_oauth_server(error: Error) -> Error {
     match error {
         Error::Credential(error) if is_about_authority(&error) => {
             Error::UnknownOauthAuthority(error)
@@ -72,48 +77,46 @@ fn is_about_authority(error: &credential::Error) -> bool {
     )
 }
 
-/// What the server shows. Nothing is sent to it.
-async fn look(cluster: &Cluster) -> Result<Vec<PresentedCertificate>, Error> {
+/// Returns the certificates that the server presents. Sends nothing after the handshake.
+async fn presented_certificates(cluster: &Cluster) -> Result<Vec<PresentedCertificate>, Error> {
     let environment = Environment::read(|name| std::env::var(name).ok());
     let host = kubeconfig::host(&cluster.server);
     let name = cluster.tls_server_name.as_deref().unwrap_or(host);
-    let look = CertificateProbe::default();
+    let probe = CertificateProbe::default();
     let connector = Dialer::new(cluster, &environment, Tcp::default())
-        .and_then(|dialer| dial::connector(dialer, look.config(), name, Offer::Http1))
+        .and_then(|dialer| dial::connector(dialer, probe.config(), name, Offer::Http1))
         .map_err(|error| credential::Error::from(IssuerError::Dial(error.into())))?;
     let connecting = connector.oneshot(cluster.server.clone());
-    // It fails in any case, most often by our own doing.
+    // Always fails: the probe refuses every certificate.
     let failed = issuer::with_timeout("the API server", &cluster.server, connecting).await;
-    let seen = look.presented();
-    if !seen.is_empty() {
-        return Ok(seen);
+    let presented = probe.presented();
+    if !presented.is_empty() {
+        return Ok(presented);
     }
     let server = cluster.server.to_string();
-    Err(Error::Unseen {
+    Err(Error::NoCertificate {
         server,
-        source: failed.and_then(Result::err).map(in_words),
+        source: failed.and_then(Result::err).map(described),
     })
 }
 
-/// An error of the TLS library in words.
-fn in_words(
-    error: Box<dyn std::error::Error + Send + Sync>,
-) -> Box<dyn std::error::Error + Send + Sync> {
+/// Replaces an error of the TLS library by our description of it.
+fn described(error: Box<dyn StdError + Send + Sync>) -> Box<dyn StdError + Send + Sync> {
     tls::tls_error(error.as_ref()).map_or(error, Into::into)
 }
 
-/// The certificates as they are shown to a human.
-fn table(shown: &[PresentedCertificate]) -> String {
+/// Formats certificates for the terminal.
+fn table(certificates: &[PresentedCertificate]) -> String {
     let one = |one: &PresentedCertificate| {
         format!(
             "  subject  {}\n  issuer   {}\n  SHA-256  {}\n  valid    {} to {}\n",
             one.subject, one.issuer, one.sha256, one.from, one.until
         )
     };
-    shown.iter().map(one).collect::<Vec<_>>().join("\n")
+    certificates.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// A fingerprint as it is compared: `sha256:` and colons are left out.
+/// Returns the digits of a fingerprint in lower case, without `sha256:` and colons.
 fn digits(text: &str) -> String {
     let lower = text.trim().to_ascii_lowercase();
     let bare = lower.strip_prefix("sha256:").unwrap_or(&lower);

@@ -8,7 +8,7 @@ use crate::{
     cli::{output, usage::bail_usage},
     kubeconfig::{self, Overrides, Target, edit},
     login::{
-        ibm::{How, Wanted, log_in},
+        ibm::{LoginMethod, LoginRequest, log_in},
         terminal,
     },
     secret::Secret,
@@ -68,8 +68,9 @@ pub(in crate::cli) struct Flags {
 
 /// Logs in and writes the context.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
-    let how = how(connection, flags)?;
-    let path = edit::file_to_edit(connection.kubeconfig(), &|name| std::env::var_os(name))?;
+    let method = method(connection, flags)?;
+    let env = |name: &str| std::env::var_os(name);
+    let path = edit::file_to_edit(connection.kubeconfig(), &env)?;
     let renewed = match &flags.cluster {
         Some(_) => None,
         None => renewed(connection)?,
@@ -77,16 +78,16 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let cluster = renewed
         .as_ref()
         .and_then(|(_, login)| login.cluster.as_deref());
-    let wanted = Wanted {
-        how,
+    let request = LoginRequest {
+        method,
         account: flags.account.as_deref(),
         cluster: flags.cluster.as_deref().or(cluster),
         kubeconfig: connection.kubeconfig(),
-        context: renewed.as_ref().map(|(target, _)| target),
-        end: flags.endpoint,
+        renewed: renewed.as_ref().map(|(target, _)| target),
+        endpoint: flags.endpoint,
         keyring: flags.keyring,
     };
-    let done = log_in(wanted, &path).await?;
+    let done = log_in(request, &path, &env).await?;
     output::print(&format!(
         "Logged in to cluster {:?} as {:?}.\nThe current context of {} is {:?}.\n",
         done.cluster,
@@ -96,7 +97,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     ))
 }
 
-/// The context that `--context` names, and its login.
+/// Returns the context that `--context` names, and its login.
 fn renewed(connection: &ConnectionFlags) -> anyhow::Result<Option<(Target, IbmFlags)>> {
     let overrides = Overrides {
         context: Overrides::from(connection).context,
@@ -119,23 +120,24 @@ fn renewed(connection: &ConnectionFlags) -> anyhow::Result<Option<(Target, IbmFl
     }
 }
 
-fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {
+/// Returns how to log in, and reads what comes from standard input.
+fn method(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<LoginMethod> {
     if let Some(path) = &flags.apikey_file {
-        return Ok(How::KeyFile(path.clone()));
+        return Ok(LoginMethod::KeyFile(path.clone()));
     }
     if flags.sso {
         let passcode = flags
             .password_stdin
             .then(|| terminal::secret_from_stdin("one-time passcode"));
         let passcode = passcode.transpose()?.map(|text| Secret::new(text.trim()));
-        return Ok(How::Passcode(passcode));
+        return Ok(LoginMethod::Passcode(passcode));
     }
     let user = flags.login_user.as_ref().or(connection.username.as_ref());
     let Some(user) = user else {
         if flags.password_stdin {
             bail_usage!("--password-stdin needs -u USER or --sso");
         }
-        return Ok(How::AtHand);
+        return Ok(LoginMethod::Environment);
     };
     let password = if flags.password_stdin {
         Some(Secret::new(
@@ -149,5 +151,5 @@ fn how(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<How> {
         }
         connection.password.clone()
     };
-    Ok(How::Password(user.clone(), password))
+    Ok(LoginMethod::Password(user.clone(), password))
 }

@@ -7,7 +7,7 @@ use crate::{
     credential::exec_credential::timestamp,
     kubeconfig::Overrides,
     login::{
-        openshift::{self, Request, Way},
+        openshift::{LoginMethod, LoginRequest, log_in},
         terminal,
     },
     secret::Secret,
@@ -76,20 +76,20 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         (Some(url), None) => overrides.server = Some(url.clone()),
         (None, _) => {}
     }
-    let request = Request {
-        way: way(&overrides, flags)?,
+    let request = LoginRequest {
+        method: method(&overrides, flags)?,
         kubeconfig: connection.kubeconfig().map(ToOwned::to_owned),
         trust_fingerprint: flags.trust_fingerprint.clone(),
         files: flags.files.clone(),
         connection: overrides,
     };
-    let done = openshift::login(request, &|name| std::env::var_os(name)).await?;
+    let done = log_in(request, &|name| std::env::var_os(name)).await?;
     let end = match done.ends_at {
         Some(end) => format!("\nThe session ends at {}", timestamp(end)),
         None => String::new(),
     };
     output::print(&format!(
-        "Logged in as {} at {}\nContext {} is current now in {}{end}\n",
+        "Logged in as {} at {}\nContext {} is now current in {}{end}\n",
         done.user,
         done.server,
         done.context,
@@ -97,23 +97,24 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     ))
 }
 
-fn way(overrides: &Overrides, flags: &Flags) -> anyhow::Result<Way> {
-    let given = |what: &str, instead: &str| {
+/// Returns how to log in, and reads what comes from standard input.
+fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
+    let warn_of = |what: &str, instead: &str| {
         tracing::warn!(
-            "the {what} stands on the command line, where other users of this machine can see \
-             it; give it by {instead}"
+            "the {what} is on the command line, where other users of this machine can see it; give \
+             it by {instead}"
         );
     };
     if flags.web {
-        return Ok(Way::Web);
+        return Ok(LoginMethod::Web);
     }
     if flags.token_stdin {
         let token = terminal::secret_from_stdin("token")?;
-        return Ok(Way::Token(Secret::new(token.as_str())));
+        return Ok(LoginMethod::Token(Secret::new(token.as_str())));
     }
     if let Some(token) = &overrides.token {
-        given("token", "--token-stdin");
-        return Ok(Way::Token(token.clone()));
+        warn_of("token", "--token-stdin");
+        return Ok(LoginMethod::Token(token.clone()));
     }
     let password = if flags.password_stdin {
         Some(Secret::new(
@@ -122,12 +123,12 @@ fn way(overrides: &Overrides, flags: &Flags) -> anyhow::Result<Way> {
     } else {
         let password = flags.pass_word.as_ref().or(overrides.password.as_ref());
         if password.is_some() {
-            given("password", "--password-stdin");
+            warn_of("password", "--password-stdin");
         }
         password.cloned()
     };
     let user = flags.user_name.as_ref().or(overrides.username.as_ref());
-    Ok(Way::Password {
+    Ok(LoginMethod::Password {
         user: user.cloned(),
         password,
     })

@@ -1,5 +1,5 @@
-//! The listener to which the browser comes back. The first visit that brings a code or an error
-//! is final, so that nobody can try many.
+//! The listener for the redirect of the browser. The first request with a code or an error ends the
+//! login, so that codes cannot be tried one after another.
 
 use std::{
     convert::Infallible,
@@ -22,62 +22,64 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::super::Error;
 use crate::{
     credential::{
         oauth::{form_value, known_error},
         random_text,
     },
+    login::Error,
     secret::Secret,
 };
 
-/// As `oc login --web` says it.
+/// The text of `oc login --web`.
 const RECEIVED: &str = "access token received successfully; please return to your terminal";
 const FAILED: &str = "the login failed; please return to your terminal, which says why";
-/// How long the browser may take to read the page that ends it.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// Waits for one browser to come back from one login.
+/// How long the browser may take to read the last page.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The listener for the redirect of one login.
 pub struct Callback {
     listener: TcpListener,
     redirect_uri: String,
     expected: Arc<Expected>,
 }
 
-/// What a visit is judged by.
+/// What a request of the redirect has to match.
 struct Expected {
     path: String,
     state: Zeroizing<String>,
 }
 
-/// A visit that ends the wait, and how to answer it.
-struct Visit {
-    outcome: Result<Secret, Error>,
+/// The request that ends the wait.
+struct Redirected {
+    code: Result<Secret, Error>,
+    /// Takes the text of the page to answer with.
     page: oneshot::Sender<&'static str>,
-    /// Closed once the page was sent, or the browser left.
-    gone: oneshot::Receiver<Infallible>,
+    /// Closed once the page is sent or the browser has closed the connection.
+    closed: oneshot::Receiver<Infallible>,
 }
 
 impl Callback {
     /// Listens on any free port: `http://127.0.0.1:PORT/callback`.
     ///
     /// # Errors
-    /// Where no port is to be had.
+    /// A port that cannot be bound.
     pub async fn listen() -> Result<Self, Error> {
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         Self::listen_on(address, "127.0.0.1", "/callback").await
     }
 
-    /// Listens where an issuer knows it by: port 0 is any free port, `host` and `path` stand in
-    /// the redirect URI (`localhost`, `/`). `address` should be one of loopback's.
+    /// Listens on `address`, which should be a loopback address; port 0 takes any free port. `host` and
+    /// `path` are those of the redirect URI that the issuer knows, such as `localhost` and `/`.
     ///
     /// # Errors
-    /// Where the port is not to be had.
+    /// A port that cannot be bound.
     pub async fn listen_on(address: SocketAddr, host: &str, path: &str) -> Result<Self, Error> {
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let expected = Expected {
-            // An URL without a path is asked for with a slash.
+            // A browser requests a URL without a path as `/`.
             path: if path.is_empty() { "/" } else { path }.to_owned(),
             state: random_text()?,
         };
@@ -88,74 +90,71 @@ impl Callback {
         })
     }
 
-    /// `redirect_uri`, for the authorize URL and for redeeming the code.
+    /// Returns the `redirect_uri` for the authorize URL and for redeeming the code.
     #[must_use]
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// `state`, for the authorize URL: the visit must bring it along.
+    /// Returns the `state` for the authorize URL, which the browser has to bring back.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.expected.state
     }
 
-    /// Waits up to `patience` for the browser, has the code it brings redeemed, and shows in the
-    /// browser how that went.
+    /// Waits up to `limit` for the browser, redeems the code that it brings, and shows the outcome in
+    /// the browser.
     ///
     /// # Errors
-    /// Nobody came in time; a visit with another state, or with an error; what `redeem` says.
+    /// No request within the limit; another state; an error of the issuer; the error of `redeem`.
     pub async fn complete<T, E: From<Error>>(
         self,
-        patience: Duration,
+        limit: Duration,
         redeem: impl AsyncFnOnce(Secret) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (visits, mut visit) = mpsc::channel(1);
+        let (sender, mut receiver) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(self.listener, self.expected, visits));
-        let visit = timeout(patience, visit.recv()).await.ok().flatten();
-        let Visit {
-            outcome,
-            page,
-            gone,
-        } = visit.ok_or(Error::BrowserTimedOut { after: patience })?;
-        let redeemed = match outcome {
+        tasks.spawn(accept(self.listener, self.expected, sender));
+        let redirected = timeout(limit, receiver.recv()).await.ok().flatten();
+        let Redirected { code, page, closed } =
+            redirected.ok_or(Error::BrowserTimedOut { after: limit })?;
+        let redeemed = match code {
             Ok(code) => redeem(code).await,
             Err(error) => Err(error.into()),
         };
-        // A browser that left meanwhile misses nothing that the terminal does not say.
+        // A browser that has closed the connection is not told; the terminal shows the outcome too.
         let _ = page.send(if redeemed.is_ok() { RECEIVED } else { FAILED });
-        let _ = timeout(FAREWELL, gone).await;
+        let _ = timeout(PAGE_TIMEOUT, closed).await;
         tasks.shutdown().await;
         redeemed
     }
 }
 
-/// Serves every connection: browsers open some that they do not use.
-async fn accept(listener: TcpListener, expected: Arc<Expected>, visits: mpsc::Sender<Visit>) {
+/// Serves every connection: browsers also open connections that they do not use.
+async fn accept(listener: TcpListener, expected: Arc<Expected>, sender: mpsc::Sender<Redirected>) {
     let mut connections = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(serve(stream, expected.clone(), visits.clone()));
+            connections.spawn(serve(stream, expected.clone(), sender.clone()));
         } else {
-            // Out of file descriptors, mostly: give some time to close.
+            // Mostly for lack of file descriptors, some of which may be closed soon.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }
 
-/// Serves one connection until a visit ended it.
-async fn serve(stream: TcpStream, expected: Arc<Expected>, visits: mpsc::Sender<Visit>) {
-    let (here, gone) = oneshot::channel();
-    let gone = std::sync::Mutex::new(Some(gone));
+/// Serves one connection.
+async fn serve(stream: TcpStream, expected: Arc<Expected>, sender: mpsc::Sender<Redirected>) {
+    let (open, closed) = oneshot::channel();
+    let closed = std::sync::Mutex::new(Some(closed));
     let service = service_fn(|request| {
-        let (outcome, visits, gone) = (expected.judge(&request), visits.clone(), &gone);
+        let (checked, sender, closed) = (expected.check(&request), sender.clone(), &closed);
         async move {
-            let page = match outcome {
+            let page = match checked {
                 Err(status) => return Ok::<_, Infallible>(response(status, "")),
-                Ok(outcome) => {
-                    let gone = gone.lock().ok().and_then(|mut gone| gone.take());
-                    announce(outcome, gone, &visits).await
+                Ok(code) => {
+                    let closed = closed.lock().ok().and_then(|mut closed| closed.take());
+                    deliver(code, closed, &sender).await
                 }
             };
             Ok(match page {
@@ -167,31 +166,32 @@ async fn serve(stream: TcpStream, expected: Arc<Expected>, visits: mpsc::Sender<
     let connection = http1::Builder::new()
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    // A browser that breaks off may come back on another connection.
+    // After an error the browser may come back on another connection.
     let _ = connection.await;
-    drop(here);
+    drop(open);
 }
 
-/// Hands a visit to who waits, and waits for the page to show; `None` for all but the first.
-async fn announce(
-    outcome: Result<Secret, Error>,
-    gone: Option<oneshot::Receiver<Infallible>>,
-    visits: &mpsc::Sender<Visit>,
+/// Delivers the code to the login, and returns the page to answer with; `None` for every request but
+/// the first.
+async fn deliver(
+    code: Result<Secret, Error>,
+    closed: Option<oneshot::Receiver<Infallible>>,
+    sender: &mpsc::Sender<Redirected>,
 ) -> Option<&'static str> {
     let (page, shown) = oneshot::channel();
-    let visit = Visit {
-        outcome,
+    let redirected = Redirected {
+        code,
         page,
-        gone: gone?,
+        closed: closed?,
     };
-    // Room for one, which is taken once: a second stays in the channel for ever.
-    visits.try_send(visit).ok()?;
+    // The channel has a capacity of one and is read once, so a second request gets no page.
+    sender.try_send(redirected).ok()?;
     shown.await.ok()
 }
 
 impl Expected {
-    /// What a request brings; the status to answer where it brings nothing.
-    fn judge(&self, request: &Request<Incoming>) -> Result<Result<Secret, Error>, StatusCode> {
+    /// Returns the code or the error that a request brings, or the status to answer if it has neither.
+    fn check(&self, request: &Request<Incoming>) -> Result<Result<Secret, Error>, StatusCode> {
         if request.uri().path() != self.path {
             return Err(StatusCode::NOT_FOUND);
         }
@@ -212,7 +212,7 @@ impl Expected {
         });
         if !same {
             return Err(Error::Browser {
-                problem: "its state is not the one sent, so the code may be somebody else's; \
+                problem: "its state is not the one sent, so the code may be of another login; \
                           run the command again"
                     .to_owned(),
             });
@@ -226,7 +226,7 @@ fn failure(error: &str) -> Error {
         problem: match known_error(error) {
             Some("access_denied") => "access was denied (access_denied)".to_owned(),
             Some(code) => format!("the issuer says {code}"),
-            None => "the issuer says so, without a reason that is known".to_owned(),
+            None => "the issuer says so, without a known reason".to_owned(),
         },
     }
 }
@@ -237,7 +237,7 @@ fn response(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(CONTENT_TYPE, plain);
-    // The code in the address goes nowhere else.
+    // Keeps the code, which is in the URL, out of other requests.
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response

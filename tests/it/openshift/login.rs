@@ -222,7 +222,7 @@ async fn a_stranger_is_shown_and_trusted_by_fingerprint_alone() {
     let fingerprint = line.unwrap().trim().to_owned();
     let other = fingerprint.replace(|c: char| c.is_ascii_digit(), "A");
     for (given, says) in [
-        (other.as_str(), "somebody may be in between"),
+        (other.as_str(), "the connection may be intercepted"),
         ("1A:2B", "64 hexadecimal"),
     ] {
         let ended = with(&["--trust-fingerprint", given]);

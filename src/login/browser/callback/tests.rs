@@ -3,32 +3,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
 
-/// A visit by a browser: the whole answer.
-async fn visit(uri: &str, method: &str, query: &str) -> String {
+/// Sends a request as a browser does, and returns the whole response.
+async fn request(uri: &str, method: &str, query: &str) -> String {
     let authority = uri.strip_prefix("http://").unwrap();
     let (address, path) = authority.split_once('/').unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("{method} /{path}{query} HTTP/1.1\r\nHost: {address}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
-/// Waits for the visits of one login, where redeeming goes well.
+/// Waits for the redirect of one login, whose code can be redeemed.
 fn login(callback: Callback) -> tokio::task::JoinHandle<Result<String, Error>> {
-    tokio::spawn(callback.complete(PATIENCE, async |code| Ok(code.expose().to_owned())))
+    tokio::spawn(callback.complete(LIMIT, async |code| Ok(code.expose().to_owned())))
 }
 
 #[tokio::test]
-async fn the_code_of_a_visit_with_the_right_state_counts() {
+async fn a_code_with_the_right_state_is_redeemed() {
     let callback = Callback::listen().await.unwrap();
     let uri = callback.redirect_uri().to_owned();
     assert!(uri.starts_with("http://127.0.0.1:") && uri.ends_with("/callback"));
     let query = format!("?code=sha256~sesame%2D7&state={}", callback.state());
-    // Browsers connect ahead and ask for an icon.
+    // Browsers open connections ahead and request an icon.
     let address = uri[7..].split('/').next().unwrap().to_owned();
     let _idle = TcpStream::connect(address).await.unwrap();
     let login = login(callback);
@@ -37,33 +37,33 @@ async fn the_code_of_a_visit_with_the_right_state_counts() {
         ("HEAD", &query, "405"),
         ("GET", "", "400"),
     ] {
-        let answer = visit(&uri, method, query).await;
+        let response = request(&uri, method, query).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{answer}"
+            response.starts_with(&format!("HTTP/1.1 {status}")),
+            "{response}"
         );
     }
-    let answer = visit(&uri, "GET", &query).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.ends_with(RECEIVED), "{answer}");
+    let response = request(&uri, "GET", &query).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.ends_with(RECEIVED), "{response}");
     assert_eq!(login.await.unwrap().unwrap(), "sha256~sesame-7");
 }
 
 #[tokio::test]
-async fn the_first_visit_is_final_even_with_another_state() {
+async fn the_first_code_ends_the_login_even_with_another_state() {
     for query in [
         "?code=hunter2&state=other",
         "?code=hunter2",
         "?code=hunter2&state=",
     ] {
-        // On an address of its own: no other test takes the port as soon as it is free.
+        // On an address of its own, so that no other test takes the port once it is free.
         let address = (Ipv4Addr::new(127, 0, 0, 2), 0).into();
         let listening = Callback::listen_on(address, "127.0.0.2", "/callback");
         let callback = listening.await.unwrap();
         let uri = callback.redirect_uri().to_owned();
         let login = login(callback);
-        let answer = visit(&uri, "GET", query).await;
-        assert!(answer.ends_with(FAILED), "{answer}");
+        let response = request(&uri, "GET", query).await;
+        assert!(response.ends_with(FAILED), "{response}");
         let error = login.await.unwrap().unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(
@@ -76,7 +76,7 @@ async fn the_first_visit_is_final_even_with_another_state() {
 }
 
 #[tokio::test]
-async fn an_error_ends_the_login_and_only_known_words_of_it_are_shown() {
+async fn an_error_ends_the_login_and_only_known_codes_are_shown() {
     for (query, expected) in [
         (
             "?error=access_denied&error_description=hunter2",
@@ -88,7 +88,7 @@ async fn an_error_ends_the_login_and_only_known_words_of_it_are_shown() {
         let callback = Callback::listen().await.unwrap();
         let uri = callback.redirect_uri().to_owned();
         let login = login(callback);
-        assert!(visit(&uri, "GET", query).await.ends_with(FAILED));
+        assert!(request(&uri, "GET", query).await.ends_with(FAILED));
         let error = login.await.unwrap().unwrap_err().to_string();
         assert!(
             error.contains(expected) && !error.contains("hunter2"),
@@ -98,27 +98,26 @@ async fn an_error_ends_the_login_and_only_known_words_of_it_are_shown() {
 }
 
 #[tokio::test]
-async fn a_code_that_cannot_be_redeemed_is_said_in_the_browser_too() {
+async fn the_browser_shows_that_a_code_cannot_be_redeemed() {
     let callback = Callback::listen().await.unwrap();
     let uri = callback.redirect_uri().to_owned();
     let query = format!("?state={}&code=x", callback.state());
-    let login =
-        tokio::spawn(callback.complete(PATIENCE, async |_| Err::<(), _>(Error::Interrupted)));
-    assert!(visit(&uri, "GET", &query).await.ends_with(FAILED));
+    let login = tokio::spawn(callback.complete(LIMIT, async |_| Err::<(), _>(Error::Interrupted)));
+    assert!(request(&uri, "GET", &query).await.ends_with(FAILED));
     assert!(matches!(login.await.unwrap(), Err(Error::Interrupted)));
 }
 
 #[tokio::test]
-async fn nobody_is_waited_for_for_ever() {
+async fn the_browser_is_waited_for_until_the_limit() {
     let callback = Callback::listen().await.unwrap();
-    let patience = Duration::from_millis(50);
-    let outcome = callback.complete(patience, async |_| Ok(())).await;
+    let limit = Duration::from_millis(50);
+    let outcome = callback.complete(limit, async |_| Ok(())).await;
     let error: Error = outcome.unwrap_err();
     assert!(matches!(error, Error::BrowserTimedOut { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn an_issuer_may_know_another_address() {
+async fn an_issuer_may_know_another_redirect_uri() {
     let address = (Ipv4Addr::LOCALHOST, 0).into();
     let callback = Callback::listen_on(address, "localhost", "/")
         .await

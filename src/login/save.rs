@@ -1,4 +1,4 @@
-//! A login is kept as a whole or not at all: what is saved, and the context that leads to it.
+//! Saves a login and writes the context that uses it: both, or neither.
 
 use std::path::Path;
 
@@ -8,59 +8,61 @@ use crate::credential::{
     store::{LoginBinding, Saved, Store},
 };
 
-/// Saves a login under its name, then does the rest of it; where that fails, what rested there
-/// before is put back. It belongs to `place`, and to the API servers that a login of the same
-/// issuer was begun for under that name. `file` is the kubeconfig that is to name it.
+/// Saves a login under its name, then runs `finish`, which writes the context. If that fails, the
+/// login that was saved under the name before is put back.
+///
+/// The login is bound to `binding`, and to the API servers of the previous login if that has the same
+/// issuer. `file` is the kubeconfig that will name it.
 ///
 /// # Errors
-/// What `rest` says; a state folder that cannot be written.
-pub async fn keep<T>(
+/// The error of `finish`; a state folder that cannot be written.
+pub(super) async fn save_login<T>(
     store: &Store,
-    place: LoginBinding,
+    binding: LoginBinding,
     login: &str,
     saved: &Saved,
     file: Option<&Path>,
-    rest: impl AsyncFnOnce() -> Result<T, Error>,
+    finish: impl AsyncFnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    // One that is broken is no reason not to log in again.
-    let before = store.read(login);
+    // A previous login that cannot be read does not prevent a new one.
+    let previous = store.read(login);
     let mut saved = saved.clone();
-    if let Ok(Some(before)) = &before
-        && before.issuer.is_some()
-        && place.is_issuer_of(before)
+    if let Ok(Some(previous)) = &previous
+        && previous.issuer.is_some()
+        && binding.is_issuer_of(previous)
     {
-        saved.servers.clone_from(&before.servers);
+        saved.servers.clone_from(&previous.servers);
     }
-    write(&store.bound_to(place), login, &saved).map_err(credential::Error::store)?;
-    let done = rest().await;
-    if done.is_err() {
-        let restored = before.and_then(|before| match before {
-            Some(before) => write(store, login, &before),
-            None => store.remove(login).map(drop),
-        });
-        if let Err(error) = restored {
-            // What counts is the first error.
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(
-                error,
-                login,
-                "the unfinished login stays in the state folder"
-            );
-        }
+    write(&store.bound_to(binding), login, &saved).map_err(credential::Error::store)?;
+    let outcome = finish().await;
+    if outcome.is_err() {
+        restore(store, login, previous);
     } else if let Some(file) = file
         && let Err(error) = store.note_kubeconfig(login, file)
     {
         let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, login, "cannot note which kubeconfig uses the login");
+    }
+    outcome
+}
+
+/// Puts the previous login back. An error is only logged: the caller reports the one before it.
+fn restore(store: &Store, login: &str, previous: Result<Option<Saved>, credential::store::Error>) {
+    let restored = previous.and_then(|previous| match previous {
+        Some(previous) => write(store, login, &previous),
+        None => store.remove(login).map(drop),
+    });
+    if let Err(error) = restored {
+        let error = &error as &dyn std::error::Error;
         tracing::warn!(
             error,
             login,
-            "it is not noted which kubeconfig uses the login"
+            "the unfinished login stays in the state folder"
         );
     }
-    done
 }
 
-/// Other kubegates may be renewing the login that is there.
+/// Writes under the lock that a kubegate holds while it renews the login.
 fn write(store: &Store, login: &str, saved: &Saved) -> Result<(), credential::store::Error> {
     let _turn = store.turn(login)?;
     store.write(login, saved)
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_rested_there_is_back_where_the_login_fails_and_gone_where_it_does_not() {
+    async fn a_failed_login_restores_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().as_os_str().to_owned();
         let store = Store::of_user(&|_| Some(state.clone())).unwrap();
@@ -95,11 +97,11 @@ mod tests {
             assert!(token(&store).is_some());
             Err(Error::NoServer)
         };
-        keep(&store, LoginBinding::default(), "a", &one, None, fails)
+        save_login(&store, LoginBinding::default(), "a", &one, None, fails)
             .await
             .unwrap_err();
         assert_eq!(token(&store), None);
-        keep(
+        save_login(
             &store,
             LoginBinding::default(),
             "a",
@@ -109,11 +111,11 @@ mod tests {
         )
         .await
         .unwrap();
-        keep(&store, LoginBinding::default(), "a", &other, None, fails)
+        save_login(&store, LoginBinding::default(), "a", &other, None, fails)
             .await
             .unwrap_err();
         assert_eq!(token(&store), one.token);
-        keep(
+        save_login(
             &store,
             LoginBinding::default(),
             "a",
@@ -125,7 +127,7 @@ mod tests {
         .unwrap();
         assert_eq!(token(&store), other.token);
         fs::write(store.path("a"), "broken").unwrap();
-        keep(
+        save_login(
             &store,
             LoginBinding::default(),
             "a",

@@ -1,0 +1,214 @@
+//! The name of a saved login. The user entry of a kubeconfig holds it, so that a copy of the entry
+//! shares the login. Two entries that were made apart never share one, even if their names are equal.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use super::login_users::{canonical, logins_in, users_of};
+use crate::{credential::store::Store, kubeconfig::edit};
+
+/// What the name of a saved login is chosen by.
+pub(super) struct NameRequest<'a> {
+    /// `--kubeconfig`
+    pub(super) kubeconfig: Option<&'a Path>,
+    /// The kind of login: `openshift`, `ibm` or `oidc`.
+    pub(super) kind: &'a str,
+    /// The user entry, if its name says who logs in.
+    pub(super) user: Option<&'a str>,
+    /// The name to take if no other kubeconfig uses it.
+    pub(super) preferred: &'a str,
+}
+
+/// Returns the name under which to save a login: the one that the kubeconfig's own entry has, which
+/// may be a copy of another entry, else the preferred one. If another kubeconfig uses that, appends
+/// `/2`, `/3` and so on.
+pub(super) fn choose_login_name(
+    store: &Store,
+    request: &NameRequest<'_>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> String {
+    let own = edit::files(request.kubeconfig, env);
+    let entries = own.iter().flat_map(|file| logins_in(file));
+    let entries: Vec<_> = entries
+        .filter(|(_, login)| login.kind() == request.kind)
+        .collect();
+    let names = |matches: &dyn Fn(&str, &str) -> bool| {
+        let mut named = entries
+            .iter()
+            .filter_map(|(user, login)| Some((user, login.saved_as()?)));
+        named
+            .find(|(user, name)| matches(user, name))
+            .map(|(_, name)| name)
+    };
+    let of_user = names(&|user, _| Some(user) == request.user);
+    if let Some(name) = of_user.or_else(|| names(&|_, name| is_numbered(name, request.preferred))) {
+        return name;
+    }
+    let mut number = 1;
+    loop {
+        let name = match number {
+            1 => request.preferred.to_owned(),
+            _ => format!("{}/{number}", request.preferred),
+        };
+        if is_free(store, &name, &own, env) {
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// Whether no kubeconfig other than `own` is known to use a name.
+fn is_free(
+    store: &Store,
+    name: &str,
+    own: &[PathBuf],
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> bool {
+    let noted = store.kubeconfigs(name);
+    // Early versions saved a login without a note of the kubeconfig that uses it.
+    if noted.is_empty() && store.path(name).exists() {
+        return false;
+    }
+    let own: Vec<PathBuf> = own.iter().map(|file| canonical(file)).collect();
+    let mut others = noted;
+    others.extend(edit::files(None, env));
+    others.retain(|file| !own.contains(&canonical(file)));
+    users_of(name, &others).is_empty()
+}
+
+/// Whether a name is the preferred one, alone or with a number appended.
+fn is_numbered(name: &str, preferred: &str) -> bool {
+    let Some(rest) = name.strip_prefix(preferred) else {
+        return false;
+    };
+    let number = rest.strip_prefix('/').map(str::parse::<u32>);
+    rest.is_empty() || matches!(number, Some(Ok(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+    use crate::credential::store::Saved;
+
+    struct Home {
+        folder: TempDir,
+    }
+
+    impl Home {
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn store(&self) -> Store {
+            Store::of_user(&|_| Some(self.folder.path().as_os_str().to_owned())).unwrap()
+        }
+
+        /// Writes a kubeconfig whose user names a login.
+        fn write(&self, file: &str, user: &str, login: &str) -> PathBuf {
+            let text = format!(
+                "users: [{{name: {user}, user: {{exec: {{command: kubegate, apiVersion: \
+                 client.authentication.k8s.io/v1, interactiveMode: Never, args: [credential, \
+                 openshift, --login, {login}]}}}}}}]"
+            );
+            fs::write(self.path(file), text).unwrap();
+            self.path(file)
+        }
+
+        /// Writes what a login leaves behind.
+        fn log_in(&self, file: &str, user: &str, login: &str) {
+            let file = self.write(file, user, login);
+            self.store().write(login, &Saved::default()).unwrap();
+            self.store().note_kubeconfig(login, &file).unwrap();
+        }
+
+        fn name(&self, file: &str, user: &str) -> String {
+            let file = self.path(file);
+            let request = NameRequest {
+                kubeconfig: Some(&file),
+                kind: "openshift",
+                user: Some(user),
+                preferred: user,
+            };
+            choose_login_name(&self.store(), &request, &|_| None)
+        }
+    }
+
+    fn home() -> Home {
+        let folder = tempdir().unwrap();
+        Home { folder }
+    }
+
+    #[test]
+    fn a_new_login_takes_no_name_that_another_kubeconfig_uses() {
+        let home = home();
+        assert_eq!(home.name("one", "a"), "a");
+        home.log_in("one", "a", "a");
+        assert_eq!(home.name("one", "a"), "a", "its own");
+        assert_eq!(home.name("two", "a"), "a/2");
+        home.log_in("two", "a", "a/2");
+        assert_eq!(home.name("two", "a"), "a/2", "its own");
+        assert_eq!(home.name("three", "a"), "a/3");
+        assert_eq!(home.name("three", "b"), "b");
+        // A login that is logged out keeps its name; one whose kubeconfig is gone does not.
+        home.store().remove("a").unwrap();
+        assert_eq!(home.name("three", "a"), "a/3");
+        fs::remove_file(home.path("one")).unwrap();
+        assert_eq!(home.name("three", "a"), "a");
+    }
+
+    #[test]
+    fn a_copied_or_explicitly_named_entry_shares_its_login() {
+        let home = home();
+        home.log_in("one", "a", "a");
+        home.write("copy", "a", "a");
+        assert_eq!(home.name("copy", "a"), "a");
+        home.write("named", "a", "ours");
+        assert_eq!(home.name("named", "a"), "ours");
+        let files = ["one", "copy", "named", "none"].map(|file| home.path(file));
+        let users = users_of("a", &files);
+        let users: Vec<_> = users.iter().map(|one| one.file.as_path()).collect();
+        assert_eq!(users, [files[0].as_path(), files[1].as_path()]);
+    }
+
+    #[test]
+    fn a_login_without_a_note_belongs_to_the_entry_that_names_it() {
+        let home = home();
+        home.write("one", "a", "a");
+        home.store().write("a", &Saved::default()).unwrap();
+        assert_eq!(home.name("one", "a"), "a");
+        assert_eq!(home.name("two", "a"), "a/2");
+    }
+
+    #[test]
+    fn users_of_one_kubeconfig_share_one_login() {
+        let home = home();
+        home.log_in("one", "cluster-1", "ibm");
+        let file = home.path("one");
+        let mut request = NameRequest {
+            kubeconfig: Some(&file),
+            kind: "openshift",
+            user: None,
+            preferred: "ibm",
+        };
+        assert_eq!(choose_login_name(&home.store(), &request, &|_| None), "ibm");
+        request.kind = "ibm";
+        assert_eq!(
+            choose_login_name(&home.store(), &request, &|_| None),
+            "ibm",
+            "free in its own file"
+        );
+        let other = home.path("other");
+        request.kubeconfig = Some(&other);
+        assert_eq!(
+            choose_login_name(&home.store(), &request, &|_| None),
+            "ibm/2"
+        );
+    }
+}

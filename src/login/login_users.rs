@@ -1,0 +1,108 @@
+//! The kubeconfigs whose user entries name a saved login. An entry that was copied to another
+//! kubeconfig shares the login.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    credential::store::Store,
+    kubeconfig::{self, Resolved, edit},
+    settings::Login,
+};
+
+/// A user entry that names a saved login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginUser {
+    /// The kubeconfig.
+    pub file: PathBuf,
+    /// Name of the entry.
+    pub user: String,
+}
+
+/// Returns the user entries in `files` that name `login`, each once.
+#[must_use]
+pub fn users_of(login: &str, files: &[PathBuf]) -> Vec<LoginUser> {
+    let mut seen = Vec::new();
+    let mut users = Vec::new();
+    for file in files {
+        let path = canonical(file);
+        if seen.contains(&path) {
+            continue;
+        }
+        seen.push(path);
+        let logins = logins_in(file).into_iter();
+        let logins = logins.filter(|(_, found)| found.saved_as().as_deref() == Some(login));
+        users.extend(logins.map(|(user, _)| LoginUser {
+            file: file.clone(),
+            user,
+        }));
+    }
+    users
+}
+
+/// Notes in the state folder which kubeconfig uses the saved login of `resolved`, so that a logout
+/// in another kubeconfig can name it. Does nothing if no login is saved or the kubeconfig is a pipe.
+pub fn note_use(resolved: &Resolved, env: &dyn Fn(&str) -> Option<OsString>) {
+    let kubeconfig::Login::Exec(entry) = &resolved.target.user.login else {
+        return;
+    };
+    let name = Login::of_exec(entry).and_then(|login| login.saved_as());
+    if let (Some(name), Some(file), false) = (name, &resolved.user_file, resolved.from_pipe) {
+        note(&name, |_| vec![file.clone()], env);
+    }
+}
+
+/// As [`note_use`], for a login that kubectl runs as a plugin. kubectl does not say which kubeconfig
+/// names the login, but the plugin inherits kubectl's environment and looks where kubectl looked.
+pub fn note_use_by_kubectl(login: &Login, env: &dyn Fn(&str) -> Option<OsString>) {
+    let Some(name) = login.saved_as() else {
+        return;
+    };
+    let users = |noted: &[PathBuf]| {
+        let mut files = edit::files(None, env);
+        files.retain(|file| file.is_file() && !noted.contains(file));
+        let users = users_of(&name, &files).into_iter();
+        users.map(|user| user.file).collect()
+    };
+    note(&name, users, env);
+}
+
+/// Returns the users of a file that run `kubegate credential`; none if the file cannot be read.
+pub(super) fn logins_in(file: &Path) -> Vec<(String, Login)> {
+    let users = kubeconfig::exec_users(file).unwrap_or_default().into_iter();
+    users
+        .filter_map(|(user, config)| Some((user, Login::of_exec(&config)?)))
+        .collect()
+}
+
+/// Returns the path without symbolic links, by which two paths of one file are equal.
+pub(super) fn canonical(file: &Path) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
+}
+
+/// Notes the files that `users` returns for those that are noted already.
+fn note(
+    name: &str,
+    users: impl FnOnce(&[PathBuf]) -> Vec<PathBuf>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) {
+    let Ok(store) = Store::of_user(env) else {
+        return;
+    };
+    if !store.path(name).exists() {
+        return;
+    }
+    for file in users(&store.kubeconfigs(name)) {
+        if let Err(error) = store.note_kubeconfig(name, &file) {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(
+                error,
+                login = name,
+                "cannot note which kubeconfig uses the login"
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The redirect URI of a client.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use http::Uri;
+
+/// The URL that the issuer redirects the browser to. The issuer has to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    pub(super) address: SocketAddr,
+    pub(super) host: String,
+    pub(super) path: String,
+}
+
+impl Redirect {
+    /// Returns the defaults of kubelogin, so that its clients need no change: port 8000, then 18000.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
+        let at = |port| Self {
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            host: "localhost".to_owned(),
+            path: String::new(),
+        };
+        vec![at(8000), at(18_000)]
+    }
+
+    /// Parses `http://HOST:PORT/PATH`, whose host has to be this machine. Port 0 takes any free port.
+    ///
+    /// # Errors
+    /// What is wrong with the URL.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let url: Uri = text.parse().map_err(|_| "is not a URL")?;
+        let host = url.host().unwrap_or_default();
+        let ip = match host {
+            "localhost" | "127.0.0.1" => Ipv4Addr::LOCALHOST.into(),
+            "[::1]" => Ipv6Addr::LOCALHOST.into(),
+            _ => return Err("must name this machine: localhost, 127.0.0.1 or [::1]"),
+        };
+        if url.scheme_str() != Some("http") || url.query().is_some() {
+            return Err("must be http://, and have no query");
+        }
+        let port = url.port_u16().ok_or("must have a port")?;
+        // `Uri` adds a slash to a URL without a path, and issuers compare the text.
+        let path = if text.ends_with('/') || url.path() != "/" {
+            url.path()
+        } else {
+            ""
+        };
+        Ok(Self {
+            address: SocketAddr::new(ip, port),
+            host: host.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_on_this_machine() {
+        let redirect = Redirect::parse("http://localhost:8000").unwrap();
+        assert_eq!(redirect, Redirect::defaults()[0]);
+        let redirect = Redirect::parse("http://[::1]:0/cb").unwrap();
+        assert_eq!(
+            (redirect.path.as_str(), redirect.address.to_string()),
+            ("/cb", "[::1]:0".to_owned())
+        );
+        assert_eq!(Redirect::parse("http://127.0.0.1:1/").unwrap().path, "/");
+        for text in [
+            "http://example.com:80/",
+            "https://localhost:1",
+            "http://localhost",
+            "x y",
+            "http://localhost:1/?a",
+        ] {
+            assert!(Redirect::parse(text).is_err(), "{text}");
+        }
+    }
+}

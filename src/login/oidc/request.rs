@@ -1,0 +1,121 @@
+//! The request of the command line: which cluster, and which issuer.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use super::redirect::Redirect;
+use crate::{
+    kubeconfig::{self, Overrides, Pem, Target},
+    login::{Error, confirm::confirm},
+    settings::{Login, OidcFlags},
+};
+
+/// What the command line asks for.
+pub struct LoginRequest {
+    /// How to reach the API server.
+    pub connection: Overrides,
+    /// `--kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+    /// The name of the saved login, if the user chooses one.
+    pub login: Option<String>,
+    /// The issuer; what is not given is taken from the context's earlier login.
+    pub issuer: IssuerRequest,
+    /// Where the browser may come back to.
+    pub redirects: Vec<Redirect>,
+    /// Whether to open a browser, or only to print the URL.
+    pub opens_browser: bool,
+    /// Whether tokens are stored in the keyring of the operating system.
+    pub keyring: bool,
+}
+
+/// The flags of the issuer.
+pub struct IssuerRequest {
+    /// `--oidc-issuer-url`
+    pub url: Option<String>,
+    /// `--oidc-client-id`
+    pub client_id: Option<String>,
+    /// `--oidc-client-secret-file`
+    pub client_secret_file: Option<PathBuf>,
+    /// `--oidc-extra-scope`
+    pub extra_scopes: Vec<String>,
+    /// `--oidc-certificate-authority`
+    pub certificate_authority: Option<PathBuf>,
+}
+
+impl LoginRequest {
+    /// Returns the cluster that the flags choose: a new one by its URL or one of the kubeconfig, else
+    /// the current context's, once the user has confirmed it. Returns `None` if the flags name only a
+    /// login to renew.
+    pub(super) fn target(
+        &self,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<Target>, Error> {
+        let mut overrides = self.connection.clone();
+        if overrides.server.is_some() {
+            // A new cluster takes nothing from entries of the kubeconfig, not even of these names.
+            let cluster = overrides.cluster.take();
+            let context = overrides.context.take();
+            let mut target = kubeconfig::resolve(None, &overrides, &|_| None)?;
+            target.cluster.name = cluster;
+            target.context = context;
+            return Ok(Some(target));
+        }
+        let file = self.kubeconfig.as_deref();
+        if overrides.context.is_some() || overrides.cluster.is_some() {
+            let mut target = kubeconfig::resolve(file, &overrides, env)?;
+            // With --cluster alone, the current context is not meant.
+            target.context = overrides.context;
+            return Ok(Some(target));
+        }
+        if self.login.is_some() {
+            return Ok(None);
+        }
+        match kubeconfig::resolve(file, &overrides, env) {
+            Ok(target) if target.context.is_some() => {
+                confirm(&target)?;
+                Ok(Some(target))
+            }
+            _ => Err(Error::NoCluster),
+        }
+    }
+
+    /// Returns the flags of the saved login: the issuer of this request, over that of the login that
+    /// the target has already.
+    pub(super) fn issuer_flags(&self, target: Option<&Target>) -> Result<OidcFlags, Error> {
+        let given = &self.issuer;
+        let mut flags = target.and_then(previous_flags).unwrap_or_default();
+        if let Some(url) = &given.url {
+            flags.oidc_issuer_url.clone_from(url);
+        }
+        if let Some(id) = &given.client_id {
+            flags.oidc_client_id.clone_from(id);
+        }
+        if !given.extra_scopes.is_empty() {
+            flags.oidc_extra_scope.clone_from(&given.extra_scopes);
+        }
+        if let Some(path) = &given.certificate_authority {
+            let pem = Pem::from_flag("--oidc-certificate-authority", path).read()?;
+            flags.certificate_authority = None;
+            flags.certificate_authority_data = Some(BASE64_STANDARD.encode(&*pem));
+        }
+        if let Some(name) = &self.login {
+            flags.login.clone_from(name);
+        }
+        if flags.oidc_issuer_url.is_empty() || flags.oidc_client_id.is_empty() {
+            return Err(Error::NoIssuer);
+        }
+        Ok(flags)
+    }
+}
+
+/// Returns the flags of the OIDC login that a context has already.
+fn previous_flags(target: &Target) -> Option<OidcFlags> {
+    let kubeconfig::Login::Exec(entry) = &target.user.login else {
+        return None;
+    };
+    match Login::of_exec(entry)? {
+        Login::Oidc(flags) => Some(flags),
+        _ => None,
+    }
+}
