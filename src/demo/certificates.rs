@@ -1,4 +1,4 @@
-//! A CA made on the spot, and certificates of servers.
+//! A CA that is generated at start, and the server certificates that it issues.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// A CA. Nothing of it is ever written to disk.
+/// A CA. It exists in memory only.
 pub(crate) struct Authority {
     ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -23,11 +23,11 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// A chain (without the CA) and its key.
+/// A certificate chain without the CA, and its key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Authority {
-    /// Makes a CA.
+    /// Generates a CA.
     pub(crate) fn generate() -> Result<Self, rcgen::Error> {
         let mut params = named("kubegate demo CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -40,12 +40,13 @@ impl Authority {
         })
     }
 
+    /// The CA's certificate, in PEM.
     pub(crate) fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// Makes a server's certificate for localhost, 127.0.0.1, `::1` and further DNS names.
-    pub(crate) fn server_identity(&self, names: &[&str]) -> Result<Identity, rcgen::Error> {
+    /// Issues a server certificate for localhost, 127.0.0.1, `::1` and `dns_names`.
+    pub(crate) fn issue(&self, dns_names: &[&str]) -> Result<Identity, rcgen::Error> {
         let mut params = named("kubegate-demo");
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -55,7 +56,7 @@ impl Authority {
             SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ];
-        for name in names {
+        for name in dns_names {
             let name = SanType::DnsName((*name).try_into()?);
             params.subject_alt_names.push(name);
         }

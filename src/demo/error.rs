@@ -1,4 +1,4 @@
-//! Why a demo server does not start.
+//! The error of starting a demo server.
 
 use std::{io, net::SocketAddr};
 
@@ -7,21 +7,21 @@ use crate::tls;
 /// Why a demo server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No loopback port could be had.
+    /// No port of the loopback address could be bound.
     #[error("cannot listen on {address}")]
     Bind {
-        /// Where it tried to listen.
+        /// The address that it tried to listen on.
         address: SocketAddr,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The certificates made on the spot were refused.
+    /// The certificates could not be generated.
     #[error("cannot make a demo server's certificates")]
     Certificates(#[source] rcgen::Error),
-    /// The TLS settings were refused.
+    /// rustls does not accept the TLS settings.
     #[error("cannot set up a demo server's TLS")]
     Tls(#[source] tls::Error),
-    /// The system gave no random numbers.
-    #[error("the system gives no random numbers")]
+    /// The operating system provides no random numbers.
+    #[error("the operating system provides no random numbers")]
     Random,
 }

@@ -1,4 +1,4 @@
-//! JWTs signed with RS256 (RFC 7515, 7518), and the keys that prove them (RFC 7517).
+//! JWTs signed with RS256 (RFC 7515, RFC 7518), and the key set that verifies them (RFC 7517).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,10 +12,10 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use x509_parser::{prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
-use super::Error;
-use crate::demo::random::new_uid;
+use super::error::Error;
+use crate::demo::random::new_uuid;
 
-/// An issuer's key. Its tokens are known by their signature alone.
+/// The signing key of an issuer.
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: KeyPair,
@@ -23,13 +23,16 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// Makes a key, which takes a tenth of a second or so.
+    /// Generates a key, which takes about a tenth of a second.
     pub(crate) fn generate() -> Result<Self, Error> {
         let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| Error::Random)?;
-        Ok(Self { key, id: new_uid() })
+        Ok(Self {
+            key,
+            id: new_uuid(),
+        })
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     pub(crate) fn sign(&self, claims: &Value) -> Result<String, Error> {
         let header = json!({"alg": "RS256", "kid": self.id, "typ": "JWT"});
         let signed = format!("{}.{}", encoded(&header), encoded(claims));
@@ -47,7 +50,7 @@ impl Signer {
         Ok(format!("{signed}.{signature}"))
     }
 
-    /// The claims of a token of this key, which may have ended.
+    /// The claims of a token that this key signed, even if the token has expired.
     pub(crate) fn claims(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -59,23 +62,23 @@ impl Signer {
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
 
-    /// As [`Self::claims`], of a token that holds at `now`.
-    pub(crate) fn living_claims(&self, token: &str, now: SystemTime) -> Option<Value> {
+    /// Like [`Self::claims`], but `None` if the token has expired at `now`.
+    pub(crate) fn unexpired_claims(&self, token: &str, now: SystemTime) -> Option<Value> {
         let claims = self.claims(token)?;
         (claims["exp"].as_u64()? > seconds(now)).then_some(claims)
     }
 
-    /// The set of keys by which others verify: this one (RFC 7517, section 5).
+    /// The key set that verifies the tokens (RFC 7517, section 5).
     pub(crate) fn key_set(&self) -> Option<Value> {
         let der: PublicKeyX509Der<'_> = self.key.public_key().as_der().ok()?;
         let (_, info) = SubjectPublicKeyInfo::from_der(der.as_ref()).ok()?;
         let Ok(PublicKey::RSA(key)) = info.parsed() else {
             return None;
         };
-        // Base64urlUInt: the zero that DER puts before a high bit is not part of the number.
+        // Base64urlUInt (RFC 7518, section 2) omits the zero that DER puts before a high bit.
         let number = |bytes: &[u8]| {
-            let from = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
-            BASE64_URL_SAFE_NO_PAD.encode(&bytes[from..])
+            let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
+            BASE64_URL_SAFE_NO_PAD.encode(&bytes[start..])
         };
         Some(json!({"keys": [{
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id,
@@ -86,8 +89,8 @@ impl Signer {
 
 /// Whole seconds since 1970, as in `iat` and `exp`.
 pub(crate) fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH);
-    since.as_ref().map_or(0, Duration::as_secs)
+    let since_epoch = time.duration_since(UNIX_EPOCH);
+    since_epoch.as_ref().map_or(0, Duration::as_secs)
 }
 
 fn encoded(part: &Value) -> String {
@@ -100,17 +103,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_known_until_it_ends_and_an_altered_or_foreign_one_never() {
+    fn a_token_is_valid_until_it_expires_and_an_altered_or_foreign_one_never() {
         let signer = Signer::generate().unwrap();
         let now = SystemTime::now();
         let token = signer.sign(&json!({"exp": seconds(now) + 5})).unwrap();
-        assert!(signer.living_claims(&token, now).is_some());
+        assert!(signer.unexpired_claims(&token, now).is_some());
         let later = now + Duration::from_secs(5);
-        assert!(signer.living_claims(&token, later).is_none());
+        assert!(signer.unexpired_claims(&token, later).is_none());
         assert!(signer.claims(&token).is_some());
 
-        let foreign = Signer::generate().unwrap();
-        assert!(foreign.claims(&token).is_none());
+        let other = Signer::generate().unwrap();
+        assert!(other.claims(&token).is_none());
         let (header, rest) = token.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
         let claims = encoded(&json!({"exp": seconds(now) + 500}));
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_set_proves_a_token() {
+    fn the_key_set_verifies_a_token() {
         let issuer = Signer::generate().unwrap();
         let key = &issuer.key_set().unwrap()["keys"][0];
         let number = |field: &str| BASE64_URL_SAFE_NO_PAD.decode(key[field].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! [`RequestBody`]: what a client sends, read on for a while where it was answered early.
+//! [`RequestBody`]: the body of a request, which is drained if it is dropped early.
 
 use std::{
     pin::Pin,
@@ -12,13 +12,13 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
-/// What of a body is read behind its answer, in bytes, and for how long. Who sends more is told to
-/// stop, by a reset without an error (RFC 9113 section 8.1).
-const LIMIT: usize = 3 * 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How much of a body is drained after its response, in bytes, and for how long. A client that
+/// sends more is told to stop by a reset without an error (RFC 9113, section 8.1).
+const DRAIN_LIMIT: usize = 3 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The body of a request. Dropped before its end, it is read on: some clients take a stream that
-/// is reset while they send for one that failed, and lose its answer.
+/// The body of a request. If it is dropped before its end, the rest is read and discarded: some
+/// clients treat a stream that is reset while they send as failed, and lose its response.
 pub(crate) struct RequestBody(Option<Incoming>);
 
 impl From<Incoming> for RequestBody {
@@ -58,14 +58,14 @@ impl Drop for RequestBody {
             return;
         }
         if let (Some(body), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(read_on(body));
+            runtime.spawn(drain(body));
         }
     }
 }
 
-async fn read_on(body: Incoming) {
-    let mut body = Limited::new(body, LIMIT);
-    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
-    // What does not end in time is left.
-    let _ = timeout(PATIENCE, reading).await;
+async fn drain(body: Incoming) {
+    let mut body = Limited::new(body, DRAIN_LIMIT);
+    let drained = async { while let Some(Ok(_)) = body.frame().await {} };
+    // After the timeout the rest of the body is not read.
+    let _ = timeout(DRAIN_TIMEOUT, drained).await;
 }

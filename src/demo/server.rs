@@ -1,4 +1,4 @@
-//! The listener: TCP, TLS, HTTP/2 or HTTP/1.1 by ALPN.
+//! The listener of every demo server: TCP, TLS, and HTTP/2 or HTTP/1.1 by ALPN.
 
 use std::{
     convert::Infallible,
@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -22,21 +24,23 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, certificates::Authority, request_body::RequestBody};
-use crate::tls::server::server_config;
+use crate::{
+    demo::{certificates::Authority, error::Error, request_body::RequestBody},
+    tls::server::server_config,
+};
 
-/// A client that does not finish its handshake by then is left.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A TLS handshake that takes longer is given up.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a real 1.35 server says in its SETTINGS frame; sizes in bytes.
+/// The SETTINGS of a Kubernetes 1.35 API server; sizes in bytes.
 const MAX_CONCURRENT_STREAMS: u32 = 100;
 const MAX_FRAME_SIZE: u32 = 262_144;
 const MAX_HEADER_LIST_SIZE: u32 = 1_048_896;
 const INITIAL_WINDOW_SIZE: u32 = 262_144;
 
-/// TLS with a certificate of the authority, for further DNS names too.
-pub(crate) fn acceptor(authority: &Authority, names: &[&str]) -> Result<TlsAcceptor, Error> {
-    let identity = authority.server_identity(names);
+/// TLS with a certificate that `authority` issues for localhost and `dns_names`.
+pub(crate) fn acceptor(authority: &Authority, dns_names: &[&str]) -> Result<TlsAcceptor, Error> {
+    let identity = authority.issue(dns_names);
     let (chain, key) = identity.map_err(Error::Certificates)?;
     let config = server_config(chain, key, &[b"h2", b"http/1.1"], None).map_err(Error::Tls)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
@@ -51,24 +55,31 @@ pub(crate) async fn listen() -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, address))
 }
 
-/// The body of every answer of a demo server.
-pub(crate) type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, io::Error>;
+/// The body of every response.
+pub(crate) type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
 
-/// What a server serves.
+/// A body that is complete already.
+pub(crate) fn full_body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Responds to the requests that a [`Server`] receives.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// Whether a connection just made is served; it is reset if not.
-    fn admits(&self) -> bool {
+    /// Whether a new connection is served; it is reset if not.
+    fn accepts_connection(&self) -> bool {
         true
     }
 
-    /// Answers a request, or cuts its connection.
-    fn answer(
+    /// Responds to a request; `None` cuts its connection.
+    fn respond(
         self: Arc<Self>,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Option<Response<Body>>> + Send;
 }
 
-/// Accepts connections and serves each in a task of its own.
+/// Accepts connections and serves each in its own task.
 pub(crate) struct Server<S> {
     acceptor: TlsAcceptor,
     service: Arc<S>,
@@ -79,7 +90,7 @@ impl<S: Service> Server<S> {
         Self { acceptor, service }
     }
 
-    /// Runs until `stop`, which cuts every connection too.
+    /// Runs until `stop` is cancelled, which cuts every connection too.
     pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let server = Arc::new(self);
         loop {
@@ -88,8 +99,8 @@ impl<S: Service> Server<S> {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) if !server.service.admits() => {
-                    // The error would be a socket closed by the client: as gone as it should be.
+                Ok((stream, _)) if !server.service.accepts_connection() => {
+                    // An error means that the client has closed the socket already.
                     let _ = stream.set_zero_linger();
                 }
                 Ok((stream, _)) => {
@@ -99,7 +110,7 @@ impl<S: Service> Server<S> {
                         cut.run_until_cancelled(connection).await;
                     });
                 }
-                // Out of file descriptors, most likely: leave room for some to close.
+                // Most likely there are no file descriptors left. Some may be closed meanwhile.
                 Err(error) => {
                     tracing::warn!(%error, "a demo server cannot accept");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -109,10 +120,10 @@ impl<S: Service> Server<S> {
     }
 
     async fn connection(&self, stream: TcpStream, cut: &CancellationToken) {
-        // Without it the last small segment of an answer waits; the error would be a closed
-        // socket, which the handshake meets next.
+        // Without it the last small segment of a response is delayed. An error means that the
+        // socket is closed, which the handshake reports next.
         let _ = stream.set_nodelay(true);
-        let stream = match timeout(HANDSHAKE, self.acceptor.accept(stream)).await {
+        let stream = match timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake with a demo server failed");
@@ -135,7 +146,7 @@ impl<S: Service> Server<S> {
             let request = request.map(RequestBody::from);
             let (service, cut) = (self.service.clone(), cut.clone());
             async move {
-                let Some(response) = service.answer(request).await else {
+                let Some(response) = service.respond(request).await else {
                     cut.cancel();
                     return std::future::pending().await;
                 };

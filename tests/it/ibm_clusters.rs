@@ -8,20 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubegate::demo::ibm::{API_KEY, Grant, IAM_USER, Ibm, Options, PROFILE_NAME, STAGING_API_KEY};
+use kubegate::demo::ibm::{
+    API_KEY, Grant, IAM_USER, IbmCloud, Options, PROFILE_NAME, STAGING_API_KEY,
+};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::{Kubegate, exchange, get, in_time, status};
 
 /// A cloud and what finds it.
 struct Home {
-    ibm: Ibm,
+    ibm: IbmCloud,
     folder: TempDir,
 }
 
 impl Home {
     async fn new(options: Options) -> Self {
-        let ibm = Ibm::start(options).await.unwrap();
+        let ibm = IbmCloud::start(options).await.unwrap();
         let folder = tempdir().unwrap();
         fs::write(folder.path().join("ca.pem"), ibm.ca_pem()).unwrap();
         Self { ibm, folder }
@@ -103,7 +105,7 @@ async fn refusal(kubegate: &Kubegate) -> String {
 }
 
 /// Runs kubegate under steady load for 20 renewals of the cluster's token.
-async fn renewed(name: &str, options: Options) -> Ibm {
+async fn renewed(name: &str, options: Options) -> IbmCloud {
     let home = Home::new(options).await;
     let kubegate = home.proxy(&["--ibm-cluster", "kubegate-iks"], API_KEY);
     assert!(whoami(&kubegate).await.contains(IAM_USER));

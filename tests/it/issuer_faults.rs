@@ -10,8 +10,8 @@ use std::{
 use http::{Response, StatusCode};
 use kubegate::demo::{
     ControlPlane,
-    https::{Faults, Host, RetryAfter, SECRET, Wrong},
-    oidc::{Oidc, Options},
+    https::{Faults, FaultyResponse, HttpsServer, QUOTED_SECRET, RetryAfter},
+    oidc::{OidcIssuer, Options},
 };
 use tempfile::{TempDir, tempdir};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -31,7 +31,7 @@ const RECOVERY: Duration = Duration::from_secs(90);
 
 /// An issuer, a cluster that takes its tokens, and a kubegate in between.
 struct Home {
-    oidc: Oidc,
+    oidc: OidcIssuer,
     _plane: ControlPlane,
     kubegate: Kubegate,
     /// When the first token ends, or a little earlier.
@@ -46,12 +46,12 @@ impl Home {
             id_token: Duration::from_secs(lifetime),
             ..Options::default()
         };
-        let oidc = Oidc::start(options).await.unwrap();
+        let oidc = OidcIssuer::start(options).await.unwrap();
         Self::with(oidc, lifetime).await
     }
 
     /// With a login at `oidc` as it is now, which nobody has asked yet.
-    async fn with(oidc: Oidc, lifetime: u64) -> Self {
+    async fn with(oidc: OidcIssuer, lifetime: u64) -> Self {
         let plane = oidc.control_plane().await.unwrap();
         let folder = tempdir().unwrap();
         let file = |name: &str, text: &str| {
@@ -148,14 +148,14 @@ impl Home {
 
     fn tells_no_secret(&self, answer: &str) {
         let log = self.kubegate.log();
-        for secret in [SECRET, "oidc-refresh-"] {
+        for secret in [QUOTED_SECRET, "oidc-refresh-"] {
             assert!(!answer.contains(secret) && !log.contains(secret), "{log}");
         }
     }
 }
 
 /// Breaks the issuer by `fault` and sees what the caller is told: a status and words.
-async fn trial(name: &str, fault: impl FnOnce(&Oidc), expected: (u16, &[&str])) {
+async fn trial(name: &str, fault: impl FnOnce(&OidcIssuer), expected: (u16, &[&str])) {
     let home = Home::at_work().await;
     fault(&home.oidc);
     home.is_served_until(home.ends).await;
@@ -167,7 +167,7 @@ async fn trial(name: &str, fault: impl FnOnce(&Oidc), expected: (u16, &[&str])) 
         assert!(answer.contains(word), "{name}: no {word:?} in {answer}");
     }
     home.tells_no_secret(&answer);
-    home.oidc.faults().heal();
+    home.oidc.faults().clear();
     let healed = Instant::now();
     home.recovers().await;
     eprintln!("{name}: {code}, again after {:?}", healed.elapsed());
@@ -177,27 +177,35 @@ async fn trial(name: &str, fault: impl FnOnce(&Oidc), expected: (u16, &[&str])) 
 #[tokio::test]
 async fn a_token_outlives_its_issuers_every_failure_and_then_the_caller_is_told() {
     let faults = [
-        (Wrong::Status(StatusCode::INTERNAL_SERVER_ERROR), 503, "500"),
-        (Wrong::Status(StatusCode::SERVICE_UNAVAILABLE), 503, "503"),
-        (Wrong::Html, 503, "login page"),
-        (Wrong::Huge, 401, "more than"),
-        (Wrong::Garbage, 503, "no JSON at all"),
-        (Wrong::Empty, 503, "no JSON at all"),
+        (
+            FaultyResponse::Status(StatusCode::INTERNAL_SERVER_ERROR),
+            503,
+            "500",
+        ),
+        (
+            FaultyResponse::Status(StatusCode::SERVICE_UNAVAILABLE),
+            503,
+            "503",
+        ),
+        (FaultyResponse::Html, 503, "login page"),
+        (FaultyResponse::Oversized, 401, "more than"),
+        (FaultyResponse::TruncatedJson, 503, "no JSON at all"),
+        (FaultyResponse::Empty, 503, "no JSON at all"),
     ];
     let mut trials = JoinSet::new();
     for path in ["/token", "/.well-known/openid-configuration"] {
         for (wrong, code, words) in faults.clone() {
             let name = format!("{wrong:?} at {path}");
-            let fault = move |oidc: &Oidc| {
-                oidc.faults().only(path);
-                oidc.faults().answer_with(Some(wrong));
+            let fault = move |oidc: &OidcIssuer| {
+                oidc.faults().only_on(path);
+                oidc.faults().respond_with(Some(wrong));
             };
             trials.spawn(async move { trial(&name, fault, (code, &[words])).await });
         }
     }
     trials.spawn(trial(
         "down",
-        |oidc| oidc.faults().down(true),
+        |oidc| oidc.faults().reset_connections(true),
         (503, &["reach"]),
     ));
     while let Some(done) = trials.join_next().await {
@@ -207,10 +215,13 @@ async fn a_token_outlives_its_issuers_every_failure_and_then_the_caller_is_told(
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = Host::start(&[], Faults::default(), |_, _| Response::default());
+    let elsewhere = HttpsServer::start(&[], Faults::default(), |_, _| Response::default());
     let elsewhere = elsewhere.await.unwrap();
     let url = elsewhere.url();
-    let fault = |oidc: &Oidc| oidc.faults().answer_with(Some(Wrong::Redirect(url)));
+    let fault = |oidc: &OidcIssuer| {
+        oidc.faults()
+            .respond_with(Some(FaultyResponse::Redirect(url)))
+    };
     trial("redirect", fault, (401, &["redirects elsewhere"])).await;
     assert_eq!(elsewhere.connections(), 0);
 }
@@ -222,7 +233,7 @@ async fn an_issuer_that_limits_is_left_alone_as_long_as_it_says() {
         trials.spawn(async move {
             let home = Home::at_work().await;
             let faults = home.oidc.faults();
-            faults.only("/token");
+            faults.only_on("/token");
             faults.rate_limit(Some(form));
             home.is_served_until(home.ends).await;
             let answer = home.is_served_no_more().await;
@@ -231,9 +242,9 @@ async fn an_issuer_that_limits_is_left_alone_as_long_as_it_says() {
             // So long a pause is told in words alone: client-go would try ten times.
             assert!(answer.contains("next try in "), "{answer}");
             assert!(!answer.contains("retry-after: "), "{answer}");
-            assert_eq!(home.oidc.host().count("/token"), 1, "{form:?}");
+            assert_eq!(home.oidc.server().count("/token"), 1, "{form:?}");
             home.tells_no_secret(&answer);
-            faults.heal();
+            faults.clear();
             let healed = Instant::now();
             home.recovers().await;
             eprintln!("{form:?}: again after {:?}", healed.elapsed());
@@ -249,8 +260,8 @@ async fn an_issuer_that_limits_is_left_alone_as_long_as_it_says() {
 async fn a_slow_issuer_delays_nobody_while_a_token_holds() {
     // Slower than an answer may be, and quicker than a token that is renewed ahead ends.
     let home = Home::new(60).await;
-    home.oidc.faults().only("/token");
-    home.oidc.faults().slow(PROMPT + Duration::from_secs(1));
+    home.oidc.faults().only_on("/token");
+    home.oidc.faults().delay(PROMPT + Duration::from_secs(1));
     home.is_served_until(home.ends + Duration::from_secs(8))
         .await;
     assert!(home.oidc.refreshes() >= 1);
@@ -267,18 +278,18 @@ async fn a_skewed_issuer_is_not_asked_again_and_again() {
                 refresh_token: Duration::from_secs(1_000_000),
                 ..Options::default()
             };
-            let oidc = Oidc::start(options).await.unwrap();
+            let oidc = OidcIssuer::start(options).await.unwrap();
             // The token in the file has ended by any clock.
-            oidc.faults().skew(-100_000);
+            oidc.faults().skew_clock(-100_000);
             let home = Home::with(oidc, 60).await;
-            home.oidc.faults().skew(skew);
+            home.oidc.faults().skew_clock(skew);
             let until = Instant::now() + Duration::from_secs(5);
             while Instant::now() < until {
                 let answer = home.ask().await;
                 assert_eq!(status(&answer), code, "{skew}: {answer}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            let made = home.oidc.host().count("/token");
+            let made = home.oidc.server().count("/token");
             assert!((1..=calls).contains(&made), "{skew}: {made} of {calls}");
             let doubts = home.kubegate.log().contains("clock");
             assert_eq!(doubts, code == 401, "{}", home.kubegate.log());

@@ -14,7 +14,7 @@ use kubegate::{
     credential::store::{LoginBinding, Saved, Store},
     demo::{
         ControlPlane,
-        oidc::{Oidc, Options},
+        oidc::{OidcIssuer, Options},
         openshift::{OpenShift, Options as OpenshiftOptions},
     },
     kubeconfig::{
@@ -30,13 +30,13 @@ use crate::support::{Kubegate, Refused, get, on_terminal, status};
 
 struct Home {
     folder: TempDir,
-    issuer: Oidc,
+    issuer: OidcIssuer,
     plane: ControlPlane,
 }
 
 impl Home {
     async fn new(id_token: u64) -> Self {
-        let issuer = Oidc::start(Options {
+        let issuer = OidcIssuer::start(Options {
             id_token: Duration::from_secs(id_token),
             ..Options::default()
         });

@@ -14,7 +14,7 @@ use crate::{
         ibm_iam::{Chain, Endpoints, RootCredential},
         issuer::Issuer,
     },
-    demo::ibm::{API_KEY, IAM_USER, Ibm, Options, PASSWORD, USER},
+    demo::ibm::{API_KEY, IAM_USER, IbmCloud, Options, PASSWORD, USER},
     dial::Environment,
     settings::ProxyFlags,
     tls::Trust,
@@ -30,7 +30,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
         access_token: id_token.saturating_mul(4),
         ..Options::default()
     };
-    let ibm = Ibm::start(options)
+    let ibm = IbmCloud::start(options)
         .await
         .context("cannot start the demo's IBM Cloud")?;
     let folder = Folder::new()?;
@@ -67,7 +67,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
     serve(target, Arc::new(chain), flags, greet).await
 }
 
-fn endpoints(ibm: &Ibm) -> anyhow::Result<Endpoints> {
+fn endpoints(ibm: &IbmCloud) -> anyhow::Result<Endpoints> {
     let variables = ibm.environment();
     let read = |name: &str| {
         let variable = variables.iter().find(|(known, _)| known == name);
@@ -76,7 +76,7 @@ fn endpoints(ibm: &Ibm) -> anyhow::Result<Endpoints> {
     Ok(Endpoints::read(&read, None)?)
 }
 
-fn greeting(address: SocketAddr, ibm: &Ibm, folder: &Folder) -> String {
+fn greeting(address: SocketAddr, ibm: &IbmCloud, folder: &Folder) -> String {
     let file = |name: &str| program::path_of(&folder.path().join(name));
     let (environment, key, ca) = (file("environment"), file("apikey"), file("ca.pem"));
     let (kubegate, issuer) = (program::name(), ibm.issuer_url());

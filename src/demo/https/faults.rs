@@ -1,4 +1,4 @@
-//! What can be wrong with a host.
+//! Faults that can be injected into an [`HttpsServer`](super::HttpsServer).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,101 +8,112 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 
-/// Stands in every wrong answer: what an issuer says may quote secrets and is never to be shown.
-pub const SECRET: &str = "quoted-hunter2";
+/// Part of every faulty response. The responses of an issuer may quote secrets, so clients must
+/// not show them, and tests look for this text.
+pub const QUOTED_SECRET: &str = "quoted-hunter2";
 
-/// What is wrong with a host now; nothing at first. Clones are the same faults.
+/// The faults of a server, none at first. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    slow: Duration,
-    down: bool,
-    wrong: Option<Wrong>,
+    delay: Duration,
+    resets_connections: bool,
+    response: Option<FaultyResponse>,
     rate_limit: Option<RetryAfter>,
-    /// Seconds ahead of the true time.
-    skew: i64,
-    /// Where requests are slow, limited or answered wrongly; everywhere if `None`.
+    /// Seconds that the server's clock is ahead.
+    clock_skew: i64,
+    /// The path whose responses are delayed, limited or faulty; `None` for all paths.
     path: Option<String>,
-    /// How many more of them are; all if `None`.
-    times: Option<usize>,
+    /// How many more responses are delayed, limited or faulty; `None` for all.
+    remaining: Option<usize>,
 }
 
-/// An answer that no issuer should give.
+/// A response that an issuer should not give.
 #[derive(Clone, Debug)]
-pub enum Wrong {
-    /// This status, with JSON that is no known error.
+pub enum FaultyResponse {
+    /// This status, with JSON in no known form.
     Status(StatusCode),
-    /// 200 with a page of HTML.
+    /// 200 with an HTML page.
     Html,
-    /// 200 with JSON of 10 MB.
-    Huge,
-    /// 302 to the same path of another host, given as `https://host:port`.
+    /// 200 with 10 MB of JSON.
+    Oversized,
+    /// 302 to the same path of another server, which is given as `https://host:port`.
     Redirect(String),
     /// 200 with JSON that breaks off.
-    Garbage,
-    /// 200 with no body.
+    TruncatedJson,
+    /// 200 without a body.
     Empty,
+    /// Whatever a test needs beside the others.
+    Custom {
+        /// The status.
+        status: StatusCode,
+        /// Headers beside those that every response has.
+        headers: Vec<(&'static str, String)>,
+        /// The body, whole.
+        body: String,
+    },
 }
 
-/// The form of `Retry-After` (RFC 9110, section 10.2.3).
+/// The two forms of `Retry-After` (RFC 9110, section 10.2.3).
 #[derive(Clone, Copy, Debug)]
 pub enum RetryAfter {
-    /// So many seconds.
+    /// A number of seconds.
     Seconds(u64),
-    /// So many seconds from the answer on, as a date by the host's clock.
+    /// A date by the server's clock, this many seconds after the response.
     Date(u64),
 }
 
 impl Faults {
-    /// Answers so much later.
-    pub fn slow(&self, by: Duration) {
-        self.state().slow = by;
+    /// Delays responses.
+    pub fn delay(&self, by: Duration) {
+        self.state().delay = by;
     }
 
-    /// Resets every connection, those that are open at their next request, or goes on.
-    pub fn down(&self, down: bool) {
-        self.state().down = down;
+    /// Resets new connections at once and open ones at their next request, or stops doing so.
+    pub fn reset_connections(&self, resets: bool) {
+        self.state().resets_connections = resets;
     }
 
-    /// Gives a wrong answer instead of the right one, or the right one again.
-    pub fn answer_with(&self, wrong: Option<Wrong>) {
-        self.state().wrong = wrong;
+    /// Sends this response in place of the handler's; `None` ends that.
+    pub fn respond_with(&self, response: Option<FaultyResponse>) {
+        self.state().response = response;
     }
 
-    /// Answers 429, or as before.
+    /// Responds with 429; `None` ends that.
     pub fn rate_limit(&self, retry_after: Option<RetryAfter>) {
         self.state().rate_limit = retry_after;
     }
 
-    /// Sets the host's clock so many seconds ahead, or back.
-    pub fn skew(&self, seconds: i64) {
-        self.state().skew = seconds;
+    /// Sets the server's clock ahead, or back if `seconds` is negative.
+    pub fn skew_clock(&self, seconds: i64) {
+        self.state().clock_skew = seconds;
     }
 
-    /// Leaves all other paths alone, except that they are down and skewed too.
-    pub fn only(&self, path: &str) {
+    /// Limits delays, rate limits and faulty responses to one path. Connection resets and the
+    /// clock are not affected.
+    pub fn only_on(&self, path: &str) {
         self.state().path = Some(path.to_owned());
     }
 
-    /// Is slow, limits or answers wrongly so many times more; other faults stay.
-    pub fn times(&self, times: usize) {
-        self.state().times = Some(times);
+    /// Ends delays, rate limits and faulty responses after `responses` more of them.
+    pub fn limit_to(&self, responses: usize) {
+        self.state().remaining = Some(responses);
     }
 
-    /// Takes every fault away.
-    pub fn heal(&self) {
+    /// Removes every fault.
+    pub fn clear(&self) {
         *self.state() = State::default();
     }
 
-    pub(super) fn is_down(&self) -> bool {
-        self.state().down
+    pub(super) fn resets_connections(&self) -> bool {
+        self.state().resets_connections
     }
 
-    /// The time as the host sees it.
+    /// The time by the server's clock.
     pub(crate) fn now(&self) -> SystemTime {
-        let (now, skew) = (SystemTime::now(), self.state().skew);
+        let (now, skew) = (SystemTime::now(), self.state().clock_skew);
         let by = Duration::from_secs(skew.unsigned_abs());
         let skewed = if skew < 0 {
             now.checked_sub(by)
@@ -112,36 +123,38 @@ impl Faults {
         skewed.unwrap_or(now)
     }
 
-    /// What `handler` answers, or what the faults make of it. `None` cuts the connection.
-    pub(super) async fn meet(
+    /// The response to a request: the handler's, unless a fault replaces it. `None` cuts the
+    /// connection.
+    pub(super) async fn apply(
         &self,
         request: Request<Bytes>,
         handler: impl Fn(Request<Bytes>, SystemTime) -> Response<Bytes>,
     ) -> Option<Response<Bytes>> {
         let path = request.uri().path().to_owned();
-        let (state, concerned) = self.concern(&path);
-        if concerned {
-            tokio::time::sleep(state.slow).await;
+        let (state, is_affected) = self.take_turn(&path);
+        if is_affected {
+            tokio::time::sleep(state.delay).await;
         }
-        if self.is_down() {
+        if self.resets_connections() {
             return None;
         }
-        match (state.rate_limit, state.wrong) {
-            (Some(retry_after), _) if concerned => retry_after.answer(self.now()),
-            (_, Some(wrong)) if concerned => wrong.answer(&path),
+        match (state.rate_limit, state.response) {
+            (Some(retry_after), _) if is_affected => retry_after.response(self.now()),
+            (_, Some(response)) if is_affected => response.build(&path),
             _ => Some(handler(request, self.now())),
         }
     }
 
-    /// Whether a request is slow, limited or answered wrongly, which is counted.
-    fn concern(&self, path: &str) -> (State, bool) {
+    /// The faults, and whether a request to `path` is delayed, limited or answered with a faulty
+    /// response. Such a request counts against [`Self::limit_to`].
+    fn take_turn(&self, path: &str) -> (State, bool) {
         let mut state = self.state();
-        let here = state.path.as_ref().is_none_or(|only| only == path);
-        let concerned = here && state.times != Some(0);
-        if concerned && let Some(left) = &mut state.times {
-            *left -= 1;
+        let is_here = state.path.as_ref().is_none_or(|only| only == path);
+        let is_affected = is_here && state.remaining != Some(0);
+        if is_affected && let Some(remaining) = &mut state.remaining {
+            *remaining -= 1;
         }
-        (state.clone(), concerned)
+        (state.clone(), is_affected)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -149,40 +162,61 @@ impl Faults {
     }
 }
 
-impl Wrong {
-    fn answer(self, path: &str) -> Option<Response<Bytes>> {
+impl FaultyResponse {
+    fn build(self, path: &str) -> Option<Response<Bytes>> {
         let json = Response::builder().header(header::CONTENT_TYPE, "application/json");
         let response = match self {
             Self::Status(status) => json
                 .status(status)
-                .body(format!(r#"{{"problem":"{SECRET}"}}"#)),
+                .body(format!(r#"{{"problem":"{QUOTED_SECRET}"}}"#)),
             Self::Html => Response::builder()
                 .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
                 .body(format!(
-                    "<!doctype html><title>Sign in</title><p>{SECRET}</p>"
+                    "<!doctype html><title>Sign in</title><p>{QUOTED_SECRET}</p>"
                 )),
-            Self::Huge => json.body(format!(r#"{{"padding":"{}"}}"#, SECRET.repeat(720_000))),
-            Self::Redirect(host) => Response::builder()
+            Self::Oversized => json.body(format!(
+                r#"{{"padding":"{}"}}"#,
+                QUOTED_SECRET.repeat(720_000)
+            )),
+            Self::Redirect(server) => Response::builder()
                 .status(StatusCode::FOUND)
-                .header(header::LOCATION, format!("{host}{path}?hint={SECRET}"))
+                .header(
+                    header::LOCATION,
+                    format!("{server}{path}?hint={QUOTED_SECRET}"),
+                )
                 .body(String::new()),
-            Self::Garbage => json.body(format!(r#"{{"id_token":"{SECRET}","expires_"#)),
+            Self::TruncatedJson => {
+                json.body(format!(r#"{{"id_token":"{QUOTED_SECRET}","expires_"#))
+            }
             Self::Empty => json.body(String::new()),
+            Self::Custom {
+                status,
+                headers,
+                body,
+            } => {
+                let mut response = Response::builder().status(status);
+                for (name, value) in headers {
+                    response = response.header(name, value);
+                }
+                response.body(body)
+            }
         };
         Some(response.ok()?.map(Bytes::from))
     }
 }
 
 impl RetryAfter {
-    fn answer(self, now: SystemTime) -> Option<Response<Bytes>> {
+    fn response(self, now: SystemTime) -> Option<Response<Bytes>> {
         let value = match self {
             Self::Seconds(seconds) => HeaderValue::from(seconds),
-            Self::Date(seconds) => super::date(now.checked_add(Duration::from_secs(seconds))?)?,
+            Self::Date(seconds) => {
+                super::http_date(now.checked_add(Duration::from_secs(seconds))?)?
+            }
         };
         Response::builder()
             .status(StatusCode::TOO_MANY_REQUESTS)
             .header(header::RETRY_AFTER, value)
-            .body(Bytes::from_static(SECRET.as_bytes()))
+            .body(Bytes::from_static(QUOTED_SECRET.as_bytes()))
             .ok()
     }
 }

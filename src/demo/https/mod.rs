@@ -1,8 +1,8 @@
-//! An HTTPS server with an authority of its own, which can be told to fail: what the issuers of
-//! the demo stand on.
+//! An HTTPS server with a CA of its own that can be told to fail. The demo's issuers, the
+//! services of its IBM Cloud and its image registry run on it.
 
 mod faults;
-pub(crate) mod messages;
+pub(crate) mod message;
 
 use std::{
     net::SocketAddr,
@@ -13,147 +13,149 @@ use std::{
     time::SystemTime,
 };
 
-use crate::demo::request_body::RequestBody;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::{BodyExt as _, Limited};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use tokio_util::sync::CancellationToken;
 
-pub use self::faults::{Faults, RetryAfter, SECRET, Wrong};
-use super::{
-    Error,
+pub use self::faults::{Faults, FaultyResponse, QUOTED_SECRET, RetryAfter};
+use crate::demo::{
     certificates::Authority,
-    server::{self, Server, Service},
+    error::Error,
+    request_body::RequestBody,
+    server::{self, Body, Server, Service},
 };
-use crate::demo::{kubernetes::encoding::response, server::Body};
 
-/// Bytes that a request may have.
-const LIMIT: usize = 1 << 20;
+/// The largest body of a request, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
 
-/// A running server. It stops, and cuts every connection, when dropped.
+/// A running server. Dropping it stops it and cuts every connection.
 #[derive(Debug)]
-pub struct Host {
+pub struct HttpsServer {
     address: SocketAddr,
     ca_pem: String,
-    book: Arc<Book>,
+    log: Arc<RequestLog>,
     stop: CancellationToken,
 }
 
-/// A request that came.
+/// A request that the server received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// Its method.
     pub method: Method,
     /// Its path, without the query.
     pub path: String,
-    /// What it was answered; `None` as long as it is not, or where it was cut.
+    /// The status of the response; `None` until there is one, and where the connection was cut.
     pub status: Option<StatusCode>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct RequestLog {
     connections: AtomicUsize,
-    requests: Mutex<Vec<Seen>>,
+    requests: Mutex<Vec<ReceivedRequest>>,
 }
 
-impl Host {
-    /// Starts on a random port of 127.0.0.1, by TLS with a CA of its own and a certificate for
-    /// localhost, 127.0.0.1, `::1` and the DNS names given.
+impl HttpsServer {
+    /// Starts on a random port of 127.0.0.1. The certificate is issued by a new CA and is valid
+    /// for localhost, 127.0.0.1, `::1` and `dns_names`.
     ///
-    /// `handler` gets each request, whose URI begins with this host's own URL, and the time as
-    /// this host sees it.
+    /// `handler` gets each request with an absolute URI, and the time by this server's clock,
+    /// which [`Faults`] can skew.
     ///
     /// # Errors
-    /// No port, or a name that cannot stand in a certificate.
+    /// No port could be bound, or a name cannot be part of a certificate.
     pub async fn start(
-        names: &[&str],
+        dns_names: &[&str],
         faults: Faults,
         handler: impl Fn(Request<Bytes>, SystemTime) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let authority = Authority::generate().map_err(Error::Certificates)?;
-        Self::start_under(&authority, names, faults, handler).await
+        Self::start_with_authority(&authority, dns_names, faults, handler).await
     }
 
-    /// As [`Self::start`], with a certificate of `authority`.
-    pub(crate) async fn start_under(
+    /// Like [`Self::start`], with a certificate issued by `authority`.
+    pub(crate) async fn start_with_authority(
         authority: &Authority,
-        names: &[&str],
+        dns_names: &[&str],
         faults: Faults,
         handler: impl Fn(Request<Bytes>, SystemTime) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let acceptor = server::acceptor(authority, names)?;
+        let acceptor = server::acceptor(authority, dns_names)?;
         let (listener, address) = server::listen().await?;
-        let book = Arc::<Book>::default();
-        let desk = Arc::new(Desk {
+        let log = Arc::<RequestLog>::default();
+        let service = Arc::new(FaultyService {
             address,
             faults,
             handler,
-            book: book.clone(),
+            log: log.clone(),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(Server::new(acceptor, desk).run(listener, stop.clone()));
+        tokio::spawn(Server::new(acceptor, service).run(listener, stop.clone()));
         Ok(Self {
             address,
             ca_pem: authority.ca_pem().to_owned(),
-            book,
+            log,
             stop,
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, by IP address, without a slash at its end.
+    /// Its URL by IP address, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// The CA to verify it with, PEM.
+    /// The certificate of the CA that issued its certificate, in PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// Every request so far, in the order they came.
+    /// The requests received so far, oldest first.
     #[must_use]
-    pub fn requests(&self) -> Vec<Seen> {
-        self.book.requests().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.log.requests().clone()
     }
 
-    /// How many requests to `path` came so far.
+    /// How many requests to `path` were received so far.
     #[must_use]
     pub fn count(&self, path: &str) -> usize {
-        let requests = self.book.requests();
-        requests.iter().filter(|seen| seen.path == path).count()
+        let requests = self.log.requests();
+        requests
+            .iter()
+            .filter(|request| request.path == path)
+            .count()
     }
 
-    /// How many connections were made so far, those that were reset included.
+    /// How many connections were accepted so far, including those that were reset at once.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.book.connections.load(Ordering::Relaxed)
+        self.log.connections.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Host {
+impl Drop for HttpsServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-impl Book {
-    fn requests(&self) -> std::sync::MutexGuard<'_, Vec<Seen>> {
+impl RequestLog {
+    fn requests(&self) -> std::sync::MutexGuard<'_, Vec<ReceivedRequest>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request and gives its place.
-    fn note(&self, request: &Request<Bytes>) -> usize {
+    /// Adds a request and returns its index.
+    fn add(&self, request: &Request<Bytes>) -> usize {
         let mut requests = self.requests();
-        requests.push(Seen {
+        requests.push(ReceivedRequest {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             status: None,
@@ -162,46 +164,56 @@ impl Book {
     }
 }
 
-/// Where requests are taken.
-struct Desk<H> {
+/// Passes requests to a handler, subject to faults.
+struct FaultyService<H> {
     address: SocketAddr,
     faults: Faults,
     handler: H,
-    book: Arc<Book>,
+    log: Arc<RequestLog>,
 }
 
-impl<H> Service for Desk<H>
+impl<H> Service for FaultyService<H>
 where
     H: Fn(Request<Bytes>, SystemTime) -> Response<Bytes> + Send + Sync + 'static,
 {
-    fn admits(&self) -> bool {
-        self.book.connections.fetch_add(1, Ordering::Relaxed);
-        !self.faults.is_down()
+    fn accepts_connection(&self) -> bool {
+        self.log.connections.fetch_add(1, Ordering::Relaxed);
+        !self.faults.resets_connections()
     }
 
-    async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Option<Response<Body>> {
-        let request = whole(request, self.address).await?;
-        let place = self.book.note(&request);
-        let response = self.faults.meet(request, &self.handler).await?;
-        self.book.requests()[place].status = Some(response.status());
-        let mut response = response.map(response::body);
-        if let Some(date) = date(self.faults.now()) {
+    async fn respond(self: Arc<Self>, request: Request<RequestBody>) -> Option<Response<Body>> {
+        let request = collect(request, self.address).await?;
+        let index = self.log.add(&request);
+        let response = self.faults.apply(request, &self.handler).await?;
+        self.log.requests()[index].status = Some(response.status());
+        let mut response = response.map(server::full_body);
+        if let Some(date) = http_date(self.faults.now()) {
             response.headers_mut().insert(header::DATE, date);
         }
         Some(response)
     }
 }
 
-/// The request with all of its body and a URI that begins with `https://address`.
-async fn whole(request: Request<RequestBody>, address: SocketAddr) -> Option<Request<Bytes>> {
+/// Reads the whole body and makes the URI absolute.
+async fn collect(request: Request<RequestBody>, address: SocketAddr) -> Option<Request<Bytes>> {
     let (mut head, body) = request.into_parts();
-    let body = Limited::new(body, LIMIT).collect().await.ok()?.to_bytes();
+    let body = Limited::new(body, BODY_LIMIT).collect().await.ok()?;
+    let authority = authority(&head).unwrap_or_else(|| address.to_string());
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    head.uri = format!("https://{address}{path}").parse::<Uri>().ok()?;
-    Some(Request::from_parts(head, body))
+    head.uri = format!("https://{authority}{path}").parse::<Uri>().ok()?;
+    Some(Request::from_parts(head, body.to_bytes()))
 }
 
-fn date(now: SystemTime) -> Option<HeaderValue> {
+/// The host and port that the client asked for: `:authority` in HTTP/2, `Host` in HTTP/1.1.
+fn authority(head: &request::Parts) -> Option<String> {
+    if let Some(authority) = head.uri.authority() {
+        return Some(authority.as_str().to_owned());
+    }
+    let host = head.headers.get(header::HOST)?;
+    host.to_str().ok().map(str::to_owned)
+}
+
+fn http_date(now: SystemTime) -> Option<HeaderValue> {
     let now = Timestamp::try_from(now).ok()?;
     let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
     HeaderValue::try_from(text.ok()?).ok()

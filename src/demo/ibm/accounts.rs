@@ -1,4 +1,4 @@
-//! The list of the user's accounts, two to a page.
+//! The HTTP interface of the account service: the user's accounts, two on a page.
 
 use std::time::SystemTime;
 
@@ -6,43 +6,48 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Cloud, people::ACCOUNTS};
-use crate::demo::{form::Query, https::messages};
+use super::{Cloud, fixtures::ACCOUNTS};
+use crate::demo::{form::Form, https::message};
 
-const PAGE: usize = 2;
+const PAGE_SIZE: usize = 2;
 const PATH: &str = "/coe/v2/accounts";
 
 impl Cloud {
-    pub(super) fn answer_accounts(
+    pub(super) fn handle_accounts(
         &self,
         request: &Request<Bytes>,
         now: SystemTime,
     ) -> Response<Bytes> {
         if (request.method(), request.uri().path()) != (&Method::GET, PATH) {
-            return messages::text(StatusCode::NOT_FOUND, "there is nothing here");
+            return message::text(StatusCode::NOT_FOUND, "there is nothing here");
         }
-        if self.access(request, now).is_none() {
+        if self.access_token_claims(request, now).is_none() {
             let body = json!({"errors": [{"code": "unauthorized", "message": "Invalid token"}]});
-            return messages::json(StatusCode::UNAUTHORIZED, &body);
+            return message::json(StatusCode::UNAUTHORIZED, &body);
         }
-        let query = Query::parse(request.uri().query());
+        let query = Form::parse(request.uri().query());
         let start = query.get("_start").unwrap_or_default();
-        let from = ACCOUNTS.iter().position(|(id, _)| *id == start);
-        let from = from.unwrap_or(0);
-        let next = ACCOUNTS.get(from + PAGE);
-        let page = json!({
-            "next_url": next.map(|(id, _)| format!("{PATH}?_start={id}&limit={PAGE}")),
+        let first = ACCOUNTS.iter().position(|(id, _)| *id == start);
+        let first = first.unwrap_or(0);
+        let next = ACCOUNTS.get(first + PAGE_SIZE);
+        let page = ACCOUNTS.iter().skip(first).take(PAGE_SIZE);
+        let body = json!({
+            "next_url": next.map(|(id, _)| format!("{PATH}?_start={id}&limit={PAGE_SIZE}")),
             "total_results": ACCOUNTS.len(),
-            "resources": ACCOUNTS.iter().skip(from).take(PAGE).map(resource).collect::<Vec<_>>(),
+            "resources": page.map(resource).collect::<Vec<_>>(),
         });
-        messages::json(StatusCode::OK, &page)
+        message::json(StatusCode::OK, &body)
     }
 
-    /// The claims of the access token that a request brings.
-    pub(super) fn access(&self, request: &Request<Bytes>, now: SystemTime) -> Option<Value> {
-        let token = messages::bearer(request.headers())?;
-        let claims = self.signer.living_claims(token, now)?;
-        // ID tokens have an audience.
+    /// The claims of the access token that a request carries.
+    pub(super) fn access_token_claims(
+        &self,
+        request: &Request<Bytes>,
+        now: SystemTime,
+    ) -> Option<Value> {
+        let token = message::bearer(request.headers())?;
+        let claims = self.signer.unexpired_claims(token, now)?;
+        // A token with an audience is an ID token.
         claims.get("aud").is_none().then_some(claims)
     }
 }

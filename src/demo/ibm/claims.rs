@@ -1,20 +1,20 @@
-//! What stands in IAM's tokens.
+//! The claims of IAM's tokens.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::{
-    book::{Grant, Session},
-    grant::Client,
-    people::{PROFILE_ID, PROFILE_NAME, USER},
+    fixtures::{PROFILE_ID, PROFILE_NAME, USER},
+    iam_state::{Grant, Session},
+    token_endpoint::Client,
 };
-use crate::demo::{jwt::seconds, random::new_uid};
+use crate::demo::{jwt::seconds, random::new_uuid};
 
-/// The audience of ID tokens: the client that clusters are.
+/// The audience of ID tokens: the client ID of every cluster.
 pub(super) const KUBE: &str = "kube";
 
-/// An access token for the cloud's own hosts.
+/// The claims of an access token, which the cloud's services accept.
 pub(super) fn access(
     session: &Session,
     client: Client,
@@ -26,7 +26,7 @@ pub(super) fn access(
     claims["grant_type"] = grant_type(session.grant).into();
     claims["scope"] = scope(client).into();
     claims["client_id"] = match client {
-        Client::Nameless => "default",
+        Client::Anonymous => "default",
         Client::Bx => "bx",
         Client::Kube => KUBE,
     }
@@ -36,14 +36,14 @@ pub(super) fn access(
     claims
 }
 
-/// An ID token for clusters.
+/// The claims of an ID token, which clusters accept.
 pub(super) fn id(session: &Session, issuer: &str, now: SystemTime, lifetime: Duration) -> Value {
     let mut claims = common(session, issuer, now, lifetime);
     claims["aud"] = KUBE.into();
     claims
 }
 
-/// The token of a pod.
+/// The claims of a token that identifies a pod.
 pub(super) fn pod(now: SystemTime, lifetime: Duration) -> Value {
     json!({
         "iss": "kubernetes/serviceaccount",
@@ -53,10 +53,11 @@ pub(super) fn pod(now: SystemTime, lifetime: Duration) -> Value {
     })
 }
 
+/// The scope of the tokens that a client gets.
 pub(super) fn scope(client: Client) -> &'static str {
     match client {
         Client::Kube => "ibm openid containers-kubernetes",
-        Client::Nameless | Client::Bx => "ibm openid",
+        Client::Anonymous | Client::Bx => "ibm openid",
     }
 }
 
@@ -69,10 +70,10 @@ fn common(session: &Session, issuer: &str, now: SystemTime, lifetime: Duration) 
         "iss": format!("{issuer}/identity"),
         "iat": seconds(now),
         "exp": seconds(now) + lifetime.as_secs(),
-        "jti": new_uid(),
+        "jti": new_uuid(),
         "account": account,
     });
-    let who = if session.grant == Grant::ComputeResource {
+    let subject = if session.grant == Grant::ComputeResource {
         json!({
             "iam_id": format!("iam-{PROFILE_ID}"),
             "realmid": "iam",
@@ -91,8 +92,8 @@ fn common(session: &Session, issuer: &str, now: SystemTime, lifetime: Duration) 
             "name": "Example User",
         })
     };
-    if let (Some(claims), Value::Object(who)) = (claims.as_object_mut(), who) {
-        claims.extend(who);
+    if let (Some(claims), Value::Object(subject)) = (claims.as_object_mut(), subject) {
+        claims.extend(subject);
     }
     claims
 }
@@ -103,6 +104,6 @@ fn grant_type(grant: Grant) -> &'static str {
         Grant::ApiKey => "urn:ibm:params:oauth:grant-type:apikey",
         Grant::Passcode => "urn:ibm:params:oauth:grant-type:passcode",
         Grant::ComputeResource => "urn:ibm:params:oauth:grant-type:cr-token",
-        Grant::Refresh | Grant::Delegate | Grant::Redeem => "refresh_token",
+        Grant::Refresh | Grant::ClusterRefresh | Grant::Delegate | Grant::Redeem => "refresh_token",
     }
 }

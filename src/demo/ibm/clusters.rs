@@ -1,26 +1,28 @@
-//! The clusters, and how the container service describes them.
+//! The clusters, and their descriptions by the container service.
 
 use serde_json::{Value, json};
 
-use super::people::{ACCOUNT, STAGING_ACCOUNT};
+use super::fixtures::{ACCOUNT, STAGING_ACCOUNT};
 
-/// A cluster.
+/// A cluster of an account.
 #[derive(Clone, Debug)]
 pub(super) struct Cluster {
     pub(super) account: &'static str,
     pub(super) id: &'static str,
     pub(super) name: &'static str,
     pub(super) infrastructure: Infrastructure,
-    /// `openshift`, or `kubernetes`.
-    pub(super) openshift: bool,
+    /// Whether its type is `openshift`, not `kubernetes`.
+    pub(super) is_openshift: bool,
     pub(super) state: &'static str,
+    /// URL of the public endpoint, if it has one.
     pub(super) public: Option<String>,
+    /// URL of the private endpoint, if it has one.
     pub(super) private: Option<String>,
-    /// The CA of its API server, as there.
+    /// See [`ApiServer::ca_pem`].
     pub(super) ca_pem: Option<String>,
 }
 
-/// What a cluster runs on.
+/// The infrastructure that a cluster runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Infrastructure {
     Classic,
@@ -28,22 +30,23 @@ pub(super) enum Infrastructure {
     Satellite,
 }
 
-/// Where an API server is.
-pub(super) struct Server {
+/// The endpoints of an API server.
+pub(super) struct ApiServer {
     pub(super) public: String,
     pub(super) private: String,
-    /// PEM; `None` where everybody trusts it already.
+    /// The CA of its certificate; `None` if it is the cloud's CA, which clients trust already.
     pub(super) ca_pem: Option<String>,
 }
 
-/// Every cluster. Several have similar names, one has only a private endpoint, one none yet.
-pub(super) fn all(iks: Server, roks: Server) -> Vec<Cluster> {
+/// All clusters. Several have similar names, one has only a private endpoint, and one is still
+/// being deployed and has no endpoint.
+pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
     let iks = Cluster {
         account: ACCOUNT,
         id: "bkiks0prod0000000001",
         name: "kubegate-iks",
         infrastructure: Infrastructure::Classic,
-        openshift: false,
+        is_openshift: false,
         state: "normal",
         public: Some(iks.public),
         private: Some(iks.private),
@@ -62,7 +65,7 @@ pub(super) fn all(iks: Server, roks: Server) -> Vec<Cluster> {
             id: "bkroks0prod000000007",
             name: "kubegate-roks",
             infrastructure: Infrastructure::Vpc,
-            openshift: true,
+            is_openshift: true,
             public: Some(roks.public),
             private: Some(roks.private),
             ca_pem: roks.ca_pem,
@@ -100,8 +103,8 @@ pub(super) fn all(iks: Server, roks: Server) -> Vec<Cluster> {
 }
 
 impl Cluster {
-    /// An item of a list.
-    pub(super) fn item(&self) -> Value {
+    /// The cluster as an item of a list.
+    pub(super) fn summary(&self) -> Value {
         let (region, location) = match self.infrastructure {
             Infrastructure::Classic => ("us-south", "Dallas"),
             Infrastructure::Vpc => ("eu-de", "Frankfurt"),
@@ -116,7 +119,7 @@ impl Cluster {
             "resourceGroupName": "default",
             "state": self.state,
             "status": if self.state == "deploying" { "Deploying" } else { "All Workers Normal" },
-            "type": if self.openshift { "openshift" } else { "kubernetes" },
+            "type": if self.is_openshift { "openshift" } else { "kubernetes" },
             "provider": match self.infrastructure {
                 Infrastructure::Classic => "classic",
                 Infrastructure::Vpc => "vpc-gen2",
@@ -124,37 +127,38 @@ impl Cluster {
             },
             "masterURL": self.default_url(),
             "masterKubeVersion":
-                if self.openshift { "4.19.9_1550_openshift" } else { "1.35.0_1510" },
+                if self.is_openshift { "4.19.9_1550_openshift" } else { "1.35.0_1510" },
             "workerCount": 2,
         })
     }
 
-    /// The whole cluster, with its endpoints at the top level or in an object of their own.
-    pub(super) fn whole(&self, flat: bool) -> Value {
-        let mut whole = self.item();
+    /// The cluster with its endpoints, as top-level fields or under `serviceEndpoints`.
+    pub(super) fn details(&self, flat: bool) -> Value {
+        let mut details = self.summary();
         if flat {
-            if let (Some(whole), Value::Object(endpoints)) =
-                (whole.as_object_mut(), self.endpoints())
+            if let (Some(details), Value::Object(endpoints)) =
+                (details.as_object_mut(), self.endpoints())
             {
-                whole.extend(endpoints);
+                details.extend(endpoints);
             }
         } else {
-            whole["serviceEndpoints"] = self.endpoints();
+            details["serviceEndpoints"] = self.endpoints();
         }
-        whole
+        details
     }
 
-    /// The cluster as the first version has it: flat, and with another name for its URL.
-    pub(super) fn first_version(&self) -> Value {
-        let mut whole = self.whole(true);
-        whole["serverURL"] = self.default_url().into();
-        if let Some(fields) = whole.as_object_mut() {
+    /// The cluster in API version 1: with top-level endpoints, and `serverURL` in place of
+    /// `masterURL`.
+    pub(super) fn details_v1(&self) -> Value {
+        let mut details = self.details(true);
+        details["serverURL"] = self.default_url().into();
+        if let Some(fields) = details.as_object_mut() {
             fields.remove("masterURL");
         }
-        whole
+        details
     }
 
-    /// The public endpoint where both are enabled.
+    /// The public endpoint if it is enabled, else the private one; empty if there is none.
     pub(super) fn default_url(&self) -> &str {
         let url = self.public.as_deref().or(self.private.as_deref());
         url.unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The host of IAM.
+//! The HTTP interface of IAM.
 
 use std::time::SystemTime;
 
@@ -6,43 +6,43 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Cloud, refusal::Refusal};
-use crate::demo::{https::messages, random::new_uid};
+use super::{Cloud, iam_error::IamError};
+use crate::demo::{https::message, random::new_uuid};
 
 impl Cloud {
-    pub(super) fn answer_iam(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
+    pub(super) fn handle_iam(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
         let path = request.uri().path();
-        let answered = match (request.method(), path) {
+        let result = match (request.method(), path) {
             (&Method::POST, "/identity/token") => {
-                let granted = self.grant(request, now);
-                if granted.is_err() {
-                    self.book.count_refusal();
+                let tokens = self.grant(request, now);
+                if tokens.is_err() {
+                    self.iam.count_refusal();
                 }
-                granted
+                tokens
             }
-            (&Method::GET, "/identity/keys") => self.signer.key_set().ok_or(Refusal::Broken),
+            (&Method::GET, "/identity/keys") => self.signer.key_set().ok_or(IamError::Internal),
             (&Method::GET, "/identity/.well-known/openid-configuration") => {
-                Ok(metadata(&messages::origin(request)))
+                Ok(metadata(&message::origin(request)))
             }
-            // A browser shows it after its login.
+            // The page that shows a passcode after a login.
             (&Method::GET, "/identity/passcode") => {
-                let ends = now + self.options.passcode;
-                Ok(json!({"passcode": self.book.new_passcode(ends)}))
+                let expires_at = now + self.options().passcode;
+                Ok(json!({"passcode": self.iam.new_passcode(expires_at)}))
             }
-            _ => return messages::text(StatusCode::NOT_FOUND, "there is nothing here"),
+            _ => return message::text(StatusCode::NOT_FOUND, "there is nothing here"),
         };
-        let mut response = match answered {
-            Ok(body) => messages::json(StatusCode::OK, &body),
-            Err(refusal) => refusal.answer(path, now),
+        let mut response = match result {
+            Ok(body) => message::json(StatusCode::OK, &body),
+            Err(error) => error.response(path, now),
         };
-        if let Ok(id) = HeaderValue::try_from(format!("demo-{}", new_uid())) {
+        if let Ok(id) = HeaderValue::try_from(format!("demo-{}", new_uuid())) {
             response.headers_mut().insert("transaction-id", id);
         }
         response
     }
 }
 
-/// `OpenID` Connect Discovery 1.0, section 3, and where passcodes are shown.
+/// The metadata of `OpenID` Connect Discovery 1.0, section 3, and IAM's `passcode_endpoint`.
 fn metadata(origin: &str) -> Value {
     let issuer = format!("{origin}/identity");
     json!({

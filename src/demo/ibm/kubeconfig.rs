@@ -1,16 +1,21 @@
-//! The kubeconfig that the container service gives for a cluster.
+//! The kubeconfig that the container service provides for a cluster.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{clusters::Cluster, people::USER};
+use super::{clusters::Cluster, fixtures::USER};
 
-/// A kubeconfig as an object, with the `id_token` and `refresh_token` of `tokens`.
-pub(super) fn of(cluster: &Cluster, server: &str, issuer: &str, tokens: Option<&Value>) -> Value {
+/// Builds a kubeconfig, with the `id_token` and `refresh_token` of `tokens`.
+pub(super) fn build(
+    cluster: &Cluster,
+    server: &str,
+    issuer: &str,
+    tokens: Option<&Value>,
+) -> Value {
     let name = format!("{}/{}", cluster.name, cluster.id);
-    let mut reached = json!({"server": server});
+    let mut connection = json!({"server": server});
     if let Some(ca) = &cluster.ca_pem {
-        reached["certificate-authority-data"] = BASE64_STANDARD.encode(ca).into();
+        connection["certificate-authority-data"] = BASE64_STANDARD.encode(ca).into();
     }
     let user = format!("{USER}/{}", cluster.account);
     json!({
@@ -21,13 +26,13 @@ pub(super) fn of(cluster: &Cluster, server: &str, issuer: &str, tokens: Option<&
             "name": name,
             "context": {"cluster": name, "user": user, "namespace": "default"},
         }],
-        "clusters": [{"name": name, "cluster": reached}],
+        "clusters": [{"name": name, "cluster": connection}],
         "users": [{"name": user, "user": self::user(cluster, issuer, tokens)}],
     })
 }
 
 fn user(cluster: &Cluster, issuer: &str, tokens: Option<&Value>) -> Value {
-    if cluster.openshift {
+    if cluster.is_openshift {
         return json!({"token": ""});
     }
     let mut config = json!({

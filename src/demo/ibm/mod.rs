@@ -1,73 +1,77 @@
-//! A stand-in for IBM Cloud: IAM, accounts and the container service, each a host of its own,
-//! and clusters behind them which take IAM's ID tokens for `kube`.
+//! An IBM Cloud in miniature: IAM, the account service and the container service, each an HTTPS
+//! server, and clusters whose API servers accept the ID tokens that IAM issues for `kube`.
 //!
-//! Its people, keys and clusters are always the same (`people`, `clusters`). A request for a
-//! token: `iam` -> `grant` -> `book` (what may still be redeemed) -> `claims`.
+//! The users, keys and clusters are fixed (`fixtures`, `clusters`). A request for a token takes
+//! the path `iam` -> `token_endpoint` -> `iam_state` (sessions and refresh tokens) -> `claims`.
 
 mod accounts;
-mod book;
 mod claims;
 mod clusters;
 mod containers;
-mod grant;
+mod fixtures;
 mod iam;
-mod kube;
+mod iam_error;
+mod iam_state;
+mod iks;
 mod kubeconfig;
-mod people;
-mod refusal;
 mod roks;
+mod token_endpoint;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
+use serde_json::Value;
 
 use self::{
-    book::Book,
-    clusters::{Cluster, Server},
-    grant::Client,
-    kube::Kube,
+    clusters::{ApiServer, Cluster},
+    iam_state::IamState,
+    iks::IksAuthenticator,
+    token_endpoint::Client,
 };
 pub use self::{
-    book::Grant,
-    people::{
+    fixtures::{
         ACCOUNT, API_KEY, IAM_USER, PASSWORD, PROFILE_ID, PROFILE_NAME, STAGING_ACCOUNT,
         STAGING_API_KEY, USER,
     },
+    iam_state::Grant,
 };
-use super::{Error, certificates::Authority, jwt::Signer, openshift::OpenShift};
 use crate::demo::{
-    https::{Faults, Host},
-    kubernetes::{ControlPlane, additional_listener::Door},
+    certificates::Authority,
+    error::Error,
+    https::{Faults, HttpsServer},
+    jwt::Signer,
+    kubernetes::{ControlPlane, listener::Listener},
+    openshift::OpenShift,
 };
 
-/// What the cloud is like. Lifetimes are in whole seconds.
+/// The properties of a cloud. Lifetimes are in whole seconds.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Lifetime of IAM access tokens.
     pub access_token: Duration,
-    /// Lifetime of the ID tokens that clusters take.
+    /// Lifetime of the ID tokens that clusters accept.
     pub id_token: Duration,
     /// Lifetime of refresh tokens.
     pub refresh_token: Duration,
-    /// The longest lifetime of delegated refresh tokens, whatever is asked for.
+    /// The longest lifetime of delegated refresh tokens. A request may ask for less.
     pub delegated_token: Duration,
     /// Lifetime of one-time passcodes.
     pub passcode: Duration,
-    /// How long a session may be left alone before its refresh tokens are worth nothing.
+    /// How long a session may be unused before its refresh tokens become invalid.
     pub inactivity: Duration,
     /// Lifetime of sessions in clusters of type `openshift`.
     pub roks_session: Duration,
-    /// Whether a refresh token works more than once. A new one comes with each answer.
+    /// Whether a refresh token can be used more than once. Each response has a new one.
     pub reusable: bool,
-    /// Whether the endpoints of a cluster stand at the top level, not under `serviceEndpoints`.
+    /// Whether the endpoints of a cluster are top-level fields, not under `serviceEndpoints`.
     pub flat_endpoints: bool,
-    /// Whether the container service knows the lists and clusters of its second version.
+    /// Whether the container service has the lists and clusters of its API version 2.
     pub version_2: bool,
-    /// How often a cluster says that it does not know the caller's role yet.
+    /// How often `getRBACStatus` says that the caller's role has not reached the cluster yet.
     pub unsynchronized: usize,
 }
 
@@ -89,83 +93,91 @@ impl Default for Options {
     }
 }
 
-/// A running cloud. It stops when dropped.
+/// A running cloud. Dropping it stops it.
 #[derive(Debug)]
-pub struct Ibm {
-    iam: Host,
-    accounts: Host,
-    containers: Host,
+pub struct IbmCloud {
+    iam: HttpsServer,
+    accounts: HttpsServer,
+    containers: HttpsServer,
     iam_faults: Faults,
     accounts_faults: Faults,
     containers_faults: Faults,
     cloud: Arc<Cloud>,
     iks: ControlPlane,
-    private_door: Door,
+    iks_private: Listener,
     roks: OpenShift,
-    roks_private_door: Door,
+    roks_private: Listener,
 }
 
-/// What the hosts share.
+/// The state that the three services share.
 #[derive(Debug)]
 struct Cloud {
-    options: Options,
+    options: Mutex<Options>,
     signer: Arc<Signer>,
-    /// Signs the tokens by which pods prove what they are.
-    pods: Signer,
-    book: Arc<Book>,
+    /// Signs the tokens that identify pods.
+    pod_signer: Signer,
+    iam: Arc<IamState>,
     clusters: Vec<Cluster>,
-    /// Known once IAM has started.
+    /// Set once IAM has started.
     iam_url: OnceLock<String>,
 }
 
-impl Ibm {
+impl Cloud {
+    fn options(&self) -> MutexGuard<'_, Options> {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Handler = fn(&Cloud, &Request<Bytes>, SystemTime) -> Response<Bytes>;
+
+impl IbmCloud {
     /// Starts the cloud on random ports of 127.0.0.1.
     ///
     /// # Errors
-    /// No port, or no key.
+    /// A port, a certificate or a key could not be had.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let signer = Arc::new(Signer::generate()?);
         let authority = Arc::new(Authority::generate().map_err(Error::Certificates)?);
-        let book = Arc::<Book>::default();
+        let iam_state = Arc::<IamState>::default();
         let iam_faults = Faults::default();
-        let kube = Arc::new(Kube::new(signer.clone()));
-        let iks = ControlPlane::start_as(options.id_token, Some(kube)).await?;
-        let private_door = iks.another_door().await?;
-        let users = Arc::new(roks::Users::new(book.clone(), iam_faults.clone()));
+        let authenticator = Arc::new(IksAuthenticator::new(signer.clone()));
+        let iks = ControlPlane::start_for_vendor(options.id_token, Some(authenticator)).await?;
+        let iks_private = iks.add_listener().await?;
+        let users = Arc::new(roks::CloudUsers::new(iam_state.clone(), iam_faults.clone()));
         let roks = roks::start(&authority, options.roks_session, users).await?;
-        let roks_private_door = roks.api().another_door().await?;
+        let roks_private = roks.api().add_listener().await?;
         let clusters = clusters::all(
-            Server {
+            ApiServer {
                 public: iks.url(),
-                private: private_door.url(),
+                private: iks_private.url(),
                 ca_pem: Some(iks.ca_pem().to_owned()),
             },
-            Server {
+            ApiServer {
                 public: roks.api().url(),
-                private: roks_private_door.url(),
+                private: roks_private.url(),
                 ca_pem: None,
             },
         );
         let cloud = Arc::new(Cloud {
-            options,
+            options: Mutex::new(options),
             signer,
-            pods: Signer::generate()?,
-            book,
+            pod_signer: Signer::generate()?,
+            iam: iam_state,
             clusters,
             iam_url: OnceLock::new(),
         });
 
-        let start = async |name: &str, faults: &Faults, answer: Answer| {
+        let start = async |name: &str, faults: &Faults, handler: Handler| {
             let cloud = cloud.clone();
             let names = [&format!("{name}.cloud.ibm.com")[..]];
-            let handler = move |request: Request<Bytes>, now| answer(&cloud, &request, now);
-            Host::start_under(&authority, &names, faults.clone(), handler).await
+            let handler = move |request: Request<Bytes>, now| handler(&cloud, &request, now);
+            HttpsServer::start_with_authority(&authority, &names, faults.clone(), handler).await
         };
         let (accounts_faults, containers_faults) = (Faults::default(), Faults::default());
-        let iam = start("iam", &iam_faults, Cloud::answer_iam).await?;
+        let iam = start("iam", &iam_faults, Cloud::handle_iam).await?;
         cloud.iam_url.get_or_init(|| iam.url());
-        let accounts = start("accounts", &accounts_faults, Cloud::answer_accounts).await?;
-        let containers = start("containers", &containers_faults, Cloud::answer_containers).await?;
+        let accounts = start("accounts", &accounts_faults, Cloud::handle_accounts).await?;
+        let containers = start("containers", &containers_faults, Cloud::handle_containers).await?;
         Ok(Self {
             iam,
             accounts,
@@ -175,14 +187,14 @@ impl Ibm {
             containers_faults,
             cloud,
             iks,
-            private_door,
+            iks_private,
             roks,
-            roks_private_door,
+            roks_private,
         })
     }
 
-    /// The environment variables by which IBM's tools, and kubegate, find this cloud. Its CA is
-    /// to be trusted as a system's: `SSL_CERT_FILE` names a file with [`Self::ca_pem`].
+    /// The environment variables that point IBM's tools, and kubegate, to this cloud. Its CA must
+    /// be trusted like a system root: `SSL_CERT_FILE` names a file with [`Self::ca_pem`].
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         let containers = format!("{}/global", self.containers.url());
@@ -198,118 +210,154 @@ impl Ibm {
         .into()
     }
 
-    /// The one CA of the cloud's hosts, PEM. Clusters have their own.
+    /// The CA of the three services, in PEM. Clusters have CAs of their own.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         self.iam.ca_pem()
     }
 
-    /// IAM: tokens.
+    /// IAM, which issues tokens.
     #[must_use]
-    pub fn iam(&self) -> (&Host, &Faults) {
+    pub fn iam(&self) -> (&HttpsServer, &Faults) {
         (&self.iam, &self.iam_faults)
     }
 
-    /// The list of accounts.
+    /// The account service, which lists the user's accounts.
     #[must_use]
-    pub fn accounts(&self) -> (&Host, &Faults) {
+    pub fn accounts(&self) -> (&HttpsServer, &Faults) {
         (&self.accounts, &self.accounts_faults)
     }
 
-    /// The container service: lists of clusters, and their kubeconfigs.
+    /// The container service, which lists clusters and provides their kubeconfigs.
     #[must_use]
-    pub fn containers(&self) -> (&Host, &Faults) {
+    pub fn containers(&self) -> (&HttpsServer, &Faults) {
         (&self.containers, &self.containers_faults)
     }
 
-    /// The control plane behind the clusters of type `kubernetes`.
+    /// The control plane of the clusters of type `kubernetes`.
     #[must_use]
     pub fn iks(&self) -> &ControlPlane {
         &self.iks
     }
 
-    /// The cluster of type `openshift`. Its hosts have certificates of [`Self::ca_pem`], and its
-    /// OAuth server takes `apikey` and `passcode` for users.
+    /// The cluster of type `openshift`. Its servers have certificates of [`Self::ca_pem`], and its
+    /// OAuth server accepts the users `apikey` and `passcode`.
     #[must_use]
     pub fn roks(&self) -> &OpenShift {
         &self.roks
     }
 
-    /// How many connections came to the private endpoints of the clusters.
+    /// How many connections the private endpoints of the clusters accepted so far.
     #[must_use]
     pub fn private_connections(&self) -> usize {
-        self.private_door.connections() + self.roks_private_door.connections()
+        self.iks_private.connections() + self.roks_private.connections()
     }
 
-    /// A new one-time passcode, as a browser shows it after login.
+    /// A new one-time passcode, such as a browser shows after a login.
     #[must_use]
     pub fn passcode(&self) -> String {
-        let ends = self.iam_faults.now() + self.cloud.options.passcode;
-        self.cloud.book.new_passcode(ends)
+        let expires_at = self.iam_faults.now() + self.cloud.options().passcode;
+        self.cloud.iam.new_passcode(expires_at)
     }
 
-    /// The token of a pod that may become the trusted profile [`PROFILE_NAME`], for so long.
+    /// A token that identifies a pod, with which it can assume the trusted profile
+    /// [`PROFILE_NAME`].
     ///
     /// # Errors
-    /// No signature.
+    /// The token could not be signed.
     pub fn pod_token(&self, lifetime: Duration) -> Result<String, Error> {
         let claims = claims::pod(SystemTime::now(), lifetime);
-        self.cloud.pods.sign(&claims)
+        self.cloud.pod_signer.sign(&claims)
     }
 
     /// The ID token and the refresh token that IBM's own tools write into the kubeconfig of a
-    /// cluster, for the client `kube`.
+    /// cluster, issued to the client `kube`.
     ///
     /// # Errors
-    /// No signature.
+    /// A token could not be signed.
     pub fn kube_login(&self) -> Result<(String, String), Error> {
-        let issuer = self.iam.url();
-        let now = self.iam_faults.now();
-        let login = self.cloud.issue_login(Client::Kube, &issuer, now)?;
+        let login = self.log_in(Client::Kube)?;
         let text = |field: &str| login[field].as_str().unwrap_or_default().to_owned();
         Ok((text("id_token"), text("refresh_token")))
     }
 
-    /// `idp-issuer-url` of those kubeconfigs.
+    /// The refresh token of a new session of the client `bx`, IBM's command line.
+    ///
+    /// # Errors
+    /// A token could not be signed.
+    pub fn cli_login(&self) -> Result<String, Error> {
+        let login = self.log_in(Client::Bx)?;
+        Ok(login["refresh_token"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    fn log_in(&self, client: Client) -> Result<Value, Error> {
+        let now = self.iam_faults.now();
+        self.cloud.issue_login(client, &self.iam.url(), now)
+    }
+
+    /// The `idp-issuer-url` of the kubeconfigs that IBM's own tools write.
     #[must_use]
     pub fn issuer_url(&self) -> String {
         format!("{}/identity", self.iam.url())
     }
 
-    /// Makes [`API_KEY`] unknown. Its sessions live on.
+    /// Whether IAM would accept this refresh token now.
+    #[must_use]
+    pub fn accepts_refresh_token(&self, token: &str) -> bool {
+        self.cloud.iam.accepts(token, self.iam_faults.now())
+    }
+
+    /// Changes the options. Tokens that were issued before keep their lifetimes.
+    pub fn change(&self, change: impl FnOnce(&mut Options)) {
+        change(&mut self.cloud.options());
+    }
+
+    /// Revokes [`API_KEY`]. The sessions that it began stay valid.
     pub fn revoke_api_key(&self) {
-        self.cloud.book.revoke_api_key();
+        self.cloud.iam.revoke_api_key();
     }
 
-    /// Refuses [`USER`] in every grant, or no more.
+    /// Refuses every grant to [`USER`], or stops doing so.
     pub fn suspend_user(&self, suspended: bool) {
-        self.cloud.book.suspend_user(suspended);
+        self.cloud.iam.suspend_user(suspended);
     }
 
-    /// Refuses to take the password alone, or takes it again.
+    /// Refuses a password without a second factor, or accepts it again.
     pub fn require_mfa(&self, required: bool) {
-        self.cloud.book.require_mfa(required);
+        self.cloud.iam.require_mfa(required);
     }
 
-    /// Makes every refresh token and delegated token invalid.
+    /// Makes every refresh token and delegated refresh token invalid.
     pub fn end_sessions(&self) {
-        self.cloud.book.end_sessions();
+        self.cloud.iam.end_sessions();
     }
 
-    /// How many tokens were granted that way.
+    /// Refuses a grant with an HTTP status and an error code of IAM's; `None` ends that.
+    pub fn refuse(&self, grant: Grant, error: Option<(u16, &'static str)>) {
+        self.cloud.iam.refuse(grant, error);
+    }
+
+    /// Replaces a field of the tokens that IAM issues, such as `expires_in` or `id_token`;
+    /// `None` ends that.
+    pub fn replace_token_field(&self, field: &'static str, value: Option<Value>) {
+        self.cloud.iam.replace_token_field(field, value);
+    }
+
+    /// How many tokens were issued for this kind of grant.
     #[must_use]
     pub fn granted(&self, grant: Grant) -> usize {
-        self.cloud.book.granted(grant)
+        self.cloud.iam.granted(grant)
     }
 
     /// How many requests for tokens were refused.
     #[must_use]
     pub fn refused(&self) -> usize {
-        self.cloud.book.refused()
+        self.cloud.iam.refused()
     }
 }
-
-type Answer = fn(&Cloud, &Request<Bytes>, SystemTime) -> Response<Bytes>;
 
 #[cfg(test)]
 mod tests;

@@ -1,56 +1,57 @@
-//! The cluster of type `openshift`: an `OpenShift` whose users are IBM Cloud's.
+//! The cluster of type `openshift`, whose users are those of IBM Cloud.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    book::Book,
-    people::{self, ACCOUNT, API_KEY, IAM_USER},
+    fixtures::{self, ACCOUNT, API_KEY, IAM_USER},
+    iam_state::IamState,
 };
 use crate::demo::{
-    Error,
     certificates::Authority,
+    error::Error,
     https::Faults,
-    openshift::{Directory, OpenShift, Options},
+    openshift::{OpenShift, Options, UserDirectory},
 };
 
-/// Starts it, with certificates that everybody trusts who trusts the cloud's.
+/// Starts the cluster with certificates of the cloud's CA, which its users trust already.
 pub(super) async fn start(
     authority: &Arc<Authority>,
-    session: Duration,
-    users: Arc<Users>,
+    session_lifetime: Duration,
+    users: Arc<CloudUsers>,
 ) -> Result<OpenShift, Error> {
     let options = Options {
-        token_max_age: session.as_secs(),
+        token_max_age: session_lifetime.as_secs(),
         ..Options::default()
     };
     let authorities = [0; 3].map(|_| authority.clone());
-    OpenShift::start_under(authorities, options, Some(users)).await
+    OpenShift::start_with_authorities(authorities, options, Some(users)).await
 }
 
-/// Who logs in with an API key of the cluster's account, or with a passcode.
+/// Accepts an API key of the cluster's account as the password of `apikey`, and a passcode as
+/// that of `passcode`.
 #[derive(Debug)]
-pub(super) struct Users {
-    book: Arc<Book>,
-    /// The clock of IAM, which checks them.
-    iam: Faults,
+pub(super) struct CloudUsers {
+    iam: Arc<IamState>,
+    /// For IAM's clock, by which passcodes expire.
+    iam_faults: Faults,
 }
 
-impl Users {
-    pub(super) fn new(book: Arc<Book>, iam: Faults) -> Self {
-        Self { book, iam }
+impl CloudUsers {
+    pub(super) fn new(iam: Arc<IamState>, iam_faults: Faults) -> Self {
+        Self { iam, iam_faults }
     }
 }
 
-impl Directory for Users {
-    fn user(&self, name: &str, password: &str) -> Option<String> {
-        let known = match name {
+impl UserDirectory for CloudUsers {
+    fn authenticate(&self, name: &str, password: &str) -> Option<String> {
+        let is_valid = match name {
             "apikey" => {
-                let revoked = password == API_KEY && self.book.is_key_revoked();
-                !revoked && people::account_of_key(password) == Some(ACCOUNT)
+                let is_revoked = password == API_KEY && self.iam.is_key_revoked();
+                !is_revoked && fixtures::account_of_key(password) == Some(ACCOUNT)
             }
-            "passcode" => self.book.redeem_passcode(password, self.iam.now()),
+            "passcode" => self.iam.redeem_passcode(password, self.iam_faults.now()),
             _ => false,
         };
-        (known && !self.book.is_suspended()).then(|| IAM_USER.to_owned())
+        (is_valid && !self.iam.is_user_suspended()).then(|| IAM_USER.to_owned())
     }
 }

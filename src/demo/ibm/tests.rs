@@ -16,8 +16,8 @@ fn to(ca_pem: &str) -> Issuer {
     Issuer::new(trust, Environment::read(|_| None))
 }
 
-/// Asks IAM for tokens, as the client of that name and secret.
-async fn ask(ibm: &Ibm, client: Option<&str>, form: &[(&str, &str)]) -> (u16, Value) {
+/// Requests tokens from IAM as a client whose name is also its secret.
+async fn ask(ibm: &IbmCloud, client: Option<&str>, form: &[(&str, &str)]) -> (u16, Value) {
     let url: Uri = format!("{}/identity/token", ibm.iam.url()).parse().unwrap();
     let basic = client.map(|client| {
         let pair = BASE64_STANDARD.encode(format!("{client}:{client}"));
@@ -32,13 +32,13 @@ async fn ask(ibm: &Ibm, client: Option<&str>, form: &[(&str, &str)]) -> (u16, Va
     (answer.status.as_u16(), body)
 }
 
-async fn granted(ibm: &Ibm, client: Option<&str>, form: &[(&str, &str)]) -> Value {
+async fn granted(ibm: &IbmCloud, client: Option<&str>, form: &[(&str, &str)]) -> Value {
     let (status, body) = ask(ibm, client, form).await;
     assert_eq!(status, 200, "{body}");
     body
 }
 
-async fn refused(ibm: &Ibm, client: Option<&str>, form: &[(&str, &str)]) -> (u16, String) {
+async fn refused(ibm: &IbmCloud, client: Option<&str>, form: &[(&str, &str)]) -> (u16, String) {
     let (status, body) = ask(ibm, client, form).await;
     let code = body["errorCode"].as_str();
     (status, code.unwrap_or_default().to_owned())
@@ -70,7 +70,7 @@ fn text<'a>(tokens: &'a Value, field: &str) -> &'a str {
     tokens[field].as_str().unwrap()
 }
 
-/// Sends a request with a bearer token to one of the cloud's hosts or clusters.
+/// Sends a request with a bearer token to a service or a cluster of the cloud.
 async fn call(ca_pem: &str, method: Method, url: &str, token: &str, body: &Value) -> (u16, Value) {
     let request = Request::builder()
         .method(method)
@@ -84,13 +84,13 @@ async fn call(ca_pem: &str, method: Method, url: &str, token: &str, body: &Value
     (answer.status.as_u16(), body)
 }
 
-async fn containers(ibm: &Ibm, path: &str, token: &str) -> (u16, Value) {
+async fn containers(ibm: &IbmCloud, path: &str, token: &str) -> (u16, Value) {
     let url = format!("{}/global{path}", ibm.containers.url());
     call(ibm.ca_pem(), Method::GET, &url, token, &json!({})).await
 }
 
-/// Who a cluster takes the bearer of a token for.
-async fn whoami(ibm: &Ibm, server: &str, token: &str) -> (u16, Value) {
+/// The user that a cluster authenticates by a token.
+async fn whoami(ibm: &IbmCloud, server: &str, token: &str) -> (u16, Value) {
     let url = format!("{server}/apis/authentication.k8s.io/v1/selfsubjectreviews");
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let (status, review) = call(ibm.iks.ca_pem(), Method::POST, &url, token, &review).await;
@@ -98,12 +98,12 @@ async fn whoami(ibm: &Ibm, server: &str, token: &str) -> (u16, Value) {
     (status, user.unwrap_or_default())
 }
 
-async fn cloud() -> Ibm {
-    Ibm::start(Options::default()).await.unwrap()
+async fn cloud() -> IbmCloud {
+    IbmCloud::start(Options::default()).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_client_gets_what_it_is_for_and_times_agree() {
+async fn each_client_gets_its_tokens_and_lifetimes_agree() {
     let ibm = cloud().await;
     let key = by_key(API_KEY);
     let nameless = granted(&ibm, None, &key).await;
@@ -132,7 +132,7 @@ async fn a_client_gets_what_it_is_for_and_times_agree() {
 }
 
 #[tokio::test]
-async fn the_chain_of_tokens_opens_the_cluster_and_the_access_token_does_not() {
+async fn clusters_accept_the_last_token_of_the_chain_and_no_access_token() {
     let ibm = cloud().await;
     let login = granted(&ibm, Some("bx"), &by_key(API_KEY)).await;
     let delegated = granted(&ibm, Some("bx"), &delegate(text(&login, "refresh_token"))).await;
@@ -142,7 +142,7 @@ async fn the_chain_of_tokens_opens_the_cluster_and_the_access_token_does_not() {
     assert_eq!(refused(&ibm, Some("bx"), &form).await.0, 403);
     let kube = granted(&ibm, Some("kube"), &form).await;
 
-    let servers = [ibm.iks.url(), ibm.private_door.url()];
+    let servers = [ibm.iks.url(), ibm.iks_private.url()];
     for server in servers {
         let user = whoami(&ibm, &server, text(&kube, "id_token")).await;
         assert_eq!(user, (201, json!(IAM_USER)));
@@ -150,20 +150,26 @@ async fn the_chain_of_tokens_opens_the_cluster_and_the_access_token_does_not() {
         assert_eq!(access.0, 401);
     }
     assert!(ibm.private_connections() > 0);
-    // A token that works once has.
+    // The token works only once.
     let spent = (400, "BXNIM0407E".to_owned());
     assert_eq!(refused(&ibm, Some("kube"), &form).await, spent);
-    // Delegating did not spend the refresh token, and what was redeemed renews itself.
+    // Delegation did not spend the refresh token, and the redeemed one can be refreshed.
     granted(&ibm, Some("bx"), &refresh(text(&login, "refresh_token"))).await;
     let renewed = granted(&ibm, Some("kube"), &refresh(text(&kube, "refresh_token"))).await;
     assert!(renewed["id_token"].is_string());
-    let counts = [Grant::Delegate, Grant::Redeem, Grant::Refresh].map(|grant| ibm.granted(grant));
-    assert_eq!(counts, [1, 1, 2]);
+    let counts = [
+        Grant::Delegate,
+        Grant::Redeem,
+        Grant::Refresh,
+        Grant::ClusterRefresh,
+    ]
+    .map(|grant| ibm.granted(grant));
+    assert_eq!(counts, [1, 1, 1, 1]);
 }
 
 #[tokio::test]
-async fn refresh_tokens_are_of_their_client_and_end_in_three_ways() {
-    let ibm = Ibm::start(Options {
+async fn refresh_tokens_belong_to_a_client_and_end_in_three_ways() {
+    let ibm = IbmCloud::start(Options {
         refresh_token: Duration::from_secs(10_000),
         inactivity: Duration::from_secs(1000),
         ..Options::default()
@@ -188,12 +194,12 @@ async fn refresh_tokens_are_of_their_client_and_end_in_three_ways() {
     );
 
     let token = login().await;
-    ibm.iam_faults.skew(1100);
+    ibm.iam_faults.skew_clock(1100);
     assert_eq!(
         refused(&ibm, bx, &refresh(&token)).await,
         code("BXNIM0439E")
     );
-    ibm.iam_faults.skew(10_100);
+    ibm.iam_faults.skew_clock(10_100);
     assert_eq!(
         refused(&ibm, bx, &refresh(&token)).await,
         code("BXNIM0408E")
@@ -207,8 +213,8 @@ async fn refresh_tokens_are_of_their_client_and_end_in_three_ways() {
 }
 
 #[tokio::test]
-async fn a_reusable_refresh_token_works_again() {
-    let ibm = Ibm::start(Options {
+async fn a_reusable_refresh_token_works_more_than_once() {
+    let ibm = IbmCloud::start(Options {
         reusable: true,
         ..Options::default()
     })
@@ -221,7 +227,7 @@ async fn a_reusable_refresh_token_works_again() {
 }
 
 #[tokio::test]
-async fn people_choose_an_account_and_keys_have_theirs() {
+async fn users_choose_an_account_and_api_keys_have_one() {
     let ibm = cloud().await;
     let account = async |form: &[(&str, &str)]| {
         let tokens = granted(&ibm, Some("bx"), form).await;
@@ -255,13 +261,13 @@ async fn people_choose_an_account_and_keys_have_theirs() {
     let (tokens, first) = account(&passcode).await;
     assert_eq!(first, ACCOUNT);
     assert_eq!(refused(&ibm, Some("bx"), &passcode).await.0, 400);
-    // The session moves to another account, but not to one of strangers.
+    // The session can change to another account of the user, but to no other.
     let mut form = refresh(text(&tokens, "refresh_token")).to_vec();
     form.push(("bss_account", STAGING_ACCOUNT));
     let (tokens, moved) = account(&form).await;
     assert_eq!(moved, STAGING_ACCOUNT);
     let mut form = refresh(text(&tokens, "refresh_token")).to_vec();
-    form.push(("bss_account", "of-strangers"));
+    form.push(("bss_account", "unknown"));
     assert_eq!(refused(&ibm, Some("bx"), &form).await.0, 403);
 
     let mut form = by_key(STAGING_API_KEY).to_vec();
@@ -270,7 +276,7 @@ async fn people_choose_an_account_and_keys_have_theirs() {
 }
 
 #[tokio::test]
-async fn who_may_not_log_in_is_told_why() {
+async fn a_refused_login_has_the_code_of_its_reason() {
     let ibm = cloud().await;
     let bx = Some("bx");
     let code = |status, code: &str| (status, code.to_owned());
@@ -292,7 +298,7 @@ async fn who_may_not_log_in_is_told_why() {
         assert_eq!(refused(&ibm, bx, form).await, expected, "{form:?}");
     }
     let passcode = ibm.passcode();
-    ibm.iam_faults.skew(301);
+    ibm.iam_faults.skew_clock(301);
     let late = [("grant_type", PASSCODE_GRANT), ("passcode", &passcode)];
     assert_eq!(refused(&ibm, bx, &late).await, code(400, "BXNIM0407E"));
 
@@ -313,16 +319,16 @@ async fn who_may_not_log_in_is_told_why() {
 }
 
 #[tokio::test]
-async fn a_pod_becomes_its_profile_and_is_never_given_a_refresh_token() {
+async fn a_pod_assumes_its_profile_and_gets_no_refresh_token() {
     let ibm = cloud().await;
     let pod = ibm.pod_token(Duration::from_secs(600)).unwrap();
     let crn = format!("crn:v1:bluemix:public:iam-identity::a/{ACCOUNT}::profile:{PROFILE_ID}");
-    for (way, name) in [
+    for (field, name) in [
         ("profile_id", PROFILE_ID),
         ("profile_name", PROFILE_NAME),
         ("profile_crn", &crn),
     ] {
-        let form = [("grant_type", POD_GRANT), ("cr_token", &pod), (way, name)];
+        let form = [("grant_type", POD_GRANT), ("cr_token", &pod), (field, name)];
         let tokens = granted(&ibm, Some("bx"), &form).await;
         assert_eq!(tokens["refresh_token"], "not_supported");
         let kube = granted(&ibm, Some("kube"), &form).await;
@@ -342,7 +348,7 @@ async fn a_pod_becomes_its_profile_and_is_never_given_a_refresh_token() {
 }
 
 #[tokio::test]
-async fn accounts_come_in_pages() {
+async fn accounts_are_listed_in_pages() {
     let ibm = cloud().await;
     let tokens = granted(&ibm, None, &by_key(API_KEY)).await;
     let (mut names, mut pages) = (Vec::new(), 0);
@@ -390,12 +396,12 @@ async fn clusters_are_listed_and_found_by_name_or_id_in_their_account_only() {
         assert_eq!(cluster["masterURL"], ibm.iks.url());
         assert_eq!(
             endpoints["privateServiceEndpointURL"],
-            ibm.private_door.url()
+            ibm.iks_private.url()
         );
         let path = format!("/v1/clusters/{name}");
         let (_, cluster) = containers(&ibm, &path, access).await;
         assert_eq!(cluster["serverURL"], ibm.iks.url());
-        assert_eq!(cluster["privateServiceEndpointURL"], ibm.private_door.url());
+        assert_eq!(cluster["privateServiceEndpointURL"], ibm.iks_private.url());
     }
     let (status, error) = containers(&ibm, "/v2/getCluster?cluster=staging-iks", access).await;
     assert_eq!((status, text(&error, "code")), (404, "G0004"));
@@ -405,7 +411,7 @@ async fn clusters_are_listed_and_found_by_name_or_id_in_their_account_only() {
 
 #[tokio::test]
 async fn an_old_service_has_the_first_version_only_and_another_layout() {
-    let ibm = Ibm::start(Options {
+    let ibm = IbmCloud::start(Options {
         version_2: false,
         ..Options::default()
     })
@@ -417,7 +423,7 @@ async fn an_old_service_has_the_first_version_only_and_another_layout() {
     assert_eq!((status, body), (404, Value::Null));
     assert_eq!(containers(&ibm, "/v1/clusters", access).await.0, 200);
 
-    let flat = Ibm::start(Options {
+    let flat = IbmCloud::start(Options {
         flat_endpoints: true,
         ..Options::default()
     })
@@ -427,11 +433,8 @@ async fn an_old_service_has_the_first_version_only_and_another_layout() {
     let path = "/v2/getCluster?cluster=kubegate-private";
     let (_, cluster) = containers(&flat, path, text(&tokens, "access_token")).await;
     assert_eq!(cluster["publicServiceEndpointEnabled"], false);
-    assert_eq!(cluster["masterURL"], flat.private_door.url());
-    assert_eq!(
-        cluster["privateServiceEndpointURL"],
-        flat.private_door.url()
-    );
+    assert_eq!(cluster["masterURL"], flat.iks_private.url());
+    assert_eq!(cluster["privateServiceEndpointURL"], flat.iks_private.url());
 }
 
 #[tokio::test]
@@ -446,7 +449,7 @@ async fn a_kubeconfig_has_the_clusters_ca_and_tokens_only_for_who_shows_one() {
     let body = json!({"cluster": "kubegate-iks", "format": "json", "endpointType": "private"});
     let (_, config) = call(ibm.ca_pem(), Method::POST, &url, access, &body).await;
     let cluster = &config["clusters"][0]["cluster"];
-    assert_eq!(cluster["server"], ibm.private_door.url());
+    assert_eq!(cluster["server"], ibm.iks_private.url());
     let ca = BASE64_STANDARD.decode(text(cluster, "certificate-authority-data"));
     assert_eq!(ca.unwrap(), ibm.iks.ca_pem().as_bytes());
     let provider = &config["users"][0]["user"]["auth-provider"]["config"];
@@ -499,7 +502,7 @@ async fn the_login_in_a_kubeconfig_is_renewed_as_an_oidc_issuers() {
 }
 
 #[tokio::test]
-async fn an_openshift_cluster_lets_in_who_shows_a_key_or_a_passcode() {
+async fn an_openshift_cluster_accepts_an_api_key_or_a_passcode() {
     let ibm = cloud().await;
     let enter = async |name: &str, password: &str| {
         let url = format!(

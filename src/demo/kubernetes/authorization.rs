@@ -1,27 +1,27 @@
-//! What a request wants to do, in the words of roles, and the refusal of it.
+//! The action that a request attempts: a verb and a resource, as RBAC rules name them.
 
 use http::{Method, Request};
 
 use super::route::{Route, Target};
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::{
         encoding::status::{Status, Subject},
         objects::resources::Resource,
     },
 };
 
-/// A verb and what it is done to.
+/// A verb and its target.
 #[derive(Debug)]
 pub(crate) struct Action<'a> {
     pub(crate) verb: String,
-    pub(crate) object: Object<'a>,
+    pub(crate) target: ActionTarget<'a>,
 }
 
 #[derive(Debug)]
-pub(crate) enum Object<'a> {
-    /// A path that names no resource.
-    Path(&'a str),
+pub(crate) enum ActionTarget<'a> {
+    /// A path that is not a resource's.
+    NonResource(&'a str),
     Resource {
         subject: Subject<'a>,
         subresource: Option<&'a str>,
@@ -30,16 +30,16 @@ pub(crate) enum Object<'a> {
 }
 
 impl<'a> Action<'a> {
-    /// What `request` wants; `route` is what its path means, if it means anything.
+    /// The action of a request whose path has this route, if it has one.
     pub(crate) fn of<B>(request: &'a Request<B>, route: Option<&'a Route>) -> Self {
         match route {
             Some(Route::Object(target)) => Self {
                 verb: verb(request, target.name.is_some()).to_owned(),
-                object: object(target),
+                target: resource(target),
             },
             Some(Route::Review(review)) => Self {
                 verb: verb(request, false).to_owned(),
-                object: Object::Resource {
+                target: ActionTarget::Resource {
                     subject: Subject {
                         group: review.group,
                         plural: review.plural,
@@ -51,16 +51,20 @@ impl<'a> Action<'a> {
             },
             _ => Self {
                 verb: request.method().as_str().to_lowercase(),
-                object: Object::Path(request.uri().path()),
+                target: ActionTarget::NonResource(request.uri().path()),
             },
         }
     }
 
-    /// What `request` wants with a resource of the cluster, or with one of them by name.
-    pub(crate) fn on<B>(request: &Request<B>, resource: &Resource, name: Option<&'a str>) -> Self {
+    /// The action of a request on a cluster-scoped resource.
+    pub(crate) fn on_resource<B>(
+        request: &Request<B>,
+        resource: &Resource,
+        name: Option<&'a str>,
+    ) -> Self {
         Self {
             verb: verb(request, name.is_some()).to_owned(),
-            object: Object::Resource {
+            target: ActionTarget::Resource {
                 subject: Subject {
                     group: resource.group,
                     plural: resource.plural,
@@ -72,15 +76,15 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// 403 for `user`; `because` stands behind the sentence.
-    pub(crate) fn refusal(&self, user: &str, because: &str) -> Status {
+    /// The error that forbids a user the action. `reason` ends its message.
+    pub(crate) fn forbidden(&self, user: &str, reason: &str) -> Status {
         let verb = &self.verb;
-        match &self.object {
-            Object::Path(path) => {
-                let what = format!("User {user:?} cannot {verb} path {path:?}{because}");
-                Status::forbidden(None, &what)
+        match &self.target {
+            ActionTarget::NonResource(path) => {
+                let sentence = format!("User {user:?} cannot {verb} path {path:?}{reason}");
+                Status::forbidden(None, &sentence)
             }
-            Object::Resource {
+            ActionTarget::Resource {
                 subject,
                 subresource,
                 namespace,
@@ -89,22 +93,22 @@ impl<'a> Action<'a> {
                     Some(subresource) => format!("{}/{subresource}", subject.plural),
                     None => subject.plural.to_owned(),
                 };
-                let place = match namespace {
+                let scope = match namespace {
                     Some(namespace) => format!("in the namespace {namespace:?}"),
                     None => "at the cluster scope".to_owned(),
                 };
-                let what = format!(
-                    "User {user:?} cannot {verb} resource {named:?} in API group {:?} {place}{because}",
+                let sentence = format!(
+                    "User {user:?} cannot {verb} resource {named:?} in API group {:?} {scope}{reason}",
                     subject.group,
                 );
-                Status::forbidden(Some(*subject), &what)
+                Status::forbidden(Some(*subject), &sentence)
             }
         }
     }
 }
 
-fn object(target: &Target) -> Object<'_> {
-    Object::Resource {
+fn resource(target: &Target) -> ActionTarget<'_> {
+    ActionTarget::Resource {
         subject: Subject {
             group: target.resource.group,
             plural: target.resource.plural,
@@ -115,15 +119,15 @@ fn object(target: &Target) -> Object<'_> {
     }
 }
 
-fn verb<B>(request: &Request<B>, named: bool) -> &'static str {
+fn verb<B>(request: &Request<B>, has_name: bool) -> &'static str {
     match *request.method() {
         Method::POST => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",
-        Method::DELETE if named => "delete",
+        Method::DELETE if has_name => "delete",
         Method::DELETE => "deletecollection",
-        _ if named => "get",
-        _ if Query::parse(request.uri().query()).flag("watch") => "watch",
+        _ if has_name => "get",
+        _ if Form::parse(request.uri().query()).flag("watch") => "watch",
         _ => "list",
     }
 }

@@ -1,21 +1,22 @@
-//! A Kubernetes API server in miniature: real TLS, real HTTP/2 and HTTP/1.1, bearer tokens that
-//! expire, discovery, `OpenAPI`, a store with resource versions and watches. Nothing runs behind
-//! it: pods are pretended, deployments are always rolled out.
+//! A Kubernetes API server in miniature: real TLS, HTTP/2 and HTTP/1.1, bearer tokens that expire,
+//! discovery, `OpenAPI`, a store with resource versions, and watches. Nothing runs behind it:
+//! pods are simulated, and deployments are rolled out at once.
 //!
-//! The path of a request: `router` -> `authentication` -> `route` -> one of `handlers`, which
-//! read and write `objects` and answer in the forms of `encoding`.
+//! A request takes the path `router` -> `authentication` -> `route` -> one of the `handlers`,
+//! which read and write `objects` and respond in the forms of `encoding`.
 
-pub(crate) mod additional_listener;
+pub(crate) mod api_server;
 pub(crate) mod authentication;
 pub(crate) mod authorization;
 pub(crate) mod encoding;
 pub(crate) mod handlers;
+pub(crate) mod listener;
 pub(crate) mod objects;
 pub(crate) mod route;
-pub(crate) mod router;
-pub(crate) mod seed;
+mod router;
+mod seed;
 pub(crate) mod vendor;
-pub(crate) mod websocket_handshake;
+mod websocket_handshake;
 
 #[cfg(test)]
 mod tests;
@@ -29,112 +30,117 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    additional_listener::Door,
+    api_server::ApiServer,
     authentication::{Authentication, tokens::Tokens},
+    listener::Listener,
     objects::store::{HISTORY, Store},
-    router::Plane,
-    vendor::Flavor,
+    vendor::VendorExtension,
 };
 use crate::{
-    demo::{Error, certificates::Authority, server},
+    demo::{certificates::Authority, error::Error, server},
     secret::Secret,
 };
 
-/// A running control plane. It stops when dropped.
+/// A running control plane. Dropping it stops it.
 #[derive(Debug)]
 pub struct ControlPlane {
-    pub(crate) plane: Arc<Plane>,
+    pub(crate) server: Arc<ApiServer>,
+    listener: Listener,
     authority: Arc<Authority>,
-    address: SocketAddr,
     stop: CancellationToken,
 }
 
 impl ControlPlane {
-    /// Starts on a random port of 127.0.0.1, with a CA and a certificate made on the spot. Its
-    /// tokens are valid for `token_ttl`.
+    /// Starts on a random port of 127.0.0.1, with a new CA. Its tokens are valid for `token_ttl`.
     pub async fn start(token_ttl: Duration) -> Result<Self, Error> {
-        Self::start_as(token_ttl, None).await
+        Self::start_for_vendor(token_ttl, None).await
     }
 
-    /// As [`Self::start`], with a vendor's part.
-    pub(crate) async fn start_as(
+    /// Like [`Self::start`], with a vendor's extension.
+    pub(crate) async fn start_for_vendor(
         token_ttl: Duration,
-        flavor: Option<Arc<dyn Flavor>>,
+        extension: Option<Arc<dyn VendorExtension>>,
     ) -> Result<Self, Error> {
         let authority = Authority::generate().map_err(Error::Certificates)?;
-        Self::start_under(Arc::new(authority), token_ttl, flavor).await
+        Self::start_with_authority(Arc::new(authority), token_ttl, extension).await
     }
 
-    /// As [`Self::start_as`], with a certificate of `authority`.
-    pub(crate) async fn start_under(
+    /// Like [`Self::start_for_vendor`], with a certificate issued by `authority`.
+    pub(crate) async fn start_with_authority(
         authority: Arc<Authority>,
         token_ttl: Duration,
-        flavor: Option<Arc<dyn Flavor>>,
+        extension: Option<Arc<dyn VendorExtension>>,
     ) -> Result<Self, Error> {
-        let (listener, address) = server::listen().await?;
+        let (socket, address) = server::listen().await?;
         let tokens = Tokens::new(token_ttl).map_err(|_| Error::Random)?;
         let store = Arc::new(Store::new(HISTORY));
         seed::fill(&store);
         let stop = CancellationToken::new();
-        let plane = Arc::new(Plane {
+        let server = Arc::new(ApiServer {
             store,
-            authentication: Authentication::new(tokens, flavor),
+            authentication: Authentication::new(tokens, extension),
             address,
             stop: stop.clone(),
         });
-        let acceptor = server::acceptor(&authority, &[])?;
-        let server = server::Server::new(acceptor, plane.clone());
-        tokio::spawn(server.run(listener, stop.clone()));
+        let listener = Listener::start((socket, address), &server, &authority, stop.clone())?;
         Ok(Self {
-            plane,
+            server,
+            listener,
             authority,
-            address,
             stop,
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
-    /// Its URL, by IP address.
+    /// Its URL by IP address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        self.listener.url()
     }
 
-    /// The CA to verify it with, PEM. The certificate names localhost, 127.0.0.1 and `::1`.
+    /// The CA of its certificate, in PEM. The certificate is valid for localhost, 127.0.0.1 and
+    /// `::1`.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         self.authority.ca_pem()
     }
 
-    /// A fresh bearer token for `demo-admin`, and when it stops being accepted.
+    /// How many connections it accepted so far, without those to private endpoints.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.listener.connections()
+    }
+
+    /// A new bearer token of `demo-admin`, and when it expires.
     #[must_use]
     pub fn token(&self) -> (Secret, SystemTime) {
-        self.plane.authentication.tokens().issue_admin()
+        self.server.authentication.tokens().issue_admin()
     }
 
-    /// Lets service accounts' tokens have lifetimes from `shortest` on, in place of the 600 s
-    /// below which real servers refuse.
+    /// Allows lifetimes of service account tokens down to `shortest`. API servers allow none
+    /// below 600 s.
     pub fn allow_account_tokens_from(&self, shortest: Duration) {
-        self.plane.authentication.tokens().allow_from(shortest);
+        self.server.authentication.tokens().allow_from(shortest);
     }
 
-    /// How many tokens service accounts were given so far.
+    /// How many service account tokens were issued so far.
     #[must_use]
     pub fn account_tokens(&self) -> u64 {
-        self.plane.authentication.tokens().account_tokens()
+        self.server.authentication.tokens().account_tokens()
     }
 
     /// Listens on another random port too.
-    pub(crate) async fn another_door(&self) -> Result<Door, Error> {
-        Door::open(&self.plane, &self.authority, self.stop.clone()).await
+    pub(crate) async fn add_listener(&self) -> Result<Listener, Error> {
+        let socket = server::listen().await?;
+        Listener::start(socket, &self.server, &self.authority, self.stop.clone())
     }
 
-    /// Stops listening and cuts every connection, watch and tunnel.
+    /// Stops listening and cuts every connection, watch and stream.
     pub fn shutdown(&self) {
         self.stop.cancel();
     }

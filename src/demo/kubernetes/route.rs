@@ -1,4 +1,4 @@
-//! A path becomes a [`Route`]: what is asked for, before anybody asks who may.
+//! Parses the path of a request into a [`Route`].
 
 use percent_encoding::percent_decode_str;
 
@@ -7,7 +7,7 @@ use crate::demo::kubernetes::{
     objects::resources::{self, REVIEWS, Resource, Review},
 };
 
-/// What a path names.
+/// The meaning of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `/`: the list of paths.
@@ -28,13 +28,13 @@ pub(crate) enum Route {
     },
     OpenApiV2,
     OpenApiIndex,
-    /// `/openapi/v3/apis/apps/v1`: the part behind `v3/`.
+    /// `/openapi/v3/apis/apps/v1`, as the part after `v3/`.
     OpenApi(String),
     Review(&'static Review),
     Object(Target),
 }
 
-/// A resource, all of them or one by name, or a subresource of one.
+/// A collection of objects, one object by name, or a subresource of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) resource: &'static Resource,
@@ -44,14 +44,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The namespace that objects of this target are kept under: empty for cluster kinds.
+    /// The namespace of the objects; empty for cluster-scoped resources.
     pub(crate) fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
 }
 
 impl Route {
-    /// Reads a raw path. `%2F` is part of a name, not a separator.
+    /// Parses a path that is still percent-encoded. `%2F` is part of a name, not a separator.
     pub(crate) fn parse(path: &str) -> Result<Self, Status> {
         let segments: Vec<String> = path
             .split('/')
@@ -94,7 +94,7 @@ fn object(group: &str, version: &str, rest: &[&str]) -> Result<Route, Status> {
     {
         return Ok(Route::Review(review));
     }
-    // `namespaces/x/pods` is pods in x, but `namespaces/x/status` is of the namespace itself.
+    // `namespaces/x/pods` are the pods in x, but `namespaces/x/status` is the status of x.
     let (namespace, rest) = match rest {
         ["namespaces", namespace, plural, rest @ ..]
             if resources::find(group, version, plural).is_some_and(|r| r.namespaced) =>
@@ -110,10 +110,10 @@ fn object(group: &str, version: &str, rest: &[&str]) -> Result<Route, Status> {
         _ => return Err(Status::no_such_path()),
     };
     let resource = resources::find(group, version, plural).ok_or_else(Status::no_such_path)?;
-    // A namespaced object has no name without its namespace.
-    let nameless = resource.namespaced && namespace.is_none() && name.is_some();
-    let unknown = subresource.is_some_and(|name| resource.subresource(name).is_none());
-    if nameless || unknown {
+    // The name of a namespaced object needs its namespace.
+    let lacks_namespace = resource.namespaced && namespace.is_none() && name.is_some();
+    let is_unknown = subresource.is_some_and(|name| resource.subresource(name).is_none());
+    if lacks_namespace || is_unknown {
         return Err(Status::no_such_path());
     }
     Ok(Route::Object(Target {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_a_resource_a_namespace_a_name_and_a_subresource() {
+    fn a_path_is_parsed_into_resource_namespace_name_and_subresource() {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(target("/api/v1/pods"), ("pods".into(), None, None, None));
         assert_eq!(
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_slash_stays_inside_its_name() {
+    fn an_encoded_slash_is_part_of_a_name() {
         let (_, _, name, subresource) = target("/api/v1/namespaces/demo/pods/a%2Flog");
         assert_eq!((name.as_deref(), subresource), (Some("a/log"), None));
     }

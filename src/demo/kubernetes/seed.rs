@@ -1,36 +1,33 @@
-//! What the cluster holds at the start.
+//! The objects that the cluster has at start.
 //!
-//! Namespaces `default`, `demo`, `kube-public` and `kube-system`; one node; in `default` the pods
+//! They are the namespaces `default`, `demo`, `kube-public` and `kube-system`; one node; in `default` the pods
 //! `hello` (container `shell`) and `web-7c9d8b6f5-x4k2m` (containers `nginx` and `sidecar`), the
 //! deployment and service `web`, a config map, a secret, and some events.
 
 use serde_json::{Value, json};
 
-use crate::demo::kubernetes::{
-    handlers::write::complete,
-    objects::{
-        defaults::{self, NODE},
-        metadata::{meta, timestamp},
-        resources,
-        store::{Key, Outcome, Store},
-    },
+use crate::demo::kubernetes::objects::{
+    defaults::{self, NODE, prepare_new},
+    metadata::{meta, timestamp},
+    resources,
+    store::{Key, Outcome, Store},
 };
 
 const REPLICA_SET: &str = "web-7c9d8b6f5";
 const POD: &str = "web-7c9d8b6f5-x4k2m";
 
-/// Puts the first objects into an empty store. Their making is not in the log, as that of the
-/// objects of a cluster that has been up for a while: a watch from before is `Expired`.
+/// Puts the objects into an empty store. Their creation is not in the log, as in a cluster that has
+/// been running for a while: a watch that starts before it is `Expired`.
 pub(crate) fn fill(store: &Store) {
     for name in ["default", "demo", "kube-public", "kube-system"] {
         add(store, "namespaces", "", json!({"metadata": {"name": name}}));
-        // Nothing is in the way in an empty store.
-        let _ = defaults::furnish_namespace(store, name);
+        // This cannot fail in an empty store.
+        let _ = defaults::create_namespace_objects(store, name);
     }
     add(store, "nodes", "", node());
     let hello = add(store, "pods", "default", hello());
     add_web(store);
-    for (plural, object) in settings() {
+    for (plural, object) in other_objects() {
         add(store, plural, "default", object);
     }
     for (reason, message) in [
@@ -49,7 +46,7 @@ pub(crate) fn fill(store: &Store) {
     store.compact();
 }
 
-/// Stores an object as if a client had created it, and returns it.
+/// Stores an object as if a client had created it. Returns it with its defaults.
 fn add(store: &Store, plural: &str, namespace: &str, mut object: Value) -> Value {
     let group = match plural {
         "deployments" | "replicasets" => "apps",
@@ -58,12 +55,12 @@ fn add(store: &Store, plural: &str, namespace: &str, mut object: Value) -> Value
     let Some(resource) = resources::find(group, "v1", plural) else {
         return object;
     };
-    complete(resource, namespace, &mut object);
+    prepare_new(resource, namespace, &mut object);
     if resource.plural == "nodes" {
         object["status"] = node_status();
     }
     let key = Key::new(resource, namespace, meta(&object, "name"));
-    // Nothing is in the way in an empty store.
+    // This cannot fail in an empty store.
     let _ = store.change(&key, false, |_| Ok(Outcome::Put(object.clone())));
     object
 }
@@ -120,7 +117,7 @@ fn hello() -> Value {
     })
 }
 
-/// A deployment, and what its controllers would have made of it.
+/// Adds a deployment, and the objects that controllers would have created for it.
 fn add_web(store: &Store) {
     let labels = json!({"app": "web"});
     let hashed = json!({"app": "web", "pod-template-hash": "7c9d8b6f5"});
@@ -178,7 +175,7 @@ fn owner(object: &Value) -> Value {
     })
 }
 
-fn settings() -> Vec<(&'static str, Value)> {
+fn other_objects() -> Vec<(&'static str, Value)> {
     vec![
         (
             "configmaps",

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-//! Through a real TLS connection, as clients come.
+//! Requests over real TLS connections.
 
 mod client;
 
@@ -17,13 +17,13 @@ async fn start() -> ControlPlane {
     ControlPlane::start(Duration::from_secs(30)).await.unwrap()
 }
 
-/// After which something that should come has not.
+/// The time after which a test fails that waits for something.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test]
-async fn what_is_created_is_listed_and_seen_by_a_watch() {
+async fn a_created_object_is_listed_and_watched() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     let before = client.get(CONFIG_MAPS).await.1;
@@ -51,11 +51,11 @@ async fn what_is_created_is_listed_and_seen_by_a_watch() {
     };
     assert_eq!(names(&before), ["kube-root-ca.crt", "settings"]);
     assert_eq!(names(&after), ["kube-root-ca.crt", "new", "settings"]);
-    assert_eq!(plane.plane.store.watches(), 1);
+    assert_eq!(plane.server.store.watches(), 1);
 }
 
 #[tokio::test]
-async fn a_websocket_watch_sends_an_event_a_message_and_wants_an_origin() {
+async fn a_websocket_watch_sends_one_event_per_message_and_needs_an_origin() {
     let plane = start().await;
     let path = format!("{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Dsettings");
     let mut socket = client::web_socket(&plane, &path, Some("http://localhost"))
@@ -80,7 +80,7 @@ async fn a_websocket_watch_sends_an_event_a_message_and_wants_an_origin() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_401_with_the_servers_words_and_a_fresh_one_works() {
+async fn an_invalid_token_is_401_with_the_message_of_real_servers() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     assert_eq!(client.get("/api/v1/pods").await.0, StatusCode::OK);
@@ -97,7 +97,7 @@ async fn a_wrong_token_is_401_with_the_servers_words_and_a_fresh_one_works() {
 }
 
 #[tokio::test]
-async fn nobody_sees_the_version_and_nothing_else() {
+async fn anonymous_requests_get_the_version_and_nothing_else() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     client.authorization = None;
@@ -114,7 +114,7 @@ async fn nobody_sees_the_version_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_watch_from_before_the_log_is_told_that_it_expired() {
+async fn a_watch_from_before_the_log_gets_an_expired_event() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     let mut watch = client
@@ -129,7 +129,7 @@ async fn a_watch_from_before_the_log_is_told_that_it_expired() {
 }
 
 #[tokio::test]
-async fn a_streaming_list_ends_with_a_bookmark_and_a_watch_with_its_time() {
+async fn a_streaming_list_ends_with_a_bookmark_and_a_watch_at_its_timeout() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     let mut watch = client
@@ -149,11 +149,11 @@ async fn a_streaming_list_ends_with_a_bookmark_and_a_watch_with_its_time() {
     assert_eq!(types, ["ADDED", "ADDED", "BOOKMARK", "BOOKMARK"]);
     let annotations = &events[2]["object"]["metadata"]["annotations"];
     assert_eq!(*annotations, json!({"k8s.io/initial-events-end": "true"}));
-    assert_eq!(plane.plane.store.watches(), 0);
+    assert_eq!(plane.server.store.watches(), 0);
 }
 
 #[tokio::test]
-async fn an_object_that_leaves_a_selector_is_deleted_for_its_watch() {
+async fn an_object_that_stops_matching_is_deleted_for_the_watch() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     let mut watch = client
@@ -171,7 +171,7 @@ async fn an_object_that_leaves_a_selector_is_deleted_for_its_watch() {
 }
 
 #[tokio::test]
-async fn pages_hold_every_object_once() {
+async fn pages_have_every_object_once() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     for name in ["a", "b", "c"] {
@@ -226,16 +226,16 @@ async fn http2_settings_are_those_of_a_real_server() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_when_its_client_leaves() {
+async fn a_watch_ends_when_its_client_disconnects() {
     let plane = start().await;
     for protocol in ["h2", "http/1.1"] {
         let mut client = Client::connect(&plane, protocol).await;
         let mut watch = client.watch(&format!("{CONFIG_MAPS}?watch=1")).await;
         assert!(watch.next().await.is_some());
-        assert_eq!(plane.plane.store.watches(), 1, "over {protocol}");
+        assert_eq!(plane.server.store.watches(), 1, "over {protocol}");
         drop((client, watch));
         let ended = async {
-            while plane.plane.store.watches() > 0 {
+            while plane.server.store.watches() > 0 {
                 tokio::task::yield_now().await;
             }
         };
@@ -244,7 +244,7 @@ async fn a_watch_ends_when_its_client_leaves() {
 }
 
 #[tokio::test]
-async fn a_dropped_control_plane_cuts_watches_and_listens_no_more() {
+async fn a_dropped_control_plane_cuts_watches_and_stops_listening() {
     let plane = start().await;
     let address = plane.address();
     let mut client = Client::connect(&plane, "http/1.1").await;
@@ -252,7 +252,7 @@ async fn a_dropped_control_plane_cuts_watches_and_listens_no_more() {
     assert!(watch.next().await.is_some());
     drop(plane);
     while watch.next().await.is_some() {}
-    // The listener's task ends on its own time.
+    // The task of the listener ends a little later.
     let closed = async {
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
@@ -262,14 +262,14 @@ async fn a_dropped_control_plane_cuts_watches_and_listens_no_more() {
 }
 
 #[tokio::test]
-async fn an_early_refusal_over_http2_comes_whole_and_the_stream_is_read_to_its_end() {
+async fn an_early_http2_refusal_is_complete_and_the_stream_is_drained() {
     let plane = start().await;
     let connecting = h2::client::handshake(client::tls(&plane, "h2").await);
     let (sender, connection) = connecting.await.unwrap();
     tokio::spawn(connection);
     let mut sender = sender.ready().await.unwrap();
     let request = http::Request::post(format!("https://localhost{CONFIG_MAPS}"))
-        .header("authorization", "Bearer nobodys")
+        .header("authorization", "Bearer invalid")
         .header("content-type", "application/json");
     let (response, mut stream) = sender
         .send_request(request.body(()).unwrap(), false)
@@ -282,7 +282,7 @@ async fn an_early_refusal_over_http2_comes_whole_and_the_stream_is_read_to_its_e
         text.extend_from_slice(&data.unwrap());
     }
     assert!(String::from_utf8(text).unwrap().contains("Unauthorized"));
-    // Behind its end nothing has come: a PING's answer would come after a reset.
+    // No reset has followed the response: this second response would come after it.
     let settled = sender.ready().await.unwrap();
     let (again, _) = settled
         .clone()

@@ -1,44 +1,41 @@
-//! What makes the control plane that of a vendor: whose tokens it takes beside its own, what it
-//! serves beside Kubernetes, and what its users may not do.
+//! What a vendor adds to the API server: authentication of its tokens, resources of its own, and
+//! limits of what its users may do.
 
 use std::{sync::Arc, time::SystemTime};
 
 use http::{Request, Response};
 
-use super::router::Plane;
-use crate::demo::request_body::RequestBody;
-use crate::demo::{
-    kubernetes::{
-        authentication::user_info::Identity, authorization::Action, encoding::status::Status,
-        objects::resources::Resource,
-    },
-    server::Body,
+use super::{
+    api_server::ApiServer, authentication::user_info::UserInfo, authorization::Action,
+    encoding::status::Status, objects::resources::Resource,
 };
+use crate::demo::{request_body::RequestBody, server::Body};
 
-/// A vendor's part of a control plane.
-pub(crate) trait Flavor: Send + Sync + std::fmt::Debug + 'static {
-    /// Whose bearer token this is; `None` where it is not of this vendor, or not valid now.
-    fn identify(&self, token: &str, now: SystemTime) -> Option<Identity>;
+/// The extension of a vendor.
+pub(crate) trait VendorExtension: Send + Sync + std::fmt::Debug + 'static {
+    /// The user of a bearer token; `None` if it is not this vendor's or not valid at `now`.
+    fn authenticate(&self, token: &str, now: SystemTime) -> Option<UserInfo>;
 
-    /// What discovery lists beside Kubernetes' own; [`Self::answer`] serves it.
+    /// Resources that discovery lists beside those of Kubernetes. [`Self::respond`] serves them.
     fn resources(&self) -> &'static [&'static Resource] {
         &[]
     }
 
-    /// Answers a request to a path of the vendor's own; `None` where it is of Kubernetes.
-    fn answer(&self, _asked: &Asked<'_>) -> Option<Result<Response<Body>, Status>> {
+    /// Responds to a request whose path is this vendor's; `None` if it is not.
+    fn respond(&self, _request: &VendorRequest<'_>) -> Option<Result<Response<Body>, Status>> {
         None
     }
 
-    /// What stands behind the refusal of an action to somebody known; `None` lets it pass.
-    fn refuses(&self, _identity: &Identity, _action: &Action<'_>) -> Option<String> {
+    /// Refuses an action of an authenticated user with a text that ends the error message, which
+    /// may be empty. `None` allows the action.
+    fn refuse(&self, _user: &UserInfo, _action: &Action<'_>) -> Option<String> {
         None
     }
 }
 
-/// A request whose sender is known.
-pub(crate) struct Asked<'a> {
-    pub(crate) plane: &'a Arc<Plane>,
-    pub(crate) identity: &'a Identity,
+/// A request whose user is known.
+pub(crate) struct VendorRequest<'a> {
+    pub(crate) server: &'a Arc<ApiServer>,
+    pub(crate) user: &'a UserInfo,
     pub(crate) request: &'a Request<RequestBody>,
 }

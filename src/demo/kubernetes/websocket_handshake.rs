@@ -1,12 +1,12 @@
-//! The WebSocket handshake (RFC 6455, 4.2), as far as watches and pod streams share it.
+//! The WebSocket handshake (RFC 6455, section 4.2) of watches and pod streams.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::demo::{kubernetes::encoding::response, server::Body};
+use crate::demo::server::{Body, full_body};
 
-/// The comma-separated parts of all lines of a header.
+/// The comma-separated tokens of all lines of a header.
 pub(crate) fn tokens<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -19,19 +19,20 @@ pub(crate) fn tokens<'a>(
         .filter(|token| !token.is_empty())
 }
 
-/// Whether a header names `token`, in whatever case.
-pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+/// Whether a header contains `token`, in any case.
+pub(crate) fn contains_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
 }
 
-/// Whether a request asks to become a WebSocket.
+/// Whether a request asks for an upgrade to WebSocket.
 pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
-    lists(headers, &header::CONNECTION, "upgrade") && lists(headers, &header::UPGRADE, "websocket")
+    contains_token(headers, &header::CONNECTION, "upgrade")
+        && contains_token(headers, &header::UPGRADE, "websocket")
 }
 
-/// The 101 to a handshake of version 13, naming the subprotocol agreed on. The error says what
-/// the handshake lacks.
-pub(crate) fn switch(
+/// The 101 response to a handshake of version 13, with the selected subprotocol. The error says
+/// what is wrong with the handshake.
+pub(crate) fn accept(
     headers: &HeaderMap,
     protocol: Option<HeaderValue>,
 ) -> Result<Response<Body>, &'static str> {
@@ -42,16 +43,16 @@ pub(crate) fn switch(
     let key = headers
         .get(header::SEC_WEBSOCKET_KEY)
         .ok_or("Sec-WebSocket-Key is missing")?;
-    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
+    let accept_key = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
         .map_err(|_| "bad Sec-WebSocket-Key")?;
-    let mut response = Response::new(response::body(Bytes::new()));
+    let mut response = Response::new(full_body(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let answer = response.headers_mut();
-    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    let response_headers = response.headers_mut();
+    response_headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response_headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    response_headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept_key);
     if let Some(protocol) = protocol {
-        answer.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        response_headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     Ok(response)
 }
@@ -62,23 +63,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_answered_as_in_the_rfc() {
+    fn the_accept_key_is_that_of_the_rfc() {
         let mut headers = HeaderMap::new();
         headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
-        assert!(switch(&headers, None).unwrap_err().contains("Key"));
+        assert!(accept(&headers, None).unwrap_err().contains("Key"));
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         headers.insert("sec-websocket-key", key);
-        let response = switch(&headers, None).unwrap();
+        let response = accept(&headers, None).unwrap();
         assert_eq!(
             response.headers()["sec-websocket-accept"],
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
         headers.insert("sec-websocket-version", HeaderValue::from_static("12"));
-        assert!(switch(&headers, None).unwrap_err().contains("Version"));
+        assert!(accept(&headers, None).unwrap_err().contains("Version"));
     }
 
     #[test]
-    fn an_upgrade_is_seen_among_other_tokens_and_in_any_case() {
+    fn an_upgrade_is_recognized_among_other_tokens_and_in_any_case() {
         let mut headers = HeaderMap::new();
         headers.append(
             "connection",

@@ -1,9 +1,9 @@
-//! An `OpenID` Connect issuer: discovery, keys, a login that asks nothing, and tokens that are
-//! renewed by refresh tokens which work once.
+//! An `OpenID` Connect issuer: discovery, a key set, a login that needs no input, and refresh
+//! tokens that work once.
 
-mod authorize;
-mod book;
-mod token;
+mod authorization_endpoint;
+mod grants;
+mod token_endpoint;
 
 use std::{
     sync::Arc,
@@ -14,26 +14,29 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use self::book::Book;
-use super::{Error, jwt::Signer};
+use self::grants::Grants;
 use crate::demo::{
-    https::{Faults, Host, messages},
-    kubernetes::{ControlPlane, authentication::user_info::Identity, vendor::Flavor},
+    error::Error,
+    https::{Faults, HttpsServer, message},
+    jwt::Signer,
+    kubernetes::{ControlPlane, authentication::user_info::UserInfo, vendor::VendorExtension},
 };
 
-/// What an issuer is like.
+/// The properties of an issuer.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The one client it knows.
+    /// The only client.
     pub client_id: String,
-    /// The client's secret, taken in the header and in the form; `None` for a public client.
+    /// The client's secret; `None` for a public client.
     pub client_secret: Option<String>,
     /// Lifetime of ID tokens and access tokens, in whole seconds.
     pub id_token: Duration,
     /// Lifetime of refresh tokens, in whole seconds.
     pub refresh_token: Duration,
-    /// Whether a refresh token works more than once; a new one comes with each answer if not.
+    /// Whether a refresh token can be used more than once. If not, each response has a new one.
     pub reusable: bool,
+    /// DNS names that its certificate is valid for, beside localhost.
+    pub dns_names: Vec<String>,
 }
 
 impl Default for Options {
@@ -44,136 +47,166 @@ impl Default for Options {
             id_token: Duration::from_secs(60),
             refresh_token: Duration::from_secs(86_400),
             reusable: false,
+            dns_names: Vec::new(),
         }
     }
 }
 
-/// A running issuer. It stops when dropped.
-#[derive(Debug)]
-pub struct Oidc {
-    host: Host,
-    faults: Faults,
-    desk: Arc<Desk>,
+/// Where the issuer accepts the client's secret (RFC 6749, section 2.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// In either place, but not in both.
+    #[default]
+    Any,
+    /// Only in the `Authorization` header.
+    Basic,
+    /// Only in the form.
+    Post,
 }
 
-/// What the issuer has and knows.
+/// A running issuer. Dropping it stops it.
 #[derive(Debug)]
-struct Desk {
+pub struct OidcIssuer {
+    server: HttpsServer,
+    faults: Faults,
+    issuer: Arc<Issuer>,
+}
+
+#[derive(Debug)]
+struct Issuer {
     options: Options,
     signer: Signer,
-    book: Book,
+    grants: Grants,
 }
 
-impl Oidc {
+impl OidcIssuer {
     /// Starts an issuer on a random port of 127.0.0.1, with a CA of its own.
     ///
     /// # Errors
-    /// No port, or no key.
+    /// A port, a certificate or a key could not be had.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let desk = Arc::new(Desk {
+        let dns_names = options.dns_names.clone();
+        let dns_names: Vec<&str> = dns_names.iter().map(String::as_str).collect();
+        let issuer = Arc::new(Issuer {
             options,
             signer: Signer::generate()?,
-            book: Book::default(),
+            grants: Grants::default(),
         });
         let faults = Faults::default();
-        let answer = {
-            let desk = desk.clone();
-            move |request: Request<Bytes>, now| desk.answer(&request, now)
+        let handler = {
+            let issuer = issuer.clone();
+            move |request: Request<Bytes>, now| issuer.handle(&request, now)
         };
-        let host = Host::start(&[], faults.clone(), answer).await?;
-        Ok(Self { host, faults, desk })
+        let server = HttpsServer::start(&dns_names, faults.clone(), handler).await?;
+        Ok(Self {
+            server,
+            faults,
+            issuer,
+        })
     }
 
     /// The issuer's URL: `idp-issuer-url`.
     #[must_use]
     pub fn url(&self) -> String {
-        self.host.url()
+        self.server.url()
     }
 
-    /// The CA to verify it with, PEM.
+    /// The CA of its certificate, in PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
-        self.host.ca_pem()
+        self.server.ca_pem()
     }
 
-    /// The host that it is on, which notes every request.
+    /// The server that it runs on, which records every request.
     #[must_use]
-    pub fn host(&self) -> &Host {
-        &self.host
+    pub fn server(&self) -> &HttpsServer {
+        &self.server
     }
 
-    /// What is wrong with it.
+    /// The faults of its server.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// An ID token and a refresh token, as a login brings them.
+    /// Issues an ID token and a refresh token, as a login does.
     ///
     /// # Errors
-    /// No signature.
+    /// The ID token could not be signed.
     pub fn issue_login(&self) -> Result<(String, String), Error> {
         let now = self.faults.now();
-        let id_token = self.desk.id_token(&self.url(), now, None)?;
-        let ends = now + self.desk.options.refresh_token;
-        Ok((id_token, self.desk.book.new_refresh_token(ends)))
+        let id_token = self.issuer.id_token(&self.url(), now, None)?;
+        let expires_at = now + self.issuer.options.refresh_token;
+        Ok((id_token, self.issuer.grants.new_refresh_token(expires_at)))
     }
 
-    /// Ends every refresh token.
+    /// Whether the issuer would accept this refresh token now.
+    #[must_use]
+    pub fn accepts_refresh_token(&self, token: &str) -> bool {
+        self.issuer.grants.accepts(token, self.faults.now())
+    }
+
+    /// Revokes every refresh token.
     pub fn revoke(&self) {
-        self.desk.book.revoke();
+        self.issuer.grants.revoke();
     }
 
-    /// Refuses at the login page, or lets everybody in again.
+    /// Denies access at the login page, or stops doing so.
     pub fn refuse_logins(&self, refuse: bool) {
-        self.desk.book.refuse_logins(refuse);
+        self.issuer.grants.refuse_logins(refuse);
+    }
+
+    /// Restricts where the client's secret is accepted. The metadata does not mention it.
+    pub fn restrict_client_authentication(&self, to: ClientAuthentication) {
+        self.issuer.grants.restrict_client_authentication(to);
     }
 
     /// How many refresh tokens were redeemed.
     #[must_use]
     pub fn refreshes(&self) -> usize {
-        self.desk.book.counts().refreshes
+        self.issuer.grants.counts().refreshes
     }
 
-    /// How many codes of the login page were redeemed.
+    /// How many authorization codes were redeemed.
     #[must_use]
     pub fn logins(&self) -> usize {
-        self.desk.book.counts().logins
+        self.issuer.grants.counts().logins
     }
 
-    /// How many grants were refused: codes and refresh tokens unknown, spent or ended.
+    /// How many codes and refresh tokens were refused as unknown, spent or expired.
     #[must_use]
     pub fn refused(&self) -> usize {
-        self.desk.book.counts().refused
+        self.issuer.grants.counts().refused
     }
 
-    /// A control plane that takes this issuer's ID tokens until the second they end.
+    /// Starts a control plane that accepts this issuer's ID tokens until they expire.
     ///
     /// # Errors
     /// It did not start.
     pub async fn control_plane(&self) -> Result<ControlPlane, Error> {
-        let flavor = self.desk.clone() as Arc<dyn Flavor>;
-        ControlPlane::start_as(self.desk.options.id_token, Some(flavor)).await
+        let extension = self.issuer.clone() as Arc<dyn VendorExtension>;
+        let token_ttl = self.issuer.options.id_token;
+        ControlPlane::start_for_vendor(token_ttl, Some(extension)).await
     }
 }
 
-impl Desk {
-    fn answer(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
+impl Issuer {
+    fn handle(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/.well-known/openid-configuration") => {
-                self.metadata(&messages::origin(request))
+                self.metadata(&message::origin(request))
             }
             (&Method::GET, "/keys") => match self.signer.key_set() {
-                Some(keys) => messages::json(StatusCode::OK, &keys),
-                None => messages::text(StatusCode::INTERNAL_SERVER_ERROR, "no keys"),
+                Some(keys) => message::json(StatusCode::OK, &keys),
+                None => message::text(StatusCode::INTERNAL_SERVER_ERROR, "no keys"),
             },
             (&Method::GET, "/authorize") => self.authorize(request, now),
             (&Method::POST, "/token") => self.token(request, now),
-            _ => messages::text(StatusCode::NOT_FOUND, "there is nothing here"),
+            _ => message::text(StatusCode::NOT_FOUND, "there is nothing here"),
         }
     }
 
-    /// `OpenID` Connect Discovery 1.0, section 3.
+    /// The metadata of `OpenID` Connect Discovery 1.0, section 3.
     fn metadata(&self, issuer: &str) -> Response<Bytes> {
         let methods = match self.options.client_secret {
             Some(_) => json!(["client_secret_basic", "client_secret_post"]),
@@ -192,22 +225,22 @@ impl Desk {
             "token_endpoint_auth_methods_supported": methods,
             "code_challenge_methods_supported": ["S256"],
         });
-        messages::json(StatusCode::OK, &metadata)
+        message::json(StatusCode::OK, &metadata)
     }
 }
 
-impl Flavor for Desk {
-    fn identify(&self, token: &str, now: SystemTime) -> Option<Identity> {
-        let claims = self.signer.living_claims(token, now)?;
-        // An access token has no audience here.
+impl VendorExtension for Issuer {
+    fn authenticate(&self, token: &str, now: SystemTime) -> Option<UserInfo> {
+        let claims = self.signer.unexpired_claims(token, now)?;
+        // This issuer's access tokens have no audience.
         if claims["aud"] != self.options.client_id.as_str() {
             return None;
         }
         let groups = claims["groups"].as_array()?.iter();
         let groups = groups.filter_map(|group| Some(format!("oidc:{}", group.as_str()?)));
-        let user = claims["email"].as_str()?;
-        Some(Identity::authenticated(
-            format!("oidc:{user}"),
+        let email = claims["email"].as_str()?;
+        Some(UserInfo::authenticated(
+            format!("oidc:{email}"),
             groups.collect(),
         ))
     }

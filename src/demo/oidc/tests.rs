@@ -13,7 +13,7 @@ use crate::{
 
 const REDIRECT: &str = "http://127.0.0.1:4711/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-/// Of the verifier above, by RFC 7636, appendix B.
+/// The challenge of the verifier above (RFC 7636, appendix B).
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 fn to(ca_pem: &str) -> Issuer {
@@ -21,7 +21,7 @@ fn to(ca_pem: &str) -> Issuer {
     Issuer::new(trust, Environment::read(|_| None))
 }
 
-async fn token(oidc: &Oidc, form: &[(&str, &str)], basic: Option<&str>) -> (u16, Value) {
+async fn token(oidc: &OidcIssuer, form: &[(&str, &str)], basic: Option<&str>) -> (u16, Value) {
     let url: Uri = format!("{}/token", oidc.url()).parse().unwrap();
     let basic = basic.map(|value| HeaderValue::from_str(value).unwrap());
     let answer = to(oidc.ca_pem()).post(&url, form, basic).await.unwrap();
@@ -29,7 +29,7 @@ async fn token(oidc: &Oidc, form: &[(&str, &str)], basic: Option<&str>) -> (u16,
     (answer.status.as_u16(), body)
 }
 
-async fn refresh(oidc: &Oidc, token_: &str) -> (u16, Value) {
+async fn refresh(oidc: &OidcIssuer, token_: &str) -> (u16, Value) {
     let form = [
         ("grant_type", "refresh_token"),
         ("refresh_token", token_),
@@ -38,8 +38,8 @@ async fn refresh(oidc: &Oidc, token_: &str) -> (u16, Value) {
     token(oidc, &form, None).await
 }
 
-/// Opens the login page as a browser does, with some parameters changed.
-async fn browse(oidc: &Oidc, changes: &[(&str, &str)]) -> Response {
+/// Opens the authorization endpoint as a browser does, with some parameters changed.
+async fn browse(oidc: &OidcIssuer, changes: &[(&str, &str)]) -> Response {
     let mut parameters = vec![
         ("response_type", "code"),
         ("client_id", "kubegate-demo"),
@@ -67,7 +67,7 @@ fn location(answer: &Response) -> &str {
     answer.headers["location"].to_str().unwrap()
 }
 
-async fn code(oidc: &Oidc) -> String {
+async fn code(oidc: &OidcIssuer) -> String {
     let answer = browse(oidc, &[]).await;
     let (code, state) = location(&answer)
         .strip_prefix(&format!("{REDIRECT}?code="))
@@ -77,7 +77,7 @@ async fn code(oidc: &Oidc) -> String {
     code.to_owned()
 }
 
-async fn redeem(oidc: &Oidc, code: &str, verifier: &str, redirect: &str) -> (u16, Value) {
+async fn redeem(oidc: &OidcIssuer, code: &str, verifier: &str, redirect: &str) -> (u16, Value) {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -98,14 +98,14 @@ async fn whoami(plane: &ControlPlane, token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_login_brings_tokens_that_the_cluster_takes_and_the_refresh_token_works_once() {
-    let oidc = Oidc::start(Options::default()).await.unwrap();
+async fn a_login_gets_valid_tokens_and_a_refresh_token_that_works_once() {
+    let oidc = OidcIssuer::start(Options::default()).await.unwrap();
     let plane = oidc.control_plane().await.unwrap();
     let code = code(&oidc).await;
     let (status, tokens) = redeem(&oidc, &code, VERIFIER, REDIRECT).await;
     assert_eq!((status, &tokens["expires_in"]), (200, &json!(60)));
     let id_token = tokens["id_token"].as_str().unwrap();
-    assert_eq!(oidc.desk.signer.claims(id_token).unwrap()["nonce"], "n-1");
+    assert_eq!(oidc.issuer.signer.claims(id_token).unwrap()["nonce"], "n-1");
     assert_eq!(whoami(&plane, id_token).await, 200);
     let access = tokens["access_token"].as_str().unwrap();
     assert_eq!(whoami(&plane, access).await, 401);
@@ -122,8 +122,8 @@ async fn a_login_brings_tokens_that_the_cluster_takes_and_the_refresh_token_work
 }
 
 #[tokio::test]
-async fn a_code_is_for_who_asked_for_it_and_works_once() {
-    let oidc = Oidc::start(Options::default()).await.unwrap();
+async fn a_code_works_once_and_only_for_its_client() {
+    let oidc = OidcIssuer::start(Options::default()).await.unwrap();
     for (verifier, redirect) in [
         ("another", REDIRECT),
         (VERIFIER, "http://127.0.0.1:4711/other"),
@@ -138,8 +138,8 @@ async fn a_code_is_for_who_asked_for_it_and_works_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_granted_is_said_to_the_client_and_strangers_are_sent_nowhere() {
-    let oidc = Oidc::start(Options::default()).await.unwrap();
+async fn errors_are_redirected_to_the_client_and_unknown_redirects_refused() {
+    let oidc = OidcIssuer::start(Options::default()).await.unwrap();
     for change in [
         ("redirect_uri", "https://elsewhere.example/"),
         ("redirect_uri", "http://127.0.0.1.elsewhere.example/"),
@@ -165,8 +165,8 @@ async fn what_cannot_be_granted_is_said_to_the_client_and_strangers_are_sent_now
 }
 
 #[tokio::test]
-async fn a_secret_is_taken_in_the_header_or_the_form_and_a_wrong_one_nowhere() {
-    let oidc = Oidc::start(Options {
+async fn a_client_secret_is_accepted_in_the_header_or_in_the_form() {
+    let oidc = OidcIssuer::start(Options {
         client_id: "kube".to_owned(),
         client_secret: Some("s&t".to_owned()),
         reusable: true,
@@ -181,7 +181,7 @@ async fn a_secret_is_taken_in_the_header_or_the_form_and_a_wrong_one_nowhere() {
         form.extend([("client_id", "kube"), ("client_secret", secret)]);
         form
     };
-    // "kube:s%26t": form-encoded, then Basic; and the same with another secret.
+    // "kube:s%26t": form-encoded, then Basic; and the same with a wrong secret.
     let (right, wrong) = ("Basic a3ViZTpzJTI2dA==", "Basic a3ViZTpzJTI2dQ==");
     assert_eq!(token(&oidc, &form, Some(right)).await.0, 200);
     let (status, tokens) = token(&oidc, &with("s&t"), None).await;
@@ -199,8 +199,8 @@ async fn a_secret_is_taken_in_the_header_or_the_form_and_a_wrong_one_nowhere() {
 }
 
 #[tokio::test]
-async fn times_in_tokens_are_the_issuers_and_the_cluster_goes_by_its_own() {
-    let oidc = Oidc::start(Options::default()).await.unwrap();
+async fn tokens_have_the_issuers_time_and_the_cluster_uses_its_own() {
+    let oidc = OidcIssuer::start(Options::default()).await.unwrap();
     let plane = oidc.control_plane().await.unwrap();
     let metadata = format!("{}/.well-known/openid-configuration", oidc.url());
     let url = metadata.parse().unwrap();
@@ -208,7 +208,7 @@ async fn times_in_tokens_are_the_issuers_and_the_cluster_goes_by_its_own() {
     let metadata: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(metadata["issuer"], oidc.url());
     for (skew, status) in [(0, 200), (3600, 200), (-3600, 401)] {
-        oidc.faults().skew(skew);
+        oidc.faults().skew_clock(skew);
         let (id_token, _) = oidc.issue_login().unwrap();
         assert_eq!(whoami(&plane, &id_token).await, status, "{skew}");
     }

@@ -1,4 +1,4 @@
-//! What an `OpenShift` API server serves beside Kubernetes.
+//! The extension of the control plane: `OpenShift`'s tokens, users, projects and discovery.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use super::{
     Flows,
-    oauth::OAuthServer,
+    oauth_server::OAuthServer,
     scopes::{self, SCOPES},
     sessions::OAUTH_GROUP,
 };
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::{
-        authentication::user_info::Identity,
-        authorization::{Action, Object},
+        authentication::user_info::UserInfo,
+        authorization::{Action, ActionTarget},
         encoding::{
             response::{self, Format},
             status::Status,
@@ -29,12 +29,12 @@ use crate::demo::{
             store::Key,
         },
         route::Target,
-        vendor::{Asked, Flavor},
+        vendor::{VendorExtension, VendorRequest},
     },
     server::Body,
 };
 
-/// One's own tokens.
+/// The tokens of the user who sends the request.
 pub(super) static USER_TOKENS: Resource = Resource {
     plural: "useroauthaccesstokens",
     singular: "useroauthaccesstoken",
@@ -43,7 +43,7 @@ pub(super) static USER_TOKENS: Resource = Resource {
     ..OAUTH
 };
 
-/// Everybody's tokens. Whoever knows the name of one may delete it.
+/// The tokens of all users. A user who knows the name of a token may delete it.
 pub(super) static OAUTH_TOKENS: Resource = Resource {
     plural: "oauthaccesstokens",
     singular: "oauthaccesstoken",
@@ -61,7 +61,7 @@ static USERS: Resource = Resource {
     ..OAUTH
 };
 
-/// Namespaces, as their users see them.
+/// Namespaces in the form that users see.
 static PROJECTS: Resource = Resource {
     group: "project.openshift.io",
     plural: "projects",
@@ -83,26 +83,26 @@ const OAUTH: Resource = Resource {
     subresources: &[],
     selectable: &[],
     verbs: &[],
-    counts_generations: false,
+    has_generation: false,
 };
 
-static OWN: [&Resource; 4] = [&OAUTH_TOKENS, &USER_TOKENS, &PROJECTS, &USERS];
+static VENDOR_RESOURCES: [&Resource; 4] = [&OAUTH_TOKENS, &USER_TOKENS, &PROJECTS, &USERS];
 
-const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
+const WELL_KNOWN_PATH: &str = "/.well-known/oauth-authorization-server";
 
-impl Flavor for OAuthServer {
-    fn identify(&self, token: &str, now: SystemTime) -> Option<Identity> {
-        self.sessions.identify(token, now)
+impl VendorExtension for OAuthServer {
+    fn authenticate(&self, token: &str, now: SystemTime) -> Option<UserInfo> {
+        self.sessions.authenticate(token, now)
     }
 
     fn resources(&self) -> &'static [&'static Resource] {
-        &OWN
+        &VENDOR_RESOURCES
     }
 
-    fn answer(&self, asked: &Asked<'_>) -> Option<Result<Response<Body>, Status>> {
-        let path = asked.request.uri().path();
-        if path == WELL_KNOWN && self.options().discovery {
-            return Some(self.well_known(asked));
+    fn respond(&self, request: &VendorRequest<'_>) -> Option<Result<Response<Body>, Status>> {
+        let path = request.request.uri().path();
+        if path == WELL_KNOWN_PATH && self.options().discovery {
+            return Some(self.well_known(request));
         }
         let mut parts = path
             .strip_prefix("/apis/")?
@@ -110,18 +110,19 @@ impl Flavor for OAuthServer {
             .split('/');
         let (group, version, plural) = (parts.next()?, parts.next()?, parts.next()?);
         let (name, rest) = (parts.next(), parts.next());
-        let resource = *OWN
+        let resource = *VENDOR_RESOURCES
             .iter()
-            .find(|known| (known.group, known.version, known.plural) == (group, version, plural))?;
+            .find(|own| (own.group, own.version, own.plural) == (group, version, plural))?;
         if rest.is_some() {
             return Some(Err(Status::no_such_path()));
         }
-        Some(self.resource(asked, resource, name))
+        Some(self.resource(request, resource, name))
     }
 
-    /// Everybody is an admin of every project, and sees all of the cluster but secrets.
-    fn refuses(&self, identity: &Identity, action: &Action<'_>) -> Option<String> {
-        let scopes = identity.extra.get(SCOPES)?;
+    /// Allows what the scopes of the token and the user's role allow. Every user is an admin of
+    /// every project and can read the rest of the cluster, except for secrets.
+    fn refuse(&self, user: &UserInfo, action: &Action<'_>) -> Option<String> {
+        let scopes = user.extra.get(SCOPES)?;
         if !scopes::allow(scopes, action) {
             return Some(format!(
                 ": scopes [{}] prevent this action",
@@ -134,27 +135,27 @@ impl Flavor for OAuthServer {
 
 fn role_allows(action: &Action<'_>) -> bool {
     let verb = action.verb.as_str();
-    let reads = matches!(verb, "get" | "list" | "watch" | "head");
-    let Object::Resource {
+    let is_read = matches!(verb, "get" | "list" | "watch" | "head");
+    let ActionTarget::Resource {
         subject, namespace, ..
-    } = &action.object
+    } = &action.target
     else {
-        return reads;
+        return is_read;
     };
     match (subject.group, subject.plural) {
         _ if namespace.is_some() => true,
         ("authentication.k8s.io" | "authorization.k8s.io", _) => true,
-        ("oauth.openshift.io", "useroauthaccesstokens") => reads || verb == "delete",
+        ("oauth.openshift.io", "useroauthaccesstokens") => is_read || verb == "delete",
         ("oauth.openshift.io", _) => verb == "delete",
         ("user.openshift.io", _) => verb == "get" && subject.name == "~",
         ("", "secrets") => false,
-        _ => reads,
+        _ => is_read,
     }
 }
 
-/// The document of RFC 8414, in the server's order.
+/// The metadata of RFC 8414, in the server's order.
 #[derive(Serialize)]
-struct WellKnown {
+struct AuthorizationServerMetadata {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
@@ -166,24 +167,25 @@ struct WellKnown {
 }
 
 impl OAuthServer {
-    /// It is there for everybody whose token, if any, is good.
-    fn well_known(&self, asked: &Asked<'_>) -> Result<Response<Body>, Status> {
-        if !matches!(*asked.request.method(), Method::GET | Method::HEAD) {
+    /// Responds to anonymous and authenticated requests alike. The router has refused those with an
+    /// invalid token.
+    fn well_known(&self, request: &VendorRequest<'_>) -> Result<Response<Body>, Status> {
+        if !matches!(*request.request.method(), Method::GET | Method::HEAD) {
             return Err(Status::method_not_allowed());
         }
         let (issuer, flows) = (self.url(), self.options().flows);
-        let implicit = flows == Flows::Implicit;
-        let document = WellKnown {
+        let only_implicit = flows == Flows::Implicit;
+        let document = AuthorizationServerMetadata {
             issuer: issuer.to_owned(),
             authorization_endpoint: format!("{issuer}/oauth/authorize"),
             token_endpoint: format!("{issuer}/oauth/token"),
             scopes_supported: scopes::KNOWN,
-            response_types_supported: if implicit {
+            response_types_supported: if only_implicit {
                 &["token"]
             } else {
                 &["code", "token"]
             },
-            grant_types_supported: if implicit {
+            grant_types_supported: if only_implicit {
                 &["implicit"]
             } else {
                 &["authorization_code", "implicit"]
@@ -200,54 +202,58 @@ impl OAuthServer {
 
     fn resource(
         &self,
-        asked: &Asked<'_>,
+        request: &VendorRequest<'_>,
         resource: &'static Resource,
         name: Option<&str>,
     ) -> Result<Response<Body>, Status> {
-        let (plane, identity, request) = (asked.plane, asked.identity, asked.request);
-        plane.authorize(identity, &Action::on(request, resource, name))?;
-        let query = Query::parse(request.uri().query());
-        let view = View::new(Format::negotiate(request.headers(), &query)?, &query)?;
+        let VendorRequest {
+            server,
+            user,
+            request: http,
+        } = request;
+        server.authorize(user, &Action::on_resource(http, resource, name))?;
+        let query = Form::parse(http.uri().query());
+        let view = View::new(Format::negotiate(http.headers(), &query)?, &query)?;
         let target = Target {
             resource,
             namespace: None,
             name: name.map(str::to_owned),
             subresource: None,
         };
-        let method = request.method();
-        let read = matches!(*method, Method::GET | Method::HEAD);
+        let method = http.method();
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
         match (resource.plural, name) {
             ("useroauthaccesstokens", _) => {
-                // Where the store keeps one's own.
+                // The store keeps a user's tokens under the user's name.
                 let target = Target {
-                    namespace: Some(identity.username.clone()),
+                    namespace: Some(user.username.clone()),
                     ..target
                 };
                 let store = &self.sessions.store;
-                self.sessions.sweep(SystemTime::now());
+                self.sessions.remove_expired(SystemTime::now());
                 match name {
-                    Some(_) if read => read::get(store, &target, &view),
+                    Some(_) if is_read => read::get(store, &target, &view),
                     Some(name) if *method == Method::DELETE => {
-                        self.end(name, Some(&identity.username), (resource, &view))
+                        self.delete_token(name, Some(&user.username), (resource, &view))
                     }
-                    None if read && query.flag("watch") => {
-                        watch::answer((store, &plane.stop), &target, &query, view)
+                    None if is_read && query.flag("watch") => {
+                        watch::respond((store, &server.stop), &target, &query, view)
                     }
-                    None if read => read::list(store, &target, &query, &view),
+                    None if is_read => read::list(store, &target, &query, &view),
                     _ => Err(Status::method_not_allowed()),
                 }
             }
             ("oauthaccesstokens", Some(name)) if *method == Method::DELETE => {
-                self.end(name, None, (resource, &view))
+                self.delete_token(name, None, (resource, &view))
             }
-            ("users", Some("~")) if read => self.user_object(identity, &view),
-            ("projects", _) if read && !query.flag("watch") => projects(asked, &target, &view),
+            ("users", Some("~")) if is_read => self.user_object(user, &view),
+            ("projects", _) if is_read && !query.flag("watch") => projects(request, &target, &view),
             _ => Err(Status::method_not_allowed()),
         }
     }
 
-    /// Ends a session: the answer is the object that went.
-    fn end(
+    /// Ends a session and responds with the deleted object.
+    fn delete_token(
         &self,
         name: &str,
         owner: Option<&str>,
@@ -259,17 +265,18 @@ impl OAuthServer {
         response::json(StatusCode::OK, &shown, &view.format)
     }
 
-    /// Who asks. Whoever has no user object, such as a service account, gets one by name alone.
-    fn user_object(&self, identity: &Identity, view: &View) -> Result<Response<Body>, Status> {
-        let name = &identity.username;
+    /// The user who sends the request. For a service account and others without a user object, the
+    /// response has only the name and the groups.
+    fn user_object(&self, user: &UserInfo, view: &View) -> Result<Response<Body>, Status> {
+        let name = &user.username;
         let mut object = json!({
             "kind": USERS.kind,
             "apiVersion": USERS.api_version(),
             "metadata": {"name": name, "creationTimestamp": null},
-            "groups": identity.groups,
+            "groups": user.groups,
         });
-        if let Some(user) = self.user(name) {
-            metadata_mut(&mut object).insert("uid".to_owned(), json!(user.uid));
+        if let Some(known) = self.user(name) {
+            metadata_mut(&mut object).insert("uid".to_owned(), json!(known.uid));
             object["identities"] = json!([format!("htpasswd:{name}")]);
             object["groups"] = json!(["system:authenticated", OAUTH_GROUP]);
         }
@@ -277,9 +284,13 @@ impl OAuthServer {
     }
 }
 
-/// The cluster's namespaces, as projects.
-fn projects(asked: &Asked<'_>, target: &Target, view: &View) -> Result<Response<Body>, Status> {
-    let store: &Arc<_> = &asked.plane.store;
+/// One namespace or all, as projects.
+fn projects(
+    request: &VendorRequest<'_>,
+    target: &Target,
+    view: &View,
+) -> Result<Response<Body>, Status> {
+    let store: &Arc<_> = &request.server.store;
     let namespaces = resources::find("", "v1", "namespaces").ok_or_else(Status::no_such_path)?;
     if let Some(name) = &target.name {
         let namespace = store.get(&Key::new(namespaces, "", name));

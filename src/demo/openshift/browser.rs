@@ -1,18 +1,19 @@
-//! A browser in miniature, so that a test can log in by the web.
+//! A minimal browser, with which tests log in on the OAuth server's pages.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 
-use super::{answers, oauth::OAuthServer};
+use super::oauth_server::OAuthServer;
+use crate::demo::form;
 
-/// More redirects than that are a loop.
-const REDIRECTS: usize = 10;
+/// The number of redirects after which it gives up.
+const MAX_REDIRECTS: usize = 10;
 
-/// Opens `url` of the OAuth server, signs in where asked to, and follows redirects until they
-/// leave the server.
-pub(super) fn sign_in(
+/// Opens a URL of the OAuth server, fills in the login form if there is one, and follows redirects
+/// until one leads to another server. Returns the URL of that one.
+pub(super) fn log_in(
     server: &OAuthServer,
     url: &str,
     (user, password): (&str, &str),
@@ -23,17 +24,17 @@ pub(super) fn sign_in(
         cookies: BTreeMap::new(),
         now,
     };
-    let mut place = url.to_owned();
-    let mut signed_in = false;
-    for _ in 0..REDIRECTS {
-        let Some(path) = browser.path(&place) else {
-            return Some(place);
+    let mut location = url.to_owned();
+    let mut is_logged_in = false;
+    for _ in 0..MAX_REDIRECTS {
+        let Some(path) = browser.path(&location) else {
+            return Some(location);
         };
         let page = browser.open(Method::GET, path, String::new())?;
-        let page = if path.starts_with("/login?") && !signed_in {
-            signed_in = true;
+        let page = if path.starts_with("/login?") && !is_logged_in {
+            is_logged_in = true;
             let html = std::str::from_utf8(page.body()).ok()?;
-            let form = answers::form(&[
+            let form = form::encode(&[
                 ("csrf", &field(html, "csrf")?),
                 ("password", password),
                 ("then", &field(html, "then")?.replace("&amp;", "&")),
@@ -47,7 +48,7 @@ pub(super) fn sign_in(
             .get(header::LOCATION)?
             .to_str()
             .ok()?
-            .clone_into(&mut place);
+            .clone_into(&mut location);
     }
     None
 }
@@ -59,7 +60,7 @@ struct Browser<'a> {
 }
 
 impl Browser<'_> {
-    /// The path and query of a URL of the server's.
+    /// The path and query of a URL of this server; `None` if it is another server's.
     fn path<'a>(&self, url: &'a str) -> Option<&'a str> {
         let path = url.strip_prefix(self.server.url()).unwrap_or(url);
         path.starts_with('/').then_some(path)
@@ -79,10 +80,11 @@ impl Browser<'_> {
             .header(header::COOKIE, cookies.join("; "))
             .body(Bytes::from(form))
             .ok()?;
-        let response = self.server.answer(&request, self.now);
-        let set = response.headers().get_all(header::SET_COOKIE).iter();
-        let set = set.filter_map(|value: &HeaderValue| value.to_str().ok()?.split(';').next());
-        for (name, value) in set.filter_map(|pair| pair.split_once('=')) {
+        let response = self.server.respond(&request, self.now);
+        let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+        let cookies =
+            cookies.filter_map(|value: &HeaderValue| value.to_str().ok()?.split(';').next());
+        for (name, value) in cookies.filter_map(|pair| pair.split_once('=')) {
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
         Some(response)

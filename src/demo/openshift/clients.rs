@@ -2,57 +2,58 @@
 
 use http::Uri;
 
-/// A client that may ask for tokens.
+/// A client that may request tokens.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: &'static str,
-    /// Whether it can answer a Basic challenge; the rest are sent to the login page.
-    pub(super) challenges: bool,
-    /// Whether its secret is the empty text.
+    /// Whether it can answer a Basic challenge. If not, it is redirected to the login page.
+    pub(super) answers_challenges: bool,
+    /// Whether its secret is empty.
     pub(super) public: bool,
-    /// Paths of the issuer's own, or whole URIs.
+    /// The registered redirect URIs: paths on the OAuth server, or absolute URIs.
     redirects: &'static [&'static str],
 }
 
-/// `oc login -u`.
+/// The client of `oc login -u`.
 pub(super) const CHALLENGING: &str = "openshift-challenging-client";
 
-/// The page that shows a token in a browser.
+/// The client of the page that displays a token.
 pub(super) const BROWSER: &str = "openshift-browser-client";
 
-/// Where the page that shows a token is.
+/// The path of the page that displays a token.
 pub(super) const DISPLAY: &str = "/oauth/token/display";
 
 static CLIENTS: [Client; 3] = [
     Client {
         id: CHALLENGING,
-        challenges: true,
+        answers_challenges: true,
         public: true,
         redirects: &["/oauth/token/implicit"],
     },
     Client {
         id: BROWSER,
-        challenges: false,
+        answers_challenges: false,
         public: false,
         redirects: &[DISPLAY],
     },
     // `oc login --web`
     Client {
         id: "openshift-cli-client",
-        challenges: false,
+        answers_challenges: false,
         public: true,
         redirects: &["http://127.0.0.1/callback", "http://[::1]/callback"],
     },
 ];
 
-/// The client of that name.
+/// The client with this ID.
 pub(super) fn find(id: &str) -> Option<&'static Client> {
     CLIENTS.iter().find(|client| client.id == id)
 }
 
 impl Client {
-    /// The URI to redirect to: the one asked for, if it is registered, or the only one there is.
-    pub(super) fn redirect(&self, asked: &str, issuer: &str) -> Option<String> {
+    /// The URI to redirect to: the requested one if it is registered. If none is requested, the
+    /// only registered one.
+    pub(super) fn redirect(&self, requested: &str, issuer: &str) -> Option<String> {
         let registered = self.redirects.iter().map(|redirect| {
             if redirect.starts_with('/') {
                 format!("{issuer}{redirect}")
@@ -61,35 +62,32 @@ impl Client {
             }
         });
         let registered: Vec<String> = registered.collect();
-        match (&registered[..], asked) {
+        match (&registered[..], requested) {
             ([only], "") => Some(only.clone()),
             (_, "") => None,
-            (all, asked) => {
-                let fits = all.iter().any(|base| is_at_or_below(asked, base));
-                fits.then(|| asked.to_owned())
+            (all, requested) => {
+                let is_registered = all.iter().any(|base| is_at_or_below(requested, base));
+                is_registered.then(|| requested.to_owned())
             }
         }
     }
 }
 
-/// Whether a URI is `base` or below it. On a loopback address any port will do (RFC 8252,
+/// Whether a URI is `base` or below it. On a loopback address every port is allowed (RFC 8252,
 /// section 7.3).
-fn is_at_or_below(asked: &str, base: &str) -> bool {
-    let (Ok(asked), Ok(base), false) = (
-        asked.parse::<Uri>(),
-        base.parse::<Uri>(),
-        asked.contains('#'),
-    ) else {
+fn is_at_or_below(uri: &str, base: &str) -> bool {
+    let (Ok(uri), Ok(base), false) = (uri.parse::<Uri>(), base.parse::<Uri>(), uri.contains('#'))
+    else {
         return false;
     };
-    let loopback =
+    let is_loopback =
         matches!(base.host(), Some("127.0.0.1" | "[::1]")) && base.scheme_str() == Some("http");
-    let same_place = asked.scheme() == base.scheme()
-        && asked.host() == base.host()
-        && (loopback || asked.port_u16() == base.port_u16());
-    let below = asked.path().strip_prefix(base.path());
-    let below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    same_place && below && !asked.path().split('/').any(|part| part == "..")
+    let is_same_server = uri.scheme() == base.scheme()
+        && uri.host() == base.host()
+        && (is_loopback || uri.port_u16() == base.port_u16());
+    let below = uri.path().strip_prefix(base.path());
+    let is_below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    is_same_server && is_below && !uri.path().split('/').any(|part| part == "..")
 }
 
 #[cfg(test)]
@@ -97,9 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirects_go_where_the_client_is_registered_and_nowhere_else() {
+    fn only_registered_redirect_uris_are_allowed() {
         let issuer = "https://oauth.example:8443";
-        for (client, asked, granted) in [
+        for (client, requested, allowed) in [
             (CHALLENGING, "", true),
             (
                 CHALLENGING,
@@ -153,9 +151,9 @@ mod tests {
                 false,
             ),
         ] {
-            let redirect = find(client).and_then(|client| client.redirect(asked, issuer));
-            assert_eq!(redirect.is_some(), granted, "{client} {asked}");
+            let redirect = find(client).and_then(|client| client.redirect(requested, issuer));
+            assert_eq!(redirect.is_some(), allowed, "{client} {requested}");
         }
-        assert!(find("nobody").is_none());
+        assert!(find("unknown").is_none());
     }
 }

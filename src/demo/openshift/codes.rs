@@ -9,12 +9,12 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{answers::Problem, sessions};
+use super::{responses::OAuthError, sessions};
 
-/// How long a code can be exchanged.
-const LIFE: Duration = Duration::from_secs(300);
+/// How long a code is valid.
+const LIFETIME: Duration = Duration::from_secs(300);
 
-/// What a code stands for.
+/// The login that a code was issued for.
 #[derive(Clone, Debug)]
 pub(super) struct Code {
     pub(super) client: &'static str,
@@ -22,10 +22,10 @@ pub(super) struct Code {
     pub(super) user: String,
     pub(super) scopes: Vec<String>,
     pub(super) challenge: Option<Challenge>,
-    pub(super) issued: SystemTime,
+    pub(super) issued_at: SystemTime,
 }
 
-/// What the verifier must match.
+/// The PKCE challenge, which the code verifier must match.
 #[derive(Clone, Debug)]
 pub(super) enum Challenge {
     Plain(String),
@@ -33,7 +33,7 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// Reads `code_challenge` and `code_challenge_method`; the error is the server's text.
+    /// Reads `code_challenge` and `code_challenge_method`. The error is the server's description.
     pub(super) fn parse(text: &str, method: Option<&str>) -> Result<Option<Self>, &'static str> {
         let challenge = match method {
             _ if text.is_empty() => return Ok(None),
@@ -50,9 +50,9 @@ impl Challenge {
         }
     }
 
-    fn check(&self, verifier: &str) -> Result<(), Problem> {
+    fn check(&self, verifier: &str) -> Result<(), OAuthError> {
         if !is_well_formed(verifier) {
-            return Err(Problem::InvalidRequest);
+            return Err(OAuthError::InvalidRequest);
         }
         let matches = match self {
             Self::Plain(challenge) => verifier == challenge,
@@ -61,7 +61,7 @@ impl Challenge {
                 URL_SAFE_NO_PAD.encode(hash) == *challenge
             }
         };
-        matches.then_some(()).ok_or(Problem::InvalidGrant)
+        matches.then_some(()).ok_or(OAuthError::InvalidGrant)
     }
 }
 
@@ -72,15 +72,15 @@ fn is_well_formed(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"~._-".contains(&byte))
 }
 
-/// What a client brings in exchange for a token.
-pub(super) struct Exchange<'a> {
+/// What a client sends to exchange a code for a token.
+pub(super) struct CodeExchange<'a> {
     pub(super) code: &'a str,
     pub(super) client: &'a str,
     pub(super) redirect_uri: &'a str,
     pub(super) verifier: &'a str,
 }
 
-/// The codes that were not exchanged yet.
+/// The codes that were not exchanged yet, by their text.
 #[derive(Debug, Default)]
 pub(super) struct Codes(Mutex<HashMap<String, Code>>);
 
@@ -92,20 +92,27 @@ impl Codes {
         text
     }
 
-    /// What the code was issued for. Only an exchange that succeeds uses it up.
-    pub(super) fn redeem(&self, by: &Exchange<'_>, now: SystemTime) -> Result<Code, Problem> {
+    /// The login that a code was issued for. The code stays valid until an exchange succeeds.
+    pub(super) fn redeem(
+        &self,
+        exchange: &CodeExchange<'_>,
+        now: SystemTime,
+    ) -> Result<Code, OAuthError> {
         let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = codes.get(by.code).ok_or(Problem::UnauthorizedClient)?;
-        if now > code.issued + LIFE || by.client != code.client {
-            return Err(Problem::InvalidGrant);
+        let code = codes.get(exchange.code);
+        let code = code.ok_or(OAuthError::UnauthorizedClient)?;
+        if now > code.issued_at + LIFETIME || exchange.client != code.client {
+            return Err(OAuthError::InvalidGrant);
         }
-        if by.redirect_uri != code.redirect_uri {
-            return Err(Problem::InvalidRequest);
+        if exchange.redirect_uri != code.redirect_uri {
+            return Err(OAuthError::InvalidRequest);
         }
         if let Some(challenge) = &code.challenge {
-            challenge.check(by.verifier)?;
+            challenge.check(exchange.verifier)?;
         }
-        codes.remove(by.code).ok_or(Problem::UnauthorizedClient)
+        codes
+            .remove(exchange.code)
+            .ok_or(OAuthError::UnauthorizedClient)
     }
 }
 
@@ -118,7 +125,7 @@ mod tests {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-    const BY: Exchange<'_> = Exchange {
+    const EXCHANGE: CodeExchange<'_> = CodeExchange {
         code: "",
         client: "openshift-challenging-client",
         redirect_uri: "https://here/",
@@ -132,12 +139,12 @@ mod tests {
             user: "alice".to_owned(),
             scopes: Vec::new(),
             challenge,
-            issued: SystemTime::UNIX_EPOCH,
+            issued_at: SystemTime::UNIX_EPOCH,
         })
     }
 
-    fn redeem(codes: &Codes, by: &Exchange<'_>) -> Result<Code, Problem> {
-        codes.redeem(by, SystemTime::UNIX_EPOCH + LIFE)
+    fn redeem(codes: &Codes, exchange: &CodeExchange<'_>) -> Result<Code, OAuthError> {
+        codes.redeem(exchange, SystemTime::UNIX_EPOCH + LIFETIME)
     }
 
     #[test]
@@ -145,84 +152,90 @@ mod tests {
         let codes = Codes::default();
         let challenge = Challenge::parse(CHALLENGE, Some("S256")).unwrap();
         let code = &issue(&codes, challenge);
-        let by = Exchange { code, ..BY };
+        let exchange = CodeExchange { code, ..EXCHANGE };
         let other = "x".repeat(43);
-        for (wrong, problem) in [
+        for (wrong, error) in [
             (
-                Exchange {
+                CodeExchange {
                     verifier: &other,
-                    ..by
+                    ..exchange
                 },
-                Problem::InvalidGrant,
+                OAuthError::InvalidGrant,
             ),
             (
-                Exchange {
+                CodeExchange {
                     verifier: "short",
-                    ..by
+                    ..exchange
                 },
-                Problem::InvalidRequest,
+                OAuthError::InvalidRequest,
             ),
             (
-                Exchange {
+                CodeExchange {
                     client: "openshift-cli-client",
-                    ..by
+                    ..exchange
                 },
-                Problem::InvalidGrant,
+                OAuthError::InvalidGrant,
             ),
             (
-                Exchange {
+                CodeExchange {
                     redirect_uri: "https://there/",
-                    ..by
+                    ..exchange
                 },
-                Problem::InvalidRequest,
+                OAuthError::InvalidRequest,
             ),
             (
-                Exchange {
+                CodeExchange {
                     code: "sha256~none",
-                    ..by
+                    ..exchange
                 },
-                Problem::UnauthorizedClient,
+                OAuthError::UnauthorizedClient,
             ),
         ] {
-            assert_eq!(redeem(&codes, &wrong).unwrap_err(), problem);
+            assert_eq!(redeem(&codes, &wrong).unwrap_err(), error);
         }
-        let late = SystemTime::UNIX_EPOCH + LIFE + Duration::from_secs(1);
-        assert_eq!(codes.redeem(&by, late).unwrap_err(), Problem::InvalidGrant);
-        assert_eq!(redeem(&codes, &by).unwrap().user, "alice");
+        let late = SystemTime::UNIX_EPOCH + LIFETIME + Duration::from_secs(1);
         assert_eq!(
-            redeem(&codes, &by).unwrap_err(),
-            Problem::UnauthorizedClient
+            codes.redeem(&exchange, late).unwrap_err(),
+            OAuthError::InvalidGrant
+        );
+        assert_eq!(redeem(&codes, &exchange).unwrap().user, "alice");
+        assert_eq!(
+            redeem(&codes, &exchange).unwrap_err(),
+            OAuthError::UnauthorizedClient
         );
     }
 
     #[test]
-    fn a_plain_challenge_is_the_verifier_and_none_asks_for_none() {
+    fn a_plain_challenge_is_the_verifier_and_none_needs_none() {
         let codes = Codes::default();
         for method in [None, Some("plain")] {
             let challenge = Challenge::parse(VERIFIER, method).unwrap();
             let code = &issue(&codes, challenge);
-            let hashed = Exchange {
+            let hashed = CodeExchange {
                 code,
                 verifier: CHALLENGE,
-                ..BY
+                ..EXCHANGE
             };
-            assert_eq!(redeem(&codes, &hashed).unwrap_err(), Problem::InvalidGrant);
-            redeem(&codes, &Exchange { code, ..BY }).unwrap();
+            assert_eq!(
+                redeem(&codes, &hashed).unwrap_err(),
+                OAuthError::InvalidGrant
+            );
+            redeem(&codes, &CodeExchange { code, ..EXCHANGE }).unwrap();
         }
         let code = &issue(&codes, Challenge::parse("", Some("S256")).unwrap());
         redeem(
             &codes,
-            &Exchange {
+            &CodeExchange {
                 code,
                 verifier: "",
-                ..BY
+                ..EXCHANGE
             },
         )
         .unwrap();
     }
 
     #[test]
-    fn challenges_that_no_verifier_fits_are_refused() {
+    fn malformed_challenges_and_unknown_methods_are_refused() {
         assert!(Challenge::parse(CHALLENGE, Some("S512")).is_err());
         assert!(Challenge::parse(&CHALLENGE[1..], Some("S256")).is_err());
         assert!(Challenge::parse(&format!("{}!", &CHALLENGE[1..]), None).is_err());

@@ -1,78 +1,76 @@
-//! An `OpenShift` to try kubegate against and to test it against: the demo's control plane with
-//! `OpenShift`'s users, sessions and projects, the OAuth server on a host with an authority of its
-//! own, and the integrated registry on another.
+//! An `OpenShift` cluster in miniature: the demo's control plane with the users, sessions and
+//! projects of `OpenShift`, an OAuth server and an image registry, each with a CA of its own.
 //!
-//! It answers as oauth-server, oauth-apiserver and image-registry do, with one difference: tokens
-//! end to the millisecond and a revoked one at once, where real caches take their time.
+//! They respond as oauth-server, oauth-apiserver and image-registry do, with one difference:
+//! tokens expire to the millisecond and are revoked at once, where real servers have caches.
 //!
-//! `oauth` holds all that is known; `authorize`, `token` and `web` are its paths, `api` is the
-//! control plane's part, `registry` the registry.
+//! `oauth_server` holds the state. `authorization_endpoint`, `token_endpoint` and `pages` are its
+//! paths, `api` extends the control plane, `registry` is the image registry.
 
-mod answers;
 mod api;
-mod authorize;
+mod authorization_endpoint;
 mod browser;
 mod clients;
 mod codes;
-mod oauth;
+mod oauth_server;
+mod pages;
 mod registry;
+mod responses;
 mod scopes;
 mod sessions;
-mod token;
-mod web;
+mod token_endpoint;
 
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lc_rs::rand;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use zeroize::Zeroizing;
+use bytes::Bytes;
+use http::Request;
 
-pub(super) use self::oauth::Directory;
-use self::{oauth::OAuthServer, registry::Registry};
+pub(crate) use self::oauth_server::UserDirectory;
+use self::{oauth_server::OAuthServer, registry::Registry};
 use super::{Error, certificates::Authority};
 use crate::demo::{
-    https::{Faults, Host, Seen},
-    kubernetes::{ControlPlane, vendor::Flavor},
+    https::{Faults, HttpsServer, ReceivedRequest},
+    kubernetes::{ControlPlane, vendor::VendorExtension},
 };
 use crate::secret::Secret;
 
-/// The user there is from the start, and the password.
+/// The name and the password of the user that exists at start.
 const DEVELOPER: &str = "developer";
 
-/// The image there is from the start.
+/// The image that exists at start.
 const IMAGE: &str = "demo/hello";
 
-/// How long the tokens of the control plane's own `demo-admin` last.
-const ADMIN_TOKEN: Duration = Duration::from_secs(3600);
+/// Lifetime of the tokens of the control plane's own `demo-admin`.
+const ADMIN_TOKEN_TTL: Duration = Duration::from_secs(3600);
 
-/// What flows the OAuth server offers.
+/// The flows that the OAuth server offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flows {
     /// Code and implicit, with PKCE.
     Pkce,
-    /// Code and implicit, from before PKCE.
+    /// Code and implicit, without PKCE, as older servers.
     Code,
-    /// The implicit flow alone.
+    /// Only the implicit flow.
     Implicit,
 }
 
-/// How the cluster is set up.
+/// The properties of a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Life of new tokens, in seconds; 0 never ends.
+    /// Lifetime of new tokens, in seconds. With 0 they do not expire.
     pub token_max_age: u64,
-    /// After how many seconds without use new tokens end; 0 never. Real servers take no less
-    /// than 300.
+    /// The number of seconds without use after which new tokens expire; 0 for never. Real servers
+    /// accept no less than 300.
     pub inactivity_timeout: u64,
-    /// The flows offered.
+    /// The flows that the OAuth server offers.
     pub flows: Flows,
-    /// Whether an identity provider can check a password that a terminal sends; if not, only
-    /// the login page is left.
+    /// Whether the OAuth server accepts passwords in a Basic header. If not, users must log in on
+    /// the login page.
     pub challenge: bool,
-    /// Whether there is an OAuth server to be found; not so where users come from elsewhere.
+    /// Whether the API server names the OAuth server. It does not if users come from elsewhere.
     pub discovery: bool,
 }
 
@@ -88,57 +86,62 @@ impl Default for Options {
     }
 }
 
-/// A running `OpenShift`. It stops when dropped.
+/// A running cluster. Dropping it stops it.
 #[derive(Debug)]
 pub struct OpenShift {
     api: ControlPlane,
-    oauth: Host,
-    registry: Host,
+    oauth: HttpsServer,
+    registry: HttpsServer,
     server: Arc<OAuthServer>,
     images: Arc<Registry>,
     faults: Faults,
 }
 
 impl OpenShift {
-    /// Starts the API server, the OAuth server and the registry, each on a port and with a CA of
-    /// its own. There is a user `developer` with the password `developer`.
+    /// Starts the API server, the OAuth server and the registry, each with a port and a CA of its
+    /// own. There is a user `developer` with the password `developer`.
     ///
     /// # Errors
     /// One of them did not start.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let authority = || Authority::generate().map_err(Error::Certificates);
         let authorities = [authority()?, authority()?, authority()?].map(Arc::new);
-        let started = Self::start_under(authorities, options, None).await?;
-        started.add_user(DEVELOPER, DEVELOPER);
-        Ok(started)
+        let cluster = Self::start_with_authorities(authorities, options, None).await?;
+        cluster.add_user(DEVELOPER, DEVELOPER);
+        Ok(cluster)
     }
 
-    /// Starts it under the authorities given, for API server, OAuth server and registry, with
-    /// users who are known elsewhere.
-    pub(super) async fn start_under(
-        [of_api, of_oauth, of_registry]: [Arc<Authority>; 3],
+    /// Like [`Self::start`], with the CAs of the API server, the OAuth server and the registry, and
+    /// with the users of a directory.
+    pub(crate) async fn start_with_authorities(
+        [api_authority, oauth_authority, registry_authority]: [Arc<Authority>; 3],
         options: Options,
-        directory: Option<Arc<dyn Directory>>,
+        directory: Option<Arc<dyn UserDirectory>>,
     ) -> Result<Self, Error> {
         let server = Arc::new(OAuthServer::new(options, directory));
         let faults = Faults::default();
-        let answering = server.clone();
-        let oauth = Host::start_under(&of_oauth, &[], faults.clone(), move |request, now| {
-            answering.answer(&request, now)
-        });
+        let handler = {
+            let server = server.clone();
+            move |request: Request<Bytes>, now| server.respond(&request, now)
+        };
+        let oauth =
+            HttpsServer::start_with_authority(&oauth_authority, &[], faults.clone(), handler);
         let oauth = oauth.await?;
-        // It was empty until now: nobody else sets it.
+        // This is the only place that sets it, so it was not set before.
         let _ = server.issuer.set(oauth.url());
 
-        let flavor: Arc<dyn Flavor> = server.clone();
-        let api = ControlPlane::start_under(of_api, ADMIN_TOKEN, Some(flavor)).await?;
-        let images = Arc::new(Registry::new(api.plane.clone()));
+        let extension: Arc<dyn VendorExtension> = server.clone();
+        let api =
+            ControlPlane::start_with_authority(api_authority, ADMIN_TOKEN_TTL, Some(extension));
+        let api = api.await?;
+        let images = Arc::new(Registry::new(api.server.clone()));
         images.add_image(IMAGE);
-        let answering = images.clone();
+        let handler = {
+            let images = images.clone();
+            move |request: Request<Bytes>, _| images.respond(&request)
+        };
         let registry =
-            Host::start_under(&of_registry, &[], Faults::default(), move |request, _| {
-                answering.answer(&request)
-            });
+            HttpsServer::start_with_authority(&registry_authority, &[], Faults::default(), handler);
         Ok(Self {
             registry: registry.await?,
             api,
@@ -155,108 +158,102 @@ impl OpenShift {
         &self.api
     }
 
-    /// The OAuth server's URL, the issuer.
+    /// The URL of the OAuth server, which is its issuer.
     #[must_use]
     pub fn oauth_url(&self) -> String {
         self.oauth.url()
     }
 
-    /// The CA to verify the OAuth server with, PEM.
+    /// The CA of the OAuth server's certificate, in PEM.
     #[must_use]
     pub fn oauth_ca_pem(&self) -> &str {
         self.oauth.ca_pem()
     }
 
-    /// The registry's URL.
+    /// The URL of the registry.
     #[must_use]
     pub fn registry_url(&self) -> String {
         self.registry.url()
     }
 
-    /// The CA to verify the registry with, PEM.
+    /// The CA of the registry's certificate, in PEM.
     #[must_use]
     pub fn registry_ca_pem(&self) -> &str {
         self.registry.ca_pem()
     }
 
-    /// Adds an image to a repository (`namespace/name`) of the registry and returns its digest;
-    /// `demo/hello` has one.
+    /// Adds an image to a repository (`namespace/name`) of the registry and returns its digest.
+    /// `demo/hello` has one at start.
     #[must_use]
     pub fn add_image(&self, repository: &str) -> String {
         self.images.add_image(repository)
     }
 
-    /// Adds a user, or sets the password of one.
+    /// Adds a user, or sets the password of an existing one.
     pub fn add_user(&self, name: &str, password: &str) {
         self.server.add_user(name, password);
     }
 
-    /// A session of a user, as if they had logged in now; `None` if there is no such user.
+    /// Begins a session of a user and returns its token; `None` if there is no such user.
     #[must_use]
     pub fn issue_session(&self, user: &str) -> Option<Secret> {
         let scopes = vec![scopes::FULL.to_owned()];
-        let back = format!("{}/oauth/token/implicit", self.server.url());
+        let redirect_uri = format!("{}/oauth/token/implicit", self.server.url());
         let now = self.faults.now();
         let client = clients::CHALLENGING;
-        let issued = self.server.issue(user, client, scopes, (&back, None), now);
+        let issued = self
+            .server
+            .issue(user, client, scopes, (&redirect_uri, None), now);
         issued.map(|(token, _)| token)
     }
 
-    /// Ends a session at once. Says whether there was one.
+    /// Ends a session at once. Returns whether there was one.
     #[must_use]
     pub fn revoke(&self, token: &str) -> bool {
         let name = sessions::object_name(token);
         name.is_some_and(|name| self.server.sessions.delete(&name, None).is_some())
     }
 
-    /// Changes the set-up from now on; tokens that were issued keep their lives.
+    /// Changes the options. Tokens that were issued before keep their lifetimes.
     pub fn change(&self, change: impl FnOnce(&mut Options)) {
         change(&mut self.server.options());
     }
 
-    /// What is wrong with the OAuth server.
+    /// The faults of the OAuth server.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// How many tokens were issued so far, those of [`Self::issue_session`] included.
+    /// How many tokens were issued so far, including those of [`Self::issue_session`].
     #[must_use]
     pub fn logins(&self) -> usize {
         self.server.logins()
     }
 
-    /// The requests to the OAuth server so far.
+    /// The requests that the OAuth server received so far.
     #[must_use]
-    pub fn oauth_requests(&self) -> Vec<Seen> {
+    pub fn oauth_requests(&self) -> Vec<ReceivedRequest> {
         self.oauth.requests()
     }
 
-    /// The requests to the registry so far.
+    /// The requests that the registry received so far.
     #[must_use]
-    pub fn registry_requests(&self) -> Vec<Seen> {
+    pub fn registry_requests(&self) -> Vec<ReceivedRequest> {
         self.registry.requests()
     }
 
-    /// The queries that came to `/oauth/authorize` so far.
+    /// The queries of the requests to `/oauth/authorize` so far.
     #[must_use]
     pub fn authorizations(&self) -> Vec<String> {
         self.server.authorizations()
     }
 
-    /// Does what a user does in a browser that was sent to `url` of the OAuth server: signs in
-    /// on the login page and follows the redirects. Returns the URL that they end at, such as
-    /// the callback of a login; `None` where the user is not let in.
+    /// Logs a user in with a minimal browser that opens `url` of the OAuth server. Returns the URL
+    /// of the first redirect to another server, such as the callback of a login; `None` if the
+    /// login fails.
     #[must_use]
     pub fn browse(&self, url: &str, user: &str, password: &str) -> Option<String> {
-        browser::sign_in(&self.server, url, (user, password), self.faults.now())
+        browser::log_in(&self.server, url, (user, password), self.faults.now())
     }
-}
-
-/// 32 random bytes, as text of 43 characters.
-fn random_text() -> String {
-    let mut bytes = Zeroizing::new([0; 32]);
-    // Without random numbers there is no TLS either, and nobody comes this far.
-    let _ = rand::fill(&mut *bytes);
-    URL_SAFE_NO_PAD.encode(*bytes)
 }

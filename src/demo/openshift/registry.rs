@@ -1,4 +1,4 @@
-//! The integrated image registry, as far as logging in and signatures go.
+//! The integrated image registry, reduced to logins and image signatures.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,27 +14,28 @@ use serde_json::{Value, json};
 
 use super::scopes::{FULL, SCOPES};
 use crate::demo::{
-    https::messages,
-    kubernetes::{authentication::user_info::Identity, router::Plane},
+    https::message,
+    kubernetes::{api_server::ApiServer, authentication::user_info::UserInfo},
     random::hex,
 };
 
-/// What somebody without a credential is given as a token.
-const ANONYMOUS: &str = "anonymous";
+/// The token that a request without credentials gets.
+const ANONYMOUS_TOKEN: &str = "anonymous";
 
-/// The only version of a signature that is taken.
+/// The only version of signatures that is accepted.
 const SCHEMA_VERSION: u64 = 2;
 
-/// Images by digest. Whoever the API server knows may see and sign them.
+/// The registry. Users whom the API server authenticates may see and sign images.
 #[derive(Debug)]
 pub(super) struct Registry {
-    plane: Arc<Plane>,
+    server: Arc<ApiServer>,
+    /// Images by digest.
     images: Mutex<BTreeMap<String, Image>>,
 }
 
 #[derive(Debug, Default)]
 struct Image {
-    /// As `namespace/name`.
+    /// The repositories that it is in, as `namespace/name`.
     repositories: BTreeSet<String>,
     signatures: Vec<Signature>,
 }
@@ -53,28 +54,28 @@ struct Signature {
     content: String,
 }
 
-/// Why a signature is not taken.
-enum Unsigned {
+/// Why a signature is not added.
+enum SignatureError {
     Invalid(String),
-    NoImage,
-    /// By that name.
+    ImageNotFound,
+    /// There is a signature of that name already.
     Exists(String),
 }
 
-/// Why a request is turned away.
-enum Refusal {
-    /// No credential: here is where to get a token.
+/// Why a request is unauthorized.
+enum Unauthorized {
+    /// It has no credentials. The response names the URL of the token endpoint.
     TokenRequired,
-    /// The token is not good, or not good enough.
+    /// Its token is invalid or has too few scopes.
     Denied,
-    /// The header cannot be read.
+    /// Its `Authorization` header cannot be decoded.
     Undecodable,
 }
 
 impl Registry {
-    pub(super) fn new(plane: Arc<Plane>) -> Self {
+    pub(super) fn new(server: Arc<ApiServer>) -> Self {
         let images = Mutex::default();
-        Self { plane, images }
+        Self { server, images }
     }
 
     /// Adds an image to a repository, `namespace/name`, and returns its digest.
@@ -87,13 +88,16 @@ impl Registry {
         digest
     }
 
-    /// Answers a request, whose URI begins with the registry's URL.
-    pub(super) fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+    /// Responds to a request with an absolute URI.
+    pub(super) fn respond(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path();
         let mut response = match path {
             "/openshift/token" => self.token(request),
             "/v2" | "/v2/" => self.base(request),
-            _ => match path.strip_prefix("/extensions/v2/").and_then(signatures_of) {
+            _ => match path
+                .strip_prefix("/extensions/v2/")
+                .and_then(parse_signatures_path)
+            {
                 Some((repository, digest)) => self.signatures(request, repository, digest),
                 None => empty(StatusCode::NOT_FOUND),
             },
@@ -111,28 +115,28 @@ impl Registry {
         response
     }
 
-    /// `/openshift/token`: the password of a Basic credential is the token to use.
+    /// `/openshift/token`: returns the password of the Basic header as the token, if it is valid.
     fn token(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let token = if request.headers().contains_key(header::AUTHORIZATION) {
-            let password = messages::basic(request.headers()).map(|(_, password)| password);
-            password.filter(|token| self.owner(token).is_some())
+            let password = message::basic(request.headers()).map(|(_, password)| password);
+            password.filter(|token| self.user(token).is_some())
         } else {
-            Some(ANONYMOUS.to_owned())
+            Some(ANONYMOUS_TOKEN.to_owned())
         };
         match token {
             Some(token) => {
-                let answer = json!({"access_token": token, "token": token});
-                json(StatusCode::OK, &answer)
+                let body = json!({"access_token": token, "token": token});
+                json(StatusCode::OK, &body)
             }
             None => unauthorized(),
         }
     }
 
-    /// `/v2/`: whether the credential is good.
+    /// `/v2/`: tells the client whether its credentials are valid.
     fn base(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        match self.identify(request) {
+        match self.authenticate(request) {
             Ok(_) => json(StatusCode::OK, &json!({})),
-            Err(refusal) => refusal.answer(request),
+            Err(unauthorized) => unauthorized.response(request),
         }
     }
 
@@ -142,20 +146,19 @@ impl Registry {
         repository: &str,
         digest: &str,
     ) -> Response<Bytes> {
-        let allowed = match self.identify(request) {
-            // To see or sign an image is more than to see who one is.
-            Ok(Some(identity)) => may_sign(&identity),
+        let is_allowed = match self.authenticate(request) {
+            Ok(Some(user)) => may_sign(&user),
             Ok(None) => false,
-            Err(refusal) => return refusal.answer(request),
+            Err(unauthorized) => return unauthorized.response(request),
         };
-        if !allowed {
-            return Refusal::Denied.answer(request);
+        if !is_allowed {
+            return Unauthorized::Denied.response(request);
         }
         match *request.method() {
             Method::GET => self.list(repository, digest),
             Method::PUT => match self.add(request.body()) {
                 Ok(()) => empty(StatusCode::CREATED),
-                Err(refused) => refused.answer(),
+                Err(error) => error.response(),
             },
             _ => {
                 let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
@@ -176,35 +179,37 @@ impl Registry {
     }
 
     /// Adds a signature to the image that it names.
-    fn add(&self, sent: &[u8]) -> Result<(), Unsigned> {
-        let signature = Signature::read(sent).map_err(Unsigned::Invalid)?;
+    fn add(&self, body: &[u8]) -> Result<(), SignatureError> {
+        let signature = Signature::parse(body).map_err(SignatureError::Invalid)?;
         let digest = signature.name.split('@').next().unwrap_or_default();
         let mut images = self.images();
-        let image = images.get_mut(digest).ok_or(Unsigned::NoImage)?;
-        let same = |known: &Signature| known.name == signature.name;
-        if image.signatures.iter().any(same) {
-            return Err(Unsigned::Exists(signature.name));
+        let image = images
+            .get_mut(digest)
+            .ok_or(SignatureError::ImageNotFound)?;
+        let has_same_name = |existing: &Signature| existing.name == signature.name;
+        if image.signatures.iter().any(has_same_name) {
+            return Err(SignatureError::Exists(signature.name));
         }
         image.signatures.push(signature);
         Ok(())
     }
 
-    /// Who sends a request; `None` is the anonymous token.
-    fn identify(&self, request: &Request<Bytes>) -> Result<Option<Identity>, Refusal> {
+    /// The user who sends a request; `None` for the anonymous token.
+    fn authenticate(&self, request: &Request<Bytes>) -> Result<Option<UserInfo>, Unauthorized> {
         let token = match authorization(request) {
-            Some(("bearer", ANONYMOUS)) => return Ok(None),
+            Some(("bearer", ANONYMOUS_TOKEN)) => return Ok(None),
             Some(("bearer", token)) => token.to_owned(),
             Some(("basic", _)) => {
-                let pair = messages::basic(request.headers());
-                pair.ok_or(Refusal::Undecodable)?.1
+                let pair = message::basic(request.headers());
+                pair.ok_or(Unauthorized::Undecodable)?.1
             }
-            _ => return Err(Refusal::TokenRequired),
+            _ => return Err(Unauthorized::TokenRequired),
         };
-        self.owner(&token).map(Some).ok_or(Refusal::Denied)
+        self.user(&token).map(Some).ok_or(Unauthorized::Denied)
     }
 
-    fn owner(&self, token: &str) -> Option<Identity> {
-        self.plane.authentication.owner(token)
+    fn user(&self, token: &str) -> Option<UserInfo> {
+        self.server.authentication.user(token)
     }
 
     fn images(&self) -> MutexGuard<'_, BTreeMap<String, Image>> {
@@ -212,20 +217,22 @@ impl Registry {
     }
 }
 
-fn may_sign(identity: &Identity) -> bool {
-    let scopes = identity.extra.get(SCOPES);
+/// Whether a user may see and sign images. A token with fewer scopes than all may not.
+fn may_sign(user: &UserInfo) -> bool {
+    let scopes = user.extra.get(SCOPES);
     scopes.is_none_or(|scopes| scopes.iter().any(|scope| scope == FULL))
 }
 
-/// `ns/name` and `sha256:...` out of `ns/name/signatures/sha256:...`.
-fn signatures_of(rest: &str) -> Option<(&str, &str)> {
+/// Splits `namespace/name/signatures/sha256:...` into repository and digest.
+fn parse_signatures_path(rest: &str) -> Option<(&str, &str)> {
     let (repository, digest) = rest.split_once("/signatures/")?;
     let (namespace, name) = repository.split_once('/')?;
-    let complete = ![namespace, name, digest].contains(&"");
-    complete.then_some((repository, digest))
+    let is_complete = ![namespace, name, digest].contains(&"");
+    is_complete.then_some((repository, digest))
 }
 
-/// Scheme, in lower case where it is known, and credential.
+/// The scheme of the `Authorization` header, in lower case, and its credentials. The scheme is empty
+/// if it is neither Basic nor bearer.
 fn authorization(request: &Request<Bytes>) -> Option<(&'static str, &str)> {
     let value = request
         .headers()
@@ -233,17 +240,17 @@ fn authorization(request: &Request<Bytes>) -> Option<(&'static str, &str)> {
         .to_str()
         .ok()?;
     let (scheme, text) = value.split_once(' ').unwrap_or((value, ""));
-    let known = ["basic", "bearer"];
-    let scheme = known
+    let schemes = ["basic", "bearer"];
+    let scheme = schemes
         .into_iter()
-        .find(|known| scheme.eq_ignore_ascii_case(known));
+        .find(|name| scheme.eq_ignore_ascii_case(name));
     Some((scheme.unwrap_or_default(), text))
 }
 
 impl Signature {
-    /// Reads a signature, or says what is wrong with it.
-    fn read(sent: &[u8]) -> Result<Self, String> {
-        let mut signature: Self = serde_json::from_slice(sent).map_err(|e| e.to_string())?;
+    /// Parses a signature. The error is the registry's description.
+    fn parse(body: &[u8]) -> Result<Self, String> {
+        let mut signature: Self = serde_json::from_slice(body).map_err(|e| e.to_string())?;
         if signature.schema_version != SCHEMA_VERSION {
             return Err("only schemaVersion=2 is currently supported".to_owned());
         }
@@ -261,36 +268,36 @@ impl Signature {
     }
 }
 
-impl Unsigned {
-    fn answer(self) -> Response<Bytes> {
+impl SignatureError {
+    fn response(self) -> Response<Bytes> {
         match self {
-            Self::Invalid(why) => {
+            Self::Invalid(detail) => {
                 let message = "invalid image signature";
                 let code = "SIGNATURE_INVALID";
-                error(StatusCode::BAD_REQUEST, code, message, &json!(why))
+                error(StatusCode::BAD_REQUEST, code, message, &json!(detail))
             }
-            Self::NoImage => empty(StatusCode::NOT_FOUND),
+            Self::ImageNotFound => empty(StatusCode::NOT_FOUND),
             Self::Exists(name) => {
                 let message = "image signature already exists";
-                let why = format!("imagesignatures.image.openshift.io {name:?} already exists");
+                let detail = format!("imagesignatures.image.openshift.io {name:?} already exists");
                 error(
                     StatusCode::CONFLICT,
                     "SIGNATURE_EXISTS",
                     message,
-                    &json!(why),
+                    &json!(detail),
                 )
             }
         }
     }
 }
 
-impl Refusal {
-    fn answer(self, request: &Request<Bytes>) -> Response<Bytes> {
+impl Unauthorized {
+    fn response(self, request: &Request<Bytes>) -> Response<Bytes> {
         let challenge = match self {
             Self::TokenRequired => {
                 format!(
                     "Bearer realm=\"{}/openshift/token\"",
-                    messages::origin(request)
+                    message::origin(request)
                 )
             }
             Self::Denied => "Basic realm=openshift,error=\"access denied\"".to_owned(),
@@ -326,8 +333,10 @@ fn error(status: StatusCode, code: &str, message: &str, detail: &Value) -> Respo
 
 fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     let mut response = empty(status);
-    let kind = HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let content_type = HeaderValue::from_static("application/json; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     *response.body_mut() = body.to_string().into();
     response
 }

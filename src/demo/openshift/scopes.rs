@@ -1,11 +1,11 @@
-//! Scopes: what a token may be used for at most.
+//! Scopes, which limit what a token may be used for.
 
-use crate::demo::kubernetes::authorization::{Action, Object};
+use crate::demo::kubernetes::authorization::{Action, ActionTarget};
 
-/// Where an identity's scopes stand among its extra attributes.
+/// The key of a user's extra attributes that holds the scopes.
 pub(super) const SCOPES: &str = "scopes.authorization.openshift.io";
 
-/// What is granted where nothing is asked for.
+/// The scope that is granted if none is requested.
 pub(super) const FULL: &str = "user:full";
 
 const USER_INFO: &str = "user:info";
@@ -13,7 +13,7 @@ const CHECK_ACCESS: &str = "user:check-access";
 const LIST_PROJECTS: &str = "user:list-projects";
 const LIST_SCOPED_PROJECTS: &str = "user:list-scoped-projects";
 
-/// All that are known, in the order of the discovery document.
+/// All scopes, in the order of the discovery document.
 pub(super) const KNOWN: [&str; 5] = [
     CHECK_ACCESS,
     FULL,
@@ -22,15 +22,15 @@ pub(super) const KNOWN: [&str; 5] = [
     LIST_SCOPED_PROJECTS,
 ];
 
-/// What is wrong with scopes asked for, in the server's words.
-pub(super) fn problem<S: AsRef<str>>(asked: &[S]) -> Option<String> {
-    let unknown: Vec<String> = asked
+/// The server's description of scopes that do not exist; `None` if all exist.
+pub(super) fn error<S: AsRef<str>>(requested: &[S]) -> Option<String> {
+    let unknown: Vec<String> = requested
         .iter()
         .map(AsRef::as_ref)
         .enumerate()
         .filter(|(_, scope)| !KNOWN.contains(scope))
-        .map(|(place, scope)| {
-            format!("[{place}]: Invalid value: {scope:?}: no scope handler found")
+        .map(|(index, scope)| {
+            format!("[{index}]: Invalid value: {scope:?}: no scope handler found")
         })
         .collect();
     match &unknown[..] {
@@ -40,18 +40,20 @@ pub(super) fn problem<S: AsRef<str>>(asked: &[S]) -> Option<String> {
     }
 }
 
-/// Whether one of the scopes lets an action through. Discovery is open to every scope.
+/// Whether one of the scopes allows an action. Every scope allows discovery.
 pub(super) fn allow(scopes: &[String], action: &Action<'_>) -> bool {
-    let Object::Resource { subject, .. } = &action.object else {
+    let ActionTarget::Resource { subject, .. } = &action.target else {
         return true;
     };
-    let (verb, what) = (action.verb.as_str(), (subject.group, subject.plural));
+    let (verb, resource) = (action.verb.as_str(), (subject.group, subject.plural));
     scopes.iter().any(|scope| match scope.as_str() {
         FULL => true,
-        USER_INFO => what == ("user.openshift.io", "users") && verb == "get" && subject.name == "~",
-        CHECK_ACCESS => what.0 == "authorization.k8s.io" && verb == "create",
+        USER_INFO => {
+            resource == ("user.openshift.io", "users") && verb == "get" && subject.name == "~"
+        }
+        CHECK_ACCESS => resource.0 == "authorization.k8s.io" && verb == "create",
         LIST_PROJECTS | LIST_SCOPED_PROJECTS => {
-            what == ("project.openshift.io", "projects") && matches!(verb, "list" | "watch")
+            resource == ("project.openshift.io", "projects") && matches!(verb, "list" | "watch")
         }
         _ => false,
     })
@@ -62,13 +64,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_scopes_are_told_by_their_place() {
-        assert_eq!(problem(&[FULL, USER_INFO]), None);
+    fn unknown_scopes_are_named_by_index() {
+        assert_eq!(error(&[FULL, USER_INFO]), None);
         assert_eq!(
-            problem(&["user:nope"]).as_deref(),
+            error(&["user:nope"]).as_deref(),
             Some("[0]: Invalid value: \"user:nope\": no scope handler found")
         );
-        let two = problem(&["a", FULL, "b"]);
+        let two = error(&["a", FULL, "b"]);
         assert!(two.is_some_and(|text| text.starts_with('[') && text.contains("[2]: ")));
     }
 }

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
-//! Through real TLS connections, step by step as recorded from a real server.
+//! Requests over real TLS connections, with responses as recorded from a real server.
 
 use std::time::{Duration, SystemTime};
 
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     credential::issuer::{Issuer, Response, form_encoded},
-    demo::https::Wrong,
+    demo::https::FaultyResponse,
     dial::Environment,
     tls::Trust,
 };
@@ -63,7 +63,7 @@ async fn oauth(cluster: &OpenShift, path: &str, headers: &[(&str, &str)]) -> Res
     send(cluster.oauth_ca_pem(), Method::GET, &url, headers, "").await
 }
 
-/// A request to the API server by a token.
+/// A request to the API server with a token.
 async fn api(cluster: &OpenShift, method: Method, path: &str, token: &str) -> (u16, Value) {
     let (url, bearer) = (
         format!("{}{path}", cluster.api().url()),
@@ -91,7 +91,7 @@ fn back(cluster: &OpenShift) -> String {
     format!("{}/oauth/token/implicit", cluster.oauth_url())
 }
 
-/// What `oc login -u` asks for, and what stands before the parameters that may follow.
+/// The request of `oc login -u`, with further parameters.
 fn authorize(cluster: &OpenShift, more: &str) -> String {
     format!(
         "/oauth/authorize?client_id=openshift-challenging-client&code_challenge={CHALLENGE}\
@@ -129,7 +129,7 @@ fn exchange_form(cluster: &OpenShift, code: &str, verifier: &str) -> String {
     )
 }
 
-/// A token by the implicit flow.
+/// A token of the implicit flow.
 async fn implicit(cluster: &OpenShift, more: &str) -> String {
     let path = format!(
         "/oauth/authorize?response_type=token&client_id=openshift-challenging-client{more}"
@@ -141,7 +141,7 @@ async fn implicit(cluster: &OpenShift, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn without_credentials_the_challenge_comes_to_those_who_show_a_csrf_header() {
+async fn without_credentials_a_csrf_header_gets_the_challenge() {
     let cluster = start().await;
     let path = authorize(&cluster, "");
     let answer = oauth(&cluster, &path, &[]).await;
@@ -175,7 +175,7 @@ async fn without_credentials_the_challenge_comes_to_those_who_show_a_csrf_header
 }
 
 #[tokio::test]
-async fn a_code_becomes_a_token_once_and_the_answers_are_those_recorded() {
+async fn a_code_is_exchanged_once_and_responses_are_those_recorded() {
     let cluster = start().await;
     let code = code(&cluster).await;
     let by = Some(BY_CHALLENGING);
@@ -236,7 +236,7 @@ async fn a_code_becomes_a_token_once_and_the_answers_are_those_recorded() {
 }
 
 #[tokio::test]
-async fn what_the_token_endpoint_does_not_grant_is_400_with_the_reason() {
+async fn every_error_of_the_token_endpoint_is_400_with_its_code() {
     let cluster = start().await;
     let by = Some(BY_CHALLENGING);
     let form = exchange_form(&cluster, "sha256~x", VERIFIER);
@@ -267,14 +267,14 @@ async fn what_the_token_endpoint_does_not_grant_is_400_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_bad_client_or_redirect_is_told_here_and_the_rest_by_the_redirect() {
+async fn an_invalid_client_is_an_error_and_other_errors_are_redirected() {
     let cluster = start().await;
     let alice = alice();
     let by = [CSRF, ("Authorization", alice.as_str())];
     let path = authorize(&cluster, "");
     for (path, error) in [
         (
-            path.replace("openshift-challenging-client", "nobody"),
+            path.replace("openshift-challenging-client", "unknown"),
             "unauthorized_client",
         ),
         (path.replace("127.0.0.1", "evil.example"), "invalid_request"),
@@ -315,7 +315,7 @@ async fn a_bad_client_or_redirect_is_told_here_and_the_rest_by_the_redirect() {
 }
 
 #[tokio::test]
-async fn the_implicit_flow_gives_the_token_in_the_fragment() {
+async fn the_implicit_flow_returns_the_token_in_the_fragment() {
     let cluster = start().await;
     let path = "/oauth/authorize?response_type=token&client_id=openshift-challenging-client";
     let answer = oauth(&cluster, path, &[CSRF, ("Authorization", &alice())]).await;
@@ -335,7 +335,7 @@ async fn the_implicit_flow_gives_the_token_in_the_fragment() {
 }
 
 #[tokio::test]
-async fn without_a_provider_that_challenges_only_the_web_is_left() {
+async fn without_challenges_users_log_in_on_the_page() {
     let cluster = start().await;
     cluster.change(|options| options.challenge = false);
     let page = format!("{}/oauth/token/request", cluster.oauth_url());
@@ -347,7 +347,7 @@ async fn without_a_provider_that_challenges_only_the_web_is_left() {
     assert_eq!(value(&answer, "link"), format!("<{page}>; rel=\"related\""));
     assert_eq!(text(&answer), format!("{line}\n"));
 
-    // In a browser: sign in, and press the button of the page that one is sent to.
+    // With a browser: log in, and press the button of the page.
     let to_page = oauth(&cluster, "/oauth/token/request", &[]).await;
     assert!(value(&to_page, "location").contains("client_id=openshift-browser-client"));
     let code = cluster.server.codes.issue(codes::Code {
@@ -356,7 +356,7 @@ async fn without_a_provider_that_challenges_only_the_web_is_left() {
         user: "alice".to_owned(),
         scopes: vec!["user:full".to_owned()],
         challenge: None,
-        issued: SystemTime::now(),
+        issued_at: SystemTime::now(),
     });
     let display = format!("/oauth/token/display?code={code}");
     let form = oauth(&cluster, &display, &[]).await;
@@ -375,7 +375,7 @@ async fn without_a_provider_that_challenges_only_the_web_is_left() {
 }
 
 #[tokio::test]
-async fn a_web_login_ends_at_the_callback_with_code_and_state() {
+async fn a_web_login_redirects_to_the_callback_with_code_and_state() {
     let cluster = start().await;
     let callback = "http://127.0.0.1:40001/callback";
     let url = format!(
@@ -398,7 +398,7 @@ async fn a_web_login_ends_at_the_callback_with_code_and_state() {
 }
 
 #[tokio::test]
-async fn a_session_sees_itself_and_ends_with_its_object() {
+async fn a_session_can_read_its_object_and_ends_with_it() {
     let cluster = start().await;
     let token = implicit(&cluster, "").await;
     let (_, me) = api(&cluster, Method::GET, ME, &token).await;
@@ -474,7 +474,7 @@ async fn a_session_sees_itself_and_ends_with_its_object() {
 }
 
 #[tokio::test]
-async fn a_watch_of_ones_own_tokens_tells_what_comes_and_goes() {
+async fn a_watch_of_own_tokens_has_their_creation_and_deletion() {
     let cluster = start().await;
     let token = implicit(&cluster, "").await;
     let watching = format!(
@@ -496,7 +496,7 @@ async fn a_watch_of_ones_own_tokens_tells_what_comes_and_goes() {
         .await
         .unwrap();
     let second = cluster.issue_session("alice").unwrap();
-    let _strangers = cluster.issue_session("developer").unwrap();
+    let _others = cluster.issue_session("developer").unwrap();
     assert!(cluster.revoke(second.expose()));
     assert!(!cluster.revoke(second.expose()));
     let lines = watch.await.unwrap();
@@ -513,7 +513,7 @@ async fn a_watch_of_ones_own_tokens_tells_what_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn scopes_take_away_and_nobody_is_an_admin() {
+async fn scopes_limit_tokens_and_users_are_no_cluster_admins() {
     let cluster = start().await;
     let full = implicit(&cluster, "").await;
     let (status, refused) = api(&cluster, Method::GET, "/api/v1/secrets", &full).await;
@@ -571,7 +571,7 @@ async fn scopes_take_away_and_nobody_is_an_admin() {
 }
 
 #[tokio::test]
-async fn discovery_lists_what_openshift_adds() {
+async fn discovery_lists_the_groups_of_openshift() {
     let cluster = start().await;
     let token = implicit(&cluster, "").await;
     let (_, groups) = api(&cluster, Method::GET, "/apis", &token).await;
@@ -603,7 +603,7 @@ async fn discovery_lists_what_openshift_adds() {
 }
 
 #[tokio::test]
-async fn the_oauth_server_is_told_to_nobody_with_a_stale_token() {
+async fn oauth_metadata_needs_no_token_but_no_invalid_one() {
     let cluster = start().await;
     let url = format!(
         "{}/.well-known/oauth-authorization-server",
@@ -634,7 +634,7 @@ async fn the_oauth_server_is_told_to_nobody_with_a_stale_token() {
     cluster.change(|options| options.flows = Flows::Code);
     assert!(!text(&find(&[]).await).contains("code_challenge"));
     cluster.change(|options| options.discovery = false);
-    // Nobody may see a path that is not there; somebody gets a 404.
+    // Anonymous requests for an unknown path are forbidden, others get a 404.
     let token = cluster.issue_session("alice").unwrap();
     let bearer = format!("Bearer {}", token.expose());
     let gone = find(&[("Authorization", &bearer)]).await;
@@ -642,7 +642,7 @@ async fn the_oauth_server_is_told_to_nobody_with_a_stale_token() {
 }
 
 #[tokio::test]
-async fn lifetimes_are_those_set_and_faults_are_the_oauth_hosts_alone() {
+async fn lifetimes_are_those_set_and_faults_affect_only_the_oauth_server() {
     let cluster = start().await;
     let was = implicit(&cluster, "").await;
     cluster.change(|options| options.token_max_age = 1);
@@ -658,17 +658,17 @@ async fn lifetimes_are_those_set_and_faults_are_the_oauth_hosts_alone() {
     let info = oauth(&cluster, "/oauth/info", &[("Authorization", &bearer)]).await;
     assert!(text(&info).starts_with("{\"error\":\"invalid_grant\""));
 
-    cluster
-        .faults()
-        .answer_with(Some(Wrong::Status(StatusCode::SERVICE_UNAVAILABLE)));
+    cluster.faults().respond_with(Some(FaultyResponse::Status(
+        StatusCode::SERVICE_UNAVAILABLE,
+    )));
     assert_eq!(oauth(&cluster, "/healthz", &[]).await.status, 503);
     assert_eq!(api(&cluster, Method::GET, ME, &endless).await.0, 200);
-    cluster.faults().heal();
+    cluster.faults().clear();
     assert_eq!(oauth(&cluster, "/healthz", &[]).await.status, 200);
 }
 
 #[tokio::test]
-async fn the_registry_takes_a_session_and_keeps_signatures() {
+async fn the_registry_accepts_a_session_and_stores_signatures() {
     let cluster = start().await;
     let token = implicit(&cluster, "").await;
     let registry = async |method: Method, path: &str, authorization: &str, body: &str| {

@@ -16,7 +16,7 @@ use base64::{
 };
 use bytes::Bytes;
 use http::{Request, Response};
-use kubegate::demo::https::{Faults, Host};
+use kubegate::demo::https::{Faults, HttpsServer};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -64,7 +64,7 @@ pub struct Book {
 }
 
 pub struct Cloud {
-    pub host: Host,
+    pub host: HttpsServer,
     pub faults: Faults,
     pub api: Upstream,
     /// The same cluster in IBM Cloud's private network.
@@ -403,7 +403,7 @@ impl Cloud {
             ca: BASE64_STANDARD.encode(ca),
         }));
         let (faults, shared) = (Faults::default(), book.clone());
-        let host = Host::start(&[], faults.clone(), move |request, now| {
+        let host = HttpsServer::start(&[], faults.clone(), move |request, now| {
             let mut book = shared.lock().unwrap();
             let (status, body) = answer(&mut book, &request, seconds(now));
             let body = Bytes::from(body.to_string());

@@ -7,19 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubegate::demo::ibm::{ACCOUNT, API_KEY, Grant, Ibm, Options, PASSWORD, PROFILE_NAME, USER};
+use kubegate::demo::ibm::{
+    ACCOUNT, API_KEY, Grant, IbmCloud, Options, PASSWORD, PROFILE_NAME, USER,
+};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::{Kubegate, get, status};
 
 struct Pretended {
-    ibm: Ibm,
+    ibm: IbmCloud,
     folder: TempDir,
 }
 
 impl Pretended {
     async fn start(options: Options) -> Self {
-        let ibm = Ibm::start(options).await.unwrap();
+        let ibm = IbmCloud::start(options).await.unwrap();
         let folder = tempdir().unwrap();
         fs::write(folder.path().join("ca.pem"), ibm.ca_pem()).unwrap();
         Self { ibm, folder }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use kubegate::demo::https::{RetryAfter, SECRET as QUOTED, Wrong};
+use kubegate::demo::https::{FaultyResponse, QUOTED_SECRET as QUOTED, RetryAfter};
 use serde_json::json;
 
 use super::{
@@ -245,20 +245,20 @@ async fn lives_that_make_no_sense_are_told_or_cut() {
 async fn wrong_answers_are_named_by_url_and_not_quoted() {
     let cloud = Cloud::start().await;
     for (wrong, part) in [
-        (Wrong::Html, "not the JSON"),
-        (Wrong::Huge, "more than"),
+        (FaultyResponse::Html, "not the JSON"),
+        (FaultyResponse::Oversized, "more than"),
         (
-            Wrong::Redirect("https://elsewhere.example".to_owned()),
+            FaultyResponse::Redirect("https://elsewhere.example".to_owned()),
             "redirects",
         ),
-        (Wrong::Garbage, "not the JSON"),
-        (Wrong::Empty, "not the JSON"),
-        (Wrong::Status(StatusCode::IM_A_TEAPOT), "418"),
+        (FaultyResponse::TruncatedJson, "not the JSON"),
+        (FaultyResponse::Empty, "not the JSON"),
+        (FaultyResponse::Status(StatusCode::IM_A_TEAPOT), "418"),
     ] {
         for path in ["/identity/token", "/global/v2/getCluster"] {
-            cloud.faults.heal();
-            cloud.faults.answer_with(Some(wrong.clone()));
-            cloud.faults.only(path);
+            cloud.faults.clear();
+            cloud.faults.respond_with(Some(wrong.clone()));
+            cloud.faults.only_on(path);
             let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
             says(&text, &[&cloud.host.url(), path]);
             let other = "its answer is not a cluster";
@@ -275,11 +275,11 @@ async fn what_passes_by_itself_is_tried_again_at_start() {
     let cloud = Cloud::start().await;
     for path in ["/identity/token", "/global/v2/getCluster"] {
         cloud.faults.rate_limit(Some(RetryAfter::Seconds(1)));
-        cloud.faults.only(path);
-        cloud.faults.times(1);
+        cloud.faults.only_on(path);
+        cloud.faults.limit_to(1);
         let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
         assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-        cloud.faults.heal();
+        cloud.faults.clear();
         let refused = cloud.host.requests();
         let refused = refused
             .iter()
@@ -291,7 +291,7 @@ async fn what_passes_by_itself_is_tried_again_at_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
     let cloud = Cloud::start().await;
-    cloud.faults.down(true);
+    cloud.faults.reset_connections(true);
     let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
     let answer = get(&kubegate.address, "/x").await;
     assert_eq!(status(&answer), 503, "{answer}");
@@ -300,8 +300,8 @@ async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
         &["cannot find the cluster", "IBM Cloud", &cloud.host.url()],
     );
     assert!(!answer.contains("retry-after"), "{answer}");
-    cloud.faults.heal();
-    cloud.faults.down(false);
+    cloud.faults.clear();
+    cloud.faults.reset_connections(false);
     crate::support::in_time(async {
         while status(&get(&kubegate.address, "/x").await) != 200 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -317,7 +317,7 @@ async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
     assert!(log.contains("found the cluster"), "{log}");
 
     // What needs no network to be wrong is told at the start.
-    cloud.faults.down(true);
+    cloud.faults.reset_connections(true);
     for (args, part) in [
         (
             ["--certificate-authority", "/nonexistent/ca"],

@@ -153,14 +153,14 @@ async fn a_dead_issuer_delays_nobody_while_a_token_holds() {
     );
     assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
     let started = Instant::now();
-    cloud.faults.down(true);
+    cloud.faults.reset_connections(true);
     while started.elapsed() < Duration::from_millis(2500) {
         let asked = Instant::now();
         assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
         assert!(asked.elapsed() < Duration::from_secs(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    cloud.faults.heal();
+    cloud.faults.clear();
     in_time(async {
         while status(&get(&kubegate.address, "/x").await) != 200 {
             tokio::time::sleep(Duration::from_millis(50)).await;

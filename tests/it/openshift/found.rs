@@ -170,7 +170,7 @@ async fn another_login_is_in_force_within_two_seconds() {
 async fn a_saved_session_serves_though_its_servers_say_nothing_of_its_end() {
     let cluster = Cluster::with(Options::default()).await;
     cluster.save(&cluster.shift.issue_session("alice").unwrap());
-    cluster.shift.faults().slow(Duration::from_secs(60));
+    cluster.shift.faults().delay(Duration::from_secs(60));
     let config = cluster.own_kubeconfig();
     let started = Instant::now();
     let gate = cluster.start(&config, &[]);

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use kubegate::{
-    demo::https::{Faults, Host},
+    demo::https::{Faults, HttpsServer},
     kubeconfig::{self, Login, Overrides},
 };
 
@@ -288,7 +288,7 @@ async fn whoever_logs_in_again_need_not_tell_again_where_and_whom_to_trust() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_is_told_from_the_api_server() {
-    let console = Host::start(&[], Faults::default(), |_, _| {
+    let console = HttpsServer::start(&[], Faults::default(), |_, _| {
         let page = Response::builder().header("Content-Type", "text/html; charset=utf-8");
         page.body(Bytes::from_static(b"<html>hunter2</html>"))
             .unwrap()

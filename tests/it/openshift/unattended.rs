@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use kubegate::demo::{
-    https::{Faults, Host, Wrong},
+    https::{Faults, FaultyResponse, HttpsServer},
     openshift::Flows,
 };
 
@@ -152,17 +152,20 @@ async fn a_colon_in_the_user_name_is_refused_before_anything_is_sent() {
 async fn what_an_oauth_server_gets_wrong_is_named_and_passes_with_it() {
     let cluster = Cluster::with(Options::default()).await;
     for (wrong, says) in [
-        (Wrong::Status(StatusCode::SERVICE_UNAVAILABLE), "503"),
-        (Wrong::Html, "a page"),
-        (Wrong::Huge, "more than 1048576 bytes"),
         (
-            Wrong::Redirect("https://127.0.0.1:1".to_owned()),
+            FaultyResponse::Status(StatusCode::SERVICE_UNAVAILABLE),
+            "503",
+        ),
+        (FaultyResponse::Html, "a page"),
+        (FaultyResponse::Oversized, "more than 1048576 bytes"),
+        (
+            FaultyResponse::Redirect("https://127.0.0.1:1".to_owned()),
             "redirects elsewhere",
         ),
-        (Wrong::Garbage, "a page"),
-        (Wrong::Empty, "a page"),
+        (FaultyResponse::TruncatedJson, "a page"),
+        (FaultyResponse::Empty, "a page"),
     ] {
-        cluster.shift.faults().answer_with(Some(wrong.clone()));
+        cluster.shift.faults().respond_with(Some(wrong.clone()));
         let gate = cluster.unattended("sesame-os-1");
         let answer = get(&gate.address, OWN_USER).await;
         assert!(answer.contains(says), "{wrong:?}: {answer}");
@@ -171,23 +174,26 @@ async fn what_an_oauth_server_gets_wrong_is_named_and_passes_with_it() {
             !shown.contains("hunter2") && !shown.contains("sesame"),
             "{shown}"
         );
-        cluster.shift.faults().heal();
-        if matches!(wrong, Wrong::Status(_)) {
+        cluster.shift.faults().clear();
+        if matches!(wrong, FaultyResponse::Status(_)) {
             until(&gate, OWN_USER, is_ok).await;
         }
     }
     for (wrong, says) in [
-        (Wrong::Status(StatusCode::INTERNAL_SERVER_ERROR), "500"),
-        (Wrong::Html, "JSON"),
         (
-            Wrong::Redirect("https://127.0.0.1:1".to_owned()),
+            FaultyResponse::Status(StatusCode::INTERNAL_SERVER_ERROR),
+            "500",
+        ),
+        (FaultyResponse::Html, "JSON"),
+        (
+            FaultyResponse::Redirect("https://127.0.0.1:1".to_owned()),
             "redirects elsewhere",
         ),
-        (Wrong::Garbage, "JSON"),
-        (Wrong::Huge, "more than 1048576 bytes"),
+        (FaultyResponse::TruncatedJson, "JSON"),
+        (FaultyResponse::Oversized, "more than 1048576 bytes"),
     ] {
-        cluster.shift.faults().only("/oauth/token");
-        cluster.shift.faults().answer_with(Some(wrong.clone()));
+        cluster.shift.faults().only_on("/oauth/token");
+        cluster.shift.faults().respond_with(Some(wrong.clone()));
         let gate = cluster.unattended("sesame-os-1");
         let answer = get(&gate.address, OWN_USER).await;
         assert!(answer.contains(says), "{wrong:?}: {answer}");
@@ -204,7 +210,7 @@ async fn a_live_session_is_served_while_its_issuer_is_down() {
     .await;
     let gate = cluster.unattended("sesame-os-1");
     until(&gate, OWN_USER, is_ok).await;
-    cluster.shift.faults().down(true);
+    cluster.shift.faults().reset_connections(true);
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(3500) {
         let asked = Instant::now();
@@ -214,15 +220,15 @@ async fn a_live_session_is_served_while_its_issuer_is_down() {
     }
     let answer = until(&gate, OWN_USER, |answer| status(answer) >= 400).await;
     assert!(answer.contains("cannot reach the issuer"), "{answer}");
-    cluster.shift.faults().heal();
+    cluster.shift.faults().clear();
     until(&gate, OWN_USER, is_ok).await;
 }
 
 /// A server that plays API server and OAuth server: `answer` gets its own URL and each request.
 async fn scripted(
     answer: impl Fn(&str, &Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
-) -> Host {
-    Host::start(&[], Faults::default(), move |request, _| {
+) -> HttpsServer {
+    HttpsServer::start(&[], Faults::default(), move |request, _| {
         let own = format!("https://{}", request.uri().authority().unwrap());
         answer(&own, &request)
     })
@@ -247,7 +253,7 @@ fn redirect(location: &str) -> Response<Bytes> {
 }
 
 /// What alice's first request gets before `host`.
-async fn answer_before(host: &Host) -> String {
+async fn answer_before(host: &HttpsServer) -> String {
     let cluster = Cluster::with(Options::default()).await;
     let config = cluster.kubeconfig_before(&host.url(), host.ca_pem(), &json!({}));
     let gate = cluster.unattended_on(&config, "alice", "sesame-os-1");

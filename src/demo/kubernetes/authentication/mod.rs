@@ -1,4 +1,4 @@
-//! Who sends a request: the owner of a bearer token, or nobody.
+//! Authentication: the user of a request, by its bearer token and impersonation headers.
 
 pub(crate) mod tokens;
 pub(crate) mod user_info;
@@ -10,57 +10,57 @@ use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
 use crate::demo::kubernetes::{
-    authentication::{tokens::Tokens, user_info::Identity},
+    authentication::{tokens::Tokens, user_info::UserInfo},
     encoding::status::Status,
-    vendor::Flavor,
+    vendor::VendorExtension,
     websocket_handshake,
 };
 
-/// The subprotocol by which a browser's WebSocket brings a bearer token.
+/// The prefix of the WebSocket subprotocol in which browsers send a bearer token.
 const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
-/// Judges credentials.
+/// Authenticates requests.
 #[derive(Debug)]
 pub(crate) struct Authentication {
     tokens: Tokens,
-    flavor: Option<Arc<dyn Flavor>>,
+    extension: Option<Arc<dyn VendorExtension>>,
 }
 
 impl Authentication {
-    pub(crate) fn new(tokens: Tokens, flavor: Option<Arc<dyn Flavor>>) -> Self {
-        Self { tokens, flavor }
+    pub(crate) fn new(tokens: Tokens, extension: Option<Arc<dyn VendorExtension>>) -> Self {
+        Self { tokens, extension }
     }
 
-    pub(crate) fn flavor(&self) -> Option<&dyn Flavor> {
-        self.flavor.as_deref()
+    pub(crate) fn extension(&self) -> Option<&dyn VendorExtension> {
+        self.extension.as_deref()
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.tokens
     }
 
-    /// Who a request acts as. A bearer token that is wrong is 401; none at all, or a credential
-    /// of another scheme, which nothing here judges, is anonymous.
+    /// The user that a request acts as. An invalid bearer token is an error. A request without
+    /// credentials, or with those of another scheme, is anonymous.
     ///
-    /// Credentials are taken out of the headers, as nothing behind may see them.
-    pub(crate) fn identify(&self, headers: &mut HeaderMap) -> Result<Identity, Status> {
-        let by_protocol = token_protocol(headers);
+    /// Removes the credentials from the headers, as API servers do.
+    pub(crate) fn authenticate(&self, headers: &mut HeaderMap) -> Result<UserInfo, Status> {
+        let protocol_token = take_protocol_token(headers);
         let token = match headers.remove(header::AUTHORIZATION) {
             Some(value) => bearer(&value),
-            None => by_protocol?,
+            None => protocol_token?,
         };
         let user = match token {
-            Some(token) => self.owner(&token).ok_or_else(Status::unauthorized)?,
-            None => Identity::anonymous(),
+            Some(token) => self.user(&token).ok_or_else(Status::unauthorized)?,
+            None => UserInfo::anonymous(),
         };
         impersonate(headers, user)
     }
 
-    /// Whose token this is, by anybody's books.
-    pub(crate) fn owner(&self, token: &str) -> Option<Identity> {
+    /// The user of a bearer token, issued here or by the vendor.
+    pub(crate) fn user(&self, token: &str) -> Option<UserInfo> {
         let now = SystemTime::now();
-        let ours = self.tokens.identify(token, now);
-        ours.or_else(|| self.flavor.as_ref()?.identify(token, now))
+        let user = self.tokens.authenticate(token, now);
+        user.or_else(|| self.extension.as_ref()?.authenticate(token, now))
     }
 }
 
@@ -71,9 +71,9 @@ fn bearer(value: &HeaderValue) -> Option<String> {
     is_bearer.then(|| token.to_owned())
 }
 
-/// Takes the bearer token out of the subprotocols of a WebSocket handshake, whether it is good or
-/// not. There must be one other subprotocol, which can be answered to the client.
-fn token_protocol(headers: &mut HeaderMap) -> Result<Option<String>, Status> {
+/// Removes the bearer token from the subprotocols of a WebSocket handshake, valid or not. There must
+/// be another subprotocol, because the response may not select this one.
+fn take_protocol_token(headers: &mut HeaderMap) -> Result<Option<String>, Status> {
     if !websocket_handshake::is_upgrade(headers) {
         return Ok(None);
     }
@@ -85,31 +85,31 @@ fn token_protocol(headers: &mut HeaderMap) -> Result<Option<String>, Status> {
         return Ok(None);
     }
     headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
-    let (Ok(left), [token], [_, ..]) = (
+    let (Ok(rest), [token], [_, ..]) = (
         HeaderValue::from_str(&others.join(", ")),
         &tokens[..],
         &others[..],
     ) else {
         return Err(Status::unauthorized());
     };
-    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, left);
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, rest);
     let token = URL_SAFE_NO_PAD.decode(&token[TOKEN_PROTOCOL.len()..]).ok();
     let token = token.and_then(|bytes| String::from_utf8(bytes).ok());
     token.map(Some).ok_or_else(Status::unauthorized)
 }
 
 /// Applies `Impersonate-User`, `-Uid`, `-Group` and `-Extra-*`.
-fn impersonate(headers: &HeaderMap, user: Identity) -> Result<Identity, Status> {
-    let all = |name: &str| -> Vec<String> {
+fn impersonate(headers: &HeaderMap, user: UserInfo) -> Result<UserInfo, Status> {
+    let values = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter();
         values
             .filter_map(|value| value.to_str().ok().map(str::to_owned))
             .collect()
     };
     let extra = extra(headers);
-    let groups = all("impersonate-group");
-    let uid = all("impersonate-uid").into_iter().next();
-    let Some(name) = all("impersonate-user").into_iter().next() else {
+    let groups = values("impersonate-group");
+    let uid = values("impersonate-uid").into_iter().next();
+    let Some(name) = values("impersonate-user").into_iter().next() else {
         if groups.is_empty() && uid.is_none() && extra.is_empty() {
             return Ok(user);
         }
@@ -117,17 +117,18 @@ fn impersonate(headers: &HeaderMap, user: Identity) -> Result<Identity, Status> 
         return Err(Status::internal(message));
     };
     if user.is_anonymous() {
-        let what = format!(
+        let sentence = format!(
             "User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
             user.username
         );
-        return Err(Status::forbidden(None, &what));
+        return Err(Status::forbidden(None, &sentence));
     }
     let uid = uid.unwrap_or_default();
-    Ok(Identity::impersonated(name, uid, groups, extra))
+    Ok(UserInfo::impersonated(name, uid, groups, extra))
 }
 
-/// `Impersonate-Extra-Scopes: a` is `{"scopes": ["a"]}`; the key may be percent-encoded.
+/// The extra attributes of the impersonated user: `Impersonate-Extra-Scopes: a` is
+/// `{"scopes": ["a"]}`. The key may be percent-encoded.
 fn extra(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
@@ -159,7 +160,7 @@ mod tests {
         Authentication::new(Tokens::new(Duration::from_secs(60)).unwrap(), None)
     }
 
-    fn admins(authentication: &Authentication) -> String {
+    fn admin_bearer(authentication: &Authentication) -> String {
         format!(
             "Bearer {}",
             authentication.tokens().issue_admin().0.expose()
@@ -167,25 +168,25 @@ mod tests {
     }
 
     #[test]
-    fn no_credential_is_anonymous_and_a_wrong_one_unauthorized() {
+    fn no_credentials_are_anonymous_and_an_invalid_token_is_unauthorized() {
         let authentication = authentication();
-        let nobody = authentication.identify(&mut HeaderMap::new()).unwrap();
-        assert!(nobody.is_anonymous());
-        for unjudged in ["Basic bm9wZTpub3Bl", "Digest x", "Bearer", "Bearer "] {
-            let mut headers = headers(&[("authorization", unjudged)]);
-            let nobody = authentication.identify(&mut headers).unwrap();
-            assert!(nobody.is_anonymous() && headers.is_empty(), "{unjudged}");
+        let user = authentication.authenticate(&mut HeaderMap::new()).unwrap();
+        assert!(user.is_anonymous());
+        for other in ["Basic bm9wZTpub3Bl", "Digest x", "Bearer", "Bearer "] {
+            let mut headers = headers(&[("authorization", other)]);
+            let user = authentication.authenticate(&mut headers).unwrap();
+            assert!(user.is_anonymous() && headers.is_empty(), "{other}");
         }
-        let mut wrong = headers(&[("authorization", "Bearer nope")]);
-        assert!(authentication.identify(&mut wrong).is_err());
-        let mut right = headers(&[("authorization", &admins(&authentication))]);
-        let admin = authentication.identify(&mut right).unwrap();
+        let mut invalid = headers(&[("authorization", "Bearer nope")]);
+        assert!(authentication.authenticate(&mut invalid).is_err());
+        let mut valid = headers(&[("authorization", &admin_bearer(&authentication))]);
+        let admin = authentication.authenticate(&mut valid).unwrap();
         assert_eq!(admin.username, "demo-admin");
-        assert!(right.is_empty());
+        assert!(valid.is_empty());
     }
 
     #[test]
-    fn a_token_subprotocol_logs_in_and_is_taken_out() {
+    fn a_token_subprotocol_authenticates_and_is_removed() {
         let authentication = authentication();
         let (token, _) = authentication.tokens().issue_admin();
         let offered = format!(
@@ -197,17 +198,17 @@ mod tests {
             ("upgrade", "websocket"),
             ("sec-websocket-protocol", &offered),
         ]);
-        let user = authentication.identify(&mut headers).unwrap();
+        let user = authentication.authenticate(&mut headers).unwrap();
         assert_eq!(user.username, "demo-admin");
         assert_eq!(headers["sec-websocket-protocol"], "v5.channel.k8s.io");
     }
 
     #[test]
-    fn a_token_subprotocol_is_taken_out_even_where_another_credential_counts() {
+    fn a_token_subprotocol_is_removed_even_beside_other_credentials() {
         let authentication = authentication();
         for rest in ["", "v4.channel.k8s.io"] {
             let mut headers = headers(&[
-                ("authorization", &admins(&authentication)),
+                ("authorization", &admin_bearer(&authentication)),
                 ("connection", "Upgrade"),
                 ("upgrade", "websocket"),
                 (
@@ -215,34 +216,34 @@ mod tests {
                     &format!("{TOKEN_PROTOCOL}bm9wZQ, {rest}"),
                 ),
             ]);
-            let user = authentication.identify(&mut headers).unwrap();
+            let user = authentication.authenticate(&mut headers).unwrap();
             assert_eq!(user.username, "demo-admin");
-            let left = headers.get("sec-websocket-protocol");
-            assert_eq!(left.map_or("", |left| left.to_str().unwrap()), rest);
+            let remaining = headers.get("sec-websocket-protocol");
+            assert_eq!(remaining.map_or("", |value| value.to_str().unwrap()), rest);
         }
     }
 
     #[test]
-    fn impersonation_changes_the_user_and_needs_one() {
+    fn impersonation_needs_a_user_name_and_an_authenticated_user() {
         let authentication = authentication();
         let mut request = headers(&[
-            ("authorization", &admins(&authentication)),
+            ("authorization", &admin_bearer(&authentication)),
             ("impersonate-user", "jane"),
             ("impersonate-group", "dev"),
             ("impersonate-group", "ops"),
             ("impersonate-extra-acme.com%2fscopes", "view"),
         ]);
-        let jane = authentication.identify(&mut request).unwrap();
+        let jane = authentication.authenticate(&mut request).unwrap();
         assert_eq!(jane.username, "jane");
         assert_eq!(jane.groups, ["dev", "ops", "system:authenticated"]);
         assert_eq!(jane.extra["acme.com/scopes"], ["view"]);
 
         let mut groups_only = headers(&[
-            ("authorization", &admins(&authentication)),
+            ("authorization", &admin_bearer(&authentication)),
             ("impersonate-group", "dev"),
         ]);
-        assert!(authentication.identify(&mut groups_only).is_err());
-        let mut nobody = headers(&[("impersonate-user", "jane")]);
-        assert!(authentication.identify(&mut nobody).is_err());
+        assert!(authentication.authenticate(&mut groups_only).is_err());
+        let mut anonymous = headers(&[("impersonate-user", "jane")]);
+        assert!(authentication.authenticate(&mut anonymous).is_err());
     }
 }

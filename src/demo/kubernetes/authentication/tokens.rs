@@ -1,4 +1,4 @@
-//! Bearer tokens that expire: JWTs signed with a key that only this process knows.
+//! Bearer tokens that expire: JWTs signed with a secret key of this process (HS256).
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,37 +9,37 @@ use aws_lc_rs::{error::Unspecified, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::demo::kubernetes::authentication::user_info::Identity;
+use crate::demo::kubernetes::authentication::user_info::UserInfo;
 use crate::secret::Secret;
 
-/// Issues tokens and knows its own again.
+/// Issues and authenticates tokens.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     key: hmac::Key,
     time_to_live: Duration,
-    /// Seconds that a token for a service account must hold at least.
+    /// The shortest lifetime of a service account's token, in seconds.
     shortest: AtomicU64,
-    /// How many tokens service accounts were given.
-    accounts: AtomicU64,
+    /// How many tokens of service accounts were issued.
+    account_tokens: AtomicU64,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
     sub: String,
-    /// Whole seconds since 1970, rounded down, for clients that read it.
+    /// Seconds since 1970, rounded down, for clients that read it.
     exp: u64,
-    /// Milliseconds since 1970: what is enforced, so that short-lived tokens are exact.
+    /// Milliseconds since 1970. This is the time that counts, so that short lifetimes are exact.
     exp_ms: u128,
     iat: u64,
     jti: String,
 }
 
-/// The shortest life of a service account's token that real servers grant, in seconds.
+/// The shortest lifetime that real servers allow for a service account's token, in seconds.
 const SHORTEST: u64 = 600;
 
 const ADMIN: &str = "demo-admin";
 
-/// Longer lives are cut to this, a century, so that no clock runs over.
+/// The longest lifetime, a century, so that the time of expiry does not overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Tokens {
@@ -50,49 +50,49 @@ impl Tokens {
             key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
             time_to_live: time_to_live.min(LONGEST),
             shortest: AtomicU64::new(SHORTEST),
-            accounts: AtomicU64::new(0),
+            account_tokens: AtomicU64::new(0),
         })
     }
 
-    /// The shortest life of a token for a service account that is granted, in seconds.
+    /// The shortest lifetime of a service account's token that is allowed, in seconds.
     pub(crate) fn shortest(&self) -> u64 {
         self.shortest.load(Ordering::Relaxed)
     }
 
-    /// How many tokens service accounts were given so far.
+    /// How many tokens of service accounts were issued so far.
     pub(crate) fn account_tokens(&self) -> u64 {
-        self.accounts.load(Ordering::Relaxed)
+        self.account_tokens.load(Ordering::Relaxed)
     }
 
-    /// Changes what [`Self::shortest`] says.
+    /// Changes the lifetime that [`Self::shortest`] returns.
     pub(crate) fn allow_from(&self, shortest: Duration) {
         self.shortest.store(shortest.as_secs(), Ordering::Relaxed);
     }
 
-    /// A token for `demo-admin` and when it ends.
+    /// Issues a token of `demo-admin`. Returns it with its time of expiry.
     pub(crate) fn issue_admin(&self) -> (Secret, SystemTime) {
         self.issue(ADMIN, self.time_to_live)
     }
 
-    /// A token for a service account and when it ends.
+    /// Issues a token of a service account. Returns it with its time of expiry.
     pub(crate) fn issue_for_account(
         &self,
         namespace: &str,
         name: &str,
         time_to_live: Duration,
     ) -> (Secret, SystemTime) {
-        self.accounts.fetch_add(1, Ordering::Relaxed);
+        self.account_tokens.fetch_add(1, Ordering::Relaxed);
         let subject = format!("system:serviceaccount:{namespace}:{name}");
         self.issue(&subject, time_to_live)
     }
 
-    /// A token for a service account that does not end.
-    pub(crate) fn issue_lasting(&self, namespace: &str, name: &str) -> Secret {
+    /// Issues a token of a service account that does not expire.
+    pub(crate) fn issue_unexpiring(&self, namespace: &str, name: &str) -> Secret {
         self.issue_for_account(namespace, name, LONGEST).0
     }
 
-    /// Whose token this is; `None` if it is not ours, was altered or has ended.
-    pub(crate) fn identify(&self, token: &str, now: SystemTime) -> Option<Identity> {
+    /// The user of a token; `None` if it was not issued here, was altered or has expired.
+    pub(crate) fn authenticate(&self, token: &str, now: SystemTime) -> Option<UserInfo> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         hmac::verify(&self.key, signed.as_bytes(), &signature).ok()?;
@@ -104,9 +104,9 @@ impl Tokens {
         match claims.sub.strip_prefix("system:serviceaccount:") {
             Some(account) => {
                 let (namespace, name) = account.split_once(':')?;
-                Some(Identity::service_account(namespace, name))
+                Some(UserInfo::service_account(namespace, name))
             }
-            None => Some(Identity::admin()),
+            None => Some(UserInfo::admin()),
         }
     }
 
@@ -118,7 +118,7 @@ impl Tokens {
             exp: since_epoch(expires_at).as_secs(),
             exp_ms: since_epoch(expires_at).as_millis(),
             iat: since_epoch(now).as_secs(),
-            jti: crate::demo::random::new_uid(),
+            jti: crate::demo::random::new_uuid(),
         });
         let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
@@ -137,19 +137,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_known_until_the_moment_it_ends() {
+    fn a_token_is_valid_until_the_moment_it_expires() {
         let tokens = Tokens::new(Duration::from_millis(1500)).unwrap();
         let (token, expires_at) = tokens.issue_admin();
         let just_before = expires_at - Duration::from_millis(2);
         assert_eq!(
-            tokens.identify(token.expose(), just_before),
-            Some(Identity::admin())
+            tokens.authenticate(token.expose(), just_before),
+            Some(UserInfo::admin())
         );
-        assert_eq!(tokens.identify(token.expose(), expires_at), None);
+        assert_eq!(tokens.authenticate(token.expose(), expires_at), None);
     }
 
     #[test]
-    fn a_life_without_end_is_cut_to_what_clocks_can_hold() {
+    fn a_lifetime_without_end_is_limited_to_a_century() {
         let tokens = Tokens::new(Duration::MAX).unwrap();
         let (_, expires_at) = tokens.issue_admin();
         assert!(expires_at > SystemTime::now() + LONGEST - Duration::from_secs(60));
@@ -160,13 +160,13 @@ mod tests {
         let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
         let (token, _) = tokens.issue_for_account("default", "robot", Duration::from_secs(600));
         let now = SystemTime::now();
-        let identity = tokens.identify(token.expose(), now).unwrap();
-        assert_eq!(identity.username, "system:serviceaccount:default:robot");
+        let user = tokens.authenticate(token.expose(), now).unwrap();
+        assert_eq!(user.username, "system:serviceaccount:default:robot");
         let mut parts: Vec<_> = token.expose().split('.').collect();
         let claims = URL_SAFE_NO_PAD.encode(
             r#"{"sub":"demo-admin","exp":9999999999,"exp_ms":9999999999999,"iat":0,"jti":""}"#,
         );
         parts[1] = &claims;
-        assert_eq!(tokens.identify(&parts.join("."), now), None);
+        assert_eq!(tokens.authenticate(&parts.join("."), now), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Who asks: a name, its groups, and what impersonation adds.
+//! The user of a request: name, UID, groups and extra attributes.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// `userInfo` of `authentication.k8s.io/v1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Identity {
+pub(crate) struct UserInfo {
     pub(crate) username: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) uid: String,
@@ -18,8 +18,8 @@ pub(crate) struct Identity {
 const AUTHENTICATED: &str = "system:authenticated";
 const ANONYMOUS: &str = "system:anonymous";
 
-impl Identity {
-    /// A user that proved who it is: `system:authenticated` is added to its groups.
+impl UserInfo {
+    /// An authenticated user. Adds the group `system:authenticated`.
     pub(crate) fn authenticated(username: impl Into<String>, mut groups: Vec<String>) -> Self {
         groups.push(AUTHENTICATED.to_owned());
         Self {
@@ -30,7 +30,7 @@ impl Identity {
         }
     }
 
-    /// The one user of the demo, who may do everything.
+    /// The demo's administrator, who may do everything.
     pub(crate) fn admin() -> Self {
         Self::authenticated("demo-admin", vec!["system:masters".to_owned()])
     }
@@ -55,8 +55,8 @@ impl Identity {
         self.username == ANONYMOUS
     }
 
-    /// Who a request with `Impersonate-*` headers acts as. Groups are those asked for; a
-    /// service account without any gets its own.
+    /// The user that a request with `Impersonate-*` headers acts as. The groups are those of the
+    /// headers. A service account without any gets its default groups.
     pub(crate) fn impersonated(
         username: String,
         uid: String,

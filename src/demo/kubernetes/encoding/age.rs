@@ -1,18 +1,18 @@
-//! How long ago, in kubectl's short form.
+//! Ages in the short form that kubectl shows.
 
 use jiff::Timestamp;
 
-/// The age of a timestamp as `kubectl get` shows it; `<unknown>` if it is none.
+/// The age of a timestamp as `kubectl get` shows it; `<unknown>` if there is no valid one.
 pub(crate) fn since(timestamp: Option<&str>, now: Timestamp) -> String {
     let then = timestamp.and_then(|text| text.parse::<Timestamp>().ok());
     then.map_or_else(
         || "<unknown>".to_owned(),
-        |then| human(now.as_second() - then.as_second()),
+        |then| human_duration(now.as_second() - then.as_second()),
     )
 }
 
-/// `k8s.io/apimachinery/pkg/util/duration.HumanDuration`.
-fn human(seconds: i64) -> String {
+/// Formats a duration like `HumanDuration` of `k8s.io/apimachinery/pkg/util/duration`.
+fn human_duration(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |large: i64, unit: char, small: i64, part: char| match small {
         0 => format!("{large}{unit}"),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_written_as_kubectl_writes_them() {
+    fn ages_have_the_form_of_kubectl() {
         for (seconds, text) in [
             (0, "0s"),
             (119, "119s"),
@@ -52,7 +52,7 @@ mod tests {
             (-1, "0s"),
             (-9, "<invalid>"),
         ] {
-            assert_eq!(human(seconds), text, "{seconds} seconds");
+            assert_eq!(human_duration(seconds), text, "{seconds} seconds");
         }
         assert_eq!(since(None, Timestamp::now()), "<unknown>");
     }

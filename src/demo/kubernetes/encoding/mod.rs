@@ -1,4 +1,4 @@
-//! The forms in which objects are read from requests and written to responses.
+//! The encodings of objects in requests and responses.
 
 pub(crate) mod age;
 pub(crate) mod columns;

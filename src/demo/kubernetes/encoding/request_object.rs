@@ -1,4 +1,4 @@
-//! The body of a request becomes a JSON value.
+//! Reads the body of a request and decodes the object in it.
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -10,15 +10,15 @@ use crate::demo::request_body::RequestBody;
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-/// What real servers take at most, in bytes.
-const LIMIT: usize = 3 * 1024 * 1024;
+/// The largest body that API servers accept, in bytes.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
-/// Reads a whole body of at most 3 MiB.
+/// Reads a body of at most 3 MiB.
 pub(crate) async fn read(body: RequestBody) -> Result<Bytes, Status> {
-    match Limited::new(body, LIMIT).collect().await {
+    match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Status::body_too_large(LIMIT))
+            Err(Status::body_too_large(BODY_LIMIT))
         }
         Err(error) => Err(Status::bad_request(format!(
             "unable to read the body: {error}"
@@ -26,7 +26,7 @@ pub(crate) async fn read(body: RequestBody) -> Result<Bytes, Status> {
     }
 }
 
-/// The media type of a body, without parameters; JSON if unnamed.
+/// The media type of a body, without parameters; JSON if the header is missing.
 pub(crate) fn media_type(headers: &HeaderMap) -> &str {
     headers
         .get(header::CONTENT_TYPE)
@@ -35,13 +35,13 @@ pub(crate) fn media_type(headers: &HeaderMap) -> &str {
         .map_or("application/json", str::trim)
 }
 
-/// An object sent as JSON, YAML or protobuf.
+/// Decodes an object from JSON, YAML or protobuf.
 pub(crate) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Status> {
     match media_type(headers) {
         "application/json" => json(bytes),
         "application/yaml" => yaml(bytes),
-        PROTOBUF => protobuf::decode(bytes).map_err(|why| {
-            Status::bad_request(format!("the body of the request cannot be read: {why}"))
+        PROTOBUF => protobuf::decode(bytes).map_err(|error| {
+            Status::bad_request(format!("the body of the request cannot be read: {error}"))
         }),
         _ => Err(Status::unsupported_media_type(&[
             "application/json",
@@ -57,9 +57,9 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Value, Status> {
     })
 }
 
-/// YAML, of which JSON is a part.
+/// Decodes YAML, and JSON, which is a subset of it.
 pub(crate) fn yaml(bytes: &[u8]) -> Result<Value, Status> {
-    // Snippets would show the line, and with it what a Secret holds.
+    // A snippet would quote the line in the error, which may be part of a Secret.
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
         Status::bad_request(format!("the body of the request is not YAML: {error}"))
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_yaml_does_not_show_its_neighbours() {
+    fn an_error_in_yaml_does_not_quote_the_lines_around_it() {
         let error = yaml(b"token: hunter2\nother: [\n").unwrap_err();
         let body = String::from_utf8(error.body()).unwrap();
         assert!(

@@ -1,53 +1,49 @@
-//! Answers: bodies, the headers every answer carries, and what form the client accepts.
+//! Responses: bodies, the headers of every response, and the format that the client accepts.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 
 use super::status::Status;
-use crate::demo::{form::Query, random::new_uid, server::Body};
+use crate::demo::{
+    form::Form,
+    random::new_uuid,
+    server::{Body, full_body},
+};
 
-/// A whole body.
-pub(crate) fn body(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
-
-/// A JSON body, as serialised already.
+/// A response with JSON that is serialized already.
 pub(crate) fn json_bytes(code: StatusCode, bytes: impl Into<Bytes>) -> Response<Body> {
     with_type(code, "application/json", bytes)
 }
 
-/// A JSON body, indented if the client likes it so.
+/// A response with JSON, indented if the client prefers that.
 pub(crate) fn json<T: Serialize>(
     code: StatusCode,
     value: &T,
     format: &Format,
 ) -> Result<Response<Body>, Status> {
-    let written = if format.pretty {
+    let serialized = if format.pretty {
         serde_json::to_vec_pretty(value)
     } else {
         serde_json::to_vec(value)
     };
-    let mut bytes = written.map_err(|error| Status::internal(error.to_string()))?;
+    let mut bytes = serialized.map_err(|error| Status::internal(error.to_string()))?;
     bytes.push(b'\n');
     Ok(json_bytes(code, bytes))
 }
 
-/// 200 with text.
+/// A response with 200 and text.
 pub(crate) fn text(text: impl Into<Bytes>) -> Response<Body> {
     with_type(StatusCode::OK, "text/plain; charset=utf-8", text)
 }
 
-/// A body of any type.
+/// A response with a body of any type.
 pub(crate) fn with_type(
     code: StatusCode,
     content_type: &'static str,
     bytes: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(body(bytes));
+    let mut response = Response::new(full_body(bytes));
     *response.status_mut() = code;
     response
         .headers_mut()
@@ -55,21 +51,21 @@ pub(crate) fn with_type(
     response
 }
 
-/// A failure.
+/// The response of an error.
 pub(crate) fn failure(status: &Status) -> Response<Body> {
     json_bytes(status.code, status.body())
 }
 
-/// Puts on an answer what every answer of an API server carries.
-pub(crate) fn common_headers(headers: &mut HeaderMap, authenticated: bool) {
-    if let Ok(id) = HeaderValue::from_str(&new_uid()) {
+/// Adds the headers that every response of an API server has.
+pub(crate) fn add_common_headers(headers: &mut HeaderMap, is_authenticated: bool) {
+    if let Ok(id) = HeaderValue::from_str(&new_uuid()) {
         headers.insert("audit-id", id);
     }
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache, private"));
-    if authenticated {
-        // The priority-and-fairness flow that the request was put in; there is one here.
+    if is_authenticated {
+        // The flow schema of API priority and fairness. There is only one here.
         headers.insert(
             "x-kubernetes-pf-flowschema-uid",
             HeaderValue::from_static("2bec4558-9a01-4af5-a01d-ed992b5ddac3"),
@@ -81,7 +77,7 @@ pub(crate) fn common_headers(headers: &mut HeaderMap, authenticated: bool) {
     }
 }
 
-/// The shape that a client wants objects in.
+/// The kind of object that represents the objects in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// The objects themselves.
@@ -92,19 +88,19 @@ pub(crate) enum Shape {
     Metadata,
 }
 
-/// What was agreed on with the client.
+/// The format that was negotiated with the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Format {
     pub(crate) shape: Shape,
-    /// `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2` is wanted.
+    /// Whether the client accepts `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
     pub(crate) aggregated: bool,
     pub(crate) pretty: bool,
 }
 
 impl Format {
-    /// Takes the first acceptable entry of `Accept`; 406 if there is none. Protobuf and CBOR
-    /// are not offered: clients name JSON behind them.
-    pub(crate) fn negotiate(headers: &HeaderMap, query: &Query) -> Result<Self, Status> {
+    /// Selects the first acceptable entry of `Accept`. It is an error (406) if there is none.
+    /// Protobuf and CBOR are not supported; clients that prefer them list JSON after them.
+    pub(crate) fn negotiate(headers: &HeaderMap, query: &Form) -> Result<Self, Status> {
         let accept: Vec<&str> = headers
             .get_all(header::ACCEPT)
             .iter()
@@ -113,9 +109,9 @@ impl Format {
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
             .collect();
-        let plain = (Shape::Objects, false);
+        let default = (Shape::Objects, false);
         let (shape, aggregated) = match accept[..] {
-            [] => plain,
+            [] => default,
             _ => accept
                 .iter()
                 .find_map(|entry| acceptable(entry))
@@ -123,7 +119,7 @@ impl Format {
         };
         let pretty = match query.get("pretty") {
             Some(_) => query.flag("pretty"),
-            // People look at these answers: the API server indents for them, too.
+            // API servers indent responses to these programs, because people read them.
             None => headers
                 .get(header::USER_AGENT)
                 .and_then(|agent| agent.to_str().ok())
@@ -141,7 +137,7 @@ impl Format {
     }
 }
 
-/// Whether JSON answers one entry of `Accept`, and in what shape.
+/// The shape that one entry of `Accept` asks for; `None` if the entry is not acceptable.
 fn acceptable(entry: &str) -> Option<(Shape, bool)> {
     let mut parts = entry.split(';').map(str::trim);
     let media_type = parts.next()?;
@@ -150,9 +146,9 @@ fn acceptable(entry: &str) -> Option<(Shape, bool)> {
     }
     let mut parameters = [("as", ""), ("g", ""), ("v", "")];
     for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-        for known in &mut parameters {
-            if known.0 == name.trim() {
-                known.1 = value.trim();
+        for parameter in &mut parameters {
+            if parameter.0 == name.trim() {
+                parameter.1 = value.trim();
             }
         }
     }
@@ -177,13 +173,13 @@ mod tests {
     fn negotiate(accept: &str) -> Result<Shape, StatusCode> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        Format::negotiate(&headers, &Query::default())
+        Format::negotiate(&headers, &Form::default())
             .map(|format| format.shape)
             .map_err(|status| status.code)
     }
 
     #[test]
-    fn the_first_acceptable_form_wins() {
+    fn the_first_acceptable_entry_is_selected() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
         assert_eq!(
             negotiate(&format!("{table},application/json")),

@@ -1,4 +1,4 @@
-//! Failures as Kubernetes says them: the `Status` kind of `v1`.
+//! Errors in the form of Kubernetes: the kind `Status` of `v1`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::demo::kubernetes::objects::resources::{Resource, qualified};
 
-/// A failure, answered as a `Status` object with its HTTP status.
+/// An error, which is sent as a `Status` object with its HTTP status.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     pub(crate) code: StatusCode,
@@ -32,12 +32,12 @@ pub(crate) struct Details {
     pub(crate) causes: Vec<Cause>,
 }
 
-/// What a refusal is about: all of a resource or one by name.
+/// The subject of a forbidden action: a resource, or one object of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) group: &'static str,
     pub(crate) plural: &'a str,
-    /// Empty for all.
+    /// Empty for the whole resource.
     pub(crate) name: &'a str,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Subject<'_> {
     }
 }
 
-/// One field that was refused.
+/// A field that is invalid, and why.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Cause {
     pub(crate) reason: &'static str,
@@ -60,18 +60,18 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    pub(crate) fn required(field: &str, why: &str) -> Self {
+    pub(crate) fn required(field: &str, detail: &str) -> Self {
         Self {
             reason: "FieldValueRequired",
-            message: format!("Required value: {why}"),
+            message: format!("Required value: {detail}"),
             field: field.to_owned(),
         }
     }
 
-    pub(crate) fn invalid(field: &str, value: &Value, why: &str) -> Self {
+    pub(crate) fn invalid(field: &str, value: &Value, detail: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {value}: {why}"),
+            message: format!("Invalid value: {value}: {detail}"),
             field: field.to_owned(),
         }
     }
@@ -79,7 +79,7 @@ impl Cause {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct StatusJson<'a> {
     kind: &'a str,
     api_version: &'a str,
     metadata: serde_json::Map<String, Value>,
@@ -94,9 +94,9 @@ struct Wire<'a> {
     code: Option<u16>,
 }
 
-/// The body of an accomplished deletion: a `Status` that says `Success`.
+/// The body of a successful deletion: a `Status` with `Success`.
 pub(crate) fn success(resource: &Resource, name: &str, uid: &str) -> Vec<u8> {
-    wire(&Wire {
+    serialize(&StatusJson {
         kind: "Status",
         api_version: "v1",
         metadata: serde_json::Map::new(),
@@ -105,20 +105,20 @@ pub(crate) fn success(resource: &Resource, name: &str, uid: &str) -> Vec<u8> {
         reason: "",
         details: Some(&Details {
             uid: uid.to_owned(),
-            ..about(resource, name)
+            ..details(resource, name)
         }),
         code: None,
     })
 }
 
-fn wire(status: &Wire<'_>) -> Vec<u8> {
-    // Strings and numbers only: there is nothing in it that could fail to serialise.
+fn serialize(status: &StatusJson<'_>) -> Vec<u8> {
+    // Strings and numbers can always be serialized.
     let mut body = serde_json::to_vec(status).unwrap_or_default();
     body.push(b'\n');
     body
 }
 
-fn about(resource: &Resource, name: &str) -> Details {
+fn details(resource: &Resource, name: &str) -> Details {
     Details {
         name: name.to_owned(),
         group: resource.group,
@@ -128,9 +128,9 @@ fn about(resource: &Resource, name: &str) -> Details {
 }
 
 impl Status {
-    /// The JSON that goes on the wire, with the newline that real servers end it with.
+    /// The JSON of the error, with the newline that real servers add.
     pub(crate) fn body(&self) -> Vec<u8> {
-        wire(&Wire {
+        serialize(&StatusJson {
             kind: "Status",
             api_version: "v1",
             metadata: serde_json::Map::new(),
@@ -160,9 +160,9 @@ impl Status {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }
 
-    /// A refusal; `what` is the sentence behind "forbidden: ".
-    pub(crate) fn forbidden(subject: Option<Subject<'_>>, what: &str) -> Self {
-        let (named, details) = match subject {
+    /// 403. `sentence` follows "forbidden: " in the message.
+    pub(crate) fn forbidden(subject: Option<Subject<'_>>, sentence: &str) -> Self {
+        let (prefix, details) = match subject {
             Some(subject) => {
                 let details = Details {
                     name: subject.name.to_owned(),
@@ -177,14 +177,14 @@ impl Status {
         Self::new(
             StatusCode::FORBIDDEN,
             "Forbidden",
-            format!("{named}forbidden: {what}"),
+            format!("{prefix}forbidden: {sentence}"),
         )
         .with(details)
     }
 
     pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} not found", resource.qualified());
-        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with(about(resource, name))
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with(details(resource, name))
     }
 
     pub(crate) fn no_such_path() -> Self {
@@ -207,39 +207,39 @@ impl Status {
 
     pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", resource.qualified());
-        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with(about(resource, name))
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with(details(resource, name))
     }
 
-    pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+    pub(crate) fn conflict(resource: &Resource, name: &str, reason: &str) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            "Operation cannot be fulfilled on {} {name:?}: {reason}",
             resource.qualified()
         );
-        Self::new(StatusCode::CONFLICT, "Conflict", message).with(about(resource, name))
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with(details(resource, name))
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
-    /// 422 for fields of a known kind; `kind` as in `Deployment.apps`.
+    /// 422 for invalid fields of an object.
     pub(crate) fn invalid(kind: &str, group: &'static str, name: &str, causes: Vec<Cause>) -> Self {
         let qualified = match group {
             "" => kind.to_owned(),
             group => format!("{kind}.{group}"),
         };
-        let mut said: Vec<_> = causes
+        let mut messages: Vec<_> = causes
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
             .collect();
-        let said = match said.len() {
-            1 => said.remove(0),
-            _ => format!("[{}]", said.join(", ")),
+        let messages = match messages.len() {
+            1 => messages.remove(0),
+            _ => format!("[{}]", messages.join(", ")),
         };
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Invalid",
-            format!("{qualified} {name:?} is invalid: {said}"),
+            format!("{qualified} {name:?} is invalid: {messages}"),
         )
         .with(Details {
             name: name.to_owned(),
@@ -270,19 +270,19 @@ impl Status {
         Self::new(code, "RequestEntityTooLarge", message)
     }
 
-    /// A resource version that the log no longer reaches back to.
-    pub(crate) fn expired(asked: u64, oldest: u64) -> Self {
-        let message = format!("too old resource version: {asked} ({oldest})");
+    /// 410 for a resource version that is older than the log.
+    pub(crate) fn expired(requested: u64, oldest: u64) -> Self {
+        let message = format!("too old resource version: {requested} ({oldest})");
         Self::new(StatusCode::GONE, "Expired", message)
     }
 
-    /// A resource version that is still to come.
-    pub(crate) fn too_large_version(asked: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {current}");
+    /// 504 for a resource version that does not exist yet.
+    pub(crate) fn too_large_version(requested: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {requested}, current: {current}");
         Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
     }
 
-    /// 422 for a patch that does not fit its object.
+    /// 422 for a patch that cannot be applied to its object.
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
     }

@@ -1,4 +1,4 @@
-//! `Table` of `meta.k8s.io/v1`: what the server prints for `kubectl get`.
+//! `Table` of `meta.k8s.io/v1`, which `kubectl get` prints.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -6,19 +6,18 @@ use serde_json::{Value, json};
 use super::{
     columns::{self, Column},
     status::Status,
-    view::metadata_only,
 };
-use crate::demo::kubernetes::objects::resources::Resource;
+use crate::demo::kubernetes::objects::{metadata::metadata_only, resources::Resource};
 
-/// `?includeObject=`: what a row carries beside its cells.
+/// `?includeObject=`: what a row has beside its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Included {
+pub(crate) enum IncludeObject {
     Nothing,
     Metadata,
     Object,
 }
 
-impl Included {
+impl IncludeObject {
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, Status> {
         match text {
             None | Some("Metadata") => Ok(Self::Metadata),
@@ -31,18 +30,18 @@ impl Included {
     }
 }
 
-/// Objects of a kind as a table.
+/// Builds a table of objects of one resource.
 pub(crate) fn table<'a>(
     resource: &Resource,
     objects: impl IntoIterator<Item = &'a Value>,
     metadata: &Value,
-    included: Included,
+    include_object: IncludeObject,
 ) -> Value {
     let columns = columns::of(resource);
     let now = Timestamp::now();
     let rows: Vec<Value> = objects
         .into_iter()
-        .map(|object| row(columns, object, included, now))
+        .map(|object| row(columns, object, include_object, now))
         .collect();
     json!({
         "kind": "Table",
@@ -53,15 +52,15 @@ pub(crate) fn table<'a>(
     })
 }
 
-fn row(columns: &[Column], object: &Value, included: Included, now: Timestamp) -> Value {
+fn row(columns: &[Column], object: &Value, include_object: IncludeObject, now: Timestamp) -> Value {
     let cells: Vec<Value> = columns
         .iter()
         .map(|column| (column.cell)(object, now))
         .collect();
-    let object = match included {
-        Included::Nothing => Value::Null,
-        Included::Metadata => metadata_only(object),
-        Included::Object => object.clone(),
+    let object = match include_object {
+        IncludeObject::Nothing => Value::Null,
+        IncludeObject::Metadata => metadata_only(object),
+        IncludeObject::Object => object.clone(),
     };
     json!({"cells": cells, "object": object})
 }
@@ -93,7 +92,7 @@ mod tests {
                 {"name": "other", "ready": false, "restartCount": 1},
             ]},
         });
-        let table = table(pods, [&pod], &json!({}), Included::Metadata);
+        let table = table(pods, [&pod], &json!({}), IncludeObject::Metadata);
         assert_eq!(table["columnDefinitions"][0]["format"], "name");
         let cells = table["rows"][0]["cells"].as_array().unwrap();
         assert_eq!(
@@ -114,12 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_carries_what_include_object_asks_for() {
+    fn a_row_has_what_include_object_asks_for() {
         let pods = resources::find("", "v1", "pods").unwrap();
         let pod = json!({"metadata": {"name": "hello"}, "spec": {}});
-        let of = |included| table(pods, [&pod], &json!({}), included)["rows"][0]["object"].clone();
-        assert_eq!(of(Included::Nothing), Value::Null);
-        assert_eq!(of(Included::Object), pod);
-        assert!(Included::parse(Some("Everything")).is_err());
+        let of = |include_object| {
+            table(pods, [&pod], &json!({}), include_object)["rows"][0]["object"].clone()
+        };
+        assert_eq!(of(IncludeObject::Nothing), Value::Null);
+        assert_eq!(of(IncludeObject::Object), pod);
+        assert!(IncludeObject::parse(Some("Everything")).is_err());
     }
 }

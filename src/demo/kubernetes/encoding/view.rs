@@ -1,4 +1,4 @@
-//! Which objects a request sees, and in what shape it gets them.
+//! The selection of objects for a response, and their representation in it.
 
 use std::borrow::Cow;
 
@@ -8,21 +8,22 @@ use serde_json::{Value, json};
 
 use super::{
     status::Status,
-    table::{self, Included},
+    table::{self, IncludeObject},
 };
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::{
         encoding::response::{self, Format, Shape},
         objects::{
-            field_selector::FieldSelector, label_selector::LabelSelector, resources::Resource,
+            field_selector::FieldSelector, label_selector::LabelSelector, metadata::metadata_only,
+            resources::Resource,
         },
         route::Target,
     },
     server::Body,
 };
 
-/// A kind, a namespace or all, and two selectors.
+/// A resource, a namespace or all namespaces, and two selectors.
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) resource: &'static Resource,
@@ -32,8 +33,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// What `?labelSelector=` and `?fieldSelector=` leave of a target.
-    pub(crate) fn new(target: &Target, query: &Query) -> Result<Self, Status> {
+    /// The selection of a target by `?labelSelector=` and `?fieldSelector=`.
+    pub(crate) fn new(target: &Target, query: &Form) -> Result<Self, Status> {
         let labels = query.get("labelSelector").unwrap_or_default();
         let fields = query.get("fieldSelector").unwrap_or_default();
         Ok(Self {
@@ -44,36 +45,39 @@ impl Selection {
         })
     }
 
-    /// Whether it leaves nothing out.
+    /// Whether there are no selectors.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether the selectors let an object of the kind and namespace through.
+    /// Whether the selectors match an object of the resource and namespace.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.labels.matches(object) && self.fields.matches(object)
     }
 }
 
-/// How objects are shown.
+/// The representation of objects in a response.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) format: Format,
-    included: Included,
+    include_object: IncludeObject,
 }
 
 impl View {
-    pub(crate) fn new(format: Format, query: &Query) -> Result<Self, Status> {
-        let included = Included::parse(query.get("includeObject"))?;
-        Ok(Self { format, included })
+    pub(crate) fn new(format: Format, query: &Form) -> Result<Self, Status> {
+        let include_object = IncludeObject::parse(query.get("includeObject"))?;
+        Ok(Self {
+            format,
+            include_object,
+        })
     }
 
-    /// Whether objects go out as they are stored.
+    /// Whether objects are sent as they are stored.
     pub(crate) fn is_plain(&self) -> bool {
         self.format.shape == Shape::Objects
     }
 
-    /// One object in the shape asked for.
+    /// The representation of one object.
     pub(crate) fn one<'a>(&self, resource: &Resource, object: &'a Value) -> Cow<'a, Value> {
         match self.format.shape {
             Shape::Objects => Cow::Borrowed(object),
@@ -81,21 +85,26 @@ impl View {
             Shape::Table => {
                 let version = &object["metadata"]["resourceVersion"];
                 let metadata = json!({"resourceVersion": version});
-                Cow::Owned(table::table(resource, [object], &metadata, self.included))
+                Cow::Owned(table::table(
+                    resource,
+                    [object],
+                    &metadata,
+                    self.include_object,
+                ))
             }
         }
     }
 
-    /// A bookmark in the shape asked for: as a table, it has no rows.
+    /// The representation of a bookmark. As a table it has no rows.
     pub(crate) fn bookmark(&self, resource: &Resource, bookmark: &Value) -> Value {
         match self.format.shape {
             Shape::Objects => bookmark.clone(),
             Shape::Metadata => metadata_only(bookmark),
-            Shape::Table => table::table(resource, [], &bookmark["metadata"], self.included),
+            Shape::Table => table::table(resource, [], &bookmark["metadata"], self.include_object),
         }
     }
 
-    /// A list in the shape asked for, as an answer.
+    /// The response with a list of objects.
     pub(crate) fn list(
         &self,
         resource: &Resource,
@@ -124,7 +133,7 @@ impl View {
             }
             Shape::Table => {
                 let rows = objects.iter().copied();
-                let table = table::table(resource, rows, &metadata, self.included);
+                let table = table::table(resource, rows, &metadata, self.include_object);
                 response::json(ok, &table, &self.format)
             }
         }
@@ -140,7 +149,7 @@ struct List<T> {
     items: Vec<T>,
 }
 
-/// An object in a list: its kind and version are the list's, and left out.
+/// An object in a list, which leaves out the kind and version that the list has.
 struct Item<'a>(&'a Value);
 
 impl Serialize for Item<'_> {
@@ -148,13 +157,4 @@ impl Serialize for Item<'_> {
         let fields = self.0.as_object().into_iter().flatten();
         serializer.collect_map(fields.filter(|(name, _)| *name != "kind" && *name != "apiVersion"))
     }
-}
-
-/// `PartialObjectMetadata` of an object.
-pub(crate) fn metadata_only(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": object["metadata"],
-    })
 }

@@ -1,4 +1,4 @@
-//! Deleting one object, or all that selectors leave.
+//! Deleting one object, or all objects that selectors match.
 
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -19,33 +19,33 @@ use crate::demo::{
     server::Body,
 };
 
-/// `DELETE` of one. Deletion is at once; pods and namespaces are answered as they would be
-/// while they end, the rest with a `Status`.
-pub(crate) fn one(writer: &Writer<'_>, sent: &[u8]) -> Result<Response<Body>, Status> {
+/// Deletes one object at once. The response for pods and namespaces is the object while it is
+/// terminating, for all others a `Status`.
+pub(crate) fn one(writer: &Writer<'_>, body: &[u8]) -> Result<Response<Body>, Status> {
     let resource = writer.target.resource;
-    let options = match sent {
+    let options = match body {
         [] => Value::Null,
-        sent => request_object::object(writer.headers, sent)?,
+        body => request_object::object(writer.headers, body)?,
     };
-    let missing = || Status::not_found(resource, writer.name());
+    let not_found = || Status::not_found(resource, writer.name());
     let dry_run = writer.dry_run || options["dryRun"][0] == "All";
     let deleted = writer.store().change(&writer.key(), dry_run, |current| {
-        let current = current.ok_or_else(missing)?;
+        let current = current.ok_or_else(not_found)?;
         check_preconditions(writer, &options["preconditions"], current)?;
         Ok(Outcome::Delete)
     })?;
-    let deleted = deleted.ok_or_else(missing)?;
+    let deleted = deleted.ok_or_else(not_found)?;
     match resource.plural {
         "namespaces" => {
             if !dry_run {
-                writer.store().empty_namespace(writer.name());
+                writer.store().delete_namespace_contents(writer.name());
             }
-            let mut object = ending(&deleted.value);
+            let mut object = terminating(&deleted.value);
             child_mut(as_map(&mut object), "status")
                 .insert("phase".to_owned(), json!("Terminating"));
-            writer.show(StatusCode::OK, &object)
+            writer.respond(StatusCode::OK, &object)
         }
-        "pods" => writer.show(StatusCode::OK, &ending(&deleted.value)),
+        "pods" => writer.respond(StatusCode::OK, &terminating(&deleted.value)),
         _ => {
             let uid = meta(&deleted.value, "uid");
             let body = status::success(resource, writer.name(), uid);
@@ -54,8 +54,8 @@ pub(crate) fn one(writer: &Writer<'_>, sent: &[u8]) -> Result<Response<Body>, St
     }
 }
 
-/// `DELETE` of a collection: the list of what went.
-pub(crate) fn many(writer: &Writer<'_>) -> Result<Response<Body>, Status> {
+/// Deletes a collection. The response is the list of deleted objects.
+pub(crate) fn collection(writer: &Writer<'_>) -> Result<Response<Body>, Status> {
     let (target, store) = (writer.target, writer.store());
     let selection = Selection::new(target, &writer.context.query)?;
     let listing = store.list(target.resource, target.namespace.as_deref());
@@ -70,7 +70,7 @@ pub(crate) fn many(writer: &Writer<'_>) -> Result<Response<Body>, Status> {
                 })
             })?);
             if target.resource.plural == "namespaces" && !writer.dry_run {
-                store.empty_namespace(&key.name);
+                store.delete_namespace_contents(&key.name);
             }
         }
     }
@@ -81,28 +81,29 @@ pub(crate) fn many(writer: &Writer<'_>) -> Result<Response<Body>, Status> {
 
 fn check_preconditions(
     writer: &Writer<'_>,
-    wanted: &Value,
+    preconditions: &Value,
     current: &Object,
 ) -> Result<(), Status> {
     for (field, label) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
-        let is = meta(&current.value, field);
-        if let Some(wanted) = wanted[field].as_str().filter(|wanted| *wanted != is) {
-            let why = format!(
-                "Precondition failed: {label} in precondition: {wanted}, {label} in object \
-                 meta: {is}"
+        let actual = meta(&current.value, field);
+        let expected = preconditions[field].as_str();
+        if let Some(expected) = expected.filter(|expected| *expected != actual) {
+            let reason = format!(
+                "Precondition failed: {label} in precondition: {expected}, {label} in object \
+                 meta: {actual}"
             );
             return Err(Status::conflict(
                 writer.target.resource,
                 writer.name(),
-                &why,
+                &reason,
             ));
         }
     }
     Ok(())
 }
 
-/// The object with the marks of a deletion under way.
-fn ending(object: &Value) -> Value {
+/// The object with the time of deletion.
+fn terminating(object: &Value) -> Value {
     let mut object = object.clone();
     metadata_mut(&mut object).insert("deletionTimestamp".to_owned(), json!(timestamp()));
     object

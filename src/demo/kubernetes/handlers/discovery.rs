@@ -1,4 +1,4 @@
-//! Discovery: what groups, versions and resources there are, in the aggregated and the old form.
+//! Discovery of groups, versions and resources, in the aggregated and the older form.
 
 use std::sync::Arc;
 
@@ -7,85 +7,94 @@ use serde_json::{Value, json};
 
 use crate::demo::{
     kubernetes::{
+        api_server::ApiServer,
         encoding::{
             response::{self, Format},
             status::Status,
         },
         objects::resources::{GROUPS, RESOURCES, REVIEWS, Resource, Subresource, group_version},
         route::Route,
-        router::Plane,
     },
     server::Body,
 };
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const AGGREGATED_TYPE: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// Answers `/`, `/api`, `/apis` and what is below them.
-pub(crate) fn answer(
-    plane: &Arc<Plane>,
+/// Responds to `/`, `/api`, `/apis` and the paths of groups and versions.
+pub(crate) fn respond(
+    server: &Arc<ApiServer>,
     route: &Route,
     format: &Format,
 ) -> Result<Response<Body>, Status> {
-    let served = Served::by(plane);
+    let catalog = Catalog::of(server);
     let value = match route {
-        Route::Index => json!({"paths": served.paths()}),
-        Route::CoreVersions if format.aggregated => return served.aggregated(&[""], format),
-        Route::Groups if format.aggregated => return served.aggregated(&served.groups, format),
+        Route::Index => json!({"paths": catalog.paths()}),
+        Route::CoreVersions if format.aggregated => return catalog.aggregated(&[""], format),
+        Route::Groups if format.aggregated => return catalog.aggregated(&catalog.groups, format),
         Route::CoreVersions => json!({
             "kind": "APIVersions",
             "versions": ["v1"],
             "serverAddressByClientCIDRs": [
-                {"clientCIDR": "0.0.0.0/0", "serverAddress": plane.address.to_string()},
+                {"clientCIDR": "0.0.0.0/0", "serverAddress": server.address.to_string()},
             ],
         }),
         Route::Groups => json!({
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": served.groups.iter().map(|name| group(name)).collect::<Vec<_>>(),
+            "groups": catalog.groups.iter().map(|name| group(name)).collect::<Vec<_>>(),
         }),
-        Route::Group(name) if served.groups.contains(&name.as_str()) => {
+        Route::Group(name) if catalog.groups.contains(&name.as_str()) => {
             let mut group = group(name);
             group["kind"] = json!("APIGroup");
             group["apiVersion"] = json!("v1");
             group
         }
-        Route::Kinds { group, version } if served.has(group, version) => json!({
+        Route::Kinds { group, version } if catalog.has(group, version) => json!({
             "kind": "APIResourceList",
             "apiVersion": "v1",
             "groupVersion": group_version(group, version),
-            "resources": served.kinds(group),
+            "resources": catalog.kinds(group),
         }),
         _ => return Err(Status::no_such_path()),
     };
     response::json(StatusCode::OK, &value, format)
 }
 
-/// What there is: Kubernetes' own, and the vendor's.
-struct Served {
-    /// The named groups, sorted.
+/// The groups and resources of Kubernetes and of the vendor.
+struct Catalog {
+    /// The groups except for the core group, sorted.
     groups: Vec<&'static str>,
-    vendors: &'static [&'static Resource],
+    vendor_resources: &'static [&'static Resource],
 }
 
-impl Served {
-    fn by(plane: &Plane) -> Self {
-        let flavor = plane.authentication.flavor();
-        let vendors = flavor.map_or(&[][..], |flavor| flavor.resources());
+impl Catalog {
+    fn of(server: &ApiServer) -> Self {
+        let extension = server.authentication.extension();
+        let vendor_resources = extension.map_or(&[][..], |extension| extension.resources());
         let mut groups = GROUPS.to_vec();
-        groups.extend(vendors.iter().map(|resource| resource.group));
+        groups.extend(vendor_resources.iter().map(|resource| resource.group));
         groups.sort_unstable();
         groups.dedup();
-        Self { groups, vendors }
+        Self {
+            groups,
+            vendor_resources,
+        }
     }
 
-    /// Whether a group and version are served.
+    /// Whether there is this version of a group.
     fn has(&self, group: &str, version: &str) -> bool {
         version == "v1" && (group.is_empty() || self.groups.contains(&group))
     }
 
     /// The resources of a group.
-    fn of<'a>(&self, group: &'a str) -> impl Iterator<Item = &'static Resource> + use<'a> {
-        let all = RESOURCES.iter().chain(self.vendors.iter().copied());
+    fn resources_of<'a>(
+        &self,
+        group: &'a str,
+    ) -> impl Iterator<Item = &'static Resource> + use<'a> {
+        let all = RESOURCES
+            .iter()
+            .chain(self.vendor_resources.iter().copied());
         all.filter(move |resource| resource.group == group)
     }
 
@@ -107,10 +116,10 @@ impl Served {
         paths
     }
 
-    /// `APIResource`s of a group: each resource, then its subresources, then what can only be asked.
+    /// The `APIResource`s of a group: each resource with its subresources, and reviews.
     fn kinds(&self, group: &str) -> Vec<Value> {
         let mut kinds = Vec::new();
-        for resource in self.of(group) {
+        for resource in self.resources_of(group) {
             let mut kind = json!({
                 "name": resource.plural,
                 "singularName": resource.singular,
@@ -152,7 +161,7 @@ impl Served {
         kinds
     }
 
-    /// `APIGroupDiscoveryList`: everything in one answer.
+    /// `APIGroupDiscoveryList`: groups with all their resources in one response.
     fn aggregated(&self, groups: &[&str], format: &Format) -> Result<Response<Body>, Status> {
         let items: Vec<Value> = groups.iter().map(|group| {
             let mut item = json!({
@@ -172,14 +181,17 @@ impl Served {
         });
         let mut response = response::json(StatusCode::OK, &list, format)?;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(AGGREGATED_TYPE),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         Ok(response)
     }
 
     fn discovered(&self, group: &str) -> Vec<Value> {
-        let stored = self.of(group).map(|resource| {
+        let stored = self.resources_of(group).map(|resource| {
             let mut item = json!({
                 "resource": resource.plural,
                 "responseKind": kind((resource.group, resource.version, resource.kind)),

@@ -1,4 +1,4 @@
-//! One handler for each kind of request.
+//! The handlers of requests.
 
 pub(crate) mod delete;
 pub(crate) mod discovery;
@@ -9,6 +9,7 @@ pub(crate) mod read;
 pub(crate) mod review;
 pub(crate) mod scale;
 pub(crate) mod service_account_secret;
+pub(crate) mod token_request;
 pub(crate) mod watch;
 pub(crate) mod watch_websocket;
 pub(crate) mod write;

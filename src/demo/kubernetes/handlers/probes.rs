@@ -1,10 +1,10 @@
-//! `/version` and the health checks, which are public.
+//! `/version` and the health checks, which need no authentication.
 
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::encoding::{
         response::{self, Format},
         status::Status,
@@ -12,7 +12,7 @@ use crate::demo::{
     server::Body,
 };
 
-/// What a 1.35 server says of itself; always indented, as there.
+/// The version of a Kubernetes 1.35 server. It is always indented, as in real servers.
 pub(crate) fn version(format: &Format) -> Result<Response<Body>, Status> {
     let version = json!({
         "major": "1",
@@ -36,7 +36,7 @@ pub(crate) fn version(format: &Format) -> Result<Response<Body>, Status> {
     response::json(StatusCode::OK, &version, &format)
 }
 
-/// In Go's spelling, which clients compare with.
+/// The architecture by its name in Go, which clients expect.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -45,8 +45,8 @@ fn architecture() -> &'static str {
     }
 }
 
-/// `ok`, or the checks one by one with `?verbose`.
-pub(crate) fn health(check: &str, query: &Query) -> Response<Body> {
+/// `ok`, or with `?verbose` the list of checks.
+pub(crate) fn health(check: &str, query: &Form) -> Response<Body> {
     if !query.flag("verbose") {
         return response::text("ok");
     }

@@ -1,4 +1,4 @@
-//! Getting one object and listing many, page by page.
+//! Reading one object, and listing objects in pages.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Response, StatusCode};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::{
         encoding::{
             response,
@@ -19,7 +19,7 @@ use crate::demo::{
     server::Body,
 };
 
-/// One object by name.
+/// Responds with one object.
 pub(crate) fn get(store: &Store, target: &Target, view: &View) -> Result<Response<Body>, Status> {
     let name = target.name.as_deref().unwrap_or_default();
     let object = store
@@ -29,68 +29,68 @@ pub(crate) fn get(store: &Store, target: &Target, view: &View) -> Result<Respons
     response::json(StatusCode::OK, &shown, &view.format)
 }
 
-/// Where a page ended; the client brings it back as `?continue=`.
+/// The end of a page, which the client sends back as `?continue=`.
 #[derive(Debug, Serialize, Deserialize)]
-struct Continue {
+struct ContinueToken {
     v: String,
-    /// The revision of the first page, which the whole list is said to be of.
+    /// The revision of the first page, which is the resource version of all pages.
     rv: u64,
-    /// The last key shown, as `namespace/name`.
+    /// The position of the last object on the page.
     start: String,
 }
 
-/// Objects of a kind, `?limit=` at a time.
+/// Responds with a list of objects, at most `?limit=` on a page.
 ///
-/// Later pages show the objects as they are by then, while their resource version stays that of
-/// the first page: a watch from there tells again of what changed in between.
+/// Later pages have the objects of their own time but the resource version of the first page, so
+/// that a watch from there repeats the changes in between.
 pub(crate) fn list(
     store: &Store,
     target: &Target,
-    query: &Query,
+    query: &Form,
     view: &View,
 ) -> Result<Response<Body>, Status> {
     let selection = Selection::new(target, query)?;
     let listing = store.list(target.resource, target.namespace.as_deref());
-    let from = query.get("continue").map(decode).transpose()?;
-    let revision = from.as_ref().map_or(listing.revision, |from| from.rv);
-    let start = from.map(|from| from.start).unwrap_or_default();
-    if let Some(asked) = query.number("resourceVersion")
-        && asked > listing.revision
+    let token = query.get("continue").map(decode).transpose()?;
+    let revision = token.as_ref().map_or(listing.revision, |token| token.rv);
+    let start = token.map(|token| token.start).unwrap_or_default();
+    if let Some(requested) = query.number("resourceVersion")
+        && requested > listing.revision
     {
-        return Err(Status::too_large_version(asked, listing.revision));
+        return Err(Status::too_large_version(requested, listing.revision));
     }
 
-    let mut shown: Vec<&(Key, _)> = listing
+    let mut page: Vec<&(Key, _)> = listing
         .objects
         .iter()
         .filter(|(key, object)| position(key) > start && selection.matches(&object.value))
         .collect();
     let limit = query.number("limit").unwrap_or_default();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let rest = match limit {
+    let remaining = match limit {
         0 => 0,
-        limit => shown.len().saturating_sub(limit),
+        limit => page.len().saturating_sub(limit),
     };
-    shown.truncate(shown.len() - rest);
+    page.truncate(page.len() - remaining);
 
     let mut metadata = json!({"resourceVersion": revision.to_string()});
-    if let (1.., Some((last, _))) = (rest, shown.last()) {
+    if let (1.., Some((last, _))) = (remaining, page.last()) {
         metadata["continue"] = encode(revision, last)?.into();
         if selection.is_everything() {
-            metadata["remainingItemCount"] = rest.into();
+            metadata["remainingItemCount"] = remaining.into();
         }
     }
-    let objects: Vec<&Value> = shown.iter().map(|(_, object)| &object.value).collect();
+    let objects: Vec<&Value> = page.iter().map(|(_, object)| &object.value).collect();
     view.list(target.resource, &objects, metadata)
 }
 
 fn position(key: &Key) -> String {
-    // NUL sorts before every character of a name, as keys sort in the store.
+    // NUL sorts before every character of a name, so that positions sort like keys.
     format!("{}\0{}", key.namespace, key.name)
 }
 
 fn encode(revision: u64, last: &Key) -> Result<String, Status> {
-    let token = Continue {
+    let token = ContinueToken {
         v: "meta.k8s.io/v1".to_owned(),
         rv: revision,
         start: position(last),
@@ -99,7 +99,7 @@ fn encode(revision: u64, last: &Key) -> Result<String, Status> {
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-fn decode(token: &str) -> Result<Continue, Status> {
+fn decode(token: &str) -> Result<ContinueToken, Status> {
     let json = URL_SAFE_NO_PAD.decode(token).ok();
     json.and_then(|json| serde_json::from_slice(&json).ok())
         .ok_or_else(|| Status::bad_request("continue key is not valid"))

@@ -19,41 +19,41 @@ use crate::demo::{
     server::Body,
 };
 
-/// The present scale.
+/// Responds with the current scale.
 pub(crate) fn get(writer: &Writer<'_>) -> Result<Response<Body>, Status> {
     let object = writer.store().get(&writer.key());
-    let object = object.ok_or_else(|| missing(writer))?;
-    show(writer, &object.value)
+    let object = object.ok_or_else(|| not_found(writer))?;
+    respond(writer, &object.value)
 }
 
-/// Sets the replicas that a `Scale` names.
-pub(crate) fn replace(writer: &Writer<'_>, sent: &[u8]) -> Result<Response<Body>, Status> {
-    let wanted = request_object::object(writer.headers, sent)?;
-    set(writer, |_| Ok(wanted))
+/// Sets the replicas of a `Scale`.
+pub(crate) fn replace(writer: &Writer<'_>, body: &[u8]) -> Result<Response<Body>, Status> {
+    let scale = request_object::object(writer.headers, body)?;
+    update(writer, |_| Ok(scale))
 }
 
-/// Patches the present scale.
-pub(crate) fn patch(writer: &Writer<'_>, sent: &[u8]) -> Result<Response<Body>, Status> {
-    let patch = Patch::parse(request_object::media_type(writer.headers), sent)?;
-    set(writer, |mut scale| {
+/// Patches the current scale.
+pub(crate) fn patch(writer: &Writer<'_>, body: &[u8]) -> Result<Response<Body>, Status> {
+    let patch = Patch::parse(request_object::media_type(writer.headers), body)?;
+    update(writer, |mut scale| {
         patch.apply_to(&mut scale)?;
         Ok(scale)
     })
 }
 
-fn set(
+fn update(
     writer: &Writer<'_>,
-    wanted: impl FnOnce(Value) -> Result<Value, Status>,
+    change: impl FnOnce(Value) -> Result<Value, Status>,
 ) -> Result<Response<Body>, Status> {
     let resource = writer.target.resource;
     let changed = writer.update(|current| {
-        let wanted = wanted(scale(current))?;
-        writer.check_version(current, &wanted)?;
-        let replicas = match &wanted["spec"]["replicas"] {
+        let scale = change(scale(current))?;
+        writer.check_version(current, &scale)?;
+        let replicas = match &scale["spec"]["replicas"] {
             Value::Null => 0,
             value => value.as_u64().ok_or_else(|| {
-                let why = "must be a whole number of 0 or more";
-                let cause = Cause::invalid("spec.replicas", value, why);
+                let detail = "must be a whole number of 0 or more";
+                let cause = Cause::invalid("spec.replicas", value, detail);
                 Status::invalid("Scale", "autoscaling", writer.name(), vec![cause])
             })?,
         };
@@ -66,14 +66,14 @@ fn set(
             let metadata = metadata_mut(&mut next);
             metadata.insert("generation".to_owned(), next_generation(current));
             metadata.insert("managedFields".to_owned(), entries);
-            defaults::settle(resource, &mut next);
+            defaults::reconcile(resource, &mut next);
         }
         Ok(next)
     })?;
-    show(writer, &changed.value)
+    respond(writer, &changed.value)
 }
 
-fn show(writer: &Writer<'_>, object: &Value) -> Result<Response<Body>, Status> {
+fn respond(writer: &Writer<'_>, object: &Value) -> Result<Response<Body>, Status> {
     response::json(StatusCode::OK, &scale(object), &writer.context.format)
 }
 
@@ -103,6 +103,6 @@ fn scale(object: &Value) -> Value {
     })
 }
 
-fn missing(writer: &Writer<'_>) -> Status {
+fn not_found(writer: &Writer<'_>) -> Status {
     Status::not_found(writer.target.resource, writer.name())
 }

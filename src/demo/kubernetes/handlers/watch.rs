@@ -1,4 +1,4 @@
-//! Watches: the log of changes, filtered and sent as it grows.
+//! Watches, which follow the log of changes and send those that match.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::{
         encoding::{
             response,
@@ -22,23 +22,23 @@ use crate::demo::{
         objects::{
             metadata::metadata_mut,
             resources::Resource,
-            store::{Change, Event, Store, event_line},
+            store::{Event, EventType, Store, event_line},
         },
         route::Target,
     },
     server::Body,
 };
 
-/// How long a watch lives that names no `timeoutSeconds`; real servers pick 30 to 60 minutes.
-const LIFETIME: Duration = Duration::from_secs(45 * 60);
+/// The duration of a watch without `timeoutSeconds`. Real servers choose 30 to 60 minutes.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
-/// How often a quiet watch gets a `BOOKMARK`, if it asked for them, as from real servers.
+/// The interval of `BOOKMARK` events, as in real servers.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The annotation that ends the initial events of a streaming list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// One client's watch. It costs a cursor and two timers; events are shared.
+/// The watch of one client. Watches share the serialized events.
 pub(crate) struct Watch {
     store: Arc<Store>,
     /// Cancelled when the control plane stops.
@@ -46,21 +46,21 @@ pub(crate) struct Watch {
     selection: Selection,
     view: View,
     latest: watch::Receiver<u64>,
-    /// The revision up to which the client has been told.
+    /// The revision of the last event that was sent.
     cursor: u64,
     pending: VecDeque<Bytes>,
-    /// Whether the stream ends once `pending` is sent.
-    last: bool,
+    /// Whether the watch ends after the pending events.
+    is_ending: bool,
     deadline: Instant,
-    /// When the next `BOOKMARK` is due, if the client wants them.
+    /// When the next `BOOKMARK` is due, if the client has asked for them.
     bookmark: Option<Instant>,
 }
 
-/// A watch as a chunked body of JSON lines.
-pub(crate) fn answer(
+/// Responds with a watch as a stream of JSON lines.
+pub(crate) fn respond(
     (store, stop): (&Arc<Store>, &CancellationToken),
     target: &Target,
-    query: &Query,
+    query: &Form,
     view: View,
 ) -> Result<Response<Body>, Status> {
     let watch = Watch::start((store, stop), target, query, view)?;
@@ -74,19 +74,19 @@ pub(crate) fn answer(
 }
 
 impl Watch {
-    /// Begins where `resourceVersion` and `sendInitialEvents` say.
+    /// Starts a watch according to `resourceVersion` and `sendInitialEvents`.
     ///
-    /// Without a version, or with `0`, the present objects come first as `ADDED`; otherwise
-    /// the changes after that version. A version the log no longer has is told as an `ERROR`
-    /// event, as the stream has begun by then.
+    /// Without a version, or with `0`, it begins with the existing objects as `ADDED`, otherwise
+    /// with the changes after that version. If the log no longer reaches back to it, the watch
+    /// sends an `ERROR` event, because the response has begun already.
     pub(crate) fn start(
         (store, stop): (&Arc<Store>, &CancellationToken),
         target: &Target,
-        query: &Query,
+        query: &Form,
         view: View,
     ) -> Result<Self, Status> {
         let selection = Selection::new(target, query)?;
-        let asked = match query.get("resourceVersion") {
+        let requested = match query.get("resourceVersion") {
             None => 0,
             Some(text) => text
                 .parse()
@@ -100,45 +100,46 @@ impl Watch {
             ));
         }
         let now = Instant::now();
-        let lifetime = query
+        let timeout = query
             .number("timeoutSeconds")
             .filter(|seconds| *seconds > 0);
-        let lifetime = lifetime
-            .map_or(LIFETIME, Duration::from_secs)
-            .min(LIFETIME * 2);
+        let timeout = timeout
+            .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
+            .min(DEFAULT_TIMEOUT * 2);
         let mut watch = Self {
             latest: store.subscribe(),
-            cursor: asked,
+            cursor: requested,
             pending: VecDeque::new(),
-            last: false,
-            deadline: now + lifetime,
+            is_ending: false,
+            deadline: now + timeout,
             bookmark: bookmarks.then(|| now + BOOKMARK_INTERVAL),
             store: store.clone(),
             stop: stop.clone(),
             selection,
             view,
         };
-        let unset = asked == 0 && query.get("sendInitialEvents") != Some("false");
-        if streaming_list || unset {
-            watch.send_present();
+        let starts_with_existing =
+            requested == 0 && query.get("sendInitialEvents") != Some("false");
+        if streaming_list || starts_with_existing {
+            watch.queue_existing();
         }
         if streaming_list {
-            watch.send_bookmark(json!({INITIAL_EVENTS_END: "true"}));
+            watch.queue_bookmark(json!({INITIAL_EVENTS_END: "true"}));
         }
         Ok(watch)
     }
 
-    /// The next event as a JSON line; `None` when the watch is over. Safe to cancel.
+    /// The next event as a JSON line; `None` at the end of the watch. It is safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(line) = self.pending.pop_front() {
                 return Some(line);
             }
-            if self.last {
+            if self.is_ending {
                 return None;
             }
             self.latest.borrow_and_update();
-            self.take_changes();
+            self.queue_changes();
             if !self.pending.is_empty() {
                 continue;
             }
@@ -146,40 +147,41 @@ impl Watch {
                 .bookmark
                 .map_or(self.deadline, |due| due.min(self.deadline));
             tokio::select! {
-                changed = self.latest.changed() => self.last = changed.is_err(),
-                () = self.stop.cancelled() => self.last = true,
+                changed = self.latest.changed() => self.is_ending = changed.is_err(),
+                () = self.stop.cancelled() => self.is_ending = true,
                 () = tokio::time::sleep_until(wake) => self.tick(),
             }
         }
     }
 
-    /// A bookmark is due, or the end: then a last one saves the client a list.
+    /// Handles the timer: a bookmark is due, or the watch ends. A last bookmark saves the client a
+    /// list request.
     fn tick(&mut self) {
         let now = Instant::now();
-        self.last = now >= self.deadline;
+        self.is_ending = now >= self.deadline;
         if self.bookmark.is_some() {
-            self.send_bookmark(json!({}));
+            self.queue_bookmark(json!({}));
             self.bookmark = Some(now + BOOKMARK_INTERVAL);
         }
     }
 
-    fn send_present(&mut self) {
+    fn queue_existing(&mut self) {
         let namespace = self.selection.namespace.as_deref();
         let listing = self.store.list(self.selection.resource, namespace);
         self.cursor = listing.revision;
         for (_, object) in &listing.objects {
             if self.selection.matches(&object.value) {
                 let line = if self.view.is_plain() {
-                    object.line(Change::Added)
+                    object.event_line(EventType::Added)
                 } else {
-                    self.shaped(Change::Added, &object.value)
+                    self.encode(EventType::Added, &object.value)
                 };
                 self.pending.push_back(line);
             }
         }
     }
 
-    fn take_changes(&mut self) {
+    fn queue_changes(&mut self) {
         let (resource, namespace) = (self.selection.resource, &self.selection.namespace);
         match self
             .store
@@ -188,7 +190,7 @@ impl Watch {
             Ok((events, revision)) => {
                 self.cursor = revision;
                 for event in events {
-                    let line = self.seen(&event);
+                    let line = self.visible_event(&event);
                     self.pending.extend(line);
                 }
             }
@@ -196,47 +198,47 @@ impl Watch {
                 let status = expired.body();
                 let status = String::from_utf8_lossy(status.trim_ascii());
                 self.pending.push_back(event_line("ERROR", &status));
-                self.last = true;
+                self.is_ending = true;
             }
         }
     }
 
-    /// What a client with these selectors sees of a change: an object that comes into view
-    /// is `ADDED`, one that goes out of view `DELETED`, in its last visible state.
-    fn seen(&self, event: &Event) -> Option<Bytes> {
+    /// The event of a change for this client. An object that begins to match the selectors is
+    /// `ADDED`, one that no longer matches is `DELETED` in its last matching state.
+    fn visible_event(&self, event: &Event) -> Option<Bytes> {
         let matches = |object: &Value| self.selection.matches(object);
         let before = event
             .previous
             .as_ref()
             .filter(|object| matches(&object.value));
-        let now = event.change != Change::Deleted && matches(&event.object.value);
-        let change = match (before, now) {
+        let now = event.event_type != EventType::Deleted && matches(&event.object.value);
+        let event_type = match (before, now) {
             (None, false) => return None,
-            (None, true) => Change::Added,
-            (Some(_), true) => Change::Modified,
-            (Some(_), false) => Change::Deleted,
+            (None, true) => EventType::Added,
+            (Some(_), true) => EventType::Modified,
+            (Some(_), false) => EventType::Deleted,
         };
-        if let (Some(before), Change::Modified, false) = (before, event.change, now) {
-            let mut gone = before.value.clone();
+        if let (Some(before), EventType::Modified, false) = (before, event.event_type, now) {
+            let mut last = before.value.clone();
             let version = json!(event.revision.to_string());
-            metadata_mut(&mut gone).insert("resourceVersion".to_owned(), version);
-            return Some(self.shaped(change, &gone));
+            metadata_mut(&mut last).insert("resourceVersion".to_owned(), version);
+            return Some(self.encode(event_type, &last));
         }
         Some(if self.view.is_plain() {
-            event.object.line(change)
+            event.object.event_line(event_type)
         } else {
-            self.shaped(change, &event.object.value)
+            self.encode(event_type, &event.object.value)
         })
     }
 
-    fn shaped(&self, change: Change, object: &Value) -> Bytes {
+    fn encode(&self, event_type: EventType, object: &Value) -> Bytes {
         event_line(
-            change.name(),
+            event_type.name(),
             &self.view.one(self.selection.resource, object),
         )
     }
 
-    fn send_bookmark(&mut self, annotations: Value) {
+    fn queue_bookmark(&mut self, annotations: Value) {
         let resource: &Resource = self.selection.resource;
         let mut bookmark = json!({
             "kind": resource.kind,

@@ -1,4 +1,4 @@
-//! A watch over WebSocket: one text frame an event.
+//! Watches over WebSocket, with one text message per event.
 
 use std::sync::Arc;
 
@@ -15,42 +15,42 @@ use tokio_tungstenite::{
 use super::watch::Watch;
 use crate::demo::request_body::RequestBody;
 use crate::demo::{
-    form::Query,
+    form::Form,
     kubernetes::{
-        encoding::{response, status::Status, view::View},
+        api_server::ApiServer,
+        encoding::{status::Status, view::View},
         route::Target,
-        router::Plane,
         websocket_handshake,
     },
-    server::Body,
+    server::{Body, full_body},
 };
 
-/// Answers the handshake and sends the events behind it.
+/// Responds to the handshake, and sends the events after it.
 ///
-/// As the API server does, it refuses a client without `Origin` (403), one that offers two
-/// subprotocols (400) or no key, each with an empty body.
-pub(crate) fn answer(
-    plane: &Arc<Plane>,
+/// Like API servers it refuses, with an empty body, a request without `Origin` (403), one with two
+/// subprotocols and one without a key (400).
+pub(crate) fn respond(
+    server: &Arc<ApiServer>,
     mut request: Request<RequestBody>,
     target: &Target,
-    query: &Query,
+    query: &Form,
     view: View,
 ) -> Result<Response<Body>, Status> {
     let response = match accept(request.headers()) {
         Ok(response) => response,
         Err(code) => {
-            let mut refused = Response::new(response::body(Bytes::new()));
+            let mut refused = Response::new(full_body(Bytes::new()));
             *refused.status_mut() = code;
             return Ok(refused);
         }
     };
-    let watch = Watch::start((&plane.store, &plane.stop), target, query, view)?;
+    let watch = Watch::start((&server.store, &server.stop), target, query, view)?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(serve(upgrade, watch));
     Ok(response)
 }
 
-/// The 101, or why there is none.
+/// The 101 response, or the status of the refusal.
 fn accept(headers: &HeaderMap) -> Result<Response<Body>, StatusCode> {
     let origin = headers.get(header::ORIGIN);
     if origin.is_none_or(|origin| origin.is_empty() || origin == "null") {
@@ -62,11 +62,11 @@ fn accept(headers: &HeaderMap) -> Result<Response<Body>, StatusCode> {
     if protocols.next().is_some() {
         return Err(StatusCode::BAD_REQUEST);
     }
-    websocket_handshake::switch(headers, protocol).map_err(|_| StatusCode::BAD_REQUEST)
+    websocket_handshake::accept(headers, protocol).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// Sends events until either side is done. What the client says is read (it may close) and
-/// otherwise ignored.
+/// Sends events until the watch ends or the client closes. Other messages of the client are
+/// ignored.
 async fn serve(upgrade: OnUpgrade, mut watch: Watch) {
     let Ok(upgraded) = upgrade.await else {
         return;
@@ -85,12 +85,12 @@ async fn serve(upgrade: OnUpgrade, mut watch: Watch) {
             }
             message = socket.next() => match message {
                 Some(Ok(_)) => {}
-                // Gone, or closed: the answer to a close frame is sent by the stream itself.
+                // The client closed or is gone. The stream itself responds to a close frame.
                 Some(Err(_)) | None => return,
             },
         }
     }
-    // The events are over; a client that is gone by now needs no goodbye.
+    // The watch has ended. An error means that the client is gone already.
     let _ = socket.close(None).await;
 }
 
@@ -99,7 +99,7 @@ async fn serve(upgrade: OnUpgrade, mut watch: Watch) {
 mod tests {
     use super::*;
 
-    fn answer_to(
+    fn accept_with(
         extra: &[(&'static str, &'static str)],
     ) -> Result<Option<HeaderValue>, StatusCode> {
         let mut headers = HeaderMap::new();
@@ -115,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn no_origin_is_forbidden_and_two_subprotocols_are_a_bad_request() {
-        assert_eq!(answer_to(&[]).unwrap_err(), StatusCode::FORBIDDEN);
+    fn a_request_without_origin_or_with_two_subprotocols_is_refused() {
+        assert_eq!(accept_with(&[]).unwrap_err(), StatusCode::FORBIDDEN);
         let origin = ("origin", "http://localhost");
         let two = [origin, ("sec-websocket-protocol", "a, b")];
-        assert_eq!(answer_to(&two).unwrap_err(), StatusCode::BAD_REQUEST);
-        assert_eq!(answer_to(&[origin]).unwrap(), None);
-        let one = answer_to(&[origin, ("sec-websocket-protocol", "a")]).unwrap();
+        assert_eq!(accept_with(&two).unwrap_err(), StatusCode::BAD_REQUEST);
+        assert_eq!(accept_with(&[origin]).unwrap(), None);
+        let one = accept_with(&[origin, ("sec-websocket-protocol", "a")]).unwrap();
         assert_eq!(one.unwrap(), "a");
     }
 }

@@ -1,10 +1,11 @@
-//! Creating, replacing and patching.
+//! Creating, replacing and patching objects.
 
 use http::{HeaderMap, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::demo::{
     kubernetes::{
+        api_server::RequestContext,
         encoding::{
             request_object, response,
             status::{Cause, Status},
@@ -14,7 +15,7 @@ use crate::demo::{
         objects::{
             defaults,
             managed_fields::{self, Manager},
-            metadata::{as_map, meta, metadata_mut, name_suffix, next_generation, timestamp},
+            metadata::{as_map, meta, metadata_mut, name_suffix, next_generation},
             patch::Patch,
             resources::{self, Resource},
             server_side_apply,
@@ -22,15 +23,13 @@ use crate::demo::{
             validation,
         },
         route::Target,
-        router::Context,
     },
-    random::new_uid,
     server::Body,
 };
 
-/// One write: to what, by whom, and how the result is shown.
+/// A write: its target, its request, and the representation of the result.
 pub(crate) struct Writer<'a> {
-    pub(crate) context: &'a Context<'a>,
+    pub(crate) context: &'a RequestContext<'a>,
     pub(crate) target: &'a Target,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) view: View,
@@ -39,7 +38,7 @@ pub(crate) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(
-        context: &'a Context<'a>,
+        context: &'a RequestContext<'a>,
         target: &'a Target,
         headers: &'a HeaderMap,
         view: View,
@@ -54,7 +53,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.context.plane.store
+        &self.context.server.store
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -65,13 +64,17 @@ impl<'a> Writer<'a> {
         Key::new(self.target.resource, self.target.namespace(), self.name())
     }
 
-    /// The object as an answer.
-    pub(crate) fn show(&self, code: StatusCode, object: &Value) -> Result<Response<Body>, Status> {
+    /// Responds with an object.
+    pub(crate) fn respond(
+        &self,
+        code: StatusCode,
+        object: &Value,
+    ) -> Result<Response<Body>, Status> {
         let shown = self.view.one(self.target.resource, object);
         response::json(code, &shown, &self.view.format)
     }
 
-    /// Who writes: `?fieldManager=`, else the client program's name.
+    /// The manager of the changed fields: `?fieldManager=`, or the name of the client program.
     pub(crate) fn manager(&self, operation: &'static str) -> Manager {
         let agent = self.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| agent.to_str().ok()?.split('/').next());
@@ -84,43 +87,43 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// `POST`: 201 with the object as it was stored.
-    pub(crate) fn create(&self, sent: &[u8]) -> Result<Response<Body>, Status> {
-        let object = request_object::object(self.headers, sent)?;
-        let generated =
+    /// Creates an object (`POST`). Responds with 201 and the stored object.
+    pub(crate) fn create(&self, body: &[u8]) -> Result<Response<Body>, Status> {
+        let object = request_object::object(self.headers, body)?;
+        let is_generated =
             meta(&object, "name").is_empty() && !meta(&object, "generateName").is_empty();
-        let object = self.prepared(object, &self.manager("Update"))?;
+        let object = self.prepare(object, &self.manager("Update"))?;
         let created = loop {
             let mut object = object.clone();
-            if generated {
+            if is_generated {
                 let name = format!("{}{}", meta(&object, "generateName"), name_suffix());
                 metadata_mut(&mut object).insert("name".to_owned(), json!(name));
             }
             let name = meta(&object, "name").to_owned();
             match self.insert(&name, object) {
-                // The suffix was taken by chance: roll again.
-                Err(status) if generated && status.code == StatusCode::CONFLICT => {}
+                // The random name exists already: try another one.
+                Err(status) if is_generated && status.code == StatusCode::CONFLICT => {}
                 inserted => break inserted?,
             }
         };
-        self.show(StatusCode::CREATED, &created)
+        self.respond(StatusCode::CREATED, &created)
     }
 
-    /// `PUT`: the object as sent, if nobody was faster.
-    pub(crate) fn replace(&self, sent: &[u8]) -> Result<Response<Body>, Status> {
-        let next = request_object::object(self.headers, sent)?;
+    /// Replaces an object (`PUT`), unless its resource version is outdated.
+    pub(crate) fn replace(&self, body: &[u8]) -> Result<Response<Body>, Status> {
+        let next = request_object::object(self.headers, body)?;
         self.check(&next)?;
         let manager = self.manager("Update");
         let replaced = self.update(|current| {
-            let next = self.merged(current, next)?;
+            let next = self.merge(current, next)?;
             Ok(managed_fields::recorded(current, next, &manager))
         })?;
-        self.show(StatusCode::OK, &replaced.value)
+        self.respond(StatusCode::OK, &replaced.value)
     }
 
-    /// `PATCH` of any kind. An apply creates what is not there.
-    pub(crate) fn patch(&self, sent: &[u8]) -> Result<Response<Body>, Status> {
-        match Patch::parse(request_object::media_type(self.headers), sent)? {
+    /// Patches an object (`PATCH`). An apply patch creates it if it does not exist.
+    pub(crate) fn patch(&self, body: &[u8]) -> Result<Response<Body>, Status> {
+        match Patch::parse(request_object::media_type(self.headers), body)? {
             Patch::Apply(wanted) => self.apply(&wanted),
             patch => {
                 let manager = self.manager("Update");
@@ -128,10 +131,10 @@ impl<'a> Writer<'a> {
                     let mut next = current.clone();
                     patch.apply_to(&mut next)?;
                     self.check(&next)?;
-                    let next = self.merged(current, next)?;
+                    let next = self.merge(current, next)?;
                     Ok(managed_fields::recorded(current, next, &manager))
                 })?;
-                self.show(StatusCode::OK, &patched.value)
+                self.respond(StatusCode::OK, &patched.value)
             }
         }
     }
@@ -154,24 +157,24 @@ impl<'a> Writer<'a> {
         if self.target.subresource.is_none() && self.store().get(&self.key()).is_none() {
             let mut object = wanted.clone();
             metadata_mut(&mut object).insert("name".to_owned(), json!(self.name()));
-            let object = self.prepared(object, &manager)?;
+            let object = self.prepare(object, &manager)?;
             let created = self.insert(self.name(), object)?;
-            return self.show(StatusCode::CREATED, &created);
+            return self.respond(StatusCode::CREATED, &created);
         }
         let applied = self.update(|current| {
             let next = server_side_apply::applied(current, wanted, &manager)?;
-            let mut next = self.merged(current, next)?;
+            let mut next = self.merge(current, next)?;
             let fields = managed_fields::fields_of(wanted);
             let entries =
                 managed_fields::record(managed_fields::entries(current), &manager, fields);
             metadata_mut(&mut next).insert("managedFields".to_owned(), entries);
             Ok(next)
         })?;
-        self.show(StatusCode::OK, &applied.value)
+        self.respond(StatusCode::OK, &applied.value)
     }
 
-    /// A new object with its metadata and defaults, ready to be stored.
-    fn prepared(&self, mut object: Value, manager: &Manager) -> Result<Value, Status> {
+    /// Validates a new object and sets its metadata and defaults.
+    fn prepare(&self, mut object: Value, manager: &Manager) -> Result<Value, Status> {
         let resource = self.target.resource;
         self.check(&object)?;
         if !meta(&object, "resourceVersion").is_empty() {
@@ -192,8 +195,8 @@ impl<'a> Writer<'a> {
             }
         }
         let fields = managed_fields::fields_of(&object);
-        complete(resource, self.target.namespace(), &mut object);
-        service_account_secret::fill(self, &mut object)?;
+        defaults::prepare_new(resource, self.target.namespace(), &mut object);
+        service_account_secret::add_token(self.context.server, self.target, &mut object)?;
         let entries = managed_fields::record(&[], manager, fields);
         metadata_mut(&mut object).insert("managedFields".to_owned(), entries);
         Ok(object)
@@ -209,41 +212,42 @@ impl<'a> Writer<'a> {
                 None => Ok(Outcome::Put(object)),
             })?;
         if resource.plural == "namespaces" && !self.dry_run {
-            defaults::furnish_namespace(self.store(), name)?;
+            defaults::create_namespace_objects(self.store(), name)?;
         }
         let created = created.ok_or_else(|| Status::not_found(resource, name))?;
         Ok(created.value.clone())
     }
 
-    /// Changes an object that exists. What comes out equal to what was there is no change.
+    /// Changes an existing object. If the result is equal to it, nothing is stored.
     pub(crate) fn update(
         &self,
         next: impl FnOnce(&Value) -> Result<Value, Status>,
     ) -> Result<std::sync::Arc<Object>, Status> {
-        let missing = || Status::not_found(self.target.resource, self.name());
+        let not_found = || Status::not_found(self.target.resource, self.name());
         let changed = self.store().change(&self.key(), self.dry_run, |current| {
-            let current = current.ok_or_else(missing)?;
+            let current = current.ok_or_else(not_found)?;
             let next = next(&current.value)?;
-            Ok(if managed_fields::is_same(&current.value, &next) {
+            Ok(if managed_fields::is_unchanged(&current.value, &next) {
                 Outcome::Unchanged
             } else {
                 Outcome::Put(next)
             })
         })?;
-        changed.ok_or_else(missing)
+        changed.ok_or_else(not_found)
     }
 
-    /// What a client may say of an existing object, joined with what only the server may.
-    fn merged(&self, current: &Value, mut next: Value) -> Result<Value, Status> {
+    /// Merges the fields that clients may change, from `next`, with those that only the server may
+    /// change, from `current`.
+    fn merge(&self, current: &Value, mut next: Value) -> Result<Value, Status> {
         let (resource, name) = (self.target.resource, self.name());
         self.check_version(current, &next)?;
         let uid = meta(&next, "uid");
         if !uid.is_empty() && uid != meta(current, "uid") {
-            let why = format!(
+            let reason = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
                 meta(current, "uid")
             );
-            return Err(Status::conflict(resource, name, &why));
+            return Err(Status::conflict(resource, name, &reason));
         }
         if self.target.subresource.as_deref() == Some("status") {
             let status = as_map(&mut next).remove("status");
@@ -251,30 +255,31 @@ impl<'a> Writer<'a> {
             as_map(&mut next).insert("status".to_owned(), status.unwrap_or_else(|| json!({})));
             return Ok(next);
         }
-        keep_the_servers(resource, current, &mut next);
+        restore_server_fields(resource, current, &mut next);
         validation::object(resource, &next)?;
-        if resource.counts_generations && next["spec"] != current["spec"] {
+        if resource.has_generation && next["spec"] != current["spec"] {
             metadata_mut(&mut next).insert("generation".to_owned(), next_generation(current));
         }
-        defaults::settle(resource, &mut next);
+        defaults::reconcile(resource, &mut next);
         Ok(next)
     }
 
-    /// Whether what was sent builds on the current version, if it says on which.
-    pub(crate) fn check_version(&self, current: &Value, sent: &Value) -> Result<(), Status> {
-        let version = meta(sent, "resourceVersion");
+    /// Checks that the resource version of an object that the client sent, if it has one, is the
+    /// current one.
+    pub(crate) fn check_version(&self, current: &Value, object: &Value) -> Result<(), Status> {
+        let version = meta(object, "resourceVersion");
         if version.is_empty() || version == meta(current, "resourceVersion") {
             return Ok(());
         }
-        let why = "the object has been modified; please apply your changes to the latest version \
-                   and try again";
-        Err(Status::conflict(self.target.resource, self.name(), why))
+        let reason = "the object has been modified; please apply your changes to the latest \
+                      version and try again";
+        Err(Status::conflict(self.target.resource, self.name(), reason))
     }
 
-    /// Whether what was sent is of the kind, name and namespace of the URL.
+    /// Checks that kind, name and namespace of an object match those of the URL.
     fn check(&self, object: &Value) -> Result<(), Status> {
         let resource = self.target.resource;
-        validation::is_of_kind(resource, object)?;
+        validation::check_kind(resource, object)?;
         let namespace = meta(object, "namespace");
         if resource.namespaced && !namespace.is_empty() && namespace != self.target.namespace() {
             return Err(Status::bad_request(
@@ -293,32 +298,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Gives a new object what the server sets: identity, time and defaults.
-pub(crate) fn complete(resource: &Resource, namespace: &str, object: &mut Value) {
-    let map = as_map(object);
-    map.insert("kind".to_owned(), json!(resource.kind));
-    map.insert("apiVersion".to_owned(), json!(resource.api_version()));
-    let metadata = metadata_mut(object);
-    if resource.namespaced {
-        metadata.insert("namespace".to_owned(), json!(namespace));
-    } else {
-        metadata.remove("namespace");
-    }
-    metadata.insert("uid".to_owned(), json!(new_uid()));
-    metadata.insert("creationTimestamp".to_owned(), json!(timestamp()));
-    if resource.counts_generations {
-        metadata.insert("generation".to_owned(), json!(1));
-    }
-    if resource.has_status() {
-        // The status of a new object is the server's to say.
-        as_map(object).remove("status");
-    }
-    defaults::fill(resource, object);
-}
-
-/// Undoes in `next` what only the server may change.
-fn keep_the_servers(resource: &Resource, current: &Value, next: &mut Value) {
-    let keep = |map: &mut Map<String, Value>, current: &Value, field: &str| {
+/// Restores in `next` the fields that only the server may change.
+fn restore_server_fields(resource: &Resource, current: &Value, next: &mut Value) {
+    let restore = |map: &mut Map<String, Value>, current: &Value, field: &str| {
         match &current[field] {
             Value::Null => map.remove(field),
             value => map.insert(field.to_owned(), value.clone()),
@@ -332,12 +314,12 @@ fn keep_the_servers(resource: &Resource, current: &Value, next: &mut Value) {
         "generation",
         "resourceVersion",
     ] {
-        keep(metadata_mut(next), &current["metadata"], field);
+        restore(metadata_mut(next), &current["metadata"], field);
     }
     let map = as_map(next);
     map.insert("kind".to_owned(), json!(resource.kind));
     map.insert("apiVersion".to_owned(), json!(resource.api_version()));
     if resource.has_status() {
-        keep(map, current, "status");
+        restore(map, current, "status");
     }
 }

@@ -1,5 +1,5 @@
-//! What real servers, controllers and the kubelet would add: defaults, and a status that says
-//! that all is well.
+//! The defaults and the status that API server, controllers and kubelet would set. The status
+//! always says that everything is ready.
 
 use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -9,17 +9,42 @@ use super::{
     resources::{self, Resource},
     store::{Key, Outcome, Store},
 };
-use crate::demo::kubernetes::{
-    encoding::status::Status,
-    handlers::write::complete,
-    objects::metadata::{as_map, child_mut, meta, metadata_mut, timestamp},
+use crate::demo::{
+    kubernetes::{
+        encoding::status::Status,
+        objects::metadata::{as_map, child_mut, meta, metadata_mut, timestamp},
+    },
+    random::new_uuid,
 };
 
-/// The one node.
+/// The name of the only node.
 pub(crate) const NODE: &str = "demo-node";
 
-/// Fills in a new object.
-pub(crate) fn fill(resource: &Resource, object: &mut Value) {
+/// Sets what the server determines in a new object: kind, UID, time of creation and defaults.
+pub(crate) fn prepare_new(resource: &Resource, namespace: &str, object: &mut Value) {
+    let map = as_map(object);
+    map.insert("kind".to_owned(), json!(resource.kind));
+    map.insert("apiVersion".to_owned(), json!(resource.api_version()));
+    let metadata = metadata_mut(object);
+    if resource.namespaced {
+        metadata.insert("namespace".to_owned(), json!(namespace));
+    } else {
+        metadata.remove("namespace");
+    }
+    metadata.insert("uid".to_owned(), json!(new_uuid()));
+    metadata.insert("creationTimestamp".to_owned(), json!(timestamp()));
+    if resource.has_generation {
+        metadata.insert("generation".to_owned(), json!(1));
+    }
+    if resource.has_status() {
+        // Clients cannot set the status of a new object.
+        as_map(object).remove("status");
+    }
+    set_defaults(resource, object);
+}
+
+/// Sets the defaults and the status of a new object.
+fn set_defaults(resource: &Resource, object: &mut Value) {
     match resource.plural {
         "namespaces" => namespace(object),
         "pods" => pod(object),
@@ -34,11 +59,11 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value) {
         }
         _ => {}
     }
-    settle(resource, object);
+    reconcile(resource, object);
 }
 
-/// Brings an object to where controllers would bring it, after every write of its spec.
-pub(crate) fn settle(resource: &Resource, object: &mut Value) {
+/// Updates an object after a write of its spec, as its controller would.
+pub(crate) fn reconcile(resource: &Resource, object: &mut Value) {
     match resource.plural {
         "secrets" => encode_strings(object),
         "deployments" | "replicasets" => roll_out(resource, object),
@@ -46,8 +71,8 @@ pub(crate) fn settle(resource: &Resource, object: &mut Value) {
     }
 }
 
-/// The account and the CA bundle that every namespace has.
-pub(crate) fn furnish_namespace(store: &Store, namespace: &str) -> Result<(), Status> {
+/// Creates the service account and the CA bundle that every namespace has.
+pub(crate) fn create_namespace_objects(store: &Store, namespace: &str) -> Result<(), Status> {
     for (plural, name, extra) in [
         ("serviceaccounts", "default", json!({})),
         (
@@ -61,7 +86,7 @@ pub(crate) fn furnish_namespace(store: &Store, namespace: &str) -> Result<(), St
         };
         let mut object = extra;
         metadata_mut(&mut object).insert("name".to_owned(), json!(name));
-        complete(resource, namespace, &mut object);
+        prepare_new(resource, namespace, &mut object);
         let key = Key::new(resource, namespace, name);
         store.change(&key, false, |current| {
             Ok(if current.is_some() {
@@ -136,7 +161,7 @@ fn pod(object: &mut Value) {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|container| running(container, &now))
+        .map(|container| running_status(container, &now))
         .collect();
     let conditions: Vec<Value> = ["PodScheduled", "Initialized", "ContainersReady", "Ready"]
         .iter()
@@ -156,13 +181,13 @@ fn pod(object: &mut Value) {
     as_map(object).insert("status".to_owned(), status);
 }
 
-fn running(container: &Value, since: &str) -> Value {
+fn running_status(container: &Value, since: &str) -> Value {
     let image = &container["image"];
     json!({
         "name": container["name"],
         "image": image,
         "imageID": image,
-        "containerID": format!("demo://{}", crate::demo::random::new_uid()),
+        "containerID": format!("demo://{}", new_uuid()),
         "ready": true,
         "started": true,
         "restartCount": 0,
@@ -171,7 +196,7 @@ fn running(container: &Value, since: &str) -> Value {
     })
 }
 
-/// The defaults of a pod, and of a pod template.
+/// Sets the defaults of a pod or of a pod template.
 fn pod_spec(spec: &mut Map<String, Value>) {
     for (field, value) in [
         ("restartPolicy", json!("Always")),
@@ -209,8 +234,8 @@ fn deployment(object: &mut Value) {
     let strategy = child_mut(spec, "strategy");
     set_default(strategy, "type", json!("RollingUpdate"));
     if strategy["type"] == "RollingUpdate" {
-        let pace = json!({"maxSurge": "25%", "maxUnavailable": "25%"});
-        set_default(strategy, "rollingUpdate", pace);
+        let rolling_update = json!({"maxSurge": "25%", "maxUnavailable": "25%"});
+        set_default(strategy, "rollingUpdate", rolling_update);
     }
     pod_spec(child_mut(child_mut(spec, "template"), "spec"));
     let revision = json!("1");
@@ -218,19 +243,19 @@ fn deployment(object: &mut Value) {
     set_default(annotations, "deployment.kubernetes.io/revision", revision);
 }
 
-/// As many pods as wanted, all of the newest template, all ready.
+/// Sets a status in which all replicas are up to date and ready.
 fn roll_out(resource: &Resource, object: &mut Value) {
-    let wanted = object["spec"]["replicas"].clone();
+    let replicas = object["spec"]["replicas"].clone();
     let generation = object["metadata"]["generation"].clone();
     let since = object["metadata"]["creationTimestamp"].clone();
-    let mut status = json!({"observedGeneration": generation, "replicas": wanted});
-    if wanted != 0 {
-        status["readyReplicas"] = wanted.clone();
-        status["availableReplicas"] = wanted.clone();
+    let mut status = json!({"observedGeneration": generation, "replicas": replicas});
+    if replicas != 0 {
+        status["readyReplicas"] = replicas.clone();
+        status["availableReplicas"] = replicas.clone();
     }
     if resource.plural == "deployments" {
-        if wanted != 0 {
-            status["updatedReplicas"] = wanted;
+        if replicas != 0 {
+            status["updatedReplicas"] = replicas;
         }
         let condition = |name: &str, reason: &str, message: &str| {
             json!({
@@ -256,7 +281,7 @@ fn roll_out(resource: &Resource, object: &mut Value) {
     as_map(object).insert("status".to_owned(), status);
 }
 
-/// `stringData` is written, never read: it becomes `data`, base64.
+/// Moves `stringData`, which is write-only, to `data` in base64.
 fn encode_strings(object: &mut Value) {
     let map = as_map(object);
     let Some(Value::Object(strings)) = map.remove("stringData") else {
@@ -269,10 +294,10 @@ fn encode_strings(object: &mut Value) {
     }
 }
 
-/// An address that looks right; nothing listens there.
+/// A random address of a network. Nothing listens there.
 fn address(network: &str) -> String {
     let mut bytes = [0; 2];
-    // Only for show: zeros would do as well.
+    // The address is only displayed, so zeros after a failure do no harm.
     let _ = rand::fill(&mut bytes);
     format!("{network}.{}.{}", bytes[0], bytes[1].clamp(2, 254))
 }
@@ -283,12 +308,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_pod_runs_with_every_container_ready() {
+    fn a_new_pod_is_running_with_every_container_ready() {
         let pods = resources::find("", "v1", "pods").unwrap();
         let mut pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [
             {"name": "x", "image": "x:1"}, {"name": "y"},
         ]}});
-        fill(pods, &mut pod);
+        set_defaults(pods, &mut pod);
         assert_eq!(pod["status"]["phase"], "Running");
         assert_eq!(pod["status"]["containerStatuses"][1]["name"], "y");
         assert_eq!(pod["spec"]["nodeName"], NODE);
@@ -299,11 +324,11 @@ mod tests {
         let deployments = resources::find("apps", "v1", "deployments").unwrap();
         let mut web =
             json!({"metadata": {"name": "web", "generation": 4}, "spec": {"replicas": 3}});
-        fill(deployments, &mut web);
+        set_defaults(deployments, &mut web);
         assert_eq!(web["status"]["availableReplicas"], 3);
         assert_eq!(web["status"]["observedGeneration"], 4);
         web["spec"]["replicas"] = json!(0);
-        settle(deployments, &mut web);
+        reconcile(deployments, &mut web);
         assert_eq!(web["status"]["replicas"], 0);
         assert!(web["status"]["availableReplicas"].is_null());
     }
@@ -312,7 +337,7 @@ mod tests {
     fn string_data_becomes_data() {
         let secrets = resources::find("", "v1", "secrets").unwrap();
         let mut secret = json!({"stringData": {"a": "hi"}, "data": {"b": "eA=="}});
-        settle(secrets, &mut secret);
+        reconcile(secrets, &mut secret);
         assert_eq!(secret, json!({"data": {"a": "aGk=", "b": "eA=="}}));
     }
 }

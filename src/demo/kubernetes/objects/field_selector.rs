@@ -5,20 +5,20 @@ use serde_json::Value;
 use super::resources::Resource;
 use crate::demo::kubernetes::encoding::status::Status;
 
-/// Requirements that must all hold. Empty holds for everything.
+/// Requirements that must all be met. An empty selector matches every object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldSelector(Vec<Requirement>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Requirement {
-    /// As a JSON pointer.
+    /// The field as a JSON pointer.
     pointer: String,
     value: String,
     equal: bool,
 }
 
 impl FieldSelector {
-    /// Reads a selector; the kind says which fields may be named.
+    /// Parses a selector. The resource determines which fields it may use.
     pub(crate) fn parse(text: &str, resource: &Resource) -> Result<Self, Status> {
         text.split(',')
             .map(str::trim)
@@ -32,7 +32,7 @@ impl FieldSelector {
         self.0.is_empty()
     }
 
-    /// Whether an object fulfils it. An absent field is the empty text.
+    /// Whether an object matches. An absent field equals the empty text.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|requirement| {
             let equal = match object.pointer(&requirement.pointer) {
@@ -55,10 +55,10 @@ fn requirement(part: &str, resource: &Resource) -> Result<Requirement, Status> {
         let message = format!("invalid selector: {part:?}; can't understand {part:?}");
         return Err(Status::bad_request(message));
     };
-    let known = field == "metadata.name"
+    let is_supported = field == "metadata.name"
         || field == "metadata.namespace" && resource.namespaced
         || resource.selectable.contains(&field);
-    if !known {
+    if !is_supported {
         let message = format!("field label not supported: {field}");
         return Err(Status::bad_request(message));
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::{super::resources, *};
 
     #[test]
-    fn fields_are_compared_and_unknown_ones_refused() {
+    fn fields_are_compared_and_unsupported_ones_refused() {
         let pods = resources::find("", "v1", "pods").unwrap();
         let pod = serde_json::json!({
             "metadata": {"name": "hello", "namespace": "default"},

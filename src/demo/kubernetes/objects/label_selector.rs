@@ -1,10 +1,10 @@
-//! Label selectors, as `k8s.io/apimachinery/pkg/labels` reads them.
+//! Label selectors, parsed as by `k8s.io/apimachinery/pkg/labels`.
 
 use serde_json::Value;
 
 use crate::demo::kubernetes::encoding::status::Status;
 
-/// Requirements that must all hold. Empty holds for everything.
+/// Requirements that must all be met. An empty selector matches every object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LabelSelector(Vec<Requirement>);
 
@@ -25,7 +25,7 @@ enum Operator {
 }
 
 impl LabelSelector {
-    /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1`.
+    /// Parses a selector such as `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1`.
     pub(crate) fn parse(text: &str) -> Result<Self, Status> {
         split(text)
             .into_iter()
@@ -41,24 +41,24 @@ impl LabelSelector {
         self.0.is_empty()
     }
 
-    /// Whether the labels of an object fulfil it.
+    /// Whether the labels of an object match.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.0.iter().all(|requirement| {
             let value = labels[&requirement.key].as_str();
-            requirement.operator.holds(value)
+            requirement.operator.matches(value)
         })
     }
 }
 
 impl Operator {
-    fn holds(&self, value: Option<&str>) -> bool {
+    fn matches(&self, value: Option<&str>) -> bool {
         let number = || value.and_then(|value| value.parse::<i64>().ok());
         match self {
             Self::Exists => value.is_some(),
             Self::Absent => value.is_none(),
             Self::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
-            // An object without the label fulfils `!=` and `notin`.
+            // An object without the label matches `!=` and `notin`.
             Self::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
             Self::GreaterThan(bound) => number().is_some_and(|number| number > *bound),
             Self::LessThan(bound) => number().is_some_and(|number| number < *bound),
@@ -66,7 +66,7 @@ impl Operator {
     }
 }
 
-/// Splits at commas outside of parentheses.
+/// Splits at commas that are outside of parentheses.
 fn split(text: &str) -> Vec<&str> {
     let mut depth = 0_i32;
     text.split(|c| {
@@ -81,46 +81,46 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 fn requirement(text: &str) -> Option<Requirement> {
-    let made = |key: &str, operator| {
+    let build = |key: &str, operator| {
         let key = key.trim();
         is_name(key).then(|| Requirement {
             key: key.to_owned(),
             operator,
         })
     };
-    let one = |value: &str| {
+    let single = |value: &str| {
         let value = value.trim();
         (value.is_empty() || is_name(value)).then(|| vec![value.to_owned()])
     };
     if let Some(key) = text.strip_prefix('!') {
-        return made(key, Operator::Absent);
+        return build(key, Operator::Absent);
     }
     if let Some((key, value)) = text.split_once("!=") {
-        return made(key, Operator::NotIn(one(value)?));
+        return build(key, Operator::NotIn(single(value)?));
     }
     if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
-        return made(key, Operator::In(one(value)?));
+        return build(key, Operator::In(single(value)?));
     }
     if let Some((key, bound)) = text.split_once('>') {
-        return made(key, Operator::GreaterThan(bound.trim().parse().ok()?));
+        return build(key, Operator::GreaterThan(bound.trim().parse().ok()?));
     }
     if let Some((key, bound)) = text.split_once('<') {
-        return made(key, Operator::LessThan(bound.trim().parse().ok()?));
+        return build(key, Operator::LessThan(bound.trim().parse().ok()?));
     }
     if let Some((head, values)) = text.split_once('(') {
         let values = values.strip_suffix(')')?.split(',').map(str::trim);
         let values = values.map(str::to_owned).collect();
         let (key, operator) = head.trim().split_once(char::is_whitespace)?;
         return match operator.trim() {
-            "in" => made(key, Operator::In(values)),
-            "notin" => made(key, Operator::NotIn(values)),
+            "in" => build(key, Operator::In(values)),
+            "notin" => build(key, Operator::NotIn(values)),
             _ => None,
         };
     }
-    made(text, Operator::Exists)
+    build(text, Operator::Exists)
 }
 
-/// Letters, digits, `-`, `_`, `.` and the slash of a prefix.
+/// Whether a text has only letters, digits, `-`, `_`, `.` and the slash of a prefix.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operator_holds_where_it_should() {
+    fn every_operator_matches_what_it_should() {
         for selector in [
             "",
             "app=web",
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operator_fails_where_it_should() {
+    fn no_operator_matches_what_it_should_not() {
         for selector in [
             "app=api",
             "app=",
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_refused() {
+    fn invalid_selectors_are_refused() {
         for text in ["a in b", "a in (b", "a~b", "=b", "!", "a>x", "a within (b)"] {
             assert!(LabelSelector::parse(text).is_err(), "{text:?} was accepted");
         }

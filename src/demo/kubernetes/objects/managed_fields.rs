@@ -1,7 +1,7 @@
-//! `managedFields`: who set what, in the form of `FieldsV1`.
+//! `managedFields`: which manager set which fields, in the form of `FieldsV1`.
 //!
-//! A field is `f:NAME`, an item of a keyed list `k:{KEY}`, and the thing itself `.`. A leaf is
-//! an empty object.
+//! A field is `f:NAME`, an item of a keyed list is `k:{KEY}`, and `.` is the item itself. A leaf
+//! is an empty object.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::demo::kubernetes::objects::{
     strategic_merge::merge_key,
 };
 
-/// Who changes an object, and how.
+/// A client that changes an object, and the kind of its changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Manager {
     pub(crate) name: String,
@@ -20,7 +20,7 @@ pub(crate) struct Manager {
     pub(crate) api_version: String,
 }
 
-/// Metadata that the server sets and nobody owns.
+/// Metadata that the server sets and no manager owns.
 const UNOWNED: &[&str] = &[
     "creationTimestamp",
     "generation",
@@ -31,17 +31,17 @@ const UNOWNED: &[&str] = &[
     "uid",
 ];
 
-/// All fields of an object that somebody can own.
+/// All fields of an object that a manager can own.
 pub(crate) fn fields_of(object: &Value) -> Value {
-    of(&owned_part(object), "")
+    fields(&ownable_part(object), "")
 }
 
 /// The fields in which `after` differs from `before`.
 pub(crate) fn changed(before: &Value, after: &Value) -> Value {
-    difference(&owned_part(before), &owned_part(after), "").unwrap_or_else(|| json!({}))
+    difference(&ownable_part(before), &ownable_part(after), "").unwrap_or_else(|| json!({}))
 }
 
-fn owned_part(object: &Value) -> Value {
+fn ownable_part(object: &Value) -> Value {
     let mut object = object.clone();
     if let Value::Object(map) = &mut object {
         map.retain(|field, _| field != "kind" && field != "apiVersion");
@@ -58,18 +58,18 @@ fn owned_part(object: &Value) -> Value {
     object
 }
 
-fn of(value: &Value, field: &str) -> Value {
+fn fields(value: &Value, field: &str) -> Value {
     let entries = children(value, field).into_iter();
     let entries = entries.map(|(name, field, child)| {
-        let fields = whole(&name, child, field);
+        let fields = fields_of_child(&name, child, field);
         (name, fields)
     });
     Value::Object(entries.collect())
 }
 
-/// All of a child: of an item in a list, that it is there, too.
-fn whole(name: &str, child: &Value, field: &str) -> Value {
-    let mut fields = of(child, field);
+/// All fields of a child. For an item of a list this includes the item itself.
+fn fields_of_child(name: &str, child: &Value, field: &str) -> Value {
+    let mut fields = fields(child, field);
     if name.starts_with("k:") {
         fields["."] = json!({});
     }
@@ -90,17 +90,17 @@ fn difference(before: &Value, after: &Value, field: &str) -> Option<Value> {
         let existing = old.iter().find(|(other, ..)| *other == name);
         let entry = match existing {
             Some((_, _, existing)) => difference(existing, child, field),
-            None => Some(whole(&name, child, field)),
+            None => Some(fields_of_child(&name, child, field)),
         };
         if let Some(entry) = entry {
             fields.insert(name, entry);
         }
     }
-    // Only removals below: nothing here is anybody's now.
+    // If only fields were removed, there is nothing that the manager owns now.
     (!fields.is_empty()).then_some(Value::Object(fields))
 }
 
-/// What a value is made of, under the names of `FieldsV1`; empty for a leaf.
+/// The children of a value with their names in `FieldsV1`; empty for a leaf.
 fn children<'a>(value: &'a Value, field: &str) -> Vec<(String, &'a str, &'a Value)> {
     match value {
         Value::Object(map) => {
@@ -132,7 +132,7 @@ pub(crate) fn without(a: &Value, b: &Value) -> Value {
             None => {
                 left.insert(name.clone(), inner.clone());
             }
-            // A leaf on either side is the whole field.
+            // A leaf on either side stands for the whole field.
             Some(other) if is_leaf(inner) || is_leaf(other) => {}
             Some(other) => {
                 let rest = without(inner, other);
@@ -145,7 +145,7 @@ pub(crate) fn without(a: &Value, b: &Value) -> Value {
     Value::Object(left)
 }
 
-/// Removes from an object the fields named.
+/// Removes fields from an object.
 pub(crate) fn prune(object: &mut Value, removed: &Value) {
     for (name, inner) in removed.as_object().into_iter().flatten() {
         if let Some(field) = name.strip_prefix("f:") {
@@ -164,10 +164,10 @@ pub(crate) fn prune(object: &mut Value, removed: &Value) {
             && let Value::Array(items) = &mut *object
             && let Ok(Value::Object(key)) = serde_json::from_str(key)
         {
-            let is_it = |item: &Value| key.iter().all(|(name, value)| item[name] == *value);
+            let has_key = |item: &Value| key.iter().all(|(name, value)| item[name] == *value);
             if inner.get(".").is_some() {
-                items.retain(|item| !is_it(item));
-            } else if let Some(item) = items.iter_mut().find(|item| is_it(item)) {
+                items.retain(|item| !has_key(item));
+            } else if let Some(item) = items.iter_mut().find(|item| has_key(item)) {
                 prune(item, inner);
             }
         }
@@ -178,28 +178,28 @@ fn is_leaf(fields: &Value) -> bool {
     fields.as_object().is_none_or(Map::is_empty)
 }
 
-/// The entries of an object: each manager's, with its fields.
+/// The entries of an object, each with a manager and its fields.
 pub(crate) fn entries(object: &Value) -> &[Value] {
     let entries = object["metadata"]["managedFields"].as_array();
     entries.map_or(&[], Vec::as_slice)
 }
 
-/// Whether an entry is that manager's, for the same operation and subresource.
-pub(crate) fn is_by(entry: &Value, manager: &Manager) -> bool {
+/// Whether an entry belongs to this manager, operation and subresource.
+pub(crate) fn belongs_to(entry: &Value, manager: &Manager) -> bool {
     entry["manager"] == manager.name.as_str()
         && entry["operation"] == manager.operation
         && entry["subresource"].as_str() == manager.subresource.as_deref()
 }
 
-/// The entries with that manager's brought up to date: an update adds to what it owns, an
-/// apply says all of it.
+/// The entries with that of the manager updated. An update adds fields to the entry, an apply
+/// replaces them.
 pub(crate) fn record(entries: &[Value], manager: &Manager, fields: Value) -> Value {
     let mut entries = entries.to_vec();
     let mut fields = fields;
-    let position = entries.iter().position(|entry| is_by(entry, manager));
+    let position = entries.iter().position(|entry| belongs_to(entry, manager));
     if let (Some(position), "Update") = (position, manager.operation) {
         let mut owned = entries[position]["fieldsV1"].clone();
-        add(&mut owned, fields);
+        add_fields(&mut owned, fields);
         fields = owned;
     }
     let mut entry = json!({
@@ -220,7 +220,7 @@ pub(crate) fn record(entries: &[Value], manager: &Manager, fields: Value) -> Val
     Value::Array(entries)
 }
 
-/// `next` with the manager's entry brought up to date, unless the client edited the entries.
+/// `next` with the entry of the manager updated, unless the client has edited the entries.
 pub(crate) fn recorded(current: &Value, mut next: Value, manager: &Manager) -> Value {
     let before = &current["metadata"]["managedFields"];
     let sent = &next["metadata"]["managedFields"];
@@ -237,9 +237,9 @@ pub(crate) fn recorded(current: &Value, mut next: Value, manager: &Manager) -> V
     next
 }
 
-/// Whether two versions are equal but for the times in `managedFields`.
-pub(crate) fn is_same(current: &Value, next: &Value) -> bool {
-    let plain = |object: &Value| {
+/// Whether two versions of an object are equal except for the times in `managedFields`.
+pub(crate) fn is_unchanged(current: &Value, next: &Value) -> bool {
+    let without_times = |object: &Value| {
         let mut object = object.clone();
         if let Some(Value::Array(entries)) = metadata_mut(&mut object).get_mut("managedFields") {
             for entry in entries {
@@ -248,14 +248,14 @@ pub(crate) fn is_same(current: &Value, next: &Value) -> bool {
         }
         object
     };
-    plain(current) == plain(next)
+    without_times(current) == without_times(next)
 }
 
-fn add(owned: &mut Value, more: Value) {
+fn add_fields(owned: &mut Value, more: Value) {
     match (owned, more) {
         (Value::Object(owned), Value::Object(more)) => {
             for (name, inner) in more {
-                add(owned.entry(name).or_insert_with(|| json!({})), inner);
+                add_fields(owned.entry(name).or_insert_with(|| json!({})), inner);
             }
         }
         (owned, more) => *owned = more,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_name_leaves_and_keyed_items_and_nothing_of_the_server() {
+    fn fields_are_leaves_and_keyed_items_without_those_of_the_server() {
         assert_eq!(
             fields_of(&deployment("x")),
             json!({
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_changed() {
+    fn only_different_fields_are_changed() {
         assert_eq!(
             changed(&deployment("x"), &deployment("y")),
             json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}})
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_named_is_pruned() {
+    fn fields_that_are_no_longer_owned_are_pruned() {
         let mut object = json!({
             "data": {"a": "1", "b": "2"},
             "spec": {"env": [{"name": "X"}, {"name": "Y"}]},
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_adds_to_what_its_manager_owns_and_an_apply_replaces_it() {
+    fn an_update_adds_owned_fields_and_an_apply_replaces_them() {
         let manager = |operation| Manager {
             name: "me".to_owned(),
             operation,

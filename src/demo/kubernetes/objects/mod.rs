@@ -1,4 +1,4 @@
-//! The kinds that are served, their objects, and the store that keeps them.
+//! Resources, their objects, and the store that holds them.
 
 pub(crate) mod defaults;
 pub(crate) mod field_selector;

@@ -1,4 +1,4 @@
-//! The four kinds of patch that the API server takes.
+//! The four kinds of patches that the API server accepts.
 
 use json_patch::Patch as JsonPatch;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::demo::kubernetes::{
     objects::strategic_merge,
 };
 
-/// A patch, read and not yet applied.
+/// A parsed patch.
 #[derive(Debug)]
 pub(crate) enum Patch {
     /// RFC 6902.
@@ -16,7 +16,7 @@ pub(crate) enum Patch {
     /// RFC 7386.
     Merge(Value),
     Strategic(Value),
-    /// Server-side apply: what the manager wants, whole.
+    /// Server-side apply: all fields that the manager wants.
     Apply(Value),
 }
 
@@ -28,7 +28,7 @@ const ACCEPTED: &[&str] = &[
 ];
 
 impl Patch {
-    /// Reads a body by its media type.
+    /// Parses a body according to its media type.
     pub(crate) fn parse(media_type: &str, bytes: &[u8]) -> Result<Self, Status> {
         match media_type {
             "application/json-patch+json" => serde_json::from_slice(bytes)
@@ -43,8 +43,8 @@ impl Patch {
         }
     }
 
-    /// Changes an object. An apply is more than a change and is merged here without regard to
-    /// who owns what; see [`super::server_side_apply`].
+    /// Applies the patch to an object. An apply patch is merged here without regard to ownership of
+    /// fields, which [`super::server_side_apply`] takes into account.
     pub(crate) fn apply_to(&self, object: &mut Value) -> Result<(), Status> {
         match self {
             Self::Json(patch) => json_patch::patch(object, patch)
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_patch_changes_the_object() {
+    fn every_kind_of_patch_is_applied() {
         let wanted = json!({"data": {"a": "1", "c": "3"}});
         for (kind, patch) in [
             (
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_test_and_an_unknown_kind_are_refused() {
+    fn a_failed_test_and_an_unknown_media_type_are_refused() {
         let test = r#"[{"op":"test","path":"/data/b","value":"9"}]"#;
         assert_eq!(patched("json-patch+json", test).unwrap_err().code, 422);
         assert_eq!(patched("json", "{}").unwrap_err().code, 415);

@@ -1,4 +1,4 @@
-//! The kinds that the control plane serves. Discovery, `OpenAPI`, routes and tables read them here.
+//! The resources that the API server has. Discovery, `OpenAPI`, routes and tables use this list.
 
 /// One resource of one group and version.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,23 +13,23 @@ pub(crate) struct Resource {
     pub(crate) short_names: &'static [&'static str],
     pub(crate) categories: &'static [&'static str],
     pub(crate) subresources: &'static [Subresource],
-    /// What a field selector may name, beside `metadata.name` and `metadata.namespace`.
+    /// The fields that a field selector may use beside `metadata.name` and `metadata.namespace`.
     pub(crate) selectable: &'static [&'static str],
     pub(crate) verbs: &'static [&'static str],
-    /// Whether `spec` changes are counted in `metadata.generation`.
-    pub(crate) counts_generations: bool,
+    /// Whether a change of `spec` increases `metadata.generation`.
+    pub(crate) has_generation: bool,
 }
 
 /// A subresource: `pods/log`, `deployments/scale`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Subresource {
     pub(crate) name: &'static str,
-    /// Group, version and kind of what it answers with.
+    /// Group, version and kind of its objects.
     pub(crate) kind: (&'static str, &'static str, &'static str),
     pub(crate) verbs: &'static [&'static str],
 }
 
-/// What everything that is stored can do.
+/// The verbs of resources whose objects are stored.
 const VERBS: &[&str] = &[
     "create",
     "delete",
@@ -47,7 +47,7 @@ impl Resource {
         group_version(self.group, self.version)
     }
 
-    /// As messages name it: `pods`, `deployments.apps`.
+    /// The name in messages: `pods`, `deployments.apps`.
     pub(crate) fn qualified(&self) -> String {
         qualified(self.group, self.plural)
     }
@@ -61,7 +61,7 @@ impl Resource {
     }
 }
 
-/// As messages name a resource: `pods`, `deployments.apps`.
+/// The name of a resource in messages: `pods`, `deployments.apps`.
 pub(crate) fn qualified(group: &str, plural: &str) -> String {
     match group {
         "" => plural.to_owned(),
@@ -77,14 +77,14 @@ pub(crate) fn group_version(group: &str, version: &str) -> String {
     }
 }
 
-/// The resource under that name, if it is served.
+/// The resource with this name, if there is one.
 pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|resource| {
         resource.group == group && resource.version == version && resource.plural == plural
     })
 }
 
-/// A kind that can only be created and is not kept: the caller asks, the answer is a status.
+/// A resource that can only be created and is not stored. The response is its status.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Review {
     pub(crate) group: &'static str,
@@ -110,7 +110,7 @@ pub(crate) static REVIEWS: [Review; 3] = [
     },
 ];
 
-/// The named groups, in discovery's order; the core group is apart from them.
+/// The groups except for the core group, in the order of discovery.
 pub(crate) const GROUPS: &[&str] = &[
     "apps",
     "authentication.k8s.io",
@@ -118,7 +118,7 @@ pub(crate) const GROUPS: &[&str] = &[
     RBAC_GROUP,
 ];
 
-/// Its objects are kept and mean nothing: who is served is not decided by them.
+/// The group of RBAC. Its objects are stored but have no effect on authorization.
 pub(crate) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 const CORE: Resource = Resource {
@@ -133,13 +133,13 @@ const CORE: Resource = Resource {
     subresources: &[],
     selectable: &[],
     verbs: VERBS,
-    counts_generations: false,
+    has_generation: false,
 };
 
 const APPS: Resource = Resource {
     group: "apps",
     categories: &["all"],
-    counts_generations: true,
+    has_generation: true,
     ..CORE
 };
 
@@ -172,7 +172,7 @@ const fn stream(name: &'static str, kind: &'static str) -> Subresource {
     }
 }
 
-/// Everything that is stored of Kubernetes' own.
+/// The resources of Kubernetes whose objects are stored.
 pub(crate) static RESOURCES: [Resource; 14] = [
     Resource {
         plural: "configmaps",
@@ -246,7 +246,7 @@ pub(crate) static RESOURCES: [Resource; 14] = [
             "status.phase",
             "status.podIP",
         ],
-        counts_generations: true,
+        has_generation: true,
         ..CORE
     },
     Resource {

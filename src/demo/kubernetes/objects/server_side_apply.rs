@@ -1,6 +1,7 @@
-//! Server-side apply: a manager says all it wants, and what it no longer wants goes.
+//! Server-side apply: a manager sends all fields that it wants, and fields that it owned before
+//! and no longer sends are removed.
 //!
-//! Conflicts between managers are not told: every apply is as with `force=true`.
+//! Conflicts between managers are not reported: every apply behaves as with `force=true`.
 
 use serde_json::Value;
 
@@ -18,17 +19,17 @@ pub(crate) fn applied(current: &Value, wanted: &Value, manager: &Manager) -> Res
     let entries = managed_fields::entries(current);
     let owned_before = entries
         .iter()
-        .find(|entry| managed_fields::is_by(entry, manager));
+        .find(|entry| managed_fields::belongs_to(entry, manager));
     if let Some(owned) = owned_before {
-        let mut gone =
+        let mut removed =
             managed_fields::without(&owned["fieldsV1"], &managed_fields::fields_of(wanted));
         let others = entries
             .iter()
-            .filter(|entry| !managed_fields::is_by(entry, manager));
+            .filter(|entry| !managed_fields::belongs_to(entry, manager));
         for other in others {
-            gone = managed_fields::without(&gone, &other["fieldsV1"]);
+            removed = managed_fields::without(&removed, &other["fieldsV1"]);
         }
-        managed_fields::prune(&mut next, &gone);
+        managed_fields::prune(&mut next, &removed);
     }
     strategic_merge::merge(&mut next, wanted).map_err(Status::bad_request)?;
     Ok(next)
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_no_longer_applied_goes_unless_somebody_else_owns_it() {
+    fn a_field_no_longer_applied_is_removed_unless_another_manager_owns_it() {
         let me = Manager {
             name: "me".to_owned(),
             operation: "Apply",

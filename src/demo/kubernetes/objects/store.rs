@@ -1,7 +1,7 @@
 //! The objects, their resource versions, and the log of changes that watches follow.
 //!
-//! One number counts every change of the whole store, as etcd's revision does. Each version of
-//! an object is serialised at most once per event type and shared by all watches.
+//! A revision counts the changes of the whole store, as in etcd. Each version of an object is
+//! serialized at most once per event type, for all watches.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,10 +19,10 @@ use crate::demo::kubernetes::{
     objects::metadata::{meta, metadata_mut},
 };
 
-/// How many past changes a watch may start from before it gets `410 Expired`.
+/// The number of changes that the log keeps. A watch that starts before them gets `410 Expired`.
 pub(crate) const HISTORY: usize = 10_000;
 
-/// Where an object is kept. Ordered, so that a namespace's objects of a kind are neighbours.
+/// The key of an object. Keys are ordered by resource, namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     kind: (&'static str, &'static str),
@@ -31,7 +31,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key of one object; `namespace` is empty for cluster kinds.
+    /// The key of one object; `namespace` is empty for cluster-scoped resources.
     pub(crate) fn new(resource: &Resource, namespace: &str, name: &str) -> Self {
         Self {
             kind: (resource.group, resource.plural),
@@ -53,39 +53,39 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) value: Value,
-    lines: [OnceLock<Bytes>; 3],
+    event_lines: [OnceLock<Bytes>; 3],
 }
 
 impl Object {
     pub(crate) fn new(value: Value) -> Arc<Self> {
         Arc::new(Self {
             value,
-            lines: Default::default(),
+            event_lines: Default::default(),
         })
     }
 
-    /// This version as a watch event, with its newline; serialised once for all watches.
-    pub(crate) fn line(&self, change: Change) -> Bytes {
-        let line = &self.lines[change as usize];
-        line.get_or_init(|| event_line(change.name(), &self.value))
+    /// This version as a watch event with its newline. It is serialized once for all watches.
+    pub(crate) fn event_line(&self, event: EventType) -> Bytes {
+        let line = &self.event_lines[event as usize];
+        line.get_or_init(|| event_line(event.name(), &self.value))
             .clone()
     }
 }
 
-/// A watch event with its newline; the object is JSON.
+/// Encodes a watch event with its newline; `object` displays as JSON.
 pub(crate) fn event_line(kind: &str, object: &impl fmt::Display) -> Bytes {
     Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
 }
 
-/// What happened to an object.
+/// The type of a watch event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum EventType {
     Added,
     Modified,
     Deleted,
 }
 
-impl Change {
+impl EventType {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
@@ -95,28 +95,28 @@ impl Change {
     }
 }
 
-/// One entry of the log.
+/// An entry of the log.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) revision: u64,
-    pub(crate) change: Change,
+    pub(crate) event_type: EventType,
     pub(crate) object: Arc<Object>,
-    /// The version before it, by which selectors know what came into and went out of view.
+    /// The version before it. Watches with selectors compare both.
     pub(crate) previous: Option<Arc<Object>>,
     key: Key,
 }
 
-/// What a writer wants done with the object it was shown.
+/// What [`Store::change`] does with an object.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Store this; the resource version is set by the store.
+    /// Stores this version. The store sets its resource version.
     Put(Value),
-    /// Nothing changed: no new version, no event.
+    /// Does nothing: there is no new version and no event.
     Unchanged,
     Delete,
 }
 
-/// A list and the revision that it shows.
+/// A list of objects, and the revision of the store at that time.
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) objects: Vec<(Key, Arc<Object>)>,
@@ -135,15 +135,15 @@ struct Inner {
     objects: BTreeMap<Key, Arc<Object>>,
     log: VecDeque<Arc<Event>>,
     revision: u64,
-    /// Watches start from here or later.
+    /// The oldest revision that a watch can start from.
     oldest: u64,
 }
 
-/// Where the count starts: a cluster that has been set up has a past.
+/// The revision of an empty store. A real cluster has changed many times when it is set up.
 const FIRST_REVISION: u64 = 800;
 
 impl Store {
-    /// An empty store that remembers that many changes.
+    /// An empty store whose log keeps this number of changes.
     pub(crate) fn new(history: usize) -> Self {
         Self {
             inner: RwLock::new(Inner {
@@ -161,7 +161,7 @@ impl Store {
         self.read().objects.get(key).cloned()
     }
 
-    /// Objects of a kind in key order, in one namespace or all.
+    /// The objects of a resource in the order of their keys, in one namespace or all.
     pub(crate) fn list(&self, resource: &Resource, namespace: Option<&str>) -> Listing {
         let inner = self.read();
         let start = Key::new(resource, namespace.unwrap_or_default(), "");
@@ -177,9 +177,9 @@ impl Store {
         }
     }
 
-    /// Shows the object to `decide` and does what it says, with nothing in between. Returns
-    /// the version that is current then (for a deletion, the last one). With `dry_run`,
-    /// decides and stores nothing.
+    /// Passes the object to `decide` and does what it returns, in one atomic step. Returns the
+    /// version that is current afterwards, or the last one after a deletion. With `dry_run`,
+    /// nothing is stored.
     pub(crate) fn change(
         &self,
         key: &Key,
@@ -200,12 +200,12 @@ impl Store {
             Outcome::Put(value) => Some(inner.put(key, value)),
             Outcome::Delete => inner.delete(key),
         };
-        self.settle(inner);
+        self.publish(inner);
         Ok(changed)
     }
 
-    /// Deletes everything in a namespace.
-    pub(crate) fn empty_namespace(&self, namespace: &str) {
+    /// Deletes all objects of a namespace.
+    pub(crate) fn delete_namespace_contents(&self, namespace: &str) {
         let mut inner = self.write();
         let keys: Vec<Key> = inner
             .objects
@@ -216,29 +216,29 @@ impl Store {
         for key in keys {
             inner.delete(&key);
         }
-        self.settle(inner);
+        self.publish(inner);
     }
 
-    /// Forgets the log: from here on, watches from earlier versions are `Expired`.
+    /// Clears the log. Watches that start before the current revision are `Expired` from now on.
     pub(crate) fn compact(&self) {
         let mut inner = self.write();
         inner.log.clear();
         inner.oldest = inner.revision;
     }
 
-    /// How many watches follow the changes.
+    /// The number of watches that follow the log.
     #[cfg(test)]
     pub(crate) fn watches(&self) -> usize {
         self.latest.receiver_count()
     }
 
-    /// Tells of new revisions.
+    /// Subscribes to new revisions.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
     }
 
-    /// The changes after `revision` to one kind in one namespace or all, and the revision they
-    /// lead up to; `Expired` if the log does not reach back that far.
+    /// The changes of one resource after `revision`, in one namespace or all, and the revision
+    /// after them; `Expired` if the log does not reach back that far.
     pub(crate) fn events_after(
         &self,
         revision: u64,
@@ -249,7 +249,7 @@ impl Store {
         if revision < inner.oldest {
             return Err(Status::expired(revision, inner.oldest));
         }
-        // Every revision has one event, so the position in the log is a subtraction.
+        // Every revision has exactly one event, so their difference is the index in the log.
         let skip = usize::try_from(revision - inner.oldest).unwrap_or(usize::MAX);
         let events = inner
             .log
@@ -261,15 +261,15 @@ impl Store {
         Ok((events, inner.revision.max(revision)))
     }
 
-    /// After a write: trims the log, lets the lock go, and wakes the watches.
-    fn settle(&self, mut inner: RwLockWriteGuard<'_, Inner>) {
+    /// Ends a write: trims the log, releases the lock and wakes the watches.
+    fn publish(&self, mut inner: RwLockWriteGuard<'_, Inner>) {
         while inner.log.len() > self.history {
             inner.log.pop_front();
             inner.oldest += 1;
         }
         let revision = inner.revision;
         drop(inner);
-        // Two writers may arrive here out of order: the newest revision stays.
+        // Two writers may get here out of order. The newest revision counts.
         self.latest.send_if_modified(|latest| {
             revision > *latest && {
                 *latest = revision;
@@ -291,18 +291,18 @@ impl Inner {
     fn put(&mut self, key: &Key, value: Value) -> Arc<Object> {
         let object = self.next_version(value);
         let previous = self.objects.insert(key.clone(), object.clone());
-        let change = match previous {
-            None => Change::Added,
-            Some(_) => Change::Modified,
+        let event_type = match previous {
+            None => EventType::Added,
+            Some(_) => EventType::Modified,
         };
-        self.log(key, change, object.clone(), previous);
+        self.log(key, event_type, object.clone(), previous);
         object
     }
 
     fn delete(&mut self, key: &Key) -> Option<Arc<Object>> {
         let previous = self.objects.remove(key)?;
         let object = self.next_version(previous.value.clone());
-        self.log(key, Change::Deleted, object.clone(), Some(previous));
+        self.log(key, EventType::Deleted, object.clone(), Some(previous));
         Some(object)
     }
 
@@ -316,7 +316,7 @@ impl Inner {
     fn log(
         &mut self,
         key: &Key,
-        change: Change,
+        event_type: EventType,
         object: Arc<Object>,
         previous: Option<Arc<Object>>,
     ) {
@@ -326,7 +326,7 @@ impl Inner {
         );
         self.log.push_back(Arc::new(Event {
             revision: self.revision,
-            change,
+            event_type,
             object,
             previous,
             key: key.clone(),
@@ -335,107 +335,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::{super::resources, *};
-
-    fn config_maps() -> &'static Resource {
-        resources::find("", "v1", "configmaps").unwrap()
-    }
-
-    fn key(namespace: &str, name: &str) -> Key {
-        Key::new(config_maps(), namespace, name)
-    }
-
-    fn put(store: &Store, namespace: &str, name: &str) -> u64 {
-        let object = json!({"metadata": {"name": name}});
-        let key = key(namespace, name);
-        let stored = store.change(&key, false, |_| Ok(Outcome::Put(object)));
-        let version = meta(&stored.unwrap().unwrap().value, "resourceVersion").to_owned();
-        version.parse().unwrap()
-    }
-
-    fn changes(store: &Store, after: u64, namespace: Option<&str>) -> Vec<(Change, u64)> {
-        let (events, _) = store.events_after(after, config_maps(), namespace).unwrap();
-        let events = events.iter();
-        events.map(|event| (event.change, event.revision)).collect()
-    }
-
-    #[test]
-    fn every_write_counts_one_revision_and_tells_what_it_was() {
-        let store = Store::new(10);
-        let first = put(&store, "a", "x");
-        assert_eq!(put(&store, "b", "y"), first + 1);
-        assert_eq!(put(&store, "a", "x"), first + 2);
-        let deleted = store.change(&key("a", "x"), false, |_| Ok(Outcome::Delete));
-        let deleted = deleted.unwrap().unwrap();
-        assert_eq!(
-            deleted.value["metadata"]["resourceVersion"],
-            (first + 3).to_string()
-        );
-        assert_eq!(
-            changes(&store, first, None),
-            [
-                (Change::Added, first + 1),
-                (Change::Modified, first + 2),
-                (Change::Deleted, first + 3),
-            ]
-        );
-        assert_eq!(
-            changes(&store, first, Some("a")),
-            [(Change::Modified, first + 2), (Change::Deleted, first + 3)]
-        );
-        assert_eq!(*store.subscribe().borrow(), first + 3);
-    }
-
-    #[test]
-    fn a_dry_run_and_no_change_leave_no_trace() {
-        let store = Store::new(10);
-        let first = put(&store, "a", "x");
-        let dry = store.change(&key("a", "x"), true, |_| Ok(Outcome::Delete));
-        assert!(dry.unwrap().is_some());
-        let same = store.change(&key("a", "x"), false, |_| Ok(Outcome::Unchanged));
-        assert!(same.unwrap().is_some());
-        assert!(store.get(&key("a", "x")).is_some());
-        assert_eq!(store.list(config_maps(), None).revision, first);
-    }
-
-    #[test]
-    fn a_revision_before_the_log_is_expired_and_the_oldest_one_is_not() {
-        let store = Store::new(2);
-        let first = put(&store, "a", "x");
-        put(&store, "a", "y");
-        put(&store, "a", "z");
-        assert_eq!(changes(&store, first, None).len(), 2);
-        let expired = store.events_after(first - 1, config_maps(), None);
-        assert_eq!(expired.unwrap_err().code, 410);
-        store.compact();
-        assert!(store.events_after(first, config_maps(), None).is_err());
-        assert!(changes(&store, first + 2, None).is_empty());
-    }
-
-    #[test]
-    fn a_list_holds_one_kind_and_namespace_in_order() {
-        let store = Store::new(10);
-        for (namespace, name) in [("b", "x"), ("a", "z"), ("a", "y"), ("ab", "w")] {
-            put(&store, namespace, name);
-        }
-        let names = |namespace| -> Vec<String> {
-            let listing = store.list(config_maps(), namespace);
-            let keys = listing.objects.into_iter();
-            keys.map(|(key, _)| key.name).collect()
-        };
-        assert_eq!(names(Some("a")), ["y", "z"]);
-        assert_eq!(names(None), ["y", "z", "w", "x"]);
-        let secrets = resources::find("", "v1", "secrets").unwrap();
-        assert!(store.list(secrets, None).objects.is_empty());
-    }
-
-    #[test]
-    fn a_version_is_serialised_once_for_all_watches() {
-        let object = Object::new(json!({"a": 1}));
-        let first = object.line(Change::Added);
-        assert_eq!(first, "{\"type\":\"ADDED\",\"object\":{\"a\":1}}\n");
-        assert_eq!(first.as_ptr(), object.line(Change::Added).as_ptr());
-    }
-}
+mod tests;

@@ -1,13 +1,13 @@
-//! Strategic merge patches: maps are merged, and so are the lists whose items have a key.
+//! Strategic merge patches, which merge maps, and lists whose items have a key.
 //!
-//! Kubernetes takes the keys from its Go types; here they are a table of the field names in
-//! common use. Rules: `k8s.io/apimachinery/pkg/util/strategicpatch`.
+//! The rules are those of `k8s.io/apimachinery/pkg/util/strategicpatch`. Kubernetes takes the keys
+//! from its Go types; here they are a table of the common field names.
 
 use serde_json::{Map, Value};
 
 use crate::demo::kubernetes::objects::metadata::as_map;
 
-/// The field that tells the items of a list apart; `None` if the list is replaced as a whole.
+/// The field that identifies the items of a list; `None` if a patch replaces the whole list.
 pub(crate) fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
     match field {
         "containers"
@@ -18,7 +18,7 @@ pub(crate) fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
         | "imagePullSecrets"
         | "resourceClaims"
         | "secrets" => Some("name"),
-        // Ports of a container, and ports of a service.
+        // The ports of a container. Those of a service follow.
         "ports" if items.iter().any(|item| !item["containerPort"].is_null()) => {
             Some("containerPort")
         }
@@ -34,7 +34,7 @@ pub(crate) fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
     }
 }
 
-/// Merges a patch into an object. The error says what is wrong with the patch.
+/// Merges a patch into an object. The error describes what is wrong with the patch.
 pub(crate) fn merge(object: &mut Value, patch: &Value) -> Result<(), String> {
     match patch {
         Value::Object(patch) => merge_map(as_map(object), patch),
@@ -44,7 +44,7 @@ pub(crate) fn merge(object: &mut Value, patch: &Value) -> Result<(), String> {
 
 fn merge_map(target: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), String> {
     match patch.get("$patch").and_then(Value::as_str) {
-        None if patch.contains_key("$patch") => return Err("$patch is no text".to_owned()),
+        None if patch.contains_key("$patch") => return Err("$patch is not text".to_owned()),
         None | Some("merge") => {}
         Some("replace") => target.clear(),
         Some("delete") => {
@@ -145,18 +145,18 @@ fn remove_items(target: &mut Map<String, Value>, field: &str, removed: &Value) {
     }
 }
 
-/// Puts a list in the order given; what the order does not name comes last.
+/// Sorts a list in the order given. Items that the order does not contain come last.
 fn reorder(target: &mut Map<String, Value>, field: &str, order: &Value) {
     let (Some(Value::Array(items)), Value::Array(order)) = (target.get_mut(field), order) else {
         return;
     };
     let key = merge_key(field, items).or_else(|| merge_key(field, order));
     items.sort_by_key(|item| {
-        let place = order.iter().position(|wanted| match key {
+        let position = order.iter().position(|wanted| match key {
             Some(key) if wanted.is_object() => wanted[key] == item[key],
             _ => wanted == item,
         });
-        place.unwrap_or(usize::MAX)
+        position.unwrap_or(usize::MAX)
     });
 }
 
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_replacement_are_obeyed() {
+    fn element_order_and_replacement_are_applied() {
         let object = json!({"env": [{"name": "a"}, {"name": "b"}], "map": {"x": 1}});
         let patch = json!({
             "$setElementOrder/env": [{"name": "c"}, {"name": "b"}, {"name": "a"}],

@@ -1,4 +1,4 @@
-//! What an object must be to be stored. Far from all that real servers check.
+//! Validation of objects: a small part of what API servers check.
 
 use serde_json::{Value, json};
 
@@ -8,16 +8,17 @@ use crate::demo::kubernetes::{
     objects::metadata::meta,
 };
 
-/// Whether a value is an object of the kind, if it says of which it is.
-pub(crate) fn is_of_kind(resource: &Resource, object: &Value) -> Result<(), Status> {
+/// Checks that a value is an object, and of the resource's kind if it names one.
+pub(crate) fn check_kind(resource: &Resource, object: &Value) -> Result<(), Status> {
     if !object.is_object() || !(object["metadata"].is_object() || object["metadata"].is_null()) {
         return Err(Status::bad_request(format!(
             "the body of the request is not an object of kind {}",
             resource.kind
         )));
     }
-    let says = |field: &str, wanted: &str| object[field].as_str().is_none_or(|is| is == wanted);
-    if says("kind", resource.kind) && says("apiVersion", &resource.api_version()) {
+    let matches =
+        |field: &str, expected: &str| object[field].as_str().is_none_or(|value| value == expected);
+    if matches("kind", resource.kind) && matches("apiVersion", &resource.api_version()) {
         return Ok(());
     }
     Err(Status::bad_request(format!(
@@ -26,13 +27,13 @@ pub(crate) fn is_of_kind(resource: &Resource, object: &Value) -> Result<(), Stat
     )))
 }
 
-/// A new object must have a name, or the start of one, and what its kind requires.
+/// Checks a new object: its name or `generateName`, and the fields that its kind requires.
 pub(crate) fn new_object(resource: &Resource, object: &Value) -> Result<(), Status> {
     let name = meta(object, "name");
     let cause = if name.is_empty() && meta(object, "generateName").is_empty() {
         Cause::required("metadata.name", "name or generateName is required")
     } else if !name.is_empty() && resource.group == RBAC_GROUP {
-        // `system:node` is a name of theirs.
+        // RBAC objects may have names such as `system:node`.
         if !matches!(name, "." | "..") && !name.contains(['/', '%']) {
             return self::object(resource, object);
         }
@@ -42,9 +43,9 @@ pub(crate) fn new_object(resource: &Resource, object: &Value) -> Result<(), Stat
             "may not be '.' or '..' or contain '/' or '%'",
         )
     } else if !name.is_empty() && !is_subdomain(name) {
-        let why = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-                   characters, '-' or '.', and must start and end with an alphanumeric character";
-        Cause::invalid("metadata.name", &json!(name), why)
+        let detail = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
+                      characters, '-' or '.', and must start and end with an alphanumeric character";
+        Cause::invalid("metadata.name", &json!(name), detail)
     } else {
         return self::object(resource, object);
     };
@@ -56,7 +57,7 @@ pub(crate) fn new_object(resource: &Resource, object: &Value) -> Result<(), Stat
     ))
 }
 
-/// What must hold of an object whenever it is written.
+/// Checks an object at every write: the fields that its kind requires.
 pub(crate) fn object(resource: &Resource, object: &Value) -> Result<(), Status> {
     let mut causes = Vec::new();
     for (pointer, field) in required(resource) {
@@ -76,7 +77,7 @@ pub(crate) fn object(resource: &Resource, object: &Value) -> Result<(), Status> 
     Err(Status::invalid(resource.kind, resource.group, name, causes))
 }
 
-/// The fields without which an object of the kind makes no sense.
+/// The fields that the resource's kind requires, as JSON pointer and in the form of messages.
 fn required(resource: &Resource) -> &'static [(&'static str, &'static str)] {
     match resource.plural {
         "pods" => &[("/spec/containers", "spec.containers")],
@@ -96,15 +97,15 @@ fn required(resource: &Resource) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// RFC 1123: what most names must be.
+/// Whether a name is a subdomain of RFC 1123, as most names must be.
 fn is_subdomain(name: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_alphanumeric = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.len() <= 253
         && name.split('.').all(|label| {
             let bytes = label.as_bytes();
-            bytes.first().is_some_and(|c| inner(*c))
-                && bytes.last().is_some_and(|c| inner(*c))
-                && bytes.iter().all(|c| inner(*c) || *c == b'-')
+            bytes.first().is_some_and(|c| is_alphanumeric(*c))
+                && bytes.last().is_some_and(|c| is_alphanumeric(*c))
+                && bytes.iter().all(|c| is_alphanumeric(*c) || *c == b'-')
         })
 }
 
@@ -131,7 +132,7 @@ mod tests {
         let empty = json!({"metadata": {"name": "a"}, "spec": {"containers": []}});
         assert_eq!(new_object(pods, &empty).unwrap_err().code, 422);
         assert_eq!(new_object(pods, &json!({})).unwrap_err().code, 422);
-        assert!(is_of_kind(pods, &json!({"kind": "Secret"})).is_err());
-        assert!(is_of_kind(pods, &json!({"metadata": []})).is_err());
+        assert!(check_kind(pods, &json!({"kind": "Secret"})).is_err());
+        assert!(check_kind(pods, &json!({"metadata": []})).is_err());
     }
 }

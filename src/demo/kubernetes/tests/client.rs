@@ -1,4 +1,4 @@
-//! A small client for the tests: one connection, JSON in and out.
+//! A small client with one connection, which sends and receives JSON.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -154,7 +154,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// The next event; `None` when the stream has ended, or was cut.
+    /// The next event; `None` when the stream has ended or was cut.
     pub(super) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
@@ -167,7 +167,7 @@ impl Events {
     }
 }
 
-/// The SETTINGS frame that the server opens an HTTP/2 connection with, by identifier.
+/// The SETTINGS frame with which the server begins an HTTP/2 connection, by identifier.
 pub(super) async fn settings(plane: &ControlPlane) -> BTreeMap<u16, u32> {
     let mut stream = tls(plane, "h2").await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -193,7 +193,7 @@ pub(super) async fn settings(plane: &ControlPlane) -> BTreeMap<u16, u32> {
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
-/// Opens a WebSocket, or says with which status it was refused.
+/// Opens a WebSocket. The error is the status of the refusal.
 pub(super) async fn web_socket(
     plane: &ControlPlane,
     path: &str,

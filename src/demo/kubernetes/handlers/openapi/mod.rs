@@ -1,5 +1,5 @@
-//! `OpenAPI`: what kinds look like and which paths take them, as far as `kubectl explain`, `apply`
-//! and `create` read it.
+//! `OpenAPI`: the schemas of the resources and their paths, reduced to what `kubectl explain`,
+//! `apply` and `create` use.
 
 mod paths;
 mod schemas;
@@ -16,16 +16,16 @@ use crate::demo::{
         encoding::{response, status::Status},
         objects::resources::{GROUPS, group_version},
     },
-    server::Body,
+    server::{Body, full_body},
 };
 
-/// A document of one group and version, and the hash by which clients cache it.
+/// The document of one group and version, and its hash, which clients use for caching.
 struct Document {
     bytes: Bytes,
     hash: String,
 }
 
-/// By the path behind `/openapi/v3/`. The kinds never change, so neither do these.
+/// The documents, by the path after `/openapi/v3/`. They never change.
 static DOCUMENTS: LazyLock<BTreeMap<String, Document>> = LazyLock::new(|| {
     let groups = std::iter::once(&"").chain(GROUPS);
     groups.map(|group| (path(group), build(group))).collect()
@@ -54,7 +54,7 @@ fn build(group: &str) -> Document {
     }
 }
 
-/// `/openapi/v3`: where the documents are.
+/// `/openapi/v3`: the URLs of the documents.
 pub(crate) fn index() -> Response<Body> {
     let paths: BTreeMap<&str, Value> = DOCUMENTS
         .iter()
@@ -64,11 +64,12 @@ pub(crate) fn index() -> Response<Body> {
         })
         .collect();
     let bytes = json!({"paths": paths}).to_string();
-    // Text, says the real server, too.
+    // The content type is text in real servers, too.
     response::text(bytes)
 }
 
-/// `/openapi/v3/apis/apps/v1`. A client that names the hash it knows may keep the answer.
+/// `/openapi/v3/apis/apps/v1`. If the client sends the current hash, it may cache the response
+/// without limit.
 pub(crate) fn document(
     path: &str,
     hash: Option<&str>,
@@ -76,11 +77,11 @@ pub(crate) fn document(
 ) -> Result<Response<Body>, Status> {
     let document = DOCUMENTS.get(path).ok_or_else(Status::no_such_path)?;
     let tag = format!("\"{}\"", document.hash);
-    let known = headers
+    let is_cached = headers
         .get(header::IF_NONE_MATCH)
-        .is_some_and(|is| *is == *tag);
-    let mut response = if known {
-        let mut response = Response::new(response::body(Bytes::new()));
+        .is_some_and(|value| *value == *tag);
+    let mut response = if is_cached {
+        let mut response = Response::new(full_body(Bytes::new()));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
@@ -98,17 +99,17 @@ pub(crate) fn document(
     Ok(response)
 }
 
-/// `/openapi/v2`: only the outline. Clients that know v3, as kubectl, read that, and come here
-/// for a kind that v3 does not know; kubectl accepts nothing but protobuf.
+/// `/openapi/v2`: a document without content. Clients such as kubectl use v3, and ask for this
+/// document only for a kind that v3 does not have. kubectl accepts only protobuf.
 pub(crate) fn v2(headers: &HeaderMap) -> Response<Body> {
-    const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    // The API server answers without the `@`, which no media type may have.
+    const REQUESTED_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    // API servers respond without the `@`, which is not allowed in a media type.
     const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     // An `openapi.v2.Document` whose field 1, `swagger`, is "2.0".
-    const OUTLINE: &[u8] = b"\x0a\x032.0";
+    const EMPTY_DOCUMENT: &[u8] = b"\x0a\x032.0";
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains(ASKED)) {
-        let mut response = response::json_bytes(StatusCode::OK, OUTLINE);
+    if accept.is_some_and(|accept| accept.contains(REQUESTED_TYPE)) {
+        let mut response = response::json_bytes(StatusCode::OK, EMPTY_DOCUMENT);
         let protobuf = HeaderValue::from_static(PROTOBUF);
         response
             .headers_mut()
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reference_leads_to_a_schema() {
+    fn every_reference_has_a_schema() {
         for (path, document) in DOCUMENTS.iter() {
             let document: Value = serde_json::from_slice(&document.bytes).unwrap();
             let schemas = document["components"]["schemas"].as_object().unwrap();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_told_with_its_kind_and_patched_by_strict_clients() {
+    fn a_deployment_has_its_kind_and_its_patch_allows_field_validation() {
         let document: Value = serde_json::from_slice(&DOCUMENTS["apis/apps/v1"].bytes).unwrap();
         let schema = &document["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"];
         let kind = json!([{"group": "apps", "version": "v1", "kind": "Deployment"}]);

@@ -1,4 +1,4 @@
-//! The paths of each resource and what may be done on them.
+//! The paths of each resource and their operations.
 
 use serde_json::{Map, Value, json};
 
@@ -101,10 +101,10 @@ const LISTING: &[&str] = &[
     "watch",
 ];
 
-/// By `fieldValidation` kubectl knows that it need not validate by itself.
+/// kubectl does not validate objects itself if it finds `fieldValidation` here.
 const WRITING: &[&str] = &["dryRun", "fieldManager", "fieldValidation", "force"];
 
-fn operation(action: &str, gvk: &Value, answer: &Value, parameters: &[&str]) -> Value {
+fn operation(action: &str, gvk: &Value, schema: &Value, parameters: &[&str]) -> Value {
     let parameters: Vec<Value> = parameters.iter().map(|name| parameter(name)).collect();
     let mut operation = json!({
         "x-kubernetes-action": action,
@@ -112,18 +112,18 @@ fn operation(action: &str, gvk: &Value, answer: &Value, parameters: &[&str]) -> 
         "parameters": parameters,
         "responses": {"200": {
             "description": "OK",
-            "content": {"application/json": {"schema": answer}},
+            "content": {"application/json": {"schema": schema}},
         }},
     });
     match action {
         "post" | "put" => {
             operation["requestBody"] = json!({
                 "required": true,
-                "content": {"*/*": {"schema": answer}},
+                "content": {"*/*": {"schema": schema}},
             });
         }
-        // The strategic merge patch is taken and not told: clients that find it here work it
-        // out from the schemas, which are too short for that. From their own types they can.
+        // The strategic merge patch is supported but not listed. Clients that find it here compute
+        // patches from the schemas, which are too short for that, instead of their own types.
         "patch" => {
             let any = json!({"schema": schemas::any()});
             operation["requestBody"] = json!({

@@ -1,12 +1,12 @@
-//! The schemas of the kinds, reduced to the fields in common use.
+//! The schemas of the kinds, reduced to the common fields.
 
 use serde_json::{Map, Value, json};
 
 use crate::demo::kubernetes::objects::resources::{RESOURCES, Resource};
 
-/// One schema, as the table has it.
+/// A schema of the table.
 struct Schema {
-    /// As in `core.Pod`; the first part stands for a package.
+    /// A name such as `core.Pod`. The first part stands for a package.
     name: &'static str,
     description: &'static str,
     fields: Vec<Field>,
@@ -19,7 +19,7 @@ struct Field {
     description: &'static str,
 }
 
-/// The table beside this file, which says how it is to be read.
+/// Parses the table in `schemas.txt`, which describes its own format.
 fn table() -> Vec<Schema> {
     let mut schemas: Vec<Schema> = Vec::new();
     let text = include_str!("schemas.txt");
@@ -54,7 +54,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("meta.", "io.k8s.apimachinery.pkg.apis.meta.v1."),
 ];
 
-/// The schemas that a group's paths and kinds refer to.
+/// The schemas that the document of a group refers to.
 pub(super) fn of(group: &str) -> Value {
     let mut schemas = Map::new();
     for schema in table() {
@@ -73,12 +73,12 @@ pub(super) fn of(group: &str) -> Value {
     Value::Object(schemas)
 }
 
-/// The full name of a kind's schema.
+/// The full name of the schema of a resource.
 pub(super) fn name_of(resource: &Resource) -> String {
     full_name(&format!("{}.{}", package_of(resource.group), resource.kind))
 }
 
-/// The first part of the names of a group's schemas.
+/// The first part of the names of the schemas of a group.
 fn package_of(group: &str) -> &str {
     match group.split('.').next() {
         None | Some("") => "core",
@@ -90,7 +90,7 @@ pub(super) fn reference(full_name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{full_name}")})
 }
 
-/// What is not told more closely.
+/// The schema of values that are not described further.
 pub(super) fn any() -> Value {
     reference(&full_name("meta.Patch"))
 }

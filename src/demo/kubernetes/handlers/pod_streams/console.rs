@@ -1,22 +1,22 @@
-//! The process's end of a remote command: its standard streams, and its terminal if it
-//! has one.
+//! The process's end of a remote command: its standard streams, and its terminal if it has one.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 
-use super::terminal::{Terminal, Typed};
+use super::terminal::{Terminal, TerminalInput};
 
-/// Frames of piped input that may wait for the process; then the client waits.
-const PIPED_INPUT: usize = 4;
-/// Lines that may be typed ahead; a terminal never waits, so that ^C gets through.
-const TYPED_AHEAD: usize = 256;
-/// Pieces of output that may wait for the client; then the process waits.
-const OUTPUT: usize = 16;
-/// A line of a piped script may not grow beyond this.
+/// The number of pieces of piped input that are buffered. When they are, the client waits.
+const PIPE_CAPACITY: usize = 4;
+/// The number of lines that are buffered for a process with a terminal. Further ones are dropped, so
+/// that ^C is never delayed.
+const TERMINAL_CAPACITY: usize = 256;
+/// The number of pieces of output that are buffered. When they are, the process waits.
+const OUTPUT_CAPACITY: usize = 16;
+/// The longest line of a piped script, in bytes.
 const LINE_LIMIT: usize = 1024 * 1024;
 
-/// A terminal's size in characters, as the resize channel gives it.
+/// The size of a terminal in characters, in the JSON of the resize channel.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Size {
@@ -24,14 +24,14 @@ pub(super) struct Size {
     pub(super) height: u16,
 }
 
-/// What a process says.
+/// The output of a process.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Output {
     /// Bytes on its standard output, or its terminal.
     Stdout(Bytes),
     /// Bytes on its standard error.
     Stderr(Bytes),
-    /// It ended with this code.
+    /// The process has ended with this code.
     Exit(i32),
 }
 
@@ -39,32 +39,32 @@ pub(super) enum Output {
 enum Input {
     Bytes {
         bytes: Bytes,
-        /// How many ^C came before.
+        /// The number of ^C before these bytes.
         interrupts: u64,
     },
     End,
 }
 
-/// Standard streams, seen from the process.
+/// The process's end of the standard streams.
 #[derive(Debug)]
 pub(super) struct Console {
     input: mpsc::Receiver<Input>,
-    /// Input taken from the wire and not yet read.
+    /// Input that was received and not read yet.
     pending: BytesMut,
     output: mpsc::Sender<Output>,
     interrupts: watch::Receiver<u64>,
-    /// The ^C that the process has already felt.
-    felt: u64,
+    /// The number of ^C that the process has handled.
+    handled_interrupts: u64,
     size: watch::Receiver<Size>,
     tty: bool,
-    /// Set while a command's output is redirected (`>&2`).
+    /// Whether the output of the command is redirected to standard error (`>&2`).
     pub(super) to_stderr: bool,
 }
 
-/// The client's end of the same streams.
+/// The client's end of the standard input.
 #[derive(Debug)]
-pub(super) struct Keyboard {
-    /// Gone once the client closed its standard input, or never gave any.
+pub(super) struct ClientInput {
+    /// `None` if the client has closed its standard input or has none.
     input: Option<mpsc::Sender<Input>>,
     terminal: Option<Terminal>,
     echo: mpsc::Sender<Output>,
@@ -72,14 +72,18 @@ pub(super) struct Keyboard {
     size: watch::Sender<Size>,
 }
 
-/// Both ends of a process's standard streams, and its output. Without `stdin` the process
-/// reads an end of file at once.
-pub(super) fn pair(stdin: bool, tty: bool) -> (Console, Keyboard, mpsc::Receiver<Output>) {
-    let (input_sender, input) = mpsc::channel(if tty { TYPED_AHEAD } else { PIPED_INPUT });
-    let (output, output_receiver) = mpsc::channel(OUTPUT);
+/// Both ends of a process's standard streams, and its output. Without `stdin` the process reads an
+/// end of file at once.
+pub(super) fn pair(stdin: bool, tty: bool) -> (Console, ClientInput, mpsc::Receiver<Output>) {
+    let (input_sender, input) = mpsc::channel(if tty {
+        TERMINAL_CAPACITY
+    } else {
+        PIPE_CAPACITY
+    });
+    let (output, output_receiver) = mpsc::channel(OUTPUT_CAPACITY);
     let (interrupt_sender, interrupts) = watch::channel(0);
     let (size_sender, size) = watch::channel(Size::default());
-    let keyboard = Keyboard {
+    let client_input = ClientInput {
         input: stdin.then_some(input_sender),
         terminal: tty.then(Terminal::default),
         echo: output.clone(),
@@ -91,37 +95,37 @@ pub(super) fn pair(stdin: bool, tty: bool) -> (Console, Keyboard, mpsc::Receiver
         pending: BytesMut::new(),
         output,
         interrupts,
-        felt: 0,
+        handled_interrupts: 0,
         size,
         tty,
         to_stderr: false,
     };
-    (console, keyboard, output_receiver)
+    (console, client_input, output_receiver)
 }
 
-impl Keyboard {
-    /// Takes bytes of the client's standard input. Waits while a pipe is full; what is
-    /// typed at a full terminal, or at a process that has ended, is dropped.
-    pub(super) async fn type_in(&mut self, bytes: Bytes) {
+impl ClientInput {
+    /// Sends input of the client to the process. Waits while the buffer of a pipe is full. Input is
+    /// dropped if the buffer of a terminal is full or the process has ended.
+    pub(super) async fn send(&mut self, bytes: Bytes) {
         let Some(input) = &self.input else {
             return;
         };
         let interrupts = *self.interrupts.borrow();
         let Some(terminal) = &mut self.terminal else {
-            // A process that ended reads no more: the rest is of no use.
+            // An error means that the process has ended, which makes the rest useless.
             let _ = input.send(Input::Bytes { bytes, interrupts }).await;
             return;
         };
-        let (echo, typed) = terminal.type_in(&bytes);
+        let (echo, inputs) = terminal.process(&bytes);
         if !echo.is_empty() {
             let _ = self.echo.send(Output::Stdout(echo.into())).await;
         }
-        for typed in typed {
+        for terminal_input in inputs {
             let interrupts = *self.interrupts.borrow();
-            let _ = match typed {
-                Typed::Text(bytes) => input.try_send(Input::Bytes { bytes, interrupts }),
-                Typed::End => input.try_send(Input::End),
-                Typed::Interrupt => {
+            let _ = match terminal_input {
+                TerminalInput::Text(bytes) => input.try_send(Input::Bytes { bytes, interrupts }),
+                TerminalInput::End => input.try_send(Input::End),
+                TerminalInput::Interrupt => {
                     self.interrupts.send_modify(|count| *count += 1);
                     Ok(())
                 }
@@ -129,12 +133,12 @@ impl Keyboard {
         }
     }
 
-    /// The client closed its standard input.
+    /// Ends the standard input.
     pub(super) fn close(&mut self) {
         self.input = None;
     }
 
-    /// The client's terminal changed its size.
+    /// Sets the size of the terminal.
     pub(super) fn resize(&self, size: Size) {
         self.size.send_replace(size);
     }
@@ -145,13 +149,13 @@ impl Console {
         self.tty
     }
 
-    /// The terminal's size; zero by zero until the client tells.
+    /// The size of the terminal; 0 by 0 until the client sends it.
     pub(super) fn size(&self) -> Size {
         *self.size.borrow()
     }
 
-    /// The next piece of input; `None` at its end. On a terminal the input goes on after
-    /// an end (^D), so a later call may give more.
+    /// The next piece of input; `None` at its end. On a terminal there may be more input after an
+    /// end (^D).
     pub(super) async fn read(&mut self) -> Option<Bytes> {
         if self.pending.is_empty() {
             self.receive().await
@@ -160,12 +164,12 @@ impl Console {
         }
     }
 
-    /// The next line without its newline; the last one may lack it. `None` at the end.
+    /// The next line without its newline, which the last line may lack; `None` at the end.
     pub(super) async fn read_line(&mut self) -> Option<Vec<u8>> {
         let mut searched = 0;
         loop {
-            let fresh = &self.pending[searched..];
-            if let Some(at) = fresh.iter().position(|&byte| byte == b'\n') {
+            let unsearched = &self.pending[searched..];
+            if let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') {
                 let line = self.pending.split_to(searched + at + 1);
                 return Some(line[..searched + at].to_vec());
             }
@@ -184,10 +188,10 @@ impl Console {
     async fn receive(&mut self) -> Option<Bytes> {
         loop {
             match self.input.recv().await? {
-                // As on a real terminal, ^C also flushes what was typed before it.
+                // As on a real terminal, ^C discards the input before it.
                 Input::Bytes { interrupts, .. } if interrupts < *self.interrupts.borrow() => {}
                 Input::Bytes { bytes, interrupts } => {
-                    self.felt = interrupts;
+                    self.handled_interrupts = interrupts;
                     return Some(bytes);
                 }
                 Input::End => return None,
@@ -195,25 +199,25 @@ impl Console {
         }
     }
 
-    /// Resolves at the next ^C that came after what was last read. Owns what it needs, so
-    /// that the console can be used beside it.
+    /// Resolves at the next ^C after the input that was read last. The future does not borrow the
+    /// console.
     pub(super) fn interrupted(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (mut interrupts, felt) = (self.interrupts.clone(), self.felt);
+        let (mut interrupts, handled) = (self.interrupts.clone(), self.handled_interrupts);
         async move {
-            if interrupts.wait_for(|count| *count > felt).await.is_err() {
-                // The client is gone, and with it all further ^C.
+            if interrupts.wait_for(|count| *count > handled).await.is_err() {
+                // The client is gone, so there will be no ^C.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Counts every ^C until now as felt.
-    pub(super) fn feel_interrupt(&mut self) {
-        self.felt = *self.interrupts.borrow();
+    /// Marks every ^C until now as handled.
+    pub(super) fn handle_interrupts(&mut self) {
+        self.handled_interrupts = *self.interrupts.borrow();
         self.pending.clear();
     }
 
-    /// Where the process's exit code is to be told, after the console itself is gone.
+    /// The sender for the exit code, which is sent after the console was dropped.
     pub(super) fn exit_sender(&self) -> mpsc::Sender<Output> {
         self.output.clone()
     }
@@ -221,16 +225,16 @@ impl Console {
     /// Writes to standard output.
     pub(super) async fn print(&mut self, bytes: impl Into<Bytes> + Send) {
         if self.to_stderr {
-            self.complain(bytes).await;
+            self.print_error(bytes).await;
             return;
         }
-        let bytes = self.cooked(bytes.into());
+        let bytes = self.with_carriage_returns(bytes.into());
         self.send(Output::Stdout(bytes)).await;
     }
 
-    /// Writes to standard error, which on a terminal is the same screen.
-    pub(super) async fn complain(&mut self, bytes: impl Into<Bytes> + Send) {
-        let bytes = self.cooked(bytes.into());
+    /// Writes to standard error. On a terminal that is the same stream as standard output.
+    pub(super) async fn print_error(&mut self, bytes: impl Into<Bytes> + Send) {
+        let bytes = self.with_carriage_returns(bytes.into());
         let output = if self.tty {
             Output::Stdout(bytes)
         } else {
@@ -240,22 +244,22 @@ impl Console {
     }
 
     async fn send(&mut self, output: Output) {
-        // Without a listener the whole session, this process included, is being dropped.
+        // An error means that the client is gone and this process is about to be dropped.
         let _ = self.output.send(output).await;
     }
 
-    /// A terminal moves to the start of the line with each new one (`onlcr`).
-    fn cooked(&self, bytes: Bytes) -> Bytes {
+    /// Adds the carriage returns that a terminal needs (`onlcr`).
+    fn with_carriage_returns(&self, bytes: Bytes) -> Bytes {
         if !self.tty || !bytes.contains(&b'\n') {
             return bytes;
         }
-        let mut cooked = BytesMut::with_capacity(bytes.len() + 16);
+        let mut output = BytesMut::with_capacity(bytes.len() + 16);
         for &byte in &bytes {
             if byte == b'\n' {
-                cooked.put_u8(b'\r');
+                output.put_u8(b'\r');
             }
-            cooked.put_u8(byte);
+            output.put_u8(byte);
         }
-        cooked.freeze()
+        output.freeze()
     }
 }

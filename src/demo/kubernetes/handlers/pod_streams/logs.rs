@@ -1,4 +1,4 @@
-//! `pods/{name}/log`: the lines of the pretend main process.
+//! `pods/{name}/log`: the lines of the main process.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::main_process::MainProcess;
 use super::pod::Container;
-use crate::demo::form::Query;
+use crate::demo::form::Form;
 use crate::demo::kubernetes::encoding::status::{Cause, Status};
 use crate::demo::server::Body;
 
-/// How many of the last lines are still there; a kubelet rotates by size instead.
-const KEPT: u64 = 1000;
+/// The number of lines that are kept. Kubelets limit the size instead.
+const KEPT_LINES: u64 = 1000;
 
-/// What `PodLogOptions` ask for.
+/// The fields of `PodLogOptions`.
 #[derive(Debug)]
 struct Options {
     follow: bool,
@@ -28,20 +28,20 @@ struct Options {
     limit_bytes: Option<u64>,
 }
 
-/// Answers with the log as plain text, without an end where `follow` is asked for.
+/// Responds with the log as plain text. With `follow` the response does not end.
 ///
 /// # Errors
-/// Options that cannot be read or met, in the API server's words.
-pub(super) fn answer(query: &Query, container: &Container) -> Result<Response<Body>, Status> {
+/// The options are invalid or cannot be met. The messages are those of API servers.
+pub(super) fn respond(query: &Form, container: &Container) -> Result<Response<Body>, Status> {
     if query.flag("previous") {
-        // The pretend container has never been restarted.
+        // The container was never restarted.
         let Container { name, pod, .. } = container;
         return Err(Status::bad_request(format!(
             "previous terminated container \"{name}\" in pod \"{pod}\" not found"
         )));
     }
     let now = Timestamp::now();
-    let options = Options::read(query, now)?;
+    let options = Options::parse(query, now)?;
     let body = body(container.main.clone(), options, now);
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -50,12 +50,12 @@ pub(super) fn answer(query: &Query, container: &Container) -> Result<Response<Bo
 }
 
 impl Options {
-    fn read(query: &Query, now: Timestamp) -> Result<Self, Status> {
+    fn parse(query: &Form, now: Timestamp) -> Result<Self, Status> {
         let seconds = number(query, "sinceSeconds", 1)?;
         let time = query.get("sinceTime");
         if let (Some(seconds), Some(_)) = (seconds, time) {
-            let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
-            return Err(invalid("sinceSeconds", &json!(seconds), why));
+            let detail = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+            return Err(invalid("sinceSeconds", &json!(seconds), detail));
         }
         let since = match (seconds, time) {
             (Some(seconds), _) => {
@@ -64,7 +64,9 @@ impl Options {
                 Some(now.checked_sub(back).unwrap_or(Timestamp::MIN))
             }
             (None, Some(time)) => Some(time.parse().map_err(|error| {
-                Status::bad_request(format!("sinceTime: {time:?} is no RFC 3339 time: {error}"))
+                Status::bad_request(format!(
+                    "sinceTime: {time:?} is not an RFC 3339 time: {error}"
+                ))
             })?),
             (None, None) => None,
         };
@@ -77,15 +79,15 @@ impl Options {
         })
     }
 
-    /// The first line to send, of those written by now.
+    /// The number of the first line to send, if `written` lines exist.
     fn first_line(&self, process: &MainProcess, written: u64) -> u64 {
-        let kept = written.saturating_sub(KEPT);
+        let kept = written.saturating_sub(KEPT_LINES);
         let tail = self
             .tail_lines
             .map_or(0, |tail| written.saturating_sub(tail));
         let since = self.since.map_or(0, |since| {
             let before = process.written_by(since);
-            // The line of that very moment belongs to what is wanted.
+            // A line of exactly that time is included.
             let at = before.saturating_sub(1);
             if before > 0 && process.written_at(at) >= since {
                 at
@@ -99,7 +101,7 @@ impl Options {
     fn render(&self, process: &MainProcess, n: u64) -> String {
         let line = process.line(n);
         if self.timestamps {
-            // Kubelets write RFC 3339 with nine digits (RFC3339NanoFixed).
+            // Kubelets use RFC 3339 with nine decimals (RFC3339NanoFixed).
             format!("{:.9} {line}\n", process.written_at(n))
         } else {
             format!("{line}\n")
@@ -107,17 +109,17 @@ impl Options {
     }
 }
 
-/// A whole number of at least `least`.
-fn number(query: &Query, field: &'static str, least: i64) -> Result<Option<u64>, Status> {
+/// A whole number that is not less than `minimum`.
+fn number(query: &Form, field: &'static str, minimum: i64) -> Result<Option<u64>, Status> {
     let Some(text) = query.get(field) else {
         return Ok(None);
     };
     let number: i64 = text.parse().map_err(|error| {
-        Status::bad_request(format!("{field}: {text:?} is no whole number: {error}"))
+        Status::bad_request(format!("{field}: {text:?} is not a whole number: {error}"))
     })?;
     match u64::try_from(number) {
-        Ok(found) if number >= least => Ok(Some(found)),
-        _ if least == 0 => Err(invalid(
+        Ok(found) if number >= minimum => Ok(Some(found)),
+        _ if minimum == 0 => Err(invalid(
             field,
             &json!(number),
             "must be greater than or equal to 0",
@@ -126,19 +128,20 @@ fn number(query: &Query, field: &'static str, least: i64) -> Result<Option<u64>,
     }
 }
 
-fn invalid(field: &str, value: &Value, why: &str) -> Status {
-    let cause = Cause::invalid(field, value, why);
+fn invalid(field: &str, value: &Value, detail: &str) -> Status {
+    let cause = Cause::invalid(field, value, detail);
     Status::invalid("PodLogOptions", "", "", vec![cause])
 }
 
-/// How far a followed log has come.
+/// The position in a log.
 struct Reader {
     process: MainProcess,
     options: Options,
     next: u64,
-    /// Lines before this one are sent in one piece.
+    /// The number of lines that exist and are sent in one piece.
     written: u64,
-    left: Option<u64>,
+    /// The number of bytes that may still be sent.
+    remaining: Option<u64>,
 }
 
 fn body(process: MainProcess, options: Options, now: Timestamp) -> Body {
@@ -146,21 +149,21 @@ fn body(process: MainProcess, options: Options, now: Timestamp) -> Body {
     let reader = Reader {
         next: options.first_line(&process, written),
         written,
-        left: options.limit_bytes,
+        remaining: options.limit_bytes,
         process,
         options,
     };
     let pieces = stream::unfold(reader, |mut reader| async move {
-        let piece = reader.piece().await?;
+        let piece = reader.next_piece().await?;
         Some((Ok(Frame::data(piece)), reader))
     });
     StreamBody::new(pieces).boxed_unsync()
 }
 
 impl Reader {
-    /// What there is to send next; `None` at the end.
-    async fn piece(&mut self) -> Option<Bytes> {
-        if self.left == Some(0) {
+    /// The next piece of the log; `None` at the end.
+    async fn next_piece(&mut self) -> Option<Bytes> {
+        if self.remaining == Some(0) {
             return None;
         }
         if self.next >= self.written {
@@ -176,9 +179,9 @@ impl Reader {
             .collect();
         self.next = self.written;
         let mut piece = Bytes::from(text);
-        if let Some(left) = &mut self.left {
-            piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= piece.len() as u64;
+        if let Some(remaining) = &mut self.remaining {
+            piece.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
+            *remaining -= piece.len() as u64;
         }
         Some(piece)
     }

@@ -1,6 +1,5 @@
-//! The main process of a pretend container: one line when it starts, then a tick a
-//! second. Its lines follow from the clock alone, so that logs and attach agree without
-//! keeping anything.
+//! The main process of a simulated container. It writes one line when it starts and one at every
+//! tick. The lines depend only on the clock, so that logs and attach agree without shared state.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use jiff::Timestamp;
 
 use super::console::Console;
 
-/// A process whose `n`th line is written `n` ticks after its start.
+/// A process that writes line `n` `n` ticks after its start.
 #[derive(Clone, Debug)]
 pub(super) struct MainProcess {
     banner: String,
@@ -17,7 +16,7 @@ pub(super) struct MainProcess {
 }
 
 impl MainProcess {
-    /// A process that began at `started`, or now where that is unknown or still to come.
+    /// A process that started at `started`, or now if that is unknown or in the future.
     pub(super) fn new(
         container: &str,
         image: &str,
@@ -40,14 +39,14 @@ impl MainProcess {
         }
     }
 
-    /// When line `n` is written.
+    /// The time at which line `n` is written.
     pub(super) fn written_at(&self, n: u64) -> Timestamp {
         let offset = i128::from(n).saturating_mul(self.tick_nanoseconds());
         Timestamp::from_nanosecond(self.started.as_nanosecond().saturating_add(offset))
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// How many lines are written by `now`, counting the one of that very moment.
+    /// The number of lines that exist at `now`, including one of exactly that time.
     pub(super) fn written_by(&self, now: Timestamp) -> u64 {
         let elapsed = now.as_nanosecond() - self.started.as_nanosecond();
         if elapsed < 0 {
@@ -58,14 +57,13 @@ impl MainProcess {
 
     /// Waits until line `n` is written, by the wall clock.
     pub(super) async fn wait_for(&self, n: u64) {
-        let left = self.written_at(n).duration_since(Timestamp::now());
-        tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+        let remaining = self.written_at(n).duration_since(Timestamp::now());
+        tokio::time::sleep(Duration::try_from(remaining).unwrap_or_default()).await;
     }
 
-    /// What a client sees that attaches: the lines from now on, without an end; or, where
-    /// it gives its standard input, that input again, to its end. Resolves with the exit
-    /// code.
-    pub(super) async fn attached(&self, mut console: Console, stdin: bool) -> i32 {
+    /// Runs for an attached client: prints the lines from now on, or echoes the standard input to
+    /// its end if there is one. Returns the exit code.
+    pub(super) async fn attach(&self, mut console: Console, stdin: bool) -> i32 {
         let interrupted = console.interrupted();
         tokio::select! {
             () = interrupted => 130,
@@ -75,13 +73,13 @@ impl MainProcess {
                         console.print(bytes).await;
                     }
                 } else {
-                    self.show_lines(&mut console).await;
+                    self.print_lines(&mut console).await;
                 }
             } => 0,
         }
     }
 
-    async fn show_lines(&self, console: &mut Console) {
+    async fn print_lines(&self, console: &mut Console) {
         for n in self.written_by(Timestamp::now()).. {
             self.wait_for(n).await;
             console.print(format!("{}\n", self.line(n))).await;
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_still_to_come_counts_as_now() {
+    fn a_start_in_the_future_counts_as_now() {
         let later = Timestamp::now() + SignedDuration::from_hours(1);
         let process = MainProcess::new("app", "x", Some(later), Duration::from_secs(1));
         assert!(process.written_by(Timestamp::now()) >= 1);

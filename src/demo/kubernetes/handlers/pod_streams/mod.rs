@@ -1,12 +1,11 @@
-//! The streams of a pod: exec, attach, port-forward and logs of a pretend container.
+//! The streams of a pod: exec, attach, port-forward and logs of a simulated container.
 //!
-//! A request becomes a `Query` and a `pod::Container`, or a `Status` in Kubernetes'
-//! own words. Exec, attach and port-forward then speak the
-//! WebSocket channel protocols (`websocket`); SPDY/3.1 is not offered.
+//! Exec, attach and port-forward use the WebSocket channel protocols (`websocket`). SPDY/3.1 is
+//! not supported.
 //!
-//! A remote command has two halves: `remote_command` holds the client's end of the wire,
-//! `console` the process's end, with `terminal` between them where a TTY was asked for.
-//! The processes are a small `shell` and the `main_process`, whose ticks are also the log.
+//! A remote command has two ends: `remote_command` is that of the client's connection, `console`
+//! that of the process, with `terminal` in between if there is a TTY. The processes are a small
+//! `shell` and the `main_process`, whose output is also the log.
 
 mod console;
 mod logs;
@@ -27,29 +26,28 @@ use hyper::{Method, Request, Response};
 use serde_json::Value;
 
 use self::pod::Pod;
-use crate::demo::form::Query;
+use crate::demo::form::Form;
 use crate::demo::kubernetes::encoding::status::Status;
 use crate::demo::request_body::RequestBody;
 use crate::demo::server::Body;
 
-/// How often the pretend main process writes a line.
+/// The interval at which the main process writes a line.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Answers `pods/{name}/{exec,attach,portforward,log}` for an authenticated caller.
+/// Responds to `pods/{name}/{exec,attach,portforward,log}`.
 ///
-/// `pod` is the stored object. The connection must be served with upgrades
-/// (`with_upgrades`, HTTP/1.1) for the WebSocket streams to begin; a `CancellationToken`
-/// among the request's extensions ends them.
-pub(crate) fn answer(
+/// `pod` is the stored object. WebSocket streams need a connection with upgrades (HTTP/1.1). A
+/// `CancellationToken` in the extensions of the request ends them.
+pub(crate) fn respond(
     request: Request<RequestBody>,
     pod: Value,
     subresource: &str,
 ) -> Result<Response<Body>, Status> {
-    answer_paced(request, pod, subresource, TICK)
+    respond_with_tick(request, pod, subresource, TICK)
 }
 
-/// [`answer`], with the pace of the pretend main process in the caller's hands.
-fn answer_paced(
+/// Like [`respond`], with the interval of the main process.
+fn respond_with_tick(
     request: Request<RequestBody>,
     pod: Value,
     subresource: &str,
@@ -57,10 +55,10 @@ fn answer_paced(
 ) -> Result<Response<Body>, Status> {
     let pod: Pod = serde_json::from_value(pod)
         .map_err(|error| Status::internal(format!("the stored pod cannot be read: {error}")))?;
-    let query = Query::parse(request.uri().query());
+    let query = Form::parse(request.uri().query());
     match subresource {
         "log" if request.method() == Method::GET => {
-            logs::answer(&query, &pod.container(query.get("container"), tick)?)
+            logs::respond(&query, &pod.container(query.get("container"), tick)?)
         }
         "exec" => {
             let container = pod.container(query.get("container"), tick)?;
@@ -70,7 +68,7 @@ fn answer_paced(
             let container = pod.container(query.get("container"), tick)?;
             remote_command::attach(request, &query, container)
         }
-        "portforward" => port_forward::answer(request, &query, &pod),
+        "portforward" => port_forward::respond(request, &query, &pod),
         _ => Err(Status::method_not_allowed()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the streams need to know of a pod, and the choice of its container.
+//! The fields of a pod that streams need, and the selection of its container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::main_process::MainProcess;
 use crate::demo::kubernetes::encoding::status::Status;
 
-/// The fields of a stored pod that its pretend containers show.
+/// The fields of a stored pod that its containers show.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Pod {
@@ -45,7 +45,7 @@ struct ContainerSpec {
 #[serde(default)]
 struct Variable {
     name: String,
-    /// Absent where the value comes from elsewhere (`valueFrom`).
+    /// `None` if the value comes from another object (`valueFrom`).
     value: Option<String>,
 }
 
@@ -55,14 +55,14 @@ struct PodStatus {
     start_time: Option<String>,
 }
 
-/// One container, as its processes see it.
+/// A container as its processes see it.
 #[derive(Clone, Debug)]
 pub(super) struct Container {
     pub(super) pod: String,
     pub(super) name: String,
-    /// The environment a new process starts with.
+    /// The environment of a new process.
     pub(super) environment: BTreeMap<String, String>,
-    /// The pretend files, by absolute path.
+    /// The content of the files, by absolute path.
     pub(super) files: BTreeMap<String, String>,
     pub(super) main: MainProcess,
 }
@@ -72,26 +72,26 @@ impl Pod {
         &self.metadata.name
     }
 
-    /// The container that `wanted` names, or the only one.
+    /// The container with this name. If there is no name, the only container.
     ///
     /// # Errors
-    /// The API server's own refusals (`validateContainer`) of a container that the pod
-    /// does not have, and of a choice left open.
+    /// There is no such container, or no name and several containers. The messages are those of API
+    /// servers (`validateContainer`).
     pub(super) fn container(
         &self,
-        wanted: Option<&str>,
+        name: Option<&str>,
         tick: Duration,
     ) -> Result<Container, Status> {
         let pod = self.name();
-        let Some(wanted) = wanted else {
+        let Some(name) = name else {
             let [only] = self.spec.containers.as_slice() else {
-                return Err(self.no_choice());
+                return Err(self.missing_name());
             };
             return Ok(self.build(only, tick));
         };
-        let found = self.all().find(|spec| spec.name == wanted);
+        let found = self.all().find(|spec| spec.name == name);
         let spec = found.ok_or_else(|| {
-            Status::bad_request(format!("container {wanted} is not valid for pod {pod}"))
+            Status::bad_request(format!("container {name} is not valid for pod {pod}"))
         })?;
         Ok(self.build(spec, tick))
     }
@@ -108,7 +108,7 @@ impl Pod {
             .chain(ephemeral_containers)
     }
 
-    fn no_choice(&self) -> Status {
+    fn missing_name(&self) -> Status {
         let pod = self.name();
         let mut message = format!("a container name must be specified for pod {pod}");
         if !self.spec.containers.is_empty() {
@@ -154,7 +154,7 @@ impl Pod {
         [
             (
                 "/app/README",
-                "A pretend container of the kubegate demo.\n".to_owned(),
+                "A simulated container of the kubegate demo.\n".to_owned(),
             ),
             ("/etc/hostname", format!("{name}\n")),
             (
@@ -190,8 +190,8 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    fn refusal(pod: &Pod, wanted: Option<&str>) -> String {
-        let refused = pod.container(wanted, Duration::from_secs(1));
+    fn refusal(pod: &Pod, name: Option<&str>) -> String {
+        let refused = pod.container(name, Duration::from_secs(1));
         refused.unwrap_err().message
     }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_is_not_there_or_not_chosen_is_refused_in_the_servers_words() {
+    fn a_missing_or_unnamed_container_is_refused_with_the_servers_message() {
         let two = pod(&json!({"containers": [{"name": "a"}, {"name": "b"}]}));
         assert_eq!(
             refusal(&two, Some("x")),

@@ -1,8 +1,8 @@
-//! `pods/{name}/portforward` over the WebSocket channel protocol: two channels a port,
-//! data and error, each beginning with the port as two bytes, little-endian.
+//! `pods/{name}/portforward` over the WebSocket channel protocol. Each port has two channels, for
+//! data and errors, which begin with the port as two bytes, little-endian.
 //!
-//! Behind every port stands the same pretend server: it answers HTTP GET and HEAD with a
-//! greeting, and sends any other bytes back.
+//! The same simulated server listens on every port. It responds to HTTP GET and HEAD with a
+//! greeting, and echoes all other bytes.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,39 +11,39 @@ use tokio_tungstenite::tungstenite;
 
 use super::pod::Pod;
 use super::websocket::{self, Frame, Protocol, Socket};
-use crate::demo::form::Query;
+use crate::demo::form::Form;
 use crate::demo::kubernetes::encoding::status::Status;
 use crate::demo::request_body::RequestBody;
 use crate::demo::server::Body;
 
-/// Enough for a demo; each takes two channels.
-const PORTS: usize = 5;
-/// A request's head may not grow beyond this.
+/// The largest number of ports in a request.
+const MAX_PORTS: usize = 5;
+/// The largest head of an HTTP request, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
 
-/// Answers `portforward` for the query's `ports` (or `port`).
+/// Responds to `portforward` with the ports of the query parameters `ports` and `port`.
 ///
 /// # Errors
-/// No ports or bad ones, or no WebSocket upgrade; SPDY tunnelled in a WebSocket (kubectl's
-/// way) is not offered.
-pub(super) fn answer(
+/// There are no ports, a port is invalid, or the request is not a WebSocket upgrade. SPDY tunnelled
+/// in a WebSocket, which kubectl tries first, is not supported.
+pub(super) fn respond(
     request: Request<RequestBody>,
-    query: &Query,
+    query: &Form,
     pod: &Pod,
 ) -> Result<Response<Body>, Status> {
     let accepted = websocket::accept(request, Protocol::PORT_FORWARD)?;
-    let ports = read_ports(query)?;
+    let ports = parse_ports(query)?;
     let servers = ports
         .iter()
         .map(|&port| Server::new(pod.name(), port))
         .collect();
     Ok(accepted.serve(|socket, protocol| async move {
-        let ended = serve(socket, protocol, servers).await.err();
-        tracing::debug!(?ended, "a port-forward's client left");
+        let error = serve(socket, protocol, servers).await.err();
+        tracing::debug!(?error, "the client of a port-forward disconnected");
     }))
 }
 
-fn read_ports(query: &Query) -> Result<Vec<u16>, Status> {
+fn parse_ports(query: &Form) -> Result<Vec<u16>, Status> {
     let ports = query.all("ports").chain(query.all("port"));
     let ports = ports.flat_map(|list| list.split(',')).map(|text| {
         let port = text.parse().ok().filter(|port| *port > 0);
@@ -52,9 +52,9 @@ fn read_ports(query: &Query) -> Result<Vec<u16>, Status> {
     let ports: Vec<u16> = ports.collect::<Result<_, _>>()?;
     match ports.len() {
         0 => Err(Status::bad_request("query parameter \"ports\" is required")),
-        1..=PORTS => Ok(ports),
+        1..=MAX_PORTS => Ok(ports),
         _ => Err(Status::bad_request(format!(
-            "the demo forwards at most {PORTS} ports at once"
+            "the demo forwards at most {MAX_PORTS} ports at once"
         ))),
     }
 }
@@ -76,25 +76,25 @@ async fn serve(
         };
         let server = servers.get_mut(usize::from(channel / 2));
         if let Some(server) = server.filter(|_| channel % 2 == 0) {
-            for reply in server.receive(data) {
-                socket.send(websocket::encode(channel, &reply)).await?;
+            for response in server.receive(data) {
+                socket.send(websocket::encode(channel, &response)).await?;
             }
         }
     }
     Ok(())
 }
 
-/// The pretend server behind one forwarded port.
+/// The simulated server of one forwarded port.
 struct Server {
     greeting: String,
     port: u16,
-    talk: Talk,
+    state: State,
 }
 
-enum Talk {
-    /// Too little came to tell.
-    Opening(BytesMut),
-    /// Requests, the last one not yet whole.
+enum State {
+    /// Too few bytes were received to know whether they are HTTP.
+    Undecided(BytesMut),
+    /// HTTP requests. The last one is incomplete.
     Http(BytesMut),
     Echo,
 }
@@ -104,45 +104,45 @@ impl Server {
         Self {
             greeting: format!("hello from pod {pod}, port {port}\n"),
             port,
-            talk: Talk::Opening(BytesMut::new()),
+            state: State::Undecided(BytesMut::new()),
         }
     }
 
     fn receive(&mut self, data: Bytes) -> Vec<Bytes> {
-        match &mut self.talk {
-            Talk::Echo => vec![data],
-            Talk::Http(requests) => {
+        match &mut self.state {
+            State::Echo => vec![data],
+            State::Http(requests) => {
                 requests.extend_from_slice(&data);
-                self.greet()
+                self.respond_to_requests()
             }
-            Talk::Opening(opening) => {
-                opening.extend_from_slice(&data);
-                let opening = std::mem::take(opening);
-                self.open(opening)
+            State::Undecided(received) => {
+                received.extend_from_slice(&data);
+                let received = std::mem::take(received);
+                self.decide(received)
             }
         }
     }
 
-    fn open(&mut self, opening: BytesMut) -> Vec<Bytes> {
+    fn decide(&mut self, received: BytesMut) -> Vec<Bytes> {
         let methods: [&[u8]; 2] = [b"GET ", b"HEAD "];
-        if methods.iter().any(|method| opening.starts_with(method)) {
-            self.talk = Talk::Http(opening);
-            self.greet()
-        } else if methods.iter().any(|method| method.starts_with(&opening)) {
-            self.talk = Talk::Opening(opening);
+        if methods.iter().any(|method| received.starts_with(method)) {
+            self.state = State::Http(received);
+            self.respond_to_requests()
+        } else if methods.iter().any(|method| method.starts_with(&received)) {
+            self.state = State::Undecided(received);
             Vec::new()
         } else {
-            self.talk = Talk::Echo;
-            vec![opening.freeze()]
+            self.state = State::Echo;
+            vec![received.freeze()]
         }
     }
 
-    /// Answers each whole request that came.
-    fn greet(&mut self) -> Vec<Bytes> {
-        let Talk::Http(requests) = &mut self.talk else {
+    /// Responds to each complete request.
+    fn respond_to_requests(&mut self) -> Vec<Bytes> {
+        let State::Http(requests) = &mut self.state else {
             return Vec::new();
         };
-        let mut replies = Vec::new();
+        let mut responses = Vec::new();
         while let Some(end) = requests.windows(4).position(|four| four == b"\r\n\r\n") {
             let request = requests.split_to(end + 4);
             let head = format!(
@@ -154,15 +154,15 @@ impl Server {
             } else {
                 &self.greeting
             };
-            replies.push(Bytes::from(head + body));
+            responses.push(Bytes::from(head + body));
         }
         if requests.len() > HEAD_LIMIT {
             requests.clear();
-            replies.push(Bytes::from_static(
+            responses.push(Bytes::from_static(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n\r\n",
             ));
         }
-        replies
+        responses
     }
 }
 
@@ -172,12 +172,12 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{Server, read_ports};
-    use crate::demo::form::Query;
+    use super::{Server, parse_ports};
+    use crate::demo::form::Form;
 
     #[test]
-    fn ports_are_read_as_kubelets_read_them() {
-        let ports = |text| read_ports(&Query::parse(Some(text)));
+    fn ports_are_parsed_as_by_kubelets() {
+        let ports = |text| parse_ports(&Form::parse(Some(text)));
         assert_eq!(ports("ports=80,8080&port=1").unwrap(), [80, 8080, 1]);
         for bad in ["", "ports=", "ports=0", "ports=65536", "ports=x"] {
             assert!(ports(bad).is_err(), "{bad:?}");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn http_is_greeted_however_it_is_cut_and_all_else_comes_back() {
+    fn http_gets_a_greeting_however_it_is_split_and_all_else_is_echoed() {
         let mut http = Server::new("web", 80);
         assert!(http.receive(Bytes::from_static(b"GE")).is_empty());
         assert!(

@@ -13,11 +13,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::console::{self, Console, Keyboard, Output};
+use super::console::{self, ClientInput, Console, Output};
 use super::pod::Container;
 use super::shell;
 use super::websocket::{self, Frame, Protocol, Socket};
-use crate::demo::form::Query;
+use crate::demo::form::Form;
 use crate::demo::kubernetes::encoding::status::Status;
 use crate::demo::request_body::RequestBody;
 use crate::demo::server::Body;
@@ -28,10 +28,10 @@ const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
 
-/// How long a client that was told the end may take to read it and close.
-const CLOSE_WAIT: Duration = Duration::from_secs(30);
+/// How long a client may take to close after the close frame was sent.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which streams the client asked for.
+/// The streams that the client requests.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -44,20 +44,20 @@ struct Streams {
     tty: bool,
 }
 
-/// What is to run.
+/// The process to run.
 #[derive(Debug)]
 enum Process {
     Exec(Vec<String>),
     Attach,
 }
 
-/// Answers `exec`: runs the query's `command` in the container.
+/// Responds to `exec`, which runs the `command` of the query in the container.
 ///
 /// # Errors
-/// No command, no streams, or no WebSocket upgrade.
+/// There is no command or no stream, or the request is not a WebSocket upgrade.
 pub(super) fn exec(
     request: Request<RequestBody>,
-    query: &Query,
+    query: &Form,
     container: Container,
 ) -> Result<Response<Body>, Status> {
     let command: Vec<String> = query.all("command").map(str::to_owned).collect();
@@ -69,13 +69,13 @@ pub(super) fn exec(
     start(request, query, container, Process::Exec(command))
 }
 
-/// Answers `attach`: joins the container's main process.
+/// Responds to `attach`, which connects to the container's main process.
 ///
 /// # Errors
-/// No streams, or no WebSocket upgrade.
+/// There is no stream, or the request is not a WebSocket upgrade.
 pub(super) fn attach(
     request: Request<RequestBody>,
-    query: &Query,
+    query: &Form,
     container: Container,
 ) -> Result<Response<Body>, Status> {
     start(request, query, container, Process::Attach)
@@ -83,11 +83,11 @@ pub(super) fn attach(
 
 fn start(
     request: Request<RequestBody>,
-    query: &Query,
+    query: &Form,
     container: Container,
     process: Process,
 ) -> Result<Response<Body>, Status> {
-    let streams = Streams::read(query)?;
+    let streams = Streams::parse(query)?;
     let accepted = websocket::accept(request, Protocol::REMOTE_COMMAND)?;
     Ok(
         accepted
@@ -96,12 +96,12 @@ fn start(
 }
 
 impl Streams {
-    fn read(query: &Query) -> Result<Self, Status> {
+    fn parse(query: &Form) -> Result<Self, Status> {
         let tty = query.flag("tty");
         let streams = Self {
             stdin: query.flag("stdin"),
             stdout: query.flag("stdout"),
-            // A terminal is one screen: kubelets bypass stderr beside it.
+            // A terminal has no separate standard error, so kubelets ignore the parameter.
             stderr: query.flag("stderr") && !tty,
             tty,
         };
@@ -114,7 +114,7 @@ impl Streams {
     }
 }
 
-/// Runs the process until it ends or the client leaves, whichever is first.
+/// Runs the process until it ends or the client disconnects.
 async fn serve(
     socket: Socket,
     protocol: Protocol,
@@ -122,70 +122,74 @@ async fn serve(
     container: Container,
     process: Process,
 ) {
-    let (console, keyboard, output) = console::pair(streams.stdin, streams.tty);
+    let (console, client_input, output) = console::pair(streams.stdin, streams.tty);
     let (sink, incoming) = socket.split();
-    let listen = listen(incoming, protocol, keyboard);
+    let receive = receive_input(incoming, protocol, client_input);
     let run = run(console, &container, &process, streams);
-    let tell = tell(sink, streams, &process, output);
-    tokio::pin!(listen, run, tell);
+    let send = send_output(sink, streams, &process, output);
+    tokio::pin!(receive, run, send);
     tokio::select! {
-        () = &mut listen => return,
-        told = tell => if let Err(error) = told {
-            tracing::debug!(%error, "a remote command's client left");
+        () = &mut receive => return,
+        sent = send => if let Err(error) = sent {
+            tracing::debug!(%error, "the client of a remote command disconnected");
             return;
         },
         never = run => match never {},
     }
-    // The close frame is sent. The client may still be reading what came before it, so the
-    // connection stays until the client closes.
-    if tokio::time::timeout(CLOSE_WAIT, listen).await.is_err() {
-        tracing::debug!("a remote command's client did not close");
+    // The close frame was sent. The client may still be reading the data before it, so the
+    // connection stays open until the client closes.
+    if tokio::time::timeout(CLOSE_TIMEOUT, receive).await.is_err() {
+        tracing::debug!("the client of a remote command did not close");
     }
 }
 
-/// Runs the process to its end, and stays, for its output may still be on its way.
+/// Runs the process to its end. Never returns, because its output may still be in transit.
 async fn run(
     console: Console,
     container: &Container,
     process: &Process,
     streams: Streams,
 ) -> Infallible {
-    let ended = console.exit_sender();
+    let exit_sender = console.exit_sender();
     let code = match process {
         Process::Exec(command) => shell::exec(container, command, console).await,
-        Process::Attach => container.main.attached(console, streams.stdin).await,
+        Process::Attach => container.main.attach(console, streams.stdin).await,
     };
-    // Without a listener there is nobody to tell.
-    let _ = ended.send(Output::Exit(code)).await;
+    // An error means that the client is gone.
+    let _ = exit_sender.send(Output::Exit(code)).await;
     std::future::pending().await
 }
 
-/// Takes the client's messages until it closes the connection.
-async fn listen(mut incoming: SplitStream<Socket>, protocol: Protocol, mut keyboard: Keyboard) {
+/// Receives the client's messages until it closes the connection.
+async fn receive_input(
+    mut incoming: SplitStream<Socket>,
+    protocol: Protocol,
+    mut client_input: ClientInput,
+) {
     while let Some(Ok(message)) = incoming.next().await {
         match protocol.decode(message) {
-            Some(Frame::Data(STDIN, data)) => keyboard.type_in(data).await,
-            Some(Frame::Closed(STDIN)) => keyboard.close(),
+            Some(Frame::Data(STDIN, data)) => client_input.send(data).await,
+            Some(Frame::Closed(STDIN)) => client_input.close(),
             Some(Frame::Data(RESIZE, data)) => {
                 if let Ok(size) = serde_json::from_slice(&data) {
-                    keyboard.resize(size);
+                    client_input.resize(size);
                 }
             }
-            // "Frame is targeted for a reader that is not valid": real servers go on too.
+            // Real servers ignore frames for other channels, too.
             Some(Frame::Data(..) | Frame::Closed(_)) | None => {}
         }
     }
 }
 
-/// Sends the client what the process says, at last its status and a close.
-async fn tell(
+/// Sends the process's output to the client, then its status and a close frame.
+async fn send_output(
     mut sink: SplitSink<Socket, Message>,
     streams: Streams,
     process: &Process,
     mut output: mpsc::Receiver<Output>,
 ) -> tungstenite::Result<()> {
-    // Real servers begin with an empty message on the lowest channel, so that the client
-    // knows that the command is under way.
+    // Real servers begin with an empty message on the lowest channel, so that the client knows that
+    // the command has started.
     let first = match streams {
         Streams { stdout: true, .. } => STDOUT,
         Streams { stderr: true, .. } => STDERR,
@@ -194,15 +198,15 @@ async fn tell(
     sink.send(websocket::encode(first, b"")).await?;
     let mut code = 0;
     while let Some(output) = output.recv().await {
-        let (channel, wanted, data) = match output {
+        let (channel, is_requested, data) = match output {
             Output::Stdout(data) => (STDOUT, streams.stdout, data),
             Output::Stderr(data) => (STDERR, streams.stderr, data),
-            Output::Exit(ended_with) => {
-                code = ended_with;
+            Output::Exit(exit_code) => {
+                code = exit_code;
                 break;
             }
         };
-        if wanted {
+        if is_requested {
             sink.send(websocket::encode(channel, &data)).await?;
         }
     }
@@ -216,7 +220,7 @@ async fn tell(
     sink.send(Message::Close(Some(close))).await
 }
 
-/// The last word on the status channel, in the form that kubelets give it.
+/// The message on the status channel, in the form of kubelets.
 fn status(process: &Process, code: i32) -> String {
     let command = match process {
         Process::Exec(command) => command.join(" "),

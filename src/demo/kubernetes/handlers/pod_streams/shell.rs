@@ -1,8 +1,7 @@
-//! The shell of a pretend container, and the few commands it knows.
+//! The shell of a simulated container, and its few commands.
 //!
-//! Commands run in order, joined by `;`, `&&` and `||`, with quotes, `$VAR`, `$?` and the
-//! redirection `>&2`. There are no other redirections, pipes or subshells: a script that
-//! asks for one gets a syntax error that says so.
+//! It supports `;`, `&&`, `||`, quotes, `$VAR`, `$?` and the redirection `>&2`. Other
+//! redirections, pipes and subshells are syntax errors that say so.
 
 mod builtins;
 mod parse;
@@ -14,13 +13,12 @@ use self::parse::{Command, Join, Piece, Word};
 use super::console::Console;
 use super::pod::Container;
 
-/// 128 and the number of SIGINT.
+/// 128 plus the number of SIGINT.
 const INTERRUPTED: i32 = 130;
-/// What POSIX shells exit with on a syntax error.
+/// The exit code of POSIX shells for a syntax error.
 const SYNTAX_ERROR: i32 = 2;
 
-/// Runs one command, not a script, as a container runtime does; resolves with its exit
-/// code.
+/// Runs one command (not a script), as a container runtime does. Returns its exit code.
 pub(super) async fn exec(container: &Container, command: &[String], mut console: Console) -> i32 {
     let mut shell = Shell::new(container, console.is_tty());
     match shell.run(command, &mut console).await {
@@ -29,14 +27,14 @@ pub(super) async fn exec(container: &Container, command: &[String], mut console:
     }
 }
 
-/// What follows a command.
+/// What happens after a command.
 #[derive(Debug, PartialEq, Eq)]
 enum Flow {
-    /// The next one; this one ended with the code.
+    /// The next command runs. This one ended with the code.
     Next(i32),
-    /// The end of the shell.
+    /// The shell ends.
     Exit(i32),
-    /// ^C: the rest of the line is void.
+    /// ^C: the rest of the line does not run.
     Interrupted,
 }
 
@@ -63,7 +61,7 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Runs one command by its words. Boxed, since `sh` within `sh` is a recursion.
+    /// Runs one command. The future is boxed because `sh` can run `sh`.
     fn run<'f>(
         &'f mut self,
         words: &'f [String],
@@ -73,7 +71,7 @@ impl<'a> Shell<'a> {
             let Some((name, arguments)) = words.split_first() else {
                 return Flow::Next(0);
             };
-            match program(name) {
+            match program_name(name) {
                 "sh" | "bash" | "ash" => self.clone().sh(arguments, console).await,
                 "exit" => Flow::Exit(self.exit_code(arguments)),
                 "cd" => Flow::Next(self.change_directory(arguments, console).await),
@@ -84,14 +82,14 @@ impl<'a> Shell<'a> {
                         code = run => return Flow::Next(code),
                         () = interrupted => {}
                     }
-                    console.feel_interrupt();
+                    console.handle_interrupts();
                     Flow::Interrupted
                 }
             }
         })
     }
 
-    /// `sh`: a script after `-c`, else lines from the input.
+    /// Runs `sh`: the script after `-c`, or the lines of the standard input.
     async fn sh(mut self, arguments: &[String], console: &mut Console) -> Flow {
         let is_option = |argument: &&String| argument.starts_with('-');
         let options = arguments.iter().take_while(is_option);
@@ -99,7 +97,7 @@ impl<'a> Shell<'a> {
         let options_end = options.clone().count();
         if options.clone().any(takes_script) {
             let Some(script) = arguments.get(options_end) else {
-                console.complain("sh: -c requires an argument\n").await;
+                console.print_error("sh: -c requires an argument\n").await;
                 return Flow::Next(SYNTAX_ERROR);
             };
             return match self.script(script, console).await {
@@ -109,7 +107,7 @@ impl<'a> Shell<'a> {
         }
         if let Some(file) = arguments.get(options_end) {
             let text = format!("sh: cannot open {file}: the demo runs no script files\n");
-            console.complain(text).await;
+            console.print_error(text).await;
             return Flow::Next(SYNTAX_ERROR);
         }
         self.lines(console).await
@@ -124,7 +122,7 @@ impl<'a> Shell<'a> {
             let line = tokio::select! {
                 line = console.read_line() => line,
                 () = interrupted => {
-                    console.feel_interrupt();
+                    console.handle_interrupts();
                     self.last_code = INTERRUPTED;
                     continue;
                 }
@@ -141,25 +139,25 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Runs commands until one of them ends the shell.
+    /// Runs the commands of a script until one of them ends the shell.
     async fn script(&mut self, text: &str, console: &mut Console) -> Flow {
         let commands = match parse::parse(text) {
             Ok(commands) => commands,
             Err(error) => {
                 console
-                    .complain(format!("sh: syntax error: {error}\n"))
+                    .print_error(format!("sh: syntax error: {error}\n"))
                     .await;
                 self.last_code = SYNTAX_ERROR;
                 return Flow::Next(SYNTAX_ERROR);
             }
         };
         for (join, command) in commands {
-            let wanted = match join {
+            let is_due = match join {
                 Join::Always => true,
                 Join::IfSuccess => self.last_code == 0,
                 Join::IfFailure => self.last_code != 0,
             };
-            if !wanted {
+            if !is_due {
                 continue;
             }
             match self.command(&command, console).await {
@@ -200,7 +198,7 @@ impl<'a> Shell<'a> {
         pieces.collect()
     }
 
-    /// Only the low eight bits of a code reach the parent.
+    /// The exit code of `exit`. Only its low eight bits reach the parent process.
     fn exit_code(&self, arguments: &[String]) -> i32 {
         let Some(code) = arguments.first() else {
             return self.last_code;
@@ -209,40 +207,40 @@ impl<'a> Shell<'a> {
     }
 
     async fn change_directory(&mut self, arguments: &[String], console: &mut Console) -> i32 {
-        let wanted = arguments.first().map_or("/", String::as_str);
-        let path = self.resolve(wanted);
+        let directory = arguments.first().map_or("/", String::as_str);
+        let path = self.resolve(directory);
         if self.entries(&path).is_empty() {
-            let text = format!("sh: cd: can't cd to {wanted}: No such file or directory\n");
-            console.complain(text).await;
+            let text = format!("sh: cd: can't cd to {directory}: No such file or directory\n");
+            console.print_error(text).await;
             return 1;
         }
         self.directory = path;
         0
     }
 
-    /// The absolute path that `path` means, without `.` and `..`.
+    /// The absolute path of `path`, without `.` and `..`.
     fn resolve(&self, path: &str) -> String {
-        let from = if path.starts_with('/') {
+        let base = if path.starts_with('/') {
             ""
         } else {
             &self.directory
         };
-        let mut steps: Vec<&str> = Vec::new();
-        for step in from.split('/').chain(path.split('/')) {
-            match step {
+        let mut parts: Vec<&str> = Vec::new();
+        for part in base.split('/').chain(path.split('/')) {
+            match part {
                 "" | "." => {}
-                ".." => drop(steps.pop()),
-                step => steps.push(step),
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
             }
         }
-        format!("/{}", steps.join("/"))
+        format!("/{}", parts.join("/"))
     }
 
-    /// The names in a directory of the pretend files; none if there is no such directory.
+    /// The names of the files and directories in a directory; empty if it does not exist.
     fn entries(&self, directory: &str) -> Vec<&'a str> {
         let prefix = format!("{}/", directory.trim_end_matches('/'));
-        let below = self.container.files.keys();
-        let mut names: Vec<_> = below
+        let paths = self.container.files.keys();
+        let mut names: Vec<_> = paths
             .filter_map(|path| path.strip_prefix(&prefix)?.split('/').next())
             .collect();
         names.dedup();
@@ -250,11 +248,13 @@ impl<'a> Shell<'a> {
     }
 }
 
-/// A program's name without the directories where programs are.
-fn program(name: &str) -> &str {
-    let places = ["/bin/", "/usr/bin/", "/usr/local/bin/"];
-    let found = places.iter().find_map(|place| name.strip_prefix(place));
-    found.unwrap_or(name)
+/// The name of a program without the directory of programs.
+fn program_name(name: &str) -> &str {
+    let directories = ["/bin/", "/usr/bin/", "/usr/local/bin/"];
+    let stripped = directories
+        .iter()
+        .find_map(|directory| name.strip_prefix(directory));
+    stripped.unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The streams over loopback, by a WebSocket client.
+//! The streams over loopback, with a WebSocket client.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ fn pod() -> Value {
     })
 }
 
-/// Serves the pod's streams at `/{subresource}`, a tick every 10 ms.
+/// Serves the pod's streams at `/{subresource}`, with a tick of 10 ms.
 async fn server(stop: CancellationToken) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -43,9 +43,9 @@ async fn server(stop: CancellationToken) -> SocketAddr {
                 let request = request.map(crate::demo::request_body::RequestBody::from);
                 let subresource = request.uri().path()[1..].to_owned();
                 let tick = Duration::from_millis(10);
-                let answer = super::answer_paced(request, pod(), &subresource, tick);
-                let answer = answer.unwrap_or_else(|status| response::failure(&status));
-                std::future::ready(Ok::<_, hyper::Error>(answer))
+                let response = super::respond_with_tick(request, pod(), &subresource, tick);
+                let response = response.unwrap_or_else(|status| response::failure(&status));
+                std::future::ready(Ok::<_, hyper::Error>(response))
             });
             let server = hyper::server::conn::http1::Builder::new();
             let connection = server.serve_connection(TokioIo::new(stream), service);
@@ -103,8 +103,8 @@ impl Client {
         next.unwrap().map(Result::unwrap)
     }
 
-    /// Reads what standard output says until `text` is in it.
-    async fn see(&mut self, text: &str) -> String {
+    /// Reads standard output until it contains `text`.
+    async fn read_until(&mut self, text: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(text) {
             let Some(Message::Binary(message)) = self.next().await else {
@@ -118,7 +118,7 @@ impl Client {
 
     /// The number in the next line of the main process.
     async fn tick(&mut self) -> u64 {
-        let line = self.see("\n").await;
+        let line = self.read_until("\n").await;
         let number = line.trim_end().strip_prefix("tick ");
         number
             .unwrap_or_else(|| panic!("{line:?}"))
@@ -126,7 +126,7 @@ impl Client {
             .unwrap()
     }
 
-    /// Reads to the normal close: what came on channels 0 to 3.
+    /// Reads to the normal close. Returns the data of channels 0 to 3.
     async fn finish(mut self) -> [Vec<u8>; 4] {
         let mut channels: [Vec<u8>; 4] = Default::default();
         loop {
@@ -149,7 +149,7 @@ fn status(channels: &[Vec<u8>; 4]) -> Value {
 }
 
 #[tokio::test]
-async fn exec_gives_output_errors_and_a_status() {
+async fn exec_sends_output_errors_and_a_status() {
     for protocol in [V4, V5] {
         let path = "/exec?command=sh&command=-c&command=echo+out%3Becho+err+%3E%262\
                     &stdout=1&stderr=1";
@@ -164,7 +164,7 @@ async fn exec_gives_output_errors_and_a_status() {
 }
 
 #[tokio::test]
-async fn a_stream_not_asked_for_is_not_sent() {
+async fn a_stream_that_was_not_requested_is_not_sent() {
     let path = "/exec?command=sh&command=-c&command=echo+out%3Becho+err+%3E%262&stderr=1";
     let channels = open(path, V5).await.finish().await;
     assert_eq!(
@@ -174,7 +174,7 @@ async fn a_stream_not_asked_for_is_not_sent() {
 }
 
 #[tokio::test]
-async fn an_exit_code_is_told_as_kubelets_tell_it() {
+async fn an_exit_code_has_the_form_of_kubelets() {
     let path = "/exec?command=sh&command=-c&command=exit+3&stdout=1";
     let channels = open(path, V5).await.finish().await;
     assert_eq!(
@@ -191,7 +191,7 @@ async fn an_exit_code_is_told_as_kubelets_tell_it() {
 }
 
 #[tokio::test]
-async fn cat_gives_back_a_mebibyte_after_the_input_is_closed() {
+async fn cat_returns_a_mebibyte_after_the_input_is_closed() {
     let sent: Vec<u8> = (0..1024 * 1024 + 7u32)
         .map(|n| (n * 31 / 7).to_le_bytes()[0])
         .collect();
@@ -224,12 +224,12 @@ async fn cat_gives_back_a_mebibyte_after_the_input_is_closed() {
 }
 
 #[tokio::test]
-async fn input_that_nobody_reads_waits_at_the_client() {
+async fn input_that_is_not_read_blocks_the_client() {
     let client = open("/exec?command=sleep&command=1000&stdin=1&stdout=1", V5).await;
     let (mut sink, _stream) = client.socket.split();
     let piece = Bytes::from(vec![0; 1024 * 1024]);
     for _ in 0..64 {
-        // Far longer than one piece takes that somebody reads.
+        // Far longer than the process needs to read one piece.
         let sent = tokio::time::timeout(
             Duration::from_secs(2),
             sink.send(Message::Binary(piece.clone())),
@@ -238,15 +238,15 @@ async fn input_that_nobody_reads_waits_at_the_client() {
             return;
         }
     }
-    panic!("64 MiB were taken from the client and kept");
+    panic!("64 MiB were read from the client and buffered");
 }
 
 #[tokio::test]
-async fn a_client_may_go_on_typing_after_the_end_of_the_command() {
+async fn input_after_the_end_of_a_command_is_discarded() {
     let mut client = open("/exec?command=true&stdin=1&stdout=1", V5).await;
     while client.next().await.unwrap().into_data()[0] != 3 {}
-    // The status is here. A server that closes its socket now would refuse these bytes,
-    // and with them drop what it sent last.
+    // The client has the status. A server that closed its socket now would reset the connection
+    // when these bytes arrive, and the client could lose the last messages.
     for _ in 0..64 {
         client.send(0, &[b'x'; 4096]).await;
         tokio::task::yield_now().await;
@@ -255,42 +255,44 @@ async fn a_client_may_go_on_typing_after_the_end_of_the_command() {
 }
 
 #[tokio::test]
-async fn a_terminal_is_interactive_and_resizes() {
+async fn a_terminal_is_interactive_and_can_be_resized() {
     let path = "/exec?command=sh&stdin=1&stdout=1&stderr=1&tty=1";
     let mut client = open(path, V5).await;
-    client.see("$ ").await;
+    client.read_until("$ ").await;
     client.send(4, br#"{"Width":101,"Height":33}"#).await;
     client.send(0, b"stty size\r").await;
-    client.see("33 101\r\n$ ").await;
+    client.read_until("33 101\r\n$ ").await;
     client.send(4, br#"{"Width":60,"Height":20}"#).await;
     client.send(0, b"stty size; nope\r").await;
-    client.see("20 60\r\nsh: nope: not found\r\n$ ").await;
+    client
+        .read_until("20 60\r\nsh: nope: not found\r\n$ ")
+        .await;
     client.send(0, b"sleep 1000\r").await;
     client.send(0, b"\x03").await;
-    client.see("^C\r\n$ ").await;
+    client.read_until("^C\r\n$ ").await;
     client.send(0, b"exit 5\r").await;
     let channels = client.finish().await;
     assert_eq!(status(&channels)["details"]["causes"][0]["message"], "5");
 }
 
 #[tokio::test]
-async fn attach_shows_the_main_process_as_it_goes_on() {
+async fn attach_sends_the_new_lines_of_the_main_process() {
     let mut client = open("/attach?stdout=1&stderr=1", V5).await;
     let (first, second) = (client.tick().await, client.tick().await);
     assert_eq!(second, first + 1);
 }
 
 #[tokio::test]
-async fn attach_with_input_gives_it_back() {
+async fn attach_with_input_echoes_it() {
     let mut client = open("/attach?stdin=1&stdout=1&container=app", V5).await;
     client.send(0, b"hello").await;
-    client.see("hello").await;
+    client.read_until("hello").await;
     client.send(255, &[0]).await;
     assert_eq!(status(&client.finish().await)["status"], "Success");
 }
 
-/// Waits until as many tasks are left as before.
-async fn alive_tasks_come_to(expected: usize) {
+/// Waits until this number of tasks is alive.
+async fn wait_for_alive_tasks(expected: usize) {
     let alive = || {
         tokio::runtime::Handle::current()
             .metrics()
@@ -306,7 +308,7 @@ async fn alive_tasks_come_to(expected: usize) {
 }
 
 #[tokio::test]
-async fn a_process_goes_when_its_client_leaves() {
+async fn a_process_ends_when_its_client_disconnects() {
     for path in [
         "/exec?command=sleep&command=1000&stdout=1",
         "/exec?command=cat&stdin=1&stdout=1",
@@ -317,10 +319,10 @@ async fn a_process_goes_when_its_client_leaves() {
             .num_alive_tasks();
         let mut client = open(path, V5).await;
         client.next().await;
-        // The server, and the process. The connection's task ended with its upgrade.
-        alive_tasks_come_to(before + 2).await;
+        // The tasks of the server and of the process. That of the connection ended with the upgrade.
+        wait_for_alive_tasks(before + 2).await;
         drop(client);
-        alive_tasks_come_to(before + 1).await;
+        wait_for_alive_tasks(before + 1).await;
     }
 }
 
@@ -350,7 +352,7 @@ async fn refusal(path: &str, protocol: &'static str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_is_refused_before_the_upgrade() {
+async fn invalid_requests_are_refused_before_the_upgrade() {
     for (path, code, message) in [
         (
             "/exec?stdout=1",
@@ -383,7 +385,7 @@ async fn what_cannot_be_run_is_refused_before_the_upgrade() {
     }
     let (code, _) = refusal("/exec?command=id&stdout=1", "v9.channel.k8s.io").await;
     assert_eq!(code, 403);
-    // kubectl tunnels SPDY in a WebSocket here, which it does not find.
+    // This is SPDY tunnelled in a WebSocket, which kubectl tries first.
     let (code, _) = refusal("/portforward?ports=80", "SPDY/3.1+portforward.k8s.io").await;
     assert_eq!(code, 403);
 }
@@ -454,7 +456,7 @@ async fn logs_are_plain_text_and_end_unless_followed() {
 }
 
 #[tokio::test]
-async fn logs_that_are_not_there_are_refused() {
+async fn logs_that_do_not_exist_are_refused() {
     for (path, message) in [
         ("/log?container=x", "container x is not valid for pod web"),
         (
@@ -471,7 +473,7 @@ async fn logs_that_are_not_there_are_refused() {
 }
 
 #[tokio::test]
-async fn a_forwarded_port_names_itself_and_answers() {
+async fn a_forwarded_port_sends_its_number_and_responds() {
     let mut client = open("/portforward?ports=8080&ports=81", V4).await;
     for (channel, port) in [(0, 8080u16), (1, 8080), (2, 81), (3, 81)] {
         let [low, high] = port.to_le_bytes();

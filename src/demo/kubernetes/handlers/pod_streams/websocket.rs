@@ -1,7 +1,7 @@
-//! The sockets of pod streams and their channel protocols, `v4.channel.k8s.io` and v5.
+//! The WebSockets of pod streams and their channel protocols, `v4.channel.k8s.io` and v5.
 //!
-//! Each binary message begins with its channel's number. Only v5 can close one channel:
-//! `[255, channel]`. The older protocols (base64 among them) are not offered.
+//! Each binary message begins with the number of its channel. Only v5 can close one channel, with
+//! `[255, channel]`. Older protocols, such as those with base64, are not supported.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -22,7 +22,7 @@ const CLOSE_CHANNEL: u8 = 255;
 /// The server's end of an accepted WebSocket.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// A channel protocol that client and server agreed on.
+/// A channel protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// `v4.channel.k8s.io`.
@@ -31,7 +31,7 @@ pub(super) enum Protocol {
     V5,
 }
 
-/// A message, taken apart.
+/// A decoded message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     /// Bytes on a channel.
@@ -41,9 +41,9 @@ pub(super) enum Frame {
 }
 
 impl Protocol {
-    /// Those of remote commands, best first.
+    /// The protocols of remote commands, the preferred one first.
     pub(super) const REMOTE_COMMAND: &[Self] = &[Self::V5, Self::V4];
-    /// That of port-forward.
+    /// The protocols of port-forward.
     pub(super) const PORT_FORWARD: &[Self] = &[Self::V4];
 
     fn name(self) -> &'static str {
@@ -53,8 +53,7 @@ impl Protocol {
         }
     }
 
-    /// Takes a message apart; `None` where it belongs to no channel. Real servers ignore
-    /// those too.
+    /// Decodes a message; `None` if it belongs to no channel. Real servers ignore such messages, too.
     pub(super) fn decode(self, message: Message) -> Option<Frame> {
         let mut data = match message {
             Message::Binary(data) => data,
@@ -72,7 +71,7 @@ impl Protocol {
     }
 }
 
-/// A message with `data` on a channel.
+/// Encodes a message with `data` on a channel.
 pub(super) fn encode(channel: u8, data: &[u8]) -> Message {
     let mut message = BytesMut::with_capacity(1 + data.len());
     message.put_u8(channel);
@@ -80,18 +79,18 @@ pub(super) fn encode(channel: u8, data: &[u8]) -> Message {
     Message::binary(message.freeze())
 }
 
-/// An upgrade that is agreed on.
+/// An accepted upgrade.
 pub(super) struct Accepted {
     protocol: Protocol,
     response: Response<Body>,
     upgrade: OnUpgrade,
-    /// Set once the whole control plane stops.
+    /// Cancelled when the control plane stops.
     stop: CancellationToken,
 }
 
 impl Accepted {
-    /// The 101 to answer with. Once it is written, `serve` has the socket, in a task of
-    /// its own, until it is done or the control plane stops.
+    /// Returns the 101 response. Once it is sent, `serve` runs with the socket in its own task until
+    /// it returns or the control plane stops.
     pub(super) fn serve<F>(
         self,
         serve: impl FnOnce(Socket, Protocol) -> F + Send + 'static,
@@ -112,18 +111,18 @@ impl Accepted {
                     let socket = Socket::from_raw_socket(stream, Role::Server, None).await;
                     serve(socket, protocol).await;
                 }
-                Err(error) => tracing::debug!(%error, "a pod stream's upgrade failed"),
+                Err(error) => tracing::debug!(%error, "the upgrade of a pod stream failed"),
             }
         }));
         response
     }
 }
 
-/// Agrees to a WebSocket upgrade with one of the `supported` protocols. A
-/// `CancellationToken` among the request's extensions ends the socket later.
+/// Accepts a WebSocket upgrade with one of the `supported` protocols. A `CancellationToken` in the
+/// extensions of the request ends the socket later.
 ///
 /// # Errors
-/// The request is no such upgrade (SPDY included), or lists only other subprotocols.
+/// The request is not a WebSocket upgrade, or lists only other subprotocols.
 pub(super) fn accept(
     mut request: Request<RequestBody>,
     supported: &[Protocol],
@@ -131,8 +130,8 @@ pub(super) fn accept(
     check_upgrade(request.method(), request.headers())?;
     let protocol = negotiate(request.headers(), supported)?;
     let name = HeaderValue::from_static(protocol.name());
-    let response = websocket_handshake::switch(request.headers(), Some(name))
-        .map_err(|lack| Status::bad_request(format!("unable to upgrade: {lack}")))?;
+    let response = websocket_handshake::accept(request.headers(), Some(name))
+        .map_err(|error| Status::bad_request(format!("unable to upgrade: {error}")))?;
     Ok(Accepted {
         protocol,
         response,
@@ -141,38 +140,41 @@ pub(super) fn accept(
     })
 }
 
-/// Whether a WebSocket is asked for.
+/// Checks that the request asks for an upgrade to WebSocket.
 fn check_upgrade(method: &Method, headers: &HeaderMap) -> Result<(), Status> {
-    let lists = |name, token| websocket_handshake::lists(headers, name, token);
-    let lack = if !lists(&CONNECTION, "upgrade") || !headers.contains_key(UPGRADE) {
+    let contains = |name, token| websocket_handshake::contains_token(headers, name, token);
+    let error = if !contains(&CONNECTION, "upgrade") || !headers.contains_key(UPGRADE) {
         "Upgrade request required"
-    } else if lists(&UPGRADE, "SPDY/3.1") {
+    } else if contains(&UPGRADE, "SPDY/3.1") {
         "SPDY/3.1 is not offered by the demo: use a WebSocket with \
          the subprotocol v4.channel.k8s.io (v5 too, but for port-forward)"
-    } else if !lists(&UPGRADE, "websocket") {
+    } else if !contains(&UPGRADE, "websocket") {
         "unable to upgrade: only websocket is offered by the demo"
     } else if method != Method::GET {
         "unable to upgrade: a WebSocket handshake is a GET"
     } else {
         return Ok(());
     };
-    Err(Status::bad_request(lack))
+    Err(Status::bad_request(error))
 }
 
-/// The best of the supported protocols that the client lists.
+/// Selects the first of the supported protocols that the client lists.
 fn negotiate(headers: &HeaderMap, supported: &[Protocol]) -> Result<Protocol, Status> {
-    let asked: Vec<&str> = websocket_handshake::tokens(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
-    let found = supported.iter().find(|known| asked.contains(&known.name()));
-    found.copied().ok_or_else(|| {
-        // golang.org/x/net/websocket, which real servers use, answers 403 to a handshake that
+    let offered: Vec<&str> =
+        websocket_handshake::tokens(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
+    let selected = supported
+        .iter()
+        .find(|protocol| offered.contains(&protocol.name()));
+    selected.copied().ok_or_else(|| {
+        // golang.org/x/net/websocket, which real servers use, responds with 403 to a handshake that
         // its hook refuses.
-        let supported: Vec<_> = supported.iter().map(|known| known.name()).collect();
-        let what = format!(
+        let supported: Vec<_> = supported.iter().map(|protocol| protocol.name()).collect();
+        let sentence = format!(
             "requested protocol(s) are not supported: [{}]; supports [{}]",
-            asked.join(" "),
+            offered.join(" "),
             supported.join(" ")
         );
-        Status::forbidden(None, &what)
+        Status::forbidden(None, &sentence)
     })
 }
 

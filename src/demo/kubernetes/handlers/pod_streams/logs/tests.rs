@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 
 use super::{Options, Reader, body};
-use crate::demo::form::Query;
+use crate::demo::form::Form;
 use crate::demo::kubernetes::handlers::pod_streams::main_process::MainProcess;
 
 const STARTED: &str = "2026-01-01T00:00:00Z";
@@ -22,7 +22,7 @@ fn process() -> MainProcess {
 }
 
 async fn log_at(now: Timestamp, query: &str) -> String {
-    let options = Options::read(&Query::parse(Some(query)), now).unwrap();
+    let options = Options::parse(&Form::parse(Some(query)), now).unwrap();
     let bytes = body(process(), options, now).collect().await.unwrap();
     String::from_utf8(bytes.to_bytes().to_vec()).unwrap()
 }
@@ -32,7 +32,7 @@ async fn log(query: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_log_holds_every_line_written_by_now() {
+async fn a_log_has_every_line_until_now() {
     let log = log("").await;
     let lines: Vec<_> = log.lines().collect();
     assert_eq!(lines.len(), 10);
@@ -50,7 +50,7 @@ async fn old_lines_are_rotated_away() {
 }
 
 #[tokio::test]
-async fn tail_and_since_choose_the_last_lines() {
+async fn tail_and_since_select_the_last_lines() {
     assert_eq!(log("tailLines=2").await, "tick 8\ntick 9\n");
     assert_eq!(log("tailLines=0").await, "");
     assert_eq!(log("tailLines=99").await, log("").await);
@@ -83,20 +83,20 @@ async fn a_byte_limit_cuts_exactly_even_while_following() {
 }
 
 #[tokio::test]
-async fn following_goes_on_where_the_log_ended() {
+async fn following_continues_where_the_log_ended() {
     let soon = Duration::from_millis(5);
     let process = MainProcess::new("app", "nginx:1", None, soon);
-    let options = Options::read(&Query::parse(Some("follow=1")), Timestamp::now()).unwrap();
+    let options = Options::parse(&Form::parse(Some("follow=1")), Timestamp::now()).unwrap();
     let mut reader = Reader {
         next: 0,
         written: 1,
-        left: None,
+        remaining: None,
         process,
         options,
     };
     let mut text = String::new();
     for _ in 0..4 {
-        text += std::str::from_utf8(&reader.piece().await.unwrap()).unwrap();
+        text += std::str::from_utf8(&reader.next_piece().await.unwrap()).unwrap();
     }
     assert_eq!(text, "started app from nginx:1\ntick 1\ntick 2\ntick 3\n");
 }
@@ -104,7 +104,7 @@ async fn following_goes_on_where_the_log_ended() {
 #[test]
 fn options_out_of_range_are_refused_by_name() {
     let refusal = |query| {
-        let refused = Options::read(&Query::parse(Some(query)), now());
+        let refused = Options::parse(&Form::parse(Some(query)), now());
         refused.unwrap_err().message
     };
     assert_eq!(
@@ -116,5 +116,5 @@ fn options_out_of_range_are_refused_by_name() {
     assert!(refusal("sinceSeconds=x").contains("sinceSeconds"));
     assert!(refusal("sinceTime=yesterday").contains("sinceTime"));
     assert!(refusal("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z").contains("at most one"));
-    assert!(Options::read(&Query::parse(Some("tailLines=0&limitBytes=1")), now()).is_ok());
+    assert!(Options::parse(&Form::parse(Some("tailLines=0&limitBytes=1")), now()).is_ok());
 }

@@ -1,4 +1,4 @@
-//! The commands that a pretend container has.
+//! The commands of a simulated container.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::demo::kubernetes::handlers::pod_streams::console::Console;
 
 const NOT_FOUND: i32 = 127;
 
-/// Runs a command to its end; resolves with its exit code.
+/// Runs a command to its end. Returns its exit code.
 pub(super) async fn run(
     shell: &Shell<'_>,
     name: &str,
@@ -25,32 +25,32 @@ pub(super) async fn run(
         "ls" => ls(shell, arguments, console).await,
         "sleep" => sleep(arguments, console).await,
         "stty" => stty(arguments, console).await,
-        "env" | "printenv" => show(environment(shell), console).await,
-        "pwd" => show(format!("{}\n", shell.directory), console).await,
-        "whoami" => show("root\n".to_owned(), console).await,
+        "env" | "printenv" => print(environment(shell), console).await,
+        "pwd" => print(format!("{}\n", shell.directory), console).await,
+        "whoami" => print("root\n".to_owned(), console).await,
         "id" => {
-            show(
+            print(
                 "uid=0(root) gid=0(root) groups=0(root)\n".to_owned(),
                 console,
             )
             .await
         }
-        "hostname" => show(format!("{}\n", shell.container.pod), console).await,
+        "hostname" => print(format!("{}\n", shell.container.pod), console).await,
         "date" => {
             let now = Timestamp::now().strftime("%a %b %e %H:%M:%S UTC %Y\n");
-            show(now.to_string(), console).await
+            print(now.to_string(), console).await
         }
         _ => fail(format!("sh: {name}: not found\n"), NOT_FOUND, console).await,
     }
 }
 
-async fn show(text: String, console: &mut Console) -> i32 {
+async fn print(text: String, console: &mut Console) -> i32 {
     console.print(text).await;
     0
 }
 
 async fn fail(text: String, code: i32, console: &mut Console) -> i32 {
-    console.complain(text).await;
+    console.print_error(text).await;
     code
 }
 
@@ -59,7 +59,7 @@ async fn echo(arguments: &[String], console: &mut Console) -> i32 {
         Some((first, rest)) if first == "-n" => rest.join(" "),
         _ => arguments.join(" ") + "\n",
     };
-    show(text, console).await
+    print(text, console).await
 }
 
 fn environment(shell: &Shell<'_>) -> String {
@@ -71,7 +71,7 @@ fn environment(shell: &Shell<'_>) -> String {
     text
 }
 
-/// Without a file, or for `-`, the standard input, byte for byte.
+/// Prints files. Without a file, and for `-`, it copies the standard input.
 async fn cat(shell: &Shell<'_>, files: &[String], console: &mut Console) -> i32 {
     let input = ["-".to_owned()];
     let files = if files.is_empty() { &input } else { files };
@@ -91,19 +91,19 @@ async fn cat(shell: &Shell<'_>, files: &[String], console: &mut Console) -> i32 
     code
 }
 
-/// One name a line; options are taken and change nothing.
+/// Lists one name on each line. Options are ignored.
 async fn ls(shell: &Shell<'_>, arguments: &[String], console: &mut Console) -> i32 {
-    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let wanted = wanted.map_or(".", String::as_str);
-    let path = shell.resolve(wanted);
+    let argument = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let argument = argument.map_or(".", String::as_str);
+    let path = shell.resolve(argument);
     let entries = shell.entries(&path);
     if !entries.is_empty() {
-        return show(entries.join("\n") + "\n", console).await;
+        return print(entries.join("\n") + "\n", console).await;
     }
     if shell.container.files.contains_key(&path) {
-        return show(format!("{wanted}\n"), console).await;
+        return print(format!("{argument}\n"), console).await;
     }
-    let text = format!("ls: {wanted}: No such file or directory\n");
+    let text = format!("ls: {argument}: No such file or directory\n");
     fail(text, 1, console).await
 }
 
@@ -124,9 +124,9 @@ async fn stty(arguments: &[String], console: &mut Console) -> i32 {
         return fail(text, 1, console).await;
     }
     if arguments != ["size"] {
-        let text = "stty: only \"stty size\" is known to this demo\n".to_owned();
+        let text = "stty: the demo supports only \"stty size\"\n".to_owned();
         return fail(text, 1, console).await;
     }
     let size = console.size();
-    show(format!("{} {}\n", size.height, size.width), console).await
+    print(format!("{} {}\n", size.height, size.width), console).await
 }

@@ -1,9 +1,9 @@
-//! From a line of shell to commands and their words.
+//! Parses a script into commands and their words.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// How a command depends on the one before it.
+/// On what result of the command before it a command depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Join {
     /// `;` or a new line.
@@ -14,7 +14,7 @@ pub(super) enum Join {
     IfFailure,
 }
 
-/// A command's words, before expansion.
+/// The words of a command before expansion.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) words: Vec<Word>,
@@ -22,11 +22,11 @@ pub(super) struct Command {
     pub(super) to_stderr: bool,
 }
 
-/// One word. Expanded variables are not split into words again.
+/// A word. Expanded variables are not split into words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) pieces: Vec<Piece>,
-    /// A word with quotes in it stays even if it is empty.
+    /// Whether it has quotes. Such a word is kept even if it is empty.
     pub(super) quoted: bool,
 }
 
@@ -38,15 +38,15 @@ pub(super) enum Piece {
     LastCode,
 }
 
-/// Whether a variable can have this name.
+/// Whether a text is a valid name of a variable.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(starts_name) && text.chars().all(continues_name)
 }
 
-/// Reads a script.
+/// Parses a script.
 ///
 /// # Errors
-/// The text of a syntax error, for quotes left open and for what this shell does not know.
+/// The text of a syntax error: an unterminated quote, or a feature that is not supported.
 pub(super) fn parse(script: &str) -> Result<Vec<(Join, Command)>, String> {
     let mut commands = Vec::new();
     let mut join = Join::Always;
@@ -54,7 +54,7 @@ pub(super) fn parse(script: &str) -> Result<Vec<(Join, Command)>, String> {
     let mut rest = script.chars().peekable();
     while let Some(&next) = rest.peek() {
         match next {
-            // A line may go on after an operator.
+            // A command may continue on the next line after an operator.
             '\n' if command.words.is_empty() => drop(rest.next()),
             '\n' | ';' => {
                 rest.next();
@@ -65,10 +65,9 @@ pub(super) fn parse(script: &str) -> Result<Vec<(Join, Command)>, String> {
             '&' | '|' => {
                 rest.next();
                 if rest.next_if_eq(&next).is_none() {
-                    return Err(unknown(next));
+                    return Err(unsupported(next));
                 }
-                let and = next == '&';
-                let after = if and {
+                let after = if next == '&' {
                     Join::IfSuccess
                 } else {
                     Join::IfFailure
@@ -78,14 +77,14 @@ pub(super) fn parse(script: &str) -> Result<Vec<(Join, Command)>, String> {
             '>' => {
                 rest.next();
                 if rest.next_if_eq(&'&').is_none() || rest.next_if_eq(&'2').is_none() {
-                    return Err(unknown(next));
+                    return Err(unsupported(next));
                 }
                 command.to_stderr = true;
             }
-            '<' | '(' | ')' | '`' => return Err(unknown(next)),
+            '<' | '(' | ')' | '`' => return Err(unsupported(next)),
             _ => {
                 let word = word(&mut rest)?;
-                // The 1 of `1>&2`.
+                // The 1 of `1>&2` is not a word.
                 let one = [Piece::Text("1".to_owned())];
                 if !(rest.peek() == Some(&'>') && !word.quoted && word.pieces == one) {
                     command.words.push(word);
@@ -93,8 +92,8 @@ pub(super) fn parse(script: &str) -> Result<Vec<(Join, Command)>, String> {
             }
         }
     }
-    let waiting = join != Join::Always;
-    if waiting && command.words.is_empty() {
+    let is_incomplete = join != Join::Always;
+    if is_incomplete && command.words.is_empty() {
         return Err("a command is missing at the end".to_owned());
     }
     finish(&mut commands, &mut join, &mut command, Join::Always)?;
@@ -117,8 +116,8 @@ fn finish(
     Ok(())
 }
 
-fn unknown(operator: char) -> String {
-    format!("\"{operator}\" is not known to this demo's shell")
+fn unsupported(operator: char) -> String {
+    format!("\"{operator}\" is not supported by the demo's shell")
 }
 
 fn word(rest: &mut Peekable<Chars<'_>>) -> Result<Word, String> {
@@ -144,7 +143,7 @@ fn word(rest: &mut Peekable<Chars<'_>>) -> Result<Word, String> {
             }
             '\\' => {
                 rest.next();
-                // A new line after a backslash joins the lines.
+                // A backslash at the end of a line joins it with the next one.
                 text.extend(rest.next().filter(|&next| next != '\n'));
             }
             '$' => variable(rest, &mut word, &mut text)?,
@@ -167,7 +166,7 @@ fn double_quoted(
                 return Ok(());
             }
             '$' => variable(rest, word, text)?,
-            '`' => return Err(unknown('`')),
+            '`' => return Err(unsupported('`')),
             '\\' => {
                 rest.next();
                 match rest.next().ok_or_else(open_quote)? {
@@ -181,7 +180,7 @@ fn double_quoted(
     }
 }
 
-/// `$NAME`, `${NAME}`, `$?`; a `$` before anything else is itself.
+/// Parses `$NAME`, `${NAME}` and `$?`. Before anything else a `$` is an ordinary character.
 fn variable(
     rest: &mut Peekable<Chars<'_>>,
     word: &mut Word,
@@ -194,7 +193,7 @@ fn variable(
         return Ok(());
     }
     if rest.peek() == Some(&'(') {
-        return Err(unknown('('));
+        return Err(unsupported('('));
     }
     let braced = rest.next_if_eq(&'{').is_some();
     let mut name = String::new();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::demo::kubernetes::handlers::pod_streams::console::{self, Keyboard, Output, Size};
+use crate::demo::kubernetes::handlers::pod_streams::console::{self, ClientInput, Output, Size};
 use crate::demo::kubernetes::handlers::pod_streams::pod::{Container, Pod};
 
 fn container() -> Container {
@@ -22,9 +22,9 @@ fn container() -> Container {
     pod.container(None, Duration::from_secs(1)).unwrap()
 }
 
-/// A command under way, and the client's end of its streams.
+/// A running command, and the client's end of its streams.
 struct Running {
-    keyboard: Keyboard,
+    client_input: ClientInput,
     output: mpsc::Receiver<Output>,
     shown: String,
     code: tokio::task::JoinHandle<i32>,
@@ -32,10 +32,10 @@ struct Running {
 
 fn start(command: &[&str], tty: bool) -> Running {
     let command: Vec<_> = command.iter().map(|word| (*word).to_owned()).collect();
-    let (console, keyboard, output) = console::pair(true, tty);
+    let (console, client_input, output) = console::pair(true, tty);
     let code = tokio::spawn(async move { super::exec(&container(), &command, console).await });
     Running {
-        keyboard,
+        client_input,
         output,
         shown: String::new(),
         code,
@@ -43,12 +43,12 @@ fn start(command: &[&str], tty: bool) -> Running {
 }
 
 impl Running {
-    async fn type_in(&mut self, text: &str) {
-        self.keyboard.type_in(Bytes::from(text.to_owned())).await;
+    async fn send_input(&mut self, text: &str) {
+        self.client_input.send(Bytes::from(text.to_owned())).await;
     }
 
-    /// Reads the screen until `text` is at its end.
-    async fn see(&mut self, text: &str) {
+    /// Reads output until it ends with `text`.
+    async fn read_until(&mut self, text: &str) {
         while !self.shown.ends_with(text) {
             let wait = tokio::time::timeout(Duration::from_secs(10), self.output.recv());
             match wait.await {
@@ -61,20 +61,20 @@ impl Running {
     }
 }
 
-/// Runs a command on piped input to its end: its output, its errors, its code.
+/// Runs a command with piped input to its end. Returns its output, its errors and its exit code.
 async fn run_with(command: &[&str], input: &str) -> (String, String, i32) {
     let mut running = start(command, false);
-    running.type_in(input).await;
+    running.send_input(input).await;
     let Running {
-        keyboard,
+        client_input,
         mut output,
         code,
         ..
     } = running;
-    drop(keyboard);
+    drop(client_input);
     let (mut out, mut err) = (String::new(), String::new());
-    while let Some(said) = output.recv().await {
-        match said {
+    while let Some(piece) = output.recv().await {
+        match piece {
             Output::Stdout(bytes) => out += std::str::from_utf8(&bytes).unwrap(),
             Output::Stderr(bytes) => err += std::str::from_utf8(&bytes).unwrap(),
             Output::Exit(code) => panic!("a shell only returns its code, {code}"),
@@ -94,7 +94,7 @@ async fn prints(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_command_is_run_by_its_words_not_as_a_script() {
+async fn a_command_is_not_run_as_a_script() {
     let (out, _, code) = run_with(&["echo", "a;b", "$HOME"], "").await;
     assert_eq!((out.as_str(), code), ("a;b $HOME\n", 0));
     let (out, _, _) = run_with(&["/bin/echo", "-n", "x"], "").await;
@@ -148,7 +148,7 @@ async fn output_can_be_sent_to_stderr() {
 }
 
 #[tokio::test]
-async fn what_the_shell_does_not_know_is_a_syntax_error() {
+async fn unsupported_features_are_syntax_errors() {
     for text in [
         "a | b",
         "echo > x",
@@ -165,7 +165,7 @@ async fn what_the_shell_does_not_know_is_a_syntax_error() {
 }
 
 #[tokio::test]
-async fn the_container_shows_itself() {
+async fn commands_show_the_container() {
     assert_eq!(prints("hostname; whoami; pwd").await, "web\nroot\n/\n");
     let environment = prints("env").await;
     assert!(
@@ -183,19 +183,19 @@ async fn the_container_shows_itself() {
 }
 
 #[tokio::test]
-async fn cat_gives_back_its_input() {
+async fn cat_copies_its_input() {
     let (out, _, code) = run_with(&["cat"], "one\ntwo").await;
     assert_eq!((out.as_str(), code), ("one\ntwo", 0));
 }
 
 #[tokio::test]
-async fn a_piped_shell_runs_its_lines_and_leaves_the_rest_to_cat() {
+async fn a_shell_runs_piped_lines_and_leaves_the_rest_to_cat() {
     let (out, _, code) = run_with(&["sh"], "echo a\ncat\nrest\nof it").await;
     assert_eq!((out.as_str(), code), ("a\nrest\nof it", 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn sleep_takes_its_time() {
+async fn sleep_takes_the_time_given() {
     let before = tokio::time::Instant::now();
     prints("sleep 90; sleep 0.5s").await;
     let slept = before.elapsed();
@@ -204,54 +204,54 @@ async fn sleep_takes_its_time() {
 }
 
 #[tokio::test]
-async fn a_terminal_prompts_echoes_and_ends_with_control_d() {
+async fn a_terminal_has_a_prompt_and_an_echo_and_ends_with_control_d() {
     let mut shell = start(&["sh"], true);
-    shell.see("$ ").await;
-    shell.type_in("echo hj\x7fi\r").await;
-    shell.see("$ echo hj\x08 \x08i\r\nhi\r\n$ ").await;
-    shell.type_in("cat\r").await;
-    shell.see("cat\r\n").await;
-    shell.type_in("line\r").await;
-    shell.see("line\r\nline\r\n").await;
-    shell.type_in("\x04").await;
-    shell.see("$ ").await;
-    shell.type_in("nope\r").await;
-    shell.see("sh: nope: not found\r\n$ ").await;
-    shell.type_in("\x04").await;
+    shell.read_until("$ ").await;
+    shell.send_input("echo hj\x7fi\r").await;
+    shell.read_until("$ echo hj\x08 \x08i\r\nhi\r\n$ ").await;
+    shell.send_input("cat\r").await;
+    shell.read_until("cat\r\n").await;
+    shell.send_input("line\r").await;
+    shell.read_until("line\r\nline\r\n").await;
+    shell.send_input("\x04").await;
+    shell.read_until("$ ").await;
+    shell.send_input("nope\r").await;
+    shell.read_until("sh: nope: not found\r\n$ ").await;
+    shell.send_input("\x04").await;
     assert_eq!(shell.code.await.unwrap(), 127, "the last command's");
 }
 
 #[tokio::test]
-async fn control_c_ends_the_command_and_not_the_shell() {
+async fn control_c_ends_the_command_but_not_the_shell() {
     let mut shell = start(&["sh"], true);
-    shell.see("$ ").await;
-    // Both at once: the line is gone before the shell reads it.
-    shell.type_in("exit 9\r\x03").await;
-    shell.see("^C\r\n$ ").await;
-    shell.type_in("sleep 1000; echo no\r").await;
-    shell.see("echo no\r\n").await;
+    shell.read_until("$ ").await;
+    // ^C follows at once, before the shell reads the line.
+    shell.send_input("exit 9\r\x03").await;
+    shell.read_until("^C\r\n$ ").await;
+    shell.send_input("sleep 1000; echo no\r").await;
+    shell.read_until("echo no\r\n").await;
     tokio::task::yield_now().await;
-    shell.type_in("\x03").await;
-    shell.see("^C\r\n$ ").await;
-    shell.type_in("echo yes\r").await;
-    shell.see("yes\r\n$ ").await;
+    shell.send_input("\x03").await;
+    shell.read_until("^C\r\n$ ").await;
+    shell.send_input("echo yes\r").await;
+    shell.read_until("yes\r\n$ ").await;
     assert!(!shell.shown.contains("\nno"), "{:?}", shell.shown);
-    shell.type_in("exit 7\r").await;
+    shell.send_input("exit 7\r").await;
     assert_eq!(shell.code.await.unwrap(), 7);
 
     let mut sleep = start(&["sleep", "1000"], true);
-    sleep.type_in("\x03").await;
+    sleep.send_input("\x03").await;
     assert_eq!(sleep.code.await.unwrap(), 130);
 }
 
 #[tokio::test]
-async fn the_terminal_has_the_size_that_the_client_tells() {
+async fn the_terminal_has_the_size_that_the_client_sends() {
     let mut shell = start(&["sh"], true);
-    shell.keyboard.resize(Size {
+    shell.client_input.resize(Size {
         width: 120,
         height: 40,
     });
-    shell.type_in("stty size\r").await;
-    shell.see("40 120\r\n$ ").await;
+    shell.send_input("stty size\r").await;
+    shell.read_until("40 120\r\n$ ").await;
     assert_eq!(script("stty size").await.2, 1, "a pipe has none");
 }

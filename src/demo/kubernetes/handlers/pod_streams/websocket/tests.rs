@@ -32,7 +32,7 @@ fn asking(lists: &[&'static str]) -> HeaderMap {
 }
 
 #[test]
-fn v5_wins_wherever_it_stands() {
+fn v5_is_preferred_wherever_it_is_listed() {
     let choose = |lists: &[&'static str]| negotiate(&asking(lists), Protocol::REMOTE_COMMAND);
     let v4_then_v5 = ["v4.channel.k8s.io, v5.channel.k8s.io"];
     assert_eq!(choose(&v4_then_v5).unwrap(), Protocol::V5);
@@ -52,7 +52,7 @@ fn upgrade(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 #[test]
-fn what_asks_for_no_websocket_is_refused_with_the_reason() {
+fn requests_without_a_websocket_upgrade_are_refused_with_the_reason() {
     let refusal = |pairs: &[(&'static str, &'static str)]| {
         let refused = check_upgrade(&Method::GET, &upgrade(pairs));
         refused.unwrap_err().message

@@ -1,25 +1,14 @@
-//! The answers of the OAuth server: JSON, redirects, challenges, pages.
-
-use std::fmt::Write as _;
+//! The responses of the OAuth server: JSON, redirects, challenges, pages.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 const CACHE_CONTROL: &str = "no-cache, no-store, max-age=0, must-revalidate";
 
-/// What Go's `url.QueryEscape` leaves alone; a space becomes `+`.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b' ');
-
-/// An error of RFC 6749, with the words of `OpenShift`'s library for it.
+/// An error of RFC 6749, with the description that `OpenShift` gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(super) enum OAuthError {
     InvalidRequest,
     UnauthorizedClient,
     AccessDenied,
@@ -28,7 +17,7 @@ pub(super) enum Problem {
     InvalidGrant,
 }
 
-impl Problem {
+impl OAuthError {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -65,37 +54,39 @@ impl Problem {
         }
     }
 
-    /// 400, as JSON.
-    pub(super) fn answer(self) -> Response<Bytes> {
+    /// The error as a 400 with JSON.
+    pub(super) fn response(self) -> Response<Bytes> {
         let body = json!({"error": self.code(), "error_description": self.description()});
         self::json(StatusCode::BAD_REQUEST, &body)
     }
 }
 
-/// JSON, with the newline that Go ends it with.
+/// A response with JSON and the newline that Go's encoder adds.
 pub(super) fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     with_type(status, "application/json", format!("{body}\n"))
 }
 
-/// A page.
+/// A response with an HTML page.
 pub(super) fn html(status: StatusCode, body: String) -> Response<Bytes> {
     with_type(status, "text/html; charset=utf-8", body)
 }
 
-/// A line of text.
+/// A response with a line of text.
 pub(super) fn text(status: StatusCode, line: &str) -> Response<Bytes> {
     with_type(status, "text/plain; charset=utf-8", format!("{line}\n"))
 }
 
-fn with_type(status: StatusCode, kind: &'static str, body: String) -> Response<Bytes> {
+fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = empty(status);
-    let kind = HeaderValue::from_static(kind);
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let content_type = HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     *response.body_mut() = body.into();
     response
 }
 
-/// No body.
+/// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
@@ -107,64 +98,30 @@ pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// 302.
+/// A redirect with 302.
 pub(super) fn redirect(to: &str) -> Response<Bytes> {
-    with(empty(StatusCode::FOUND), header::LOCATION, to)
+    with_header(empty(StatusCode::FOUND), header::LOCATION, to)
 }
 
-/// The answer with one header more.
-pub(super) fn with(
+/// Adds a header to a response.
+pub(super) fn with_header(
     mut response: Response<Bytes>,
     name: HeaderName,
     value: &str,
 ) -> Response<Bytes> {
-    // Whatever came in a URI is ASCII that a header can hold; what is not stays out.
+    // A value that was part of a URI is valid in a header. Any other invalid value is left out.
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(name, value);
     }
     response
 }
 
-/// A 401 that says in a `Warning`, and in its body, what else to do.
+/// A 401 that tells the user in a `Warning` header, and in the body, what else to do.
 pub(super) fn warning(line: &str) -> Response<Bytes> {
     let quoted = format!("199 Origin \"{line}\"");
-    with(
+    with_header(
         text(StatusCode::UNAUTHORIZED, line),
         header::WARNING,
         &quoted,
     )
-}
-
-/// Pairs as a form, as Go's `url.Values.Encode` writes it when given in the order of their names.
-pub(super) fn form(pairs: &[(&str, &str)]) -> String {
-    let mut form = String::new();
-    for (name, value) in pairs {
-        let value = utf8_percent_encode(value, FORM).to_string();
-        let separator = if form.is_empty() { "" } else { "&" };
-        let _ = write!(form, "{separator}{name}={}", value.replace(' ', "+"));
-    }
-    form
-}
-
-/// A URI with pairs added to its query.
-pub(super) fn with_query(uri: &str, pairs: &[(&str, &str)]) -> String {
-    let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}{}", form(pairs))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forms_are_written_as_go_writes_them() {
-        let error = "[0]: Invalid value: \"user:nope\": no scope handler found";
-        assert_eq!(
-            form(&[("error", "invalid_scope"), ("error_description", error)]),
-            "error=invalid_scope&error_description=%5B0%5D%3A+Invalid+value%3A+%22user%3Anope%22\
-             %3A+no+scope+handler+found"
-        );
-        let uri = with_query("https://x/?a=1", &[("code", "sha256~a-_."), ("state", "")]);
-        assert_eq!(uri, "https://x/?a=1&code=sha256~a-_.&state=");
-    }
 }

@@ -1,4 +1,4 @@
-//! The OAuth server: who the users are, and what each of its paths answers.
+//! The OAuth server: its users, and the handlers of its paths.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,51 +14,55 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 
 use super::{
-    Options, answers,
-    answers::Problem,
-    authorize,
+    Options, authorization_endpoint,
     codes::Codes,
-    random_text,
+    pages, responses,
+    responses::OAuthError,
     sessions::{Grant, Sessions},
-    token, web,
+    token_endpoint,
 };
 use crate::{
-    demo::{form::Query, https::messages, random::new_uid},
+    demo::{
+        form::Form,
+        https::message,
+        random::{new_token, new_uuid},
+    },
     secret::Secret,
 };
 
-/// Somebody who can log in.
+/// A user who can log in.
 #[derive(Clone, Debug)]
 pub(super) struct User {
     pub(super) uid: String,
     password: Secret,
 }
 
-/// Users who are known elsewhere.
-pub(crate) trait Directory: Send + Sync + Debug {
-    /// Who logs in with these, by the name that the cluster knows.
-    fn user(&self, name: &str, password: &str) -> Option<String>;
+/// Users that another system authenticates.
+pub(crate) trait UserDirectory: Send + Sync + Debug {
+    /// The user's name at the cluster, if the name and the password given are valid.
+    fn authenticate(&self, name: &str, password: &str) -> Option<String>;
 }
 
-/// All that the OAuth server knows. The API server and the registry ask it whose a token is.
+/// The state of the OAuth server. The API server asks it to authenticate tokens.
 #[derive(Debug)]
 pub(super) struct OAuthServer {
-    /// Its own URL, known once it listens.
+    /// Its URL, set once it listens.
     pub(super) issuer: OnceLock<String>,
     pub(super) sessions: Sessions,
     pub(super) codes: Codes,
     options: Mutex<Options>,
     users: Mutex<BTreeMap<String, User>>,
-    /// Asked before `users`.
-    directory: Option<Arc<dyn Directory>>,
-    /// Who is signed in, by the cookie of their browser.
+    /// Is asked before `users`.
+    directory: Option<Arc<dyn UserDirectory>>,
+    /// Users who are logged in with a browser, by cookie.
     browsers: Mutex<HashMap<String, String>>,
     logins: AtomicUsize,
+    /// The queries of the requests to `/oauth/authorize`.
     authorizations: Mutex<Vec<String>>,
 }
 
 impl OAuthServer {
-    pub(super) fn new(options: Options, directory: Option<Arc<dyn Directory>>) -> Self {
+    pub(super) fn new(options: Options, directory: Option<Arc<dyn UserDirectory>>) -> Self {
         Self {
             issuer: OnceLock::new(),
             sessions: Sessions::new(),
@@ -72,27 +76,27 @@ impl OAuthServer {
         }
     }
 
-    /// Answers a request; `now` is the time by this server's clock.
-    pub(super) fn answer(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
-        let asked = Asked::read(request);
+    /// Responds to a request; `now` is the time by this server's clock.
+    pub(super) fn respond(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
+        let parsed = OAuthRequest::parse(request);
         match request.uri().path() {
             "/oauth/authorize" => {
                 let query = request.uri().query().unwrap_or_default();
                 lock(&self.authorizations).push(query.to_owned());
-                authorize::answer(self, &asked, now)
+                authorization_endpoint::respond(self, &parsed, now)
             }
-            "/oauth/token" => token::exchange(self, &asked, now),
-            "/oauth/info" => token::info(self, &asked),
-            "/oauth/token/request" => web::request_token(self),
-            "/oauth/token/display" => web::display_token(self, &asked, now),
-            "/oauth/token/implicit" => web::implicit(),
-            "/login" => web::login(self, &asked),
-            "/healthz" => answers::text(StatusCode::OK, "ok"),
-            _ => answers::text(StatusCode::NOT_FOUND, "404 page not found"),
+            "/oauth/token" => token_endpoint::respond(self, &parsed, now),
+            "/oauth/info" => token_endpoint::info(self, &parsed),
+            "/oauth/token/request" => pages::request_token(self),
+            "/oauth/token/display" => pages::display_token(self, &parsed, now),
+            "/oauth/token/implicit" => pages::implicit(),
+            "/login" => pages::login(self, &parsed),
+            "/healthz" => responses::text(StatusCode::OK, "ok"),
+            _ => responses::text(StatusCode::NOT_FOUND, "404 page not found"),
         }
     }
 
-    /// Its URL, without a slash at its end.
+    /// Its URL, without a trailing slash.
     pub(super) fn url(&self) -> &str {
         self.issuer.get().map_or("", String::as_str)
     }
@@ -101,12 +105,12 @@ impl OAuthServer {
         lock(&self.options)
     }
 
-    /// Adds somebody, or sets their password.
+    /// Adds a user, or sets the password of an existing one.
     pub(super) fn add_user(&self, name: &str, password: &str) {
         let mut users = lock(&self.users);
         let uid = users
             .get(name)
-            .map_or_else(new_uid, |user| user.uid.clone());
+            .map_or_else(new_uuid, |user| user.uid.clone());
         let password = Secret::new(password);
         users.insert(name.to_owned(), User { uid, password });
     }
@@ -115,24 +119,25 @@ impl OAuthServer {
         lock(&self.users).get(name).cloned()
     }
 
-    /// Whose name and password these are. No password is empty.
+    /// The user's name at the cluster, if the name and the password given are valid. An empty
+    /// password never is.
     pub(super) fn log_in(&self, name: &str, password: &str) -> Option<String> {
         if password.is_empty() {
             return None;
         }
-        let elsewhere = self.directory.as_ref();
-        if let Some(known) = elsewhere.and_then(|users| users.user(name, password)) {
-            // What they log in with is for the directory alone to judge.
-            if self.user(&known).is_none() {
-                self.add_user(&known, &random_text());
+        let directory = self.directory.as_ref();
+        if let Some(user) = directory.and_then(|users| users.authenticate(name, password)) {
+            // Only the directory authenticates this user, so the password here is random.
+            if self.user(&user).is_none() {
+                self.add_user(&user, &new_token());
             }
-            return Some(known);
+            return Some(user);
         }
         let user = self.user(name)?;
         (user.password.expose() == password).then(|| name.to_owned())
     }
 
-    /// A token for a user, and its lifetime in seconds.
+    /// Issues a token to a user. Returns it with its lifetime in seconds.
     pub(super) fn issue(
         &self,
         user: &str,
@@ -164,15 +169,15 @@ impl OAuthServer {
         lock(&self.authorizations).clone()
     }
 
-    /// Signs a browser in: the value of its cookie.
-    pub(super) fn sign_in(&self, user: &str) -> String {
-        let cookie = random_text();
+    /// Logs a user in with a browser. Returns the value of its cookie.
+    pub(super) fn log_in_browser(&self, user: &str) -> String {
+        let cookie = new_token();
         lock(&self.browsers).insert(cookie.clone(), user.to_owned());
         cookie
     }
 
-    /// Who is signed in with that cookie.
-    pub(super) fn signed_in(&self, cookie: &str) -> Option<String> {
+    /// The user who is logged in with this cookie.
+    pub(super) fn browser_user(&self, cookie: &str) -> Option<String> {
         lock(&self.browsers).get(cookie).cloned()
     }
 }
@@ -181,21 +186,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A request, read.
-pub(super) struct Asked<'a> {
+/// A parsed request.
+pub(super) struct OAuthRequest<'a> {
     pub(super) method: &'a Method,
     /// Path and query.
     pub(super) target: &'a str,
     pub(super) headers: &'a HeaderMap,
-    /// The form in the body, and behind it the query: the body comes first, as in Go.
-    pub(super) form: Query,
+    /// The form in the body, followed by the query. The body comes first, as in Go.
+    pub(super) form: Form,
 }
 
-impl<'a> Asked<'a> {
-    fn read(request: &'a Request<Bytes>) -> Self {
-        let kind = request.headers().get(header::CONTENT_TYPE);
-        let is_form = kind.is_some_and(|kind| {
-            kind.as_bytes()
+impl<'a> OAuthRequest<'a> {
+    fn parse(request: &'a Request<Bytes>) -> Self {
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_form = content_type.is_some_and(|content_type| {
+            content_type
+                .as_bytes()
                 .starts_with(b"application/x-www-form-urlencoded")
         });
         let body = if is_form { &request.body()[..] } else { b"" };
@@ -206,7 +212,7 @@ impl<'a> Asked<'a> {
             method: request.method(),
             target: target.map_or("/", |target| target.as_str()),
             headers: request.headers(),
-            form: Query::parse(Some(&format!("{body}&{query}"))),
+            form: Form::parse(Some(&format!("{body}&{query}"))),
         }
     }
 
@@ -225,13 +231,13 @@ impl<'a> Asked<'a> {
         pairs.find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// User and password of a Basic header; none if there is no such header.
-    pub(super) fn basic(&self) -> Option<Result<(String, Secret), Problem>> {
+    /// User and password of a Basic header; `None` if there is no such header.
+    pub(super) fn basic(&self) -> Option<Result<(String, Secret), OAuthError>> {
         let (scheme, _) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
         }
-        let pair = messages::basic(self.headers).ok_or(Problem::InvalidRequest);
+        let pair = message::basic(self.headers).ok_or(OAuthError::InvalidRequest);
         Some(pair.map(|(user, password)| (user, Secret::new(password))))
     }
 }

@@ -1,4 +1,4 @@
-//! The pages for a browser: signing in, and showing a token.
+//! The pages for browsers: the login form, and the page that displays a token.
 
 use std::time::SystemTime;
 
@@ -6,48 +6,48 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 
 use super::{
-    answers,
     clients::{BROWSER, DISPLAY},
-    codes::Exchange,
-    oauth::{Asked, OAuthServer},
-    random_text, token,
+    codes::CodeExchange,
+    oauth_server::{OAuthRequest, OAuthServer},
+    responses, token_endpoint,
 };
+use crate::demo::{form, random::new_token};
 
-/// The cookie of a browser that is signed in.
-pub(super) const SESSION: &str = "ssn";
+/// The cookie that keeps a browser logged in.
+pub(super) const SESSION_COOKIE: &str = "ssn";
 
-const CSRF: &str = "csrf";
+const CSRF_COOKIE: &str = "csrf";
 
-/// `/login`: a form, and what comes of it.
-pub(super) fn login(server: &OAuthServer, asked: &Asked<'_>) -> Response<Bytes> {
-    let then = asked.get("then");
-    // Only back to ourselves: `//host` would be another.
+/// `/login`: shows the login form, and logs the user in when it is sent.
+pub(super) fn login(server: &OAuthServer, request: &OAuthRequest<'_>) -> Response<Bytes> {
+    let then = request.get("then");
+    // The redirect stays on this server: `//host` would lead to another.
     let then = if then.starts_with('/') && !then.starts_with("//") {
         then
     } else {
         "/"
     };
-    if *asked.method != Method::POST {
+    if *request.method != Method::POST {
         return login_form(then, "");
     }
-    if asked
-        .cookie(CSRF)
-        .is_none_or(|cookie| cookie != asked.get(CSRF))
+    if request
+        .cookie(CSRF_COOKIE)
+        .is_none_or(|cookie| cookie != request.get(CSRF_COOKIE))
     {
         return login_form(then, "Could not check CSRF token. Please try again.");
     }
-    let Some(user) = server.log_in(asked.get("username"), asked.get("password")) else {
+    let Some(user) = server.log_in(request.get("username"), request.get("password")) else {
         return login_form(then, "Invalid login or password. Please try again.");
     };
     let cookie = format!(
-        "{SESSION}={}; Path=/; HttpOnly; Secure",
-        server.sign_in(&user)
+        "{SESSION_COOKIE}={}; Path=/; HttpOnly; Secure",
+        server.log_in_browser(&user)
     );
-    answers::with(answers::redirect(then), header::SET_COOKIE, &cookie)
+    responses::with_header(responses::redirect(then), header::SET_COOKIE, &cookie)
 }
 
 fn login_form(then: &str, error: &str) -> Response<Bytes> {
-    let csrf = random_text();
+    let csrf = new_token();
     let page = page(&format!(
         "<p>{error}</p>\n<form method=\"post\" action=\"/login\">\n\
          <input type=\"hidden\" name=\"then\" value=\"{}\">\n\
@@ -57,15 +57,15 @@ fn login_form(then: &str, error: &str) -> Response<Bytes> {
          <button type=\"submit\">Log in</button>\n</form>",
         escaped(then)
     ));
-    let cookie = format!("{CSRF}={csrf}; Path=/; HttpOnly; Secure");
-    answers::with(
-        answers::html(StatusCode::OK, page),
+    let cookie = format!("{CSRF_COOKIE}={csrf}; Path=/; HttpOnly; Secure");
+    responses::with_header(
+        responses::html(StatusCode::OK, page),
         header::SET_COOKIE,
         &cookie,
     )
 }
 
-/// `/oauth/token/request`: where people without a terminal login are sent.
+/// `/oauth/token/request`: the page for users who cannot log in on the command line.
 pub(super) fn request_token(server: &OAuthServer) -> Response<Bytes> {
     let back = format!("{}{DISPLAY}", server.url());
     let pairs = [
@@ -74,18 +74,18 @@ pub(super) fn request_token(server: &OAuthServer) -> Response<Bytes> {
         ("response_type", "code"),
     ];
     let authorize = format!("{}/oauth/authorize", server.url());
-    answers::redirect(&answers::with_query(&authorize, &pairs))
+    responses::redirect(&form::add_query(&authorize, &pairs))
 }
 
-/// `/oauth/token/display`: a button, and the token behind it.
+/// `/oauth/token/display`: shows a button, and the token when it is pressed.
 pub(super) fn display_token(
     server: &OAuthServer,
-    asked: &Asked<'_>,
+    request: &OAuthRequest<'_>,
     now: SystemTime,
 ) -> Response<Bytes> {
-    let code = asked.get("code");
-    if *asked.method != Method::POST {
-        let csrf = random_text();
+    let code = request.get("code");
+    if *request.method != Method::POST {
+        let csrf = new_token();
         let page = page(&format!(
             "<form method=\"post\" action=\"{DISPLAY}\">\n\
              <input type=\"hidden\" name=\"code\" value=\"{}\">\n\
@@ -93,55 +93,55 @@ pub(super) fn display_token(
              <button type=\"submit\">Display Token</button>\n</form>",
             escaped(code)
         ));
-        let cookie = format!("{CSRF}={csrf}; Path=/; HttpOnly; Secure");
-        return answers::with(
-            answers::html(StatusCode::OK, page),
+        let cookie = format!("{CSRF_COOKIE}={csrf}; Path=/; HttpOnly; Secure");
+        return responses::with_header(
+            responses::html(StatusCode::OK, page),
             header::SET_COOKIE,
             &cookie,
         );
     }
-    if asked
-        .cookie(CSRF)
-        .is_none_or(|cookie| cookie != asked.get(CSRF))
+    if request
+        .cookie(CSRF_COOKIE)
+        .is_none_or(|cookie| cookie != request.get(CSRF_COOKIE))
     {
         let line = "Could not check CSRF token. Please try again.";
-        return answers::text(StatusCode::BAD_REQUEST, line);
+        return responses::text(StatusCode::BAD_REQUEST, line);
     }
-    let by = Exchange {
+    let exchange = CodeExchange {
         code,
         client: BROWSER,
         redirect_uri: &format!("{}{DISPLAY}", server.url()),
         verifier: "",
     };
     let again = "<p><a href=\"/oauth/token/request\">Request another token</a></p>";
-    match token::redeem(server, &by, now) {
-        Ok(granted) => {
-            let token = granted.token.expose();
+    match token_endpoint::redeem(server, &exchange, now) {
+        Ok(issued) => {
+            let token = issued.token.expose();
             let shown = format!("<h2>Your API token is</h2>\n<code>{token}</code>\n{again}");
-            answers::html(StatusCode::OK, page(&shown))
+            responses::html(StatusCode::OK, page(&shown))
         }
-        Err(problem) => {
-            let shown = format!("<p>Error getting token: {}</p>\n{again}", problem.code());
-            answers::html(StatusCode::INTERNAL_SERVER_ERROR, page(&shown))
+        Err(error) => {
+            let shown = format!("<p>Error getting token: {}</p>\n{again}", error.code());
+            responses::html(StatusCode::INTERNAL_SERVER_ERROR, page(&shown))
         }
     }
 }
 
-/// `/oauth/token/implicit`: where a client that answers challenges need not go.
+/// `/oauth/token/implicit`: the redirect URI of clients that read the redirect themselves.
 pub(super) fn implicit() -> Response<Bytes> {
     let line = "You have reached this page by following a redirect Location header from an OAuth \
                 authorize request: take the code or token out of that header instead.";
-    answers::text(StatusCode::OK, line)
+    responses::text(StatusCode::OK, line)
 }
 
-/// A header that is no Basic credential: a page for browsers, an error for the rest.
-pub(super) fn authentication_failed(asked: &Asked<'_>) -> Response<Bytes> {
+/// The error of a Basic header that cannot be decoded: a page for browsers, else a line of text.
+pub(super) fn authentication_failed(request: &OAuthRequest<'_>) -> Response<Bytes> {
     let line = "An authentication error occurred.";
-    let accept = asked.header(header::ACCEPT).unwrap_or_default();
+    let accept = request.header(header::ACCEPT).unwrap_or_default();
     if accept.starts_with("text/html") {
-        return answers::html(StatusCode::OK, page(&format!("<p>{line}</p>")));
+        return responses::html(StatusCode::OK, page(&format!("<p>{line}</p>")));
     }
-    answers::text(StatusCode::INTERNAL_SERVER_ERROR, line)
+    responses::text(StatusCode::INTERNAL_SERVER_ERROR, line)
 }
 
 fn page(body: &str) -> String {
