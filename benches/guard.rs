@@ -4,7 +4,10 @@
 
 use divan::{AllocProfiler, Bencher, black_box};
 use http::{Request, header::HOST};
-use kubegate::proxy::guard::{Guard, Rules, path};
+use kubegate::proxy::{
+    RequestInfo,
+    guard::{Guard, Rules},
+};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -34,18 +37,18 @@ fn request(target: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// Decoding a path as the guard reads it.
+/// The request in the API server's terms.
 #[divan::bench(args = PATHS)]
-fn normalise(target: &str) -> bool {
-    let raw = target.split('?').next().unwrap_or_default();
-    path::normalise(black_box(raw)).is_ok()
+fn request_info(bencher: Bencher, target: &str) {
+    let request = request(target);
+    bencher.bench_local(|| RequestInfo::read(black_box(&request)));
 }
 
 /// Who asks: framing, `Host` and `Origin`.
 #[divan::bench]
 fn who_asks(bencher: Bencher) {
     let (guard, request) = (guard(&Rules::default()), request(PATHS[0]));
-    bencher.bench_local(|| guard.judge_origin(black_box(&request)).is_ok());
+    bencher.bench_local(|| guard.check_origin(black_box(&request)).is_ok());
 }
 
 /// The same for a page whose origin is allowed.
@@ -59,23 +62,30 @@ fn who_asks_from_a_page(bencher: Bencher) {
     let mut request = request(PATHS[0]);
     let headers = request.headers_mut();
     headers.insert("origin", origin.parse().expect("an origin"));
-    bencher.bench_local(|| guard.judge_origin(black_box(&request)).is_ok());
+    bencher.bench_local(|| guard.check_origin(black_box(&request)).is_ok());
 }
 
-/// What is asked, by the default rules.
+/// What is asked, read and checked by the default rules.
 #[divan::bench(args = PATHS)]
 fn what_is_asked(bencher: Bencher, target: &str) {
-    let (guard, request) = (guard(&Rules::default()), request(target));
-    bencher.bench_local(|| guard.judge_request(black_box(&request)).is_ok());
+    read_and_check(bencher, target, &Rules::default());
 }
 
-/// What is asked, with `--read-only`.
+/// The same with `--read-only`.
 #[divan::bench(args = PATHS)]
 fn what_is_asked_of_a_read_only_proxy(bencher: Bencher, target: &str) {
-    let guard = guard(&Rules {
+    let read_only = Rules {
         read_only: true,
         ..Rules::default()
+    };
+    read_and_check(bencher, target, &read_only);
+}
+
+fn read_and_check(bencher: Bencher, target: &str, rules: &Rules) {
+    let (guard, request) = (guard(rules), request(target));
+    bencher.bench_local(|| {
+        let request = black_box(&request);
+        let info = RequestInfo::read(request).expect("a path with one meaning");
+        guard.check_request(&info, request.headers()).is_ok()
     });
-    let request = request(target);
-    bencher.bench_local(|| guard.judge_request(black_box(&request)).is_ok());
 }

@@ -20,12 +20,9 @@ use tower::{Layer, Service};
 use super::{
     Body, Error,
     expiry_warning::with_expiry_warning,
-    guard::{
-        Refusal,
-        attributes::{Attributes, Verb},
-        path,
-    },
     hop_by_hop::{Protocol, strip_trailers},
+    refusal::Refusal,
+    request_info::{RequestInfo, Verb},
 };
 use crate::{
     credential::{Cache, Credential},
@@ -249,15 +246,14 @@ fn authorized(
     Request::from_parts(head, body)
 }
 
-/// What stands behind `services|pods|nodes/NAME/proxy` is not the API server: a 401 from there
-/// says nothing of our credential.
+/// Whether `services|pods|nodes/NAME/proxy` is asked for: a 401 of an app behind it says nothing about
+/// our credential.
 fn is_behind_proxy(head: &request::Parts) -> bool {
-    let Ok(path) = path::normalise(head.uri.path()) else {
-        return false;
-    };
-    path.readings()
-        .filter_map(|path| Attributes::parse(&head.method, path, head.uri.query()))
-        .any(|asked| asked.subresource == "proxy" || asked.verb == Verb::Proxy)
+    let info = head.extensions.get::<RequestInfo>();
+    info.is_some_and(|info| {
+        let mut resources = info.readings().filter_map(|reading| reading.resource());
+        resources.any(|asked| asked.subresource == "proxy" || asked.verb == Verb::Proxy)
+    })
 }
 
 fn streamed(body: Incoming) -> RequestBody {

@@ -1,20 +1,25 @@
-//! What client-go, and so kubectl, makes of an answer that is no success.
+//! How client-go, and so kubectl, shows a response that is a failure.
 //!
-//! It reads a `Status` where it decodes the body: in requests for resources. Discovery takes the
-//! bytes as they are, and shows nothing of a body that is no `text/*`: "an error on the server
-//! (unknown)" (`newUnstructuredResponseError` in k8s.io/client-go/rest/request.go).
+//! It decodes the body, and finds a `Status` in it, only in requests for resources. Discovery takes
+//! the bytes as they are, and of a body that is not `text/*` it shows nothing but "an error on the
+//! server (unknown)" (`newUnstructuredResponseError` in k8s.io/client-go/rest/request.go).
 
 use http::{
-    HeaderMap, HeaderName, Request,
+    HeaderMap, HeaderName,
     header::{ACCEPT, USER_AGENT},
 };
 
-/// Whether client-go would show a failure of this request only where it is text.
-pub(super) fn reads_text_alone<B>(request: &Request<B>) -> bool {
-    let headers = request.headers();
-    match asked(request.uri().path()) {
+use super::request_info::RequestInfo;
+
+/// Whether client-go shows a failure of this request only if it is text. Of a resource, which nearly
+/// all requests are for, it never does.
+pub(super) fn reads_text_alone(info: &RequestInfo, headers: &HeaderMap) -> bool {
+    if info.resource().is_some() {
+        return false;
+    }
+    match asked(info.path()) {
         Asked::Discovery => true,
-        // Also asked for by scripts and probes, which are better off with a Status.
+        // Scripts and probes ask for these too, and can use a Status.
         Asked::VersionOrSchema => has(headers, &USER_AGENT, "kubernetes/"),
         Asked::Other => has(headers, &ACCEPT, "g=apidiscovery.k8s.io"),
     }
@@ -29,7 +34,7 @@ enum Asked {
     Other,
 }
 
-/// An API server may stand below a path, so its paths count where they first begin.
+/// An API server may stand below a path, so that the first segment of one of its paths counts.
 fn asked(path: &str) -> Asked {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     while let Some(segment) = segments.next() {
@@ -60,6 +65,8 @@ fn has(headers: &HeaderMap, name: &HeaderName, part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use http::Request;
+
     use super::*;
 
     #[test]
@@ -102,8 +109,8 @@ mod tests {
     #[test]
     fn what_client_go_alone_asks_for_is_known_by_its_headers() {
         let reads = |path: &str, name: &HeaderName, value: &str| {
-            let request = Request::get(path).header(name, value);
-            reads_text_alone(&request.body(()).unwrap())
+            let request = Request::get(path).header(name, value).body(()).unwrap();
+            reads_text_alone(&RequestInfo::read(&request).unwrap(), request.headers())
         };
         let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         assert!(reads("/k8s", &ACCEPT, aggregated));

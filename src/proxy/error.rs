@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::guard::Refusal;
+use super::refusal::Refusal;
 use crate::{credential, upstream};
 
 /// Why a request got no response from the API server, or one that cannot be passed on.

@@ -19,13 +19,15 @@ use super::{
     Body, Error,
     authorize::Certificate,
     hop_by_hop::{self, Protocol},
+    refusal::Refusal,
+    request_info::RequestInfo,
     request_log::RequestRecord,
     response_framing,
     traffic_class::traffic_class,
     upgrade,
-    watch::{WatchBody, WatchResponse, is_watch},
+    watch::{WatchBody, WatchResponse},
 };
-use crate::upstream::{RequestBody, TrafficClass, Upstream};
+use crate::upstream::{RequestBody, Upstream};
 
 const OUR_USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
@@ -97,12 +99,9 @@ async fn forward(
         // Boxed, so that the future of every ordinary request need not have room for it.
         return Box::pin(upgrading).await;
     }
-    let watches = is_watch(&request);
-    let class = if watches {
-        TrafficClass::Long
-    } else {
-        traffic_class(&request)
-    };
+    let info = extensions.remove::<RequestInfo>();
+    let info = info.ok_or_else(|| Refusal::bug("a request was not read before it was sent"))?;
+    let (is_watch, class) = (info.is_watch(), traffic_class(&info));
     let mut response = upstream.send(request, certificate.as_ref(), class).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::UnexpectedSwitch);
@@ -110,7 +109,7 @@ async fn forward(
     response_framing::settle(&mut response)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
-    let body = if watches && head.status.is_success() {
+    let body = if is_watch && head.status.is_success() {
         head.extensions.insert(WatchResponse);
         if let Some(exchange) = exchange {
             exchange.watch_begins();

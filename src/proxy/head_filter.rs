@@ -11,7 +11,7 @@ use futures_util::future::Either;
 use http::{Request, Response};
 use tower::{Layer, Service};
 
-use super::{Body, Error, guard::Refusal};
+use super::{Body, Error, refusal::Refusal};
 
 /// A judgement over a request's head.
 pub(super) trait HeadFilter {

@@ -10,8 +10,10 @@ use http::{
 };
 
 use super::{
-    guard::{Refusal, UntrustedContent},
     head_filter::{HeadFilter, HeadFilterLayer},
+    header_names::canonical,
+    refusal::Refusal,
+    untrusted_content::UntrustedContent,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -199,15 +201,6 @@ fn is_identity(name: &HeaderName) -> bool {
     }
     let canonical = canonical(name);
     EXACT.contains(&canonical.as_ref()) || PREFIXES.iter().any(|p| canonical.starts_with(p))
-}
-
-/// Some servers read `x_remote_user` as `x-remote-user`.
-pub(super) fn canonical(name: &HeaderName) -> std::borrow::Cow<'_, str> {
-    if name.as_str().contains('_') {
-        name.as_str().replace('_', "-").into()
-    } else {
-        name.as_str().into()
-    }
 }
 
 fn upgrade<B>(request: &Request<B>, named: &[HeaderName]) -> Option<Protocol> {

@@ -4,9 +4,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    guard::Refusal,
     head_filter::{HeadFilter, HeadFilterLayer},
-    hop_by_hop::canonical,
+    header_names::canonical,
+    refusal::Refusal,
 };
 use crate::kubeconfig::Impersonation;
 

@@ -11,10 +11,13 @@ mod files;
 mod forward;
 pub mod guard;
 mod head_filter;
+mod header_names;
 mod hop_by_hop;
 pub mod impersonate;
 mod peer;
+mod refusal;
 mod reload;
+mod request_info;
 mod request_log;
 mod respond;
 mod response_framing;
@@ -22,6 +25,7 @@ mod route;
 mod sandbox;
 mod traffic_class;
 mod tunnel;
+mod untrusted_content;
 mod upgrade;
 mod watch;
 
@@ -32,6 +36,7 @@ pub use files::{StaticFileOptions, StaticFiles};
 pub use forward::Drain;
 pub use peer::Peer;
 pub use reload::{ReloadHandle, ResolveFuture, Resolver};
+pub use request_info::{AmbiguousPath, Reading, RequestInfo, Resource, Verb};
 pub use respond::encode_refusal;
 pub use route::Prefix;
 pub use watch::WatchResponse;
@@ -125,6 +130,8 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(respond::RespondLayer::to_refusals())
         // Strips the API prefix, so that everything below sees the API server's own paths.
         .layer(route::RouteLayer::new(parts.api, parts.files))
+        // The request's meaning is read once; a path with two meanings is refused.
+        .layer(request_info::layer())
         // What is asked: paths, methods, exec, read-only.
         .layer(guard::request_layer(parts.guard))
         // Answers that others wrote (apps behind */proxy, logs), and errors of ours in their place,

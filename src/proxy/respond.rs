@@ -16,7 +16,7 @@ use http::{
 use serde_json::json;
 use tower::{Layer, Service};
 
-use super::{Body, Error, client_go, guard::Refusal};
+use super::{Body, Error, client_go, refusal::Refusal, request_info::RequestInfo};
 use crate::{credential, descriptors, error::with_causes, printable::printable, tls, upstream};
 
 /// How long a client should wait before it asks again, where all our descriptors are in use.
@@ -76,7 +76,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answering: Answering = if self.for_api && client_go::reads_text_alone(&request) {
+        let info = request.extensions().get::<RequestInfo>();
+        let is_text = |info| client_go::reads_text_alone(info, request.headers());
+        let answering: Answering = if self.for_api && info.is_some_and(is_text) {
             |outcome| Ok(outcome.unwrap_or_else(|error| answer_in_text(&error)))
         } else {
             |outcome| Ok(outcome.unwrap_or_else(|error| answer(&error)))

@@ -12,7 +12,7 @@ use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
 use tower::{Layer, Service};
 
-use super::{Body, Error, files::StaticFiles, guard::Refusal};
+use super::{Body, Error, files::StaticFiles, refusal::Refusal};
 
 /// `--api-prefix`. As in kubectl, one that begins with `/api` belongs to the API server's own
 /// paths and stays on the request; any other is taken off.

@@ -20,7 +20,7 @@ use http::{
 };
 use tower::{Layer, Service};
 
-use super::{Body, Error, guard::UntrustedContent, respond};
+use super::{Body, Error, respond, untrusted_content::UntrustedContent};
 
 /// An origin of its own, scripts, forms and windows (Content Security Policy, section 6.3.2).
 /// Beside a policy that the answer brings: what either forbids is forbidden.

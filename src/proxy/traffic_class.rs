@@ -1,56 +1,50 @@
-//! What is to be expected of a request's answer, by its path and query alone.
+//! What the response to a request will be like, which chooses the connection that it is sent on.
 //!
-//! Nothing is decided by it but the choice of a connection, so a rare misjudgement costs little.
+//! Nothing else depends on it, so that a rare misjudgement costs little.
 
-use http::Request;
-
-use super::guard::attributes::{Attributes, Verb};
+use super::request_info::{RequestInfo, Verb};
 use crate::upstream::TrafficClass;
 
-/// The kind of a request that is no watch. An API server may stand below a path, so an API path
-/// counts where it first begins.
-pub(super) fn traffic_class<B>(request: &Request<B>) -> TrafficClass {
-    let (path, query) = (request.uri().path(), request.uri().query());
-    let asked = path
-        .find("/api")
-        .and_then(|at| Attributes::parse(request.method(), &path[at..], query));
-    match asked {
-        Some(asked) if asked.subresource == "log" && follows(query) => TrafficClass::Long,
-        Some(asked) if matches!(asked.subresource, "log" | "proxy") => TrafficClass::Bulk,
-        Some(asked) if matches!(asked.verb, Verb::List | Verb::Proxy) => TrafficClass::Bulk,
+/// Returns the traffic class of a request. An API server may stand below a path, so that the first
+/// API path in it counts.
+pub(super) fn traffic_class(info: &RequestInfo) -> TrafficClass {
+    if info.is_watch() {
+        return TrafficClass::Long;
+    }
+    let path = info.path();
+    let first = info.readings().next();
+    let resource = first.and_then(|reading| reading.resources().next());
+    match resource {
+        Some(resource) if resource.subresource == "log" && info.is_on("follow") => {
+            TrafficClass::Long
+        }
+        Some(resource) if matches!(resource.subresource, "log" | "proxy") => TrafficClass::Bulk,
+        Some(resource) if matches!(resource.verb, Verb::List | Verb::Proxy) => TrafficClass::Bulk,
         None if path.contains("/openapi/") || path.ends_with("/metrics") => TrafficClass::Bulk,
         _ => TrafficClass::Short,
     }
 }
 
-/// `PodLogOptions.Follow`, by the first value, as the API server converts it.
-fn follows(query: Option<&str>) -> bool {
-    let pairs = query.unwrap_or_default().split('&');
-    let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs
-        .find(|(key, _)| *key == "follow")
-        .is_some_and(|(_, value)| !value.eq_ignore_ascii_case("false") && value != "0")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use http::Method;
+    use http::{Method, Request};
 
     use super::*;
 
-    fn kind(method: Method, uri: &str) -> TrafficClass {
+    fn class(method: Method, uri: &str) -> TrafficClass {
         let request = Request::builder().method(method).uri(uri);
-        traffic_class(&request.body(()).unwrap())
+        traffic_class(&RequestInfo::read(&request.body(()).unwrap()).unwrap())
     }
 
     #[test]
-    fn followed_logs_stay_open() {
+    fn followed_logs_and_watches_stay_open() {
         for uri in [
             "/api/v1/namespaces/x/pods/p/log?container=c&follow=true",
             "/api/v1/namespaces/x/pods/p/log?follow",
+            "/api/v1/pods?watch=1",
         ] {
-            assert_eq!(kind(Method::GET, uri), TrafficClass::Long, "{uri}");
+            assert_eq!(class(Method::GET, uri), TrafficClass::Long, "{uri}");
         }
     }
 
@@ -66,7 +60,7 @@ mod tests {
             "/openapi/v3/apis/apps/v1",
             "/metrics",
         ] {
-            assert_eq!(kind(Method::GET, uri), TrafficClass::Bulk, "{uri}");
+            assert_eq!(class(Method::GET, uri), TrafficClass::Bulk, "{uri}");
         }
     }
 
@@ -81,7 +75,7 @@ mod tests {
             (Method::GET, "/healthz"),
             (Method::GET, "/version?watch=1"),
         ] {
-            assert_eq!(kind(method, uri), TrafficClass::Short, "{uri}");
+            assert_eq!(class(method, uri), TrafficClass::Short, "{uri}");
         }
     }
 }

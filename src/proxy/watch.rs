@@ -7,39 +7,17 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request,
+    HeaderMap,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use http_body::{Body, Frame};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::guard::{
-    attributes::{Attributes, Verb},
-    path,
-};
 use crate::upstream::{ResponseBody, ResponseBodyError};
 
 /// Marks the answer to a watch, among its extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchResponse;
-
-/// Whether a request asks for a watch. An API server may stand below a path, so an API path
-/// counts wherever it begins.
-pub(super) fn is_watch<B>(request: &Request<B>) -> bool {
-    let (raw, query) = (request.uri().path(), request.uri().query());
-    if !raw.contains("watch") && !query.is_some_and(|query| query.contains("watch")) {
-        return false;
-    }
-    let Ok(path) = path::normalise(raw) else {
-        return false;
-    };
-    path.readings().any(|path| {
-        path.match_indices("/api").any(|(at, _)| {
-            Attributes::parse(request.method(), &path[at..], query)
-                .is_some_and(|asked| asked.verb == Verb::Watch && asked.subresource.is_empty())
-        })
-    })
-}
 
 /// How events follow one another in a watch's body.
 #[derive(Debug, PartialEq, Eq)]
@@ -200,33 +178,5 @@ mod tests {
         headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
         headers.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
         assert_eq!(Framing::of(&headers), Framing::Unknown);
-    }
-
-    #[test]
-    fn a_watch_is_known_by_its_query_or_its_old_path() {
-        let is = |uri: &str| is_watch(&Request::get(uri).body(()).unwrap());
-        for uri in [
-            "/api/v1/pods?watch=1",
-            "/api/v1/pods?a=b&watch=true",
-            "/apis/apps/v1/namespaces/x/deployments?watch",
-            "/api/v1/watch/pods",
-            "/api/v1/watch/namespaces/x/pods/p",
-            "/k8s/clusters/c-1/api/v1/pods?watch=1",
-            "/api/v1/namespaces/x/services/y/proxy/api/v1/pods?watch=1",
-        ] {
-            assert!(is(uri), "{uri}");
-        }
-        for uri in [
-            "/api/v1/pods",
-            "/api/v1/pods?watch=0",
-            "/api/v1/pods?watch=false",
-            "/api/v1/pods?nowatch=1",
-            "/api/v1/pods?labelSelector=watch",
-            "/api/v1/namespaces/watch/pods",
-            "/api/v1/namespaces/x/pods/p?watch=1",
-            "/api/v1/namespaces/x/services/y/proxy/watch/file?watch=1",
-        ] {
-            assert!(!is(uri), "{uri}");
-        }
     }
 }

@@ -119,7 +119,12 @@ fn nothing_of_ours_travels_in_plain_text() {
 
 #[test]
 fn a_401_from_behind_a_proxy_subresource_is_an_applications_own() {
-    let behind = |uri: &str| is_behind_proxy(&Request::get(uri).body(()).unwrap().into_parts().0);
+    let behind = |uri: &str| {
+        let mut request = Request::get(uri).body(()).unwrap();
+        let info = RequestInfo::read(&request).unwrap();
+        request.extensions_mut().insert(info);
+        is_behind_proxy(&request.into_parts().0)
+    };
     for uri in [
         "/api/v1/namespaces/a/services/https:web:443/proxy/login",
         "/api/v1/namespaces/a/pods/web/proxy",

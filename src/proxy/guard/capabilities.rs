@@ -1,12 +1,11 @@
-//! What a request reaches beyond the API's own objects: one table, read once for each reading of
-//! a path. Every rule that concerns such requests looks at the [`Capabilities`] made here.
+//! [`Capabilities`]: what a request gives access to beyond the API's own objects. One table says it,
+//! and every rule about such requests asks the result.
 
-use super::{
-    Wanted,
-    attributes::{Attributes, Verb},
-};
+use http::Method;
 
-/// What a request reaches, apart from objects of the API.
+use crate::proxy::request_info::{Reading, Resource, Verb};
+
+/// What a request gives access to, apart from objects of the API.
 // Each is a fact of its own, not a state.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,16 +18,16 @@ pub struct Capabilities {
     pub(super) proxied: bool,
     /// As `proxied`, but for what a kubelet reports of itself at its own port.
     pub(super) app: bool,
-    /// Is answered with content that somebody other than the API server wrote.
-    pub(super) foreign: bool,
+    /// The response's content does not come from the API server itself.
+    pub(super) untrusted: bool,
 }
 
 /// The API groups that a row of the table is for.
 #[derive(Clone, Copy)]
 enum Groups {
-    /// All of them. The guard knows no group that would serve another thing by these names.
+    /// All of them. No known group serves another thing by these names.
     Any,
-    /// All but the core group: those of aggregated API servers.
+    /// All but the core group, that is, those of aggregated API servers.
     Named,
 }
 
@@ -46,10 +45,10 @@ use Groups::{Any, Named};
 
 const ALL: &str = "*";
 
-/// Which subresources give access to what; a request has what all rows that it matches give.
+/// Which subresources give access to what. A request gets what each matching row gives.
 ///
 /// The rows of named groups are those of `KubeVirt` (`subresources.kubevirt.io`: `virtualmachines` and
-/// `virtualmachineinstances`), and hold for others that do alike, such as Deckhouse's.
+/// `virtualmachineinstances`); they hold for forks of it too, such as Deckhouse's.
 static TABLE: [(Groups, &str, &str, Access); 16] = [
     (Any, "pods", "exec", Commands("pods/exec")),
     (Any, "pods", "attach", Commands("pods/attach")),
@@ -75,8 +74,8 @@ static TABLE: [(Groups, &str, &str, Access); 16] = [
     (Named, "packagemanifests", "icon", Content),
 ];
 
-/// What a kubelet answers about itself. Everything else of its API, `/run`, `/exec`,
-/// `/containerLogs` and `/logs` among it, runs commands or could.
+/// The paths of a kubelet's reports about itself. Everything else in its API, such as `/run`, `/exec`,
+/// `/containerLogs` and `/logs`, runs commands or could.
 const KUBELET_REPORTS: [&str; 11] = [
     "configz",
     "healthz",
@@ -91,75 +90,78 @@ const KUBELET_REPORTS: [&str; 11] = [
     "stats/summary",
 ];
 
-/// Paths of no API group below which files are served that anybody may have written: the
-/// server's log folder, and what is in an image registry.
+/// Non-resource paths below which an API server serves files that others wrote: its log folder, and
+/// the content of an image registry.
 const CONTENT_PATHS: [&str; 2] = ["/logs", "/v2"];
 
 impl Capabilities {
-    /// Reads what `wanted` reaches by `path`, whatever the method, API group and version.
-    ///
-    /// An API server may stand below a path (`/k8s/clusters/c-1/api/v1/...`) or behind another
-    /// one's proxy, so an API path counts wherever in the path it begins. kubectl's default
-    /// pattern, too, finds the latter.
-    pub(super) fn of(wanted: &Wanted<'_>, path: &str) -> Self {
-        let mut reach = Self::default();
-        for (at, _) in path.match_indices("/api") {
-            if let Some(attributes) = Attributes::parse(wanted.method, &path[at..], None) {
-                reach.add(wanted, &attributes);
-            }
+    /// Reads what a request gives access to by one reading of its path, in any API group and version,
+    /// wherever in the path an API path begins. kubectl's default pattern finds these places too.
+    pub(super) fn of(method: &Method, upgrades: bool, reading: Reading<'_>) -> Self {
+        let mut capabilities = Self::default();
+        let is_plain_get = !upgrades && is_get(method);
+        for resource in reading.resources() {
+            capabilities.add(is_plain_get, &resource);
         }
-        reach.foreign |= CONTENT_PATHS.iter().any(|folder| {
-            let inside = path.strip_prefix(folder);
+        capabilities.untrusted |= CONTENT_PATHS.iter().any(|folder| {
+            let inside = reading.path().strip_prefix(folder);
             inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
-        reach
+        capabilities
     }
 
-    fn add(&mut self, wanted: &Wanted<'_>, attributes: &Attributes<'_>) {
-        let Attributes { resource, name, .. } = *attributes;
-        let legacy = attributes.verb == Verb::Proxy;
-        let subresource = if legacy {
+    fn add(&mut self, is_plain_get: bool, resource: &Resource<'_>) {
+        let Resource {
+            resource: kind,
+            name,
+            ..
+        } = *resource;
+        let is_legacy_proxy = resource.verb == Verb::Proxy;
+        let subresource = if is_legacy_proxy {
             "proxy"
         } else {
-            attributes.subresource
+            resource.subresource
         };
         if subresource.is_empty() {
             return;
         }
-        let kubelet = resource == "nodes";
-        let reports =
-            kubelet && wanted.is_plain_get() && KUBELET_REPORTS.contains(&attributes.rest);
-        if legacy && resource == "pods" {
+        let is_report = kind == "nodes" && is_plain_get && KUBELET_REPORTS.contains(&resource.rest);
+        if is_legacy_proxy && kind == "pods" {
             self.commands = Some("the legacy pods proxy");
         }
         for &(groups, of, part, access) in &TABLE {
-            let named = matches!(groups, Any) || !attributes.group.is_empty();
-            if part != subresource || !named || (of != ALL && of != resource) {
+            let is_in_group = matches!(groups, Any) || !resource.api_group.is_empty();
+            if part != subresource || !is_in_group || (of != ALL && of != kind) {
                 continue;
             }
             match access {
-                Commands(_) if reports => {}
-                Commands(_) if legacy => self.commands = Some("the legacy nodes proxy"),
+                Commands(_) if is_report => {}
+                Commands(_) if is_legacy_proxy => self.commands = Some("the legacy nodes proxy"),
                 Commands(what) => self.commands = Some(what),
                 Connection => self.connection = true,
                 Proxied => {
-                    (self.proxied, self.foreign) = (true, true);
-                    // By another port than its own, an app of the node's answers.
-                    self.app |= !reports || name.contains(':');
+                    (self.proxied, self.untrusted) = (true, true);
+                    // Any other port than the kubelet's own is an app's.
+                    self.app |= !is_report || name.contains(':');
                 }
-                Content => self.foreign = true,
+                Content => self.untrusted = true,
             }
         }
     }
 
-    /// What either of two readings of a path reaches.
+    /// What either of two readings of a path gives access to.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             commands: self.commands.or(other.commands),
             connection: self.connection || other.connection,
             proxied: self.proxied || other.proxied,
             app: self.app || other.app,
-            foreign: self.foreign || other.foreign,
+            untrusted: self.untrusted || other.untrusted,
         }
     }
+}
+
+/// Whether the API server reads the method as a get of a resource.
+pub(super) fn is_get(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }

@@ -7,7 +7,8 @@ pub use go_regex::Error as PatternError;
 use http::Method;
 use regex::Regex;
 
-use super::{Error, Refusal, Rules, attributes::Attributes};
+use super::{error::Error, rules::Rules};
+use crate::proxy::{refusal::Refusal, request_info::Reading};
 
 /// The patterns of one flag, searched for unanchored.
 #[derive(Debug)]
@@ -130,9 +131,10 @@ impl Filter {
         !self.reject_methods.are_all(str::is_empty)
     }
 
-    /// Judges one reading of a path.
-    pub(super) fn judge(&self, method: &Method, path: &str) -> Result<(), Refusal> {
-        if let Some(pattern) = self.rejected(method, path) {
+    /// Checks one reading of a request.
+    pub(super) fn check(&self, method: &Method, reading: Reading<'_>) -> Result<(), Refusal> {
+        let path = reading.path();
+        if let Some(pattern) = self.rejected(reading) {
             return Err(Refusal::forbidden(format!(
                 "the path {path:?} is refused by --reject-paths (pattern {pattern:?})"
             )));
@@ -150,22 +152,20 @@ impl Filter {
         Ok(())
     }
 
-    /// The pattern of `--reject-paths` for a path or for another form of the same request: the
-    /// API server takes slashes at the end for nothing, and still serves the legacy forms.
-    fn rejected(&self, method: &Method, path: &str) -> Option<&str> {
+    /// Returns the pattern of `--reject-paths` that matches the path or another form of the same
+    /// request: the API server ignores slashes at the end, and still serves the legacy forms.
+    fn rejected(&self, reading: Reading<'_>) -> Option<&str> {
         if self.reject_paths.0.is_empty() {
             return None;
         }
+        let path = reading.path();
         let mut forms = [path, path.trim_end_matches('/')].into_iter();
-        let today = |(at, _)| {
-            let attributes = Attributes::parse(method, &path[at..], None)?;
-            let legacy = !attributes.prefix.is_empty();
-            let today = legacy.then(|| [&path[..at], &attributes.path()].concat())?;
-            self.reject_paths.find(&today)
-        };
         forms
             .find_map(|form| self.reject_paths.find(form))
-            .or_else(|| path.match_indices("/api").find_map(today))
+            .or_else(|| {
+                let mut legacy = reading.resources().filter(|asked| asked.has_verb_in_path);
+                legacy.find_map(|asked| self.reject_paths.find(&asked.canonical_path()))
+            })
     }
 }
 

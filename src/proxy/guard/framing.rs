@@ -9,11 +9,11 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-use super::Refusal;
+use crate::proxy::refusal::Refusal;
 
 /// RFC 9112 section 6.3: a message with both a length and a transfer coding, or with
 /// codings other than `chunked`, "might indicate an attempt to perform request smuggling".
-pub(super) fn judge(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -45,12 +45,12 @@ mod tests {
     use super::*;
     use http::{HeaderName, StatusCode};
 
-    fn judged(headers: &[(HeaderName, &'static str)]) -> Result<(), Refusal> {
+    fn checked(headers: &[(HeaderName, &'static str)]) -> Result<(), Refusal> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, value.parse().expect("a header value"));
         }
-        judge(&map)
+        check(&map)
     }
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
             &[(TRANSFER_ENCODING, "chunked")],
             &[(TRANSFER_ENCODING, "Chunked")],
         ] {
-            assert_eq!(judged(headers), Ok(()), "{headers:?}");
+            assert_eq!(checked(headers), Ok(()), "{headers:?}");
         }
     }
 
@@ -85,7 +85,7 @@ mod tests {
             &[(CONTENT_LENGTH, "0x5")],
             &[(CONTENT_LENGTH, "")],
         ] {
-            let refusal = judged(headers).expect_err("refused");
+            let refusal = checked(headers).expect_err("refused");
             assert_eq!(refusal.status, StatusCode::BAD_REQUEST, "{headers:?}");
             assert!(refusal.close, "{headers:?}");
         }

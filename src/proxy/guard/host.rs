@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{Request, Uri, header::HOST};
 
-use super::{Refusal, filter::Patterns};
+use super::filter::Patterns;
+use crate::proxy::refusal::Refusal;
 
 /// A host and port as a Host header, a target or an origin names them.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,12 +54,12 @@ impl<'a> Host<'a> {
 /// The one Host of a request, well-formed, accepted, and the same as in the target.
 ///
 /// `accept` is `None` where any well-formed Host will do (`--disable-filter`).
-pub(super) fn judge<'a, B>(
+pub(super) fn check<'a, B>(
     request: &'a Request<B>,
     accept: Option<&Patterns>,
 ) -> Result<Host<'a>, Refusal> {
     let host = only_host(request)?;
-    judge_target(request.uri(), &host)?;
+    check_target(request.uri(), &host)?;
     match accept {
         Some(patterns) if !is_accepted(&host, patterns) => Err(Refusal::forbidden(format!(
             "host {:?} is not accepted; --accept-hosts='^{}$' would allow it",
@@ -84,7 +85,7 @@ fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
 
 /// RFC 9112 section 3.2.2 lets an absolute-form target override the Host. Two different
 /// answers to where a request goes are one too many here.
-fn judge_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
+fn check_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
     let Some(authority) = target.authority() else {
         return Ok(());
     };

@@ -1,30 +1,35 @@
-//! The guard as layers, one for each judgement.
+//! The guard's two checks as layers.
 
 use std::sync::Arc;
 
 use http::Request;
 
 use super::{
-    Guard, Refusal,
+    Guard,
     origin::{self, Caller},
 };
-use crate::proxy::head_filter::{HeadFilter, HeadFilterLayer};
+use crate::proxy::{
+    head_filter::{HeadFilter, HeadFilterLayer},
+    refusal::Refusal,
+    request_info::RequestInfo,
+    untrusted_content::UntrustedContent,
+};
 
-/// Who asks. Belongs outside of CORS, routing and static files.
-pub(in crate::proxy) fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<JudgeOrigin> {
-    HeadFilterLayer::new(JudgeOrigin(guard))
+/// Checks who is calling. Belongs outside of CORS, routing and static files.
+pub(in crate::proxy) fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckOrigin> {
+    HeadFilterLayer::new(CheckOrigin(guard))
 }
 
-/// What is asked. Belongs inside of routing, where `--api-prefix` is off the path and static
-/// files have been answered.
-pub(in crate::proxy) fn request_layer(guard: Arc<Guard>) -> HeadFilterLayer<JudgeRequest> {
-    HeadFilterLayer::new(JudgeRequest(guard))
+/// Checks what is asked. Belongs inside of the layer that reads the [`RequestInfo`].
+pub(in crate::proxy) fn request_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckRequest> {
+    HeadFilterLayer::new(CheckRequest(guard))
 }
 
+/// See [`origin_layer`].
 #[derive(Debug)]
-pub(in crate::proxy) struct JudgeOrigin(Arc<Guard>);
+pub(in crate::proxy) struct CheckOrigin(Arc<Guard>);
 
-impl HeadFilter for JudgeOrigin {
+impl HeadFilter for CheckOrigin {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         if self.0.caller(request)? == Caller::Browser {
             request.extensions_mut().insert(FromBrowser);
@@ -33,51 +38,29 @@ impl HeadFilter for JudgeOrigin {
     }
 }
 
-/// Marks a request that a browser sent, among its extensions.
+/// Among the extensions of a request that a browser sent.
 #[derive(Clone, Copy, Debug)]
 struct FromBrowser;
 
-/// Marks a request whose answer somebody other than the API server writes, or may write, among its
-/// extensions.
-// Each is a fact of its own, not a state.
-#[allow(clippy::struct_excessive_bools)]
-#[derive(Clone, Copy, Debug)]
-pub(in crate::proxy) struct UntrustedContent {
-    /// Passed on to a server behind the API server, and not only fetched from one.
-    pub(in crate::proxy) proxied: bool,
-    /// Sent by a browser.
-    pub(in crate::proxy) browser: bool,
-    /// `--trust-proxied-pages`
-    pub(in crate::proxy) trusted: bool,
-    /// Known from the request. What an aggregated API server answers shows only in the answer.
-    pub(in crate::proxy) certain: bool,
-}
-
-impl UntrustedContent {
-    /// Whether a client's cookies go to whom it asks. The API server sets none. A browser has one
-    /// jar for a host, whatever port and path set a cookie: another app's session, or that of
-    /// another server of this machine, may be in it.
-    pub(in crate::proxy) fn takes_cookies(self) -> bool {
-        self.proxied && (self.trusted || !self.browser)
-    }
-}
-
+/// See [`request_layer`].
 #[derive(Debug)]
-pub(in crate::proxy) struct JudgeRequest(Arc<Guard>);
+pub(in crate::proxy) struct CheckRequest(Arc<Guard>);
 
-impl HeadFilter for JudgeRequest {
+impl HeadFilter for CheckRequest {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        let reach = self.0.judge_request(request)?;
+        let info = request.extensions().get::<RequestInfo>();
+        let info = info.ok_or_else(|| Refusal::bug("the guard got a request that was not read"))?;
+        let capabilities = self.0.check_request(info, request.headers())?;
         let marked = request.extensions().get::<FromBrowser>().is_some();
-        // To a program, data and pages are alike.
-        if reach.foreign || marked {
-            let foreign = UntrustedContent {
-                proxied: reach.proxied,
+        // A program makes no page of a response.
+        if capabilities.untrusted || marked {
+            let content = UntrustedContent {
+                proxied: capabilities.proxied,
                 browser: marked || origin::is_browser(request.headers()),
                 trusted: self.0.trust_proxied_pages,
-                certain: reach.foreign,
+                certain: capabilities.untrusted,
             };
-            request.extensions_mut().insert(foreign);
+            request.extensions_mut().insert(content);
         }
         Ok(())
     }

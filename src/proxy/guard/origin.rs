@@ -8,9 +8,10 @@ use http::{
 };
 
 use super::{
-    Error, Refusal,
+    error::Error,
     host::{Host, default_port},
 };
+use crate::proxy::refusal::Refusal;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
@@ -44,14 +45,14 @@ pub(super) enum Caller {
 }
 
 /// Refuses what a foreign page sent. `host` has been accepted before.
-pub(super) fn judge(
+pub(super) fn check(
     headers: &HeaderMap,
     host: &Host<'_>,
     allowed: &AllowedOrigins,
 ) -> Result<Caller, Refusal> {
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
-        (None, _) => judge_site(headers, host),
+        (None, _) => check_site(headers, host),
         (Some(origin), None) if is_own(origin, host) || allowed.0.contains(origin) => {
             Ok(Caller::Browser)
         }
@@ -62,11 +63,11 @@ pub(super) fn judge(
 
 /// Without an Origin (navigation, images, scripts) only this header tells that a page of
 /// another site asks. Browsers send four values; only the two harmless ones pass.
-fn judge_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
+fn check_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
     if sites.peek().is_none() {
         if !host.is_loopback() {
-            judge_unmarked(headers, host)?;
+            check_unmarked(headers, host)?;
         }
         return Ok(Caller::Program);
     }
@@ -82,7 +83,7 @@ fn judge_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
 /// Over plain http, browsers say which page asks at loopback names alone (Fetch Metadata, section
 /// 2: only to potentially trustworthy URLs). Elsewhere any page could have sent what a browser
 /// sends, so none of it passes.
-fn judge_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
+fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     if is_browser(headers) {
         return Ok(());
     }
@@ -201,18 +202,18 @@ fn canonical(origin: &str) -> Result<HeaderValue, &'static str> {
 mod tests {
     use super::*;
 
-    fn judged(host: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
+    fn checked(host: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
         let allowed = AllowedOrigins::new(&["https://UI.example:443".into()]).expect("an origin");
-        judge(&map, &Host::parse(host).expect("a host"), &allowed).map(|_| ())
+        check(&map, &Host::parse(host).expect("a host"), &allowed).map(|_| ())
     }
 
     #[test]
     fn without_browser_headers_nothing_changes() {
-        assert_eq!(judged("localhost:8001", &[]), Ok(()));
+        assert_eq!(checked("localhost:8001", &[]), Ok(()));
     }
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
             ("localhost:8001", "https://ui.example"),
         ] {
             assert_eq!(
-                judged(host, &[("origin", origin)]),
+                checked(host, &[("origin", origin)]),
                 Ok(()),
                 "{host} {origin}"
             );
@@ -257,33 +258,33 @@ mod tests {
             ("localhost:8001", "https://ui.example:8443"),
             ("localhost:8001", "https://ui.example.evil"),
         ] {
-            let refusal = judged(host, &[("origin", origin)]).expect_err(origin);
+            let refusal = checked(host, &[("origin", origin)]).expect_err(origin);
             assert_eq!(refusal.status, http::StatusCode::FORBIDDEN, "{origin}");
         }
         let two = [
             ("origin", "http://localhost:8001"),
             ("origin", "http://localhost:8001"),
         ];
-        assert!(judged("localhost:8001", &two).is_err());
+        assert!(checked("localhost:8001", &two).is_err());
     }
 
     #[test]
     fn a_foreign_site_without_origin_is_403() {
         for site in ["cross-site", "same-site", "cross-site, none", ""] {
             assert!(
-                judged("localhost", &[("sec-fetch-site", site)]).is_err(),
+                checked("localhost", &[("sec-fetch-site", site)]).is_err(),
                 "{site:?}"
             );
         }
         for site in ["same-origin", "none"] {
             assert_eq!(
-                judged("localhost", &[("sec-fetch-site", site)]),
+                checked("localhost", &[("sec-fetch-site", site)]),
                 Ok(()),
                 "{site:?}"
             );
         }
         let two = [("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
-        assert!(judged("localhost", &two).is_err());
+        assert!(checked("localhost", &two).is_err());
     }
 
     #[test]
@@ -292,19 +293,19 @@ mod tests {
             ("origin", "https://ui.example"),
             ("sec-fetch-site", "cross-site"),
         ];
-        assert_eq!(judged("localhost", &headers), Ok(()));
+        assert_eq!(checked("localhost", &headers), Ok(()));
     }
 
     #[test]
     fn the_refusal_names_the_flag_where_there_is_one() {
-        let refusal = judged("localhost", &[("origin", "https://evil.example")]).expect_err("403");
+        let refusal = checked("localhost", &[("origin", "https://evil.example")]).expect_err("403");
         assert!(
             refusal
                 .message
                 .contains("--allow-origin=https://evil.example"),
             "{refusal}"
         );
-        let refusal = judged("localhost", &[("origin", "null")]).expect_err("403");
+        let refusal = checked("localhost", &[("origin", "null")]).expect_err("403");
         assert!(!refusal.message.contains("--allow-origin"), "{refusal}");
     }
 

@@ -34,12 +34,12 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> 
     request
 }
 
-/// Both judgements of a request from localhost.
-fn judge(guard: &Guard, method: &str, target: &str) -> Result<(), Refusal> {
-    judge_with(guard, method, target, &[])
+/// Both checks of a request from localhost.
+fn check(guard: &Guard, method: &str, target: &str) -> Result<(), Refusal> {
+    check_with(guard, method, target, &[])
 }
 
-fn judge_with(
+fn check_with(
     guard: &Guard,
     method: &str,
     target: &str,
@@ -49,12 +49,19 @@ fn judge_with(
     request
         .headers_mut()
         .append("host", "localhost:8001".parse().unwrap());
-    guard.judge_origin(&request)?;
-    guard.judge_request(&request).map(|_| ())
+    guard.check_origin(&request)?;
+    check_request(guard, &request).map(|_| ())
 }
 
-fn status(judged: &Result<(), Refusal>) -> u16 {
-    judged
+/// What is asked, as the layers check it.
+fn check_request(guard: &Guard, request: &Request<()>) -> Result<Capabilities, Refusal> {
+    let info = RequestInfo::read(request);
+    let info = info.map_err(|ambiguous| Refusal::malformed(ambiguous.to_string()))?;
+    guard.check_request(&info, request.headers())
+}
+
+fn status(checked: &Result<(), Refusal>) -> u16 {
+    checked
         .as_ref()
         .map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
 }
@@ -133,12 +140,12 @@ fn kubectl_proxys_own_cases_are_decided_alike() {
     ] {
         let guard = guard(|rules| rules.reject_methods = patterns(reject_methods));
         let request = request(method, path, &[("host", host)]);
-        let judged = guard
-            .judge_origin(&request)
-            .and_then(|()| guard.judge_request(&request).map(|_| ()));
+        let checked = guard
+            .check_origin(&request)
+            .and_then(|()| check_request(&guard, &request).map(|_| ()));
         let expected = if accepted { 200 } else { 403 };
         assert_eq!(
-            status(&judged),
+            status(&checked),
             expected,
             "{method} {host} {path} {reject_methods}"
         );
@@ -151,19 +158,19 @@ fn disable_filter_opens_hosts_paths_methods_and_commands_but_not_malformed_reque
         rules.disable_filter = true;
         rules.reject_methods = patterns("DELETE");
     });
-    assert_eq!(judge(&guard, "DELETE", EXEC), Ok(()));
-    let host = |name| guard.judge_origin(&request("GET", "/", &[("host", name)]));
+    assert_eq!(check(&guard, "DELETE", EXEC), Ok(()));
+    let host = |name| guard.check_origin(&request("GET", "/", &[("host", name)]));
     assert_eq!(host("evil.example"), Ok(()));
     assert_eq!(status(&host("user@evil.example")), 400);
-    assert_eq!(status(&judge(&guard, "GET", "/api/%00")), 400);
+    assert_eq!(status(&check(&guard, "GET", "/api/%00")), 400);
 }
 
 #[test]
 fn an_empty_accept_list_accepts_nothing() {
     let paths = guard(|rules| rules.accept_paths.clear());
-    assert_eq!(status(&judge(&paths, "GET", "/api")), 403);
+    assert_eq!(status(&check(&paths, "GET", "/api")), 403);
     let hosts = guard(|rules| rules.accept_hosts.clear());
-    assert_eq!(status(&judge(&hosts, "GET", "/api")), 403);
+    assert_eq!(status(&check(&hosts, "GET", "/api")), 403);
 }
 
 #[test]
@@ -198,20 +205,21 @@ fn a_bad_rule_is_named_by_flag_and_text() {
 }
 
 #[tokio::test]
-async fn a_layer_lets_through_what_its_judgement_allows_and_nothing_else() {
+async fn a_layer_lets_through_what_its_check_allows_and_nothing_else() {
     let guard = Arc::new(guard(|_| ()));
     let inner =
         service_fn(async |_: Request<()>| Ok::<_, proxy::Error>(Response::new(Body::Empty)));
     let mut origin = layer::origin_layer(guard.clone()).layer(inner);
-    let mut wanted = layer::request_layer(guard).layer(inner);
+    let asked = layer::request_layer(guard).layer(inner);
+    let mut asked = proxy::request_info::layer().layer(asked);
     let here = [("host", "localhost")];
     let there = [("host", "evil.example")];
 
     assert!(origin.call(request("GET", "/a%2Fb", &here)).await.is_ok());
     let refused = origin.call(request("GET", "/", &there)).await;
     assert!(matches!(refused, Err(proxy::Error::Refused(r)) if r.status == StatusCode::FORBIDDEN));
-    assert!(wanted.call(request("GET", "/a%2Fb", &there)).await.is_ok());
-    let refused = wanted.call(request("GET", "/..", &here)).await;
+    assert!(asked.call(request("GET", "/a%2Fb", &there)).await.is_ok());
+    let refused = asked.call(request("GET", "/..", &here)).await;
     assert!(
         matches!(refused, Err(proxy::Error::Refused(r)) if r.status == StatusCode::BAD_REQUEST)
     );

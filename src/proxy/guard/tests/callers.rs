@@ -1,6 +1,6 @@
 //! Who is calling: hosts, targets, framing, pages.
 
-use super::{WEBSOCKET, guard, judge, judge_with, patterns, request, status};
+use super::{WEBSOCKET, check, check_with, guard, patterns, request, status};
 
 #[test]
 fn every_spelling_of_an_accepted_host_passes() {
@@ -16,7 +16,7 @@ fn every_spelling_of_an_accepted_host_passes() {
         "[0:0:0:0:0:0:0:1]:8001",
     ] {
         assert_eq!(
-            guard.judge_origin(&request("GET", "/api", &[("host", host)])),
+            guard.check_origin(&request("GET", "/api", &[("host", host)])),
             Ok(()),
             "{host}"
         );
@@ -46,16 +46,16 @@ fn other_hosts_are_4xx() {
         ("::1", 400),
         ("", 400),
     ] {
-        let judged = guard.judge_origin(&request("GET", "/api", &[("host", host)]));
-        assert_eq!(status(&judged), expected, "{host}");
+        let checked = guard.check_origin(&request("GET", "/api", &[("host", host)]));
+        assert_eq!(status(&checked), expected, "{host}");
     }
     assert_eq!(
-        status(&guard.judge_origin(&request("GET", "/api", &[]))),
+        status(&guard.check_origin(&request("GET", "/api", &[]))),
         400
     );
     let two = [("host", "localhost"), ("host", "localhost")];
     assert_eq!(
-        status(&guard.judge_origin(&request("GET", "/api", &two))),
+        status(&guard.check_origin(&request("GET", "/api", &two))),
         400
     );
 }
@@ -63,7 +63,7 @@ fn other_hosts_are_4xx() {
 #[test]
 fn a_refused_host_is_told_a_pattern_that_lets_it_in() {
     let refuse = request("GET", "/", &[("host", "Proxy.example:8001")]);
-    let refusal = guard(|_| ()).judge_origin(&refuse).unwrap_err();
+    let refusal = guard(|_| ()).check_origin(&refuse).unwrap_err();
     assert!(
         refusal
             .message
@@ -71,15 +71,15 @@ fn a_refused_host_is_told_a_pattern_that_lets_it_in() {
         "{refusal}"
     );
     let wider = guard(|rules| rules.accept_hosts = patterns(r"^proxy\.example$"));
-    assert_eq!(wider.judge_origin(&refuse), Ok(()));
+    assert_eq!(wider.check_origin(&refuse), Ok(()));
 }
 
 #[test]
 fn an_ipv6_pattern_may_have_brackets_or_not() {
     for (pattern, expected) in [("^::1$", 200), (r"^\[::1\]$", 200), ("^::2$", 403)] {
         let guard = guard(|rules| rules.accept_hosts = patterns(pattern));
-        let judged = guard.judge_origin(&request("GET", "/", &[("host", "[::1]:8001")]));
-        assert_eq!(status(&judged), expected, "{pattern}");
+        let checked = guard.check_origin(&request("GET", "/", &[("host", "[::1]:8001")]));
+        assert_eq!(status(&checked), expected, "{pattern}");
     }
 }
 
@@ -102,8 +102,8 @@ fn an_absolute_target_must_agree_with_the_host() {
         ("localhost:8001", "localhost:8001", 400),
         ("http://evil.example/api", "evil.example", 403),
     ] {
-        let judged = guard.judge_origin(&request("GET", target, &[("host", host)]));
-        assert_eq!(status(&judged), expected, "{target} {host}");
+        let checked = guard.check_origin(&request("GET", target, &[("host", host)]));
+        assert_eq!(status(&checked), expected, "{target} {host}");
     }
 }
 
@@ -113,10 +113,10 @@ fn framing_is_judged_before_anything_is_asked_for() {
     let length = ("content-length", "5");
     let both = [length, ("transfer-encoding", "chunked")];
     assert_eq!(
-        judge_with(&guard, "POST", "/api/v1/pods", &[length]),
+        check_with(&guard, "POST", "/api/v1/pods", &[length]),
         Ok(())
     );
-    let refusal = judge_with(&guard, "POST", "/api/v1/pods", &both).unwrap_err();
+    let refusal = check_with(&guard, "POST", "/api/v1/pods", &both).unwrap_err();
     assert_eq!((refusal.status.as_u16(), refusal.close), (400, true));
 }
 
@@ -124,7 +124,7 @@ fn framing_is_judged_before_anything_is_asked_for() {
 fn connect_and_trace_are_never_served() {
     let guard = guard(|rules| rules.disable_filter = true);
     for (method, target) in [("CONNECT", "localhost:8001"), ("TRACE", "/api")] {
-        let refusal = judge(&guard, method, target).unwrap_err();
+        let refusal = check(&guard, method, target).unwrap_err();
         assert_eq!(
             (refusal.status.as_u16(), refusal.close),
             (405, true),
@@ -144,19 +144,19 @@ fn a_foreign_page_is_403_by_every_method_and_upgrade() {
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             for header in [evil, navigates] {
-                let judged = judge_with(&guard, method, "/api/v1/pods", &[header]);
-                assert_eq!(status(&judged), 403, "{method} {header:?}");
+                let checked = check_with(&guard, method, "/api/v1/pods", &[header]);
+                assert_eq!(status(&checked), 403, "{method} {header:?}");
             }
             let own = [("origin", "http://localhost:8001")];
             assert_eq!(
-                judge_with(&guard, method, "/api/v1/pods", &own),
+                check_with(&guard, method, "/api/v1/pods", &own),
                 Ok(()),
                 "{method}"
             );
         }
         let upgrade = [WEBSOCKET[0], WEBSOCKET[1], evil];
         assert_eq!(
-            status(&judge_with(&guard, "GET", "/api/v1/pods?watch=1", &upgrade)),
+            status(&check_with(&guard, "GET", "/api/v1/pods?watch=1", &upgrade)),
             403
         );
     }
@@ -168,11 +168,11 @@ fn an_allowed_origin_and_its_preflight_pass() {
     let origin = ("origin", "https://ui.example");
     let preflight = [origin, ("access-control-request-method", "PUT")];
     assert_eq!(
-        judge_with(&guard, "PUT", "/api/v1/pods/p", &[origin]),
+        check_with(&guard, "PUT", "/api/v1/pods/p", &[origin]),
         Ok(())
     );
     assert_eq!(
-        judge_with(&guard, "OPTIONS", "/api/v1/pods/p", &preflight),
+        check_with(&guard, "OPTIONS", "/api/v1/pods/p", &preflight),
         Ok(())
     );
     assert_eq!(guard.origins(), ["https://ui.example"]);
@@ -186,7 +186,7 @@ fn a_rebound_name_fails_although_origin_and_host_agree() {
         ("origin", "http://evil.example:8001"),
     ];
     assert_eq!(
-        status(&guard.judge_origin(&request("GET", "/api", &rebound))),
+        status(&guard.check_origin(&request("GET", "/api", &rebound))),
         403
     );
 }
@@ -230,7 +230,7 @@ fn beyond_loopback_names_an_unmarked_browser_is_403() {
             &[("user-agent", "curl"), ("user-agent", firefox)],
             403,
         ),
-        // Marked ones are judged by their marks.
+        // Marked ones are checked by their marks.
         (
             "kg.example",
             &[("user-agent", firefox), ("sec-fetch-site", "same-origin")],
@@ -289,8 +289,8 @@ fn beyond_loopback_names_an_unmarked_browser_is_403() {
         for guard in [&named, &disabled] {
             for method in ["GET", "POST", "OPTIONS"] {
                 let headers = [&[("host", host)], headers].concat();
-                let judged = guard.judge_origin(&request(method, "/api", &headers));
-                assert_eq!(status(&judged), expected, "{method} {headers:?}");
+                let checked = guard.check_origin(&request(method, "/api", &headers));
+                assert_eq!(status(&checked), expected, "{method} {headers:?}");
             }
         }
     }
@@ -332,14 +332,14 @@ fn a_service_workers_script_is_403_on_every_path() {
     let aggregated = "/apis/custom.example/v1/namespaces/x/widgets/sw.js";
     for target in [app, log, aggregated, "/api/v1/pods", "/sw.js"] {
         for headers in [&script[..], &dest] {
-            let refusal = judge_with(&strict, "GET", target, headers).unwrap_err();
+            let refusal = check_with(&strict, "GET", target, headers).unwrap_err();
             assert_eq!(refusal.status, 403);
             assert!(
                 refusal.message.contains("--trust-proxied-pages"),
                 "{refusal}"
             );
-            assert_eq!(judge_with(&trusting, "GET", target, headers), Ok(()));
+            assert_eq!(check_with(&trusting, "GET", target, headers), Ok(()));
         }
-        assert_eq!(judge_with(&strict, "GET", target, &page), Ok(()));
+        assert_eq!(check_with(&strict, "GET", target, &page), Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! The path as it is judged: decoded and normalised. What is forwarded stays raw.
+//! The path of a request, decoded, in every reading that a server may give it.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 /// A path that different servers read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Ambiguous {
+pub enum AmbiguousPath {
     /// `*`, or an authority where a path belongs.
     #[error("the path must begin with /")]
     NoPath,
@@ -27,61 +27,69 @@ pub enum Ambiguous {
     DotDot,
 }
 
-/// A path in every reading that a server may give it.
+/// A decoded path, and the paths that other servers make of it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NormalPath<'a> {
-    decoded: Cow<'a, str>,
-    /// Without empty and `.` segments, if there were any.
-    collapsed: Option<String>,
-    /// Without `namespaces/` where the namespace's name is empty.
-    across: Option<String>,
-}
-
-impl NormalPath<'_> {
-    /// The decoded path and, where they differ, the one with `//` and `/./` collapsed, and the one
-    /// across namespaces. API servers take such segments as they are; a proxy in front of one
-    /// may not. `namespaces//secrets` they take for the secrets of all namespaces.
-    pub fn readings(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.decoded.as_ref())
-            .chain(self.collapsed.as_deref())
-            .chain(self.across.as_deref())
-    }
+pub(super) struct DecodedPath<'a> {
+    /// The path as API servers read it. They keep empty and `.` segments.
+    pub(super) text: Cow<'a, str>,
+    /// The other readings, of which an ordinary path has none: the path with `//` and `/./` collapsed,
+    /// as a proxy in front of an API server may forward it, and the path without `namespaces//`,
+    /// which API servers themselves take for all namespaces.
+    pub(super) others: Vec<String>,
 }
 
 /// Decodes a raw path once, as the API server does (Go's `URL.Path`, in which `%2F` is a
-/// slash like any other), so `%252e` is the text `%2e` and no dot.
+/// slash like any other), so that `%252e` is the text `%2e` and no dot.
 ///
-/// Bytes that are not UTF-8 are judged as U+FFFD: the path behind a service's proxy may
-/// hold any, and none of them is part of a name that the guard looks for.
+/// Bytes that are not UTF-8 become U+FFFD: the path behind a service's proxy may hold any, and
+/// none of them is part of a name that the guard looks for.
 ///
 /// # Errors
 /// The path can be read in two ways. `..` is always refused: resolved or taken literally,
 /// it leads to different places, and no client of an API server needs it.
-pub fn normalise(raw: &str) -> Result<NormalPath<'_>, Ambiguous> {
+pub(super) fn decode(raw: &str) -> Result<DecodedPath<'_>, AmbiguousPath> {
     if !raw.starts_with('/') {
-        return Err(Ambiguous::NoPath);
+        return Err(AmbiguousPath::NoPath);
     }
-    let decoded = decode(raw)?;
-    for byte in decoded.bytes() {
+    if has_one_reading(raw) {
+        return Ok(DecodedPath {
+            text: Cow::Borrowed(raw),
+            others: Vec::new(),
+        });
+    }
+    let text = percent_decode(raw)?;
+    for byte in text.bytes() {
         match byte {
-            0..0x20 | 0x7f => return Err(Ambiguous::Control),
-            b'\\' => return Err(Ambiguous::Backslash),
+            0..0x20 | 0x7f => return Err(AmbiguousPath::Control),
+            b'\\' => return Err(AmbiguousPath::Backslash),
             _ => {}
         }
     }
-    if decoded.split('/').any(|segment| segment == "..") {
-        return Err(Ambiguous::DotDot);
+    if text.split('/').any(|segment| segment == "..") {
+        return Err(AmbiguousPath::DotDot);
     }
-    let collapsed = collapse(&decoded);
-    let across = collapsed.as_ref().and_then(|_| across(&decoded));
-    Ok(NormalPath {
-        decoded,
-        collapsed,
-        across,
+    let collapsed = collapse(&text);
+    let across = collapsed.as_ref().and_then(|_| across_namespaces(&text));
+    let others = collapsed.into_iter().chain(across).collect();
+    Ok(DecodedPath { text, others })
+}
+
+/// Whether the path is what it decodes to, and has neither empty segments nor ones that begin with
+/// a dot. Nearly all paths are so, and one pass over their bytes tells it.
+fn has_one_reading(raw: &str) -> bool {
+    let mut previous = 0;
+    raw.bytes().all(|byte| {
+        let plain = match byte {
+            b'%' | b'\\' | 0..0x20 | 0x7f => false,
+            b'/' | b'.' => previous != b'/',
+            _ => true,
+        };
+        previous = byte;
+        plain
     })
 }
 
-fn decode(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
+fn percent_decode(raw: &str) -> Result<Cow<'_, str>, AmbiguousPath> {
     if !raw.contains('%') {
         return Ok(Cow::Borrowed(raw));
     }
@@ -91,20 +99,20 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
             .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     };
     if !raw.split('%').skip(1).all(is_escape) {
-        return Err(Ambiguous::Escape);
+        return Err(AmbiguousPath::Escape);
     }
     let bytes: Vec<u8> = percent_decode_str(raw).collect();
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Cow::Owned(text)),
-        Err(error) if is_overlong(error.as_bytes()) => Err(Ambiguous::Overlong),
+        Err(error) if is_overlong(error.as_bytes()) => Err(AmbiguousPath::Overlong),
         Err(error) => Ok(Cow::Owned(
             String::from_utf8_lossy(error.as_bytes()).into_owned(),
         )),
     }
 }
 
-/// Longer spellings of a shorter character (RFC 3629 section 3 forbids them). Asked only
-/// of bytes that are not UTF-8.
+/// Whether bytes that are not UTF-8 hold a longer form of a shorter character, which RFC 3629
+/// section 3 forbids.
 fn is_overlong(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|pair| {
         matches!(
@@ -114,16 +122,16 @@ fn is_overlong(bytes: &[u8]) -> bool {
     })
 }
 
-/// Takes `//` and `/./` out; `None` where there is nothing to take.
+/// Removes empty and `.` segments; `None` where there are none.
 fn collapse(path: &str) -> Option<String> {
-    let idle = |segment: &str| segment.is_empty() || segment == ".";
+    let is_removed = |segment: &str| segment.is_empty() || segment == ".";
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
-    if path == "/" || !inner.split('/').any(idle) {
+    if path == "/" || !inner.split('/').any(is_removed) {
         return None;
     }
     let mut collapsed = String::with_capacity(path.len());
-    for segment in inner.split('/').filter(|segment| !idle(segment)) {
+    for segment in inner.split('/').filter(|segment| !is_removed(segment)) {
         collapsed.push('/');
         collapsed.push_str(segment);
     }
@@ -133,10 +141,11 @@ fn collapse(path: &str) -> Option<String> {
     Some(collapsed)
 }
 
-/// Takes `namespaces//` out. Slashes behind are kept: they shift what follows, or end the path.
-fn across(path: &str) -> Option<String> {
-    const NOWHERE: &str = "/namespaces//";
-    path.contains(NOWHERE).then(|| path.replace(NOWHERE, "/"))
+/// Removes `namespaces//`. The slashes that follow are kept: they shift the meaning of the rest.
+fn across_namespaces(path: &str) -> Option<String> {
+    const EMPTY_NAMESPACE: &str = "/namespaces//";
+    path.contains(EMPTY_NAMESPACE)
+        .then(|| path.replace(EMPTY_NAMESPACE, "/"))
 }
 
 #[cfg(test)]
@@ -144,11 +153,8 @@ mod tests {
     use super::*;
 
     fn readings(raw: &str) -> Vec<String> {
-        normalise(raw)
-            .expect(raw)
-            .readings()
-            .map(String::from)
-            .collect()
+        let DecodedPath { text, others } = decode(raw).expect(raw);
+        std::iter::once(text.into_owned()).chain(others).collect()
     }
 
     #[test]
@@ -160,9 +166,9 @@ mod tests {
             "/a..b/..c/d../...",
             "/a;b=c/{x}/\u{e9}",
         ] {
-            let path = normalise(raw).expect(raw);
-            assert!(matches!(path.decoded, Cow::Borrowed(_)), "{raw}");
-            assert_eq!(path.readings().collect::<Vec<_>>(), [raw]);
+            let path = decode(raw).expect(raw);
+            assert!(matches!(path.text, Cow::Borrowed(_)), "{raw}");
+            assert_eq!(readings(raw), [raw]);
         }
     }
 
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_segments_give_a_second_reading() {
+    fn empty_and_dot_segments_give_a_second_reading() {
         for (raw, collapsed) in [
             ("//api", "/api"),
             ("/api//v1", "/api/v1"),
@@ -224,31 +230,31 @@ mod tests {
     #[test]
     fn a_path_with_two_meanings_is_refused() {
         for (raw, why) in [
-            ("*", Ambiguous::NoPath),
-            ("", Ambiguous::NoPath),
-            ("/%", Ambiguous::Escape),
-            ("/%2", Ambiguous::Escape),
-            ("/%zz", Ambiguous::Escape),
-            ("/%+1", Ambiguous::Escape),
-            ("/%%41", Ambiguous::Escape),
-            ("/%\u{e9}", Ambiguous::Escape),
-            ("/%00", Ambiguous::Control),
-            ("/a%0d%0ab", Ambiguous::Control),
-            ("/%7F", Ambiguous::Control),
-            ("/a%09", Ambiguous::Control),
-            ("/a\\b", Ambiguous::Backslash),
-            ("/a%5cb", Ambiguous::Backslash),
-            ("/%c0%af", Ambiguous::Overlong),
-            ("/%e0%80%af", Ambiguous::Overlong),
-            ("/%f0%80%80%af", Ambiguous::Overlong),
-            ("/..", Ambiguous::DotDot),
-            ("/a/../b", Ambiguous::DotDot),
-            ("/a/%2e%2E/b", Ambiguous::DotDot),
-            ("/a/.%2e", Ambiguous::DotDot),
-            ("/a%2F..%2Fb", Ambiguous::DotDot),
-            ("/a/./../b", Ambiguous::DotDot),
+            ("*", AmbiguousPath::NoPath),
+            ("", AmbiguousPath::NoPath),
+            ("/%", AmbiguousPath::Escape),
+            ("/%2", AmbiguousPath::Escape),
+            ("/%zz", AmbiguousPath::Escape),
+            ("/%+1", AmbiguousPath::Escape),
+            ("/%%41", AmbiguousPath::Escape),
+            ("/%\u{e9}", AmbiguousPath::Escape),
+            ("/%00", AmbiguousPath::Control),
+            ("/a%0d%0ab", AmbiguousPath::Control),
+            ("/%7F", AmbiguousPath::Control),
+            ("/a%09", AmbiguousPath::Control),
+            ("/a\\b", AmbiguousPath::Backslash),
+            ("/a%5cb", AmbiguousPath::Backslash),
+            ("/%c0%af", AmbiguousPath::Overlong),
+            ("/%e0%80%af", AmbiguousPath::Overlong),
+            ("/%f0%80%80%af", AmbiguousPath::Overlong),
+            ("/..", AmbiguousPath::DotDot),
+            ("/a/../b", AmbiguousPath::DotDot),
+            ("/a/%2e%2E/b", AmbiguousPath::DotDot),
+            ("/a/.%2e", AmbiguousPath::DotDot),
+            ("/a%2F..%2Fb", AmbiguousPath::DotDot),
+            ("/a/./../b", AmbiguousPath::DotDot),
         ] {
-            assert_eq!(normalise(raw), Err(why), "{raw}");
+            assert_eq!(decode(raw), Err(why), "{raw}");
         }
     }
 }

@@ -1,0 +1,59 @@
+//! [`Refusal`]: why a request is not served.
+
+use http::StatusCode;
+
+/// Why a request is not served, as a status and a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// 4xx, but for a lack of our own, such as of file descriptors.
+    pub status: StatusCode,
+    /// The reason and, where there is one, the flag that would allow it.
+    pub message: String,
+    /// Whether the connection must close, because what follows on it cannot be trusted.
+    pub close: bool,
+}
+
+impl Refusal {
+    /// 400: the request has no single meaning.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 403: understood, and not allowed.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// 404: nothing is served there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// 405: a method this proxy never serves.
+    pub fn method(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, message)
+    }
+
+    /// The same refusal, and the connection closes after it.
+    #[must_use]
+    pub fn and_close(self) -> Self {
+        Self {
+            close: true,
+            ..self
+        }
+    }
+
+    /// 500: a bug in this program.
+    pub fn bug(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            close: false,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! [`UntrustedContent`]: marks requests whose response the API server itself may not have written.
+
+/// Among the extensions of a request whose response comes, or may come, from an app, a log or an
+/// aggregated API server.
+// Each is a fact of its own, not a state.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UntrustedContent {
+    /// The request is passed on to a server behind the API server.
+    pub(super) proxied: bool,
+    /// A browser sent the request.
+    pub(super) browser: bool,
+    /// `--trust-proxied-pages`
+    pub(super) trusted: bool,
+    /// The request shows it. For an aggregated API server only the response does.
+    pub(super) certain: bool,
+}
+
+impl UntrustedContent {
+    /// Whether a client's cookies are passed on. The API server itself sets none. A browser has one
+    /// cookie jar for a host, whatever the port and path: it may hold the session of another app, or
+    /// of another server on this machine.
+    pub(super) fn takes_cookies(self) -> bool {
+        self.proxied && (self.trusted || !self.browser)
+    }
+}
