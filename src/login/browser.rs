@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-pub use callback::Callback;
+pub(in crate::login) use callback::Callback;
 
 use crate::{console, core_dumps, printable::printable};
 
@@ -25,10 +25,10 @@ const OPENER: &str = if cfg!(target_os = "macos") {
 };
 
 /// How long the user may take for the login in the browser.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
+pub(in crate::login) const LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Prints `url` on standard error, for a browser that has to be opened by hand.
-pub fn show(url: &str) {
+pub(in crate::login) fn show(url: &str) {
     console::eprint(&format!(
         "Log in here, in a browser on this machine:\n\n  {}\n",
         printable(url)
@@ -37,7 +37,7 @@ pub fn show(url: &str) {
 
 /// Prints `url`, and opens it in a browser: the commands of `BROWSER` in `env`, else the desktop's own.
 /// That no browser can be started is not an error.
-pub fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
+pub(in crate::login) fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
     show(url);
     let browsers = env("BROWSER").unwrap_or_default();
     let browsers = browsers.to_string_lossy();

@@ -417,7 +417,7 @@ async fn nothing_is_ended_or_begun_where_the_kubeconfig_cannot_be_edited() {
     assert!(out.stderr.contains("by hand"), "{out:?}");
     let again = Kubegate::refused(home.first_login());
     assert_eq!(again.code, Some(1), "{again:?}");
-    assert!(again.stderr.contains("cannot change"), "{again:?}");
+    assert!(again.stderr.contains("cannot edit"), "{again:?}");
     assert!(
         !again.stderr.contains("/authorize"),
         "a browser was asked for: {again:?}"

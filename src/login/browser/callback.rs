@@ -38,7 +38,7 @@ const FAILED: &str = "the login failed; please return to your terminal, which sa
 const PAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The listener for the redirect of one login.
-pub struct Callback {
+pub(in crate::login) struct Callback {
     listener: TcpListener,
     redirect_uri: String,
     expected: Arc<Expected>,
@@ -64,7 +64,7 @@ impl Callback {
     ///
     /// # Errors
     /// A port that cannot be bound.
-    pub async fn listen() -> Result<Self, Error> {
+    pub(in crate::login) async fn listen() -> Result<Self, Error> {
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         Self::listen_on(address, "127.0.0.1", "/callback").await
     }
@@ -74,7 +74,11 @@ impl Callback {
     ///
     /// # Errors
     /// A port that cannot be bound.
-    pub async fn listen_on(address: SocketAddr, host: &str, path: &str) -> Result<Self, Error> {
+    pub(in crate::login) async fn listen_on(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+    ) -> Result<Self, Error> {
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
@@ -92,13 +96,13 @@ impl Callback {
 
     /// Returns the `redirect_uri` for the authorize URL and for redeeming the code.
     #[must_use]
-    pub fn redirect_uri(&self) -> &str {
+    pub(in crate::login) fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
     /// Returns the `state` for the authorize URL, which the browser has to bring back.
     #[must_use]
-    pub fn state(&self) -> &str {
+    pub(in crate::login) fn state(&self) -> &str {
         &self.expected.state
     }
 
@@ -107,7 +111,7 @@ impl Callback {
     ///
     /// # Errors
     /// No request within the limit; another state; an error of the issuer; the error of `redeem`.
-    pub async fn complete<T, E: From<Error>>(
+    pub(in crate::login) async fn complete<T, E: From<Error>>(
         self,
         limit: Duration,
         redeem: impl AsyncFnOnce(Secret) -> Result<T, E>,

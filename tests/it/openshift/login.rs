@@ -67,7 +67,7 @@ async fn a_password_from_standard_input_becomes_a_context_that_works() {
     let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let name = nickname(&cluster);
-    let context = format!("/{name}/alice is current");
+    let context = format!("/{name}/alice is now current");
     assert!(ended.stdout.contains("Logged in as alice"), "{ended:?}");
     assert!(ended.stdout.contains("The session ends at 20"), "{ended:?}");
     assert!(ended.stdout.contains(&context), "{ended:?}");
@@ -415,7 +415,7 @@ async fn after_a_logout_the_password_is_all_that_a_login_of_the_context_needs() 
     let ended = Kubegate::refused(command);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        ended.stdout.contains("Context mine is current"),
+        ended.stdout.contains("Context mine is now current"),
         "{ended:?}"
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
