@@ -16,6 +16,7 @@ mod source;
 mod sources;
 mod status;
 pub mod store;
+mod timestamp;
 mod whoami;
 
 pub use cache::Cache;

@@ -1,5 +1,5 @@
-//! The pause after a failure: a second, doubling with every failure in a row up to `longest`,
-//! and of that a random part, so that many of us do not ask an issuer in step.
+//! The pause after a failure: a second that doubles with each consecutive failure up to a maximum,
+//! and of that a random part, so that many kubegates do not call an issuer at the same time.
 
 use std::time::Duration;
 
@@ -7,16 +7,17 @@ use crate::jitter;
 
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Lest a burst of requests ask twice in one moment.
+/// Keeps a burst of requests from calling the source twice at once.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// While no credential holds: at least half of the whole, for then every request would ask.
+/// The pause while there is no valid credential: at least half of the whole, because every request
+/// would call the source.
 pub(super) fn pause(failures: u32, longest: Duration) -> Duration {
     whole(FIRST, failures, longest).mul_f64(0.5 + 0.5 * jitter::fraction())
 }
 
-/// While one holds: any part of the whole ("full jitter"), from a start low enough for several
-/// tries where `longest` is short.
+/// The pause while there is a valid credential: any part of the whole ("full jitter"). It starts
+/// low enough for several tries where `longest` is short.
 pub(in crate::credential) fn full_jitter(failures: u32, longest: Duration) -> Duration {
     let whole = whole(FIRST.min(longest / 8), failures, longest);
     whole.mul_f64(jitter::fraction()).max(SHORTEST)

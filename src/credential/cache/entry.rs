@@ -1,4 +1,4 @@
-//! A credential and what the clock says of it.
+//! A cached credential with its times.
 
 use std::{
     sync::{
@@ -8,88 +8,90 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::flight::Errand;
+use super::in_flight::RefreshKind;
 use crate::{
     credential::{Credential, RefreshPolicy},
     jitter,
 };
 
-/// The part of its lifetime after which a credential is renewed; up to [`JITTER`] more, so that
-/// many of us do not ask an issuer in step.
-const RENEWAL: f64 = 0.8;
+/// The part of its lifetime after which a credential is refreshed; up to [`JITTER`] more, so that
+/// many kubegates do not call an issuer at the same time.
+const REFRESH_AFTER: f64 = 0.8;
 const JITTER: f64 = 0.1;
 
-/// The longest time before its end at which renewal is tried whatever pause is under way.
+/// This long before a credential expires a pause ends early, so that there is one more try.
 const LEEWAY: Duration = Duration::from_secs(10);
 
-/// No issuer means less; one whose clock is off may say it.
+/// No issuer intends a shorter lifetime; one whose clock is wrong may report it.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 
-/// A clock that was set back by less is no reason to renew, for time services do it all day.
-const JUMP: Duration = Duration::from_secs(5);
+/// A clock that is set back by less is no reason to refresh: time services do that all day.
+const MAX_CLOCK_STEP: Duration = Duration::from_secs(5);
 
+/// A cached credential with its times.
 pub(super) struct Entry {
     pub(super) credential: Arc<Credential>,
-    /// When it was renewed last.
+    /// When it was last refreshed.
     obtained_at: SystemTime,
-    /// From then to its end, as its issuer says. `None`: without end, or not to be believed.
+    /// From then until it expires, by its issuer. `None` if it does not expire, or if the expiry
+    /// is not credible.
     lifetime: Option<Duration>,
-    /// When the source last vouched for it.
+    /// When the source last confirmed it.
     checked_at: SystemTime,
-    /// When to renew it, while it still holds.
-    pub(super) renew_at: Option<SystemTime>,
-    holds_until: Option<SystemTime>,
-    /// Whether a request took it since it was renewed last. Shared by the entries of one
-    /// renewal.
+    /// When to refresh it, while it is still valid.
+    pub(super) refresh_at: Option<SystemTime>,
+    valid_until: Option<SystemTime>,
+    /// Whether a request used it since it was last refreshed. Shared by the entries between two
+    /// refreshes.
     used: Arc<AtomicBool>,
 }
 
-/// How a credential stands now.
+/// What to do with a cached credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// To be used as it is.
+pub(super) enum Freshness {
+    /// Use it.
     Fresh,
-    /// To be used, and to be renewed or looked at in the background.
-    Due(Errand),
-    /// It holds, but nobody looked at it for so long that it should be looked at first.
+    /// Use it, and call the source in the background.
+    Due(RefreshKind),
+    /// Recheck it before use: it is valid, but was not checked for a while.
     Stale,
-    /// Not to be used.
-    Ended,
+    /// Do not use it.
+    Expired,
 }
 
 impl Entry {
+    /// For a credential that was fetched just now.
     pub(super) fn new(credential: &Arc<Credential>, now: SystemTime) -> Self {
         let end = credential.expires_at;
         let lifetime = end.and_then(|end| end.duration_since(now).ok());
-        let part = RENEWAL + JITTER * jitter::fraction();
+        let part = REFRESH_AFTER + JITTER * jitter::fraction();
         Self {
             credential: Arc::clone(credential),
             obtained_at: now,
             lifetime,
             checked_at: now,
-            renew_at: lifetime.and_then(|lifetime| now.checked_add(lifetime.mul_f64(part))),
-            holds_until: end,
+            refresh_at: lifetime.and_then(|lifetime| now.checked_add(lifetime.mul_f64(part))),
+            valid_until: end,
             used: Arc::default(),
         }
     }
 
-    /// For a credential that had ended, or almost, when it was obtained: used for `respite` all
-    /// the same.
-    pub(super) fn already_ended(
+    /// For a credential that had expired, or almost, when it was fetched. It is used for
+    /// `lifetime` nevertheless.
+    pub(super) fn already_expired(
         credential: &Arc<Credential>,
         now: SystemTime,
-        respite: Duration,
+        lifetime: Duration,
     ) -> Self {
         Self {
             lifetime: None,
-            renew_at: now.checked_add(respite.mul_f64(RENEWAL)),
-            holds_until: now.checked_add(respite),
+            refresh_at: now.checked_add(lifetime.mul_f64(REFRESH_AFTER)),
+            valid_until: now.checked_add(lifetime),
             ..Self::new(credential, now)
         }
     }
 
-    /// After a look at what can be looked at; the end stays where it was, unless it was the end
-    /// that changed.
+    /// After a recheck. The times stay as they were, unless the expiry has changed.
     pub(super) fn rechecked(&self, credential: &Arc<Credential>, now: SystemTime) -> Self {
         if credential.expires_at != self.credential.expires_at {
             return Self::new(credential, now);
@@ -102,9 +104,9 @@ impl Entry {
         }
     }
 
-    /// After a renewal that brought no later end; the next one is due after `pause`, or as it
-    /// was.
-    pub(super) fn not_prolonged(
+    /// After a refresh that gave no later expiry. The next refresh is due after `pause`; without
+    /// one, its time stays as it was.
+    pub(super) fn not_extended(
         &self,
         credential: &Arc<Credential>,
         now: SystemTime,
@@ -113,37 +115,39 @@ impl Entry {
         let mut entry = Self {
             credential: Arc::clone(credential),
             checked_at: now,
-            holds_until: credential.expires_at,
+            valid_until: credential.expires_at,
             used: Arc::clone(&self.used),
             ..*self
         };
         if let Some(pause) = pause {
-            entry.renew_at = now.checked_add(entry.bounded(pause, now));
+            entry.refresh_at = now.checked_add(entry.bounded(pause, now));
         }
         entry
     }
 
-    pub(super) fn standing(&self, now: SystemTime, policy: RefreshPolicy) -> Standing {
-        if self.holds_until.is_some_and(|end| end <= now) {
-            return Standing::Ended;
+    pub(super) fn freshness(&self, now: SystemTime, policy: RefreshPolicy) -> Freshness {
+        if self.valid_until.is_some_and(|end| end <= now) {
+            return Freshness::Expired;
         }
         if self.is_due(now) {
-            return Standing::Due(Errand::Fetch);
+            return Freshness::Due(RefreshKind::Fetch);
         }
         match policy.recheck_after {
-            Some(after) if !within(now, self.checked_at, after * 2) => Standing::Stale,
-            Some(after) if !within(now, self.checked_at, after) => Standing::Due(Errand::Recheck),
-            _ => Standing::Fresh,
+            Some(after) if !within(now, self.checked_at, after * 2) => Freshness::Stale,
+            Some(after) if !within(now, self.checked_at, after) => {
+                Freshness::Due(RefreshKind::Recheck)
+            }
+            _ => Freshness::Fresh,
         }
     }
 
-    /// Whether it is time to renew it, as long as it holds.
+    /// Whether it is time to refresh it, while it is valid.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
-        self.renew_at
+        self.refresh_at
             .is_some_and(|at| at <= now || self.is_ahead_of(now))
     }
 
-    /// Whether `new` is no renewal of it: this one still holds, and `new` ends no later.
+    /// Whether this one is still valid and `new` expires no later.
     pub(super) fn outlasts(&self, new: &Credential, now: SystemTime) -> bool {
         let (Some(end), Some(new_end)) = (self.credential.expires_at, new.expires_at) else {
             return false;
@@ -151,40 +155,40 @@ impl Entry {
         now < end && new_end <= end && !self.is_ahead_of(now)
     }
 
-    /// The longest pause between two tries to renew it: a tenth of its lifetime while it holds,
-    /// a lifetime once it ended, and no more than the source's pace allows.
-    pub(super) fn longest_pause(&self, now: SystemTime, policy: RefreshPolicy) -> Duration {
+    /// The longest pause between two tries to refresh it: a tenth of its lifetime while it is
+    /// valid, one lifetime after it has expired, and no more than the source's policy allows.
+    pub(super) fn max_backoff(&self, now: SystemTime, policy: RefreshPolicy) -> Duration {
         let scaled = match self.lifetime {
-            Some(lifetime) if self.holds(now) => lifetime / 10,
+            Some(lifetime) if self.is_valid(now) => lifetime / 10,
             Some(lifetime) => lifetime,
             None => policy.max_backoff,
         };
         scaled.min(policy.max_backoff)
     }
 
-    /// `pause`, or what of it remains before the leeway begins, or in it, before the end: then
-    /// it is time to try whatever happened before.
+    /// `pause`, but not beyond the start of the leeway, or within the leeway, not beyond the expiry.
+    /// At these times the source is called whatever happened before.
     pub(super) fn bounded(&self, pause: Duration, now: SystemTime) -> Duration {
         let left = |until: SystemTime| until.duration_since(now).ok().filter(|d| !d.is_zero());
         let leeway = self.lifetime.map(|lifetime| LEEWAY.min(lifetime / 10));
-        let leeway = leeway.zip(self.holds_until);
+        let leeway = leeway.zip(self.valid_until);
         let begins = leeway.and_then(|(leeway, end)| end.checked_sub(leeway));
-        let next = begins.and_then(left).or(self.holds_until.and_then(left));
+        let next = begins.and_then(left).or(self.valid_until.and_then(left));
         next.map_or(pause, |next| next.min(pause))
     }
 
-    pub(super) fn holds(&self, now: SystemTime) -> bool {
-        self.holds_until.is_none_or(|end| now < end)
+    pub(super) fn is_valid(&self, now: SystemTime) -> bool {
+        self.valid_until.is_none_or(|end| now < end)
     }
 
-    /// Whether the clock was set back behind the time at which it was obtained, so that nobody
-    /// knows how old it is.
+    /// Whether the clock was set back behind the time at which it was obtained, so that its age is
+    /// unknown.
     fn is_ahead_of(&self, now: SystemTime) -> bool {
         let ahead = self.obtained_at.duration_since(now);
-        ahead.is_ok_and(|ahead| ahead > JUMP)
+        ahead.is_ok_and(|ahead| ahead > MAX_CLOCK_STEP)
     }
 
-    /// Takes note of its use; `true` for the first since it was renewed.
+    /// Notes that it is used; `true` for the first use since it was last refreshed.
     pub(super) fn is_first_use(&self) -> bool {
         !self.used.load(Ordering::Relaxed) && !self.used.swap(true, Ordering::Relaxed)
     }
@@ -194,16 +198,17 @@ impl Entry {
     }
 }
 
-/// Whether a credential that is obtained now cannot be said to hold.
-pub(super) fn comes_ended(credential: &Credential, now: SystemTime) -> bool {
+/// Whether a credential that was obtained just now has expired, or expires within
+/// [`SHORTEST_LIFETIME`].
+pub(super) fn is_expired_on_arrival(credential: &Credential, now: SystemTime) -> bool {
     let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
     credential
         .expires_at
         .is_some_and(|end| left(end) < SHORTEST_LIFETIME)
 }
 
-/// Whether less than `span` has passed since `since`. A clock that was set back counts as
-/// "long ago", lest anything wait for it to catch up.
+/// Whether less than `span` has passed since `since`. `false` if the clock was set back behind
+/// `since`, so that nothing waits for it to catch up.
 pub(super) fn within(now: SystemTime, since: SystemTime, span: Duration) -> bool {
     now.duration_since(since).is_ok_and(|age| age < span)
 }

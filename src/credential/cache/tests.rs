@@ -2,13 +2,18 @@
 
 use std::{
     future::Future,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use http::HeaderValue;
+use tokio::{sync::watch, time::Instant};
 
-use super::*;
-use crate::credential::{Backoff, Fetch};
+use super::{entry::Entry, state::State, *};
+use crate::credential::{Backoff, Credential, Error, Fetch, RefreshPolicy, Source};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -84,10 +89,10 @@ struct Bench {
 
 impl Bench {
     fn new(plan: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
-        Self::at_pace(RefreshPolicy::ISSUER, plan)
+        Self::with_policy(RefreshPolicy::ISSUER, plan)
     }
 
-    fn at_pace(
+    fn with_policy(
         policy: RefreshPolicy,
         plan: impl Fn(usize) -> Step + Send + Sync + 'static,
     ) -> Self {
@@ -121,7 +126,7 @@ impl Bench {
     }
 
     fn entry(&self) -> Arc<Entry> {
-        self.cache.entry.load_full().unwrap()
+        self.cache.refresher.entry().unwrap()
     }
 
     async fn get(&self) -> Result<String, Error> {
@@ -130,9 +135,9 @@ impl Bench {
 
     /// Waits until nothing is under way.
     async fn settle(&self) {
-        let flight = self.cache.lock().flight.clone();
-        if let Some(flight) = flight {
-            let _either = flight.landed(&*self.source).await;
+        let in_flight = self.cache.refresher.lock().in_flight.clone();
+        if let Some(in_flight) = in_flight {
+            let _outcome = in_flight.outcome(&*self.source).await;
         }
     }
 }
@@ -197,7 +202,7 @@ async fn a_herd_that_fails_makes_one_fetch_and_shares_the_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_leaves_takes_nothing_along() {
+async fn a_dropped_waiter_does_not_stop_the_fetch() {
     let bench = Bench::new(|call| Step::GiveAfter(seconds(2), until(call, seconds(100))));
     let leaving = tokio::time::timeout(seconds(1), bench.cache.get()).await;
     assert!(leaving.is_err());
@@ -227,7 +232,7 @@ async fn a_request_waits_as_long_as_a_source_that_bounds_itself() {
         max_wait: None,
         ..RefreshPolicy::ISSUER
     };
-    let bench = Bench::at_pace(policy, |call| {
+    let bench = Bench::with_policy(policy, |call| {
         Step::GiveAfter(seconds(170), until(call, seconds(100 + 200 * call as u64)))
     });
     let began = Instant::now();
@@ -251,7 +256,7 @@ async fn a_request_waits_as_long_as_a_source_that_bounds_itself() {
 }
 
 #[tokio::test]
-async fn after_a_failure_nobody_is_asked_until_the_pause_is_over() {
+async fn after_a_failure_the_source_is_not_called_during_the_pause() {
     let bench = Bench::new(|_| Step::Fail);
     let mut longest_seen = Duration::ZERO;
     for call in 1..=8 {
@@ -272,7 +277,7 @@ async fn after_a_failure_nobody_is_asked_until_the_pause_is_over() {
 }
 
 #[tokio::test]
-async fn a_success_ends_the_row_of_failures() {
+async fn a_success_resets_the_count_of_failures() {
     let bench = Bench::new(|call| match call {
         4 => Step::Give(until(call, seconds(1000))),
         _ => Step::Fail,
@@ -299,7 +304,7 @@ async fn a_clock_set_back_does_not_prolong_a_pause() {
 }
 
 #[tokio::test]
-async fn between_80_and_90_percent_of_its_life_it_is_renewed_in_the_background() {
+async fn it_is_refreshed_between_80_and_90_percent_of_its_lifetime() {
     // The last tenth of the second one's life is longer than the leeway.
     for life in [20, 200] {
         let bench = Bench::new(move |call| Step::Give(until(call, seconds(life * call as u64))));
@@ -318,12 +323,12 @@ async fn between_80_and_90_percent_of_its_life_it_is_renewed_in_the_background()
 }
 
 #[tokio::test]
-async fn not_all_of_us_renew_at_the_same_time() {
+async fn several_kubegates_refresh_at_different_times() {
     let mut times = Vec::new();
     for _ in 0..20 {
         let bench = Bench::new(|call| Step::Give(until(call, seconds(1000))));
         bench.get().await.unwrap();
-        times.push(bench.entry().renew_at.unwrap());
+        times.push(bench.entry().refresh_at.unwrap());
     }
     let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
     assert!(*first >= start() + seconds(800) && *last <= start() + seconds(900));
@@ -345,7 +350,7 @@ async fn calls_by_second(bench: &Bench, end: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_is_tried_again_with_pauses_up_to_a_minute() {
+async fn a_failed_refresh_is_retried_with_pauses_up_to_a_minute() {
     let bench = Bench::new(|call| match call {
         1 => Step::Give(until(call, seconds(3600))),
         _ => Step::Fail,
@@ -365,7 +370,7 @@ async fn a_failed_renewal_is_tried_again_with_pauses_up_to_a_minute() {
 }
 
 #[tokio::test]
-async fn of_a_short_life_the_pauses_are_short() {
+async fn pauses_are_short_for_a_short_lifetime() {
     let bench = Bench::new(|call| match call {
         1..=4 => Step::Give(until(1, seconds(10))),
         5 => Step::Give(until(call, seconds(20))),
@@ -385,7 +390,7 @@ async fn of_a_short_life_the_pauses_are_short() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_gives_what_it_gave_is_asked_with_the_same_pauses() {
+async fn an_issuer_that_repeats_a_token_is_called_with_pauses() {
     for renews in [false, true] {
         let bench = Bench::new(move |call| {
             let end = if renews { 3600 * call as u64 } else { 3600 };
@@ -402,7 +407,7 @@ async fn an_issuer_that_gives_what_it_gave_is_asked_with_the_same_pauses() {
 }
 
 #[tokio::test]
-async fn what_a_renewal_brings_is_used_though_it_ends_no_later() {
+async fn a_refreshed_credential_is_used_though_it_expires_no_later() {
     let bench =
         Bench::new(|call| Step::Give(until(call, seconds(if call == 1 { 100 } else { 98 }))));
     bench.get().await.unwrap();
@@ -418,7 +423,7 @@ async fn what_a_renewal_brings_is_used_though_it_ends_no_later() {
 }
 
 #[tokio::test]
-async fn while_the_issuer_is_down_a_credential_serves_to_its_last_second() {
+async fn a_credential_is_used_to_its_last_second_while_the_issuer_is_down() {
     let bench = Bench::new(|call| match call {
         1 => Step::Give(until(call, seconds(100))),
         _ => Step::Fail,
@@ -434,7 +439,7 @@ async fn while_the_issuer_is_down_a_credential_serves_to_its_last_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_issuer_delays_nobody_who_has_a_credential() {
+async fn a_slow_issuer_does_not_delay_requests_with_a_credential() {
     let bench = Bench::new(|call| match call {
         1 => Step::Give(until(call, seconds(100))),
         _ => Step::GiveAfter(seconds(5), until(call, seconds(300))),
@@ -454,7 +459,7 @@ async fn a_slow_issuer_delays_nobody_who_has_a_credential() {
 }
 
 #[tokio::test]
-async fn a_credential_that_comes_expired_is_used_and_does_not_cause_a_loop() {
+async fn a_credential_that_arrives_expired_is_used_without_a_loop() {
     let bench = Bench::new(|call| Step::Give(until(call, Duration::ZERO)));
     bench.at(seconds(3600));
     for _ in 0..10 {
@@ -466,7 +471,7 @@ async fn a_credential_that_comes_expired_is_used_and_does_not_cause_a_loop() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_source_is_an_error_and_not_the_end() {
+async fn a_panic_in_a_source_is_an_error() {
     let bench = Bench::new(|call| match call {
         1 => Step::Panic,
         _ => Step::Give(token("recovered")),
@@ -478,8 +483,8 @@ async fn a_panic_in_a_source_is_an_error_and_not_the_end() {
 }
 
 #[tokio::test]
-async fn a_file_is_looked_at_again_after_a_second_and_at_once_after_two() {
-    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| {
+async fn a_file_is_rechecked_after_one_second_and_waited_for_after_two() {
+    let bench = Bench::with_policy(RefreshPolicy::FILE, |call| {
         Step::Give(token(&format!("token {call}")))
     });
     bench.get().await.unwrap();
@@ -498,8 +503,8 @@ async fn a_file_is_looked_at_again_after_a_second_and_at_once_after_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_cannot_be_read_any_more_leaves_the_last_good() {
-    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| match call {
+async fn an_unreadable_file_leaves_the_last_good_credential() {
+    let bench = Bench::with_policy(RefreshPolicy::FILE, |call| match call {
         1 => Step::Give(token("good")),
         2 | 3 => Step::Fail,
         _ => Step::GiveAfter(seconds(20), token("slow")),
@@ -527,8 +532,8 @@ async fn a_file_that_cannot_be_read_any_more_leaves_the_last_good() {
 }
 
 #[tokio::test]
-async fn what_did_not_change_stays_the_same_object() {
-    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| {
+async fn an_unchanged_credential_stays_the_same_object() {
+    let bench = Bench::with_policy(RefreshPolicy::FILE, |call| {
         Step::Give(token(if call < 3 { "same" } else { "other" }))
     });
     let first = bench.cache.get().await.unwrap();
@@ -540,7 +545,7 @@ async fn what_did_not_change_stays_the_same_object() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_were_refused_share_one_refresh() {
+async fn refused_requests_share_one_refresh() {
     let bench = Bench::new(|call| Step::GiveAfter(seconds(1), token(&format!("token {call}"))));
     let used = bench.cache.get().await.unwrap();
     let all: Vec<_> = (0..100)
@@ -577,7 +582,7 @@ async fn refusals_cause_at_most_one_refresh_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_brings_the_same_is_no_answer_to_a_refusal() {
+async fn a_refresh_with_the_same_token_does_not_replace_a_refused_one() {
     let bench = Bench::new(|call| {
         Step::Give(Credential {
             expires_at: Some(start() + seconds(100 * call as u64)),
@@ -603,8 +608,8 @@ async fn a_refused_credential_stays_if_its_refresh_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_during_a_recheck_has_the_source_asked_all_the_same() {
-    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| match call {
+async fn a_refusal_during_a_recheck_still_causes_a_fetch() {
+    let bench = Bench::with_policy(RefreshPolicy::FILE, |call| match call {
         1 | 2 => Step::GiveAfter(millis(10), token("old")),
         _ => Step::Give(token("new")),
     });
@@ -619,36 +624,43 @@ async fn a_refusal_during_a_recheck_has_the_source_asked_all_the_same() {
 }
 
 #[test]
-fn each_distinct_failure_is_news_once() {
+fn each_distinct_failure_is_new_once() {
     let mut state = State::default();
     let calls = [2, 2, 2, 6, 6, 2];
-    let news = calls.map(|call| state.is_news(&failure(call)));
+    let news = calls.map(|call| state.is_new_failure(&failure(call)));
     assert_eq!(news, [true, false, false, true, false, true]);
 }
 
 #[tokio::test]
-async fn a_failure_is_news_again_after_a_success() {
-    let bench = Bench::at_pace(RefreshPolicy::FILE, |call| match call % 2 {
+async fn a_failure_is_new_again_after_a_success() {
+    let bench = Bench::with_policy(RefreshPolicy::FILE, |call| match call % 2 {
         1 => Step::Give(token("good")),
         _ => Step::Fail,
     });
     for (after, warned) in [(0, false), (10, true), (20, false), (30, true)] {
         bench.at(seconds(after));
         assert_eq!(bench.get().await.unwrap(), "good");
-        assert_eq!(bench.cache.lock().warned_of.is_some(), warned, "{after}");
+        assert_eq!(
+            bench.cache.refresher.lock().warned_of.is_some(),
+            warned,
+            "{after}"
+        );
     }
 }
 
 #[tokio::test]
-async fn one_who_looked_before_another_landed_takes_what_that_one_brought() {
+async fn a_caller_with_an_old_entry_takes_a_newer_result() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(100 * call as u64))));
-    let nothing = bench.cache.entry.load_full();
+    let nothing = bench.cache.refresher.entry();
     bench.get().await.unwrap();
-    let expired = bench.cache.entry.load_full();
+    let expired = bench.cache.refresher.entry();
     bench.at(seconds(100));
     assert_eq!(bench.get().await.unwrap(), "token 2");
     for seen in [nothing, expired] {
-        let got = bench.cache.obtain(seen, start() + seconds(100)).await;
+        let got = bench
+            .cache
+            .wait_for_fetch(seen, start() + seconds(100))
+            .await;
         assert_eq!(shown(&got.unwrap()), "token 2");
     }
     assert_eq!(bench.calls(), 2);
@@ -656,14 +668,14 @@ async fn one_who_looked_before_another_landed_takes_what_that_one_brought() {
 
 /// The hot path must stay a load and a comparison: no task, no lock, no allocation that waits.
 #[test]
-fn a_fresh_credential_is_there_at_the_first_poll_even_while_the_lock_is_held() {
+fn a_fresh_credential_is_ready_at_the_first_poll_without_the_lock() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
     let bench = Bench::new(|call| Step::Give(until(call, seconds(100))));
     runtime.block_on(bench.get()).unwrap();
-    let state = bench.cache.lock();
+    let state = bench.cache.refresher.lock();
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut getting = std::pin::pin!(bench.cache.get());
     assert!(getting.as_mut().poll(&mut context).is_ready());
@@ -684,7 +696,7 @@ async fn live(bench: &Bench, time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_request_what_was_used_is_renewed_once_and_what_was_not_is_left_alone() {
+async fn a_used_credential_is_refreshed_once_without_a_request() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(100 * call as u64))));
     bench.get().await.unwrap();
     live(&bench, millis(79_500)).await;
@@ -700,11 +712,11 @@ async fn without_a_request_what_was_used_is_renewed_once_and_what_was_not_is_lef
 /// Whether nothing but the bench still knows the cache.
 async fn tasks_end(bench: &Bench) -> bool {
     tokio::time::sleep(seconds(6)).await;
-    Arc::weak_count(&bench.cache) == 0 && Arc::strong_count(&bench.cache) == 1
+    Arc::weak_count(&bench.cache.refresher) == 0 && Arc::strong_count(&bench.cache.refresher) == 1
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_used_now_and_then_is_always_there() {
+async fn a_credential_used_now_and_then_is_always_fresh() {
     let bench =
         Bench::new(|call| Step::GiveAfter(seconds(1), until(call, seconds(100 * call as u64))));
     bench.get().await.unwrap();
@@ -718,7 +730,7 @@ async fn what_is_used_now_and_then_is_always_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_without_a_request_that_fails_is_tried_again_and_not_beyond_the_end() {
+async fn a_failed_background_refresh_is_retried_until_the_expiry() {
     let bench = Bench::new(|call| match call {
         1 => Step::Give(until(call, seconds(100))),
         _ => Step::Fail,
@@ -733,7 +745,7 @@ async fn a_renewal_without_a_request_that_fails_is_tried_again_and_not_beyond_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn within_seconds_of_a_wake_what_was_in_use_is_renewed() {
+async fn a_credential_in_use_is_refreshed_seconds_after_a_wake() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(24 * 3600 * call as u64))));
     bench.get().await.unwrap();
     live(&bench, seconds(60)).await;
@@ -748,7 +760,7 @@ async fn within_seconds_of_a_wake_what_was_in_use_is_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_renews_for_a_cache_that_is_gone() {
+async fn background_refreshes_end_with_the_cache() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(100))));
     bench.get().await.unwrap();
     let Bench { source, cache, now } = bench;
@@ -762,7 +774,7 @@ async fn nobody_renews_for_a_cache_that_is_gone() {
 }
 
 #[tokio::test]
-async fn after_the_clock_was_set_back_it_is_renewed_in_the_background() {
+async fn after_the_clock_was_set_back_it_is_refreshed_in_the_background() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(100_000))));
     bench.at(seconds(10_000));
     bench.get().await.unwrap();
@@ -779,7 +791,7 @@ async fn after_the_clock_was_set_back_it_is_renewed_in_the_background() {
 }
 
 #[tokio::test]
-async fn after_a_clock_jump_beyond_its_end_the_next_request_has_a_new_one() {
+async fn after_a_clock_jump_beyond_the_expiry_a_request_gets_a_new_one() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(3600 * 24 * call as u64))));
     bench.get().await.unwrap();
     bench.pass(seconds(3600 * 30));
@@ -787,7 +799,7 @@ async fn after_a_clock_jump_beyond_its_end_the_next_request_has_a_new_one() {
 }
 
 #[tokio::test]
-async fn what_comes_ended_does_not_displace_what_holds_unless_that_was_refused() {
+async fn an_expired_credential_replaces_a_valid_one_only_after_a_refusal() {
     let bench =
         Bench::new(|call| Step::Give(until(call, seconds(if call == 1 { 100 } else { 10 }))));
     let used = bench.cache.get().await.unwrap();
@@ -804,7 +816,7 @@ async fn what_comes_ended_does_not_displace_what_holds_unless_that_was_refused()
 }
 
 #[tokio::test]
-async fn an_issuer_whose_clock_is_off_is_not_asked_all_the_time() {
+async fn an_issuer_with_a_wrong_clock_is_called_with_pauses() {
     // It says to end long ago, now, or in a moment.
     for end in [-3600_i64, 0, 1, 900] {
         let now = Arc::new(Mutex::new(start()));
@@ -839,7 +851,7 @@ async fn an_issuer_whose_clock_is_off_is_not_asked_all_the_time() {
 }
 
 #[tokio::test]
-async fn an_absurdly_late_end_is_as_good_as_none() {
+async fn an_absurdly_late_expiry_counts_as_none() {
     let ages = i64::MAX.unsigned_abs() - 1_800_000_001;
     for end in [1 << 40, ages] {
         let bench = Bench::new(move |call| Step::Give(until(call, seconds(end))));
@@ -858,7 +870,7 @@ async fn an_absurdly_late_end_is_as_good_as_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_moment_of_expiry_a_herd_makes_one_call_though_renewals_failed_just_before() {
+async fn at_expiry_a_herd_makes_one_call_though_refreshes_failed_before() {
     let bench = Bench::new(|call| match call {
         1 => Step::Give(until(call, seconds(3600))),
         2 => Step::Fail,
@@ -866,7 +878,7 @@ async fn at_the_moment_of_expiry_a_herd_makes_one_call_though_renewals_failed_ju
     });
     bench.get().await.unwrap();
     // One of many failures: its pause is up to a minute, or to the end.
-    bench.cache.lock().failures = 20;
+    bench.cache.refresher.lock().failures = 20;
     bench.at(millis(3_599_999));
     assert_eq!(bench.get().await.unwrap(), "token 1");
     bench.settle().await;
@@ -889,7 +901,7 @@ async fn at_the_moment_of_expiry_a_herd_makes_one_call_though_renewals_failed_ju
 }
 
 #[tokio::test]
-async fn a_change_ends_a_failure_and_its_pause_at_once() {
+async fn a_changed_input_ends_the_pause_after_a_failure() {
     let bench = Bench::new(|call| match call {
         1..=6 => Step::Fail,
         _ => Step::Give(token("logged in")),
@@ -908,7 +920,7 @@ async fn a_change_ends_a_failure_and_its_pause_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_during_a_change_does_not_get_the_failure_from_before_it() {
+async fn a_request_that_waits_during_a_change_gets_no_outdated_failure() {
     for changed in [true, false] {
         let (went, fails) = watch::channel(false);
         let bench = Bench::new(move |call| match call {
@@ -933,7 +945,7 @@ async fn who_waits_during_a_change_does_not_get_the_failure_from_before_it() {
 }
 
 #[tokio::test]
-async fn an_error_that_asks_for_a_longer_pause_has_it_up_to_an_hour() {
+async fn an_error_can_ask_for_a_pause_of_up_to_an_hour() {
     for (asked, at_least, at_most) in [(0, 0, 1), (120, 120, 120), (1 << 40, 3600, 3600)] {
         let bench = Bench::new(move |call| {
             Step::FailWith(Error::Backoff(Backoff {
@@ -948,5 +960,19 @@ async fn an_error_that_asks_for_a_longer_pause_has_it_up_to_an_hour() {
             "{pause:?}"
         );
         assert_eq!(error.to_string().matches("next try").count(), 1, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_credential_with_a_renewal_command_has_an_expiry_warning() {
+    for command in [None, Some("oc login https://a")] {
+        let bench = Bench::new(move |call| {
+            Step::Give(Credential {
+                renewed_by: command.map(Into::into),
+                ..until(call, seconds(10))
+            })
+        });
+        let got = bench.cache.get().await.unwrap();
+        assert_eq!(got.expiry_warning.is_some(), command.is_some());
     }
 }

@@ -1,11 +1,9 @@
 //! kubegate as an exec plugin: what client-go reads from its standard output.
 
-use std::time::SystemTime;
-
-use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+pub use crate::credential::timestamp::timestamp;
 use crate::{
     credential::{Credential, Error},
     secret::Secret,
@@ -50,20 +48,10 @@ pub fn token(credential: &Credential, subject: &str) -> Result<Secret, Error> {
     })
 }
 
-/// RFC 3339 in whole seconds, rounded down.
-#[must_use]
-pub fn timestamp(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    let seconds = since.map_or(0, |since| since.as_secs());
-    let time = i64::try_from(seconds).ok();
-    let time = time.and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.unwrap_or(Timestamp::MAX).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use serde_json::Value;
 

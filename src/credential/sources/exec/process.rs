@@ -18,15 +18,13 @@ use zeroize::Zeroizing;
 use super::{
     ending,
     relay::Relay,
+    stderr::{STDERR_KEPT, Tail},
     tree::{self, Tree},
 };
 use crate::{console, core_dumps, descriptors};
 
 /// Bytes that a plugin may print.
 const STDOUT_LIMIT: usize = 1 << 20;
-
-/// Bytes that are kept of the end of standard error.
-const STDERR_KEPT: usize = 8 << 10;
 
 /// How often it is looked whether a plugin that was asked to end has done so.
 const LOOK: Duration = Duration::from_millis(10);
@@ -284,23 +282,5 @@ async fn over(ended: Option<(ExitStatus, Instant)>, given_up: Option<Instant>) -
             status
         }
         _ => pending().await,
-    }
-}
-
-/// The end of a text.
-#[derive(Default)]
-pub(super) struct Tail {
-    pub(super) bytes: Vec<u8>,
-    /// Whether there was more before it.
-    pub(super) is_cut: bool,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() > 2 * STDERR_KEPT {
-            self.bytes.drain(..self.bytes.len() - STDERR_KEPT);
-            self.is_cut = true;
-        }
     }
 }

@@ -9,7 +9,6 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-use super::process::Tail;
 use crate::{
     printable::{printable, printable_lines},
     secret::Secret,
@@ -40,6 +39,27 @@ const OF_ANSWERS: [&str; 6] = [
     "clientCertificateData",
     "clientKeyData",
 ];
+
+/// Bytes that are kept of the end of standard error.
+pub(super) const STDERR_KEPT: usize = 8 << 10;
+
+/// The end of a text.
+#[derive(Default)]
+pub(super) struct Tail {
+    pub(super) bytes: Vec<u8>,
+    /// Whether there was more before it.
+    pub(super) is_cut: bool,
+}
+
+impl Tail {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > 2 * STDERR_KEPT {
+            self.bytes.drain(..self.bytes.len() - STDERR_KEPT);
+            self.is_cut = true;
+        }
+    }
+}
 
 /// What is known to be secret while a plugin runs.
 #[derive(Clone, Copy)]

@@ -1,0 +1,84 @@
+//! What the cache knows about the calls to its source, and the pause after a failed one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{backoff, entry::Entry, in_flight::InFlight};
+use crate::credential::{Backoff, Error, RefreshPolicy};
+
+/// The pause after a failed call.
+pub(super) struct Pause {
+    pub(super) since: SystemTime,
+    pub(super) length: Duration,
+    pub(super) cause: Arc<Error>,
+}
+
+impl Pause {
+    /// The failure, while the pause is running.
+    pub(super) fn error(&self, now: SystemTime) -> Option<Error> {
+        let age = now.duration_since(self.since).ok()?;
+        let left = self.length.checked_sub(age)?;
+        (!left.is_zero()).then(|| self.failure(left))
+    }
+
+    pub(super) fn failure(&self, retry_after: Duration) -> Error {
+        Error::Backoff(Backoff {
+            cause: Arc::clone(&self.cause),
+            retry_after,
+        })
+    }
+}
+
+/// Used only by callers that found no fresh credential; never locked across an await.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) pause: Option<Pause>,
+    /// Consecutive fetches that gave no usable credential.
+    pub(super) failures: u32,
+    pub(super) refused_at: Option<SystemTime>,
+    /// The failure of the last warning.
+    pub(super) warned_of: Option<String>,
+    /// How often past failures were cleared.
+    pub(super) changes: u64,
+}
+
+impl State {
+    /// Forgets past failures.
+    pub(super) fn clear_failures(&mut self) {
+        *self = Self {
+            in_flight: self.in_flight.take(),
+            changes: self.changes.wrapping_add(1),
+            ..Self::default()
+        };
+    }
+
+    /// Counts a fetch that gave no usable credential, and returns how long to wait before the next
+    /// one.
+    pub(super) fn back_off(
+        &mut self,
+        held: Option<&Entry>,
+        now: SystemTime,
+        policy: RefreshPolicy,
+    ) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let longest = held.map_or(policy.max_backoff, |held| held.max_backoff(now, policy));
+        match held {
+            Some(held) if held.is_valid(now) => {
+                held.bounded(backoff::full_jitter(self.failures, longest), now)
+            }
+            _ => backoff::pause(self.failures, longest),
+        }
+    }
+
+    /// Whether a failure differs from the one before it. Each distinct failure gets one warning,
+    /// rather than one for each try.
+    pub(super) fn is_new_failure(&mut self, error: &Error) -> bool {
+        let failure = format!("{error:?}");
+        let is_new = self.warned_of.as_ref() != Some(&failure);
+        self.warned_of = Some(failure);
+        is_new
+    }
+}
