@@ -11,7 +11,7 @@ use crate::{
         self,
         oidc::Client,
         openshift::Access,
-        store::{self, Saved, Store},
+        store::{self, SavedLogin, Store},
     },
     kubeconfig::{
         self, Cluster,
@@ -148,7 +148,7 @@ impl Done {
         cluster: &Cluster,
         forget: bool,
     ) -> anyhow::Result<()> {
-        let _turn = store.turn(name)?;
+        let _turn = store.lock_for_renewal(name)?;
         let here = store.bound_to(credential::saved_login::binding(login, cluster)?);
         let mut rest = None;
         match here.read(name) {
@@ -156,17 +156,17 @@ impl Done {
                 let has = [&saved.token, &saved.refresh_token, &saved.api_key];
                 self.was_over = has.iter().all(|secret| secret.is_none());
                 self.ended = end(login, &saved, cluster).await;
-                rest = saved.client_secret.is_some().then(|| Saved {
+                rest = saved.client_secret.is_some().then(|| SavedLogin {
                     client_secret: saved.client_secret.clone(),
                     issuer: saved.issuer.clone(),
                     servers: saved.servers.clone(),
                     keyring: saved.keyring,
-                    ..Saved::default()
+                    ..SavedLogin::default()
                 });
             }
             Ok(None) => self.was_over = true,
             // It is not this context's to end.
-            Err(error @ store::Error::Elsewhere { .. }) => return Err(error.into()),
+            Err(error @ store::Error::OtherBinding { .. }) => return Err(error.into()),
             Err(error) => self.ended = Err(error.into()),
         }
         let is_last = forget && self.others.is_empty();
@@ -184,7 +184,7 @@ impl Done {
 }
 
 /// Ends a session where it was begun.
-async fn end(login: &Login, saved: &Saved, cluster: &Cluster) -> anyhow::Result<()> {
+async fn end(login: &Login, saved: &SavedLogin, cluster: &Cluster) -> anyhow::Result<()> {
     match login {
         Login::Openshift(flags) => {
             if let Some(token) = &saved.token {

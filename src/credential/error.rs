@@ -163,7 +163,7 @@ impl Error {
             Self::Vendor { transient, .. } => *transient,
             Self::Store(error) => matches!(
                 **error,
-                store::Error::Turn(kubeconfig::Error::Locked { .. })
+                store::Error::Lock(kubeconfig::Error::Locked { .. })
             ),
             Self::Kubeconfig(error) => matches!(**error, kubeconfig::Error::Locked { .. }),
             Self::Backoff(backoff) => backoff.cause.is_transient(),

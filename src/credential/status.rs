@@ -85,7 +85,7 @@ fn end_of_login(login: &settings::Login, store: &Store) -> Expiry {
     let Some(name) = login.saved_as() else {
         return Expiry::Renewed;
     };
-    match store.glance(&name) {
+    match store.read_without_keyring(&name) {
         Ok(None) => Expiry::LoginNeeded,
         Ok(Some(saved)) => match saved.expires_at {
             Some(end) if !login.renews_itself() => Expiry::At(end),

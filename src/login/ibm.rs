@@ -17,7 +17,7 @@ use crate::{
     credential::{
         self, Cache,
         ibm_iam::{self, CloudSession, Endpoints, IbmCluster, RootCredential, UserProof},
-        store::{Saved, Store},
+        store::{SavedLogin, Store},
     },
     kubeconfig::{Cluster, Target, edit},
     secret::Secret,
@@ -68,7 +68,7 @@ pub struct LoggedIn {
 struct Begun {
     session: CloudSession,
     /// What to save for later renewals.
-    saved: Saved,
+    saved: SavedLogin,
     /// The trusted profile of a pod, whose token is its own root credential.
     profile: Option<String>,
 }
@@ -186,9 +186,9 @@ async fn begin_with_root(
     endpoints: &Endpoints,
     root: RootCredential,
 ) -> Result<Begun, Error> {
-    let saved = Saved {
+    let saved = SavedLogin {
         api_key: root.api_key()?,
-        ..Saved::default()
+        ..SavedLogin::default()
     };
     let profile = root.profile().map(str::to_owned);
     let account = request.account.map(str::to_owned);

@@ -95,7 +95,7 @@ mod tests {
     use tempfile::{TempDir, tempdir};
 
     use super::*;
-    use crate::credential::store::Saved;
+    use crate::credential::store::SavedLogin;
 
     struct Home {
         folder: TempDir,
@@ -124,7 +124,7 @@ mod tests {
         /// Writes what a login leaves behind.
         fn log_in(&self, file: &str, user: &str, login: &str) {
             let file = self.write(file, user, login);
-            self.store().write(login, &Saved::default()).unwrap();
+            self.store().write(login, &SavedLogin::default()).unwrap();
             self.store().note_kubeconfig(login, &file).unwrap();
         }
 
@@ -181,7 +181,7 @@ mod tests {
     fn a_login_without_a_note_belongs_to_the_entry_that_names_it() {
         let home = home();
         home.write("one", "a", "a");
-        home.store().write("a", &Saved::default()).unwrap();
+        home.store().write("a", &SavedLogin::default()).unwrap();
         assert_eq!(home.name("one", "a"), "a");
         assert_eq!(home.name("two", "a"), "a/2");
     }

@@ -21,7 +21,7 @@ use crate::{
         self, exec_credential,
         oidc::Client,
         secret_file,
-        store::{LoginBinding, Saved, Store},
+        store::{LoginBinding, SavedLogin, Store},
     },
     kubeconfig::{
         self, Target,
@@ -132,10 +132,10 @@ fn previous_login(
     store: &Store,
     request: &LoginRequest,
     flags: &OidcFlags,
-) -> Result<Saved, Error> {
+) -> Result<SavedLogin, Error> {
     let name = request.login.as_deref().unwrap_or(&flags.login);
     if name.is_empty() {
-        return Ok(Saved::default());
+        return Ok(SavedLogin::default());
     }
     let saved = store.read(name).map_err(credential::Error::store)?;
     let issuer = LoginBinding::of_issuer(&flags.oidc_issuer_url);
@@ -199,7 +199,7 @@ async fn plan_context(
     })
 }
 
-fn warn_of_end(saved: &Saved) {
+fn warn_of_end(saved: &SavedLogin) {
     let end = saved.expires_at.map(exec_credential::timestamp);
     tracing::warn!(
         "the issuer gave no refresh token, so this login ends at {}; perhaps it requires \

@@ -18,7 +18,7 @@ use crate::{
     credential::{
         self,
         openshift::{Access, Session},
-        store::{LoginBinding, Saved, Store},
+        store::{LoginBinding, SavedLogin, Store},
     },
     kubeconfig::{
         Cluster, Overrides, Target,
@@ -137,11 +137,11 @@ pub async fn log_in(
         None,
         credential_args(&login, &request.files),
     )?;
-    let saved = Saved {
+    let saved = SavedLogin {
         token: Some(session.token.clone()),
         issued_at: Some(session.issued_at),
         expires_at: session.ends.at(),
-        ..Saved::default()
+        ..SavedLogin::default()
     };
     let write = async || Ok(add_context(&file, &context, true)?);
     let binding = LoginBinding::of_cluster(&cluster);

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Error;
 use crate::credential::{
     self,
-    store::{LoginBinding, Saved, Store},
+    store::{LoginBinding, SavedLogin, Store},
 };
 
 /// Saves a login under its name, then runs `finish`, which writes the context. If that fails, the
@@ -20,7 +20,7 @@ pub(super) async fn save_login<T>(
     store: &Store,
     binding: LoginBinding,
     login: &str,
-    saved: &Saved,
+    saved: &SavedLogin,
     file: Option<&Path>,
     finish: impl AsyncFnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -47,7 +47,11 @@ pub(super) async fn save_login<T>(
 }
 
 /// Puts the previous login back. An error is only logged: the caller reports the one before it.
-fn restore(store: &Store, login: &str, previous: Result<Option<Saved>, credential::store::Error>) {
+fn restore(
+    store: &Store,
+    login: &str,
+    previous: Result<Option<SavedLogin>, credential::store::Error>,
+) {
     let restored = previous.and_then(|previous| match previous {
         Some(previous) => write(store, login, &previous),
         None => store.remove(login).map(drop),
@@ -63,8 +67,8 @@ fn restore(store: &Store, login: &str, previous: Result<Option<Saved>, credentia
 }
 
 /// Writes under the lock that a kubegate holds while it renews the login.
-fn write(store: &Store, login: &str, saved: &Saved) -> Result<(), credential::store::Error> {
-    let _turn = store.turn(login)?;
+fn write(store: &Store, login: &str, saved: &SavedLogin) -> Result<(), credential::store::Error> {
+    let _turn = store.lock_for_renewal(login)?;
     store.write(login, saved)
 }
 
@@ -76,10 +80,10 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
-    fn saved(token: &str) -> Saved {
-        Saved {
+    fn saved(token: &str) -> SavedLogin {
+        SavedLogin {
             token: Some(Secret::new(token)),
-            ..Saved::default()
+            ..SavedLogin::default()
         }
     }
 

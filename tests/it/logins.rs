@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kubegate::{
-    credential::store::{LoginBinding, Saved, Store},
+    credential::store::{LoginBinding, SavedLogin, Store},
     demo::{
         ControlPlane,
         oidc::{OidcIssuer, Options},
@@ -587,9 +587,9 @@ fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
 fn save_session(folder: &TempDir, server: &str, token: Secret) {
     let home = folder.path().as_os_str().to_owned();
     let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone())).unwrap();
-    let saved = Saved {
+    let saved = SavedLogin {
         token: Some(token),
-        ..Saved::default()
+        ..SavedLogin::default()
     };
     let binding = LoginBinding::of_server(&server.parse().unwrap());
     store.bound_to(binding).write("jane/c", &saved).unwrap();

@@ -1,6 +1,6 @@
 //! The OS's keyring, through the platform's own tool: `secret-tool` (the Secret Service of GNOME,
-//! KDE and others) or macOS's `security`. Secrets go in on standard input, never as arguments,
-//! which all users of a machine can see.
+//! KDE and others) or macOS's `security`. Secrets are passed on standard input and never as
+//! arguments, which all users of a machine can see.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -16,8 +16,8 @@ use super::Error;
 use crate::descriptors;
 
 /// How long the tool may take: it may have to ask for the keyring's own password.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes that an item may have.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes that the tool's output may have.
 const LIMIT: u64 = 1 << 20;
 
 const TOOL: &str = if cfg!(target_os = "macos") {
@@ -27,12 +27,12 @@ const TOOL: &str = if cfg!(target_os = "macos") {
 };
 const SERVICE: &str = "kubegate";
 
-/// Puts `text` under `name`, which must need no quotes.
+/// Stores `plain` under `name`, which must need no quotes.
 pub(super) fn store(name: &str, plain: &str) -> Result<(), Error> {
-    // As base64 it survives tools that print other than ASCII in another form.
+    // Some tools print other than ASCII in another form, so it is stored as base64.
     let text = Zeroizing::new(BASE64_STANDARD.encode(plain));
     let label = format!("kubegate login {name}");
-    let ended = if cfg!(target_os = "macos") {
+    let output = if cfg!(target_os = "macos") {
         let line = format!(
             "add-generic-password -U -s {SERVICE} -a {name} -w {}\n",
             *text
@@ -42,8 +42,8 @@ pub(super) fn store(name: &str, plain: &str) -> Result<(), Error> {
         let label = format!("--label={label}");
         run(&["store", &label, "service", SERVICE, "login", name], &text)?
     };
-    // Looked up again, since macOS's tool cuts long lines without a word.
-    if ended.success && lookup(name).is_ok_and(|stored| *stored == *plain.as_bytes()) {
+    // The item is read back, since macOS's tool truncates long lines without an error.
+    if output.success && lookup(name).is_ok_and(|stored| *stored == *plain.as_bytes()) {
         return Ok(());
     }
     Err(Error::Keyring {
@@ -52,9 +52,9 @@ pub(super) fn store(name: &str, plain: &str) -> Result<(), Error> {
     })
 }
 
-/// What stands under `name`.
+/// Returns the item under `name`.
 pub(super) fn lookup(name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let ended = if cfg!(target_os = "macos") {
+    let output = if cfg!(target_os = "macos") {
         run(
             &["find-generic-password", "-s", SERVICE, "-a", name, "-w"],
             "",
@@ -62,7 +62,7 @@ pub(super) fn lookup(name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     } else {
         run(&["lookup", "service", SERVICE, "login", name], "")?
     };
-    let text = ended.success.then_some(ended.stdout);
+    let text = output.success.then_some(output.stdout);
     let text = text.and_then(|text| BASE64_STANDARD.decode(text.trim_ascii()).ok());
     text.map(Zeroizing::new).ok_or_else(|| Error::Keyring {
         problem: format!("{TOOL} found no login {name} in it; unlock the keyring, or log in again"),
@@ -70,9 +70,9 @@ pub(super) fn lookup(name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     })
 }
 
-/// Forgets what stands under `name`, if anything does.
+/// Removes the item under `name`, if there is one.
 pub(super) fn clear(name: &str) -> Result<(), Error> {
-    // That there was nothing is told by the exit code too, so it says nothing here.
+    // The exit code is ignored: it is also not 0 if there was no item.
     if cfg!(target_os = "macos") {
         run(&["delete-generic-password", "-s", SERVICE, "-a", name], "")?;
     } else {
@@ -81,18 +81,18 @@ pub(super) fn clear(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-struct Ended {
+struct ToolOutput {
     success: bool,
     stdout: Zeroizing<Vec<u8>>,
 }
 
-fn run(arguments: &[&str], input: &str) -> Result<Ended, Error> {
+fn run(arguments: &[&str], input: &str) -> Result<ToolOutput, Error> {
     let mut command = Command::new(TOOL);
     command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        // Its words may quote what it was given.
+        // It may quote the input.
         .stderr(Stdio::null());
     descriptors::restore_for(&mut command);
     let mut child = command.spawn().map_err(|source| match source.kind() {
@@ -105,20 +105,20 @@ fn run(arguments: &[&str], input: &str) -> Result<Ended, Error> {
         },
         _ => unusable(source),
     })?;
-    let outcome = converse(&mut child, input);
+    let outcome = exchange(&mut child, input);
     if outcome.is_err() {
-        // It ended by itself, or is to.
+        // It may have ended already.
         let _ = child.kill();
     }
     let status = child.wait().map_err(unusable)?;
-    Ok(Ended {
+    Ok(ToolOutput {
         success: status.success(),
         stdout: outcome?,
     })
 }
 
-/// Hands over the input and reads the output, in bounded time.
-fn converse(child: &mut Child, input: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// Writes the input and reads the output, in bounded time.
+fn exchange(child: &mut Child, input: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     if let Some(mut stdin) = stdin {
         match stdin.write_all(input.as_bytes()) {
@@ -130,11 +130,11 @@ fn converse(child: &mut Child, input: &str) -> Result<Zeroizing<Vec<u8>>, Error>
     std::thread::spawn(move || {
         let mut text = Zeroizing::new(Vec::with_capacity(64 << 10));
         let read = stdout.map(|stdout| stdout.take(LIMIT).read_to_end(&mut text));
-        // Nobody listens where it took too long.
+        // Fails if the receiver timed out.
         let _ = send.send(read.transpose().map(|_| text));
     });
-    let read = receive.recv_timeout(PATIENCE).map_err(|_| Error::Keyring {
-        problem: format!("{TOOL} did not finish within {} s", PATIENCE.as_secs()),
+    let read = receive.recv_timeout(TIMEOUT).map_err(|_| Error::Keyring {
+        problem: format!("{TOOL} did not finish within {} s", TIMEOUT.as_secs()),
         source: None,
     })?;
     read.map_err(unusable)

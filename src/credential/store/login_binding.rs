@@ -1,12 +1,12 @@
-//! Where a saved login belongs. Its name alone opens nothing: a kubeconfig that came from
-//! elsewhere can name it too, beside an issuer or API server of its own.
+//! The issuer and API server that a saved login is for. Its name is not enough to use it: a
+//! kubeconfig from another source can name it too, with its own issuer or API server.
 
 use http::Uri;
 
-use super::{Error, Saved};
+use super::{Error, SavedLogin};
 use crate::kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl};
 
-/// An issuer and an API server that a login is to be used with.
+/// An issuer and an API server that a login is used with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginBinding {
     issuer: Option<String>,
@@ -14,7 +14,7 @@ pub struct LoginBinding {
 }
 
 impl LoginBinding {
-    /// A cluster; of its own issuer, until another is named.
+    /// A cluster with its own issuer, until [`LoginBinding::with_issuer`] names another.
     #[must_use]
     pub fn of_cluster(cluster: &Cluster) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl LoginBinding {
         }
     }
 
-    /// An API server that is reached without a proxy of its own.
+    /// An API server that is reached without `proxy-url`.
     #[must_use]
     pub fn of_server(url: &Uri) -> Self {
         Self {
@@ -32,33 +32,33 @@ impl LoginBinding {
         }
     }
 
-    /// An issuer, whatever the cluster.
+    /// An issuer, for any cluster.
     #[must_use]
     pub fn of_issuer(url: &str) -> Self {
         Self::default().with_issuer(url)
     }
 
-    /// The same by tokens of the issuer at `url`.
+    /// The same with the issuer at `url`.
     #[must_use]
     pub fn with_issuer(self, url: &str) -> Self {
         let issuer = Some(url.trim_end_matches('/').to_owned());
         Self { issuer, ..self }
     }
 
-    /// The API server, where one is meant.
+    /// The API server, if there is one.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         self.server.as_deref()
     }
 
-    /// Whether it is the issuer that gave what is saved.
+    /// Whether its issuer gave the saved login.
     #[must_use]
-    pub fn is_issuer_of(&self, saved: &Saved) -> bool {
+    pub fn is_issuer_of(&self, saved: &SavedLogin) -> bool {
         self.issuer == saved.issuer
     }
 
-    /// Refuses what was saved for another place.
-    pub(super) fn check(&self, login: &str, saved: &Saved) -> Result<(), Error> {
+    /// Refuses a login that was saved for another issuer or API server.
+    pub(super) fn check(&self, login: &str, saved: &SavedLogin) -> Result<(), Error> {
         let (given, known) = match &self.server {
             _ if !self.is_issuer_of(saved) => (
                 named(self.issuer.as_deref()),
@@ -73,15 +73,15 @@ impl LoginBinding {
             ),
             _ => return Ok(()),
         };
-        Err(Error::Elsewhere {
+        Err(Error::OtherBinding {
             login: login.to_owned(),
             given,
             known,
         })
     }
 
-    /// What is saved, now for this place too.
-    pub(super) fn stamped(&self, saved: &Saved) -> Saved {
+    /// The saved login, for this API server too.
+    pub(super) fn added_to(&self, saved: &SavedLogin) -> SavedLogin {
         let mut saved = saved.clone();
         saved.issuer.clone_from(&self.issuer);
         if let Some(server) = &self.server
@@ -100,8 +100,8 @@ fn named(url: Option<&str>) -> String {
     }
 }
 
-/// The API server, and the proxy before it: with a proxy and an authority of one's own, any
-/// server can be played.
+/// The API server, and the proxy in front of it: with a proxy and a certificate authority of its
+/// own, a kubeconfig can impersonate any server.
 fn server(url: &Uri, proxy: Option<&ProxyUrl>) -> String {
     let scheme = url.scheme_str().unwrap_or_default();
     let host = kubeconfig::host(url).to_ascii_lowercase();

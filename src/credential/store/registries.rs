@@ -1,18 +1,18 @@
-//! Which context's token an image registry takes. No secret stands here.
+//! Which context's token an image registry gets. This file has no secrets.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Store, failed, private_text};
+use super::{Error, Store, private_file};
 use crate::kubeconfig::edit::RenewalLock;
 
-/// Where the token for a registry comes from.
+/// The context whose token a registry gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
     /// Name of the context.
     pub context: String,
-    /// The kubeconfig that the context is in, where it is not the one that kubectl finds.
+    /// The kubeconfig of the context, if it is not the one that kubectl finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
 }
@@ -24,10 +24,10 @@ impl Store {
     /// The registries that have a context.
     ///
     /// # Errors
-    /// A file that cannot be read or understood.
+    /// A file that cannot be read or parsed.
     pub fn registries(&self) -> Result<Registries, Error> {
         let path = self.registries_path();
-        let Some(text) = private_text(&path)? else {
+        let Some(text) = private_file::read(&path)? else {
             return Ok(Registries::new());
         };
         serde_json::from_slice(&text).map_err(|_| Error::Broken {
@@ -36,31 +36,31 @@ impl Store {
         })
     }
 
-    /// Changes the registries, alone among kubegates; gives what `change` gives. Blocks.
+    /// Changes the registries under a lock, and returns the result of `change`. Blocks.
     ///
     /// # Errors
-    /// A file that cannot be read, understood or written.
+    /// A file that cannot be read, parsed or written.
     pub fn change_registries<T>(
         &self,
         change: impl FnOnce(&mut Registries) -> T,
     ) -> Result<T, Error> {
         let path = self.registries_path();
-        self.make_folder_of(&path)?;
-        let _turn = RenewalLock::acquire(&path.with_extension("lock")).map_err(Error::Turn)?;
+        private_file::make_folder_of(self.folder(), &path)?;
+        let _lock = RenewalLock::acquire(&path.with_extension("lock")).map_err(Error::Lock)?;
         let mut registries = self.registries()?;
         let outcome = change(&mut registries);
         let text = serde_json::to_string_pretty(&registries)
-            .map_err(|error| failed("write", &path)(error.into()))?;
-        self.write_file(&path, text.as_bytes())?;
+            .map_err(|error| Error::io("write", &path)(error.into()))?;
+        private_file::write(self.folder(), &path, text.as_bytes())?;
         Ok(outcome)
     }
 
     fn registries_path(&self) -> PathBuf {
-        self.folder.join("registries.json")
+        self.folder().join("registries.json")
     }
 }
 
-/// The host and port that `text` means: a registry's name, or a URL as docker gives it.
+/// The host and port of `text`, which is a registry's name, or a URL as docker gives it.
 ///
 /// # Errors
 /// What is wrong with it.

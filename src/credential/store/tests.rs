@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use std::{
-    os::unix::fs::symlink,
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::Path,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
@@ -15,9 +17,9 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 #[test]
-fn a_time_that_no_clock_shows_is_refused_like_anything_else_that_is_broken() {
+fn a_time_beyond_the_clock_is_refused() {
     let (_folder, store) = store();
-    store.write("a", &Saved::default()).unwrap();
+    store.write("a", &SavedLogin::default()).unwrap();
     for (seconds, is_good) in [(4_000_000_000, true), (u64::MAX, false)] {
         for field in ["issued-at", "expires-at"] {
             let text = format!("{{\"token\": \"t\", \"{field}\": {seconds}}}");
@@ -28,14 +30,14 @@ fn a_time_that_no_clock_shows_is_refused_like_anything_else_that_is_broken() {
 }
 
 #[test]
-fn what_is_written_is_read_and_only_its_owner_may() {
+fn a_login_is_readable_by_its_owner_only() {
     let (_folder, store) = store();
     let login = "default/api.example:6443/../jane";
     assert!(store.read(login).unwrap().is_none());
-    let saved = Saved {
+    let saved = SavedLogin {
         token: Some(Secret::new("a\"b\\c\u{e9}")),
         expires_at: Some(UNIX_EPOCH + Duration::from_secs(1_900_000_000)),
-        ..Saved::default()
+        ..SavedLogin::default()
     };
     store.write(login, &saved).unwrap();
     let read = store.read(login).unwrap().unwrap();
@@ -46,8 +48,8 @@ fn what_is_written_is_read_and_only_its_owner_may() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
-    assert_eq!(mode(&store.folder), 0o700);
-    assert_eq!(path.parent().unwrap(), store.folder.join("logins"));
+    assert_eq!(mode(store.folder()), 0o700);
+    assert_eq!(path.parent().unwrap(), store.folder().join("logins"));
     assert!(store.remove(login).unwrap());
     assert!(!store.remove(login).unwrap());
 }
@@ -55,7 +57,7 @@ fn what_is_written_is_read_and_only_its_owner_may() {
 #[test]
 fn a_broken_file_is_named_and_not_shown() {
     let (_folder, store) = store();
-    store.write("a", &Saved::default()).unwrap();
+    store.write("a", &SavedLogin::default()).unwrap();
     fs::write(store.path("a"), "{\"token\": hunter2}").unwrap();
     let error = store.read("a").unwrap_err();
     let shown = format!("{error} {error:?}");
@@ -67,11 +69,11 @@ fn a_broken_file_is_named_and_not_shown() {
 }
 
 #[test]
-fn what_stands_open_is_closed_before_it_is_used() {
+fn access_of_other_users_is_removed_before_use() {
     let (_folder, store) = store();
-    let saved = Saved {
+    let saved = SavedLogin {
         token: Some(Secret::new("t")),
-        ..Saved::default()
+        ..SavedLogin::default()
     };
     store.write("a", &saved).unwrap();
     let path = store.path("a");
@@ -82,17 +84,17 @@ fn what_stands_open_is_closed_before_it_is_used() {
     open(&path, 0o644);
     assert_eq!(store.read("a").unwrap().unwrap().token, saved.token);
     assert_eq!(mode(&path), 0o600);
-    open(&store.folder, 0o755);
+    open(store.folder(), 0o755);
     open(path.parent().unwrap(), 0o777);
     store.write("a", &saved).unwrap();
-    assert_eq!(mode(&store.folder), 0o700);
+    assert_eq!(mode(store.folder()), 0o700);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
 }
 
 #[test]
-fn what_is_no_file_of_ours_is_neither_read_nor_waited_for() {
+fn a_link_folder_pipe_or_large_file_is_refused() {
     let (folder, store) = store();
-    store.write("a", &Saved::default()).unwrap();
+    store.write("a", &SavedLogin::default()).unwrap();
     let path = store.path("a");
     let elsewhere = folder.path().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
@@ -119,14 +121,14 @@ fn what_is_no_file_of_ours_is_neither_read_nor_waited_for() {
 }
 
 #[test]
-fn a_login_is_renewed_by_one_at_a_time() {
+fn a_login_is_renewed_by_one_process_at_a_time() {
     let (_folder, store) = store();
-    let first = store.turn("a/b").unwrap();
-    drop(store.turn("other").unwrap());
+    let first = store.lock_for_renewal("a/b").unwrap();
+    drop(store.lock_for_renewal("other").unwrap());
     let waiting = std::thread::spawn({
         let store = store.clone();
         move || {
-            let _turn = store.turn("a/b").unwrap();
+            let _lock = store.lock_for_renewal("a/b").unwrap();
             Instant::now()
         }
     });
@@ -136,19 +138,19 @@ fn a_login_is_renewed_by_one_at_a_time() {
     drop(first);
     assert!(waiting.join().unwrap() >= given_up);
     assert_eq!(store.names().unwrap(), [""; 0]);
-    store.write("a/b", &Saved::default()).unwrap();
+    store.write("a/b", &SavedLogin::default()).unwrap();
     assert_eq!(store.names().unwrap(), ["a/b"]);
 }
 
 #[test]
-fn a_login_is_read_only_where_it_belongs() {
+fn a_login_is_read_only_for_its_issuer_and_server() {
     let (_folder, store) = store();
     let at = |server: &str| LoginBinding::of_server(&server.parse().unwrap());
     let issuer = "https://issuer.example";
     let here = store.bound_to(at("https://api.example").with_issuer(issuer));
-    let saved = Saved {
+    let saved = SavedLogin {
         token: Some(Secret::new("t")),
-        ..Saved::default()
+        ..SavedLogin::default()
     };
     here.write("a", &saved).unwrap();
     for (binding, reads) in [
@@ -170,12 +172,12 @@ fn a_login_is_read_only_where_it_belongs() {
         let read = store.bound_to(binding.clone()).read("a");
         assert_eq!(read.is_ok(), reads, "{binding:?}");
     }
-    // What is written there later goes on to belong to both.
+    // After a write for another server it is for both.
     let other = at("https://other.example").with_issuer(issuer);
     let read = store.read("a").unwrap().unwrap();
     store.bound_to(other.clone()).write("a", &read).unwrap();
     assert!(here.read("a").is_ok() && store.bound_to(other).read("a").is_ok());
-    // What was saved for no place is for none.
+    // A login that was saved without a binding is for no server.
     store.write("b", &saved).unwrap();
     assert!(store.bound_to(at("https://api.example")).read("b").is_err());
 }

@@ -7,7 +7,7 @@ use kubegate::{
         issuer::Issuer,
         oauth::form_value,
         openshift::{Access, SessionExpiry},
-        store::{LoginBinding, Saved, Store},
+        store::{LoginBinding, SavedLogin, Store},
     },
     dial::Environment,
     kubeconfig::{self, Overrides},
@@ -38,9 +38,9 @@ impl Cluster {
         let store = Store::of_user(&|name| {
             (name == "XDG_STATE_HOME").then(|| state.clone().into_os_string())
         });
-        let saved = Saved {
+        let saved = SavedLogin {
             token: Some(token.clone()),
-            ..Saved::default()
+            ..SavedLogin::default()
         };
         let binding = LoginBinding::of_server(&self.shift.api().url().parse().unwrap());
         let here = store.unwrap().bound_to(binding);

@@ -14,7 +14,7 @@ use super::{
     services::{Services, with_retries},
 };
 use crate::{
-    credential::{Error, protocol::issuer::Issuer, store::Saved},
+    credential::{Error, protocol::issuer::Issuer, store::SavedLogin},
     kubeconfig::{Cluster, Pem},
     secret::Secret,
     settings::IbmEndpoint,
@@ -150,10 +150,10 @@ impl CloudSession {
 
     /// Returns what must be saved to continue the session later.
     #[must_use]
-    pub fn to_save(&self) -> Saved {
-        Saved {
+    pub fn to_save(&self) -> SavedLogin {
+        SavedLogin {
             refresh_token: self.refresh.clone(),
-            ..Saved::default()
+            ..SavedLogin::default()
         }
     }
 

@@ -126,7 +126,7 @@ impl Roks {
         let (token, issued_at) = (session.token.clone(), session.issued_at);
         let expires_at = session.ends_at;
         let written = self.blocking(move || {
-            let _lock = store.turn(&login)?;
+            let _lock = store.lock_for_renewal(&login)?;
             let Some(mut saved) = store.read(&login)? else {
                 return Ok(());
             };

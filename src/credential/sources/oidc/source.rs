@@ -334,5 +334,5 @@ impl Source for Oidc {
 }
 
 fn is_elsewhere(error: &Error) -> bool {
-    matches!(error, Error::Store(error) if matches!(**error, store::Error::Elsewhere { .. }))
+    matches!(error, Error::Store(error) if matches!(**error, store::Error::OtherBinding { .. }))
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     credential::{
         Error, secret_file,
-        store::{self, Saved, Store},
+        store::{self, SavedLogin, Store},
     },
     kubeconfig::{
         self, OidcTokens,
@@ -104,7 +104,7 @@ impl TokenStorage {
     pub(super) fn turn(&self) -> Result<Option<RenewalLock>, Error> {
         let turn = match self {
             Self::Kubeconfig { file, .. } => RenewalLock::of_file(file).map_err(of_kubeconfig),
-            Self::Saved { store, login, .. } => store.turn(login).map_err(Error::store),
+            Self::Saved { store, login, .. } => store.lock_for_renewal(login).map_err(Error::store),
         };
         match turn {
             Ok(turn) => Ok(Some(turn)),
@@ -145,7 +145,7 @@ impl TokenStorage {
     }
 }
 
-impl Saved {
+impl SavedLogin {
     /// Takes new tokens of an OIDC issuer; one that is `None` stays as it is.
     pub fn take(&mut self, new: &OidcTokens) {
         if let Some(token) = &new.id_token {
@@ -163,7 +163,7 @@ fn cannot_write(error: &Error) -> bool {
     let error = match error {
         Error::Kubeconfig(error) => &**error,
         Error::Store(error) => match &**error {
-            store::Error::Turn(error) => error,
+            store::Error::Lock(error) => error,
             store::Error::Io { .. } => return true,
             _ => return false,
         },

@@ -17,7 +17,7 @@ use crate::{
         blocking::blocking,
         protocol::authorization::bearer,
         secret_file,
-        store::{Saved, Store},
+        store::{SavedLogin, Store},
     },
     secret::Secret,
 };
@@ -123,11 +123,11 @@ impl PasswordFileSession {
         let Some((store, login)) = self.saved.clone() else {
             return Ok(());
         };
-        let saved = Saved {
+        let saved = SavedLogin {
             token: Some(session.token.clone()),
             issued_at: Some(session.issued_at),
             expires_at: session.ends.at(),
-            ..Saved::default()
+            ..SavedLogin::default()
         };
         let written = self.blocking(move || store.write(&login, &saved)).await?;
         written.map_err(Error::store)

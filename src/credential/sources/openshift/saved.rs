@@ -171,7 +171,7 @@ impl Inner {
     /// Reads the store where its file was written since it was read last: that is looked at
     /// every second, and the keyring should not be.
     fn read_store(&self, store: &Store, login: &str) -> Result<Written, Error> {
-        let stamp = store.stamp(login);
+        let stamp = store.version(login);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, written)) = read.as_ref().filter(|(before, _)| *before == stamp) {
             return Ok(written.clone());

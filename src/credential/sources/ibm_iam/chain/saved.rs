@@ -8,7 +8,7 @@ use crate::{
         Error,
         protocol::jwt,
         sources::ibm_iam::RootCredential,
-        store::{self, Saved, Store},
+        store::{self, SavedLogin, Store},
     },
     kubeconfig::{self, edit::RenewalLock},
     secret::Secret,
@@ -32,7 +32,7 @@ impl Chain {
 
     /// Changes the saved login, if there is one. The caller holds the lock of the login. Returns
     /// whether that succeeded; otherwise the tokens are kept in memory only.
-    pub(super) async fn save(&self, change: impl FnOnce(&mut Saved) + Send + 'static) -> bool {
+    pub(super) async fn save(&self, change: impl FnOnce(&mut SavedLogin) + Send + 'static) -> bool {
         let Some((store, login)) = self.store() else {
             return true;
         };
@@ -70,7 +70,10 @@ impl Chain {
         let Some((store, login)) = self.store() else {
             return Ok(None);
         };
-        match self.blocking(move || store.turn(&login)).await? {
+        match self
+            .blocking(move || store.lock_for_renewal(&login))
+            .await?
+        {
             Ok(lock) => Ok(Some(lock)),
             Err(error) if is_locked(&error) => Err(Error::store(error)),
             // In a folder that cannot be written to, no process can replace the tokens.
@@ -84,5 +87,5 @@ impl Chain {
 }
 
 fn is_locked(error: &store::Error) -> bool {
-    matches!(error, store::Error::Turn(kubeconfig::Error::Locked { .. }))
+    matches!(error, store::Error::Lock(kubeconfig::Error::Locked { .. }))
 }

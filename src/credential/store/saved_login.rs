@@ -1,4 +1,4 @@
-//! What a saved login holds, and how that stands in its file.
+//! A saved login and its JSON.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// What rests of one login. Which of the fields are there depends on its kind.
+/// A saved login. Which fields are set depends on its kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-pub struct Saved {
+pub struct SavedLogin {
     /// The root credential of IBM Cloud.
     pub api_key: Option<Secret>,
     /// OIDC, IBM Cloud.
@@ -19,25 +19,25 @@ pub struct Saved {
     pub client_secret: Option<Secret>,
     /// What goes into `Authorization: Bearer`: a session token or an ID token.
     pub token: Option<Secret>,
-    /// When `token` was asked for.
+    /// When `token` was requested.
     #[serde(deserialize_with = "time")]
     pub issued_at: Option<SystemTime>,
-    /// When `token` ends.
+    /// When `token` expires.
     #[serde(deserialize_with = "time")]
     pub expires_at: Option<SystemTime>,
-    /// The issuer that gave all this, and is to see it again; none for a cluster's own.
+    /// The issuer that gave the tokens and gets them back; `None` for a cluster's own.
     pub issuer: Option<String>,
-    /// The API servers that it is for, as a [`LoginBinding`](super::LoginBinding) names them.
+    /// The API servers that it is for, as [`LoginBinding`](super::LoginBinding) names them.
     pub servers: Vec<String>,
-    /// Which of them `token` is for, where it is for one alone.
+    /// The one of them that `token` is for, if it is for only one.
     pub token_of: Option<String>,
-    /// Whether all this rests in the OS's keyring rather than in the file.
+    /// Whether the login is in the OS's keyring rather than in the file.
     pub keyring: bool,
 }
 
-impl Saved {
-    /// What stands in the file where the rest is in the keyring. It differs each time, so that
-    /// who watches the file learns of a new login.
+impl SavedLogin {
+    /// The content of the file of a login that is in the keyring. It differs each time, so that a
+    /// process that watches the file notices a new login.
     pub(super) fn marker(&self) -> String {
         let end = self
             .expires_at
@@ -50,7 +50,7 @@ impl Saved {
         )
     }
 
-    /// As it stands in the file.
+    /// The content of the file.
     pub(super) fn to_json(&self) -> Zeroizing<String> {
         let secrets = [
             ("api-key", &self.api_key),
@@ -73,9 +73,9 @@ impl Saved {
                 fields.push(Zeroizing::new(format!("  \"{name}\": {}", seconds(time))));
             }
         }
-        for (name, place) in [("issuer", &self.issuer), ("token-of", &self.token_of)] {
-            if let Some(place) = place {
-                let text = serde_json::json!(place);
+        for (name, url) in [("issuer", &self.issuer), ("token-of", &self.token_of)] {
+            if let Some(url) = url {
+                let text = serde_json::json!(url);
                 fields.push(Zeroizing::new(format!("  \"{name}\": {text}")));
             }
         }
@@ -88,7 +88,7 @@ impl Saved {
     }
 }
 
-/// A time as it stands in the file: whole seconds since 1970.
+/// A time in the file: whole seconds since 1970.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
