@@ -1,4 +1,5 @@
-//! Runs a plugin to its end, whatever it does: hang, flood, ignore signals, leave children.
+//! Runs a plugin to its end, even if it hangs, floods its output, ignores signals or leaves
+//! children.
 
 use std::{
     future::pending,
@@ -16,96 +17,49 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::{
-    ending,
-    relay::Relay,
+    descendants::{self, Descendants},
+    shutdown,
     stderr::{STDERR_KEPT, Tail},
-    tree::{self, Tree},
+    stderr_log::StderrLog,
+    timeouts::Timeouts,
 };
 use crate::{console, core_dumps, descriptors};
 
 /// Bytes that a plugin may print.
 const STDOUT_LIMIT: usize = 1 << 20;
 
-/// How often it is looked whether a plugin that was asked to end has done so.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often a plugin that got SIGTERM is checked for its end.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a plugin may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
-    /// Without a terminal; [`Duration::MAX`]: without end.
-    pub(super) run: Duration,
-    /// With a terminal, where a human types.
-    pub(super) interactive: Duration,
-    /// Between SIGTERM and SIGKILL.
-    pub(super) grace: Duration,
-    /// Between the plugin's exit and the end of its output, where a child of it holds the pipe.
-    pub(super) drain: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            run: Duration::from_secs(3 * 60),
-            interactive: Duration::from_secs(5 * 60),
-            grace: Duration::from_secs(1),
-            drain: Duration::from_secs(1),
-        }
-    }
-}
-
-impl Timeouts {
-    /// `limit` in place of the defaults, with a terminal and without; none where it is zero.
-    pub(super) fn within(limit: Duration) -> Self {
-        let limit = if limit.is_zero() {
-            Duration::MAX
-        } else {
-            limit
-        };
-        Self {
-            run: limit,
-            interactive: limit,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn limit(&self, interactive: bool) -> Duration {
-        if interactive {
-            self.interactive
-        } else {
-            self.run
-        }
-    }
-}
-
-/// What a plugin wrote.
+/// The output of a plugin.
 pub(super) struct Output {
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Tail,
 }
 
-/// Why a plugin did not end by itself.
-pub(super) enum Halt {
+/// Why a plugin did not end on its own.
+pub(super) enum RunError {
     /// It could not be started.
     Spawn(io::Error),
-    /// The system failed us while it ran.
+    /// The system returned an error while it ran.
     Lost(io::Error),
     /// It printed more than [`STDOUT_LIMIT`].
-    TooMuch,
-    /// It took longer than its [`Timeouts`], and had written this.
+    TooMuchOutput,
+    /// It took longer than its [`Timeouts`]; this is its output until then.
     TimedOut(Output),
     /// This process is about to end.
-    Ended,
+    ShuttingDown,
 }
 
-/// Runs `command` and captures what it writes; what it says on standard error goes to `relay` too.
-/// Where it is stopped, so is its whole process group, and whatever it started; with the terminal
-/// it stays in our group, the terminal's foreground. Dropping the future kills it all the same.
+/// Runs `command` and captures its output; standard error goes to `log` too. To stop it, its whole
+/// process group is stopped, with all processes that it started. With the terminal it stays in
+/// this process's group, the terminal's foreground. Dropping the future kills it too.
 pub(super) async fn run(
     mut command: Command,
     interactive: bool,
     timeouts: &Timeouts,
-    relay: &mut Relay<'_>,
-) -> Result<(ExitStatus, Output), Halt> {
+    log: &mut StderrLog<'_>,
+) -> Result<(ExitStatus, Output), RunError> {
     command.stdout(Stdio::piped());
     if interactive {
         command.stdin(Stdio::inherit());
@@ -113,38 +67,39 @@ pub(super) async fn run(
         command.stdin(Stdio::null());
         command.process_group(0);
     }
-    // Who has the terminal talks to it: a question has no line end, and some look whether it is one.
-    let talks_to_terminal = interactive && console::is_on_terminal();
-    command.stderr(if talks_to_terminal {
+    // A plugin with the terminal writes to it directly: a question has no line end, and some
+    // plugins check whether standard error is a terminal.
+    let uses_terminal = interactive && console::is_on_terminal();
+    command.stderr(if uses_terminal {
         Stdio::inherit()
     } else {
         Stdio::piped()
     });
-    if talks_to_terminal {
-        relay.leave_terminal();
+    if uses_terminal {
+        log.leave_terminal();
     }
-    if ending::has_begun() {
-        return Err(Halt::Ended);
+    if shutdown::has_begun() {
+        return Err(RunError::ShuttingDown);
     }
     descriptors::restore_for(command.as_std_mut());
-    let child = core_dumps::allow_for(|| command.spawn()).map_err(Halt::Spawn)?;
-    // Lets go of the secrets in the environment.
+    let child = core_dumps::allow_for(|| command.spawn()).map_err(RunError::Spawn)?;
+    // It contains the secrets of the environment.
     drop(command);
     let mut running = Running {
         child,
         own_group: !interactive,
     };
-    // Never grows, so that no copy of a secret stays behind.
+    // It never grows, so that no copy of a secret is left behind.
     let mut stdout = Zeroizing::new(Vec::with_capacity(STDOUT_LIMIT + 1));
     let mut stderr = Tail::default();
     let ended = {
-        let conversation = running.converse(&mut stdout, &mut stderr, relay, timeouts.drain);
+        let run = running.read_to_end(&mut stdout, &mut stderr, log, timeouts.drain);
         tokio::select! {
-            ended = timeout(timeouts.limit(interactive), conversation) => Some(ended),
-            () = ending::begun() => None,
+            ended = timeout(timeouts.limit(interactive), run) => Some(ended),
+            () = shutdown::begun() => None,
         }
     };
-    relay.end(&stdout);
+    log.end(&stdout);
     match ended {
         Some(Ok(Ok(status))) => Ok((status, Output { stdout, stderr })),
         Some(Ok(Err(halt))) => {
@@ -153,11 +108,11 @@ pub(super) async fn run(
         }
         Some(Err(_)) => {
             running.stop(timeouts.grace).await;
-            Err(Halt::TimedOut(Output { stdout, stderr }))
+            Err(RunError::TimedOut(Output { stdout, stderr }))
         }
         None => {
             running.stop(timeouts.grace).await;
-            Err(Halt::Ended)
+            Err(RunError::ShuttingDown)
         }
     }
 }
@@ -168,17 +123,17 @@ struct Running {
 }
 
 impl Running {
-    /// Reads until both pipes end and the plugin has exited; a pipe that outlives the plugin is
-    /// given up after `drain`.
-    async fn converse(
+    /// Reads until both pipes end and the plugin has exited. A pipe that stays open after the exit
+    /// is abandoned after `drain`.
+    async fn read_to_end(
         &mut self,
         stdout: &mut Vec<u8>,
         stderr: &mut Tail,
-        relay: &mut Relay<'_>,
+        log: &mut StderrLog<'_>,
         drain: Duration,
-    ) -> Result<ExitStatus, Halt> {
+    ) -> Result<ExitStatus, RunError> {
         let (mut out, mut err) = (self.child.stdout.take(), self.child.stderr.take());
-        let mut said = Vec::with_capacity(STDERR_KEPT);
+        let mut part = Vec::with_capacity(STDERR_KEPT);
         let mut ended: Option<(ExitStatus, Instant)> = None;
         loop {
             if let Some((status, _)) = ended
@@ -187,56 +142,58 @@ impl Running {
             {
                 return Ok(status);
             }
-            let given_up = ended.map(|(_, at)| at + drain);
+            let abandoned = ended.map(|(_, at)| at + drain);
             tokio::select! {
-                // What was printed first is known before what was said next is shown; and a flood
-                // of that holds nothing else up.
+                // Standard output is read first, so that its secrets are known when a line of
+                // standard error is logged; and a flood of such lines delays nothing else.
                 biased;
                 read = read(&mut out, stdout) => {
-                    if read.map_err(Halt::Lost)? == 0 {
+                    if read.map_err(RunError::Lost)? == 0 {
                         out = None;
                     } else if stdout.len() > STDOUT_LIMIT {
-                        return Err(Halt::TooMuch);
+                        return Err(RunError::TooMuchOutput);
                     }
                 }
                 status = self.child.wait(), if ended.is_none() => {
-                    ended = Some((status.map_err(Halt::Lost)?, Instant::now()));
+                    ended = Some((status.map_err(RunError::Lost)?, Instant::now()));
                 }
-                status = over(ended, given_up) => return Ok(status),
-                read = read(&mut err, &mut said) => {
-                    if read.map_err(Halt::Lost)? == 0 {
+                status = exit_status_at(ended, abandoned) => return Ok(status),
+                read = read(&mut err, &mut part) => {
+                    if read.map_err(RunError::Lost)? == 0 {
                         err = None;
                     }
-                    stderr.push(&said);
-                    relay.take(&said, stdout);
-                    said.clear();
+                    stderr.push(&part);
+                    log.write(&part, stdout);
+                    part.clear();
                 }
-                () = sleep_until(relay.due()) => relay.pass(stdout),
+                () = sleep_until(log.due()) => log.on_timer(stdout),
             }
         }
     }
 
-    /// Has the plugin and what it started end: asks for it first.
+    /// Stops the plugin and the processes that it started: with SIGTERM, then with SIGKILL.
     async fn stop(&mut self, grace: Duration) {
-        // The plugin is not waited for before the second signal: while it is a zombie, the
-        // number of its group cannot be given to anybody else.
+        // The plugin is not reaped before the second signal: while it is a zombie, the system
+        // cannot give the number of its group to other processes.
         let Some(pid) = self.pid() else { return };
-        let mut tree = Tree::below(pid, self.own_group);
+        let mut descendants = Descendants::of(pid, self.own_group);
         self.signal(Signal::TERM);
-        tree.signal(Signal::TERM);
-        let asked = Instant::now();
-        while asked.elapsed() < grace && (tree::runs(pid) != Some(false) || tree.lives()) {
-            sleep(LOOK).await;
+        descendants.signal(Signal::TERM);
+        let signalled = Instant::now();
+        while signalled.elapsed() < grace
+            && (descendants::is_running(pid) != Some(false) || descendants.are_running())
+        {
+            sleep(CHECK_INTERVAL).await;
         }
-        tree.join(Tree::below(pid, self.own_group));
+        descendants.extend(Descendants::of(pid, self.own_group));
         self.signal(Signal::KILL);
-        tree.signal(Signal::KILL);
+        descendants.signal(Signal::KILL);
         if timeout(grace, self.child.wait()).await.is_err() {
             tracing::warn!(pid = self.child.id(), "a plugin does not die of SIGKILL");
         }
     }
 
-    /// `None` once it was waited for, when the number may be another's.
+    /// `None` once it was reaped, because the number may then be another process's.
     fn pid(&self) -> Option<i32> {
         self.child.id().and_then(|pid| i32::try_from(pid).ok())
     }
@@ -259,14 +216,14 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(pid) = self.pid() {
-            let tree = Tree::below(pid, self.own_group);
+            let descendants = Descendants::of(pid, self.own_group);
             self.signal(Signal::KILL);
-            tree.signal(Signal::KILL);
+            descendants.signal(Signal::KILL);
         }
     }
 }
 
-/// Reads what has come; never returns where there is no pipe.
+/// Reads the bytes that have arrived; never returns if there is no pipe.
 async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> io::Result<usize> {
     match pipe {
         Some(pipe) => pipe.read_buf(into).await,
@@ -274,9 +231,12 @@ async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> 
     }
 }
 
-/// How the plugin ended, once its pipes are given up.
-async fn over(ended: Option<(ExitStatus, Instant)>, given_up: Option<Instant>) -> ExitStatus {
-    match (ended, given_up) {
+/// Waits until the pipes are abandoned, and returns the plugin's exit status.
+async fn exit_status_at(
+    ended: Option<(ExitStatus, Instant)>,
+    abandoned: Option<Instant>,
+) -> ExitStatus {
+    match (ended, abandoned) {
         (Some((status, _)), Some(at)) => {
             sleep_until(at).await;
             status

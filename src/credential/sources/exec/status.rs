@@ -1,10 +1,10 @@
-//! `ExecCredential` as it comes back from a plugin: what client-go's decoder makes of it
+//! The `ExecCredential` that a plugin prints, read as client-go's decoder reads it
 //! (`codecs.UniversalDecoder` of k8s.io/apimachinery, which is not strict).
 //!
-//! What begins with a brace is JSON, one value and nothing behind it; all else is YAML, whose first
-//! document counts. A missing `kind` is the one that was asked for. Unknown fields are passed over,
-//! of two equal fields the last counts, and the names of fields are case-sensitive but for
-//! `apiVersion` and `kind`.
+//! A text that begins with a brace is JSON: one value with nothing after it. Any other text is YAML,
+//! of which the first document counts. `kind` may be missing. Unknown fields are ignored, the last
+//! of two equal fields counts, and the names of fields are case-sensitive, except `apiVersion` and
+//! `kind`.
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -12,19 +12,19 @@ use serde_json::{Map, Value, error::Category};
 use serde_saphyr::DuplicateKeyPolicy;
 use zeroize::Zeroizing;
 
-use super::{protocol::KIND, time};
+use super::{exec_info::KIND, expiration::parse_expiration};
 use crate::secret::Secret;
 
-/// What a plugin gave.
+/// The status of an `ExecCredential`.
 pub(super) struct ExecCredentialStatus {
     pub(super) token: Option<Secret>,
-    /// Certificate and key, as PEM.
+    /// The client certificate and its key, as PEM.
     pub(super) pair: Option<(Secret, Secret)>,
     pub(super) expires_at: Option<SystemTime>,
 }
 
-/// Reads what a plugin printed; the error says what is wrong without showing any of it that
-/// could be secret.
+/// Reads a plugin's output. The error says what is wrong, without any part of the output that could
+/// be secret.
 pub(super) fn parse(stdout: &[u8], api_version: &str) -> Result<ExecCredentialStatus, String> {
     let text = text(stdout);
     if text.trim().is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn parse(stdout: &[u8], api_version: &str) -> Result<ExecCredentialSt
     }
     let expires_at = match status.get("expirationTimestamp") {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) => time::end(text).map_err(|()| {
+        Some(Value::String(text)) => parse_expiration(text).map_err(|()| {
             "an expirationTimestamp that is not a time by RFC 3339, such as 2026-03-05T17:30:20Z"
         })?,
         Some(_) => return Err("an expirationTimestamp of the wrong type".to_owned()),
@@ -69,13 +69,13 @@ pub(super) fn parse(stdout: &[u8], api_version: &str) -> Result<ExecCredentialSt
     })
 }
 
-/// The output as text. As in Go's YAML, a byte order mark says which UTF it is.
+/// Returns the output as text. As in Go's YAML decoder, a byte order mark selects the encoding.
 fn text(stdout: &[u8]) -> Zeroizing<String> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
         let signs = char::decode_utf16(units);
         let signs = signs.map(|sign| sign.unwrap_or(char::REPLACEMENT_CHARACTER));
-        // Room for all of it at once: growing would leave unwiped copies behind.
+        // The capacity is allocated at once: growing would leave copies that are not wiped.
         let mut text = String::with_capacity(2 * bytes.len());
         text.extend(signs);
         text
@@ -84,7 +84,7 @@ fn text(stdout: &[u8]) -> Zeroizing<String> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        // What is no UTF-8 is replaced, as in Go.
+        // Bytes that are not UTF-8 are replaced, as in Go.
         bytes => match String::from_utf8_lossy(bytes) {
             Cow::Borrowed(text) => text.to_owned(),
             Cow::Owned(text) => text,
@@ -106,17 +106,18 @@ fn value(text: &str) -> Result<Value, String> {
     match documents.next() {
         None => Ok(Value::Null),
         Some(Ok(value)) => Ok(value),
-        // Its own words may quote the output.
+        // The error's own text may quote the output.
         Some(Err(error)) => {
             let at = error.location();
-            let place = at.map(|at| format!(" (line {}, column {})", at.line(), at.column()));
-            let place = place.unwrap_or_default();
-            Err(format!("something that is not JSON or YAML{place}"))
+            let location = at.map(|at| format!(" (line {}, column {})", at.line(), at.column()));
+            let location = location.unwrap_or_default();
+            Err(format!("something that is not JSON or YAML{location}"))
         }
     }
 }
 
-/// `apiVersion` or `kind`, which Go reads with encoding/json: in any case, if not as it should be.
+/// Returns `apiVersion` or `kind`. Go reads these with encoding/json, which also accepts a name in
+/// other case if there is none in the exact one.
 fn type_field<'a>(reply: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
     let folded = || reply.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
     let found = reply.get(name).or_else(|| folded().map(|(_, value)| value));
@@ -127,20 +128,20 @@ fn type_field<'a>(reply: &'a Map<String, Value>, name: &str) -> Result<&'a str, 
     }
 }
 
-fn check_version(version: &str, asked: &str) -> Result<(), String> {
+fn check_version(version: &str, requested: &str) -> Result<(), String> {
     match version {
         "" => Err("no apiVersion".to_owned()),
-        version if version == asked => Ok(()),
+        version if version == requested => Ok(()),
         version => {
             let version = version.get(..80).unwrap_or(version);
             Err(format!(
-                "apiVersion {version:?} where {asked} was asked for"
+                "apiVersion {version:?} where {requested} was asked for"
             ))
         }
     }
 }
 
-/// A text of the status, moved out of it; `None` where it is not there or empty.
+/// Moves a text out of the status; `None` if it is missing or empty.
 fn secret(status: &mut Map<String, Value>, name: &str) -> Result<Option<Secret>, String> {
     match status.remove(name) {
         None | Some(Value::Null) => Ok(None),
@@ -150,7 +151,7 @@ fn secret(status: &mut Map<String, Value>, name: &str) -> Result<Option<Secret>,
     }
 }
 
-/// serde's own words may quote the value that it does not like.
+/// Describes an error of serde, whose own text may quote a value.
 fn broken(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Data => "a field of the wrong type",

@@ -1,4 +1,4 @@
-//! Whether a plugin may have the terminal.
+//! Whether a plugin may use the terminal.
 
 use std::io::{IsTerminal as _, stdin};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Whether the plugin gets standard input, by its `interactiveMode`.
-pub(super) fn decide(
+pub(super) fn is_interactive(
     config: &ExecConfig,
     available: fn() -> Result<(), &'static str>,
 ) -> Result<bool, Error> {
@@ -23,12 +23,13 @@ pub(super) fn decide(
     }
 }
 
-/// Whether our standard input is a terminal that a plugin could read from; if not, why.
+/// Whether standard input is a terminal that a plugin can read from; if not, why.
 pub(super) fn available() -> Result<(), &'static str> {
     if !stdin().is_terminal() {
         return Err("standard input is not a terminal");
     }
-    // The terminal stops (SIGTTIN) whoever reads from it in the background, and us with it.
+    // A background process that reads from the terminal is stopped with its group (SIGTTIN), and
+    // so would this process be.
     match rustix::termios::tcgetpgrp(stdin()) {
         Ok(foreground) if foreground == rustix::process::getpgrp() => Ok(()),
         _ => Err("kubegate runs in the background"),
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_has_the_terminal_by_its_mode_and_only_where_there_is_one() {
+    fn the_mode_and_the_terminal_decide_whether_a_plugin_is_interactive() {
         let mut config = ExecConfig {
             api_version: "client.authentication.k8s.io/v1".into(),
             command: "plugin".into(),
@@ -58,10 +59,10 @@ mod tests {
             (InteractiveMode::Always, Some(true), None),
         ] {
             config.interactive_mode = mode;
-            assert_eq!(decide(&config, yes).ok(), with, "{mode:?}");
-            assert_eq!(decide(&config, no).ok(), without, "{mode:?}");
+            assert_eq!(is_interactive(&config, yes).ok(), with, "{mode:?}");
+            assert_eq!(is_interactive(&config, no).ok(), without, "{mode:?}");
         }
-        let error = decide(&config, no).unwrap_err().to_string();
+        let error = is_interactive(&config, no).unwrap_err().to_string();
         assert!(
             error.contains("plugin") && error.contains("there is none"),
             "{error}"

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use jiff::{Timestamp, civil};
 
-/// When a credential ends, by its `expirationTimestamp`; `None` is "without end": Go's zero time
-/// (year 1), and whatever lies beyond the times that are counted here, as plugins mean it that
-/// write `9999-12-31T23:59:59Z`.
+/// Reads the `expirationTimestamp` of a credential. `None` means that it does not expire: Go's zero
+/// time (year 1), and times beyond those that a [`Timestamp`] can hold, such as
+/// `9999-12-31T23:59:59Z`, which some plugins write with this intent.
 ///
 /// # Errors
-/// What is no such time.
-pub(super) fn end(text: &str) -> Result<Option<SystemTime>, ()> {
+/// The text is no such time.
+pub(super) fn parse_expiration(text: &str) -> Result<Option<SystemTime>, ()> {
     let Parsed { seconds, nanos } = parse(text.as_bytes()).ok_or(())?;
     if (seconds, nanos) == (ZERO, 0) {
         return Ok(None);
@@ -31,9 +31,9 @@ struct Parsed {
     nanos: i32,
 }
 
-/// The layout `2006-01-02T15:04:05Z07:00`. As in Go, an hour may have one digit, a fraction any
-/// number of them behind a point or a comma, and an offset up to 24 hours and 60 minutes; letters
-/// are upper case, and there is no second 60.
+/// Parses the layout `2006-01-02T15:04:05Z07:00`. As in Go, an hour may have one digit, a fraction
+/// has any number of digits after a point or a comma, and an offset has up to 24 hours and 60
+/// minutes; letters are upper case, and there is no second 60.
 fn parse(text: &[u8]) -> Option<Parsed> {
     let mut rest = text;
     let year = digits(&mut rest, 4)?;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_takes_is_taken() {
+    fn times_that_go_accepts_are_accepted() {
         for (text, time) in [
             ("2026-03-05T17:30:20Z", at(1_772_731_820, 0)),
             ("2026-03-05T18:30:20+01:00", at(1_772_731_820, 0)),
@@ -142,26 +142,29 @@ mod tests {
             ("1969-12-31T23:59:59Z", at(0, 0)),
             ("0000-01-01T00:00:00Z", at(0, 0)),
         ] {
-            assert_eq!(end(text), Ok(Some(time)), "{text}");
+            assert_eq!(parse_expiration(text), Ok(Some(time)), "{text}");
         }
     }
 
     #[test]
-    fn an_end_beyond_our_times_and_gos_zero_time_are_no_end() {
+    fn gos_zero_time_and_times_too_late_mean_no_expiration() {
         for text in [
             "9999-12-31T23:59:59Z",
             "9999-12-31T23:59:59.999999999-24:60",
             "0001-01-01T00:00:00Z",
         ] {
-            assert_eq!(end(text), Ok(None), "{text}");
+            assert_eq!(parse_expiration(text), Ok(None), "{text}");
         }
-        // The nearest that are ends.
-        assert!(matches!(end("9999-12-29T23:59:59Z"), Ok(Some(_))));
-        assert_eq!(end("0001-01-01T00:00:01Z"), Ok(Some(at(0, 0))));
+        // The nearest times that count.
+        assert!(matches!(
+            parse_expiration("9999-12-29T23:59:59Z"),
+            Ok(Some(_))
+        ));
+        assert_eq!(parse_expiration("0001-01-01T00:00:01Z"), Ok(Some(at(0, 0))));
     }
 
     #[test]
-    fn what_go_refuses_is_refused() {
+    fn times_that_go_refuses_are_refused() {
         for text in [
             "",
             " 2026-03-05T17:30:20Z",
@@ -184,7 +187,7 @@ mod tests {
             "2026-03-05T17:30:20 UTC",
             "1772731820",
         ] {
-            assert_eq!(end(text), Err(()), "{text}");
+            assert_eq!(parse_expiration(text), Err(()), "{text}");
         }
     }
 }

@@ -4,7 +4,6 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use serde_json::Value;
 
-use super::error::PluginError;
 use super::*;
 use crate::{credential::Cache, kubeconfig::InteractiveMode, secret::Secret};
 
@@ -74,7 +73,7 @@ impl Stage {
             cluster: self.cluster.clone(),
             last_identity: LastIdentity::default(),
             timeouts: self.timeouts,
-            last: Mutex::default(),
+            last_output: Mutex::default(),
             terminal: self.terminal,
         }))
     }
@@ -149,7 +148,7 @@ async fn arguments_are_not_read_by_a_shell() {
 }
 
 #[tokio::test]
-async fn variables_are_added_to_our_own_environment() {
+async fn variables_are_added_to_the_own_environment() {
     let mut stage = Stage::new(&format!("env > \"$STAGE/env\"; {GIVE}"));
     let added = ("ADDED".to_owned(), Secret::new("a value"));
     stage.config.env.push(added);
@@ -161,7 +160,7 @@ async fn variables_are_added_to_our_own_environment() {
 }
 
 #[tokio::test]
-async fn the_plugin_is_told_what_is_asked_and_of_the_cluster_if_it_is_to_know() {
+async fn the_plugin_gets_the_request_and_on_demand_the_cluster() {
     let mut stage = Stage::new(&format!(
         "printf %s \"$KUBERNETES_EXEC_INFO\" > \"$STAGE/info\"; {GIVE}"
     ));
@@ -179,7 +178,7 @@ async fn the_plugin_is_told_what_is_asked_and_of_the_cluster_if_it_is_to_know() 
 }
 
 #[tokio::test]
-async fn the_answer_must_be_of_the_version_that_was_asked_for() {
+async fn the_output_must_have_the_requested_version() {
     let mut stage = Stage::new(GIVE);
     stage.config.api_version = V1BETA1.to_owned();
     let error = stage.fetch().await.unwrap_err().to_string();
@@ -191,7 +190,7 @@ async fn the_answer_must_be_of_the_version_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_certificate_stays_the_same_object_and_its_own_end_counts() {
+async fn a_certificate_stays_the_same_object_and_its_expiry_counts() {
     let mut stage = Stage::new("cat \"$STAGE/answer\"");
     stage.config.api_version = V1BETA1.to_owned();
     let read = |name: &str| fs::read_to_string(format!("certs/{name}")).unwrap();
@@ -226,7 +225,7 @@ async fn a_certificate_stays_the_same_object_and_its_own_end_counts() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_fails_has_its_say_but_no_secret_is_shown() {
+async fn the_error_of_a_failed_plugin_has_its_messages_without_secrets() {
     let stage = Stage::new(&format!(
         "{GIVE}; printf 'log in again\\n\\033[31mwith hunter2-token\\n' >&2; exit 3"
     ));
@@ -242,13 +241,13 @@ async fn a_plugin_that_fails_has_its_say_but_no_secret_is_shown() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_was_killed_may_have_better_luck() {
+async fn a_plugin_killed_by_a_signal_is_a_transient_failure() {
     let error = Stage::new("kill -9 $$").fetch().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
 
 #[tokio::test]
-async fn a_hung_plugin_dies_with_its_children_though_they_ignore_the_signal() {
+async fn a_hung_plugin_is_killed_with_children_that_ignore_sigterm() {
     let mut stage = Stage::new(
         "trap '' TERM; echo 'waiting for a browser' >&2
          sh -c 'trap \"\" TERM; echo $$ > \"$STAGE/child\"; sleep 1000; sleep 1000' &
@@ -276,7 +275,7 @@ async fn a_hung_plugin_dies_with_its_children_though_they_ignore_the_signal() {
 }
 
 #[tokio::test]
-async fn a_plugin_dies_with_the_fetch_that_it_runs_for() {
+async fn a_plugin_is_killed_when_its_fetch_is_dropped() {
     let stage = Stage::new("echo $$ > \"$STAGE/plugin\"; sleep 1000; sleep 1000");
     let source = stage.source();
     let fetch = tokio::spawn(async move { source.fetch().await });
@@ -288,7 +287,7 @@ async fn a_plugin_dies_with_the_fetch_that_it_runs_for() {
 }
 
 #[tokio::test]
-async fn a_gigabyte_of_output_is_neither_kept_nor_waited_for() {
+async fn too_much_output_stops_the_plugin() {
     let stage = Stage::new("echo $$ > \"$STAGE/plugin\"; exec head -c 1073741824 /dev/zero");
     let error = stage.fetch().await.unwrap_err();
     assert!(error.to_string().contains("more than 1 MiB"), "{error}");
@@ -308,7 +307,7 @@ async fn a_flood_of_messages_does_not_stop_a_plugin() {
 }
 
 #[tokio::test]
-async fn a_child_that_keeps_the_pipe_open_is_not_waited_for_and_lives_on() {
+async fn a_child_that_keeps_the_pipe_open_is_not_waited_for() {
     let stage = Stage::new(&format!("sleep 1000 & echo $! > \"$STAGE/child\"; {GIVE}"));
     let began = Instant::now();
     stage.fetch().await.unwrap();
@@ -320,7 +319,7 @@ async fn a_child_that_keeps_the_pipe_open_is_not_waited_for_and_lives_on() {
 }
 
 #[tokio::test]
-async fn without_the_terminal_a_plugin_has_a_group_of_its_own_and_with_it_ours() {
+async fn only_a_plugin_with_the_terminal_shares_the_process_group() {
     let mut stage = Stage::new(&format!(
         "read -r _ _ _ _ group _ < /proc/$$/stat; echo $group > \"$STAGE/group\"
          printf %s \"$KUBERNETES_EXEC_INFO\" > \"$STAGE/info\"; {GIVE}"
@@ -353,7 +352,7 @@ async fn a_plugin_with_the_terminal_has_more_time_and_is_stopped_alone() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_must_have_a_terminal_is_not_started_without() {
+async fn a_plugin_that_needs_a_terminal_is_not_started_without() {
     let mut stage = Stage::new("touch \"$STAGE/ran\"");
     stage.config.interactive_mode = InteractiveMode::Always;
     let error = stage.fetch().await.unwrap_err();
@@ -362,7 +361,7 @@ async fn a_plugin_that_must_have_a_terminal_is_not_started_without() {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started_is_an_error_that_says_why() {
+async fn the_error_says_why_a_program_cannot_be_started() {
     let mut stage = Stage::new("");
     stage.config.install_hint = Some("install it with krew".to_owned());
     // Another process writes the files, for none of ours may have them open.
@@ -402,7 +401,7 @@ async fn a_bare_name_is_found_in_path() {
 }
 
 #[tokio::test]
-async fn any_number_of_waiting_requests_start_one_plugin() {
+async fn waiting_requests_share_one_plugin() {
     let stage = Stage::new(&format!("echo x >> \"$STAGE/runs\"; sleep 0.2; {GIVE}"));
     let cache = Cache::new(Arc::new(stage.source()));
     let herd: Vec<_> = (0..1000)

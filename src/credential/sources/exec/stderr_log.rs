@@ -1,56 +1,56 @@
-//! Passes what a plugin says on standard error to the log, line by line as it comes: while it waits
-//! for somebody to log in elsewhere, that is where its code and address stand.
+//! Logs a plugin's standard error line by line as it arrives: while the plugin waits for a login in
+//! a browser, its messages have the code and the address.
 
 use std::{path::Path, time::Duration};
 
 use tokio::time::Instant;
 
-use super::stderr::{Hide, Lines};
+use super::{redact::KnownSecrets, stderr_lines::Lines};
 use crate::printable::printable;
 
-/// How long a plugin may say nothing before it is named as what is waited for.
+/// How long a plugin may be silent before the log says that it is waited for.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// When it is named again, counted from its start; then every minute.
-const AGAIN: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
+/// When the log says so again, counted from the plugin's start; then every minute.
+const REMINDERS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
 
-/// After this, a line without its end is shown: it may be a question.
+/// How long the end of a line is waited for. Then the line is shown without it: it may be a question.
 const UNFINISHED: Duration = Duration::from_millis(500);
 
-/// Lines that may come at once, and how soon there may be another: a plugin that prints without
-/// end does not fill the log.
+/// Lines that are logged at once, and the time for each further one, so that a plugin that prints
+/// endlessly does not fill the log.
 const BURST: u32 = 100;
 const PER_LINE: Duration = Duration::from_millis(100);
 
-/// Far beyond the end of any plugin.
+/// Longer than any plugin runs.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// What one run of a plugin says, and how long it has been running.
-pub(super) struct Relay<'a> {
+/// Logs standard error of one run of a plugin.
+pub(super) struct StderrLog<'a> {
     plugin: String,
-    hide: Hide<'a>,
+    secrets: KnownSecrets<'a>,
     lines: Lines,
     limit: Duration,
     started: Instant,
-    /// When it is named next as what is waited for.
+    /// When the log says next that the plugin is waited for.
     notice: Instant,
-    /// When the line that has begun is shown without its end.
+    /// When the unfinished line is shown.
     unfinished: Option<Instant>,
-    /// How many lines may be shown now, as of `counted`.
+    /// How many lines may be logged, as of `counted`.
     budget: u32,
     counted: Instant,
     left_out: u64,
-    /// Whether every line so far was shown.
+    /// Whether all lines so far were logged.
     is_whole: bool,
 }
 
-impl<'a> Relay<'a> {
+impl<'a> StderrLog<'a> {
     /// For a run of `plugin` that begins now and may take as long as `limit`.
-    pub(super) fn new(plugin: &Path, limit: Duration, hide: Hide<'a>) -> Self {
+    pub(super) fn new(plugin: &Path, limit: Duration, secrets: KnownSecrets<'a>) -> Self {
         let now = Instant::now();
         Self {
             plugin: printable(&plugin.display().to_string()).into_owned(),
-            hide,
+            secrets,
             lines: Lines::default(),
             limit,
             started: now,
@@ -63,17 +63,17 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Names it no more: its terminal is where the names would go.
+    /// Stops the notices, because the plugin uses the terminal that they would go to.
     pub(super) fn leave_terminal(&mut self) {
         self.notice = self.started + NEVER;
     }
 
-    /// Takes bytes of standard error; `stdout` is what was printed until now.
-    pub(super) fn take(&mut self, bytes: &[u8], stdout: &[u8]) {
+    /// Logs bytes of standard error; `stdout` is the plugin's output until now.
+    pub(super) fn write(&mut self, bytes: &[u8], stdout: &[u8]) {
         let now = Instant::now();
         if self.notice == self.started + SILENCE {
-            // It is not silent.
-            self.notice = self.started + AGAIN[0];
+            // The plugin is not silent.
+            self.notice = self.started + REMINDERS[0];
         }
         let mut rest = bytes;
         while let Some(line) = self.lines.next(&mut rest) {
@@ -82,14 +82,14 @@ impl<'a> Relay<'a> {
         self.unfinished = self.lines.has_begun().then(|| now + UNFINISHED);
     }
 
-    /// When [`Relay::pass`] has something to do.
+    /// When [`StderrLog::on_timer`] is to be called.
     pub(super) fn due(&self) -> Instant {
         self.unfinished
             .map_or(self.notice, |line| line.min(self.notice))
     }
 
-    /// Does what is due: shows a line that has begun, or names the plugin.
-    pub(super) fn pass(&mut self, stdout: &[u8]) {
+    /// Logs an unfinished line, or that the plugin is waited for, if that is due.
+    pub(super) fn on_timer(&mut self, stdout: &[u8]) {
         let now = Instant::now();
         if self.unfinished.is_some_and(|at| at <= now) {
             self.unfinished = None;
@@ -97,11 +97,11 @@ impl<'a> Relay<'a> {
             self.show(&line, stdout, now);
         }
         if self.notice <= now {
-            self.name(now);
+            self.log_waiting(now);
         }
     }
 
-    /// Shows what is left when the plugin has ended.
+    /// Logs the rest after the plugin has ended.
     pub(super) fn end(&mut self, stdout: &[u8]) {
         let now = Instant::now();
         if self.lines.has_begun() {
@@ -109,7 +109,7 @@ impl<'a> Relay<'a> {
             self.show(&line, stdout, now);
         }
         if self.left_out > 0 {
-            self.tell_left_out();
+            self.log_left_out();
         }
     }
 
@@ -118,10 +118,10 @@ impl<'a> Relay<'a> {
         self.is_whole
     }
 
-    fn name(&mut self, now: Instant) {
+    fn log_waiting(&mut self, now: Instant) {
         let waited = now - self.started;
-        let again = AGAIN.into_iter().find(|at| *at > waited);
-        self.notice = again.map_or(now + AGAIN[1], |at| self.started + at);
+        let next = REMINDERS.into_iter().find(|at| *at > waited);
+        self.notice = next.map_or(now + REMINDERS[1], |at| self.started + at);
         match self.limit.checked_sub(waited) {
             Some(left) if self.limit < Duration::MAX => tracing::info!(
                 "waiting for exec plugin {}, {} s left",
@@ -139,14 +139,13 @@ impl<'a> Relay<'a> {
         if !self.may_show(now) {
             self.left_out += 1;
             self.is_whole = false;
-            // What it says of the lines to come is heeded all the same.
-            self.lines.heed(line);
+            self.lines.track_key(line);
             return;
         }
         if self.left_out > 0 {
-            self.tell_left_out();
+            self.log_left_out();
         }
-        if let Some(text) = self.lines.presentable(line, stdout, &self.hide) {
+        if let Some(text) = self.lines.presentable(line, stdout, &self.secrets) {
             tracing::info!("exec plugin {}: {text}", self.plugin);
         }
     }
@@ -163,7 +162,7 @@ impl<'a> Relay<'a> {
         may
     }
 
-    fn tell_left_out(&mut self) {
+    fn log_left_out(&mut self) {
         tracing::info!(
             "exec plugin {}: {} more lines, too many to show",
             self.plugin,

@@ -1,4 +1,4 @@
-//! `ExecCredential` as it goes to a plugin.
+//! `KUBERNETES_EXEC_INFO`: the `ExecCredential` that a plugin gets.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -23,7 +23,7 @@ struct Spec<'a> {
     cluster: Option<ClusterInfo<'a>>,
 }
 
-/// `Cluster` of `client.authentication.k8s.io`; like client-go it leaves out what is empty.
+/// `Cluster` of `client.authentication.k8s.io`. As in client-go, empty fields are omitted.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ClusterInfo<'a> {
@@ -32,7 +32,7 @@ struct ClusterInfo<'a> {
     tls_server_name: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     insecure_skip_tls_verify: bool,
-    /// PEM, once more in base64.
+    /// The PEM text in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_authority_data: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,11 +48,11 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The value of `KUBERNETES_EXEC_INFO`. `cluster` is given where `provideClusterInfo` is set.
+/// Returns the value of `KUBERNETES_EXEC_INFO`. `cluster` is given if `provideClusterInfo` is set.
 ///
 /// # Errors
 /// The certificate authority's file cannot be read.
-pub(super) fn request(
+pub(super) fn encode(
     api_version: &str,
     interactive: bool,
     cluster: Option<&Cluster>,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn asked(cluster: Option<&Cluster>) -> Value {
-        serde_json::from_str(&request(V1, false, cluster).unwrap()).unwrap()
+        serde_json::from_str(&encode(V1, false, cluster).unwrap()).unwrap()
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
             }),
             ..cluster()
         };
-        let error = request(V1, false, Some(&cluster)).unwrap_err();
+        let error = encode(V1, false, Some(&cluster)).unwrap_err();
         assert!(error.to_string().contains("ca.pem"), "{error}");
         std::fs::write(&path, "PEM").unwrap();
         let data = &asked(Some(&cluster))["spec"]["cluster"]["certificate-authority-data"];

@@ -1,15 +1,15 @@
-//! What a plugin has started, in whatever process group: as `/proc` tells, so on Linux alone. Elsewhere
-//! a plugin's own process group is all that is known.
+//! The processes that a plugin has started, in any process group. They are read from `/proc`, so on
+//! Linux only; on other systems only the plugin's own process group is known.
 
 use std::{collections::HashSet, fs};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Processes that are to end.
+/// Processes that are to be stopped.
 #[derive(Default)]
-pub(super) struct Tree(Vec<Process>);
+pub(super) struct Descendants(Vec<Process>);
 
-/// One of them. When it started tells it from a later one with the same number.
+/// One of them. Its start time distinguishes it from a later process with the same number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Process {
     pid: i32,
@@ -19,10 +19,10 @@ struct Process {
     is_dead: bool,
 }
 
-impl Tree {
-    /// The processes that descend from `root`, and those of its group where that is its own;
+impl Descendants {
+    /// The processes that descend from `root`, and with `own_group` those of its process group;
     /// without `root` itself.
-    pub(super) fn below(root: i32, own_group: bool) -> Self {
+    pub(super) fn of(root: i32, own_group: bool) -> Self {
         let all: Vec<Process> = all();
         let mut found = HashSet::from([root]);
         loop {
@@ -40,9 +40,9 @@ impl Tree {
         Self(all.into_iter().filter(is_below).collect())
     }
 
-    /// Sends `signal` to those that are still there.
+    /// Sends `signal` to those that are still running.
     pub(super) fn signal(&self, signal: Signal) {
-        for process in self.0.iter().filter(|process| process.lives()) {
+        for process in self.0.iter().filter(|process| process.is_running()) {
             if let Some(pid) = Pid::from_raw(process.pid)
                 && let Err(error) = kill_process(pid, signal)
             {
@@ -51,26 +51,25 @@ impl Tree {
         }
     }
 
-    /// Whether one of them is still there.
-    pub(super) fn lives(&self) -> bool {
-        self.0.iter().any(Process::lives)
+    /// Whether one of them is still running.
+    pub(super) fn are_running(&self) -> bool {
+        self.0.iter().any(Process::is_running)
     }
 
     /// Adds those of `other`.
-    pub(super) fn join(&mut self, other: Self) {
+    pub(super) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 }
 
 impl Process {
-    fn lives(&self) -> bool {
+    fn is_running(&self) -> bool {
         read(self.pid).is_some_and(|now| now.started == self.started && !now.is_dead)
     }
 }
 
-/// Whether a process runs; one that only waits to be reaped does not. `None` where the system does
-/// not tell.
-pub(super) fn runs(pid: i32) -> Option<bool> {
+/// Whether a process is running; a zombie is not. `None` if the system does not say.
+pub(super) fn is_running(pid: i32) -> Option<bool> {
     if !cfg!(target_os = "linux") {
         return None;
     }
@@ -85,7 +84,7 @@ fn all() -> Vec<Process> {
     pids.filter_map(read).collect()
 }
 
-/// `proc_pid_stat(5)`; the name in parentheses may hold anything.
+/// Reads `proc_pid_stat(5)`; the name in parentheses may contain any characters.
 fn read(pid: i32) -> Option<Process> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
@@ -93,7 +92,7 @@ fn read(pid: i32) -> Option<Process> {
     let is_dead = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // The 22nd field; five were read, with the number and the name.
+    // The 22nd field; five precede it here, with the number and the name.
     let started = fields.nth(16)?.parse().ok()?;
     Some(Process {
         pid,
@@ -110,17 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_read() {
+    fn this_process_is_read_from_proc() {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let own = read(pid).unwrap();
         let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get();
         let group = rustix::process::getpgrp().as_raw_nonzero().get();
         assert_eq!((own.parent, own.group, own.is_dead), (parent, group, false));
-        assert!(own.started > 0 && own.lives());
+        assert!(own.started > 0 && own.is_running());
         let other = Process {
             started: own.started + 1,
             ..own
         };
-        assert!(!other.lives(), "taken for an earlier process of its number");
+        assert!(
+            !other.is_running(),
+            "taken for an earlier process of its number"
+        );
     }
 }

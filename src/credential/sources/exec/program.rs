@@ -1,4 +1,4 @@
-//! Finds a plugin's program.
+//! Finds the program of a plugin.
 
 use std::{
     env,
@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A path as it is, if something is there; a bare name from `search` (`PATH`), executable files
-/// only. Relative folders in `PATH` are passed over, as Go's `exec.LookPath` refuses them:
-/// nothing should run because it lies in the working folder.
-pub(super) fn program(command: &Path, search: Option<&OsStr>) -> Option<PathBuf> {
+/// Returns a path as it is, if it exists. A bare name is searched for in `search` (`PATH`), which
+/// finds only executable files. Relative folders in `PATH` are skipped, as by Go's
+/// `exec.LookPath`: no program should run because it is in the working folder.
+pub(super) fn find(command: &Path, search: Option<&OsStr>) -> Option<PathBuf> {
     if command.components().count() != 1 || command.has_root() {
         return command.exists().then(|| command.to_owned());
     }
@@ -41,25 +41,22 @@ mod tests {
             std::fs::write(&path, "").unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let find = |name: &str, folders: &[&Path]| {
+        let find_in = |name: &str, folders: &[&Path]| {
             let search = env::join_paths(folders).unwrap();
-            program(Path::new(name), Some(&search))
+            find(Path::new(name), Some(&search))
         };
-        let found = find("plugin", &[&first, &second]);
+        let found = find_in("plugin", &[&first, &second]);
         assert_eq!(found, Some(second.join("plugin")));
-        assert_eq!(find("plugin", &[&first]), None);
-        assert_eq!(program(Path::new("plugin"), None), None);
-        // The working folder of these tests has a script "certs/generate".
+        assert_eq!(find_in("plugin", &[&first]), None);
+        assert_eq!(find(Path::new("plugin"), None), None);
+        // The working folder of these tests contains the script "certs/generate".
         assert!(is_executable(Path::new("certs/generate")));
-        assert_eq!(find("generate", &[Path::new("certs")]), None);
+        assert_eq!(find_in("generate", &[Path::new("certs")]), None);
     }
 
     #[test]
     fn a_path_is_not_searched_for() {
-        assert_eq!(program(Path::new("/bin/sh"), None), Some("/bin/sh".into()));
-        assert_eq!(
-            program(Path::new("/no/such"), Some(OsStr::new("/bin"))),
-            None
-        );
+        assert_eq!(find(Path::new("/bin/sh"), None), Some("/bin/sh".into()));
+        assert_eq!(find(Path::new("/no/such"), Some(OsStr::new("/bin"))), None);
     }
 }
