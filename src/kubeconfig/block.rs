@@ -43,7 +43,7 @@ pub(super) fn is_leaf(value: &Value) -> bool {
     }
 }
 
-/// Writes a leaf, as JSON where it is not text: JSON is YAML too.
+/// Writes a leaf: text as YAML, everything else as JSON, which is a subset of YAML.
 pub(super) fn scalar(value: &Value) -> String {
     match value {
         Value::String(value) => text(value),

@@ -1,4 +1,4 @@
-//! The contents that this process itself wrote into files. A file watcher uses it to tell them from
+//! The contents that this process itself wrote into files. A file watcher uses it to distinguish them from
 //! changes by other programs: a token that this process renewed is no reason to look for a new one.
 
 use std::{

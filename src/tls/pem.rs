@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 use zeroize::Zeroizing;
 
-use self::sections::{Section, sections};
+use self::sections::{Problem, Section, sections};
 use super::{Error, certificate::Certificate};
 use crate::kubeconfig::warn_once;
 
@@ -81,9 +81,6 @@ pub fn of_certificate(der: &CertificateDer<'_>) -> String {
     lines.push("-----END CERTIFICATE-----\n");
     lines.join("\n")
 }
-
-/// What is wrong with a section.
-type Problem = &'static str;
 
 fn certificate(section: &Section) -> Result<Option<CertificateDer<'static>>, Problem> {
     match section.label.as_str() {

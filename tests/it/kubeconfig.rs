@@ -1,4 +1,4 @@
-//! The kubeconfig as kubectl reads it, and what is wrong with one told fast and by its place.
+//! Kubeconfig files are read as by kubectl, and errors in them are reported fast, with their location.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::{Connection, Kubegate, Refused, Upstream, cert, get, status};
 
-/// A config whose only cluster is seen by the path `/NAME` and whose only user by the token NAME.
+/// A config whose cluster is recognized by the path `/NAME`, and whose user by the token NAME.
 fn config(name: &str, upstream: &Upstream) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: {name}\n\
@@ -40,7 +40,7 @@ fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// Which cluster and which user a proxy started by `command` stands for.
+/// Starts a proxy by `command` and returns its cluster and its user.
 async fn chosen(mut command: Command) -> (String, String) {
     command.args(["--port", "0"]);
     let kubegate = Kubegate::spawn(command);
@@ -62,7 +62,7 @@ fn both(name: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn the_flag_goes_before_the_variable_and_that_before_the_home_folder() {
+async fn flag_variable_and_home_folder_take_precedence_in_this_order() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     write(&folder, "home/.kube/config", &config("home", &upstream));
@@ -84,7 +84,7 @@ async fn the_flag_goes_before_the_variable_and_that_before_the_home_folder() {
 }
 
 #[tokio::test]
-async fn files_of_a_list_are_merged_and_the_first_to_name_an_entry_wins() {
+async fn files_of_a_list_are_merged_and_the_first_entry_wins() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let first = write(
@@ -115,7 +115,7 @@ async fn files_of_a_list_are_merged_and_the_first_to_name_an_entry_wins() {
         ("second".to_owned(), "of-second".to_owned())
     );
 
-    // The only current-context is the second file's.
+    // Only the second file has a current-context.
     let mut command = Kubegate::command(["proxy"]);
     command.env("KUBECONFIG", list(&[&first, &second]));
     assert_eq!(chosen(command).await, both("second"));
@@ -151,7 +151,7 @@ async fn relative_paths_are_resolved_against_the_files_folder() {
 }
 
 #[tokio::test]
-async fn inline_data_goes_before_a_file() {
+async fn inline_data_takes_precedence_over_a_file() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let ca = cert("ca.pem").display().to_string();
@@ -176,7 +176,7 @@ async fn inline_data_goes_before_a_file() {
 }
 
 #[tokio::test]
-async fn json_is_read_too() {
+async fn a_json_file_is_read() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let text = serde_json::json!({
@@ -196,13 +196,13 @@ async fn json_is_read_too() {
     assert_eq!(chosen(command).await, both("j"));
 }
 
-/// The text in UTF-16 behind its mark.
+/// The text in UTF-16 with a byte order mark.
 fn utf16(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
     let marked = format!("\u{feff}{text}");
     marked.encode_utf16().flat_map(bytes_of).collect()
 }
 
-/// Writes the text, and proves that a proxy on it stands for `expected` and warns of `says`.
+/// Writes the text and checks that a proxy uses the user `expected`, and logs only the warning `says`.
 async fn is_read(folder: &TempDir, text: &[u8], expected: &str, says: Option<&str>) {
     let shown = String::from_utf8_lossy(text).into_owned();
     let path = folder.path().join("config");
@@ -224,7 +224,7 @@ async fn is_read(folder: &TempDir, text: &[u8], expected: &str, says: Option<&st
 }
 
 #[tokio::test]
-async fn what_kubectl_reads_in_a_file_is_read_and_what_does_not_count_is_warned_of() {
+async fn every_form_kubectl_reads_is_read_with_warnings_of_ignored_parts() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let (a, b) = (config("a", &upstream), config("b", &upstream));
@@ -275,7 +275,7 @@ async fn what_kubectl_reads_in_a_file_is_read_and_what_does_not_count_is_warned_
 }
 
 #[tokio::test]
-async fn files_that_it_names_may_begin_with_a_byte_order_mark() {
+async fn named_files_may_begin_with_a_byte_order_mark() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let ca = fs::read_to_string(cert("ca.pem")).unwrap();
@@ -313,7 +313,7 @@ async fn an_empty_device_is_an_empty_file() {
 }
 
 #[tokio::test]
-async fn a_pipe_with_a_name_is_read_once_when_somebody_writes_to_it() {
+async fn a_named_pipe_is_read_once() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let fifo = folder.path().join("fifo");
@@ -336,7 +336,7 @@ async fn a_pipe_with_a_name_is_read_once_when_somebody_writes_to_it() {
 }
 
 #[tokio::test]
-async fn flags_stand_over_the_contexts_choice() {
+async fn flags_override_the_context() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let other = config("other", &upstream).replace("current-context: other\n", "");
@@ -363,7 +363,7 @@ async fn flags_stand_over_the_contexts_choice() {
 }
 
 #[tokio::test]
-async fn the_path_of_a_server_goes_before_every_path_unless_told_otherwise() {
+async fn the_path_of_the_server_url_is_prepended_by_default() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let folder = tempdir().unwrap();
     let path = write(&folder, "config", &config("c", &upstream));
@@ -379,7 +379,8 @@ async fn the_path_of_a_server_goes_before_every_path_unless_told_otherwise() {
 
 // In a pod.
 
-/// Runs `command` where `folder` is mounted as a pod's service account, or tells why it cannot.
+/// Wraps `command` so that `folder` is mounted as a pod's service account. Returns `None`, with a
+/// message, if this machine does not permit that.
 fn in_pod(command: &Command, folder: &Path) -> Option<Command> {
     const SCRIPT: &str = "mount -t tmpfs none /run \
         && mkdir -p /run/secrets/kubernetes.io/serviceaccount \
@@ -431,7 +432,7 @@ async fn without_a_kubeconfig_a_pod_uses_its_service_account() {
     let host = format!("127.0.0.1:{}", upstream.port());
     assert!(answer.contains(&host), "{answer}");
 
-    // Who names an entry of a kubeconfig means another cluster or user than the pod's.
+    // A flag that names an entry of a kubeconfig is refused.
     for flag in ["--context=prod", "--cluster=prod", "--user=prod"] {
         let mut command = pod();
         command.arg(flag);
@@ -441,29 +442,29 @@ async fn without_a_kubeconfig_a_pod_uses_its_service_account() {
         assert!(refused.stderr.contains("no kubeconfig"), "{refused:?}");
     }
 
-    // A kubeconfig goes before it.
+    // A kubeconfig takes precedence.
     let path = write(&folder, "config", &config("c", &upstream));
     let mut command = pod();
     command.env("KUBECONFIG", path);
     let command = in_pod(&command, folder.path()).unwrap();
     assert_eq!(chosen(command).await, both("c"));
 
-    // Outside of the pod's mounts there is nothing.
+    // Without the pod's mounts there is no service account.
     let refused = Kubegate::refused(pod());
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("service account"), "{refused:?}");
 }
 
-// What is wrong.
+// Errors.
 
-/// Promised is 1 s; a build without optimisation on busy cores gets more.
+/// The limit is 1 s. A debug build on busy cores gets more.
 const FAST: Duration = Duration::from_secs(5);
 
-/// Bytes.
+/// The limit of memory in bytes.
 const LITTLE: u64 = 100 << 20;
 
-/// Runs the program as it must not start, and proves that this took little time and memory.
-/// As root, `user` makes it run as nobody.
+/// Runs the program, which must refuse the file, and checks that this takes little time and memory.
+/// With `user`, which needs root, it runs as that user.
 fn refused(path: &Path, user: Option<u32>) -> Refused {
     const SCRIPT: &str = "import resource, subprocess, sys\n\
         user = int(sys.argv[1]) if sys.argv[1] else None\n\
@@ -475,7 +476,7 @@ fn refused(path: &Path, user: Option<u32>) -> Refused {
     command.args(["-c", SCRIPT]);
     command.arg(user.map_or_else(String::new, |id| id.to_string()));
     match user {
-        // Who may not read this checkout may read the file's folder.
+        // That user may not be able to read this checkout, but can read the file's folder.
         Some(_) => {
             let copy = path.with_file_name("kubegate");
             fs::copy(program.get_program(), &copy).unwrap();
@@ -503,8 +504,8 @@ fn refused(path: &Path, user: Option<u32>) -> Refused {
     refused
 }
 
-/// A kubeconfig that would do, with a token beside everything.
-const SOUND: &str = "\
+/// A valid kubeconfig with a token.
+const VALID: &str = "\
 current-context: ctx
 contexts:
 - name: ctx
@@ -519,84 +520,84 @@ users:
     token: hunter2-token
 ";
 
-/// [`SOUND`] with more fields of the user, or of the cluster.
+/// [`VALID`] with more fields of the user, or of the cluster.
 fn with_user(fields: &str) -> String {
-    SOUND.replace("    token: h", &format!("{fields}    token: h"))
+    VALID.replace("    token: h", &format!("{fields}    token: h"))
 }
 
 fn with_cluster(field: &str) -> String {
-    SOUND.replace("users:\n", &format!("    {field}\nusers:\n"))
+    VALID.replace("users:\n", &format!("    {field}\nusers:\n"))
 }
 
-/// Proves that each text is refused for what it is called, and that this is told by `parts`.
+/// Checks that each text is refused with a message that contains all of `parts`.
 fn all_refused(cases: &[(&str, String, &[&str])]) {
     let folder = tempdir().unwrap();
-    let sound = write(&folder, "sound", SOUND);
-    let _control = Kubegate::start(["--kubeconfig", sound.to_str().unwrap()]);
+    let valid = write(&folder, "valid", VALID);
+    let _control = Kubegate::start(["--kubeconfig", valid.to_str().unwrap()]);
     for (what, text, parts) in cases {
         let path = write(&folder, "config", text);
         let refused = refused(&path, None);
         for part in *parts {
-            let told = refused.stderr.contains(part);
-            assert!(told, "{what}: no {part:?} in {refused:?}");
+            let is_named = refused.stderr.contains(part);
+            assert!(is_named, "{what}: no {part:?} in {refused:?}");
         }
     }
 }
 
 #[test]
-fn what_is_missing_or_malformed_is_told_by_file_entry_and_field() {
+fn missing_and_malformed_fields_are_named() {
     all_refused(&[
         (
             "missing context",
-            SOUND.replace("current-context: ctx", "current-context: gone"),
+            VALID.replace("current-context: ctx", "current-context: gone"),
             &["\"gone\"", "current-context", "\"ctx\""],
         ),
         (
             "no context",
-            SOUND.replace("current-context: ctx", ""),
+            VALID.replace("current-context: ctx", ""),
             &["--context", "\"ctx\""],
         ),
         (
             "dangling user",
-            SOUND.replace("user: usr", "user: gone"),
+            VALID.replace("user: usr", "user: gone"),
             &["user \"gone\"", "context \"ctx\"", "\"usr\""],
         ),
         (
             "dangling cluster",
-            SOUND.replace("cluster: clu", "cluster: gone"),
+            VALID.replace("cluster: clu", "cluster: gone"),
             &["cluster \"gone\"", "context \"ctx\""],
         ),
         (
             "two users of one name",
-            format!("{SOUND}- name: usr\n  user: {{token: hunter2-other}}\n"),
+            format!("{VALID}- name: usr\n  user: {{token: hunter2-other}}\n"),
             &["two users", "\"usr\""],
         ),
         (
             "no server",
-            SOUND.replace("server: https://127.0.0.1:1", "x: y"),
+            VALID.replace("server: https://127.0.0.1:1", "x: y"),
             &["\"clu\"", "server"],
         ),
         (
             "a list for text",
-            SOUND.replace("token: hunter2-token", "token: [hunter2-token]"),
+            VALID.replace("token: hunter2-token", "token: [hunter2-token]"),
             &["user \"usr\"", "token"],
         ),
         (
             "broken YAML beside the token",
-            SOUND.replace("    token:", "    bad: [\n    token:"),
+            VALID.replace("    token:", "    bad: [\n    token:"),
             &["line 1"],
         ),
-        ("not UTF-8", SOUND.replace("usr", "\u{0}"), &["line"]),
+        ("not UTF-8", VALID.replace("usr", "\u{0}"), &["line"]),
         (
             "auth-provider",
-            SOUND.replace("token: hunter2-token", "auth-provider: {name: gcp}"),
+            VALID.replace("token: hunter2-token", "auth-provider: {name: gcp}"),
             &["user \"usr\"", "auth-provider", "\"gcp\""],
         ),
     ]);
 }
 
 #[test]
-fn keys_and_certificates_of_no_use_are_told_by_file_entry_and_field() {
+fn unusable_keys_and_certificates_are_named() {
     let base64 = |text: &[u8]| BASE64_STANDARD.encode(text);
     let pem = |name: &str| base64(&fs::read(cert(name)).unwrap());
     let client = |certificate: &str, key: &str| {
@@ -645,7 +646,7 @@ fn keys_and_certificates_of_no_use_are_told_by_file_entry_and_field() {
 }
 
 #[test]
-fn what_would_exhaust_memory_is_refused() {
+fn a_file_that_would_exhaust_memory_is_refused() {
     let folder = tempdir().unwrap();
     let mut bomb = "a0: &a0 [hunter2, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..=9 {
@@ -653,13 +654,13 @@ fn what_would_exhaust_memory_is_refused() {
         let level = format!("a{level}: &a{level} [{}]\n", [below.as_str(); 9].join(", "));
         bomb.push_str(&level);
     }
-    bomb += SOUND;
+    bomb += VALID;
     for (what, text, part) in [
         ("aliases", bomb, "alias"),
         (
             "aliases of long text",
             format!(
-                "a: &a {}\nb: [{}]\n{SOUND}",
+                "a: &a {}\nb: [{}]\n{VALID}",
                 "hunter2".repeat(300_000),
                 vec!["*a"; 5_000].join(", ")
             ),
@@ -692,7 +693,7 @@ fn what_would_exhaust_memory_is_refused() {
 }
 
 #[test]
-fn what_is_no_readable_file_is_told() {
+fn an_unreadable_file_is_named_with_the_reason() {
     let folder = tempdir().unwrap();
     let refusal = refused(folder.path(), None);
     assert!(refusal.stderr.contains("directory"), "{refusal:?}");
@@ -701,7 +702,7 @@ fn what_is_no_readable_file_is_told() {
     let device = refused(Path::new("/dev/zero"), None);
     assert!(device.stderr.contains("not a regular file"), "{device:?}");
 
-    let path = write(&folder, "config", SOUND);
+    let path = write(&folder, "config", VALID);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let started = Instant::now();

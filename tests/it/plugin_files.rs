@@ -1,5 +1,5 @@
-//! Whoever may write a kubeconfig decides which plugin runs: where that is somebody else, the start
-//! says so, and what comes later is refused.
+//! A user who may write a kubeconfig decides which plugin runs. If another user may, the start logs a
+//! warning, and a plugin that is added later is not run.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ impl Home {
         self.0.path().join(name)
     }
 
-    /// A plugin that leaves a trace, and says this token.
+    /// A plugin that creates the file `NAME-ran`, and prints the token `sesame-NAME`.
     fn plugin(&self, name: &str) -> Value {
         let path = self.path(name);
         let script = format!(
@@ -40,7 +40,7 @@ impl Home {
         }})
     }
 
-    /// A kubeconfig of this mode, at once.
+    /// Replaces the kubeconfig atomically by one with this mode.
     fn config(&self, upstream: &Upstream, user: &Value, mode: u32) -> PathBuf {
         let config = json!({
             "current-context": "c",
@@ -74,7 +74,7 @@ async fn logged(kubegate: &Kubegate, part: &str) {
 }
 
 #[tokio::test]
-async fn a_kubeconfig_that_others_may_write_and_that_names_a_plugin_is_warned_of_at_start() {
+async fn a_plugin_in_a_file_that_others_may_write_is_warned_of() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let home = Home::new();
     let plugin = home.plugin("plugin");
@@ -84,7 +84,7 @@ async fn a_kubeconfig_that_others_may_write_and_that_names_a_plugin_is_warned_of
         (&plugin, 0o666, true),
         (&plugin, 0o600, false),
         (&plugin, 0o644, false),
-        // It names no plugin.
+        // This user has no plugin.
         (&json!({"token": "sesame"}), 0o666, false),
     ] {
         let path = home.config(&upstream, user, mode);
@@ -107,7 +107,7 @@ async fn a_kubeconfig_that_others_may_write_and_that_names_a_plugin_is_warned_of
 }
 
 #[tokio::test]
-async fn a_plugin_that_somebody_else_may_have_put_there_later_is_not_run() {
+async fn a_plugin_that_others_may_have_added_later_is_not_run() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let home = Home::new();
     let (plugin, other) = (home.plugin("plugin"), home.plugin("other"));
@@ -123,14 +123,14 @@ async fn a_plugin_that_somebody_else_may_have_put_there_later_is_not_run() {
         "{log}"
     );
     assert!(!home.path("plugin-ran").exists());
-    // The control: where nobody else may write it, it is taken up.
+    // The control: a file that no other user may write is used.
     home.config(&upstream, &plugin, 0o600);
     logged(&kubegate, "reloaded; changed: user").await;
     assert!(get(&kubegate.address, "/x").await.contains("sesame-plugin"));
     assert_eq!(kubegate.log().matches("not reloaded").count(), 1);
     drop(kubegate);
 
-    // One that was warned of stays, as long as it is the same.
+    // A plugin that was warned of at the start is kept, as long as it is the same.
     let path = home.config(&upstream, &plugin, 0o666);
     let kubegate = start(&path);
     assert!(get(&kubegate.address, "/x").await.contains("sesame-plugin"));

@@ -1,5 +1,5 @@
-//! Whom we trust: each rule on an ordinary request and on both kinds of upgrade, and not one
-//! byte of a request to a server that breaks it.
+//! The verification of servers: each rule is tested with an ordinary request and with both kinds of
+//! upgrade. A server that is refused receives no byte of a request.
 
 mod as_go;
 mod pem;
@@ -12,7 +12,7 @@ use crate::support::{
     Connection, Kubegate, Upstream, cert, certified, exchange, status, tls_config,
 };
 
-/// An ordinary request, and both kinds of upgrade. Each asks for its connection to be closed.
+/// An ordinary request and both kinds of upgrade. Each one asks to close the connection.
 const ASKED: [&str; 3] = [
     "GET /api/v1/pods HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n\
@@ -22,9 +22,9 @@ const ASKED: [&str; 3] = [
      Connection: Upgrade, close\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n",
 ];
 
-/// Answers every request, upgrades with a 101, by its head and what the handshake told.
-async fn tell(mut connection: Connection) {
-    let told = connection.handshake.as_ref().map_or_else(
+/// Responds to every request, with a 101 to upgrades, with its head and the facts of the handshake.
+async fn echo_handshake(mut connection: Connection) {
+    let facts = connection.handshake.as_ref().map_or_else(
         || "plain".to_owned(),
         |tls| {
             let name = tls.server_name.as_deref().unwrap_or("none");
@@ -40,7 +40,7 @@ async fn tell(mut connection: Connection) {
         },
     );
     while let Some(request) = connection.request().await {
-        let text = format!("{}{told}\r\n", request.head);
+        let text = format!("{}{facts}\r\n", request.head);
         let Some(protocol) = upgrade(&request.head) else {
             connection.answer(&text).await;
             continue;
@@ -73,7 +73,7 @@ fn command(upstream: &str, trust: &[String]) -> Command {
     command
 }
 
-/// All that is asked is refused with a 502 whose Status has every one of `words`.
+/// All requests are refused with a 502, whose Status contains all of `words`.
 async fn all_refused(kubegate: &Kubegate, upstream: &Upstream, words: &[&str]) {
     for asked in ASKED {
         let answer = exchange(&kubegate.address, asked).await;
@@ -92,12 +92,12 @@ async fn all_refused(kubegate: &Kubegate, upstream: &Upstream, words: &[&str]) {
     upstream.settled().await;
     assert!(
         upstream.connections() >= ASKED.len(),
-        "each must have been tried"
+        "each request must have tried to connect"
     );
     assert_eq!((upstream.handshakes(), upstream.bytes()), (0, 0));
 }
 
-/// All that is asked arrives, and the answers tell every one of `facts`.
+/// All requests arrive, and the responses contain all of `facts`.
 async fn all_answered(kubegate: &Kubegate, upstream: &Upstream, facts: &[&str]) {
     for (asked, expected) in ASKED.iter().zip([200, 101, 101]) {
         let answer = exchange(&kubegate.address, asked).await;
@@ -110,19 +110,19 @@ async fn all_answered(kubegate: &Kubegate, upstream: &Upstream, facts: &[&str]) 
 }
 
 async fn refused(leaf: &str, host: &str, trust: &[String], words: &[&str]) {
-    let upstream = Upstream::tls(leaf, tell).await;
+    let upstream = Upstream::tls(leaf, echo_handshake).await;
     let kubegate = Kubegate::spawn(command(&upstream.url_for(host), trust));
     all_refused(&kubegate, &upstream, words).await;
 }
 
 async fn answered(leaf: &str, host: &str, trust: &[String], facts: &[&str]) {
-    let upstream = Upstream::tls(leaf, tell).await;
+    let upstream = Upstream::tls(leaf, echo_handshake).await;
     let kubegate = Kubegate::spawn(command(&upstream.url_for(host), trust));
     all_answered(&kubegate, &upstream, facts).await;
 }
 
 #[tokio::test]
-async fn a_server_of_our_ca_is_answered_for_and_gets_our_token() {
+async fn a_server_of_the_configured_ca_gets_the_token() {
     let facts = ["authorization: Bearer sesame\r\n", "sni=localhost"];
     answered("localhost", "localhost", &trusting("ca"), &facts).await;
 }
@@ -187,12 +187,12 @@ async fn a_ca_that_is_not_valid_yet_is_refused() {
 }
 
 #[tokio::test]
-async fn the_renewed_ca_is_believed_again() {
+async fn a_renewed_ca_is_accepted() {
     answered("expired-ca-leaf", "localhost", &trusting("renewed-ca"), &[]).await;
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_refused_and_tls_server_name_makes_it_right() {
+async fn a_wrong_name_is_refused_unless_tls_server_name_matches() {
     let words = ["not for \"localhost\"", "other.example", "tls-server-name"];
     refused("wrong-san", "localhost", &trusting("ca"), &words).await;
 
@@ -208,17 +208,17 @@ async fn a_common_name_alone_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dns_name_does_not_do_for_an_ip_url_and_an_ip_name_does() {
+async fn an_ip_url_needs_an_ip_address_in_the_certificate() {
     let words = ["no IP address", "not for 127.0.0.1", "only for localhost"];
     refused("dns-only", "127.0.0.1", &trusting("ca"), &words).await;
-    // The control: by name it is fine.
+    // The control: the name is accepted.
     answered("dns-only", "localhost", &trusting("ca"), &["sni=localhost"]).await;
     // RFC 6066 section 3: an address is never sent as a server name.
     answered("localhost", "127.0.0.1", &trusting("ca"), &["sni=none"]).await;
 }
 
 #[tokio::test]
-async fn tls_server_name_is_sent_and_checked_for_an_ip_url_too() {
+async fn tls_server_name_is_sent_and_verified_for_an_ip_url() {
     let mut trust = trusting("ca").to_vec();
     trust.push("--tls-server-name=localhost".to_owned());
     answered("dns-only", "127.0.0.1", &trust, &["sni=localhost"]).await;
@@ -230,14 +230,14 @@ async fn tls_server_name_is_sent_and_checked_for_an_ip_url_too() {
 }
 
 #[tokio::test]
-async fn a_server_certificate_that_is_its_own_ca_verifies() {
+async fn a_trusted_self_signed_certificate_is_accepted() {
     let trust = trusting("self-signed");
     answered("self-signed", "localhost", &trust, &[]).await;
     answered("self-signed", "127.0.0.1", &trust, &[]).await;
 }
 
 #[tokio::test]
-async fn one_that_is_its_own_ca_is_still_checked_for_name_dates_and_identity() {
+async fn a_trusted_self_signed_certificate_is_still_checked() {
     let mut trust = trusting("self-signed").to_vec();
     refused("localhost", "localhost", &trust, &["not issued by"]).await;
     trust.push("--tls-server-name=other.example".to_owned());
@@ -260,28 +260,28 @@ async fn one_that_is_its_own_ca_is_still_checked_for_name_dates_and_identity() {
 }
 
 #[tokio::test]
-async fn a_chain_verifies_up_to_the_root_or_the_intermediate() {
+async fn a_chain_is_verified_up_to_a_trusted_root_or_intermediate() {
     answered("chain", "localhost", &trusting("ca"), &[]).await;
     answered("chain", "localhost", &trusting("intermediate-ca"), &[]).await;
 }
 
 #[tokio::test]
-async fn tls_1_2_and_1_3_are_spoken_and_verified_alike() {
-    for (version, told) in [
+async fn tls_1_2_and_1_3_are_verified_alike() {
+    for (version, fact) in [
         (&rustls::version::TLS12, "version=TLSv1_2"),
         (&rustls::version::TLS13, "version=TLSv1_3"),
     ] {
-        let upstream = Upstream::with(only(version), tell).await;
+        let upstream = Upstream::with(only(version), echo_handshake).await;
         let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("ca")));
-        all_answered(&kubegate, &upstream, &[told]).await;
+        all_answered(&kubegate, &upstream, &[fact]).await;
 
-        let upstream = Upstream::with(only(version), tell).await;
+        let upstream = Upstream::with(only(version), echo_handshake).await;
         let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("other-ca")));
         all_refused(&kubegate, &upstream, &["not issued by"]).await;
     }
 }
 
-/// `certs/localhost.pem` by one version of TLS.
+/// A server with `certs/localhost.pem` and one version of TLS.
 fn only(version: &'static SupportedProtocolVersion) -> ServerConfig {
     let (chain, key) = certified("localhost");
     ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -293,9 +293,9 @@ fn only(version: &'static SupportedProtocolVersion) -> ServerConfig {
 }
 
 #[tokio::test]
-async fn skipping_verification_is_possible_and_said_loudly_once() {
+async fn skipping_verification_is_possible_with_one_warning() {
     let skip = ["--insecure-skip-tls-verify".to_owned()];
-    let upstream = Upstream::tls("expired", tell).await;
+    let upstream = Upstream::tls("expired", echo_handshake).await;
     let kubegate = Kubegate::spawn(command(&upstream.url(), &skip));
     all_answered(&kubegate, &upstream, &["authorization: Bearer sesame\r\n"]).await;
     kubegate.signal("TERM");
@@ -305,7 +305,7 @@ async fn skipping_verification_is_possible_and_said_loudly_once() {
     assert_eq!(warnings.len(), 1, "{log}");
     assert!(warnings[0].contains("WARN"), "{log}");
 
-    let upstream = Upstream::tls("localhost", tell).await;
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("ca")));
     all_answered(&kubegate, &upstream, &[]).await;
     kubegate.signal("TERM");
@@ -314,15 +314,15 @@ async fn skipping_verification_is_possible_and_said_loudly_once() {
 }
 
 #[tokio::test]
-async fn skipping_verification_must_be_said_in_so_many_words() {
+async fn verification_is_skipped_only_by_an_explicit_true() {
     let mut trust = trusting("ca").to_vec();
     trust.push("--insecure-skip-tls-verify=false".to_owned());
     refused("expired", "localhost", &trust, &["expired at"]).await;
 }
 
 #[tokio::test]
-async fn skipping_verification_may_be_said_in_the_kubeconfig() {
-    let upstream = Upstream::tls("cn-only", tell).await;
+async fn the_kubeconfig_can_skip_verification() {
+    let upstream = Upstream::tls("cn-only", echo_handshake).await;
     for skips in [true, false] {
         let cluster = serde_json::json!({
             "server": upstream.url(),
@@ -345,20 +345,20 @@ async fn skipping_verification_may_be_said_in_the_kubeconfig() {
 }
 
 #[tokio::test]
-async fn without_a_ca_of_its_own_the_systems_count() {
-    let upstream = Upstream::tls("localhost", tell).await;
+async fn without_a_configured_ca_those_of_the_system_are_trusted() {
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let mut with = command(&upstream.url(), &[]);
     with.env("SSL_CERT_FILE", cert("ca.pem"));
     all_answered(&Kubegate::spawn(with), &upstream, &[]).await;
 
-    let upstream = Upstream::tls("localhost", tell).await;
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let without = Kubegate::spawn(command(&upstream.url(), &[]));
     all_refused(&without, &upstream, &["set certificate-authority"]).await;
 }
 
 #[tokio::test]
-async fn a_ca_of_its_own_counts_alone() {
-    let upstream = Upstream::tls("localhost", tell).await;
+async fn a_configured_ca_is_the_only_one_trusted() {
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let mut other = command(&upstream.url(), &trusting("other-ca"));
     other.env("SSL_CERT_FILE", cert("ca.pem"));
     all_refused(&Kubegate::spawn(other), &upstream, &["not issued by"]).await;
@@ -376,7 +376,7 @@ fn client_certificate() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_server_is_shown_our_client_certificate() {
+async fn the_client_certificate_is_presented_to_the_server() {
     answered(
         "localhost",
         "localhost",
@@ -388,7 +388,7 @@ async fn the_server_is_shown_our_client_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_refused_is_not_shown_our_client_certificate() {
+async fn a_refused_server_gets_no_client_certificate() {
     refused(
         "expired",
         "localhost",
@@ -399,8 +399,8 @@ async fn a_server_that_is_refused_is_not_shown_our_client_certificate() {
 }
 
 #[tokio::test]
-async fn a_client_with_its_own_authorization_does_not_travel_under_our_certificate() {
-    let upstream = Upstream::tls("localhost", tell).await;
+async fn a_request_with_its_own_authorization_uses_no_client_certificate() {
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let kubegate = Kubegate::spawn(command(&upstream.url(), &client_certificate()));
     for asked in ASKED {
         let own = asked.replace("Host:", "Authorization: Bearer mine\r\nHost:");
@@ -412,13 +412,13 @@ async fn a_client_with_its_own_authorization_does_not_travel_under_our_certifica
         assert!(answer.contains("client=none"), "{answer}");
         assert!(!answer.contains("sesame"), "{answer}");
     }
-    // The control: the next one without is ours again.
+    // The control: the next request without a header uses the configured credential again.
     all_answered(&kubegate, &upstream, &["client=client.pem", "sesame"]).await;
 }
 
 #[tokio::test]
-async fn over_plain_http_no_credential_of_ours_is_sent() {
-    let upstream = Upstream::plain(tell).await;
+async fn over_plain_http_no_credential_is_sent() {
+    let upstream = Upstream::plain(echo_handshake).await;
     let url = upstream.url();
     let basic = [
         "--username=admin".to_owned(),
@@ -457,7 +457,7 @@ async fn over_plain_http_no_credential_of_ours_is_sent() {
 
 #[tokio::test]
 async fn over_https_the_same_credential_is_sent() {
-    let upstream = Upstream::tls("localhost", tell).await;
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let server = ["--server".to_owned(), upstream.url()];
     let basic = [
         "--username=admin".to_owned(),
@@ -482,7 +482,7 @@ async fn http_2_is_offered_for_requests_and_never_for_upgrades() {
         sender.send(alpn.clone()).unwrap();
         async move {
             if alpn.as_deref() != Some("h2") {
-                tell(connection).await;
+                echo_handshake(connection).await;
             }
         }
     })
@@ -494,7 +494,7 @@ async fn http_2_is_offered_for_requests_and_never_for_upgrades() {
         let alpn = agreed.recv().await.unwrap();
         assert_ne!(alpn.as_deref(), Some("h2"), "{asked}");
     }
-    // The control: this server would have had HTTP/2.
+    // The control: this server would have accepted HTTP/2.
     let short = "GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = exchange(&kubegate.address, short).await;
     assert_eq!(

@@ -178,7 +178,7 @@ fn the_file_becomes_private_and_symlinks_stay() {
 fn a_file_that_root_edits_keeps_its_owner() {
     let (_folder, path) = holding(YAML);
     let old = fs::metadata(&path).unwrap();
-    // Only root can give files away; for others the file keeps its owner here.
+    // Only root can change the owner. Other users test that it stays.
     let _ = std::os::unix::fs::chown(&path, Some(4321), Some(4321));
     let given = fs::metadata(&path).unwrap();
     write_tokens(&path, "jane", &tokens("new", None)).unwrap();

@@ -46,7 +46,7 @@ impl Home {
         self.0.path().join(name)
     }
 
-    /// Loads with `KUBECONFIG` made of names in the folder, and the folder as home.
+    /// Loads with `KUBECONFIG` listing these names in the folder, and the folder as `HOME`.
     fn load(&self, list: Option<&[&str]>) -> Result<Kubeconfig, Error> {
         let list = list.map(|names| {
             let full = |name: &&str| {

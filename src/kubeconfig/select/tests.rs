@@ -439,7 +439,7 @@ fn every_field_of_a_plugin_is_read() {
     assert_eq!(beta.interactive_mode, InteractiveMode::IfAvailable);
 }
 
-/// Each user's fields are refused with this said of them, and without their values.
+/// Each user is refused with this message, which does not show the values.
 fn users_are_refused(cases: &[(&str, &str)]) {
     for (user, says) in cases {
         let error = refused(&one("", user), &Overrides::default());

@@ -111,7 +111,7 @@ fn deep_nesting_is_refused_without_reading_all_of_it() {
 }
 
 proptest! {
-    /// Whatever a text is made of, its first document ends between two characters.
+    /// The first document of any text ends on a character boundary.
     #[test]
     fn any_text_is_surveyed(pieces in proptest::collection::vec(piece(), 0..24)) {
         let text = pieces.concat();

@@ -6,12 +6,13 @@
 
 use zeroize::Zeroizing;
 
-use super::Problem;
-
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What is wrong with a section.
+pub(super) type Problem = &'static str;
 
 /// The text between a BEGIN line and its END line.
 pub(super) struct Section {

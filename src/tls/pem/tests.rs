@@ -236,9 +236,9 @@ mod any_text {
     use super::*;
 
     proptest! {
-        /// Whatever stands around it, a section of its own is found, as in Go.
+        /// A section is found whatever text surrounds it, as in Go.
         #[test]
-        fn before_and_after_does_not_spoil_a_section(before in ".{0,80}", after in ".{0,80}") {
+        fn text_around_a_section_does_not_matter(before in ".{0,80}", after in ".{0,80}") {
             let good = text("ca.pem");
             let bundle = format!("{before}\n{good}{after}");
             prop_assert_eq!(count(bundle), 1);

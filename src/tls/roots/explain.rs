@@ -46,7 +46,7 @@ pub(super) fn refusal(roots: &Roots, error: &webpki::Error, presented: &Presente
 }
 
 /// Returns the refusal for a key or signature of the chain that the cryptography library does not
-/// support, since its own error does not tell.
+/// support, whose own error does not name it.
 pub(super) fn unsupported(roots: &Roots, presented: &Presented<'_>) -> Option<Refusal> {
     let chain = iter::once(presented.leaf).chain(presented.intermediates);
     let chain: Vec<_> = chain.filter_map(|der| Certificate::parse(der)).collect();

@@ -20,17 +20,17 @@ use super::{
 
 const REQUEST: &[u8] = b"GET /api/v1/secrets HTTP/1.1\r\nauthorization: Bearer t0ken\r\n\r\n";
 
-/// What the server learned of a client that spoke to it.
+/// What the server received from a client.
 #[derive(Debug)]
-struct Heard {
+struct Received {
     request: Vec<u8>,
     server_name: Option<String>,
     client: Option<CertificateDer<'static>>,
     kind: HandshakeKind,
 }
 
-/// A server's certificate and key, whether or not they make sense.
-fn shows(certificate: &str, key: &str) -> Arc<dyn ResolvesServerCert> {
+/// A server's certificate and key, valid or not.
+fn resolver(certificate: &str, key: &str) -> Arc<dyn ResolvesServerCert> {
     let chain = pem::certificates(&file(certificate), certificate).unwrap();
     let key = pem::private_key(&file(key), key).unwrap();
     let key = provider().key_provider.load_private_key(key).unwrap();
@@ -38,7 +38,7 @@ fn shows(certificate: &str, key: &str) -> Arc<dyn ResolvesServerCert> {
 }
 
 fn server(certificate: &str, version: ProtocolVersion) -> ServerConfig {
-    server_with(shows(certificate, &key_of(certificate)), version)
+    server_with(resolver(certificate, &key_of(certificate)), version)
 }
 
 fn key_of(certificate: &str) -> String {
@@ -60,12 +60,12 @@ fn server_with(shown: Arc<dyn ResolvesServerCert>, version: ProtocolVersion) -> 
         .with_cert_resolver(shown)
 }
 
-/// Connects, sends [`REQUEST`] and waits for the server to close: both ends' results.
-async fn talk(
+/// Connects, sends [`REQUEST`] and waits for the server to close. Returns the results of both ends.
+async fn exchange(
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
     asked: &str,
-) -> (io::Result<()>, io::Result<Heard>) {
+) -> (io::Result<()>, io::Result<Received>) {
     let asked = ServerName::try_from(asked.to_owned()).unwrap();
     let (near, far) = tokio::io::duplex(64 * 1024);
     let client = async move {
@@ -82,7 +82,7 @@ async fn talk(
         stream.shutdown().await?;
         let connection = stream.get_ref().1;
         let certificates = connection.peer_certificates().unwrap_or_default();
-        Ok(Heard {
+        Ok(Received {
             request,
             server_name: connection.server_name().map(str::to_owned),
             client: certificates.first().map(|c| c.clone().into_owned()),
@@ -103,23 +103,24 @@ fn trust(names: &[&str]) -> Trust {
 
 const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3];
 
-/// The server shows `certificate`, and over both TLS versions the request arrives.
-async fn accepted(trust: &Trust, certificate: &str, asked: &str) -> Heard {
+/// The server presents `certificate`, and over both TLS versions the request arrives.
+async fn accepted(trust: &Trust, certificate: &str, asked: &str) -> Received {
     let mut last = None;
     for version in VERSIONS {
         let client = Arc::new(client_config(trust, None));
-        let (sent, heard) = talk(client, Arc::new(server(certificate, version)), asked).await;
+        let (sent, received) =
+            exchange(client, Arc::new(server(certificate, version)), asked).await;
         sent.unwrap_or_else(|e| panic!("{certificate} over {version:?}: {e}"));
-        let heard = heard.unwrap();
-        assert_eq!(heard.request, REQUEST);
-        last = Some(heard);
+        let received = received.unwrap();
+        assert_eq!(received.request, REQUEST);
+        last = Some(received);
     }
     last.unwrap()
 }
 
-/// The server shows `certificate`, and over both TLS versions it gets nothing but an alert.
+/// The server presents `certificate`, and over both TLS versions it receives nothing but an alert.
 async fn refused(trust: &Trust, certificate: &str, asked: &str) -> Refusal {
-    refused_with(trust, &shows(certificate, &key_of(certificate)), asked).await
+    refused_with(trust, &resolver(certificate, &key_of(certificate)), asked).await
 }
 
 async fn refused_with(trust: &Trust, shown: &Arc<dyn ResolvesServerCert>, asked: &str) -> Refusal {
@@ -127,17 +128,17 @@ async fn refused_with(trust: &Trust, shown: &Arc<dyn ResolvesServerCert>, asked:
     for version in VERSIONS {
         let client = Arc::new(client_config(trust, None));
         let server = Arc::new(server_with(shown.clone(), version));
-        let (sent, heard) = talk(client, server, asked).await;
+        let (sent, received) = exchange(client, server, asked).await;
         let error = sent.expect_err("the client should have refused");
         last = refusal(&error).cloned();
         assert!(last.is_some(), "no reason in {error}");
         // The server is still in its handshake: no application byte has reached it.
-        let heard = heard.unwrap_err();
-        let inner = heard.get_ref().and_then(|e| e.downcast_ref());
+        let received = received.unwrap_err();
+        let inner = received.get_ref().and_then(|e| e.downcast_ref());
         assert!(
             matches!(inner, Some(rustls::Error::AlertReceived(alert))
                 if *alert != AlertDescription::CloseNotify),
-            "{heard:?}"
+            "{received:?}"
         );
     }
     last.unwrap()
@@ -170,7 +171,7 @@ async fn an_unknown_ca_is_refused_and_the_certificate_described() {
     };
     assert_eq!(subject, "O=kubegate TEST ONLY, CN=localhost");
     assert_eq!(issuer, "O=kubegate TEST ONLY, CN=test CA");
-    // As openssl printed it when the certificate was made.
+    // The fingerprint that openssl printed when the certificate was created.
     let printed = String::from_utf8(file("localhost.sha256")).unwrap();
     assert_eq!(printed.trim().split_once('=').unwrap().1, sha256);
     let text = refusal.to_string();
@@ -310,11 +311,11 @@ async fn a_wrong_name_is_refused_and_its_names_listed() {
 #[tokio::test]
 async fn the_server_name_is_sent_and_verified_and_an_address_is_not_sent() {
     let ca = trust(&["ca.pem"]);
-    let heard = accepted(&ca, "wrong-san.pem", "other.example").await;
-    assert_eq!(heard.server_name.as_deref(), Some("other.example"));
+    let received = accepted(&ca, "wrong-san.pem", "other.example").await;
+    assert_eq!(received.server_name.as_deref(), Some("other.example"));
     for address in ["127.0.0.1", "::1"] {
-        let heard = accepted(&ca, "localhost.pem", address).await;
-        assert_eq!(heard.server_name, None);
+        let received = accepted(&ca, "localhost.pem", address).await;
+        assert_eq!(received.server_name, None);
     }
 }
 
@@ -387,7 +388,7 @@ async fn a_trusted_self_signed_certificate_needs_name_and_validity() {
     let itself = trust(&["self-signed-expired.pem"]);
     let refusal = refused(&itself, "self-signed-expired.pem", "localhost").await;
     assert!(matches!(refusal, Refusal::Expired { .. }), "{refusal}");
-    // In renewal both name and key stay: a certificate of the same name and key is another one.
+    // A renewed certificate with the same name and key is not the trusted one.
     let refusal = refused(&trust(&["expired-ca.pem"]), "renewed-ca.pem", "localhost").await;
     assert!(
         matches!(refusal, Refusal::UnknownIssuer { .. }),
@@ -407,8 +408,8 @@ async fn a_pinned_server_certificate_issues_nothing() {
     assert_eq!(why, "its basic constraints say CA:FALSE");
     assert!(refusal.to_string().contains("is not a CA certificate"));
 
-    // A certificate of another key with the name of a pinned one was not issued by it.
-    let other = trust(&["self-signed-expired.pem", "dns-only.pem"]);
+    // A pinned certificate with the issuer's name and another key is not the issuer.
+    let other = trust(&["cn-only.pem"]);
     let refusal = refused(&other, "signed-by-leaf.pem", "localhost").await;
     assert!(
         matches!(refusal, Refusal::UnknownIssuer { .. }),
@@ -439,7 +440,7 @@ async fn unusable_certificates_are_skipped_while_one_remains() {
 
 #[tokio::test]
 async fn a_server_without_its_certificates_key_is_refused_even_when_insecure() {
-    let posing = shows("localhost.pem", "dns-only.key");
+    let posing = resolver("localhost.pem", "dns-only.key");
     for trust in [trust(&["ca.pem"]), Trust::insecure()] {
         let refusal = refused_with(&trust, &posing, "localhost").await;
         assert!(matches!(refusal, Refusal::UnprovenKey { .. }), "{refusal}");
@@ -458,8 +459,8 @@ async fn insecure_accepts_any_certificate() {
     }
 }
 
-/// The store is chosen by the environment, which a test may not change for its neighbours: it
-/// runs itself again as a process of its own.
+/// The environment selects the system's CAs. Since a test must not change the environment of others, it
+/// runs itself again in a process of its own.
 #[tokio::test]
 async fn the_cas_of_the_system_follow_the_same_rules() {
     const STORE: &str = "KUBEGATE_TEST_STORE";
@@ -511,18 +512,18 @@ async fn a_client_certificate_is_presented_on_request_and_is_optional() {
     let server = mutual("localhost.pem", "ca.pem");
 
     let with = Arc::new(client_config(&ca, Some(identity.clone())));
-    let (sent, heard) = talk(with.clone(), server.clone(), "localhost").await;
+    let (sent, received) = exchange(with.clone(), server.clone(), "localhost").await;
     sent.unwrap();
-    assert_eq!(heard.unwrap().client.as_ref(), identity.cert.first());
+    assert_eq!(received.unwrap().client.as_ref(), identity.cert.first());
 
     let without = Arc::new(client_config(&ca, None));
-    let (sent, heard) = talk(without, server, "localhost").await;
+    let (sent, received) = exchange(without, server, "localhost").await;
     sent.unwrap();
-    assert_eq!(heard.unwrap().client, None);
+    assert_eq!(received.unwrap().client, None);
 
-    // Shown even to a server that hints at another authority, which refuses it.
-    let (_, heard) = talk(with, mutual("localhost.pem", "other-ca.pem"), "localhost").await;
-    let error = heard.unwrap_err();
+    // It is presented even to a server whose request names another CA, which refuses it.
+    let (_, received) = exchange(with, mutual("localhost.pem", "other-ca.pem"), "localhost").await;
+    let error = received.unwrap_err();
     let inner = error.get_ref().and_then(|e| e.downcast_ref());
     let expected = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     assert_eq!(inner, Some(&expected));
@@ -535,9 +536,9 @@ async fn every_connection_is_verified_again() {
         let config = Arc::new(config);
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let (sent, heard) = talk(config.clone(), server.clone(), "localhost").await;
+            let (sent, received) = exchange(config.clone(), server.clone(), "localhost").await;
             sent.unwrap();
-            kinds.push(heard.unwrap().kind);
+            kinds.push(received.unwrap().kind);
         }
         kinds
     };

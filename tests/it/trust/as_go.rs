@@ -1,5 +1,5 @@
-//! Certificates and servers that kubectl accepts or refuses: so does kubegate, on requests and
-//! upgrades alike, and it names what the cryptography library cannot do as that.
+//! Certificates and servers are accepted or refused as by kubectl, for requests and upgrades alike, and
+//! algorithms that the cryptography library does not support are named.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -10,7 +10,7 @@ use std::{
 use super::*;
 
 #[tokio::test]
-async fn what_kubectl_accepts_is_accepted() {
+async fn certificates_that_kubectl_accepts_are_accepted() {
     for (ca, leaf) in [
         ("ca", "ca-true"),
         ("ca", "any-purpose-chain"),
@@ -24,7 +24,7 @@ async fn what_kubectl_accepts_is_accepted() {
 }
 
 #[tokio::test]
-async fn what_kubectl_refuses_is_refused_and_nothing_is_sent() {
+async fn certificates_that_kubectl_refuses_are_refused() {
     for (ca, leaf, words) in [
         ("ca", "no-sign-chain", "lacks keyCertSign"),
         ("client-ca", "client-ca-leaf", "lacks serverAuth"),
@@ -36,7 +36,7 @@ async fn what_kubectl_refuses_is_refused_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn an_exception_for_a_server_that_may_sign_excuses_nothing_else() {
+async fn a_ca_certificate_as_server_passes_all_other_checks() {
     for (ca, leaf, words) in [
         ("same-name-ca", "ca-true", "another key"),
         ("ca", "ca-true-client", "other purposes"),
@@ -47,7 +47,7 @@ async fn an_exception_for_a_server_that_may_sign_excuses_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_checked_is_named_and_nothing_is_sent() {
+async fn unsupported_chains_and_algorithms_are_refused_by_name() {
     for (ca, leaf, words) in [
         ("ca", "deep-7", "more than six intermediate"),
         (
@@ -61,11 +61,11 @@ async fn what_cannot_be_checked_is_named_and_nothing_is_sent() {
     }
 }
 
-/// `openssl s_server`, for what rustls's own server does not do.
+/// `openssl s_server`, for features that rustls's server does not have.
 struct OpenSsl {
     child: Child,
     url: String,
-    heard: Option<JoinHandle<String>>,
+    output: Option<JoinHandle<String>>,
 }
 
 impl OpenSsl {
@@ -99,22 +99,22 @@ impl OpenSsl {
         }
         let (_, port) = line.trim().rsplit_once(':').unwrap();
         let url = format!("https://localhost:{port}");
-        let heard = std::thread::spawn(move || {
-            let mut heard = Vec::new();
-            lines.read_to_end(&mut heard).unwrap();
-            String::from_utf8_lossy(&heard).into_owned()
+        let output = std::thread::spawn(move || {
+            let mut output = Vec::new();
+            lines.read_to_end(&mut output).unwrap();
+            String::from_utf8_lossy(&output).into_owned()
         });
         Self {
             child,
             url,
-            heard: Some(heard),
+            output: Some(output),
         }
     }
 
-    /// All that it printed: every request's head, beside its own words.
-    fn heard(mut self) -> String {
+    /// Stops it and returns its output, which includes the head of every request.
+    fn output(mut self) -> String {
         self.child.kill().unwrap();
-        self.heard.take().unwrap().join().unwrap()
+        self.output.take().unwrap().join().unwrap()
     }
 }
 
@@ -126,7 +126,7 @@ impl Drop for OpenSsl {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_what_is_not_spoken_here_is_told_so() {
+async fn unsupported_keys_ciphers_and_versions_of_a_server_are_named() {
     for (leaf, args, words) in [
         (
             "rsa-1024",
@@ -167,22 +167,22 @@ async fn a_server_that_speaks_what_is_not_spoken_here_is_told_so() {
             }
             assert!(!answer.contains("posing"), "{answer}");
         }
-        let heard = server.heard();
+        let output = server.output();
         assert!(
-            !heard.contains("/api/v1") && !heard.contains("sesame"),
-            "{heard}"
+            !output.contains("/api/v1") && !output.contains("sesame"),
+            "{output}"
         );
     }
-    // The control: what it hears is printed.
+    // The control: it prints the requests that it receives.
     let server = OpenSsl::start("rsa", &[]);
     let kubegate = Kubegate::spawn(command(&server.url, &trusting("ca")));
     let asked = exchange(&kubegate.address, ASKED[0]);
     tokio::pin!(asked);
     let waited = tokio::time::timeout(std::time::Duration::from_millis(700), &mut asked).await;
-    assert!(waited.is_err(), "openssl does not answer by itself");
-    let heard = server.heard();
+    assert!(waited.is_err(), "openssl does not respond by itself");
+    let output = server.output();
     assert!(
-        heard.contains("GET /api/v1/pods") && heard.contains("sesame"),
-        "{heard}"
+        output.contains("GET /api/v1/pods") && output.contains("sesame"),
+        "{output}"
     );
 }

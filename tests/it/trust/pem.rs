@@ -1,4 +1,4 @@
-//! PEM files as they are in the wild: read as kubectl reads them, and what cannot be read is named.
+//! PEM files of various forms are read as by kubectl, and sections that cannot be read are named.
 
 use tempfile::TempDir;
 
@@ -14,15 +14,15 @@ fn file(folder: &TempDir, name: &str, content: impl AsRef<[u8]>) -> String {
     path.display().to_string()
 }
 
-const NO_BASE64: &str = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+const NOT_BASE64: &str = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
 
 #[tokio::test]
-async fn a_bad_section_of_a_ca_bundle_is_passed_over_and_named_by_file_and_line() {
+async fn an_unreadable_section_of_a_ca_bundle_is_skipped_with_a_warning() {
     let folder = TempDir::new().unwrap();
     let no_end = text("other-ca.pem").replace("-----END CERTIFICATE-----\n", "");
-    let bundle = format!("# ours\n{NO_BASE64}{no_end}{}", text("ca.pem"));
+    let bundle = format!("# ours\n{NOT_BASE64}{no_end}{}", text("ca.pem"));
     let bundle = file(&folder, "bundle.pem", bundle.replace('\n', "\r\n"));
-    let upstream = Upstream::tls("localhost", tell).await;
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     let trust = ["--certificate-authority".to_owned(), bundle.clone()];
     let kubegate = Kubegate::spawn(command(&upstream.url(), &trust));
     all_answered(&kubegate, &upstream, &["sesame"]).await;
@@ -40,15 +40,15 @@ async fn a_bad_section_of_a_ca_bundle_is_passed_over_and_named_by_file_and_line(
         );
     }
 
-    // What was passed over is not trusted: the control for the section without END.
+    // A skipped section is not trusted: the control for the section without END.
     let trust = ["--certificate-authority".to_owned(), bundle];
     refused("self-signed", "localhost", &trust, &["not issued by"]).await;
 }
 
 #[tokio::test]
-async fn a_bundle_of_which_nothing_can_be_read_is_refused_at_the_start() {
+async fn an_unreadable_ca_bundle_is_refused_at_the_start() {
     let folder = TempDir::new().unwrap();
-    let bundle = file(&folder, "bundle.pem", NO_BASE64);
+    let bundle = file(&folder, "bundle.pem", NOT_BASE64);
     let trust = ["--certificate-authority".to_owned(), bundle.clone()];
     let ended = Kubegate::refused(command("https://localhost:1", &trust));
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
@@ -61,12 +61,15 @@ async fn a_bundle_of_which_nothing_can_be_read_is_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_and_its_key_may_stand_in_one_file_among_other_sections() {
+async fn a_client_certificate_and_its_key_may_share_a_file() {
     let folder = TempDir::new().unwrap();
     let parameters =
         "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
     let key = text("client-sec1.key").replace("EC PRIVATE KEY", "RSA PRIVATE KEY");
-    let all = format!("\u{feff}{parameters}{key}{NO_BASE64}{}", text("client.pem"));
+    let all = format!(
+        "\u{feff}{parameters}{key}{NOT_BASE64}{}",
+        text("client.pem")
+    );
     let all = file(&folder, "all.pem", all.replace("-----\n", "-----\t\n"));
     let with = |certificate: &str, key: &str| {
         let flags = ["--client-certificate", certificate, "--client-key", key];
@@ -80,8 +83,8 @@ async fn a_client_certificate_and_its_key_may_stand_in_one_file_among_other_sect
     )
     .await;
 
-    // A key of another certificate, and one with a passphrase.
-    let upstream = Upstream::tls("localhost", tell).await;
+    // A key of another certificate, and keys with a passphrase.
+    let upstream = Upstream::tls("localhost", echo_handshake).await;
     for (key, words) in [
         (
             "localhost.key",

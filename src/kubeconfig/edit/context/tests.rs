@@ -35,7 +35,7 @@ users:
 - name: jane
   user:
     token: hunter2
-    as: somebody
+    as: other-user
 - name: other
   user: {token: yes-token, flag: yes} # theirs
 ";
@@ -62,7 +62,7 @@ fn holding(text: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Adds the context, reads it back as kubegate would, and gives the new text.
+/// Adds the context, checks it by resolving the file, and returns the new text.
 fn after(text: &str) -> String {
     let (folder, path) = holding(text);
     add_context(&path, &new(), true).unwrap();
@@ -124,7 +124,7 @@ preferences: {}
 users:
 - name: jane
   user:
-    as: somebody
+    as: other-user
     exec:
       apiVersion: client.authentication.k8s.io/v1
       args:
@@ -357,7 +357,7 @@ fn forgetting_a_login_restores_the_file() {
         let old = value(&path);
         add_context(&path, &context("one", "new-1", "joe"), true).unwrap();
         add_context(&path, &context("two", "new-2", "jim"), true).unwrap();
-        // A second login of the same changes nothing of what is noted.
+        // A second login of the same context does not change the note.
         add_context(&path, &context("two", "new-2", "jim"), true).unwrap();
         assert!(forget_user(&path, "jim").unwrap());
         assert_eq!(value(&path)["current-context"], "one");
@@ -387,7 +387,7 @@ fn forgetting_a_login_restores_the_user_of_its_context() {
         ("jim".to_owned(), "https://api.example:6443".to_owned())
     );
     assert!(forget_user(&path, "jim").unwrap());
-    // The cluster was there, so it stays; what the login said of it stands.
+    // The cluster existed before, so it stays, with the fields of the login.
     assert_eq!(
         user(),
         ("other".to_owned(), "https://api.example:6443".to_owned())
@@ -435,7 +435,7 @@ fn utf16_becomes_utf8() {
     let bytes: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
     fs::write(&path, &bytes).unwrap();
     // Nothing to change, so nothing is written.
-    assert!(!forget_user(&path, "nobody").unwrap());
+    assert!(!forget_user(&path, "missing").unwrap());
     assert_eq!(fs::read(&path).unwrap(), bytes);
     add_context(&path, &new(), true).unwrap();
     assert_eq!(

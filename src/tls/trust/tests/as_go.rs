@@ -1,5 +1,5 @@
-//! Where webpki judges otherwise than Go's `crypto/x509`, and so kubectl: what Go accepts is
-//! accepted, what it refuses is refused.
+//! The cases in which webpki differs from Go's `crypto/x509`, and so from kubectl: certificates are
+//! accepted and refused as by Go.
 
 use super::*;
 
@@ -15,8 +15,8 @@ async fn refused_with_words(roots: &str, certificate: &str, asked: &str, words: 
     }
 }
 
-/// The judgement of a chain at some time.
-fn judged(roots: &[&str], certificate: &str, asked: &str, now: &str) -> Result<(), Refusal> {
+/// Verifies a chain at a given time.
+fn verified(roots: &[&str], certificate: &str, asked: &str, now: &str) -> Result<(), Refusal> {
     let chain = pem::certificates(&file(certificate), certificate).unwrap();
     let now =
         UnixTime::since_unix_epoch(Duration::from_secs(stamp(now).as_second().unsigned_abs()));
@@ -46,7 +46,7 @@ async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
     )
     .await;
 
-    // Signature, name, purpose, dates of both, name constraints and issuer are still checked.
+    // Signature, name, purpose, the validity of both, name constraints and issuer are still checked.
     for (roots, certificate, asked, words) in [
         (
             "same-name-ca.pem",
@@ -77,25 +77,25 @@ async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
     ] {
         refused_with_words(roots, certificate, asked, &[words]).await;
     }
-    let ended = judged(
+    let result = verified(
         &["ca.pem"],
         "ca-true.pem",
         "localhost",
         "2126-01-01T00:00:01Z",
     );
-    assert!(matches!(ended, Err(Refusal::Expired { .. })), "{ended:?}");
-    judged(
+    assert!(matches!(result, Err(Refusal::Expired { .. })), "{result:?}");
+    verified(
         &["ca.pem"],
         "ca-true.pem",
         "localhost",
         "2126-01-01T00:00:00Z",
     )
     .unwrap();
-    // An authority that is shown as a server, signed by an expired one.
-    let ended = judged(&["expired-ca.pem"], "renewed-ca.pem", "localhost", NOW);
+    // A CA certificate that is presented as the server's, signed by an expired CA.
+    let result = verified(&["expired-ca.pem"], "renewed-ca.pem", "localhost", NOW);
     assert!(
-        matches!(ended, Err(Refusal::UnknownIssuer { .. })),
-        "{ended:?}"
+        matches!(result, Err(Refusal::UnknownIssuer { .. })),
+        "{result:?}"
     );
 }
 
@@ -103,8 +103,7 @@ async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
 fn a_ca_certificate_as_server_behind_an_intermediate_is_refused() {
     let chain = pem::certificates(&file("intermediate-ca.pem"), "x").unwrap();
     let asked = ServerName::try_from("localhost").unwrap();
-    // The intermediate itself as a server under its own root is the one step that is judged; its
-    // name is what it lacks.
+    // The intermediate as a server directly below its root passes these checks, but has no name.
     let verifier = trust(&["ca.pem"]).verifier();
     let error = verifier
         .verify_server_cert(&chain[0], &[], &asked, &[], UnixTime::now())
@@ -113,7 +112,7 @@ fn a_ca_certificate_as_server_behind_an_intermediate_is_refused() {
         matches!(refusal(&error), Some(Refusal::CommonNameOnly { .. })),
         "{error}"
     );
-    // Below another one it is not judged at all.
+    // Below another intermediate it is refused.
     let deep = pem::certificates(&file("deep-6.pem"), "x").unwrap();
     let error = verifier
         .verify_server_cert(&deep[1], &deep[2..], &asked, &[], UnixTime::now())
@@ -137,14 +136,14 @@ async fn a_wildcard_below_a_top_level_name_matches_one_label() {
         "k8slan",
         "127.0.0.1",
     ] {
-        let refusal = judged(&["ca.pem"], "wildcard-lan.pem", asked, NOW).unwrap_err();
+        let refusal = verified(&["ca.pem"], "wildcard-lan.pem", asked, NOW).unwrap_err();
         let of_names = matches!(
             refusal,
             Refusal::WrongName { .. } | Refusal::NoAddress { .. }
         );
         assert!(of_names, "{asked}: {refusal}");
     }
-    // The chain is judged first.
+    // The chain is verified first.
     refused_with_words(
         "other-ca.pem",
         "wildcard-lan.pem",
@@ -216,7 +215,7 @@ async fn a_ca_that_may_not_issue_is_refused_by_name_and_reason() {
     ] {
         let words = [&format!("CN={subject}\""), why];
         refused_with_words(roots, certificate, "localhost", &words).await;
-        // It does not spoil the others of its bundle.
+        // The other CAs of its bundle stay usable.
         let both = trust(&[roots, "ca.pem"]);
         accepted(&both, "localhost.pem", "localhost").await;
     }
@@ -292,7 +291,7 @@ async fn unsupported_algorithms_are_named_and_not_called_forgeries() {
         let refusal = refused(&trust(&[roots]), certificate, "localhost").await;
         assert!(matches!(refusal, Refusal::Unsupported { .. }), "{refusal}");
     }
-    // A wrong signature is still one, whatever else is in the bundle.
+    // An unsupported CA in the bundle does not hide a wrong signature.
     let bundle = trust(&["rsa-1024-ca.pem", "same-name-ca.pem"]);
     let refusal = refused(&bundle, "localhost.pem", "localhost").await;
     assert!(
