@@ -74,7 +74,7 @@ fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Erro
     let is_https = target.login_cluster().server.scheme() == Some(&Scheme::HTTPS);
     Ok(if is_https && is_session(token) {
         let access = openshift::Access::new(target.login_cluster(), None);
-        Arc::new(openshift::SavedSession::given(access, token)?)
+        Arc::new(openshift::SavedSession::of_kubeconfig(access, token)?)
     } else {
         let user = target.user.name.as_deref();
         Arc::new(StaticToken::new(user, token)?)

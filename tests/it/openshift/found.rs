@@ -138,7 +138,7 @@ async fn another_login_is_in_force_within_two_seconds() {
     let server = cluster.shift.api().url();
     let says = format!("run `kubegate login openshift --server {server}`");
     assert!(
-        answer.contains("nobody is logged in") && answer.contains(&says),
+        answer.contains("there is no saved session") && answer.contains(&says),
         "{answer}"
     );
     // The first login, and the next after its end.

@@ -1,5 +1,5 @@
-//! An `OpenID` Connect issuer and the client that it knows us as: discovery, the redemption of
-//! codes and refresh tokens, and their revocation.
+//! [`Client`]: a client of an `OpenID` Connect issuer. Reads the issuer's metadata, redeems codes and
+//! refresh tokens, and revokes refresh tokens.
 
 use std::fmt::Write as _;
 
@@ -21,12 +21,12 @@ use crate::{
     secret::Secret,
 };
 
-/// The scope that asks for a refresh token.
-const OFFLINE: &str = "offline_access";
-/// What answers are not, where they are something else.
-const WANTED: &str = "not the JSON that OpenID Connect asks for";
+/// The scope that requests a refresh token.
+const OFFLINE_ACCESS: &str = "offline_access";
+/// What a response is not, for errors.
+const EXPECTED: &str = "not the JSON that OpenID Connect requires";
 
-/// A client at its issuer.
+/// See the module.
 pub struct Client {
     calls: Issuer,
     issuer: String,
@@ -34,7 +34,7 @@ pub struct Client {
     id: String,
 }
 
-/// What the issuer says about itself (`OpenID` Connect Discovery 1.0, section 3).
+/// The issuer's metadata (`OpenID` Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
 pub struct Metadata {
     issuer: String,
@@ -47,60 +47,60 @@ pub struct Metadata {
     token_endpoint_auth_methods_supported: Vec<String>,
 }
 
-/// How the client proves who it is (RFC 6749, section 2.3.1).
+/// How the client authenticates (RFC 6749, section 2.3.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientAuth {
     Basic,
     Form,
 }
 
-/// What comes of a refresh token.
+/// The result of redeeming a refresh token.
 pub enum Renewal {
-    /// A new ID token, and a new refresh token where the issuer rotates them.
+    /// A new ID token, and a new refresh token if the issuer rotates them.
     Tokens(OidcTokens),
-    /// The refresh token is used up, revoked or expired.
+    /// The refresh token was used before, revoked, or has expired.
     Refused,
 }
 
 impl Client {
-    /// `place` names the issuer's URL in errors.
+    /// `origin` names the issuer's URL in errors.
     ///
     /// # Errors
-    /// A URL that is not https.
-    pub fn new(calls: Issuer, place: &str, issuer: &str, id: &str) -> Result<Self, Error> {
+    /// The URL is not https.
+    pub fn new(calls: Issuer, origin: &str, issuer: &str, id: &str) -> Result<Self, Error> {
         // OpenID Connect Discovery 1.0, section 4.1.
         let base = issuer.trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
         Ok(Self {
             calls,
             issuer: issuer.to_owned(),
-            discovery: issuer::https(place, &url)?,
+            discovery: issuer::https(origin, &url)?,
             id: id.to_owned(),
         })
     }
 
-    /// What the issuer says about itself now.
+    /// Reads the issuer's metadata.
     ///
     /// # Errors
-    /// No answer, or one of another issuer.
+    /// The request fails, or the metadata are of another issuer.
     pub async fn metadata(&self) -> Result<Metadata, Error> {
         let response = self.calls.get(&self.discovery, None).await?;
         if response.status != StatusCode::OK {
             return Err(response.error(format!("it answered {}", response.status)));
         }
-        let metadata: Metadata = response.json(WANTED)?;
-        // Section 4.3; a slash at the end is no other issuer, as client-go has it.
+        let metadata: Metadata = response.json(EXPECTED)?;
+        // Section 4.3. As in client-go, a slash at the end makes no difference.
         if metadata.issuer.trim_end_matches('/') != self.issuer.trim_end_matches('/') {
             return Err(response.error("it calls itself another issuer; correct idp-issuer-url"));
         }
         Ok(metadata)
     }
 
-    /// Where a human logs in (RFC 6749, section 4.1.1; RFC 7636): the answer comes to
-    /// `redirect_uri` with `state`.
+    /// Returns the URL where a user logs in (RFC 6749, section 4.1.1; RFC 7636). The browser is then
+    /// redirected to `redirect_uri` with `state`.
     ///
     /// # Errors
-    /// An issuer without such a place.
+    /// The issuer has no authorization endpoint.
     pub fn login_url(
         &self,
         metadata: &Metadata,
@@ -109,20 +109,20 @@ impl Client {
         pkce: &Pkce,
         extra_scopes: &[String],
     ) -> Result<String, Error> {
-        let place = format!("authorization_endpoint of {}", self.issuer);
+        let origin = format!("authorization_endpoint of {}", self.issuer);
         let endpoint = metadata.authorization_endpoint.as_deref();
         let endpoint = endpoint.unwrap_or_default();
-        // It may have a query of its own (RFC 6749, section 3.1).
+        // It may have a query (RFC 6749, section 3.1).
         let (base, query) = endpoint.split_once('?').unwrap_or((endpoint, ""));
-        let base = issuer::https(&place, base)?;
+        let base = issuer::https(&origin, base)?;
         let mut scopes = vec!["openid"];
-        // Without it many issuers give no refresh token (OpenID Connect Core, section 11).
+        // Many issuers give no refresh token without this scope (OpenID Connect Core, section 11).
         if metadata
             .scopes_supported
             .iter()
-            .any(|scope| scope == OFFLINE)
+            .any(|scope| scope == OFFLINE_ACCESS)
         {
-            scopes.push(OFFLINE);
+            scopes.push(OFFLINE_ACCESS);
         }
         for scope in extra_scopes {
             if !scopes.contains(&scope.as_str()) {
@@ -140,15 +140,16 @@ impl Client {
             ("code_challenge_method", Pkce::METHOD),
         ] {
             let and = if url.ends_with(['?', '&']) { "" } else { "&" };
-            write!(url, "{and}{key}={}", *form_encoded(value)).expect("text grows");
+            write!(url, "{and}{key}={}", *form_encoded(value))
+                .expect("writing to a String does not fail");
         }
         Ok(url)
     }
 
-    /// Redeems the code that a login brought (RFC 6749, section 4.1.3).
+    /// Redeems the code of a login (RFC 6749, section 4.1.3).
     ///
     /// # Errors
-    /// No answer, or one without tokens.
+    /// The request fails, or its response has no tokens.
     pub async fn redeem(
         &self,
         metadata: &Metadata,
@@ -165,7 +166,7 @@ impl Client {
         ];
         let url = self.token_endpoint(metadata)?;
         let response = self.call(metadata, secret, &url, &form).await?;
-        match judge(&response)? {
+        match renewal(&response)? {
             Renewal::Tokens(tokens) => Ok(tokens),
             Renewal::Refused => Err(response.error("it refused its own code; log in once more")),
         }
@@ -174,7 +175,7 @@ impl Client {
     /// Redeems a refresh token (RFC 6749, section 6).
     ///
     /// # Errors
-    /// No answer, or one without tokens.
+    /// The request fails, or its response has no tokens.
     pub async fn renew(
         &self,
         metadata: &Metadata,
@@ -186,13 +187,13 @@ impl Client {
             ("refresh_token", refresh.expose()),
         ];
         let url = self.token_endpoint(metadata)?;
-        judge(&self.call(metadata, secret, &url, &form).await?)
+        renewal(&self.call(metadata, secret, &url, &form).await?)
     }
 
-    /// Ends a refresh token at the issuer (RFC 7009); `false` where that has no place for it.
+    /// Revokes a refresh token (RFC 7009). Returns false if the issuer has no revocation endpoint.
     ///
     /// # Errors
-    /// No answer, or a refusal.
+    /// The request fails or is refused.
     pub async fn revoke(
         &self,
         metadata: &Metadata,
@@ -215,12 +216,12 @@ impl Client {
     }
 
     fn token_endpoint(&self, metadata: &Metadata) -> Result<Uri, Error> {
-        let place = format!("token_endpoint of {}", self.issuer);
-        issuer::https(&place, &metadata.token_endpoint)
+        let origin = format!("token_endpoint of {}", self.issuer);
+        issuer::https(&origin, &metadata.token_endpoint)
     }
 
-    /// Posts a form as the client. Where the way in which that proves itself is not said, both
-    /// are tried, as in Go; a refused client spends no token.
+    /// Posts a form as the client. If the metadata do not say how the client authenticates, both ways
+    /// are tried, as in Go. A request that is refused for its client uses up no token.
     async fn call(
         &self,
         metadata: &Metadata,
@@ -229,8 +230,8 @@ impl Client {
         form: &[(&str, &str)],
     ) -> Result<Response, Error> {
         let methods = &metadata.token_endpoint_auth_methods_supported;
-        let says = |method| methods.iter().any(|said| said == method);
-        let first = if says("client_secret_post") && !says("client_secret_basic") {
+        let supports = |method| methods.iter().any(|listed| listed == method);
+        let first = if supports("client_secret_post") && !supports("client_secret_basic") {
             ClientAuth::Form
         } else {
             ClientAuth::Basic
@@ -250,11 +251,11 @@ impl Client {
         url: &Uri,
         form: &[(&str, &str)],
         secret: Option<&Secret>,
-        proof: ClientAuth,
+        auth: ClientAuth,
     ) -> Result<Response, Error> {
         let id = self.id.as_str();
         let mut form = form.to_vec();
-        let header = match (secret, proof) {
+        let header = match (secret, auth) {
             (Some(secret), ClientAuth::Basic) => Some(basic(id, secret)?),
             (Some(secret), ClientAuth::Form) => {
                 form.extend([("client_id", id), ("client_secret", secret.expose())]);
@@ -269,8 +270,8 @@ impl Client {
     }
 }
 
-/// Tokens, a refusal of the refresh token, or an error.
-fn judge(response: &Response) -> Result<Renewal, Error> {
+/// Reads the response of the token endpoint.
+fn renewal(response: &Response) -> Result<Renewal, Error> {
     #[derive(Deserialize)]
     struct Granted {
         id_token: Option<Secret>,
@@ -288,7 +289,7 @@ fn judge(response: &Response) -> Result<Renewal, Error> {
             None => Err(response.error(format!("it answered {}", response.status))),
         };
     }
-    let granted: Granted = response.json(WANTED)?;
+    let granted: Granted = response.json(EXPECTED)?;
     let Some(token) = granted.id_token else {
         return Err(response.error(
             "its answer has no id_token; log in again with the scope openid, or ask the \
@@ -306,13 +307,13 @@ fn judge(response: &Response) -> Result<Renewal, Error> {
     }))
 }
 
-/// Why the issuer refuses; a server's failure is no refusal.
+/// Returns the OAuth error of a refusal, which is a 4xx response.
 fn oauth_error(response: &Response) -> Option<&'static str> {
     let refuses = response.status.is_client_error();
     refuses.then(|| error_of(response)).flatten()
 }
 
-/// RFC 6749, section 2.3.1: both are form-encoded first.
+/// Encodes the client's credentials, which are form-encoded first (RFC 6749, section 2.3.1).
 fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, Error> {
     let (id, secret) = (form_encoded(id), form_encoded(secret.expose()));
     authorization::basic(&id, &secret, || "the client-secret".to_owned())

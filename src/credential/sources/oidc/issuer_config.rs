@@ -1,4 +1,4 @@
-//! What is known of an issuer beforehand, from the kubeconfig or from flags.
+//! [`IssuerConfig`]: an issuer and its client as the kubeconfig or flags configure them.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::{
     tls::Trust,
 };
 
-/// An issuer, and the client that it knows us as.
+/// See the module.
 #[derive(Clone)]
 pub(super) struct IssuerConfig {
     pub(super) issuer: String,
-    /// Where the issuer's URL stands, for errors.
-    place: String,
+    /// Where the issuer's URL was given, for errors.
+    origin: String,
     client_id: String,
     authority: Option<Pem>,
 }
@@ -25,7 +25,7 @@ impl IssuerConfig {
     pub(super) fn of_config(config: &OidcConfig) -> Self {
         Self {
             issuer: config.issuer.clone(),
-            place: format!(
+            origin: format!(
                 "kubeconfig {}: user {:?}: auth-provider.config.idp-issuer-url",
                 config.file.display(),
                 config.user
@@ -40,21 +40,21 @@ impl IssuerConfig {
             flags.certificate_authority_data.as_ref(),
             flags.certificate_authority.as_ref(),
         );
-        let origin = "flags: --certificate-authority-data";
+        let data_origin = "flags: --certificate-authority-data";
         let authority = match (data, file) {
-            (Some(text), _) => Some(Pem::from_base64(origin, text).map_err(Error::pem)?),
+            (Some(text), _) => Some(Pem::from_base64(data_origin, text).map_err(Error::pem)?),
             (None, Some(path)) => Some(Pem::from_flag("--certificate-authority", path)),
             (None, None) => None,
         };
         Ok(Self {
             issuer: flags.oidc_issuer_url.clone(),
-            place: "--oidc-issuer-url".to_owned(),
+            origin: "--oidc-issuer-url".to_owned(),
             client_id: flags.oidc_client_id.clone(),
             authority,
         })
     }
 
-    /// Makes the client, by the authority as its file holds it now.
+    /// Creates the client. Reads the file with the issuer's CA certificates.
     pub(super) fn client(&self) -> Result<Client, Error> {
         let trust = match &self.authority {
             Some(ca) => Trust::roots(&ca.read().map_err(Error::pem)?, &ca.location())
@@ -62,15 +62,15 @@ impl IssuerConfig {
             None => Trust::system(),
         };
         let calls = Issuer::new(trust, Environment::read(|name| std::env::var(name).ok()));
-        Client::new(calls, &self.place, &self.issuer, &self.client_id)
+        Client::new(calls, &self.origin, &self.issuer, &self.client_id)
     }
 }
 
 impl Client {
-    /// The client that flags tell.
+    /// Creates the client that flags configure.
     ///
     /// # Errors
-    /// A URL that is not https, certificates that cannot be read.
+    /// The URL is not https, or certificates cannot be read.
     pub fn of_flags(flags: &OidcFlags) -> Result<Self, Error> {
         IssuerConfig::of_flags(flags)?.client()
     }

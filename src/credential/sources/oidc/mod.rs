@@ -1,8 +1,8 @@
-//! An ID token, renewed at its issuer by the refresh token beside it. Both rest in the
-//! `auth-provider: oidc` of a kubeconfig, where kubectl uses them too, or in a login of our own.
+//! ID tokens of an OIDC issuer, renewed with a refresh token. Both are stored in the
+//! `auth-provider: oidc` of a kubeconfig, which kubectl uses too, or in a kubegate login.
 //!
-//! An issuer may rotate refresh tokens, so that each works once. Hence one kubegate at a time
-//! re-reads, renews and writes; who comes second finds the new tokens there.
+//! An issuer may rotate refresh tokens, so that each works only once. A renewal therefore holds a lock
+//! while it reads, renews and writes; a process that waited for the lock finds the new tokens.
 
 mod client;
 mod issuer_config;

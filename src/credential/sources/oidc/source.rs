@@ -1,4 +1,4 @@
-//! The source: looks at the tokens that rest, renews and keeps them.
+//! [`Oidc`]: the source that reads the stored tokens, renews them and stores them.
 
 use std::{
     path::PathBuf,
@@ -24,52 +24,51 @@ use crate::{
     shell::{in_quotes, quoted},
 };
 
-/// A user's tokens and the issuer that renews them.
+/// See the module.
 pub(in crate::credential) struct Oidc {
-    known: IssuerConfig,
+    config: IssuerConfig,
     client: Mutex<Arc<Client>>,
-    rest: Arc<TokenStorage>,
+    storage: Arc<TokenStorage>,
     state: Mutex<State>,
 }
 
-/// Why a human is needed.
+/// Why the user must log in.
 const REFUSED: &str = "the refresh token was refused by the issuer";
 
-/// For so long a refresh token that the issuer refused is not sent again: it is dead, unless the
-/// issuer has lost its memory for a while.
-const REFUSAL: Duration = Duration::from_secs(600);
+/// How long a refused refresh token is not sent again. A refusal is final, unless the issuer has lost its
+/// data for a while.
+const REFUSAL_TTL: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 struct State {
-    /// What rested there last, or what should but could not be made to.
-    held: StoredTokens,
-    /// Whether `held` is newer than what rests there.
+    /// The tokens that were read last, or newer ones that could not be stored.
+    tokens: StoredTokens,
+    /// Whether `tokens` are newer than the stored ones.
     unsaved: bool,
-    /// Whether what rests there could not be read last time.
+    /// Whether the last read failed.
     unreadable: bool,
     /// The refresh token that was refused last, and when.
     refused: Option<(Secret, Instant)>,
-    /// The ID token handed out last. To be asked again means that it will not do any more.
-    used: Option<Secret>,
+    /// The ID token that was returned last. A further fetch means that it is no longer accepted.
+    returned: Option<Secret>,
 }
 
 impl Oidc {
     pub(in crate::credential) fn new(config: OidcConfig) -> Result<Self, Error> {
-        let known = IssuerConfig::of_config(&config);
-        let rest = TokenStorage::Kubeconfig {
+        let issuer = IssuerConfig::of_config(&config);
+        let storage = TokenStorage::Kubeconfig {
             file: config.file,
             user: config.user,
             client_secret: config.client_secret.clone(),
         };
-        let held = StoredTokens {
+        let tokens = StoredTokens {
             tokens: config.tokens,
             client_secret: config.client_secret,
         };
-        Self::resting(known, rest, held)
+        Self::with_storage(issuer, storage, tokens)
     }
 
-    /// For a login of our own. That it rests in the state folder is not looked for before a
-    /// credential is needed.
+    /// Creates the source for a kubegate login, which is not read before a credential is needed.
     pub(in crate::credential) fn of_login(
         flags: &OidcFlags,
         cluster: &Cluster,
@@ -77,7 +76,7 @@ impl Oidc {
         let store = Store::of_user(&|name| std::env::var_os(name));
         let store = store.map_err(Error::store)?;
         let binding = LoginBinding::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
-        let rest = TokenStorage::Saved {
+        let storage = TokenStorage::Saved {
             store: store.bound_to(binding),
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
@@ -88,86 +87,87 @@ impl Oidc {
                 quoted(&flags.oidc_client_id)
             ),
         };
-        Self::resting(
-            IssuerConfig::of_flags(flags)?,
-            rest,
-            StoredTokens::default(),
-        )
+        let issuer = IssuerConfig::of_flags(flags)?;
+        Self::with_storage(issuer, storage, StoredTokens::default())
     }
 
-    fn resting(known: IssuerConfig, rest: TokenStorage, held: StoredTokens) -> Result<Self, Error> {
+    fn with_storage(
+        config: IssuerConfig,
+        storage: TokenStorage,
+        tokens: StoredTokens,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            client: Mutex::new(Arc::new(known.client()?)),
-            known,
-            rest: Arc::new(rest),
+            client: Mutex::new(Arc::new(config.client()?)),
+            config,
+            storage: Arc::new(storage),
             state: Mutex::new(State {
-                held,
+                tokens,
                 ..State::default()
             }),
         })
     }
 
-    /// The client, by the issuer's authority as its file holds it now; where that cannot be
-    /// used, as it held it before.
+    /// Returns the client with the issuer's current CA certificates, or with those before if the file
+    /// cannot be used.
     async fn client(&self) -> Result<Arc<Client>, Error> {
-        let known = self.known.clone();
-        let made = blocking(|| self.subject(), move || known.client()).await?;
-        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        match made {
-            Ok(client) => *kept = Arc::new(client),
+        let config = self.config.clone();
+        let created = blocking(|| self.subject(), move || config.client()).await?;
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        match created {
+            Ok(created) => *client = Arc::new(created),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "the issuer is verified as before");
             }
         }
-        Ok(Arc::clone(&kept))
+        Ok(Arc::clone(&client))
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
-        if let Some(credential) = self.ready(&self.look().await?.tokens)? {
+        if let Some(credential) = self.if_valid(&self.read().await?.tokens)? {
             return Ok(credential);
         }
-        let _turn = self.turn().await?;
-        // Another kubegate may have renewed while we waited.
-        let mut held = self.look().await?;
-        if let Some(credential) = self.ready(&held.tokens)? {
+        let _lock = self.lock().await?;
+        // Another kubegate may have renewed the tokens while this one waited for the lock.
+        let mut stored = self.read().await?;
+        if let Some(credential) = self.if_valid(&stored.tokens)? {
             return Ok(credential);
         }
-        let refresh = self.refresh_token(&held.tokens)?;
+        let refresh = self.refresh_token(&stored.tokens)?;
         if self.was_refused(&refresh) {
             return Err(self.login_needed(REFUSED));
         }
-        self.blocking(TokenStorage::check).await?;
+        self.blocking(TokenStorage::check_editable).await?;
         let client = self.client().await?;
         let metadata = client.metadata().await?;
-        if let Some(new) = self.renew(&client, &metadata, &held, &refresh).await? {
-            return self.keep(new).await;
+        if let Some(new) = self.renew(&client, &metadata, &stored, &refresh).await? {
+            return self.store(new).await;
         }
-        // kubectl renews without a lock, and a human may have logged in: what rests there now
-        // counts, even where ours could not be saved.
+        // kubectl renews without a lock, and the user may have logged in. The stored tokens are used now,
+        // even if newer ones could not be stored before.
         self.state().unsaved = false;
-        held = self.look().await?;
-        if let Some(credential) = self.ready(&held.tokens)? {
+        stored = self.read().await?;
+        if let Some(credential) = self.if_valid(&stored.tokens)? {
             return Ok(credential);
         }
-        let newer = self.refresh_token(&held.tokens)?;
+        let newer = self.refresh_token(&stored.tokens)?;
         if newer != refresh
-            && let Some(new) = self.renew(&client, &metadata, &held, &newer).await?
+            && let Some(new) = self.renew(&client, &metadata, &stored, &newer).await?
         {
-            return self.keep(new).await;
+            return self.store(new).await;
         }
         Err(self.login_needed(REFUSED))
     }
 
-    /// New tokens; `None` where the issuer refuses the refresh token.
+    /// Returns new tokens, or `None` if the issuer refuses the refresh token.
     async fn renew(
         &self,
         client: &Client,
         metadata: &Metadata,
-        held: &StoredTokens,
+        stored: &StoredTokens,
         refresh: &Secret,
     ) -> Result<Option<OidcTokens>, Error> {
-        let secret = held.client_secret.as_ref();
+        let secret = stored.client_secret.as_ref();
         let renewal = client.renew(metadata, secret, refresh).await?;
         let mut state = self.state();
         Ok(match renewal {
@@ -185,33 +185,33 @@ impl Oidc {
     fn was_refused(&self, refresh: &Secret) -> bool {
         let state = self.state();
         let refused = state.refused.as_ref();
-        refused.is_some_and(|(token, at)| token == refresh && at.elapsed() < REFUSAL)
+        refused.is_some_and(|(token, at)| token == refresh && at.elapsed() < REFUSAL_TTL)
     }
 
-    /// The last credential, unless somebody else left another ID token there.
-    async fn stands(&self, last: &Credential) -> Result<Credential, Error> {
+    /// Returns the last credential, unless another process has stored another ID token.
+    async fn check_stored(&self, last: &Credential) -> Result<Credential, Error> {
         let read = self.blocking(TokenStorage::read).await;
         let unsaved = self.state().unsaved;
         let other = match read {
-            Ok(held) if !unsaved => self.ready(&held.tokens)?,
+            Ok(stored) if !unsaved => self.if_valid(&stored.tokens)?,
             _ => None,
         };
         Ok(other.unwrap_or_else(|| last.clone()))
     }
 
-    /// What rests there now; where that cannot be read, what was known before.
-    async fn look(&self) -> Result<StoredTokens, Error> {
+    /// Reads the stored tokens. Returns those known before if that fails.
+    async fn read(&self) -> Result<StoredTokens, Error> {
         if self.state().unsaved {
-            return Ok(self.state().held.clone());
+            return Ok(self.state().tokens.clone());
         }
         match self.blocking(TokenStorage::read).await {
-            Ok(held) => {
+            Ok(stored) => {
                 let mut state = self.state();
-                state.held = held;
+                state.tokens = stored;
                 state.unreadable = false;
             }
-            // What was known before is not for this place either.
-            Err(error) if is_elsewhere(&error) => return Err(error),
+            // The tokens known before are not for this cluster either.
+            Err(error) if is_bound_elsewhere(&error) => return Err(error),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 if !std::mem::replace(&mut self.state().unreadable, true) {
@@ -219,11 +219,11 @@ impl Oidc {
                 }
             }
         }
-        Ok(self.state().held.clone())
+        Ok(self.state().tokens.clone())
     }
 
-    /// The ID token, where it holds and was not handed out before.
-    fn ready(&self, tokens: &OidcTokens) -> Result<Option<Credential>, Error> {
+    /// Returns the credential if the ID token is valid and was not returned before.
+    fn if_valid(&self, tokens: &OidcTokens) -> Result<Option<Credential>, Error> {
         let Some(token) = &tokens.id_token else {
             return Ok(None);
         };
@@ -232,7 +232,7 @@ impl Oidc {
             let refreshable = tokens.refresh_token.is_some();
             claims.holds(SystemTime::now(), refreshable)
         });
-        if !holds || self.state().used.as_ref() == Some(token) {
+        if !holds || self.state().returned.as_ref() == Some(token) {
             return Ok(None);
         }
         self.credential(token).map(Some)
@@ -246,7 +246,7 @@ impl Oidc {
             expires_at: jwt::claims(token.expose()).map(|claims| claims.expires_at),
             ..Credential::default()
         };
-        self.state().used = Some(token.clone());
+        self.state().returned = Some(token.clone());
         Ok(credential)
     }
 
@@ -256,39 +256,35 @@ impl Oidc {
         })
     }
 
-    async fn turn(&self) -> Result<Option<RenewalLock>, Error> {
-        self.blocking(TokenStorage::turn).await
+    async fn lock(&self) -> Result<Option<RenewalLock>, Error> {
+        self.blocking(TokenStorage::lock).await
     }
 
-    /// Keeps new tokens where they rest, then uses them. That they cannot be kept there is no
-    /// reason to throw away what cannot be had again.
-    async fn keep(&self, mut new: OidcTokens) -> Result<Credential, Error> {
+    /// Stores new tokens and uses them. If they cannot be stored, they are kept in memory, since the
+    /// refresh token that they were obtained with may be used up.
+    async fn store(&self, mut new: OidcTokens) -> Result<Credential, Error> {
         {
             let state = self.state();
             if state.unsaved && new.refresh_token.is_none() {
-                let known = &state.held.tokens.refresh_token;
-                new.refresh_token.clone_from(known);
+                let before = &state.tokens.tokens.refresh_token;
+                new.refresh_token.clone_from(before);
             }
         }
         let written = new.clone();
-        let saved = self.blocking(move |rest| rest.write(&written)).await;
+        let saved = self.blocking(move |storage| storage.write(&written)).await;
         if let Err(error) = &saved
             && !self.state().unsaved
         {
-            let (binding, error) = (self.rest.name(), error as &dyn std::error::Error);
-            tracing::warn!(
-                error,
-                file = binding,
-                "renewed tokens are kept in memory only"
-            );
+            let (file, error) = (self.storage.name(), error as &dyn std::error::Error);
+            tracing::warn!(error, file, "renewed tokens are kept in memory only");
         }
         let token = new.id_token.clone().unwrap_or_else(|| Secret::new(""));
         {
             let mut state = self.state();
             state.unsaved = saved.is_err();
-            state.held.tokens.id_token = new.id_token;
+            state.tokens.tokens.id_token = new.id_token;
             if new.refresh_token.is_some() {
-                state.held.tokens.refresh_token = new.refresh_token;
+                state.tokens.tokens.refresh_token = new.refresh_token;
             }
         }
         self.credential(&token)
@@ -298,15 +294,15 @@ impl Oidc {
         &self,
         work: impl FnOnce(&TokenStorage) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let rest = Arc::clone(&self.rest);
-        blocking(|| self.subject(), move || work(&rest)).await?
+        let storage = Arc::clone(&self.storage);
+        blocking(|| self.subject(), move || work(&storage)).await?
     }
 
     fn login_needed(&self, problem: &'static str) -> Error {
         Error::LoginNeeded {
             subject: self.subject(),
             problem: problem.into(),
-            remedy: self.rest.remedy(),
+            remedy: self.storage.remedy(),
         }
     }
 
@@ -317,7 +313,7 @@ impl Oidc {
 
 impl Source for Oidc {
     fn subject(&self) -> String {
-        format!("OIDC issuer {}", self.known.issuer)
+        format!("OIDC issuer {}", self.config.issuer)
     }
 
     fn fetch(&self) -> Fetch<'_> {
@@ -325,14 +321,14 @@ impl Source for Oidc {
     }
 
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
-        Box::pin(self.stands(last))
+        Box::pin(self.check_stored(last))
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        self.rest.files()
+        self.storage.files()
     }
 }
 
-fn is_elsewhere(error: &Error) -> bool {
+fn is_bound_elsewhere(error: &Error) -> bool {
     matches!(error, Error::Store(error) if matches!(**error, store::Error::OtherBinding { .. }))
 }

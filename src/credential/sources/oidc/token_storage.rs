@@ -1,4 +1,4 @@
-//! Where a user's tokens rest between two renewals.
+//! [`TokenStorage`]: where a user's tokens are stored between renewals.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     secret::Secret,
 };
 
-/// The place of one user's tokens. All of its acts block.
+/// See the module. All methods block.
 pub(super) enum TokenStorage {
     /// The `auth-provider` of a user in a kubeconfig.
     Kubeconfig {
@@ -22,18 +22,18 @@ pub(super) enum TokenStorage {
         user: String,
         client_secret: Option<Secret>,
     },
-    /// A login of our own.
+    /// A kubegate login.
     Saved {
         store: Store,
         login: String,
-        /// In place of the saved one.
+        /// A file with the client secret, in place of the saved one.
         secret_file: Option<PathBuf>,
         /// The command that logs in again.
         command: String,
     },
 }
 
-/// What rests there.
+/// The tokens and the client secret that are stored.
 #[derive(Clone, Default)]
 pub(super) struct StoredTokens {
     pub(super) tokens: OidcTokens,
@@ -41,7 +41,7 @@ pub(super) struct StoredTokens {
 }
 
 impl TokenStorage {
-    /// What rests here now.
+    /// Reads the tokens.
     pub(super) fn read(&self) -> Result<StoredTokens, Error> {
         match self {
             Self::Kubeconfig {
@@ -73,7 +73,7 @@ impl TokenStorage {
         }
     }
 
-    /// Keeps new tokens; one that is `None` stays as it is.
+    /// Writes new tokens. One that is `None` is left unchanged.
     pub(super) fn write(&self, new: &OidcTokens) -> Result<(), Error> {
         match self {
             Self::Kubeconfig { file, user, .. } => {
@@ -87,9 +87,9 @@ impl TokenStorage {
         }
     }
 
-    /// Refuses a file whose form [`TokenStorage::write`] could not edit, before a refresh token is spent. That it
-    /// cannot be read or written is no such case: then the tokens are kept in memory.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Checks before a refresh token is used that [`TokenStorage::write`] can edit the file. A file that
+    /// cannot be read or written is not an error: the tokens are then kept in memory.
+    pub(super) fn check_editable(&self) -> Result<(), Error> {
         let Self::Kubeconfig { file, user, .. } = self else {
             return Ok(());
         };
@@ -99,17 +99,17 @@ impl TokenStorage {
         }
     }
 
-    /// Our turn among kubegates; none where the folder cannot be written to, for then nobody
-    /// can keep new tokens either.
-    pub(super) fn turn(&self) -> Result<Option<RenewalLock>, Error> {
-        let turn = match self {
+    /// Locks the storage against other kubegates. Returns `None` if its folder cannot be written to, in
+    /// which no process can store new tokens.
+    pub(super) fn lock(&self) -> Result<Option<RenewalLock>, Error> {
+        let lock = match self {
             Self::Kubeconfig { file, .. } => RenewalLock::of_file(file).map_err(of_kubeconfig),
             Self::Saved { store, login, .. } => store.lock_for_renewal(login).map_err(Error::store),
         };
-        match turn {
-            Ok(turn) => Ok(Some(turn)),
+        match lock {
+            Ok(lock) => Ok(Some(lock)),
             Err(error) if cannot_write(&error) => {
-                // That the tokens cannot be kept either will be warned of.
+                // A warning follows when the tokens cannot be written either.
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(error, "tokens are renewed without a lock");
                 Ok(None)
@@ -118,7 +118,7 @@ impl TokenStorage {
         }
     }
 
-    /// The file of a login of our own; a kubeconfig is watched by whoever chose it.
+    /// Returns the files to watch: that of a kubegate login. A kubeconfig is watched by the reloader.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match self {
             Self::Kubeconfig { .. } => Vec::new(),
@@ -126,7 +126,7 @@ impl TokenStorage {
         }
     }
 
-    /// What a human must do for new tokens.
+    /// Returns what the user must do for new tokens.
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::Kubeconfig { file, user, .. } => {
@@ -136,7 +136,7 @@ impl TokenStorage {
         }
     }
 
-    /// The place, for the log.
+    /// Returns its name for the log.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Kubeconfig { file, .. } => file.display().to_string(),
@@ -146,7 +146,7 @@ impl TokenStorage {
 }
 
 impl SavedLogin {
-    /// Takes new tokens of an OIDC issuer; one that is `None` stays as it is.
+    /// Sets new tokens of an OIDC issuer. One that is `None` is left unchanged.
     pub fn take(&mut self, new: &OidcTokens) {
         if let Some(token) = &new.id_token {
             let claims = crate::credential::protocol::jwt::claims(token.expose());

@@ -1,4 +1,4 @@
-//! A cluster, and how it and its OAuth server are reached.
+//! [`Access`]: connects to a cluster and to its OAuth server.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     tls::Trust,
 };
 
-/// What every session token of a cluster's OAuth server begins with.
+/// The prefix of every session token of a cluster's OAuth server.
 pub const TOKEN_PREFIX: &str = "sha256~";
 
-/// A cluster as its kubeconfig describes it, and how its OAuth server is trusted.
+/// A cluster of a kubeconfig, and the authorities of its OAuth server.
 #[derive(Clone)]
 pub struct Access {
     cluster: Cluster,
@@ -27,9 +27,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// `oauth_authority` is a file with authorities to trust for the OAuth server, beside the
-    /// system's and the cluster's own: its certificate is often the ingress's, not the API
-    /// server's.
+    /// `oauth_authority` is a file with CA certificates to trust for the OAuth server, in addition to
+    /// those of the system and the cluster: its certificate is often that of the ingress.
     #[must_use]
     pub fn new(cluster: &Cluster, oauth_authority: Option<&Path>) -> Self {
         Self {
@@ -42,22 +41,23 @@ impl Access {
         }
     }
 
-    /// The API server's URL, as humans write it.
+    /// Returns the API server's URL without a slash at the end.
     #[must_use]
     pub fn server(&self) -> String {
         let url = self.cluster.server.to_string();
         url.trim_end_matches('/').to_owned()
     }
 
-    /// How the API server is reached.
+    /// Returns a client of the API server.
     ///
     /// # Errors
-    /// An authority that cannot be read.
+    /// A CA certificate cannot be read.
     pub async fn api(&self) -> Result<Issuer, Error> {
         Ok(self.clients().await?.0)
     }
 
-    /// How the API server is reached, and how its OAuth server is. Reads authorities' files.
+    /// Returns the clients of the API server and of the OAuth server. Reads the files with their CA
+    /// certificates.
     pub(super) async fn clients(&self) -> Result<(Issuer, Issuer), Error> {
         let access = self.clone();
         blocking(|| self.server(), move || access.read_clients()).await?
@@ -79,10 +79,10 @@ impl Access {
         Ok((api, oauth.through(self.cluster.proxy_url.clone())))
     }
 
-    /// The URL of a path at the API server.
+    /// Returns the URL of a path at the API server.
     ///
     /// # Errors
-    /// A server that is not reached by https: no login is safe there.
+    /// The server's URL is not https, which no login is safe over.
     pub fn url(&self, path: &str) -> Result<Uri, Error> {
         issuer::https("the server's URL", &format!("{}{path}", self.server()))
     }

@@ -1,5 +1,5 @@
-//! Login with user name and password, as `oc login -u USER -p PASSWORD` does it: the authorize
-//! endpoint challenges (RFC 7617), and redirects to a page with a code that nobody visits.
+//! Login with user name and password, as `oc login -u USER -p PASSWORD` does it. The authorize endpoint
+//! sends a Basic challenge (RFC 7617), and then redirects with a code to a page that is not opened.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,50 +13,48 @@ use super::{
     Access, Oauth, Session,
     grant::{self, Client},
 };
-use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
         Error, Pkce,
         protocol::{
             authorization,
-            issuer::{Response, form_encoded},
+            issuer::{IssuerError, Response, form_encoded},
             oauth::{error_of, form_value, known_error},
         },
     },
     secret::Secret,
 };
 
-/// How often a page in place of a redirect is asked for again: some servers behind a load
-/// balancer answer so now and then.
-const TRIES: u32 = 3;
+/// How often the request is tried if the response is a page instead of a redirect, which some servers
+/// behind a load balancer send now and then.
+const MAX_TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// As `oc` says it.
+/// The words of `oc`.
 pub(super) const WRONG_PASSWORD: &str = "Login failed (401 Unauthorized)";
 
-/// What the redirect brings.
-enum Brought {
+/// The result of the redirect.
+enum Redirected {
     Code(Secret),
     Session(Session),
 }
 
 impl Access {
-    /// Begins a session with a user name and a password.
+    /// Starts a session with a user name and a password.
     ///
     /// # Errors
-    /// As [`Access::discover`] and [`Oauth::challenge_login`].
+    /// As for [`Access::discover`] and [`Oauth::challenge_login`].
     pub async fn challenge_login(&self, user: &str, password: &Secret) -> Result<Session, Error> {
         self.discover().await?.challenge_login(user, password).await
     }
 }
 
 impl Oauth {
-    /// Begins a session with a user name and a password. They are sent to the OAuth server once
-    /// it asks for them.
+    /// Starts a session with a user name and a password, which are sent after the server's challenge.
     ///
     /// # Errors
-    /// [`Error::LoginNeeded`] for a wrong password, or where only a browser can log in; whatever
-    /// the server gets wrong.
+    /// [`Error::LoginNeeded`] if the password is wrong or only a browser can log in. Another error if
+    /// the server's response is invalid.
     pub async fn challenge_login(&self, user: &str, password: &Secret) -> Result<Session, Error> {
         // RFC 7617, section 2: the first colon ends the name.
         if user.contains(':') {
@@ -65,7 +63,7 @@ impl Oauth {
                 "give another, or log in with a browser",
             ));
         }
-        let pkce = self.pkce_or_not()?;
+        let pkce = self.pkce_if_supported()?;
         let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
         let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
         let asked_at = SystemTime::now();
@@ -74,37 +72,39 @@ impl Oauth {
             if !is_challenge(&response.headers) {
                 return Err(self.no_challenge(&response));
             }
-            response = self.ask(&url, Some(&proof(user, password)?)).await?;
+            response = self
+                .ask(&url, Some(&basic_credentials(user, password)?))
+                .await?;
         }
-        match self.brought(&response, &redirect_uri, asked_at)? {
-            Brought::Session(session) => Ok(session),
-            Brought::Code(code) => {
+        match self.evaluate(&response, &redirect_uri, asked_at)? {
+            Redirected::Session(session) => Ok(session),
+            Redirected::Code(code) => {
                 let client = Client::Challenging;
                 grant::redeem(self, client, &code, pkce.as_ref(), &redirect_uri).await
             }
         }
     }
 
-    /// Whether it asks for a user name and a password at all.
+    /// Checks that the server asks for a user name and a password.
     ///
     /// # Errors
-    /// [`Error::LoginNeeded`] where it does not, with what to do instead.
+    /// [`Error::LoginNeeded`] if it does not, with what to do instead.
     pub async fn challenges(&self) -> Result<(), Error> {
         let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
-        let pkce = self.pkce_or_not()?;
+        let pkce = self.pkce_if_supported()?;
         let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
         let response = self.ask(&url, None).await?;
         match response.status {
             StatusCode::UNAUTHORIZED if is_challenge(&response.headers) => Ok(()),
             StatusCode::UNAUTHORIZED => Err(self.no_challenge(&response)),
             _ => self
-                .brought(&response, &redirect_uri, SystemTime::now())
+                .evaluate(&response, &redirect_uri, SystemTime::now())
                 .map(drop),
         }
     }
 
-    /// A proof where codes are given out and it is understood.
-    fn pkce_or_not(&self) -> Result<Option<Pkce>, Error> {
+    /// Returns a PKCE verifier if the server supports codes and PKCE.
+    fn pkce_if_supported(&self) -> Result<Option<Pkce>, Error> {
         (self.codes && self.pkce).then(Pkce::new).transpose()
     }
 
@@ -138,7 +138,8 @@ impl Oauth {
     async fn ask(&self, url: &Uri, proof: Option<&HeaderValue>) -> Result<Response, Error> {
         let mut tries = 1;
         loop {
-            // Without this header, a web page could have a browser ask for the password.
+            // The server requires this header so that a web page cannot make a browser prompt for the
+            // password.
             let mut request = Request::get(url).header("X-CSRF-Token", "1");
             if let Some(proof) = proof {
                 request = request.header(AUTHORIZATION, proof);
@@ -146,11 +147,11 @@ impl Oauth {
             let request = request.body(Bytes::new()).map_err(|_| {
                 Error::Issuer(IssuerError::Url {
                     what: self.authorize.to_string(),
-                    problem: "cannot be asked for",
+                    problem: "cannot be requested",
                 })
             })?;
             let response = self.client.send(request, None).await?;
-            if response.status != StatusCode::OK || tries == TRIES {
+            if response.status != StatusCode::OK || tries == MAX_TRIES {
                 return Ok(response);
             }
             tries += 1;
@@ -158,15 +159,15 @@ impl Oauth {
         }
     }
 
-    /// Judges the last answer of the authorize endpoint.
-    fn brought(
+    /// Evaluates the last response of the authorize endpoint.
+    fn evaluate(
         &self,
         response: &Response,
         redirect_uri: &str,
         asked_at: SystemTime,
-    ) -> Result<Brought, Error> {
+    ) -> Result<Redirected, Error> {
         match response.status {
-            StatusCode::FOUND => self.arrived(response, redirect_uri, asked_at),
+            StatusCode::FOUND => self.read_redirect(response, redirect_uri, asked_at),
             StatusCode::UNAUTHORIZED => Err(self.login_needed(
                 WRONG_PASSWORD.to_owned(),
                 "verify you have provided the correct credentials",
@@ -186,17 +187,17 @@ impl Oauth {
         }
     }
 
-    /// Reads the redirect, which may lead to nowhere but the page that was asked for.
-    fn arrived(
+    /// Reads the redirect, which must lead to `redirect_uri`.
+    fn read_redirect(
         &self,
         response: &Response,
         redirect_uri: &str,
         asked_at: SystemTime,
-    ) -> Result<Brought, Error> {
+    ) -> Result<Redirected, Error> {
         let location = response.headers.get(LOCATION).and_then(|l| l.to_str().ok());
         let target = location.and_then(|location| location.strip_prefix(redirect_uri));
         let target = target.unwrap_or("elsewhere");
-        let brought = if let Some(query) = target.strip_prefix('?') {
+        let result = if let Some(query) = target.strip_prefix('?') {
             query.split('#').next().unwrap_or_default()
         } else if let Some(fragment) = target.strip_prefix('#') {
             fragment
@@ -205,27 +206,28 @@ impl Oauth {
                 "it redirects elsewhere than to {redirect_uri}, which is not followed"
             )));
         };
-        if let Some(error) = form_value(brought, "error") {
+        if let Some(error) = form_value(result, "error") {
             let code = known_error(&error).unwrap_or("an error that is not known");
             return Err(self.login_needed(
                 format!("the OAuth server refused the login ({code})"),
                 "log in with a browser to see why",
             ));
         }
-        if let Some(code) = form_value(brought, "code").filter(|_| self.codes) {
-            return Ok(Brought::Code(Secret::new(code.as_str())));
+        if let Some(code) = form_value(result, "code").filter(|_| self.codes) {
+            return Ok(Redirected::Code(Secret::new(code.as_str())));
         }
-        let Some(token) = form_value(brought, "access_token").filter(|_| !self.codes) else {
+        let Some(token) = form_value(result, "access_token").filter(|_| !self.codes) else {
             return Err(response.error("its redirect brings neither code nor token"));
         };
-        let seconds = form_value(brought, "expires_in");
+        let seconds = form_value(result, "expires_in");
         let seconds = seconds.as_ref().map(|text| text.as_str());
         grant::session(Secret::new(token.as_str()), seconds, asked_at)
-            .map(Brought::Session)
+            .map(Redirected::Session)
             .map_err(|what| response.error(what))
     }
 
-    /// A 401 that asks for nothing: no identity provider of the cluster takes a password so.
+    /// Returns the error for a 401 without a challenge: no identity provider of the cluster accepts a
+    /// password.
     fn no_challenge(&self, response: &Response) -> Error {
         let says_where =
             response.headers.contains_key(LINK) || response.headers.contains_key(WARNING);
@@ -252,13 +254,13 @@ impl Oauth {
     }
 }
 
-fn proof(user: &str, password: &Secret) -> Result<HeaderValue, Error> {
+fn basic_credentials(user: &str, password: &Secret) -> Result<HeaderValue, Error> {
     authorization::basic(user, password.expose(), || {
         "user name and password".to_owned()
     })
 }
 
-/// Whether one of the challenges (RFC 9110, section 11.6.1) is Basic.
+/// Returns whether one of the challenges (RFC 9110, section 11.6.1) is Basic.
 fn is_challenge(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(WWW_AUTHENTICATE).into_iter();
     let mut parts = lines
@@ -275,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_basic_challenge_is_seen_among_others() {
+    fn a_basic_challenge_is_found_among_others() {
         let headers = |lines: &[&'static str]| -> HeaderMap {
             let one = |line: &&'static str| (WWW_AUTHENTICATE, HeaderValue::from_static(line));
             lines.iter().map(one).collect()

@@ -1,4 +1,4 @@
-//! Where a cluster's OAuth server is, and what it can do.
+//! [`Oauth`]: the OAuth server of a cluster, found through the API server.
 
 use http::{HeaderMap, StatusCode, Uri, header::CONTENT_TYPE};
 use serde::Deserialize;
@@ -9,19 +9,19 @@ use crate::credential::{
     protocol::issuer::{self, Issuer},
 };
 
-/// Path of the document, at the API server.
+/// The path of its metadata at the API server.
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
 /// A cluster's OAuth server.
 pub struct Oauth {
     pub(super) client: Issuer,
-    /// Without a slash at its end.
+    /// Without a slash at the end.
     pub(super) issuer: String,
     pub(super) authorize: Uri,
     pub(super) token: Uri,
     /// Whether `S256` is advertised.
     pub(super) pkce: bool,
-    /// Whether codes are given out; else there is the implicit flow alone.
+    /// Whether it supports authorization codes. If not, only the implicit flow is left.
     pub(super) codes: bool,
 }
 
@@ -29,13 +29,13 @@ impl Access {
     /// Finds the OAuth server.
     ///
     /// # Errors
-    /// No answer; a cluster without an OAuth server; a document that cannot be used.
+    /// The request fails, the cluster has no OAuth server, or its metadata are invalid.
     pub async fn discover(&self) -> Result<Oauth, Error> {
         discover(self).await
     }
 }
 
-/// RFC 8414, section 2, as the API server gives it.
+/// The metadata (RFC 8414, section 2).
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
@@ -47,13 +47,12 @@ struct Document {
     code_challenge_methods_supported: Vec<String>,
 }
 
-/// Asks the API server for its OAuth server. Nothing says that it may be kept, so every login
-/// asks anew.
+/// Asks the API server for its OAuth server. The response has no lifetime, so every login asks again.
 async fn discover(access: &Access) -> Result<Oauth, Error> {
     let (api, client) = access.clients().await?;
-    // Without a credential: a stale one would be refused even here.
+    // Sent without a credential: an invalid one would be refused even here.
     let response = api.get(&access.url(WELL_KNOWN)?, None).await?;
-    // An API server with no such path says 404, and to strangers often 401 or 403.
+    // An API server without this path answers 404, and to unauthenticated requests often 401 or 403.
     if matches!(
         response.status,
         StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN

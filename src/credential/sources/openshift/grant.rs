@@ -1,4 +1,4 @@
-//! A code becomes a session, and what the OAuth server says of its lifetime.
+//! Redeems an authorization code for a [`Session`].
 
 use std::time::{Duration, SystemTime};
 
@@ -15,33 +15,33 @@ use crate::{
     secret::Secret,
 };
 
-/// No OAuth client of a cluster can ask for more: its `accessTokenMaxAgeSeconds` has 32 bits.
-const LONGEST: i64 = i32::MAX as i64;
+/// The longest lifetime of a session: an OAuth client's `accessTokenMaxAgeSeconds` has 32 bits.
+const MAX_LIFETIME: i64 = i32::MAX as i64;
 
-/// A session, just begun.
+/// A session that was just started.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What goes into `Authorization: Bearer`.
+    /// The bearer token.
     pub token: Secret,
-    /// When it was asked for.
+    /// When it was requested.
     pub issued_at: SystemTime,
     /// When it ends.
     pub ends: SessionEnd,
 }
 
-/// When a session ends, by its issuer's word.
+/// When a session ends, as its issuer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// Then.
+    /// At this time.
     At(SystemTime),
-    /// It was made without an end.
+    /// It does not expire.
     Never,
-    /// Not said.
+    /// The issuer does not say.
     Unknown,
 }
 
 impl SessionEnd {
-    /// As a [`crate::credential::Credential`] has it.
+    /// Returns the end as a [`crate::credential::Credential`] has it.
     #[must_use]
     pub fn at(self) -> Option<SystemTime> {
         match self {
@@ -51,7 +51,7 @@ impl SessionEnd {
     }
 }
 
-/// The clients that every cluster has. Neither has a secret.
+/// The OAuth clients that every cluster has. They have no secret.
 #[derive(Clone, Copy)]
 pub(super) enum Client {
     /// For user names and passwords.
@@ -69,7 +69,7 @@ impl Client {
     }
 }
 
-/// The answer of the token endpoint (RFC 6749, section 5.1).
+/// The response of the token endpoint (RFC 6749, section 5.1).
 #[derive(Deserialize)]
 struct Granted {
     access_token: Secret,
@@ -77,7 +77,7 @@ struct Granted {
     token_type: Option<String>,
 }
 
-/// Redeems a code that came to `redirect_uri`.
+/// Redeems a code that was sent to `redirect_uri`.
 pub(super) async fn redeem(
     oauth: &Oauth,
     client: Client,
@@ -108,7 +108,7 @@ pub(super) async fn redeem(
         .map_err(|what| response.error(what))
 }
 
-/// A session with the lifetime that `expires_in` says, or what is wrong with it.
+/// Returns a session with the lifetime `expires_in`, or what is wrong with it.
 pub(super) fn session(
     token: Secret,
     expires_in: Option<&str>,
@@ -121,16 +121,16 @@ pub(super) fn session(
         token,
         issued_at,
         ends: match expires_in {
-            Some(seconds) => ends(seconds, issued_at)?,
+            Some(seconds) => session_end(seconds, issued_at)?,
             None => SessionEnd::Unknown,
         },
     })
 }
 
-fn ends(seconds: &str, issued_at: SystemTime) -> Result<SessionEnd, &'static str> {
+fn session_end(seconds: &str, issued_at: SystemTime) -> Result<SessionEnd, &'static str> {
     let asked = match seconds.parse::<i64>() {
         Ok(seconds) => seconds,
-        // Beyond 64 bits, or no whole number.
+        // More than 64 bits, or not an integer.
         Err(_) if seconds.parse::<f64>().is_ok_and(|seconds| seconds >= 1.0) => {
             seconds.parse().map_or(i64::MAX, whole)
         }
@@ -139,11 +139,11 @@ fn ends(seconds: &str, issued_at: SystemTime) -> Result<SessionEnd, &'static str
     let lifetime = match asked {
         0 => return Ok(SessionEnd::Never),
         ..0 => return Err("its expires_in is negative: the session ended before it began"),
-        asked if asked > LONGEST => {
+        asked if asked > MAX_LIFETIME => {
             tracing::warn!(
-                "a session is said to last for more than {LONGEST} s; {LONGEST} s are believed"
+                "a session is said to last for more than {MAX_LIFETIME} s; {MAX_LIFETIME} s are used"
             );
-            LONGEST
+            MAX_LIFETIME
         }
         asked => asked,
     };
@@ -152,7 +152,7 @@ fn ends(seconds: &str, issued_at: SystemTime) -> Result<SessionEnd, &'static str
     Ok(end.map_or(SessionEnd::Unknown, SessionEnd::At))
 }
 
-/// `86400.0`, as some write it. `as` saturates.
+/// Converts `86400.0`, as some servers write it. `as` saturates.
 #[allow(clippy::cast_possible_truncation)]
 fn whole(seconds: f64) -> i64 {
     seconds as i64
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lifetime_may_be_none_whole_huge_or_nonsense() {
+    fn a_lifetime_may_be_zero_huge_or_invalid() {
         let now = SystemTime::now();
         let after = |seconds| Ok(SessionEnd::At(now + Duration::from_secs(seconds)));
         for (text, expected) in [
@@ -176,19 +176,22 @@ mod tests {
             ("99999999999999999999999", after(2_147_483_647)),
             ("1e300", after(2_147_483_647)),
         ] {
-            assert_eq!(ends(text, now), expected, "{text}");
+            assert_eq!(session_end(text, now), expected, "{text}");
         }
         for (text, problem) in [
             ("-1", "negative"),
             ("soon", "no number"),
             ("0.5", "no number"),
         ] {
-            assert!(ends(text, now).unwrap_err().contains(problem), "{text}");
+            assert!(
+                session_end(text, now).unwrap_err().contains(problem),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn a_session_without_a_token_is_none() {
+    fn a_session_needs_a_token() {
         assert!(session(Secret::new(""), None, SystemTime::now()).is_err());
         let session = session(Secret::new("a"), None, SystemTime::now()).unwrap();
         assert_eq!(session.ends, SessionEnd::Unknown);

@@ -1,4 +1,4 @@
-//! The source for a login of our own.
+//! The source for a kubegate login.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{
     settings::OpenshiftFlags,
 };
 
-/// The source for a login of our own at `cluster`: the session that rests in the state folder,
-/// or where user name and password stand in files, one after another.
+/// Returns the source for a kubegate login at `cluster`: the session that is saved in the state
+/// folder or, if there are files with user name and password, sessions that are started with them.
 pub(in crate::credential) fn source(
     flags: &OpenshiftFlags,
     cluster: &Cluster,
@@ -39,5 +39,5 @@ pub(in crate::credential) fn source(
         problem: "neither a saved login nor a file with a password is given".into(),
         remedy: "give --login, or --openshift-username-file and --openshift-password-file".into(),
     })?;
-    Ok(Arc::new(SavedSession::saved(access, store, &login)))
+    Ok(Arc::new(SavedSession::of_store(access, store, &login)))
 }

@@ -1,19 +1,19 @@
-//! `OpenShift`: sessions at a cluster's own OAuth server.
+//! Sessions at the OAuth server of an `OpenShift` cluster.
 //!
 //! | file | does |
 //! |---|---|
-//! | `access` | how a cluster is reached |
-//! | `discovery` | asks the API server where its OAuth server is |
-//! | `challenge` | user name and password become a code, or at old servers a session |
-//! | `web` | the address at which a browser logs in |
-//! | `grant` | a code becomes a session |
-//! | `session_expiry` | when a session ends of which only the token is known |
-//! | `saved` | the source for a session that a human began |
-//! | `user_requests` | how a session is ended, and what it may see |
-//! | `password_file_session` | the source that begins sessions with user name and password from files |
-//! | `login` | the source for a login of our own |
+//! | `access` | connects to the API server and the OAuth server of a cluster |
+//! | `discovery` | asks the API server for its OAuth server |
+//! | `challenge` | logs in with user name and password |
+//! | `web` | logs in through a browser |
+//! | `grant` | redeems an authorization code for a session |
+//! | `session_expiry` | finds out when a session ends of which only the token is known |
+//! | `user_requests` | ends a session, and lists the projects of its user |
+//! | `saved` | the source for a session that a user started |
+//! | `password_file_session` | the source for sessions with user name and password from files |
+//! | `login` | the source for a kubegate login |
 //!
-//! A session cannot be renewed, only followed by another: there are no refresh tokens.
+//! There are no refresh tokens: a session is not renewed, but followed by another login.
 
 mod access;
 mod challenge;

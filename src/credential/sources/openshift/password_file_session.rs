@@ -1,8 +1,8 @@
-//! Sessions that begin without a human: user name and password stand in files, read anew for
-//! each session, and the next one begins before the last one ends.
+//! [`PasswordFileSession`]: the source for sessions with user name and password from files. The files are
+//! read for each session, and the next session starts before the last one ends.
 //!
-//! Where sessions end for lack of use, that is not counted: use keeps them, and the first
-//! request after a long rest, refused, begins another.
+//! An end by inactivity is ignored: use postpones it, and when the first request after a long pause is
+//! refused, another session is started.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,21 +22,21 @@ use crate::{
     secret::Secret,
 };
 
-/// How long requests that were sent with the last session may take to be let in.
-const AFTERMATH: Duration = Duration::from_secs(60);
+/// How long a replaced session is kept for requests that were sent with it and are not authenticated yet.
+const REVOKE_AFTER: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(in crate::credential) struct PasswordFileSession {
     access: Access,
     username_file: PathBuf,
     password_file: PathBuf,
-    /// Where sessions rest for the next process: `kubegate credential` lives for one only.
+    /// Store and name for later processes, since each `kubegate credential` obtains one session.
     saved: Option<(Store, String)>,
     last: Mutex<Option<Session>>,
 }
 
 impl PasswordFileSession {
-    /// `saved` is where sessions rest between processes, and under which name.
+    /// `saved` is the store for sessions, and the name of the login.
     pub(in crate::credential) fn new(
         access: Access,
         username_file: &Path,
@@ -53,21 +53,21 @@ impl PasswordFileSession {
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
-        if let Some(session) = self.rested().await? {
-            return self.keep(session);
+        if let Some(session) = self.saved_session().await? {
+            return self.accept(session);
         }
-        let (user, password) = self.read().await?;
+        let (user, password) = self.read_files().await?;
         let session = self.access.challenge_login(user.expose(), &password).await;
         let mut session = session.map_err(|error| self.with_files(error))?;
         if session.ends == SessionEnd::Unknown {
-            session.ends = self.learn(&session).await;
+            session.ends = self.ask_end(&session).await;
         }
         self.save(&session).await?;
-        self.keep(session)
+        self.accept(session)
     }
 
-    /// The session that another process left, unless it is due.
-    async fn rested(&self) -> Result<Option<Session>, Error> {
+    /// Returns the session that another process saved, unless it is due.
+    async fn saved_session(&self) -> Result<Option<Session>, Error> {
         let Some((store, login)) = self.saved.clone() else {
             return Ok(None);
         };
@@ -80,7 +80,7 @@ impl PasswordFileSession {
                 ends: saved.expires_at.map_or(SessionEnd::Never, SessionEnd::At),
             })
         });
-        // To be asked again for what was handed out means that it will not do any more.
+        // A further fetch means that the session returned last is no longer accepted.
         let is_last = |session: &Session| {
             let last = self.last();
             last.is_some_and(|last| last.token == session.token)
@@ -88,8 +88,8 @@ impl PasswordFileSession {
         Ok(session.filter(|session| !session.is_due(SystemTime::now()) && !is_last(session)))
     }
 
-    /// User name and password as they stand in their files now.
-    async fn read(&self) -> Result<(Secret, Secret), Error> {
+    /// Reads user name and password from their files.
+    async fn read_files(&self) -> Result<(Secret, Secret), Error> {
         let (user, password) = (self.username_file.clone(), self.password_file.clone());
         self.blocking(move || {
             Ok((
@@ -100,9 +100,9 @@ impl PasswordFileSession {
         .await?
     }
 
-    /// A token that comes without its end is asked about; that this fails is no reason not to
-    /// use it.
-    async fn learn(&self, session: &Session) -> SessionEnd {
+    /// Asks when a session ends, if its token came without that. The session is used even if this
+    /// fails.
+    async fn ask_end(&self, session: &Session) -> SessionEnd {
         match self.access.expiry(&session.token).await {
             Ok(SessionExpiry::Valid {
                 ends_at: Some(end),
@@ -133,19 +133,20 @@ impl PasswordFileSession {
         written.map_err(Error::store)
     }
 
-    fn keep(&self, session: Session) -> Result<Credential, Error> {
+    /// Returns the credential of a session, and ends the session that it replaces.
+    fn accept(&self, session: Session) -> Result<Credential, Error> {
         let credential = Credential {
             authorization: Some(bearer(session.token.expose())?),
             issued_at: Some(session.issued_at),
             expires_at: session.ends.at(),
             ..Credential::default()
         };
-        let mut place = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = place.replace(session);
-        drop(place);
-        // Other processes may use what was saved; nobody else knows of what was not.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = last.replace(session);
+        drop(last);
+        // A saved session may be in use by other processes.
         if let Some(replaced) = replaced.filter(|_| self.saved.is_none()) {
-            tokio::spawn(end(self.access.clone(), replaced, AFTERMATH));
+            tokio::spawn(revoke_later(self.access.clone(), replaced, REVOKE_AFTER));
         }
         Ok(credential)
     }
@@ -155,7 +156,7 @@ impl PasswordFileSession {
         last.clone()
     }
 
-    /// What a human must correct where the password was wrong.
+    /// Names the files in the error of a wrong password.
     fn with_files(&self, error: Error) -> Error {
         let (subject, problem) = match error {
             Error::LoginNeeded {
@@ -196,7 +197,7 @@ impl Source for PasswordFileSession {
 }
 
 impl Session {
-    /// Whether its last fifth has begun.
+    /// Returns whether at most a fifth of its lifetime is left.
     fn is_due(&self, now: SystemTime) -> bool {
         let Some(end) = self.ends.at() else {
             return false;
@@ -206,9 +207,9 @@ impl Session {
     }
 }
 
-/// SessionEnd a session that was replaced, once what was sent with it was let in. Running watches go
-/// on: they are not asked for their credential again.
-async fn end(access: Access, session: Session, after: Duration) {
+/// Ends a replaced session after a while, unless it has expired. Watches in progress continue: the API
+/// server authenticates a request only at its start.
+async fn revoke_later(access: Access, session: Session, after: Duration) {
     tokio::time::sleep(after).await;
     if session
         .ends
@@ -219,7 +220,10 @@ async fn end(access: Access, session: Session, after: Duration) {
     }
     if let Err(error) = access.revoke(&session.token).await {
         let error = &error as &dyn std::error::Error;
-        tracing::debug!(error, "a replaced session stays until it ends by itself");
+        tracing::debug!(
+            error,
+            "a replaced session cannot be revoked and will expire"
+        );
     }
 }
 
@@ -233,7 +237,7 @@ mod tests {
     };
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_session_that_was_replaced_is_ended_and_one_that_ended_is_left_alone() {
+    async fn a_replaced_session_is_revoked_unless_it_has_expired() {
         let shift = OpenShift::start(Options::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
@@ -258,7 +262,7 @@ mod tests {
                 ends,
             };
             let token = session.token.clone();
-            end(Access::new(&cluster, None), session, Duration::ZERO).await;
+            revoke_later(Access::new(&cluster, None), session, Duration::ZERO).await;
             assert_eq!(shift.revoke(token.expose()), is_left, "{ends:?}");
         }
     }

@@ -1,6 +1,6 @@
-//! A session that a human began: saved by `kubegate login openshift`, or standing in the
-//! kubeconfig after an `oc login`. It serves at once; when it ends is learnt beside the first
-//! requests, and what a human must run for the next one is known from the beginning.
+//! [`SavedSession`]: the source for a session that a user started: saved by `kubegate login openshift`, or
+//! written to the kubeconfig by `oc login`. The token is used at once, and its end is asked for in the
+//! background. The credential names the command for the next login.
 
 use std::{
     path::PathBuf,
@@ -18,76 +18,85 @@ use crate::{
     shell::quoted,
 };
 
-/// Between two questions about one session, at most and at least; a twentieth of what is left
-/// of it lies between.
-const SELDOM: Duration = Duration::from_secs(30);
-const OFTEN: Duration = Duration::from_secs(1);
-/// Two answers about one end may differ by this much: they count in seconds.
-const BLUR: Duration = Duration::from_secs(5);
-/// What is left, at least, of a session that its server takes.
-const GRACE: Duration = Duration::from_secs(2);
+/// The longest and the shortest time between two requests for a session's end. Between these it is a
+/// twentieth of the time that is left.
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Ends that differ by less than this are equal, since they are computed from whole seconds.
+const TOLERANCE: Duration = Duration::from_secs(5);
+/// The least time that is left of a session that the server still accepts.
+const MIN_LEFT: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(in crate::credential) struct SavedSession(Arc<Inner>);
 
 struct Inner {
     access: Access,
-    place: Place,
-    /// What a human runs for the next session.
+    origin: TokenOrigin,
+    /// The command for the next login.
     command: Arc<str>,
-    known: Mutex<Option<Known>>,
-    /// What the store said last, and of which state of its file.
-    read: Mutex<Option<(Stamp, Written)>>,
+    /// What is known about the token that was returned last.
+    last: Mutex<Option<LastToken>>,
+    /// What was read from the store last, and the version of its file then.
+    read: Mutex<Option<(FileVersion, StoredToken)>>,
 }
 
-type Stamp = Option<(SystemTime, u64)>;
+type FileVersion = Option<(SystemTime, u64)>;
 
-/// Where the token stands.
-enum Place {
-    Given(Secret),
-    Saved { store: Store, login: String },
+/// Where the token comes from.
+enum TokenOrigin {
+    Kubeconfig(Secret),
+    Store { store: Store, login: String },
 }
 
-/// A token as it stands there.
+/// A token of the kubeconfig or the store.
 #[derive(Clone)]
-struct Written {
+struct StoredToken {
     token: Secret,
     ends_at: Option<SystemTime>,
 }
 
-/// What is known of the token handed out last.
+/// The token that was returned last.
 #[derive(Clone)]
-struct Known {
+struct LastToken {
     token: Secret,
-    finding: Option<SessionExpiry>,
-    /// When it was handed out first.
-    seen_at: SystemTime,
-    /// When it was asked about last.
+    /// `None` before the first response about it.
+    expiry: Option<SessionExpiry>,
+    /// When it was returned first.
+    first_returned_at: SystemTime,
+    /// When its end was asked for last.
     asked_at: Instant,
 }
 
 impl SavedSession {
-    /// For a token that stands in the kubeconfig.
-    pub(in crate::credential) fn given(access: Access, token: &Secret) -> Result<Self, Error> {
+    /// Creates the source for a token of the kubeconfig.
+    pub(in crate::credential) fn of_kubeconfig(
+        access: Access,
+        token: &Secret,
+    ) -> Result<Self, Error> {
         authorization::bearer(token.expose())?;
         let command = format!("oc login {}", quoted(&access.server()));
-        Ok(Self::new(access, Place::Given(token.clone()), &command))
+        Ok(Self::new(
+            access,
+            TokenOrigin::Kubeconfig(token.clone()),
+            &command,
+        ))
     }
 
-    /// For a login in the state folder.
-    pub(in crate::credential) fn saved(access: Access, store: Store, login: &str) -> Self {
+    /// Creates the source for a login in the state folder.
+    pub(in crate::credential) fn of_store(access: Access, store: Store, login: &str) -> Self {
         let server = access.server();
         let command = format!("kubegate login openshift --server {}", quoted(&server));
         let login = login.to_owned();
-        Self::new(access, Place::Saved { store, login }, &command)
+        Self::new(access, TokenOrigin::Store { store, login }, &command)
     }
 
-    fn new(access: Access, place: Place, command: &str) -> Self {
+    fn new(access: Access, origin: TokenOrigin, command: &str) -> Self {
         Self(Arc::new(Inner {
             access,
-            place,
+            origin,
             command: command.into(),
-            known: Mutex::default(),
+            last: Mutex::default(),
             read: Mutex::default(),
         }))
     }
@@ -100,38 +109,38 @@ impl Source for SavedSession {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(async {
-            let written = self.0.read().await?;
-            let ended = written.ends_at.is_some_and(|end| end <= SystemTime::now());
-            match self.0.known_of(&written.token) {
-                None if !ended => self.0.first_sight(&written),
-                Some(known) if known.will_do(SystemTime::now()) => {
-                    self.0.credential(&written, known.finding)
+            let stored = self.0.read().await?;
+            let ended = stored.ends_at.is_some_and(|end| end <= SystemTime::now());
+            match self.0.last_if(&stored.token) {
+                None if !ended => self.0.accept_new(&stored),
+                Some(last) if last.is_recent(SystemTime::now()) => {
+                    self.0.credential(&stored, last.expiry)
                 }
                 _ => {
-                    let finding = self.0.ask(&written).await?;
-                    self.0.credential(&written, Some(finding))
+                    let expiry = self.0.ask_expiry(&stored).await?;
+                    self.0.credential(&stored, Some(expiry))
                 }
             }
         })
     }
 
-    /// Looks for another token, and whether its end was learnt meanwhile.
+    /// Reads the token again, and returns it with its end if that is known by now.
     fn recheck<'a>(&'a self, _last: &'a Credential) -> Fetch<'a> {
         Box::pin(async {
-            let written = self.0.read().await?;
-            let Some(known) = self.0.known_of(&written.token) else {
-                return self.0.first_sight(&written);
+            let stored = self.0.read().await?;
+            let Some(last) = self.0.last_if(&stored.token) else {
+                return self.0.accept_new(&stored);
             };
-            if known.finding.is_none() && known.asked_at.elapsed() > SELDOM {
-                return self.0.first_sight(&written);
+            if last.expiry.is_none() && last.asked_at.elapsed() > MAX_INTERVAL {
+                return self.0.accept_new(&stored);
             }
-            if let Some(SessionExpiry::Ended(_)) = known.finding {
-                // No longer to be used; to be asked for, it says why.
-                let mut credential = self.0.credential(&written, None)?;
+            if let Some(SessionExpiry::Ended(_)) = last.expiry {
+                // Marked as expired, so that the next fetch returns the reason as its error.
+                let mut credential = self.0.credential(&stored, None)?;
                 credential.expires_at = Some(SystemTime::UNIX_EPOCH);
                 return Ok(credential);
             }
-            self.0.credential(&written, known.finding)
+            self.0.credential(&stored, last.expiry)
         })
     }
 
@@ -140,9 +149,9 @@ impl Source for SavedSession {
     }
 
     fn login_files(&self) -> Vec<PathBuf> {
-        match &self.0.place {
-            Place::Given(_) => Vec::new(),
-            Place::Saved { store, login } => vec![store.path(login)],
+        match &self.0.origin {
+            TokenOrigin::Kubeconfig(_) => Vec::new(),
+            TokenOrigin::Store { store, login } => vec![store.path(login)],
         }
     }
 }
@@ -152,12 +161,12 @@ impl Inner {
         format!("the OpenShift session at {}", self.access.server())
     }
 
-    /// The token as it stands there now.
-    async fn read(self: &Arc<Self>) -> Result<Written, Error> {
-        let (store, login) = match &self.place {
-            Place::Saved { store, login } => (store.clone(), login.clone()),
-            Place::Given(token) => {
-                return Ok(Written {
+    /// Reads the current token.
+    async fn read(self: &Arc<Self>) -> Result<StoredToken, Error> {
+        let (store, login) = match &self.origin {
+            TokenOrigin::Store { store, login } => (store.clone(), login.clone()),
+            TokenOrigin::Kubeconfig(token) => {
+                return Ok(StoredToken {
                     token: token.clone(),
                     ends_at: None,
                 });
@@ -168,41 +177,43 @@ impl Inner {
         blocking(|| self.subject(), read).await?
     }
 
-    /// Reads the store where its file was written since it was read last: that is looked at
-    /// every second, and the keyring should not be.
-    fn read_store(&self, store: &Store, login: &str) -> Result<Written, Error> {
-        let stamp = store.version(login);
+    /// Reads the store if its file was written since it was read last. The file is checked every
+    /// second, which would be too often for the keyring.
+    fn read_store(&self, store: &Store, login: &str) -> Result<StoredToken, Error> {
+        let version = store.version(login);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, written)) = read.as_ref().filter(|(before, _)| *before == stamp) {
-            return Ok(written.clone());
+        if let Some((_, stored)) = read.as_ref().filter(|(before, _)| *before == version) {
+            return Ok(stored.clone());
         }
         let saved = store.read(login).map_err(Error::store)?;
         let saved = saved.and_then(|saved| Some((saved.token?, saved.expires_at)));
-        let (token, ends_at) = saved.ok_or_else(|| self.login_needed("nobody is logged in"))?;
-        let written = Written { token, ends_at };
-        *read = Some((stamp, written.clone()));
-        Ok(written)
+        let (token, ends_at) =
+            saved.ok_or_else(|| self.login_needed("there is no saved session"))?;
+        let stored = StoredToken { token, ends_at };
+        *read = Some((version, stored.clone()));
+        Ok(stored)
     }
 
-    fn known_of(&self, token: &Secret) -> Option<Known> {
-        self.known()
+    fn last_if(&self, token: &Secret) -> Option<LastToken> {
+        self.last()
             .as_ref()
-            .filter(|known| known.token == *token)
+            .filter(|last| last.token == *token)
             .cloned()
     }
 
-    /// Hands the token out as it is, and learns of its end meanwhile: no request waits for that.
-    fn first_sight(self: &Arc<Self>, written: &Written) -> Result<Credential, Error> {
-        *self.known() = Some(Known {
-            token: written.token.clone(),
-            finding: None,
-            seen_at: SystemTime::now(),
+    /// Returns a token that is new, and asks for its end in the background, so that no request waits
+    /// for that.
+    fn accept_new(self: &Arc<Self>, stored: &StoredToken) -> Result<Credential, Error> {
+        *self.last() = Some(LastToken {
+            token: stored.token.clone(),
+            expiry: None,
+            first_returned_at: SystemTime::now(),
             asked_at: Instant::now(),
         });
-        let credential = self.credential(written, None);
-        let (inner, written) = (Arc::clone(self), written.clone());
+        let credential = self.credential(stored, None);
+        let (inner, stored) = (Arc::clone(self), stored.clone());
         tokio::spawn(async move {
-            if let Err(error) = inner.ask(&written).await {
+            if let Err(error) = inner.ask_expiry(&stored).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(error, "when the session ends is not known yet");
             }
@@ -210,42 +221,42 @@ impl Inner {
         credential
     }
 
-    async fn ask(&self, written: &Written) -> Result<SessionExpiry, Error> {
-        let mut finding = self.access.expiry(&written.token).await?;
-        let mut known = self.known();
-        let same = known.as_ref().filter(|known| known.token == written.token);
-        let before = same.and_then(|known| known.finding);
-        let seen_at = same.map_or_else(SystemTime::now, |known| known.seen_at);
-        finding.settle(before.and_then(SessionExpiry::end).or(written.ends_at));
-        finding.is_taken(SystemTime::now());
-        *known = Some(Known {
-            token: written.token.clone(),
-            finding: Some(finding),
-            seen_at,
+    async fn ask_expiry(&self, stored: &StoredToken) -> Result<SessionExpiry, Error> {
+        let mut expiry = self.access.expiry(&stored.token).await?;
+        let mut last = self.last();
+        let same = last.as_ref().filter(|last| last.token == stored.token);
+        let before = same.and_then(|last| last.expiry);
+        let first_returned_at = same.map_or_else(SystemTime::now, |last| last.first_returned_at);
+        expiry.keep_equal_end(before.and_then(SessionExpiry::end).or(stored.ends_at));
+        expiry.postpone_past_end(SystemTime::now());
+        *last = Some(LastToken {
+            token: stored.token.clone(),
+            expiry: Some(expiry),
+            first_returned_at,
             asked_at: Instant::now(),
         });
-        Ok(finding)
+        Ok(expiry)
     }
 
     fn credential(
         &self,
-        written: &Written,
-        finding: Option<SessionExpiry>,
+        stored: &StoredToken,
+        expiry: Option<SessionExpiry>,
     ) -> Result<Credential, Error> {
-        let (issued_at, expires_at, by_inactivity) = match finding {
+        let (issued_at, expires_at, by_inactivity) = match expiry {
             Some(SessionExpiry::Valid {
                 issued_at,
                 ends_at,
                 by_inactivity,
             }) => (issued_at, ends_at, by_inactivity),
             Some(SessionExpiry::Ended(why)) => return Err(self.login_needed(why)),
-            Some(SessionExpiry::Unknown) | None => (None, written.ends_at, false),
+            Some(SessionExpiry::Unknown) | None => (None, stored.ends_at, false),
         };
         Ok(Credential {
-            authorization: Some(authorization::bearer(written.token.expose())?),
+            authorization: Some(authorization::bearer(stored.token.expose())?),
             issued_at,
             expires_at,
-            // To go on using it is enough for an end by idleness to move.
+            // An end by inactivity needs no login: each use postpones it.
             renewed_by: (!by_inactivity).then(|| Arc::clone(&self.command)),
             ..Credential::default()
         })
@@ -259,28 +270,30 @@ impl Inner {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Option<LastToken>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    /// Whether what was learnt last will do where a new credential is wanted.
-    fn will_do(&self, now: SystemTime) -> bool {
+impl LastToken {
+    /// Returns whether the last response about its end is recent enough for a fetch.
+    fn is_recent(&self, now: SystemTime) -> bool {
         let asked = self.asked_at.elapsed();
-        match self.finding {
+        match self.expiry {
             None | Some(SessionExpiry::Unknown | SessionExpiry::Valid { ends_at: None, .. }) => {
                 false
             }
-            Some(SessionExpiry::Ended(_)) => asked < SELDOM,
+            Some(SessionExpiry::Ended(_)) => asked < MAX_INTERVAL,
             Some(SessionExpiry::Valid {
                 ends_at: Some(end), ..
             }) => {
                 let left = end.duration_since(now).unwrap_or_default();
-                let whole = end.duration_since(self.seen_at).unwrap_or_default();
-                // Before that it is no renewal: the API server refused the token.
+                let whole = end
+                    .duration_since(self.first_returned_at)
+                    .unwrap_or_default();
+                // A fetch before that is no renewal: the API server refused the token.
                 let is_renewal = !left.is_zero() && left < whole / 4;
-                is_renewal && asked < (left / 20).clamp(OFTEN, SELDOM)
+                is_renewal && asked < (left / 20).clamp(MIN_INTERVAL, MAX_INTERVAL)
             }
         }
     }
@@ -294,8 +307,8 @@ impl SessionExpiry {
         }
     }
 
-    /// Keeps the end that was known before, where this one says the same.
-    fn settle(&mut self, before: Option<SystemTime>) {
+    /// Keeps the end `before` if this one is equal within [`TOLERANCE`].
+    fn keep_equal_end(&mut self, before: Option<SystemTime>) {
         let (
             Self::Valid {
                 ends_at: Some(end), ..
@@ -305,20 +318,21 @@ impl SessionExpiry {
         else {
             return;
         };
-        let apart = end.duration_since(before).unwrap_or_else(|e| e.duration());
-        if apart < BLUR {
+        let difference = end.duration_since(before).unwrap_or_else(|e| e.duration());
+        if difference < TOLERANCE {
             *end = before;
         }
     }
 
-    /// Objects count in seconds: the server takes a session that has ended by its object.
-    fn is_taken(&mut self, now: SystemTime) {
+    /// Moves an end in the past to the near future: objects count in seconds, so the server may still
+    /// accept a session that has expired by its object.
+    fn postpone_past_end(&mut self, now: SystemTime) {
         if let Self::Valid {
             ends_at: Some(end), ..
         } = self
             && *end <= now
         {
-            *end = now + GRACE;
+            *end = now + MIN_LEFT;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! When a session ends of which only the token is known: by its own object at the API server,
-//! else by the OAuth server's word.
+//! [`SessionExpiry`]: when a session ends of which only the token is known. The API server has an object
+//! for each session; if the user may not read it, the OAuth server is asked.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,34 +21,34 @@ use crate::{
     secret::Secret,
 };
 
-/// Path of a user's own token objects, at the API server.
+/// The path of the token objects of a user at the API server.
 pub(super) const OBJECTS: &str = "/apis/oauth.openshift.io/v1/useroauthaccesstokens/";
-/// By how much clocks may differ before the server's own counts.
-const SKEW: Duration = Duration::from_secs(5);
+/// The clock difference from which times of the server are corrected by its `Date`.
+const MAX_SKEW: Duration = Duration::from_secs(5);
 
-/// What an answer 401, and one without the session's object, say about it.
+/// The reason if the server answers 401, or has no object for the session.
 const OVER: &str = "the session has ended or was revoked";
 
-/// What is known of a session.
+/// When a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionExpiry {
-    /// It holds.
+    /// The session is valid.
     Valid {
-        /// When it began.
+        /// When it started.
         issued_at: Option<SystemTime>,
-        /// When it ends; `None`: never.
+        /// When it ends, or `None` if it does not expire.
         ends_at: Option<SystemTime>,
-        /// Whether that is for lack of use: using it moves the end.
+        /// Whether it ends then because of inactivity. Each use postpones that.
         by_inactivity: bool,
     },
-    /// It ended, and why.
+    /// The session has ended, and why.
     Ended(&'static str),
-    /// Neither server can tell.
+    /// Neither server tells.
     Unknown,
 }
 
-/// The name of a session's object, which may be shown: a hash of the token (oauth-apiserver's
-/// `crypto.Sha256Prefix`). `None` for what is no such token.
+/// Returns the name of a session's object, which is not secret: a hash of the token (oauth-apiserver's
+/// `crypto.Sha256Prefix`). Returns `None` for any other token.
 #[must_use]
 pub fn object_name(token: &Secret) -> Option<String> {
     let secret = token.expose().strip_prefix(TOKEN_PREFIX)?;
@@ -59,7 +59,7 @@ pub fn object_name(token: &Secret) -> Option<String> {
     ))
 }
 
-/// `UserOAuthAccessToken`, as far as it is of interest.
+/// The fields of `UserOAuthAccessToken` that are used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Object {
@@ -77,7 +77,7 @@ struct Metadata {
     deletion_timestamp: Option<String>,
 }
 
-/// The answer of `/oauth/info`.
+/// The response of `/oauth/info`.
 #[derive(Deserialize)]
 struct Info {
     #[serde(default)]
@@ -96,21 +96,25 @@ struct Details {
 }
 
 impl Access {
-    /// Asks when the session of `token` ends.
+    /// Returns when the session of `token` ends.
     ///
     /// # Errors
-    /// No answer, or one that makes no sense.
+    /// A request fails, or its response is invalid.
     pub async fn expiry(&self, token: &Secret) -> Result<SessionExpiry, Error> {
         if let Some(name) = object_name(token)
-            && let Some(finding) = self.by_object(token, &name).await?
+            && let Some(expiry) = self.expiry_of_object(token, &name).await?
         {
-            return Ok(finding);
+            return Ok(expiry);
         }
-        self.by_info(token).await
+        self.expiry_of_info(token).await
     }
 
-    /// By the session's own object; `None` where that cannot be seen.
-    async fn by_object(&self, token: &Secret, name: &str) -> Result<Option<SessionExpiry>, Error> {
+    /// Reads the session's object. Returns `None` if the user may not read it.
+    async fn expiry_of_object(
+        &self,
+        token: &Secret,
+        name: &str,
+    ) -> Result<Option<SessionExpiry>, Error> {
         let url = self.url(&format!("{OBJECTS}{name}"))?;
         let response = self
             .api()
@@ -119,23 +123,23 @@ impl Access {
             .await?;
         match response.status {
             StatusCode::OK => {
-                let finding = response
+                let expiry = response
                     .json::<Object>("no token object")?
-                    .finding(&response.headers, SystemTime::now());
-                finding.map(Some).map_err(|what| response.error(what))
+                    .expiry(&response.headers, SystemTime::now());
+                expiry.map(Some).map_err(|what| response.error(what))
             }
-            // The server removes the object of a session when it is revoked and, some time
-            // later, when it has ended.
+            // The server removes the object of a session when it is revoked and, some time later, when
+            // it has expired.
             StatusCode::UNAUTHORIZED => Ok(Some(SessionExpiry::Ended(OVER))),
             StatusCode::NOT_FOUND if is_of_oauth(&response) => Ok(Some(SessionExpiry::Ended(OVER))),
-            // A scope that does not allow it, or a server without such objects.
+            // The token's scope does not allow it, or the server has no such objects.
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
             status => Err(response.error(format!("it answered {status} about the session's end"))),
         }
     }
 
-    /// By the OAuth server's word, which leaves idleness out.
-    async fn by_info(&self, token: &Secret) -> Result<SessionExpiry, Error> {
+    /// Asks the OAuth server, which does not consider inactivity.
+    async fn expiry_of_info(&self, token: &Secret) -> Result<SessionExpiry, Error> {
         let oauth = self.discover().await?;
         let url = format!("{}/oauth/info", oauth.issuer);
         let url = issuer::https("the OAuth server's URL", &url)?;
@@ -159,7 +163,7 @@ impl Access {
                 .error
                 .as_deref()
             {
-                // So it answers for a token without an end.
+                // OpenShift gives this answer for a token that does not expire.
                 Some("invalid_grant") => Ok(SessionExpiry::Valid {
                     issued_at: None,
                     ends_at: None,
@@ -180,8 +184,8 @@ impl Access {
 
 impl Object {
     /// "Valid while now <= creationTimestamp + expiresIn (0: for ever)", and the same for
-    /// `inactivityTimeoutSeconds`: whichever is first.
-    fn finding(&self, headers: &HeaderMap, now: SystemTime) -> Result<SessionExpiry, &'static str> {
+    /// `inactivityTimeoutSeconds`. The earlier of both ends the session.
+    fn expiry(&self, headers: &HeaderMap, now: SystemTime) -> Result<SessionExpiry, &'static str> {
         if self.metadata.deletion_timestamp.is_some() {
             return Ok(SessionExpiry::Ended("the session was revoked"));
         }
@@ -190,7 +194,7 @@ impl Object {
         }
         let created = self.metadata.creation_timestamp.parse();
         let created = created.map_err(|_| "its creationTimestamp is no time")?;
-        let created = ours(created, headers, now);
+        let created = local_time(created, headers, now);
         let after = |seconds: i64| {
             let seconds = Duration::from_secs(seconds.unsigned_abs());
             (!seconds.is_zero()).then(|| created.checked_add(seconds))?
@@ -208,8 +212,9 @@ impl Object {
     }
 }
 
-/// A time of the server's clock in ours, where they differ by more than its `Date` explains.
-fn ours(time: Timestamp, headers: &HeaderMap, now: SystemTime) -> SystemTime {
+/// Converts a time of the server's clock to the local clock if its `Date` differs by more than
+/// [`MAX_SKEW`].
+fn local_time(time: Timestamp, headers: &HeaderMap, now: SystemTime) -> SystemTime {
     let time = SystemTime::from(time);
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
@@ -217,14 +222,14 @@ fn ours(time: Timestamp, headers: &HeaderMap, now: SystemTime) -> SystemTime {
         return time;
     };
     let corrected = match now.duration_since(date) {
-        Ok(behind) if behind > SKEW => time.checked_add(behind),
-        Err(ahead) if ahead.duration() > SKEW => time.checked_sub(ahead.duration()),
+        Ok(behind) if behind > MAX_SKEW => time.checked_add(behind),
+        Err(ahead) if ahead.duration() > MAX_SKEW => time.checked_sub(ahead.duration()),
         _ => None,
     };
     corrected.unwrap_or(time)
 }
 
-/// Whether a 404 is about a token object, rather than about a path that nobody serves.
+/// Returns whether a 404 is about a token object, as opposed to an unknown path.
 fn is_of_oauth(response: &Response) -> bool {
     let status: Option<Status> = serde_json::from_slice(&response.body).ok();
     let group = status.and_then(|status| status.details?.group);
@@ -240,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_object_of_a_session_has_the_name_that_the_server_gives_it() {
+    fn object_names_are_those_of_the_server() {
         for (token, name) in [
             (
                 "sha256~AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
@@ -260,12 +265,8 @@ mod tests {
         assert_eq!(object_name(&Secret::new("dIAo76N-W-GXK3S_w")), None);
     }
 
-    /// What an object created at noon says, at five past by a server's clock and by ours.
-    fn finding(
-        fields: Value,
-        date: &'static str,
-        now: &str,
-    ) -> Result<SessionExpiry, &'static str> {
+    /// Returns the expiry of an object created at noon, with this `Date` and this local time.
+    fn expiry(fields: Value, date: &'static str, now: &str) -> Result<SessionExpiry, &'static str> {
         let mut object = json!({"metadata": {"creationTimestamp": "2026-11-22T12:00:00Z"}});
         let fields: serde_json::Map<_, _> = serde_json::from_value(fields).unwrap();
         object.as_object_mut().unwrap().extend(fields);
@@ -273,7 +274,7 @@ mod tests {
         let headers = [(DATE, HeaderValue::from_static(date))]
             .into_iter()
             .collect();
-        object.finding(&headers, now.parse::<Timestamp>().unwrap().into())
+        object.expiry(&headers, now.parse::<Timestamp>().unwrap().into())
     }
 
     const DATE_GMT: &str = "Sun, 22 Nov 2026 12:05:00 GMT";
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_both_deadlines_counts() {
+    fn the_earlier_of_both_deadlines_ends_the_session() {
         for (fields, ends_at, by_inactivity) in [
             (
                 json!({"expiresIn": 86_400}),
@@ -315,18 +316,18 @@ mod tests {
                 by_inactivity,
             };
             assert_eq!(
-                finding(fields.clone(), DATE_GMT, NOW),
+                expiry(fields.clone(), DATE_GMT, NOW),
                 Ok(expected),
                 "{fields}"
             );
         }
-        assert!(finding(json!({"expiresIn": -1}), DATE_GMT, NOW).is_err());
+        assert!(expiry(json!({"expiresIn": -1}), DATE_GMT, NOW).is_err());
     }
 
     #[test]
-    fn a_server_whose_clock_is_off_tells_by_its_date() {
-        // Our clock is an hour ahead.
-        let found = finding(json!({"expiresIn": 600}), DATE_GMT, "2026-11-22T13:05:00Z");
+    fn times_are_corrected_by_the_servers_date() {
+        // The local clock is an hour ahead.
+        let found = expiry(json!({"expiresIn": 600}), DATE_GMT, "2026-11-22T13:05:00Z");
         let expected = SessionExpiry::Valid {
             issued_at: Some(at("2026-11-22T13:00:00Z")),
             ends_at: Some(at("2026-11-22T13:10:00Z")),

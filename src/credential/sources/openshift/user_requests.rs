@@ -1,16 +1,17 @@
-//! What a token's owner may do about it at the API server: end its session, and look where to
-//! begin.
+//! Requests to the API server as the user of a session: ends the session, and lists the projects.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::AUTHORIZATION};
 use serde::Deserialize;
 
 use super::{Access, object_name, session_expiry::OBJECTS};
-use crate::credential::protocol::issuer::IssuerError;
 use crate::{
     credential::{
         Error,
-        protocol::{authorization::bearer, issuer::Response},
+        protocol::{
+            authorization::bearer,
+            issuer::{IssuerError, Response},
+        },
     },
     secret::Secret,
     shell::quoted,
@@ -34,10 +35,10 @@ struct Project {
 }
 
 impl Access {
-    /// SessionEnd the session of `token` at the server; `false` where it was over already.
+    /// Ends the session of `token` at the server. Returns false if it had ended before.
     ///
     /// # Errors
-    /// A token that is no session's, or may not end it; no answer.
+    /// The token belongs to no session or may not end it, or the request fails.
     pub async fn revoke(&self, token: &Secret) -> Result<bool, Error> {
         let Some(name) = object_name(token) else {
             return Err(Error::LoginNeeded {
@@ -56,10 +57,11 @@ impl Access {
         }
     }
 
-    /// The projects that `token` may see, in the server's order; none where it may not ask.
+    /// Returns the projects that the user of `token` may see, in the server's order, or none if the
+    /// user may not list them.
     ///
     /// # Errors
-    /// No answer.
+    /// The request fails.
     pub async fn projects(&self, token: &Secret) -> Result<Vec<String>, Error> {
         let response = self.call(Method::GET, PROJECTS, token).await?;
         if response.status != StatusCode::OK {
@@ -82,7 +84,7 @@ impl Access {
         let request = request.map_err(|_| {
             Error::Issuer(IssuerError::Url {
                 what: url.to_string(),
-                problem: "cannot be asked for",
+                problem: "cannot be requested",
             })
         })?;
         self.api().await?.send(request, None).await

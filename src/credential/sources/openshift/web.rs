@@ -1,4 +1,4 @@
-//! Login with a browser, as `oc login --web` does it, with a state besides.
+//! [`WebLogin`]: a login in a browser, as `oc login --web` does it, but with a `state`.
 
 use http::Uri;
 
@@ -11,9 +11,9 @@ use crate::{
     secret::Secret,
 };
 
-/// A login that a browser is to do.
+/// A login that is to be done in a browser.
 pub struct WebLogin {
-    /// Where it logs in.
+    /// The URL to open.
     pub url: String,
     oauth: Oauth,
     pkce: Pkce,
@@ -21,11 +21,11 @@ pub struct WebLogin {
 }
 
 impl Oauth {
-    /// Prepares a login that comes back to `redirect_uri` (loopback by IP address, any port,
+    /// Prepares a login whose code is sent to `redirect_uri` (a loopback IP address, any port,
     /// `/callback`) with `state`.
     ///
     /// # Errors
-    /// A server that gives out no codes, or without PKCE; no randomness.
+    /// The server supports no codes or no PKCE, or the system gives no random bytes.
     pub fn web_login(self, redirect_uri: &str, state: &str) -> Result<WebLogin, Error> {
         if !(self.codes && self.pkce) {
             return Err(Error::LoginNeeded {
@@ -56,7 +56,7 @@ impl Oauth {
         })
     }
 
-    /// The token endpoint, below which a human finds the page that shows a token.
+    /// Returns the token endpoint. The page that shows a token to a user is below it.
     #[must_use]
     pub fn token_endpoint(&self) -> &Uri {
         &self.token
@@ -64,10 +64,10 @@ impl Oauth {
 }
 
 impl WebLogin {
-    /// Redeems the code with which the browser came back.
+    /// Redeems the code that the browser was redirected with.
     ///
     /// # Errors
-    /// Whatever the token endpoint says.
+    /// The token endpoint refuses it.
     pub async fn redeem(&self, code: &Secret) -> Result<Session, Error> {
         let (pkce, uri) = (Some(&self.pkce), &self.redirect_uri);
         grant::redeem(&self.oauth, Client::Cli, code, pkce, uri).await
