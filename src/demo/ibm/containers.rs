@@ -25,6 +25,7 @@ const UNKNOWN_CLUSTER: ApiError = ApiError(
      correct account and resource group.",
 );
 const NOT_READY: ApiError = ApiError(503, "A0002", "The cluster is not ready. Try again later.");
+const UNKNOWN_PROVIDER: ApiError = ApiError(400, "E0007", "The provider is not valid.");
 const BAD_BODY: ApiError = ApiError(400, "E0007", "The request body is not valid.");
 const NO_PRIVATE_ENDPOINT: ApiError = ApiError(
     400,
@@ -50,7 +51,13 @@ impl Cloud {
         let one = |name: Option<&str>| self.cluster(&account, name.unwrap_or_default());
         let result = match (request.method(), path.unwrap_or_default()) {
             (&Method::GET, "/v2/classic/getClusters") if has_v2 => list(Infrastructure::Classic),
-            (&Method::GET, "/v2/vpc/getClusters") if has_v2 => list(Infrastructure::Vpc),
+            (&Method::GET, "/v2/vpc/getClusters") if has_v2 => {
+                if query.get("provider") == Some("vpc-gen2") {
+                    list(Infrastructure::Vpc)
+                } else {
+                    Err(UNKNOWN_PROVIDER)
+                }
+            }
             (&Method::GET, "/v2/satellite/getClusters") if has_v2 => {
                 list(Infrastructure::Satellite)
             }
@@ -125,6 +132,9 @@ impl Cloud {
         now: SystemTime,
     ) -> Result<Value, ApiError> {
         let body: Value = serde_json::from_slice(request.body()).map_err(|_| BAD_BODY)?;
+        if body["format"] != "json" || body["admin"] != false {
+            return Err(BAD_BODY);
+        }
         let name = body["cluster"].as_str().ok_or(BAD_BODY)?;
         let private = body["endpointType"] == "private";
         self.kubeconfig(self.cluster(account, name)?, private, request, now)

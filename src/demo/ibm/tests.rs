@@ -446,7 +446,9 @@ async fn a_kubeconfig_has_the_clusters_ca_and_tokens_only_for_who_shows_one() {
         "{}/global/v2/applyRBACAndGetKubeconfig",
         ibm.containers.url()
     );
-    let body = json!({"cluster": "kubegate-iks", "format": "json", "endpointType": "private"});
+    let body = json!({
+        "cluster": "kubegate-iks", "format": "json", "admin": false, "endpointType": "private",
+    });
     let (_, config) = call(ibm.ca_pem(), Method::POST, &url, access, &body).await;
     let cluster = &config["clusters"][0]["cluster"];
     assert_eq!(cluster["server"], ibm.iks_private.url());

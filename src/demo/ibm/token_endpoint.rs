@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, header};
 use serde_json::{Value, json};
 
 use super::{
@@ -51,6 +51,9 @@ impl Cloud {
         request: &Request<Bytes>,
         now: SystemTime,
     ) -> Result<Value, IamError> {
+        if !is_form(request) {
+            return Err(IamError::UnknownGrantType);
+        }
         let form = message::form(request);
         let client = Client::of(request, &form)?;
         let types = form.get("response_type").unwrap_or("cloud_iam");
@@ -211,10 +214,9 @@ impl Cloud {
         if !receivers.split(',').any(|receiver| receiver == "kube") {
             return Err(IamError::NotAuthorized);
         }
-        let requested = form.number("delegated_refresh_token_expiry");
-        let longest = self.options().delegated_token;
-        let lifetime =
-            requested.map_or(longest, |seconds| Duration::from_secs(seconds).min(longest));
+        let field = "delegated_refresh_token_expiry";
+        let seconds = form.number(field).ok_or(IamError::MissingField(field))?;
+        let lifetime = Duration::from_secs(seconds).min(self.options().delegated_token);
         let kind = RefreshTokenKind::Delegated;
         Ok(self.iam.issue_refresh_token(session, kind, now + lifetime))
     }
@@ -277,4 +279,9 @@ impl Cloud {
         }
         Ok(tokens)
     }
+}
+
+fn is_form(request: &Request<Bytes>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value == "application/x-www-form-urlencoded")
 }

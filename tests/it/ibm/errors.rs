@@ -1,18 +1,21 @@
-//! What goes wrong, and what each message says to do.
+//! Errors, and what each message tells the user to do.
 
 use std::time::Duration;
 
 use http::StatusCode;
-use kubegate::demo::https::{FaultyResponse, QUOTED_SECRET as QUOTED, RetryAfter};
-use serde_json::json;
+use kubegate::demo::{
+    https::{FaultyResponse, RetryAfter},
+    ibm::{ACCOUNT, API_KEY, Grant, STAGING_ACCOUNT},
+};
+use serde_json::{Value, json};
 
 use super::{
-    Cloud, KEY,
-    cloud::{SECRET, jwt},
+    Cloud,
+    cloud::{CLUSTER, CLUSTER_ID, PODS, SAVED_LOGIN, assert_no_secret, jwt},
 };
-use crate::support::{Kubegate, get, status};
+use crate::support::{Kubegate, get, in_time, status};
 
-/// Starts in vain; what it says.
+/// Runs kubegate, which must fail to start. Returns what it prints.
 fn refused(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = cloud.command(args);
     command
@@ -21,36 +24,33 @@ fn refused(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
     let refused = Kubegate::refused(command);
     assert!(matches!(refused.code, Some(1 | 2)), "{}", refused.stderr);
     let text = refused.stderr + &refused.stdout;
-    for secret in [SECRET, QUOTED, "e30."] {
-        assert!(!text.contains(secret), "{text}");
-    }
+    assert_no_secret(&text);
     text
 }
 
-/// Starts, and refuses its first request; what it says then, and in its log.
-async fn refused_later(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
+/// Starts a proxy, which must refuse its first request. Returns the message and its log.
+async fn request_refused(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
     let kubegate = cloud.proxy(args, variables);
-    let answer = get(&kubegate.address, "/x").await;
+    let answer = get(&kubegate.address, PODS).await;
     assert!(matches!(status(&answer), 401 | 503), "{answer}");
     let body = answer.split_once("\r\n\r\n").unwrap().1;
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
     let message = body["message"].as_str().unwrap();
     assert!(message.contains("cannot find the cluster"), "{message}");
     let text = format!("{message}\n{}", kubegate.log());
-    for secret in [SECRET, QUOTED, "e30."] {
-        assert!(!text.contains(secret), "{text}");
-    }
+    assert_no_secret(&text);
     text
 }
 
-fn says(text: &str, parts: &[&str]) {
+fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
 
-const PRODUCTION: [&str; 2] = ["--ibm-cluster", "production"];
-const WITH_KEY: [(&str, &str); 1] = [("IBMCLOUD_API_KEY", KEY)];
+const CLUSTER_ARGS: [&str; 2] = ["--ibm-cluster", CLUSTER];
+const KEY: [(&str, &str); 1] = [("IBMCLOUD_API_KEY", API_KEY)];
+const LOGIN: &str = "kubegate login ibm --cluster kubegate-iks";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_refusal_of_iam_says_what_to_do() {
@@ -88,94 +88,106 @@ async fn each_refusal_of_iam_says_what_to_do() {
             ["IAM refused", "IBMCLOUD_API_KEY", "new API key"],
         ),
     ] {
-        cloud.book().refusals.insert("apikey", (status, code));
-        let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
-        says(&text, &parts);
-        says(&text, &[code, &cloud.host.url()]);
+        cloud.ibm.refuse(Grant::ApiKey, Some((status, code)));
+        let text = request_refused(&cloud, &CLUSTER_ARGS, &KEY).await;
+        assert_says(&text, &parts);
+        assert_says(&text, &[code, &cloud.iam_url()]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saved_session_that_is_dead_asks_for_a_login_and_one_ends_that() {
+async fn an_ended_saved_session_asks_for_a_login_until_there_is_another() {
     let cloud = Cloud::start().await;
-    let session = cloud.book().session();
-    cloud.save("ibm/a/jane", &json!({"refresh-token": session}));
-    cloud.book().id_life = 1.0;
-    let kubegate = cloud.proxy(&PRODUCTION, &[]);
-    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-    cloud.book().end_sessions();
-    let until_told = async {
+    let refresh_token = cloud.ibm.cli_login().unwrap();
+    cloud.save(SAVED_LOGIN, &json!({"refresh-token": refresh_token}));
+    cloud.set_id_token_lifetime(2);
+    let kubegate = cloud.proxy(&CLUSTER_ARGS, &[]);
+    assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
+    cloud.ibm.end_sessions();
+    let login_needed = async {
         loop {
-            let answer = get(&kubegate.address, "/x").await;
-            // A token may also end on its way to the cluster, which says 401 by itself.
+            let answer = get(&kubegate.address, PODS).await;
+            // A token may also expire in transit, and the cluster responds with 401 then.
             if status(&answer) == 401 && answer.contains("expired or was revoked") {
                 return answer;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let answer = crate::support::in_time(until_told).await;
-    says(&answer, &["kubegate login ibm --cluster production"]);
-    cloud.book().id_life = 60.0;
-    let session = cloud.book().session();
-    cloud.save("ibm/a/jane", &json!({"refresh-token": session}));
-    // Not a second later.
-    let answer = get(&kubegate.address, "/x").await;
+    let answer = in_time(login_needed).await;
+    assert_says(&answer, &[LOGIN]);
+    cloud.set_id_token_lifetime(60);
+    let refresh_token = cloud.ibm.cli_login().unwrap();
+    cloud.save(SAVED_LOGIN, &json!({"refresh-token": refresh_token}));
+    // The next request uses it.
+    let answer = get(&kubegate.address, PODS).await;
     assert_eq!(status(&answer), 200, "{answer}");
-    assert!(!kubegate.log().contains(SECRET));
+    assert_no_secret(&kubegate.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_to_log_in_with_says_every_way() {
+async fn without_a_root_credential_the_error_lists_them_all() {
     let cloud = Cloud::start().await;
-    let text = refused(&cloud, &PRODUCTION, &[]);
-    says(
-        &text,
-        &[
-            "--apikey-file",
-            "IBMCLOUD_API_KEY",
-            "kubegate login ibm --cluster production",
-        ],
-    );
+    let text = refused(&cloud, &CLUSTER_ARGS, &[]);
+    assert_says(&text, &["--apikey-file", "IBMCLOUD_API_KEY", LOGIN]);
     let pod = [("IBMCLOUD_CR_PROFILE", "proxy")];
-    says(
-        &refused(&cloud, &PRODUCTION, &pod),
+    assert_says(
+        &refused(&cloud, &CLUSTER_ARGS, &pod),
         &["IBMCLOUD_CR_TOKEN", "vault-token"],
     );
-    let args = [&PRODUCTION[..], &["--apikey-file", "/nonexistent/key"]].concat();
-    says(&refused(&cloud, &args, &[]), &["/nonexistent/key"]);
+    let args = [&CLUSTER_ARGS[..], &["--apikey-file", "/nonexistent/key"]].concat();
+    assert_says(&refused(&cloud, &args, &[]), &["/nonexistent/key"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_cluster_lists_those_with_close_names() {
+async fn an_unknown_cluster_lists_those_with_similar_names() {
     let cloud = Cloud::start().await;
-    for v1_only in [false, true] {
-        cloud.book().v1_only = v1_only;
-        let text = refused_later(&cloud, &["--ibm-cluster", "prodution"], &WITH_KEY).await;
-        says(
+    for version_2 in [true, false] {
+        cloud.ibm.change(|options| options.version_2 = version_2);
+        let text = request_refused(&cloud, &["--ibm-cluster", "kubegate-isk"], &KEY).await;
+        assert_says(
             &text,
-            &["no cluster \"prodution\"", "did you mean \"production\""],
+            &[
+                "no cluster \"kubegate-isk\"",
+                "did you mean \"kubegate-iks\"",
+            ],
         );
-        assert!(!text.contains("\"staging\""), "{text}");
-        let text = refused_later(&cloud, &["--ibm-cluster", "zzz"], &WITH_KEY).await;
-        says(&text, &["\"production\" (c1)", "\"staging\" (c3)"]);
+        assert!(!text.contains("\"edge-satellite\""), "{text}");
+        let text = request_refused(&cloud, &["--ibm-cluster", "zzz"], &KEY).await;
+        assert_says(&text, &[&format!("{CLUSTER:?} ({CLUSTER_ID})")]);
     }
 }
 
+/// Has the container service describe a cluster in this state, without a private endpoint.
+fn describe_cluster(cloud: &Cloud, state: &str) {
+    let (_, faults) = cloud.ibm.containers();
+    faults.only_on("/global/v2/getCluster");
+    faults.respond_with(Some(FaultyResponse::Custom {
+        status: StatusCode::OK,
+        headers: Vec::new(),
+        body: json!({
+            "id": CLUSTER_ID, "name": CLUSTER, "region": "us-south", "state": state,
+            "type": "kubernetes", "masterURL": cloud.ibm.iks().url(),
+        })
+        .to_string(),
+    }));
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_cannot_serve_is_told_by_its_state() {
+async fn a_cluster_that_cannot_serve_is_named_with_its_state() {
     let cloud = Cloud::start().await;
     for (state, advice) in [
         ("deploy_failed", "make a new one"),
         ("deleting", "choose another"),
     ] {
-        cloud.book().clusters[0]["state"] = json!(state);
-        let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
-        says(&text, &[state, advice, "production"]);
+        describe_cluster(&cloud, state);
+        let text = request_refused(&cloud, &CLUSTER_ARGS, &KEY).await;
+        assert_says(&text, &[state, advice, CLUSTER]);
     }
-    let private = ["--ibm-cluster", "staging", "--ibm-endpoint", "private"];
-    let text = refused_later(&cloud, &private, &WITH_KEY).await;
-    says(
+    describe_cluster(&cloud, "normal");
+    let private = ["--ibm-cluster", CLUSTER, "--ibm-endpoint", "private"];
+    let text = request_refused(&cloud, &private, &KEY).await;
+    assert_says(
         &text,
         &["no private service endpoint", "--ibm-endpoint public"],
     );
@@ -184,67 +196,64 @@ async fn a_cluster_that_cannot_serve_is_told_by_its_state() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_key_of_another_account_cannot_switch() {
     let cloud = Cloud::start().await;
-    let other = super::cloud::OTHER_ACCOUNT;
-    let args = [&PRODUCTION[..], &["--ibm-account", other]].concat();
-    let text = refused_later(&cloud, &args, &WITH_KEY).await;
-    says(
-        &text,
-        &["API keys cannot switch", other, super::cloud::HOME_ACCOUNT],
-    );
+    let args = [&CLUSTER_ARGS[..], &["--ibm-account", STAGING_ACCOUNT]].concat();
+    let text = request_refused(&cloud, &args, &KEY).await;
+    assert_says(&text, &["API keys cannot switch", STAGING_ACCOUNT, ACCOUNT]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_for_the_cluster_that_is_no_jwt_is_told_and_not_shown() {
+async fn an_id_token_that_is_no_jwt_is_reported_and_not_shown() {
     let cloud = Cloud::start().await;
     for token in [
-        format!("{SECRET}-opaque"),
-        format!("a.{SECRET}.c"),
+        "sesame-ibm-opaque".to_owned(),
+        "a.sesame-ibm.c".to_owned(),
         jwt(&json!({"exp": -1})),
         jwt(&json!({"exp": 1e300})),
         jwt(&json!({"aud": "kube"})),
     ] {
-        cloud.book().id_token = Some(token);
-        let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
-        let answer = get(&kubegate.address, "/x").await;
+        cloud
+            .ibm
+            .replace_token_field("id_token", Some(json!(token)));
+        let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
+        let answer = get(&kubegate.address, PODS).await;
         assert_eq!(status(&answer), 401, "{answer}");
-        says(
+        assert_says(
             &answer,
             &["no JWT with an expiry", "IBMCLOUD_IAM_API_ENDPOINT"],
         );
-        let log = kubegate.log();
-        assert!(
-            !answer.contains(SECRET) && !log.contains(SECRET),
-            "{answer} {log}"
-        );
+        assert_no_secret(&answer);
+        assert_no_secret(&kubegate.log());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lives_that_make_no_sense_are_told_or_cut() {
+async fn lifetimes_that_make_no_sense_are_reported_or_limited() {
     let cloud = Cloud::start().await;
-    for life in [json!(0), json!(-5), json!(-1e300)] {
-        cloud.book().access_life = life;
-        says(
-            &refused_later(&cloud, &PRODUCTION, &WITH_KEY).await,
-            &["expires_in", &cloud.host.url()],
+    for lifetime in [json!(0), json!(-5), json!(-1e300)] {
+        cloud.ibm.replace_token_field("expires_in", Some(lifetime));
+        assert_says(
+            &request_refused(&cloud, &CLUSTER_ARGS, &KEY).await,
+            &["expires_in", &cloud.iam_url()],
         );
     }
-    for life in [json!(1e300), json!(u64::MAX), json!(null)] {
-        cloud.book().access_life = life;
-        let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
-        assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+    for lifetime in [json!(1e300), json!(u64::MAX), json!(null)] {
+        cloud.ibm.replace_token_field("expires_in", Some(lifetime));
+        let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
+        assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
     }
-    cloud.book().access_life = json!("soon");
-    says(
-        &refused_later(&cloud, &PRODUCTION, &WITH_KEY).await,
+    cloud
+        .ibm
+        .replace_token_field("expires_in", Some(json!("soon")));
+    assert_says(
+        &request_refused(&cloud, &CLUSTER_ARGS, &KEY).await,
         &["not the JSON"],
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_answers_are_named_by_url_and_not_quoted() {
+async fn faulty_responses_are_named_by_url_and_not_quoted() {
     let cloud = Cloud::start().await;
-    for (wrong, part) in [
+    for (response, part) in [
         (FaultyResponse::Html, "not the JSON"),
         (FaultyResponse::Oversized, "more than"),
         (
@@ -256,11 +265,12 @@ async fn wrong_answers_are_named_by_url_and_not_quoted() {
         (FaultyResponse::Status(StatusCode::IM_A_TEAPOT), "418"),
     ] {
         for path in ["/identity/token", "/global/v2/getCluster"] {
-            cloud.faults.clear();
-            cloud.faults.respond_with(Some(wrong.clone()));
-            cloud.faults.only_on(path);
-            let text = refused_later(&cloud, &PRODUCTION, &WITH_KEY).await;
-            says(&text, &[&cloud.host.url(), path]);
+            let (server, faults) = cloud.service(path);
+            faults.respond_with(Some(response.clone()));
+            faults.only_on(path);
+            let text = request_refused(&cloud, &CLUSTER_ARGS, &KEY).await;
+            assert_says(&text, &[&server.url(), path]);
+            faults.clear();
             let other = "its answer is not a cluster";
             assert!(
                 text.contains(part) || text.contains(other),
@@ -271,39 +281,38 @@ async fn wrong_answers_are_named_by_url_and_not_quoted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_by_itself_is_tried_again_at_start() {
+async fn a_rate_limit_at_start_is_waited_for() {
     let cloud = Cloud::start().await;
     for path in ["/identity/token", "/global/v2/getCluster"] {
-        cloud.faults.rate_limit(Some(RetryAfter::Seconds(1)));
-        cloud.faults.only_on(path);
-        cloud.faults.limit_to(1);
-        let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
-        assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-        cloud.faults.clear();
-        let refused = cloud.host.requests();
-        let refused = refused
-            .iter()
-            .filter(|seen| seen.path == path && seen.status == Some(StatusCode::TOO_MANY_REQUESTS));
-        assert!(refused.count() >= 1, "{path}");
+        let (server, faults) = cloud.service(path);
+        faults.rate_limit(Some(RetryAfter::Seconds(1)));
+        faults.only_on(path);
+        faults.limit_to(1);
+        let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
+        assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
+        faults.clear();
+        let limited = server.requests().into_iter().filter(|request| {
+            request.path == path && request.status == Some(StatusCode::TOO_MANY_REQUESTS)
+        });
+        assert!(limited.count() >= 1, "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
+async fn without_a_network_kubegate_starts_and_finds_its_cluster_later() {
     let cloud = Cloud::start().await;
-    cloud.faults.reset_connections(true);
-    let kubegate = cloud.proxy(&PRODUCTION, &WITH_KEY);
-    let answer = get(&kubegate.address, "/x").await;
+    cloud.reset_connections(true);
+    let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
+    let answer = get(&kubegate.address, PODS).await;
     assert_eq!(status(&answer), 503, "{answer}");
-    says(
+    assert_says(
         &answer,
-        &["cannot find the cluster", "IBM Cloud", &cloud.host.url()],
+        &["cannot find the cluster", "IBM Cloud", &cloud.iam_url()],
     );
     assert!(!answer.contains("retry-after"), "{answer}");
-    cloud.faults.clear();
-    cloud.faults.reset_connections(false);
-    crate::support::in_time(async {
-        while status(&get(&kubegate.address, "/x").await) != 200 {
+    cloud.reset_connections(false);
+    in_time(async {
+        while status(&get(&kubegate.address, PODS).await) != 200 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
@@ -316,8 +325,8 @@ async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
     );
     assert!(log.contains("found the cluster"), "{log}");
 
-    // What needs no network to be wrong is told at the start.
-    cloud.faults.reset_connections(true);
+    // Errors that need no network to be found are reported at start.
+    cloud.reset_connections(true);
     for (args, part) in [
         (
             ["--certificate-authority", "/nonexistent/ca"],
@@ -327,8 +336,8 @@ async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
         (["--as-group", "g"], "--as"),
         (["--apikey-file", "/nonexistent/key"], "/nonexistent/key"),
     ] {
-        let mut command = cloud.command(&[&PRODUCTION[..], &args].concat());
-        command.args(["--port", "0"]).envs(WITH_KEY);
+        let mut command = cloud.command(&[&CLUSTER_ARGS[..], &args].concat());
+        command.args(["--port", "0"]).envs(KEY);
         let refused = Kubegate::refused(command);
         assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
@@ -336,35 +345,32 @@ async fn without_a_network_it_serves_and_finds_its_cluster_when_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_http_is_refused_by_the_variable_that_names_it() {
+async fn a_plain_http_url_is_refused_with_its_variable() {
     let cloud = Cloud::start().await;
     for variable in [
         "IBMCLOUD_IAM_API_ENDPOINT",
         "IBMCLOUD_CS_API_ENDPOINT",
         "IBMCLOUD_ACCOUNT_MANAGEMENT_API_ENDPOINT",
     ] {
-        let http = [WITH_KEY[0], (variable, "http://127.0.0.1:1")];
-        says(
-            &refused(&cloud, &PRODUCTION, &http),
+        let http = [KEY[0], (variable, "http://127.0.0.1:1")];
+        assert_says(
+            &refused(&cloud, &CLUSTER_ARGS, &http),
             &[variable, "https://"],
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_choice_beside_the_cluster_is_refused() {
+async fn flags_that_contradict_the_cluster_are_refused() {
     let cloud = Cloud::start().await;
     for flags in [
         ["--context", "c"],
         ["--server", "https://x"],
         ["--token", "t"],
     ] {
-        let args = [&PRODUCTION[..], &flags].concat();
-        says(
-            &refused(&cloud, &args, &WITH_KEY),
-            &["--ibm-cluster", flags[0]],
-        );
+        let args = [&CLUSTER_ARGS[..], &flags].concat();
+        assert_says(&refused(&cloud, &args, &KEY), &["--ibm-cluster", flags[0]]);
     }
-    let demo = cloud.command(&["demo", "--ibm-cluster", "production"]);
-    says(&Kubegate::refused(demo).stderr, &["--ibm-cluster"]);
+    let demo = cloud.command(&["demo", "--ibm-cluster", CLUSTER]);
+    assert_says(&Kubegate::refused(demo).stderr, &["--ibm-cluster"]);
 }

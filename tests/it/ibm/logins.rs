@@ -1,17 +1,22 @@
-//! `kubegate login ibm`, and what it leaves behind: a context, and a root credential beside it.
+//! `kubegate login ibm`, which writes a context and saves a root credential.
 
 use std::{
     fs::{self, File},
     process::Command,
 };
 
+use http::StatusCode;
+use kubegate::demo::{
+    https::FaultyResponse,
+    ibm::{ACCOUNT, API_KEY, Grant, IAM_USER, PASSWORD, PROFILE_NAME, STAGING_ACCOUNT, USER},
+};
 use serde_json::{Value, json};
 
 use super::{
-    Cloud, KEY,
-    cloud::{HOME_ACCOUNT, OTHER_ACCOUNT, PASSCODE, PASSWORD, POD_TOKEN, SECRET},
+    Cloud,
+    cloud::{CLUSTER, CLUSTER_ID, PODS, assert_no_secret, jwt},
 };
-use crate::support::{Kubegate, Refused, get, status};
+use crate::support::{Connection, Kubegate, Refused, Upstream, get, status};
 
 /// `kubegate login ibm` with something on standard input.
 fn command(cloud: &Cloud, args: &[&str], input: &str) -> Command {
@@ -24,25 +29,31 @@ fn command(cloud: &Cloud, args: &[&str], input: &str) -> Command {
 
 fn login(cloud: &Cloud, args: &[&str], input: &str) -> Refused {
     let done = Kubegate::refused(command(cloud, args, input));
-    let text = format!("{}{}", done.stdout, done.stderr);
-    assert!(!text.contains(SECRET) && !text.contains("e30."), "{text}");
+    assert_no_secret(&format!("{}{}", done.stdout, done.stderr));
     done
 }
 
-fn logged_in(cloud: &Cloud, args: &[&str], input: &str) {
-    let done = login(cloud, args, input);
+/// Logs in to a cluster, which must succeed.
+fn log_in(cloud: &Cloud, (name, id): (&str, &str), args: &[&str], input: &str) {
+    let args = [&["--cluster", name], args].concat();
+    let done = login(cloud, &args, input);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    for part in [
-        "\"production\"",
-        "IAM#jane@example.com",
-        "production/c1",
-        ".kube/config",
-    ] {
+    let (quoted, context) = (format!("{name:?}"), format!("{name}/{id}"));
+    for part in [quoted.as_str(), IAM_USER, &context, ".kube/config"] {
         assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
     }
 }
 
-/// What a login that fails says; it leaves nothing behind.
+/// Logs in with the API key in a file, which is removed afterwards.
+fn log_in_with_key_file(cloud: &Cloud) {
+    let key = cloud.path("key");
+    fs::write(&key, API_KEY).unwrap();
+    let args = ["--apikey-file", key.to_str().unwrap()];
+    log_in(cloud, (CLUSTER, CLUSTER_ID), &args, "");
+    fs::remove_file(key).unwrap();
+}
+
+/// Asserts that a login fails with these parts in its error, and writes nothing.
 fn refused(cloud: &Cloud, args: &[&str], input: &str, parts: &[&str]) {
     let done = login(cloud, args, input);
     let is_usage = parts.contains(&"-u USER or --sso");
@@ -60,38 +71,39 @@ fn refused(cloud: &Cloud, args: &[&str], input: &str, parts: &[&str]) {
     assert_eq!(left.count(), 0);
 }
 
+/// The name of the saved login.
 fn name(account: &str) -> String {
-    format!("ibm/{account}/jane@example.com")
+    format!("ibm/{account}/{}", USER.to_lowercase())
 }
 
-/// The proxy, and the plugin as kubectl runs it, both by the context alone.
+/// Asserts that the context works for the proxy, and for kubectl, which runs it as a plugin.
 async fn works(cloud: &Cloud) {
     let config = cloud.path(".kube/config");
     let text = fs::read_to_string(&config).unwrap();
-    assert!(!text.contains(SECRET) && !text.contains("e30."), "{text}");
+    assert_no_secret(&text);
     let mut proxy = cloud.command(&["--port", "0"]);
     proxy.env_remove("IBMCLOUD_IAM_API_ENDPOINT");
     let kubegate = Kubegate::spawn(proxy);
-    let answer = get(&kubegate.address, "/x").await;
+    let answer = get(&kubegate.address, PODS).await;
     assert_eq!(status(&answer), 200, "{answer} {text}");
 
     let args = text
         .lines()
         .skip_while(|line| !line.trim().ends_with("args:"));
-    let words: Vec<String> = args
+    let args: Vec<String> = args
         .skip(1)
         .map_while(|line| line.trim().strip_prefix("- ").map(str::to_owned))
-        .map(|word| word.trim_matches(['"', '\'']).to_owned())
+        .map(|arg| arg.trim_matches(['"', '\'']).to_owned())
         .collect();
-    assert_eq!(words[..2], ["credential", "ibm"], "{text}");
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut plugin = cloud.command(&words);
+    assert_eq!(args[..2], ["credential", "ibm"], "{text}");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut plugin = cloud.command(&args);
     let info = json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-        "spec": {"cluster": {"server": cloud.api.url()}, "interactive": false}});
+        "spec": {"cluster": {"server": cloud.ibm.iks().url()}, "interactive": false}});
     plugin
         .env_remove("IBMCLOUD_IAM_API_ENDPOINT")
         .env("KUBERNETES_EXEC_INFO", info.to_string());
-    let calls = cloud.host.count("/identity/token");
+    let calls = cloud.count("/identity/token");
     let done = Kubegate::refused(plugin);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let answer: Value = serde_json::from_str(&done.stdout).unwrap();
@@ -99,105 +111,106 @@ async fn works(cloud: &Cloud) {
         answer["status"]["token"]
             .as_str()
             .unwrap()
-            .starts_with("e30.")
+            .starts_with("eyJ")
     );
     assert!(answer["status"]["expirationTimestamp"].is_string());
     if text.contains("--login") {
-        // What rests from the last run still holds, so nobody was asked.
-        assert_eq!(cloud.host.count("/identity/token"), calls);
+        // The saved token is still valid, so there was no request to IAM.
+        assert_eq!(cloud.count("/identity/token"), calls);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_key_logs_in_from_a_file_and_from_the_environment() {
     let cloud = Cloud::start().await;
-    let key = cloud.path("key");
-    fs::write(&key, KEY).unwrap();
-    let args = [
-        "--cluster",
-        "production",
-        "--apikey-file",
-        key.to_str().unwrap(),
-    ];
-    logged_in(&cloud, &args, "");
-    fs::remove_file(key).unwrap();
-    assert_eq!(cloud.saved(&name(HOME_ACCOUNT))["api-key"], KEY);
+    log_in_with_key_file(&cloud);
+    assert_eq!(cloud.saved(&name(ACCOUNT))["api-key"], API_KEY);
     works(&cloud).await;
 
     let cloud = Cloud::start().await;
-    let mut command = command(&cloud, &["--cluster", "c1"], "");
-    command.env("IBMCLOUD_API_KEY", KEY);
+    let mut command = command(&cloud, &["--cluster", CLUSTER_ID], "");
+    command.env("IBMCLOUD_API_KEY", API_KEY);
     let done = Kubegate::refused(command);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     works(&cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_passcode_logs_in_and_its_session_goes_on() {
+async fn a_passcode_logs_in_and_its_session_is_used() {
     let cloud = Cloud::start().await;
-    let args = ["--cluster", "production", "--sso", "--password-stdin"];
-    logged_in(&cloud, &args, &format!("{PASSCODE}\n"));
-    let saved = cloud.saved(&name(HOME_ACCOUNT));
-    assert!(cloud.book().lives(saved["refresh-token"].as_str().unwrap()));
-    assert_eq!(saved.get("api-key"), None);
+    let passcode = cloud.ibm.passcode();
+    respond_with_one_account(&cloud);
+    let args = ["--sso", "--password-stdin"];
+    let input = format!("{passcode}\n");
+    log_in(&cloud, (CLUSTER, CLUSTER_ID), &args, &input);
+    assert!(cloud.has_valid_refresh_token(&name(ACCOUNT)));
+    assert_eq!(cloud.saved(&name(ACCOUNT)).get("api-key"), None);
     works(&cloud).await;
-    assert_eq!(cloud.book().granted("passcode"), 1);
-    assert_eq!(cloud.book().refused, 0);
+    assert_eq!(cloud.ibm.granted(Grant::Passcode), 1);
+    assert_eq!(cloud.ibm.refused(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_logs_in_to_the_account_that_is_chosen_on_any_page() {
+async fn a_password_logs_in_to_the_account_chosen_on_any_page() {
     let cloud = Cloud::start().await;
-    cloud.book().accounts = (0..5)
-        .map(|n| (format!("{n:032}"), format!("Account {n}")))
-        .chain([(OTHER_ACCOUNT.to_owned(), "Other".to_owned())])
-        .collect();
-    for account in [OTHER_ACCOUNT, "Other"] {
-        let args = [
-            "--cluster",
-            "production",
-            "-u",
-            "jane",
-            "--account",
-            account,
-            "--password-stdin",
-        ];
-        logged_in(&cloud, &args, PASSWORD);
-        assert_eq!(cloud.host.count("/coe/v2/accounts") % 3, 0);
-        let saved = cloud.saved(&name(OTHER_ACCOUNT));
-        assert!(cloud.book().lives(saved["refresh-token"].as_str().unwrap()));
+    let cluster = ("staging-iks", "bkiks0stag0000000006");
+    for account in [STAGING_ACCOUNT, "Example Staging"] {
+        let args = ["-u", USER, "--account", account, "--password-stdin"];
+        log_in(&cloud, cluster, &args, PASSWORD);
+        assert_eq!(cloud.count("/coe/v2/accounts") % 3, 0);
+        assert!(cloud.has_valid_refresh_token(&name(STAGING_ACCOUNT)));
     }
     works(&cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pods_token_logs_in_and_nothing_is_kept() {
+async fn the_token_of_a_pod_logs_in_and_nothing_is_saved() {
     let cloud = Cloud::start().await;
+    let token = cloud.ibm.pod_token(std::time::Duration::from_secs(600));
+    let token = token.unwrap();
     let pod = [
-        ("IBMCLOUD_CR_PROFILE", "proxy"),
-        ("IBMCLOUD_CR_TOKEN", POD_TOKEN),
+        ("IBMCLOUD_CR_PROFILE", PROFILE_NAME),
+        ("IBMCLOUD_CR_TOKEN", token.as_str()),
     ];
-    let mut command = command(&cloud, &["--cluster", "production"], "");
-    let done = Kubegate::refused({
-        command.envs(pod);
-        command
-    });
+    let mut command = command(&cloud, &["--cluster", CLUSTER], "");
+    command.envs(pod);
+    let done = Kubegate::refused(command);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let text = fs::read_to_string(cloud.path(".kube/config")).unwrap();
     assert!(
-        text.contains("--profile=proxy") && !text.contains(SECRET),
+        text.contains(&format!("--profile={PROFILE_NAME}")),
         "{text}"
     );
+    assert_no_secret(&text);
     assert!(!cloud.path(".local/state/kubegate/logins").exists());
     let kubegate = cloud.proxy(&[], &pod[1..]);
-    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+    assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
+}
+
+/// Has the account service list this page only.
+fn respond_with_accounts(cloud: &Cloud, accounts: &[(&str, &str)]) {
+    let resources: Vec<Value> = accounts
+        .iter()
+        .map(|(id, name)| json!({"metadata": {"guid": id}, "entity": {"name": name}}))
+        .collect();
+    let (_, faults) = cloud.ibm.accounts();
+    faults.respond_with(Some(FaultyResponse::Custom {
+        status: StatusCode::OK,
+        headers: Vec::new(),
+        body: json!({"next_url": null, "resources": resources}).to_string(),
+    }));
+}
+
+fn respond_with_one_account(cloud: &Cloud) {
+    respond_with_accounts(cloud, &[(ACCOUNT, "Home")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_says_what_to_do_and_leaves_nothing() {
+async fn a_refused_login_says_what_to_do_and_writes_nothing() {
     let cloud = Cloud::start().await;
-    let user = ["--cluster", "production", "-u", "jane", "--password-stdin"];
-    let sso = ["--cluster", "production", "--sso", "--password-stdin"];
+    respond_with_one_account(&cloud);
+    let user = ["--cluster", CLUSTER, "-u", USER, "--password-stdin"];
+    let sso = ["--cluster", CLUSTER, "--sso", "--password-stdin"];
     refused(
         &cloud,
         &user,
@@ -210,123 +223,114 @@ async fn what_is_refused_says_what_to_do_and_leaves_nothing() {
         "sesame-ibm-old",
         &["one-time passcode", "has expired", "/identity/passcode"],
     );
-    cloud
-        .book()
-        .refusals
-        .insert("password", (400, "BXNIM0400E"));
+    cloud.ibm.refuse(Grant::Password, Some((400, "BXNIM0400E")));
     refused(&cloud, &user, PASSWORD, &["MFA", "--sso", "--apikey-file"]);
-    cloud.book().refusals.clear();
+    cloud.ibm.refuse(Grant::Password, None);
 
-    cloud
-        .book()
-        .accounts
-        .push((OTHER_ACCOUNT.to_owned(), "Other".to_owned()));
+    let two = [(ACCOUNT, "Home"), (STAGING_ACCOUNT, "Other")];
+    respond_with_accounts(&cloud, &two);
     refused(
         &cloud,
         &user,
         PASSWORD,
-        &["which account", "--account ID", "\"Home\"", OTHER_ACCOUNT],
+        &["which account", "--account ID", "\"Home\"", STAGING_ACCOUNT],
     );
     let missing = [&user[..], &["--account", "nowhere"]].concat();
     refused(
         &cloud,
         &missing,
         PASSWORD,
-        &["no account \"nowhere\"", "\"Home\"", HOME_ACCOUNT],
+        &["no account \"nowhere\"", "\"Home\"", ACCOUNT],
     );
-    cloud.book().accounts.clear();
+    respond_with_accounts(&cloud, &[]);
     refused(&cloud, &user, PASSWORD, &["in no account", "invite"]);
-    cloud
-        .book()
-        .accounts
-        .push((HOME_ACCOUNT.to_owned(), "Home".to_owned()));
+    respond_with_one_account(&cloud);
 
-    let unknown = ["--cluster", "producton", "-u", "jane", "--password-stdin"];
+    let unknown = ["--cluster", "kubegate-isk", "-u", USER, "--password-stdin"];
     refused(
         &cloud,
         &unknown,
         PASSWORD,
-        &["no cluster \"producton\"", "did you mean \"production\""],
+        &[
+            "no cluster \"kubegate-isk\"",
+            "did you mean \"kubegate-iks\"",
+        ],
     );
-    let none = ["-u", "jane", "--password-stdin"];
+    let none = ["-u", USER, "--password-stdin"];
     refused(
         &cloud,
         &none,
         PASSWORD,
-        &["which cluster", "--cluster NAME", "\"staging\" (c3"],
+        &[
+            "which cluster",
+            "--cluster NAME",
+            "\"kubegate-private\" (bkiks0priv0000000003",
+        ],
     );
     refused(
         &cloud,
-        &["--cluster", "production"],
+        &["--cluster", CLUSTER],
         "",
         &["--apikey-file", "--sso", "-u USER"],
     );
     refused(&cloud, &["--password-stdin"], "", &["-u USER or --sso"]);
 
-    cloud.book().id_token = Some(super::cloud::jwt(&json!({"exp": 1, "aud": "kube"})));
+    let expired = jwt(&json!({"exp": 1, "aud": "kube"}));
+    cloud
+        .ibm
+        .replace_token_field("id_token", Some(json!(expired)));
     refused(&cloud, &user, PASSWORD, &["401"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_fails_keeps_the_one_before() {
+async fn a_login_that_fails_keeps_the_saved_one() {
     let cloud = Cloud::start().await;
-    let key = cloud.path("key");
-    fs::write(&key, KEY).unwrap();
-    let args = [
-        "--cluster",
-        "production",
-        "--apikey-file",
-        key.to_str().unwrap(),
-    ];
-    logged_in(&cloud, &args, "");
-    cloud.book().id_token = Some(super::cloud::jwt(&json!({"exp": 1, "aud": "kube"})));
-    let user = ["--cluster", "production", "-u", "jane", "--password-stdin"];
+    log_in_with_key_file(&cloud);
+    let expired = jwt(&json!({"exp": 1, "aud": "kube"}));
+    cloud
+        .ibm
+        .replace_token_field("id_token", Some(json!(expired)));
+    respond_with_one_account(&cloud);
+    let user = ["--cluster", CLUSTER, "-u", USER, "--password-stdin"];
     let done = login(&cloud, &user, PASSWORD);
     assert_eq!(done.code, Some(1), "{}", done.stdout);
-    assert_eq!(cloud.saved(&name(HOME_ACCOUNT))["api-key"], KEY);
+    assert_eq!(cloud.saved(&name(ACCOUNT))["api-key"], API_KEY);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_is_for_the_clusters_it_was_begun_for_and_its_own_iam() {
+async fn a_saved_login_is_used_only_for_its_clusters_and_its_iam() {
     let cloud = Cloud::start().await;
-    let key = cloud.path("key");
-    fs::write(&key, KEY).unwrap();
-    let args = [
-        "--cluster",
-        "production",
-        "--apikey-file",
-        key.to_str().unwrap(),
-    ];
-    logged_in(&cloud, &args, "");
+    log_in_with_key_file(&cloud);
     let config = cloud.path(".kube/config");
     let text = fs::read_to_string(&config).unwrap();
-    let other = crate::support::Upstream::tls("localhost", crate::support::Connection::echo).await;
-    let calls = cloud.host.count("/identity/token");
-    let iam = cloud.host.url();
+    let other = Upstream::tls("localhost", Connection::echo).await;
+    let calls = cloud.count("/identity/token");
+    let iam = cloud.iam_url();
+    let iks = cloud.ibm.iks().url();
     let openshift = text.replace("- ibm\n", "- ibm\n      - --openshift\n");
     for hostile in [
-        text.replace(&cloud.api.url(), &other.url()),
-        openshift.replace(&cloud.api.url(), &other.url()),
+        text.replace(&iks, &other.url()),
+        openshift.replace(&iks, &other.url()),
         text.replace(&iam, &other.url()),
     ] {
         assert_ne!(hostile, text);
         fs::write(&config, &hostile).unwrap();
         let kubegate = Kubegate::spawn(cloud.command(&["--port", "0"]));
-        let answer = get(&kubegate.address, "/x").await;
+        let answer = get(&kubegate.address, PODS).await;
         assert_eq!(status(&answer), 401, "{answer}");
         assert!(answer.contains("the saved login"), "{answer}");
-        assert!(!kubegate.log().contains(SECRET));
+        assert_no_secret(&kubegate.log());
     }
-    assert_eq!(cloud.host.count("/identity/token"), calls);
+    assert_eq!(cloud.count("/identity/token"), calls);
     assert_eq!(other.connections(), 0);
     fs::write(&config, &text).unwrap();
     works(&cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environments_key_goes_to_no_iam_or_server_that_a_kubeconfig_names() {
+async fn the_environments_key_is_not_sent_to_an_iam_or_server_of_a_kubeconfig() {
     let cloud = Cloud::start().await;
-    let other = crate::support::Upstream::tls("localhost", crate::support::Connection::echo).await;
+    let other = Upstream::tls("localhost", Connection::echo).await;
     let url = other.url();
     for (args, says) in [
         (
@@ -343,11 +347,11 @@ async fn the_environments_key_goes_to_no_iam_or_server_that_a_kubeconfig_names()
             "kind": "ExecCredential",
             "spec": {"cluster": {"server": url}, "interactive": false}});
         command.env("KUBERNETES_EXEC_INFO", info.to_string());
-        command.env("IBMCLOUD_API_KEY", KEY);
+        command.env("IBMCLOUD_API_KEY", API_KEY);
         let done = Kubegate::refused(command);
         assert_eq!(done.code, Some(1), "{args:?}: {}", done.stderr);
         assert!(done.stderr.contains(says), "{args:?}: {}", done.stderr);
-        assert!(!done.stderr.contains(SECRET));
+        assert_no_secret(&done.stderr);
     }
     assert_eq!(other.connections(), 0);
 }

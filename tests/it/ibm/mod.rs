@@ -1,12 +1,13 @@
-//! IBM Cloud: a cluster by its name, whose tokens are renewed along the chain from a root
+//! IBM Cloud: a cluster by its name, and tokens that are renewed along the chain from a root
 //! credential.
+#![cfg(feature = "demo")]
 
 mod cloud;
+mod errors;
 mod kubeconfigs;
 mod logins;
-mod pretended;
-mod refusals;
+mod openshift;
 mod renewals;
-mod roots;
+mod root_credentials;
 
-use self::cloud::{Cloud, KEY};
+use self::cloud::Cloud;

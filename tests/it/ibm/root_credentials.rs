@@ -1,144 +1,144 @@
 //! Every root credential, and every way to find a cluster.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use http::StatusCode;
+use kubegate::demo::{
+    https::FaultyResponse,
+    ibm::{API_KEY, Grant, PROFILE_NAME, STAGING_API_KEY},
+};
 use serde_json::json;
 
 use super::{
-    Cloud, KEY,
-    cloud::{POD_TOKEN, SECRET},
+    Cloud,
+    cloud::{CLUSTER, CLUSTER_ID, PODS, assert_no_secret},
 };
-use crate::support::{get, status};
+use crate::support::{Kubegate, get, in_time, status};
 
-/// Starts before the cluster `production` and asks once.
-async fn serves(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) {
-    let args = [&["--ibm-cluster", "production"], args].concat();
+/// Starts a proxy for the cluster and sends one request.
+async fn is_served(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) {
+    let args = [&["--ibm-cluster", CLUSTER], args].concat();
     let kubegate = cloud.proxy(&args, variables);
-    let answer = get(&kubegate.address, "/x").await;
+    let answer = get(&kubegate.address, PODS).await;
     assert_eq!(status(&answer), 200, "{args:?} {variables:?} {answer}");
-    let log = kubegate.log();
-    assert!(!log.contains(SECRET) && !log.contains("e30."), "{log}");
+    assert_no_secret(&kubegate.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_key_comes_from_each_variable_and_from_files_in_every_form() {
+async fn an_api_key_comes_from_each_variable_and_each_form_of_file() {
     let cloud = Cloud::start().await;
     for variable in ["IC_API_KEY", "IBMCLOUD_API_KEY"] {
-        serves(&cloud, &[], &[(variable, KEY)]).await;
+        is_served(&cloud, &[], &[(variable, API_KEY)]).await;
     }
     let key = cloud.path("key");
     let file = key.to_str().unwrap();
     for text in [
-        format!("{KEY}\n"),
-        json!({"name": "n", "apikey": KEY}).to_string(),
+        format!("{API_KEY}\n"),
+        json!({"name": "n", "apikey": API_KEY}).to_string(),
         format!(
-            "ANY_SERVICE_APIKEY={KEY}\nANY_SERVICE_AUTH_URL={}\n",
-            cloud.host.url()
+            "ANY_SERVICE_APIKEY={API_KEY}\nANY_SERVICE_AUTH_URL={}\n",
+            cloud.iam_url()
         ),
     ] {
         fs::write(&key, text).unwrap();
-        serves(&cloud, &["--apikey-file", file], &[]).await;
-        serves(&cloud, &[], &[("IBM_CREDENTIALS_FILE", file)]).await;
-        // The flag goes before the environment.
-        serves(
+        is_served(&cloud, &["--apikey-file", file], &[]).await;
+        is_served(&cloud, &[], &[("IBM_CREDENTIALS_FILE", file)]).await;
+        // The flag has precedence over the environment.
+        is_served(
             &cloud,
             &["--apikey-file", file],
             &[("IC_API_KEY", "sesame-ibm-no")],
         )
         .await;
     }
-    assert_eq!(cloud.book().granted("apikey"), 11);
+    assert_eq!(cloud.ibm.granted(Grant::ApiKey), 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credentials_file_may_say_where_iam_is() {
+async fn a_credentials_file_may_name_the_url_of_iam() {
     let cloud = Cloud::start().await;
     let file = cloud.path("credentials.env");
-    let text = format!("A_APIKEY={KEY}\nA_AUTH_URL={}\n", cloud.host.url());
+    let text = format!("A_APIKEY={API_KEY}\nA_AUTH_URL={}\n", cloud.iam_url());
     fs::write(&file, text).unwrap();
-    let mut command = cloud.command(&["--ibm-cluster", "production", "--port", "0"]);
+    let mut command = cloud.command(&["--ibm-cluster", CLUSTER, "--port", "0"]);
     command
         .env_remove("IBMCLOUD_IAM_API_ENDPOINT")
         .env("IBM_CREDENTIALS_FILE", &file);
-    let kubegate = crate::support::Kubegate::spawn(command);
-    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+    let kubegate = Kubegate::spawn(command);
+    assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_key_file_is_read_anew_when_the_key_was_revoked() {
-    let cloud = Cloud::start().await;
-    cloud.book().id_life = 1.0;
+async fn an_api_key_file_is_read_again_when_the_key_was_revoked() {
+    let cloud = Cloud::with_id_tokens_of(2).await;
     let key = cloud.path("key");
-    fs::write(&key, KEY).unwrap();
-    let kubegate = cloud.proxy(
-        &[
-            "--ibm-cluster",
-            "production",
-            "--apikey-file",
-            key.to_str().unwrap(),
-        ],
-        &[],
-    );
-    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+    fs::write(&key, API_KEY).unwrap();
+    let file = key.to_str().unwrap();
+    let args = ["--ibm-cluster", CLUSTER, "--apikey-file", file];
+    let kubegate = cloud.proxy(&args, &[]);
+    assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
     fs::write(&key, "sesame-ibm-revoked").unwrap();
-    let until = async |code, words: &str| {
+    let until = async |code, text: &str| {
         loop {
-            cloud.book().end_sessions();
-            let answer = get(&kubegate.address, "/x").await;
-            // A token may also end on its way to the cluster, which says 401 by itself.
-            if status(&answer) == code && answer.contains(words) {
+            cloud.ibm.end_sessions();
+            let answer = get(&kubegate.address, PODS).await;
+            // A token may also expire in transit, and the cluster responds with 401 then.
+            if status(&answer) == code && answer.contains(text) {
                 return answer;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let answer = crate::support::in_time(until(401, "BXNIM0415E")).await;
-    for part in ["was not found", key.to_str().unwrap(), "new API key"] {
+    let answer = in_time(until(401, "BXNIM0415E")).await;
+    for part in ["was not found", file, "new API key"] {
         assert!(answer.contains(part), "{part}: {answer}");
     }
-    fs::write(&key, KEY).unwrap();
-    crate::support::in_time(until(200, "")).await;
-    assert!(!kubegate.log().contains(SECRET));
+    fs::write(&key, API_KEY).unwrap();
+    in_time(until(200, "")).await;
+    assert_no_secret(&kubegate.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pods_token_is_read_anew_each_time() {
-    let cloud = Cloud::start().await;
-    cloud.book().id_life = 1.0;
-    let token = cloud.path("token");
-    fs::write(&token, format!("{POD_TOKEN}-1\n")).unwrap();
-    let at = format!("@{}", token.display());
+async fn the_token_of_a_pod_is_read_again_each_time() {
+    let cloud = Cloud::with_id_tokens_of(2).await;
+    let pod_token = |seconds| cloud.ibm.pod_token(Duration::from_secs(seconds)).unwrap();
+    let file = cloud.path("token");
+    fs::write(&file, format!("{}\n", pod_token(600))).unwrap();
+    let at = format!("@{}", file.display());
     let kubegate = cloud.proxy(
-        &["--ibm-cluster", "production"],
-        &[("IBMCLOUD_CR_PROFILE", "proxy"), ("IBMCLOUD_CR_TOKEN", &at)],
+        &["--ibm-cluster", CLUSTER],
+        &[
+            ("IBMCLOUD_CR_PROFILE", PROFILE_NAME),
+            ("IBMCLOUD_CR_TOKEN", &at),
+        ],
     );
-    assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-    let before = cloud.book().granted("cr-token");
-    fs::write(&token, format!("{POD_TOKEN}-2\n")).unwrap();
-    crate::support::in_time(async {
-        while cloud.book().granted("cr-token") == before {
-            cloud.book().end_sessions();
-            assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
+    let before = cloud.ibm.granted(Grant::ComputeResource);
+    fs::write(&file, format!("{}\n", pod_token(900))).unwrap();
+    in_time(async {
+        while cloud.ibm.granted(Grant::ComputeResource) == before {
+            cloud.ibm.end_sessions();
+            assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
+    let token = pod_token(600);
     let literal = [
-        ("IBMCLOUD_CR_PROFILE", "proxy"),
-        ("IBMCLOUD_CR_TOKEN", POD_TOKEN),
+        ("IBMCLOUD_CR_PROFILE", PROFILE_NAME),
+        ("IBMCLOUD_CR_TOKEN", token.as_str()),
     ];
-    serves(&cloud, &[], &literal).await;
+    is_served(&cloud, &[], &literal).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saved_login_is_found_and_several_are_told_apart_by_account() {
+async fn a_saved_login_is_found_and_several_are_selected_by_account() {
     let cloud = Cloud::start().await;
-    cloud.save("ibm/a1/jane", &json!({"api-key": KEY}));
-    serves(&cloud, &[], &[]).await;
-    let session = cloud.book().session();
-    cloud.save("ibm/a2/jane", &json!({"refresh-token": session}));
-    let refused =
-        crate::support::Kubegate::refused(cloud.command(&["--ibm-cluster", "production"]));
+    cloud.save("ibm/a1/jane", &json!({"api-key": API_KEY}));
+    is_served(&cloud, &[], &[]).await;
+    let refresh_token = cloud.ibm.cli_login().unwrap();
+    cloud.save("ibm/a2/jane", &json!({"refresh-token": refresh_token}));
+    let refused = Kubegate::refused(cloud.command(&["--ibm-cluster", CLUSTER]));
     for part in [
         "several logins",
         "ibm/a1/jane",
@@ -147,38 +147,54 @@ async fn a_saved_login_is_found_and_several_are_told_apart_by_account() {
     ] {
         assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
     }
-    serves(&cloud, &["--ibm-account", "a2"], &[]).await;
-    assert_eq!(cloud.book().granted("apikey"), 1);
+    is_served(&cloud, &["--ibm-account", "a2"], &[]).await;
+    assert_eq!(cloud.ibm.granted(Grant::ApiKey), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_is_found_by_id_and_by_name_in_both_versions_of_the_api() {
+async fn a_cluster_is_found_by_id_and_name_in_both_api_versions() {
     let cloud = Cloud::start().await;
-    for v1_only in [false, true] {
-        cloud.book().v1_only = v1_only;
-        for cluster in ["production", "c1", "staging", "c3"] {
-            let kubegate = cloud.proxy(&["--ibm-cluster", cluster], &[("IC_API_KEY", KEY)]);
-            assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
+    for version_2 in [true, false] {
+        cloud.ibm.change(|options| options.version_2 = version_2);
+        for (cluster, key) in [
+            (CLUSTER, API_KEY),
+            (CLUSTER_ID, API_KEY),
+            ("staging-iks", STAGING_API_KEY),
+            ("bkiks0stag0000000006", STAGING_API_KEY),
+        ] {
+            let kubegate = cloud.proxy(&["--ibm-cluster", cluster], &[("IC_API_KEY", key)]);
+            assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_private_endpoint_is_used_where_it_is_asked_for() {
+async fn the_private_endpoint_is_used_if_it_is_requested() {
     let cloud = Cloud::start().await;
-    let end = |end: &'static str| ["--ibm-cluster", "production", "--ibm-endpoint", end];
-    for (args, public, private) in [(end("private"), 0, 1), (end("public"), 1, 1)] {
-        let kubegate = cloud.proxy(&args, &[("IC_API_KEY", KEY)]);
-        assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
-        let reached = (cloud.api.handshakes(), cloud.private.handshakes());
-        assert_eq!(reached, (public, private), "{args:?}");
+    let args = |endpoint: &'static str| ["--ibm-cluster", CLUSTER, "--ibm-endpoint", endpoint];
+    for (args, public, private) in [(args("private"), 0, 1), (args("public"), 1, 1)] {
+        let kubegate = cloud.proxy(&args, &[("IC_API_KEY", API_KEY)]);
+        assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
+        let connections = (
+            cloud.ibm.iks().connections(),
+            cloud.ibm.private_connections(),
+        );
+        assert_eq!(connections, (public, private), "{args:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_that_are_not_there_yet_are_waited_for() {
+async fn kubegate_waits_for_roles_that_have_not_reached_the_cluster() {
+    let path = "/global/v2/getRBACStatus";
     let cloud = Cloud::start().await;
-    cloud.book().out_of_step = 2;
-    serves(&cloud, &[], &[("IC_API_KEY", KEY)]).await;
-    assert_eq!(cloud.host.count("/global/v2/getRBACStatus"), 3);
+    let (_, faults) = cloud.ibm.containers();
+    faults.only_on(path);
+    faults.limit_to(2);
+    faults.respond_with(Some(FaultyResponse::Custom {
+        status: StatusCode::NOT_FOUND,
+        headers: Vec::new(),
+        body: json!("not yet").to_string(),
+    }));
+    is_served(&cloud, &[], &[("IC_API_KEY", API_KEY)]).await;
+    assert_eq!(cloud.count(path), 3);
 }
