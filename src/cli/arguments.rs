@@ -10,19 +10,19 @@ use super::{
 };
 use crate::settings::{ConnectionFlags, Login, ProxyFlags};
 
-/// Without [`EXAMPLES`]: it is to fit a screen.
+/// Shorter than [`proxy::EXAMPLES`], so that the help of the program fits a screen.
 const EXAMPLES_OF_THE_PROGRAM: &str = "\
 Examples:
   kubegate --context staging --read-only
   curl http://127.0.0.1:8001/api/v1/namespaces/default/pods
   kubectl -s http://127.0.0.1:8001 get pods
 
-Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
+Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags.";
 
 /// An authenticating reverse proxy for Kubernetes API servers, like kubectl proxy: verifies the
 /// server's certificate and puts a fresh credential on every request
 #[derive(Debug, Parser)]
-// As in kubectl, of a flag given twice the last one stands.
+// As in kubectl, the last value counts if a flag is given twice.
 #[command(name = "kubegate", version, after_help = EXAMPLES_OF_THE_PROGRAM,
           args_override_self = true)]
 pub struct Cli {
@@ -38,10 +38,10 @@ pub struct Cli {
 #[allow(clippy::doc_markdown)]
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Proxy to the API server; what kubegate does without a command
+    /// Proxy to the API server; the default without a command
     #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<ProxyFlags>),
-    /// Start a pretend cluster and a proxy in front of it, to try it out
+    /// Start a demo cluster with a proxy in front of it, to try kubegate
     #[cfg(feature = "demo")]
     #[command(after_help = demo::EXAMPLES)]
     Demo(Box<demo::Flags>),
@@ -51,28 +51,28 @@ pub(super) enum Command {
         #[command(subcommand)]
         kind: login::Kind,
     },
-    /// End a login, at its server and here
+    /// End a session and remove its tokens
     #[command(after_help = logout::EXAMPLES)]
     Logout(logout::Flags),
-    /// Say who you are at the API server
+    /// Show who you are at the API server
     #[command(after_help = whoami::EXAMPLES)]
     Whoami(whoami::Flags),
     /// Print a fresh token of the context's user
     #[command(after_help = token::EXAMPLES)]
     Token(token::Flags),
-    /// List the contexts, and how each is verified and logged in to
+    /// List the contexts, how each server is verified and how each user logs in
     #[command(after_help = contexts::EXAMPLES)]
     Contexts(contexts::Flags),
-    /// Give docker fresh tokens for OpenShift's registries
+    /// Provide docker with fresh tokens for OpenShift's registries
     #[command(after_help = registry::EXAMPLES)]
     Registry {
         #[command(subcommand)]
         action: registry::Action,
     },
-    /// Answer docker as its credential helper
+    /// Serve docker as its credential helper
     #[command(hide = true, after_help = docker_credential::EXAMPLES)]
     DockerCredential {
-        /// What docker wants
+        /// Action that docker requests
         #[arg(value_enum)]
         verb: docker_credential::Verb,
     },
@@ -82,10 +82,10 @@ pub(super) enum Command {
         #[command(subcommand)]
         login: Login,
     },
-    /// Print a script that completes commands and flags in your shell
+    /// Print a script for completion in your shell
     #[command(after_help = completions::EXAMPLES)]
     Completions {
-        /// The shell
+        /// Shell to print the script for
         shell: clap_complete::Shell,
     },
     /// List the flags for cluster and user, which every command takes
@@ -97,7 +97,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether it serves until it is ended, so that nobody waits for it.
+    /// Whether the command serves until a signal ends it, so that no user waits for its result.
     pub(super) fn serves(&self) -> bool {
         match self {
             Self::Proxy(_) => true,

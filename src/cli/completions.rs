@@ -1,4 +1,4 @@
-//! `kubegate completions`, and the answers to the scripts that it prints.
+//! `kubegate completions`, and the completion that its scripts call.
 
 mod candidates;
 mod words;
@@ -19,54 +19,54 @@ Examples:
   kubegate completions fish > ~/.config/fish/completions/kubegate.fish
   kubegate completions powershell | Out-String | Invoke-Expression
 
-In bash, zsh and fish, the names of contexts, clusters and users are completed too. They are read
-from the kubeconfig of the line or the environment; nothing is asked over the network.
+bash, zsh and fish also complete the names of contexts, clusters and users. They are read from the
+kubeconfig that the line or the environment names, without a request over the network.
 
-Exit codes: 0 with the script on standard output, 1 where it cannot be written, 2 for bad flags.";
+Exit codes: 0 with the script on standard output, 1 if it cannot be written, 2 for bad flags.";
 
-/// Set by the scripts, to the name of their shell.
+/// The scripts set this variable to the name of their shell.
 const SHELL: &str = "KUBEGATE_COMPLETE";
 /// Bash's `COMP_WORDBREAKS`.
 const BREAKS: &str = "KUBEGATE_COMPLETE_BREAKS";
-/// The position of zsh's current word.
+/// The index of the current word in zsh.
 const INDEX: &str = "KUBEGATE_COMPLETE_INDEX";
 
-/// Stands for the program in a script.
+/// The placeholder of the program in a script.
 const PROGRAM: &str = "PROGRAM";
 
-/// Prints the script to stdout.
+/// Prints the script of a shell.
 pub(super) fn run(shell: Shell, program: Command) -> anyhow::Result<()> {
     let script = match shell {
         Shell::Bash => include_str!("completions/kubegate.bash"),
         Shell::Zsh => include_str!("completions/kubegate.zsh"),
         Shell::Fish => include_str!("completions/kubegate.fish"),
-        // The engine's scripts for other shells evaluate what was typed.
+        // clap_complete's dynamic script for PowerShell evaluates the text that is being typed.
         _ => return output::print_data(generated(shell, program)),
     };
     output::print_data(script.replace(PROGRAM, &path_of_program()))
 }
 
-/// Answers a script's question, where one is asked: one candidate a line. Reads the kubeconfig and
-/// nothing else; runs nothing; says nothing where there is no answer.
+/// Prints the candidates for a script, one per line, if a script runs the program. Reads nothing but the
+/// kubeconfig, runs no other program, and prints no errors.
 #[must_use]
 pub(super) fn answer(program: fn() -> Command) -> Option<ExitCode> {
     let shell = env::var_os(SHELL)?;
     let arguments = env::args_os().skip_while(|argument| argument != "--");
     let arguments: Vec<OsString> = arguments.skip(1).collect();
-    let answer = match shell.to_str() {
+    let candidates = match shell.to_str() {
         Some("bash") => in_bash(&arguments, program),
         Some("zsh") => in_zsh(arguments, program),
         Some("fish") => in_fish(arguments, program),
         _ => None,
     };
-    let Some(answer) = answer else {
+    let Some(candidates) = candidates else {
         return Some(ExitCode::FAILURE);
     };
-    let written = console::print_data(answer.as_bytes());
+    let written = console::print_data(candidates.as_bytes());
     Some(written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
-/// `arguments` are the line up to the cursor, and the whole of it.
+/// `arguments` are the line up to the cursor and the whole line.
 fn in_bash(arguments: &[OsString], program: fn() -> Command) -> Option<String> {
     let [head, whole] = arguments else {
         return None;
@@ -81,12 +81,12 @@ fn in_bash(arguments: &[OsString], program: fn() -> Command) -> Option<String> {
     Some(found.collect())
 }
 
-/// `arguments` are the words of the line, without their quotes.
+/// `arguments` are the words of the line without quotes.
 fn in_zsh(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<String> {
     let index: usize = env::var(INDEX).ok()?.parse().ok()?;
     let whole = arguments.clone();
     arguments.truncate(index + 1);
-    // zsh leaves out a last word that is empty.
+    // zsh leaves out the last word if it is empty.
     if arguments.len() == index {
         arguments.push(OsString::new());
     }
@@ -99,7 +99,7 @@ fn in_zsh(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<Stri
     Some(lines.collect())
 }
 
-/// `arguments` are the words before the cursor's, without their quotes, and that one as it stands.
+/// `arguments` are the words before the cursor without quotes, and the current word as it was typed.
 fn in_fish(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<String> {
     let current = arguments.pop()?;
     let current = Line::read(current.to_str()?, "").last().text;
@@ -113,7 +113,7 @@ fn in_fish(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<Str
     Some(lines.collect())
 }
 
-/// The program as a word of a shell: by the path by which it was called, or from PATH.
+/// Returns the program as a word of a shell: the path by which it was called, or its name on PATH.
 fn path_of_program() -> String {
     let called = env::args_os().next().unwrap_or_default();
     let path = Path::new(&called);
@@ -124,9 +124,9 @@ fn path_of_program() -> String {
     shell::quoted(&path.to_string_lossy()).into_owned()
 }
 
-/// The script of a shell that cannot ask for names.
+/// Returns a script that completes only commands and flags.
 fn generated(shell: Shell, mut program: Command) -> Vec<u8> {
-    // Not straight to stdout: clap panics where that is closed early, as by `| head`.
+    // Not written to stdout directly: clap panics if that is closed.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut program, "kubegate", &mut script);
     script

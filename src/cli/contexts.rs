@@ -14,19 +14,19 @@ use crate::{
 };
 
 pub(super) const EXAMPLES: &str = "\
-Nothing is asked over the network and no plugin is run: this is what the files say.
+Reads the kubeconfig and the saved logins; makes no request and runs no plugin.
 
 Examples:
   kubegate contexts
   kubegate contexts -o name | fzf
 
-Exit codes: 0 with the list on standard output, 1 where the kubeconfig cannot be read, 2
-for bad flags.";
+Exit codes: 0 with the list on standard output, 1 if the kubeconfig cannot be read, 2 for
+bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// In which form [default: a table]
-    #[arg(short, long, value_enum, value_name = "FORM")]
+    /// Output format [default: a table]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }
 

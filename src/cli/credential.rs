@@ -11,13 +11,13 @@ use crate::{
 };
 
 pub(super) const EXAMPLES: &str = "\
-This is what `kubegate login` writes into a kubeconfig; kubectl runs it, and kubegate itself
-knows it without running anything. To have a token in your hands, use `kubegate token`.
+`kubegate login` writes this command into the kubeconfig. kubectl runs it; kubegate itself uses the
+login without running it. To see a token, run `kubegate token`.
 
-Exit codes: 0 with an ExecCredential on standard output, 1 where there is no credential, 2
-for bad flags.";
+Exit codes: 0 with an ExecCredential on standard output, 1 if there is no credential, 2 for
+bad flags.";
 
-/// Prints an `ExecCredential` for the login that the words behind the command tell.
+/// Prints an `ExecCredential` for the login that the arguments describe.
 pub(super) async fn run(login: &Login) -> anyhow::Result<()> {
     let info = std::env::var(EXEC_INFO).with_context(|| {
         format!(

@@ -32,15 +32,15 @@ Examples:
   kubegate demo --flavor ibm
   kubectl -s http://127.0.0.1:8001 auth whoami
 
-Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
+Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags.";
 
 /// Flags of `kubegate demo`.
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// The vendor whose cluster is pretended
+    /// Vendor whose cluster to imitate
     #[arg(long, value_enum, value_name = "VENDOR", default_value_t)]
     flavor: Flavor,
-    /// Lifetime of the pretend cluster's tokens: watch how a new one is fetched in time (-v 4)
+    /// Lifetime of the demo's tokens; -v 4 shows how each is renewed in time
     #[arg(long, value_name = "DURATION", default_value = "30s",
           value_parser = crate::settings::duration)]
     token_ttl: Duration,
@@ -53,7 +53,7 @@ enum Flavor {
     /// Plain Kubernetes
     #[default]
     Kubernetes,
-    // The doc comment is the help's text.
+    // The doc comment is the text of the help.
     #[allow(clippy::doc_markdown)]
     /// OpenShift, with its OAuth server and its image registry
     Openshift,
@@ -61,7 +61,7 @@ enum Flavor {
     Ibm,
 }
 
-/// Starts the pretended cluster and the proxy in front of it.
+/// Starts the demo's cluster, and the proxy in front of it.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let proxy = &flags.proxy;
     let account = &proxy.service_account;

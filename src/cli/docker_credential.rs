@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub(super) const EXAMPLES: &str = "\
-Docker runs this by the name docker-credential-kubegate, which may be a link to kubegate.
+docker runs this command by the name docker-credential-kubegate, a link to kubegate.
 
 Examples:
   kubegate registry add registry.apps.example --context dev
@@ -39,23 +39,23 @@ Examples:
 
 Exit codes: 0 with the answer on standard output, 1 with an error there, 2 for bad flags.";
 
-/// Docker's own words, by which its client knows what happened.
+/// The error texts of docker's own helpers, by which docker recognizes the error.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 const NO_SERVER: &str = "no credentials server URL";
 const NO_USERNAME: &str = "no credentials username";
-/// `OpenShift`'s registry takes any name beside a token.
+/// `OpenShift`'s registry accepts any user name together with a token.
 const USERNAME: &str = "kubegate";
-/// Bytes that docker may send.
+/// The maximum length of the input, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// What docker wants.
+/// An action that docker requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Verb {
     /// Print a fresh token for the registry named on standard input
     Get,
-    /// Take note of a login; kubegate keeps none
+    /// Accept a login, without storing it
     Store,
-    /// Forget the registry named on standard input
+    /// Remove the registry named on standard input
     Erase,
     /// Print the registries
     List,
@@ -63,9 +63,9 @@ pub(super) enum Verb {
     Version,
 }
 
-/// Does one of docker's verbs.
+/// Performs an action of docker.
 pub(super) async fn run(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<ExitCode> {
-    match answer(connection, verb).await {
+    match perform(connection, verb).await {
         Ok(text) => {
             output::print_data(text.as_str())?;
             Ok(ExitCode::SUCCESS)
@@ -79,12 +79,12 @@ pub(super) async fn run(connection: &ConnectionFlags, verb: Verb) -> anyhow::Res
     }
 }
 
-async fn answer(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<Zeroizing<String>> {
+async fn perform(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<Zeroizing<String>> {
     let store = Store::of_user(&|name| std::env::var_os(name))?;
     let text = match verb {
         Verb::Get => return get(connection, &store, &host()?).await,
         Verb::Store => {
-            keep(&store, &input()?)?;
+            accept_login(&store, &input()?)?;
             String::new()
         }
         Verb::Erase => {
@@ -132,9 +132,9 @@ async fn get(
     )))
 }
 
-/// After `docker login` at a registry that has a context, there is nothing to keep: `get` brings
-/// a fresh token each time.
-fn keep(store: &Store, input: &str) -> anyhow::Result<()> {
+/// Accepts the credential of `docker login` if the registry has a context, without storing it: `get`
+/// returns a fresh token each time.
+fn accept_login(store: &Store, input: &str) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Login {
@@ -145,7 +145,7 @@ fn keep(store: &Store, input: &str) -> anyhow::Result<()> {
         #[serde(rename = "Secret")]
         _secret: Secret,
     }
-    // The error's own text is dropped: it may quote the secret.
+    // The parser's error is dropped, since it may quote the secret.
     let Ok(login) = serde_json::from_str::<Login>(input) else {
         bail!("standard input is not the JSON that docker sends");
     };
@@ -158,8 +158,8 @@ fn keep(store: &Store, input: &str) -> anyhow::Result<()> {
     let host = registry_host(&login.server_url).map_err(anyhow::Error::msg)?;
     if !store.registries()?.contains_key(&host) {
         bail!(
-            "kubegate keeps no passwords; run `kubegate registry add {host} --context NAME` to \
-             have it give docker the token of a context"
+            "kubegate stores no passwords; run `kubegate registry add {host} --context NAME` to \
+             give docker the token of a context"
         );
     }
     Ok(())
@@ -170,7 +170,7 @@ fn host() -> anyhow::Result<String> {
     if input.trim().is_empty() {
         bail!(NO_SERVER);
     }
-    // What cannot be a registry's name has no credentials.
+    // Text that is not a registry's name has no credentials either.
     registry_host(&input).map_err(|_| anyhow::anyhow!(NOT_FOUND))
 }
 

@@ -1,12 +1,12 @@
-//! What `--help` shows: each command its own flags, and where the others are listed.
+//! The help: each command shows its own flags, and says where the others are listed.
 //!
-//! The commands that parse hold every flag; those here are made from them for showing alone.
+//! The commands that parse a line have every flag. The ones here are made from them only to be shown.
 
 use clap::{Arg, Args as _, Command};
 
 use crate::settings::ConnectionFlags;
 
-/// The flags in the program's own help, with a text that fits one line of 80 columns.
+/// The flags in the help of the program, with texts that fit a line of 80 columns.
 const USED_MOST: &[(&str, &str)] = &[
     ("port", "Port to listen on; 0 for a free one"),
     (
@@ -17,12 +17,18 @@ const USED_MOST: &[(&str, &str)] = &[
         "kubeconfig",
         "Else the files of KUBECONFIG, else ~/.kube/config",
     ),
-    ("read_only", "Let get, list and watch pass and nothing else"),
-    ("allow_exec", "Let exec, attach and their like pass"),
-    ("verbosity", "Verbosity of the log, from 0 to 9"),
+    (
+        "read_only",
+        "Allow only get, list, watch and access reviews",
+    ),
+    (
+        "allow_exec",
+        "Allow requests that run commands, such as exec",
+    ),
+    ("verbosity", "Log level, from 0 to 9"),
 ];
 
-/// Those of the proxy's flags that `-h` shows, and the help of commands that take them too.
+/// The flags of the proxy that `-h` shows.
 const OF_THE_PROXY: &[&str] = &[
     "port",
     "address",
@@ -46,11 +52,11 @@ const MORE_OF_A_COMMAND: &str =
     "`kubegate options` lists the flags for cluster and user, which every command takes.";
 
 const MORE_OF_THE_DEMO: &str = "\
-It takes the other flags of the proxy too (`kubegate proxy --help`), but none that chooses \
-a cluster or user.";
+The demo also takes the other flags of the proxy (`kubegate proxy --help`), except for those \
+that choose a cluster or user.";
 
-/// The program with the help that is shown of it; `brief` for `-h`.
-// Not clap's own two forms of help: its long one takes three lines for a flag.
+/// Returns the program with the help to show; `brief` is for `-h`.
+// Replaces clap's short and long help, since the long one takes three lines per flag.
 pub(super) fn shown(program: Command, brief: bool) -> Command {
     let global: Vec<Arg> = program
         .get_arguments()
@@ -76,7 +82,7 @@ pub(super) fn shown(program: Command, brief: bool) -> Command {
     explained(program, MORE_OF_THE_PROGRAM, brief)
 }
 
-/// The flags that every command takes.
+/// Returns the help of the flags that every command takes.
 pub(super) fn connection_flags() -> Command {
     let flags = ConnectionFlags::augment_args(Command::new("options"));
     let without_meaning: Vec<String> = flags
@@ -86,13 +92,13 @@ pub(super) fn connection_flags() -> Command {
         .collect();
     let without_meaning = lines_of(&without_meaning);
     flags.disable_help_flag(true).help_template(format!(
-        "The following flags can be given to any command, before or after its name.\n\n\
+        "Every command takes the following flags, before or after its name.\n\n\
          {{all-args}}\n\n\
-         Accepted because kubectl has them, without a meaning here:\n{without_meaning}"
+         Accepted because kubectl has them, without an effect:\n{without_meaning}"
     ))
 }
 
-/// Words in indented lines of at most 80 columns.
+/// Wraps words into indented lines of at most 80 columns.
 fn lines_of(words: &[String]) -> String {
     let mut lines = vec![String::from(" ")];
     for word in words {
@@ -120,13 +126,13 @@ fn used_most(arg: Arg) -> Arg {
     }
 }
 
-/// A command without the flags that `kubegate options` lists.
+/// Hides the flags that `kubegate options` lists.
 fn of_a_command(command: Command, global: &[Arg], brief: bool) -> Command {
     let own: Vec<_> = command
         .get_arguments()
         .map(|arg| arg.get_id().clone())
         .collect();
-    // A flag that is there already is not inherited.
+    // A flag of the command's own takes precedence over a global one of the same name.
     let inherited = global.iter().filter(|arg| !own.contains(arg.get_id()));
     let more = match command.get_name() {
         "demo" => MORE_OF_THE_DEMO,
@@ -138,11 +144,11 @@ fn of_a_command(command: Command, global: &[Arg], brief: bool) -> Command {
     explained(command, more, brief)
 }
 
-/// Examples and exit codes, and where there is more.
+/// Sets the text below the flags: examples, exit codes, and where to find more.
 fn explained(command: Command, more: &'static str, brief: bool) -> Command {
     if brief {
         return command.after_help(format!(
-            "{more}\n`--help` shows examples and exit codes, too."
+            "{more}\n`--help` also shows examples and exit codes."
         ));
     }
     let examples = command.get_after_help().cloned().unwrap_or_default();
@@ -156,7 +162,7 @@ mod tests {
     use crate::settings::ProxyFlags;
 
     #[test]
-    fn the_flags_chosen_for_help_are_flags() {
+    fn the_flags_chosen_for_help_exist() {
         let proxy = ProxyFlags::augment_args(Command::new("proxy"));
         let all = ConnectionFlags::augment_args(proxy);
         let known = |id: &str| all.get_arguments().any(|arg| arg.get_id() == id);

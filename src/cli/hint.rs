@@ -1,4 +1,4 @@
-//! What a command line was meant to say that cannot be read as it stands.
+//! Hints at what an invalid command line may mean.
 
 use std::{ffi::OsString, path::Path};
 
@@ -6,7 +6,7 @@ use clap::{Arg, Command, error::ContextKind};
 
 use crate::{printable::printable, shell};
 
-/// Commands of kubectl, which kubegate stands behind.
+/// The commands of kubectl.
 const KUBECTL: &[&str] = &[
     "annotate",
     "api-resources",
@@ -47,10 +47,10 @@ const KUBECTL: &[&str] = &[
     "wait",
 ];
 
-/// What other programs call it to do what kubegate does without a command.
+/// The names that other programs give to the command that starts a server.
 const SERVE: &[&str] = &["daemon", "listen", "run", "serve", "server", "start", "up"];
 
-/// The value of a boolean flag as people write it, and as Go reads it.
+/// The values that users give to boolean flags, and the values that they mean.
 const BOOLEANS: &[(&str, bool)] = &[
     ("true", true),
     ("t", true),
@@ -66,9 +66,9 @@ const BOOLEANS: &[(&str, bool)] = &[
     ("0", false),
 ];
 
-/// A boolean flag whose value stands apart from it: `--read-only true`.
+/// Returns a hint if the value of a boolean flag is a word of its own, as in `--read-only true`.
 ///
-/// Such a value is never what its command takes it for, be it a command or an argument.
+/// clap parses that word as a command or an argument, which is never meant.
 pub(super) fn boolean_value_apart(program: &Command, line: &[OsString]) -> Option<String> {
     let words: Vec<&str> = line.iter().map_while(|word| word.to_str()).collect();
     let words = words.split(|word| *word == "--").next()?;
@@ -88,14 +88,18 @@ pub(super) fn boolean_value_apart(program: &Command, line: &[OsString]) -> Optio
     ))
 }
 
-/// What a line may mean that clap refuses with `error`.
-pub(super) fn meant(program: &Command, line: &[OsString], error: &clap::Error) -> Option<String> {
+/// Returns a hint for a line that clap refuses with `error`.
+pub(super) fn for_error(
+    program: &Command,
+    line: &[OsString],
+    error: &clap::Error,
+) -> Option<String> {
     boolean_value_apart(program, line)
         .or_else(|| single_dash(program, line))
         .or_else(|| unexpected_word(program, line, error))
 }
 
-/// `-context prod`
+/// Returns a hint for a long flag with a single dash, as in `-context prod`.
 fn single_dash(program: &Command, line: &[OsString]) -> Option<String> {
     let mut words = line.iter().skip(1).map_while(|word| word.to_str());
     words.find_map(|word| {
@@ -105,6 +109,7 @@ fn single_dash(program: &Command, line: &[OsString]) -> Option<String> {
     })
 }
 
+/// Returns a hint for a word that is not a command or an argument.
 fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) -> Option<String> {
     let at = |kind| error.get(kind).map(ToString::to_string);
     let word = at(ContextKind::InvalidSubcommand).or_else(|| at(ContextKind::InvalidArg))?;
@@ -115,7 +120,7 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
         .collect();
     let next = rest.first().filter(|next| !next.starts_with('-'));
     let shown = printable(&word);
-    if word.starts_with('-') || !proxies(program, &line[..at]) {
+    if word.starts_with('-') || !is_of_proxy(program, &line[..at]) {
         return None;
     }
     if word == "demo" {
@@ -125,11 +130,11 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
         return Some("`kubegate contexts` lists the contexts; --context NAME chooses one".into());
     }
     if let Some(flag) = flag(program, &word, next.copied()) {
-        return Some(format!("{shown:?} is no command; write {flag}"));
+        return Some(format!("{shown:?} is not a command; write {flag}"));
     }
     if SERVE.contains(&&*word) && next.is_none() {
         return Some(format!(
-            "{shown:?} is no command; kubegate serves without one, or by `kubegate proxy`"
+            "{shown:?} is not a command; kubegate serves without one, or by `kubegate proxy`"
         ));
     }
     if word == "config" {
@@ -145,25 +150,25 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
     }
     if matches!(&*word, "list" | "ls") {
         return Some(format!(
-            "{shown:?} is no command; `kubegate contexts` lists the contexts"
+            "{shown:?} is not a command; `kubegate contexts` lists the contexts"
         ));
     }
     let has_suggestion = error.get(ContextKind::SuggestedSubcommand).is_some();
     let is_at_top = error.get(ContextKind::InvalidSubcommand).is_some() && at == 1;
     (is_at_top && !has_suggestion).then(|| {
         let line = shell::line(["kubegate", "--context", &*word]);
-        format!("{shown:?} is no command; see `kubegate --help`, or for a context: {line}")
+        format!("{shown:?} is not a command; see `kubegate --help`, or for a context: {line}")
     })
 }
 
-/// Whether a line that begins so is to start a proxy, or names no command at all.
-fn proxies(program: &Command, line: &[OsString]) -> bool {
+/// Whether the beginning of a line names a command that starts a proxy, or no command.
+fn is_of_proxy(program: &Command, line: &[OsString]) -> bool {
     let mut words = line.iter().skip(1).filter_map(|word| word.to_str());
     let command = words.find(|word| program.find_subcommand(word).is_some());
     matches!(command, None | Some("proxy" | "demo"))
 }
 
-/// The flag that a word without dashes stands for: `port 8001`, `port=8001`, `8001`,
+/// Returns the flag that a word without dashes may stand for: `port 8001`, `port=8001`, `8001`,
 /// `0.0.0.0:8001`, a URL, a file.
 fn flag(program: &Command, word: &str, next: Option<&str>) -> Option<String> {
     let (name, value) = match word.split_once('=') {
@@ -208,7 +213,7 @@ fn flag(program: &Command, word: &str, next: Option<&str>) -> Option<String> {
     is_file.then(|| format!("--kubeconfig {}", shell::quoted(&printable(word))))
 }
 
-/// The first flag of this name in the program or any of its commands.
+/// Returns the first flag of this name in the program and its commands.
 fn flag_named<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     let mut own = command.get_arguments();
     own.find(|arg| arg.get_long() == Some(name)).or_else(|| {
@@ -217,7 +222,7 @@ fn flag_named<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     })
 }
 
-/// Whether the program or any of its commands has a boolean flag that is written so.
+/// Whether the program or one of its commands has this boolean flag.
 fn has_boolean(command: &Command, flag: &str) -> bool {
     let mut own = command.get_arguments().filter(|arg| is_boolean(arg));
     own.any(|arg| match flag.strip_prefix("--") {
@@ -230,7 +235,7 @@ fn has_boolean(command: &Command, flag: &str) -> bool {
         .any(|command| has_boolean(command, flag))
 }
 
-/// As Go's flags, one may stand without a value, and takes one only behind an equals sign.
+/// Whether a flag takes a value only after an equals sign, as Go's boolean flags do.
 fn is_boolean(arg: &Arg) -> bool {
     arg.is_require_equals_set()
 }

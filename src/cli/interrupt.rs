@@ -1,5 +1,5 @@
-//! Signals that end a command which may be running an exec plugin: the plugin, and what it started,
-//! end with it.
+//! Handles signals during a command that may run an exec plugin, so that the plugin and its children
+//! end with the command.
 
 use std::{future::pending, pin::pin};
 
@@ -8,23 +8,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::credential;
 
-/// A command that a signal ended.
+/// The command was ended by a signal.
 #[derive(Debug, thiserror::Error)]
 #[error("ended by signal {0}")]
 pub(super) struct Interrupted(u8);
 
 impl Interrupted {
-    /// What a shell reports of a process that such a signal ended.
+    /// Returns the exit code that a shell reports for a process that this signal ended.
     pub(super) fn exit_code(&self) -> u8 {
         128 + self.0
     }
 }
 
-/// Does `work`, during which SIGINT, SIGTERM and SIGHUP first end the exec plugins that run. `work`
-/// must not block its thread.
+/// Runs `work`. On SIGINT, SIGTERM or SIGHUP, first ends the exec plugins that run. `work` must not
+/// block its thread.
 ///
 /// # Errors
-/// Those of `work`; [`Interrupted`] after a signal.
+/// The error of `work`; [`Interrupted`] after a signal.
 pub(super) async fn guarded<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut signals = Signals::install().context("cannot handle signals")?;
     let mut work = pin!(work);
@@ -32,7 +32,7 @@ pub(super) async fn guarded<T>(work: impl Future<Output = anyhow::Result<T>>) ->
         done = &mut work => return done,
         number = signals.received() => number,
     };
-    // The plugin may be run by `work` itself, which is therefore still polled.
+    // `work` may itself run the plugin, and has to be polled for that to end.
     let at_work = async {
         let _ = work.await;
         pending::<()>().await;
@@ -44,8 +44,8 @@ pub(super) async fn guarded<T>(work: impl Future<Output = anyhow::Result<T>>) ->
     Err(Interrupted(number).into())
 }
 
-/// The signals that end a process, but for those that it was started to ignore (nohup(1), a job in
-/// the background of a script).
+/// The signals that end a process, except for those that are ignored from the start, as by nohup(1) or
+/// in a background job of a script.
 struct Signals(Vec<(u8, Signal)>);
 
 impl Signals {
@@ -81,7 +81,7 @@ impl Signals {
     }
 }
 
-/// The signals that are ignored, a bit for each; none where the system does not tell.
+/// Returns a bit mask of the ignored signals; 0 if the system does not say.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -16,19 +16,20 @@ Examples:
     --oidc-client-id kubernetes
 
 A login writes a context into your kubeconfig, whose user runs `kubegate credential`. Tokens and
-other secrets rest in the state folder ($XDG_STATE_HOME/kubegate, else ~/.local/state/kubegate).
+other secrets are saved in the state folder ($XDG_STATE_HOME/kubegate, else
+~/.local/state/kubegate).
 
-Exit codes: 0 when logged in, 1 where that failed, 2 for bad flags.";
+Exit codes: 0 when logged in, 1 if that failed, 2 for bad flags.";
 
-/// Where to log in.
-// The doc comments are the help's text.
+/// The kinds of login.
+// The doc comments are the text of the help.
 #[allow(clippy::doc_markdown)]
 #[derive(Debug, Subcommand)]
 pub(super) enum Kind {
     /// Log in to a cluster of IBM Cloud
     #[command(after_help = ibm::EXAMPLES)]
     Ibm(Box<ibm::Flags>),
-    /// Log in at an OIDC issuer, with a browser
+    /// Log in at an OIDC issuer with a browser
     #[command(after_help = oidc::EXAMPLES)]
     Oidc(Box<oidc::Flags>),
     /// Log in to an OpenShift cluster

@@ -24,28 +24,28 @@ use crate::{
 };
 
 pub(super) const EXAMPLES: &str = "\
-Ends the session at its server, where that can be done, and removes its tokens here, from the
-state folder or the keyring. Context, cluster and user stay in the kubeconfig, so that
-`kubegate login KIND --context NAME` needs no more than a password.
+Ends the session at its server, if the server supports that, and removes its tokens from the state
+folder or the keyring. Context, cluster and user stay in the kubeconfig, so that `kubegate login KIND
+--context NAME` needs no more than a password.
 
 Examples:
   kubegate logout
   kubegate logout --context staging
 
-  # Remove what the login wrote into the kubeconfig too; what was current before is so again
+  # Also remove what the login wrote into the kubeconfig, and restore the previous current-context
   kubegate logout --forget
 
-Exit codes: 0 when logged out, 1 where that failed, or where the session could not be ended at its
-server: what was saved here is gone all the same. 2 for bad flags.";
+Exit codes: 0 when logged out, 1 if that failed or the session could not be ended at its server (its
+tokens are removed all the same), 2 for bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// Remove the login's context, user and cluster from the kubeconfig too
+    /// Also remove the login's context, user and cluster from the kubeconfig
     #[arg(long)]
     forget: bool,
 }
 
-/// Logs the context's user out.
+/// Logs the context's user out, and prints who else used the login.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let env = |name: &str| std::env::var_os(name);
     let target = target(connection)?;
@@ -54,28 +54,30 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         _ => None,
     };
     let (Some(login), Some(user)) = (login, target.user.name) else {
-        bail!("this context was not made by `kubegate login`, so it is not for kubegate to end");
+        bail!("this context was not made by `kubegate login`, so kubegate cannot log it out");
     };
     let files = edit::files(connection.kubeconfig(), &env);
     if flags.forget {
-        // Before anything is ended that cannot be had again.
+        // Checked before the session is ended, which cannot be undone.
         for file in &files {
             may_forget_user(file, &user)?;
         }
     }
-    let mut done = Done::default();
+    let mut outcome = Outcome::default();
     if let Some(name) = login.saved_as() {
         let mut known = files.clone();
         let store = Store::of_user(&env)?;
         known.extend(store.kubeconfigs(&name));
         known.extend(edit::files(None, &env));
-        done.others = users_of(&name, &known);
-        done.others
+        outcome.others = users_of(&name, &known);
+        outcome
+            .others
             .retain(|one| !(one.user == user && files.contains(&one.file)));
-        done.end(&store, &name, &login, &target.cluster, flags.forget)
+        outcome
+            .end(&store, &name, &login, &target.cluster, flags.forget)
             .await?;
     } else if !flags.forget {
-        bail!("nothing is saved of this login, which logs in by files of your own");
+        bail!("nothing is saved of this login, which reads user name and password from files");
     }
     if flags.forget {
         for file in &files {
@@ -84,17 +86,17 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             }
         }
     }
-    done.ended.context(
-        "logged out here, but the session could not be ended at its server, where it goes on \
-         until it ends by itself",
+    outcome.ended.context(
+        "the tokens are removed, but the session could not be ended at its server, where it lasts \
+         until it expires",
     )?;
     let user = printable(&user);
-    let mut said = vec![if done.was_over {
+    let mut lines = vec![if outcome.was_over {
         format!("{user} was logged out already\n")
     } else {
         format!("Logged out {user}\n")
     }];
-    said.extend(done.others.iter().map(|one| {
+    lines.extend(outcome.others.iter().map(|one| {
         let file = one.file.display().to_string();
         format!(
             "User {} in {} used the same login, and is logged out too\n",
@@ -103,13 +105,13 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         )
     }));
     if let (false, Some(context)) = (flags.forget, &target.context) {
-        said.push(again(login.kind(), context, connection.kubeconfig()));
+        lines.push(login_hint(login.kind(), context, connection.kubeconfig()));
     }
-    output::print(&said.concat())
+    output::print(&lines.concat())
 }
 
-/// What to run to log in again.
-fn again(kind: &str, context: &str, kubeconfig: Option<&Path>) -> String {
+/// Returns the command to log in again.
+fn login_hint(kind: &str, context: &str, kubeconfig: Option<&Path>) -> String {
     let file = kubeconfig.map(|file| in_quotes(&file.display().to_string()));
     let file = file.map_or(String::new(), |file| format!(" --kubeconfig {file}"));
     let context = in_quotes(context);
@@ -117,17 +119,17 @@ fn again(kind: &str, context: &str, kubeconfig: Option<&Path>) -> String {
     format!("To log in again, run: {}\n", printable(&command))
 }
 
-/// What came of a logout.
-struct Done {
-    /// Whether the session ended at its server.
+/// The outcome of a logout.
+struct Outcome {
+    /// Whether the session was ended at its server.
     ended: anyhow::Result<()>,
-    /// Whether there was none.
+    /// Whether there was no session.
     was_over: bool,
-    /// Who else used it.
+    /// The other user entries that name the login.
     others: Vec<LoginUser>,
 }
 
-impl Default for Done {
+impl Default for Outcome {
     fn default() -> Self {
         Self {
             ended: Ok(()),
@@ -137,9 +139,9 @@ impl Default for Done {
     }
 }
 
-impl Done {
-    /// Ends the session, and removes what is saved of it. What belongs to the client rather than the
-    /// user stays for the next login, unless nobody is left to log in.
+impl Outcome {
+    /// Ends the session, and removes what is saved of it. The client's secret is kept for the next login,
+    /// unless `forget` is set and no other user entry names the login.
     async fn end(
         &mut self,
         store: &Store,
@@ -150,13 +152,13 @@ impl Done {
     ) -> anyhow::Result<()> {
         let _turn = store.lock_for_renewal(name)?;
         let here = store.bound_to(credential::saved_login::binding(login, cluster)?);
-        let mut rest = None;
+        let mut kept = None;
         match here.read(name) {
             Ok(Some(saved)) => {
                 let has = [&saved.token, &saved.refresh_token, &saved.api_key];
                 self.was_over = has.iter().all(|secret| secret.is_none());
                 self.ended = end(login, &saved, cluster).await;
-                rest = saved.client_secret.is_some().then(|| SavedLogin {
+                kept = saved.client_secret.is_some().then(|| SavedLogin {
                     client_secret: saved.client_secret.clone(),
                     issuer: saved.issuer.clone(),
                     servers: saved.servers.clone(),
@@ -165,31 +167,31 @@ impl Done {
                 });
             }
             Ok(None) => self.was_over = true,
-            // It is not this context's to end.
+            // The login is bound to another server, so this context may not end it.
             Err(error @ store::Error::OtherBinding { .. }) => return Err(error.into()),
             Err(error) => self.ended = Err(error.into()),
         }
-        let is_last = forget && self.others.is_empty();
-        match rest.filter(|_| !is_last) {
-            Some(rest) => store.write(name, &rest)?,
+        let is_unused = forget && self.others.is_empty();
+        match kept.filter(|_| !is_unused) {
+            Some(kept) => store.write(name, &kept)?,
             None => {
                 store.remove(name)?;
             }
         }
-        if is_last {
+        if is_unused {
             store.forget_kubeconfigs(name);
         }
         Ok(())
     }
 }
 
-/// Ends a session where it was begun.
+/// Ends a session at its server.
 async fn end(login: &Login, saved: &SavedLogin, cluster: &Cluster) -> anyhow::Result<()> {
     match login {
         Login::Openshift(flags) => {
             if let Some(token) = &saved.token {
                 let authority = flags.files.oauth_certificate_authority.as_deref();
-                // One that was over already is as good.
+                // Also succeeds for a session that has ended.
                 Access::new(cluster, authority).revoke(token).await?;
             }
         }
@@ -199,11 +201,13 @@ async fn end(login: &Login, saved: &SavedLogin, cluster: &Cluster) -> anyhow::Re
                 let metadata = client.metadata().await?;
                 let secret = saved.client_secret.as_ref();
                 if !client.revoke(&metadata, secret, refresh).await? {
-                    tracing::info!("the issuer has no way to end a login; it ends by itself");
+                    tracing::info!(
+                        "the issuer has no endpoint to revoke a token; the session lasts until it expires"
+                    );
                 }
             }
         }
-        // What is saved is a root credential, which is used elsewhere too.
+        // The API key or pod token may be in use elsewhere.
         Login::Ibm(_) => {}
     }
     Ok(())

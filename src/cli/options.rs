@@ -7,7 +7,7 @@ Examples:
   kubegate options
   kubegate --context staging whoami
 
-Exit codes: 0 with the flags on standard output, 1 where they cannot be written, 2 for bad flags.";
+Exit codes: 0 with the flags on standard output, 1 if they cannot be written, 2 for bad flags.";
 
 /// Prints the flags that every command takes.
 pub(super) fn run() -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! What a command prints on standard output, in the form that was asked for.
+//! Prints the results of commands on standard output.
 
 use std::io;
 
@@ -15,16 +15,16 @@ pub(super) enum Format {
     Json,
     /// YAML
     Yaml,
-    /// Names alone, one a line
+    /// Only the names, one per line
     Name,
 }
 
-/// Prints text for people.
+/// Prints text for the user.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     written(console::print(text))
 }
 
-/// Prints what a program reads, as it is.
+/// Prints data for a program, unchanged.
 pub(super) fn print_data(data: impl AsRef<[u8]>) -> anyhow::Result<()> {
     written(console::print_data(data.as_ref()))
 }
@@ -36,8 +36,8 @@ fn written(outcome: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// The program that reads standard output has ended, as `head` does once it has seen enough. The
-/// command ends without a word, as one that SIGPIPE ends.
+/// The program that reads standard output has ended, as `head` does after the first lines. The command
+/// then ends without a message, as a process that SIGPIPE ends.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: its reader has ended")]
 pub(super) struct ReaderGone;
@@ -47,7 +47,7 @@ impl ReaderGone {
     pub(super) const EXIT_CODE: u8 = 128 + 13;
 }
 
-/// Prints `value`, or `names` of what is in it.
+/// Prints `value`, or only `names`.
 pub(super) fn print_as(format: Format, value: &Value, names: &[&str]) -> anyhow::Result<()> {
     match format {
         Format::Json => written(console::print_json(&format!("{value:#}\n"))),
@@ -59,7 +59,7 @@ pub(super) fn print_as(format: Format, value: &Value, names: &[&str]) -> anyhow:
     }
 }
 
-/// Prints columns that are as wide as what stands in them, three spaces apart, as kubectl does.
+/// Prints a table as kubectl does: each column as wide as its widest cell, three spaces apart.
 pub(super) fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
     let rows: Vec<Vec<_>> = rows
         .iter()
@@ -81,7 +81,7 @@ pub(super) fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
     print(&text)
 }
 
-/// A span of time as kubectl shows ages: the largest unit, two where the first is small.
+/// Formats a duration as kubectl formats an age: in the largest unit, or in two if the first is small.
 pub(super) fn span(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let Some(at) = units.iter().position(|(_, unit)| seconds >= *unit) else {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_shows_what_matters() {
+    fn a_duration_has_one_or_two_units() {
         for (seconds, text) in [
             (0, "0s"),
             (59, "59s"),

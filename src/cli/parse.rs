@@ -1,4 +1,4 @@
-//! From the words of the command line to a [`Cli`], or to what is shown in its place.
+//! Parses the command line into a [`Cli`], or into the help or the error to print.
 
 use std::{ffi::OsString, path::Path};
 
@@ -11,10 +11,10 @@ use clap::{
 use super::{arguments::Cli, help, hint};
 use crate::settings::{ProxyFlags, go_bool};
 
-/// The name by which docker runs its helper.
+/// The name by which docker runs the credential helper.
 const DOCKER_HELPER: &str = "docker-credential-kubegate";
 
-/// Flags that choose neither cluster nor user.
+/// Global flags that choose neither a cluster nor a user.
 #[cfg(feature = "demo")]
 const OF_ANY_COMMAND: [Option<&str>; 3] =
     [Some("v"), Some("request-timeout"), Some("exec-timeout")];
@@ -23,13 +23,14 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// What is wrong with it, or the help that is asked for.
+    /// What is wrong with it, or the help that it requests.
     pub fn from_command_line() -> Result<Self, Error> {
         read(&words(std::env::args_os()))
     }
 }
 
-/// The command line; under the name by which docker runs its helper, that command's.
+/// Returns the command line, with the command `docker-credential` if the program runs by docker's name
+/// for it.
 fn words(mut line: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let name = line.next().unwrap_or_else(|| "kubegate".into());
     let is_helper = Path::new(&name).file_name() == Some(DOCKER_HELPER.as_ref());
@@ -60,15 +61,15 @@ pub(super) fn read(line: &[OsString]) -> Result<Cli, Error> {
     Cli::from_arg_matches(&matches)
 }
 
-/// All commands and flags.
+/// Returns all commands and flags.
 pub(super) fn program() -> Command {
     with_go_booleans(Cli::command())
 }
 
-/// Every boolean flag takes what Go's do: `--web`, `--web=true`, `--web=0`.
+/// Makes every boolean flag take a value as Go's flags do: `--web`, `--web=true`, `--web=0`.
 fn with_go_booleans(command: Command) -> Command {
     let with_value = |arg: Arg| match arg.get_action() {
-        // Those with a default of their own are written so where they stand.
+        // A flag with another default is declared in this form already.
         ArgAction::SetTrue if !arg.is_require_equals_set() => arg
             .action(ArgAction::Set)
             .num_args(0..=1)
@@ -85,7 +86,7 @@ fn with_go_booleans(command: Command) -> Command {
         .mut_subcommands(with_go_booleans)
 }
 
-/// The help as it is meant to be seen, and an error with what the line may have meant.
+/// Returns the help as it is shown, or an error with a hint at what the line may mean.
 fn explained(error: Error, line: &[OsString]) -> Error {
     match error.kind() {
         ErrorKind::DisplayVersion => error,
@@ -94,14 +95,14 @@ fn explained(error: Error, line: &[OsString]) -> Error {
             let again = help::shown(program(), is_brief).try_get_matches_from(line);
             again.err().unwrap_or(error)
         }
-        kind => match hint::meant(&program(), line, &error) {
+        kind => match hint::for_error(&program(), line, &error) {
             Some(message) => Cli::command().error(kind, message),
             None => error,
         },
     }
 }
 
-/// A flag of the proxy's own before a command: clap would take it and the command not see it.
+/// Returns a flag of the proxy that is given before a command, where it would have no effect.
 fn misplaced(matches: &ArgMatches) -> Option<String> {
     matches.subcommand()?;
     let proxy_flags = ProxyFlags::augment_args(Command::new("proxy"));
@@ -113,7 +114,7 @@ fn misplaced(matches: &ArgMatches) -> Option<String> {
         .find_map(|flag| flag.get_long().map(str::to_owned))
 }
 
-/// A flag that chooses a cluster or user, given to the demo, which would not heed it.
+/// Returns a flag that chooses a cluster or user and is given to the demo, where it would have no effect.
 #[cfg(feature = "demo")]
 fn connection_of_demo(matches: &ArgMatches) -> Option<String> {
     let ("demo", _) = matches.subcommand()? else {

@@ -1,33 +1,35 @@
-//! A kubeconfig that somebody else may write and that names an exec plugin: that one decides what
-//! runs here as us.
+//! Detects a kubeconfig that names an exec plugin and that other users may write: they decide which
+//! program runs as this user.
 
 use crate::{
     kubeconfig::{Login, Resolved, foreign_writers},
     settings,
 };
 
-/// Says which file names the plugin that `found` runs, and who may write it beside us; `None`
-/// where nobody may, or no plugin runs.
+/// Returns which file names the plugin that `found` runs and who else may write it; `None` if no other
+/// user may, or if no plugin runs.
 pub(super) fn problem(found: &Resolved) -> Option<String> {
     let Login::Exec(plugin) = &found.target.user.login else {
         return None;
     };
-    // Logins of our own run nothing.
+    // A login of kubegate runs no program.
     if settings::Login::of_exec(plugin).is_some() {
         return None;
     }
     let file = found.user_file.as_ref()?;
     let writers = foreign_writers(file)?;
     Some(format!(
-        "kubeconfig {} names the exec plugin {}, and {writers}, who so decides what runs here",
+        "kubeconfig {} names the exec plugin {}, and {writers}, who thereby decides which program runs",
         file.display(),
         plugin.command.display()
     ))
 }
 
-/// Warns where there is a problem: whoever starts this has seen the file, as kubectl assumes.
+/// Warns of a problem. At the start, as in kubectl, the user is assumed to know the file.
 pub(super) fn warn(found: &Resolved) {
     if let Some(problem) = problem(found) {
-        tracing::warn!("{problem}; make it yours alone (chown, chmod go-w) or run another one");
+        tracing::warn!(
+            "{problem}; take away their access (chown, chmod go-w), or use another kubeconfig"
+        );
     }
 }

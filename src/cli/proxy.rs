@@ -42,10 +42,10 @@ Examples:
   # On a unix socket, impersonating another user
   kubegate proxy --unix-socket /run/user/1000/kube.sock --as jane --as-group dev
 
-  # A cluster of IBM Cloud by its name; an API key is all it needs
+  # A cluster of IBM Cloud by its name; an API key is enough
   IBMCLOUD_API_KEY=... kubegate --ibm-cluster production
 
-Exit codes: 0 after a drain, 1 where it could not start, 2 for bad flags.";
+Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags.";
 
 /// Proxies to the API server that the kubeconfig, the pod or the flags name.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> anyhow::Result<()> {

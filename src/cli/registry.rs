@@ -34,23 +34,23 @@ Examples:
   kubegate registry list -o json
   kubegate registry remove default-route-openshift-image-registry.apps.example
 
-Exit codes: 0 when done, 1 where there is no such registry or context, 2 for bad
+Exit codes: 0 when done, 1 if there is no such registry or context, 2 for bad
 flags.";
 
-/// What to do with the registries.
+/// The actions on the list of registries.
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Use the token of the context chosen by --context for a registry
+    /// Add a registry, for which docker gets the token of the context given by --context
     #[command(after_help = EXAMPLES)]
     Add {
         /// Host, or host:port, of the registry
         host: String,
-        /// Make the link docker-credential-kubegate and name it in the configuration of docker, and
-        /// of podman where it has its own
+        /// Also make the link docker-credential-kubegate, and name it in the configuration of docker and,
+        /// if there is one, of podman
         #[arg(long)]
         configure: bool,
     },
-    /// Forget a registry
+    /// Remove a registry
     #[command(after_help = EXAMPLES)]
     Remove {
         /// Host, or host:port, of the registry
@@ -63,12 +63,12 @@ pub(super) enum Action {
 
 #[derive(Args, Debug)]
 pub(super) struct ListFlags {
-    /// In which form [default: a table]
-    #[arg(short, long, value_enum, value_name = "FORM")]
+    /// Output format [default: a table]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
-/// Keeps the list of registries.
+/// Changes or prints the list of registries.
 pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Result<()> {
     let store = || Store::of_user(&|name| std::env::var_os(name));
     match action {
@@ -95,7 +95,9 @@ fn add(
         .context
         .as_ref()
         .filter(|name| !name.is_empty())
-        .ok_or_else(|| Usage::new("say by --context which context's token the registry takes"))?;
+        .ok_or_else(|| {
+            Usage::new("name the context whose token the registry takes by --context")
+        })?;
     let explicit = connection.kubeconfig();
     let contexts = kubeconfig::contexts(explicit, &|name| std::env::var_os(name))?;
     if contexts.iter().all(|context| context.name != *name) {
@@ -117,8 +119,8 @@ fn add(
         return Ok(());
     }
     console::eprint(&format!(
-        "docker asks for it with this in ~/.docker/config.json, and docker-credential-kubegate \
-         (a link to kubegate) on PATH; --configure does both:\n  {}",
+        "docker uses it with this line in ~/.docker/config.json and docker-credential-kubegate, a link to \
+         kubegate, on PATH; --configure does both:\n  {}",
         json!({"credHelpers": {host: "kubegate"}})
     ));
     Ok(())

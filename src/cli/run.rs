@@ -16,10 +16,10 @@ use super::{
 };
 use crate::credential::issuer::{self, CallPolicy};
 
-/// How long the end waits for files that are being written.
-const LAST_WRITES: Duration = Duration::from_secs(1);
+/// How long a command waits at its end for files that are being written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the proxy's own requests for credentials may take where no end is asked for.
+/// How long the proxy's own requests for credentials may take if `--request-timeout` sets no limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers the completion script of a shell, if one asks.
@@ -28,10 +28,10 @@ pub fn complete() -> Option<ExitCode> {
     completions::answer(parse::program)
 }
 
-/// Runs one command to its end, or until a signal ends it.
+/// Runs the command, until it is done or a signal ends it.
 ///
 /// # Errors
-/// Why it could not be done, with the chain of causes.
+/// Why the command failed, with its chain of causes.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     run_command(cli).or_else(|error| {
         if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -47,7 +47,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
     let ignored = cli.connection.ignored.given();
     if cli.verbosity() > 0 && !ignored.is_empty() {
-        tracing::info!("no meaning here, so ignored: {}", ignored.join(" "));
+        tracing::info!(
+            "ignored, since they have no meaning here: {}",
+            ignored.join(" ")
+        );
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
     let timeout = cli.connection.request_timeout();
@@ -58,7 +61,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
             reports_waiting,
         }
     } else {
-        // Renewals must end.
+        // Without a limit, a renewal might never end.
         let timeout = timeout.or(Some(REQUEST_TIMEOUT));
         CallPolicy {
             timeout,
@@ -92,8 +95,8 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
         .build()
         .context("cannot start the runtime")?;
     let outcome = runtime.block_on(command);
-    // What still runs was given its time and is cut off, but for a file that is being written:
-    // it would leave kubectl's lock behind.
-    runtime.shutdown_timeout(LAST_WRITES);
+    // Aborts what still runs, except for blocking writes: one that was cut off would leave kubectl's
+    // lock behind.
+    runtime.shutdown_timeout(WRITE_TIMEOUT);
     outcome
 }

@@ -11,24 +11,24 @@ use crate::{
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  # Ask the API server yourself
+  # A request to the API server without the proxy
   curl --cacert ca.crt -H \"Authorization: Bearer $(kubegate token)\" https://api.example:6443/api
 
-  # As an exec plugin of kubectl, whatever way this context logs in
+  # As an exec plugin of kubectl, for any kind of user
   kubegate token --context staging -o exec-credential
 
-Exit codes: 0 with a token on standard output, 1 where there is none, 2 for bad flags.";
+Exit codes: 0 with a token on standard output, 1 if there is none, 2 for bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// In which form [default: the token alone]
-    #[arg(short, long, value_enum, value_name = "FORM")]
-    output: Option<Form>,
+    /// Output format [default: only the token]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// As an exec plugin prints it for kubectl
+enum Format {
+    /// The output of an exec plugin, for kubectl
     ExecCredential,
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             output::print_data(token.expose())?;
             output::print("\n")
         }
-        Some(Form::ExecCredential) => {
+        Some(Format::ExecCredential) => {
             let asked = std::env::var(EXEC_INFO).ok();
             let asked = asked.map(|info| ExecInfo::read(&info)).transpose()?;
             let version = asked.map_or(exec_credential::API_VERSION.to_owned(), |info| {

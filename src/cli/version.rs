@@ -11,27 +11,27 @@ Examples:
   kubegate version
   kubegate version -o json
 
-Exit codes: 0 with the version on standard output, 1 where it cannot be written, 2 for bad flags.";
+Exit codes: 0 with the version on standard output, 1 if it cannot be written, 2 for bad flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// In which form [default: one line]
-    #[arg(short, long, value_enum, value_name = "FORM")]
-    output: Option<Form>,
-    /// The client's version alone, as kubectl calls it; no other is known here
+    /// Output format [default: one line]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+    /// Only the version of this program, as kubectl calls it; there is no other
     #[arg(long, hide = true)]
     client: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum Format {
     /// JSON
     Json,
     /// YAML
     Yaml,
 }
 
-/// Prints the version of this program; asks no server.
+/// Prints the version of this program, without a request to a server.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     match flags.output {
         None => output::print(concat!(
@@ -39,12 +39,12 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
             env!("CARGO_PKG_VERSION"),
             "\n"
         )),
-        Some(Form::Json) => output::print(&format!("{:#}\n", version())),
-        Some(Form::Yaml) => output::print(&kubeconfig::yaml(&version())),
+        Some(Format::Json) => output::print(&format!("{:#}\n", version())),
+        Some(Format::Yaml) => output::print(&kubeconfig::yaml(&version())),
     }
 }
 
-/// The fields of `kubectl version -o json` that mean something here.
+/// Returns the fields of `kubectl version -o json` that apply to kubegate.
 fn version() -> Value {
     json!({"clientVersion": {
         "major": env!("CARGO_PKG_VERSION_MAJOR"),
@@ -54,7 +54,7 @@ fn version() -> Value {
     }})
 }
 
-/// By the name that Go gives it.
+/// Returns the architecture by Go's name.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

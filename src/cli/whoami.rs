@@ -21,20 +21,20 @@ Examples:
   kubegate whoami --context staging -o json
   kubegate whoami -t          # the token, as `oc whoami -t` prints it
 
-Exit codes: 0 with the answer on standard output, 1 where the API server does not say, 2 for
-bad flags.";
+Exit codes: 0 with the answer on standard output, 1 if the API server does not say, 2 for bad
+flags.";
 
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// Print the token in use, without asking the API server
+    /// Print the current token, without a request to the API server
     #[arg(short = 't', long, conflicts_with = "output")]
     show_token: bool,
-    /// In which form
-    #[arg(short, long, value_enum, value_name = "FORM")]
+    /// Output format [default: a table]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
-/// Asks the API server who the context's user is.
+/// Asks the API server who the context's user is, and prints the answer.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let target = target_to_use(connection)?;
     let cache = credential::from_user(&target, connection.exec_timeout)?;

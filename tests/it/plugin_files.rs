@@ -119,7 +119,7 @@ async fn a_plugin_that_others_may_have_added_later_is_not_run() {
     assert!(get(&kubegate.address, "/x").await.contains("sesame-first"));
     let log = kubegate.log();
     assert!(
-        log.contains(WARNING) && log.contains("start kubegate again"),
+        log.contains(WARNING) && log.contains("restart kubegate"),
         "{log}"
     );
     assert!(!home.path("plugin-ran").exists());

@@ -1,4 +1,4 @@
-//! What may stand at the end of a command line.
+//! The candidates for a word of a command line.
 
 use std::{
     borrow::Cow,
@@ -15,14 +15,14 @@ use crate::{
     printable::printable,
 };
 
-/// A word that may stand there.
+/// A candidate, and its description for shells that show one.
 pub(super) struct Candidate {
     pub(super) value: String,
     pub(super) help: Option<String>,
 }
 
-/// Returns what the last of `words` may become; its start is kept. `whole` is the line with what is
-/// behind the cursor, where `--kubeconfig` may stand too.
+/// Returns the candidates that begin with the last of `words`. `whole` is the line including the words
+/// after the cursor, one of which may be `--kubeconfig`.
 pub(super) fn of(
     program: Command,
     mut words: Vec<OsString>,
@@ -39,7 +39,7 @@ pub(super) fn of(
     let (index, folder) = (words.len() - 1, env::current_dir().ok());
     let found = engine::complete(&mut program, words, index, folder.as_deref()).ok()?;
     let candidate = |found: CompletionCandidate| {
-        // What a terminal would act on cannot be shown, and not be typed as it is.
+        // Left out if it has control characters, which a terminal would act on.
         let value = found.get_value().to_str()?;
         let Cow::Borrowed(value) = printable(value) else {
             return None;
@@ -58,7 +58,7 @@ pub(super) fn of(
     Some(found.into_iter().filter_map(candidate).collect())
 }
 
-/// The commands and flags, with the names that flags take from the kubeconfig of `line`.
+/// Adds the names in the kubeconfig of `line` to the flags that take them.
 fn with_names(program: Command, line: &[OsString]) -> Command {
     let file = kubeconfig_of(line);
     program.mut_args(|arg| {
@@ -80,7 +80,7 @@ fn with_candidates(arg: Arg, file: Option<PathBuf>, names: fn(Names) -> Vec<Stri
     }))
 }
 
-/// The file that the last `--kubeconfig` of a line names.
+/// Returns the file that the last `--kubeconfig` of a line names.
 fn kubeconfig_of(line: &[OsString]) -> Option<PathBuf> {
     let words: Vec<&str> = line.iter().filter_map(|word| word.to_str()).collect();
     let words = words.split(|word| *word == "--").next()?;
@@ -96,7 +96,7 @@ fn kubeconfig_of(line: &[OsString]) -> Option<PathBuf> {
     Some(expanded(file))
 }
 
-/// A file as the shell would name it, which does not expand what is completed.
+/// Expands a leading home folder, which the shell does not do for a line that is completed.
 fn expanded(file: &str) -> PathBuf {
     for (start, variable) in [("~/", "HOME"), ("$HOME/", "HOME"), ("${HOME}/", "HOME")] {
         if let (Some(rest), Some(folder)) = (file.strip_prefix(start), env::var_os(variable)) {

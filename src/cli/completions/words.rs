@@ -1,16 +1,16 @@
-//! A command line as bash reads it: words, their quotes, and how a word is written back.
+//! Splits a command line into words as bash does, and quotes a word for bash.
 
 use std::ffi::OsString;
 
-/// The words of a line. The last one is where the cursor stands, empty after a blank.
+/// The words of a line. The last one is at the cursor; it is empty after a space.
 pub(super) struct Line(Vec<Word>);
 
-/// A word without its quotes.
+/// A word without quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) text: String,
-    /// Bytes of `text` that bash keeps: it replaces what is behind the last of its word breaks
-    /// outside of quotes, or behind an open quote.
+    /// The length of the part of `text` that bash keeps. It replaces the part after the last word break
+    /// outside of quotes, or after an open quote.
     kept: usize,
     quote: Option<Quote>,
 }
@@ -23,7 +23,7 @@ enum Quote {
 }
 
 impl Line {
-    /// Reads a line; `breaks` are the characters of `COMP_WORDBREAKS`.
+    /// Splits a line; `breaks` are the characters of `COMP_WORDBREAKS`.
     pub(super) fn read(line: &str, breaks: &str) -> Self {
         let mut words = Vec::new();
         let mut word = Word::default();
@@ -69,21 +69,21 @@ impl Line {
         Self(words)
     }
 
-    /// The words without their quotes.
+    /// Returns the words without quotes.
     pub(super) fn texts(&self) -> Vec<OsString> {
         let texts = self.0.iter().map(|word| OsString::from(&word.text));
         texts.collect()
     }
 
-    /// The word where the cursor stands.
+    /// Returns the word at the cursor.
     pub(super) fn last(&self) -> Word {
         self.0.last().cloned().unwrap_or_default()
     }
 }
 
 impl Word {
-    /// Returns what bash puts in place of the part that it replaces, for the whole word to be
-    /// `value`; `None` where that begins otherwise.
+    /// Returns the text that completes the word to `value`, quoted for the part that bash replaces;
+    /// `None` if `value` begins differently.
     pub(super) fn completed(&self, value: &str) -> Option<String> {
         let rest = value.strip_prefix(self.text.get(..self.kept)?)?;
         Some(match self.quote {
@@ -103,12 +103,12 @@ impl Word {
     }
 }
 
-/// What keeps a backslash before it in double quotes.
+/// Whether a backslash in double quotes escapes the character.
 fn is_escaped_in_quotes(c: char) -> bool {
     matches!(c, '$' | '`' | '"' | '\\')
 }
 
-/// A part of a word outside of quotes. A tilde stays what it is.
+/// Quotes a part of a word with backslashes, except for a tilde.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -124,7 +124,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Bash's own.
+    /// The default of bash.
     const BREAKS: &str = " \t\n\"'><=;|&(:";
 
     #[test]

@@ -1,4 +1,4 @@
-//! A folder for as long as the demo runs: the files that other commands need to try it.
+//! A temporary folder with the files that other commands need to try the demo.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Nobody else can look into it. It goes when dropped.
+/// Only its owner can open it. It is removed on drop.
 #[derive(Debug)]
 pub(super) struct Folder(PathBuf);
 
@@ -19,7 +19,7 @@ impl Folder {
         let parent = std::env::temp_dir();
         let mut numbers = 0..1000;
         loop {
-            // What a demo that was killed left behind may have our number.
+            // A demo that was killed may have left a folder of this name.
             let number = numbers.next().context("cannot find a name for a folder")?;
             let path = parent.join(format!("kubegate-demo-{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
@@ -32,7 +32,7 @@ impl Folder {
         }
     }
 
-    /// Writes a new file, for its owner's eyes.
+    /// Writes a new file that only its owner can read.
     pub(super) fn file(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
         let path = self.0.join(name);
         let file = OpenOptions::new()
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_its_owners_and_goes_with_the_demo() {
+    fn a_folder_is_private_and_removed_on_drop() {
         let folder = Folder::new().unwrap();
         let beside = Folder::new().unwrap();
         assert_ne!(folder.path(), beside.path());

@@ -20,10 +20,10 @@ use crate::{
     tls::Trust,
 };
 
-/// Starts IBM Cloud with its clusters, and the proxy in front of one, which obtains its tokens
-/// as it does from IBM Cloud itself.
+/// Starts IBM Cloud with its clusters, and the proxy in front of one of them. The proxy obtains tokens
+/// as it does from the real IBM Cloud.
 pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Result<()> {
-    // Whole seconds; of less than two, none would be left to renew it in.
+    // In whole seconds; with less than two there would be no time to renew a token.
     let id_token = Duration::from_secs(token_ttl.as_secs().max(2));
     let options = Options {
         id_token,
@@ -39,7 +39,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
     let mut environment = String::new();
     for (name, path) in [
         ("SSL_CERT_FILE", ca),
-        // Logins to the demo are not to change what the user has.
+        // Keeps logins to the demo apart from the user's own.
         ("KUBECONFIG", folder.path().join("kubeconfig")),
         ("XDG_STATE_HOME", folder.path().join("state")),
     ] {
@@ -81,17 +81,17 @@ fn greeting(address: SocketAddr, ibm: &IbmCloud, folder: &Folder) -> String {
     let (environment, key, ca) = (file("environment"), file("apikey"), file("ca.pem"));
     let (kubegate, issuer) = (program::name(), ibm.issuer_url());
     format!(
-        "\nA pretend IBM Cloud is behind it, and you are {IAM_USER}. Try:\n\
+        "\nIt serves the demo's IBM Cloud, and you are {IAM_USER}. Try:\n\
          \x20 kubectl -s http://{address} auth whoami\n\
          \x20 kubectl -s http://{address} get pods\n\
-         \nThe same with nothing but an API key, in another terminal:\n\
+         \nThe same with only an API key, in another terminal:\n\
          \x20 . {environment}\n\
          \x20 {kubegate} --port 8002 --ibm-cluster kubegate-iks --ibm-endpoint private \\\n\
          \x20   --apikey-file {key}\n\
          \x20 kubectl -s http://127.0.0.1:8002 get pods\n\
-         \nThe clusters of its accounts, by login. The user is {USER} with the password\n\
-         {PASSWORD}, the account with clusters Example Production; a one-time passcode\n\
-         comes from curl. Kubeconfig and tokens stay in the demo's own folder:\n\
+         \nThe clusters of its accounts, after a login. The user is {USER} with the password\n\
+         {PASSWORD}, and the account with clusters is Example Production; curl prints a\n\
+         one-time passcode. Kubeconfig and tokens stay in the demo's own folder:\n\
          \x20 . {environment}\n\
          \x20 curl --cacert {ca} {issuer}/passcode\n\
          \x20 {kubegate} login ibm -u {USER}\n\

@@ -11,7 +11,7 @@ use crate::{
     settings::ProxyFlags,
 };
 
-/// Starts the pretend cluster, and the proxy in front of it.
+/// Starts a Kubernetes cluster, and the proxy in front of it.
 pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Result<()> {
     let cluster = ControlPlane::start(token_ttl)
         .await
@@ -22,7 +22,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
     serve(target, Arc::new(Tokens(cluster)), flags, greet).await
 }
 
-/// The demo's issuer: asks the control plane itself.
+/// Takes tokens from the demo's control plane.
 struct Tokens(Arc<ControlPlane>);
 
 impl Source for Tokens {
@@ -50,7 +50,7 @@ fn greeting(address: SocketAddr, allow_exec: bool) -> String {
         "  (start with --allow-exec to try kubectl exec and attach)\n".to_owned()
     };
     format!(
-        "\nA pretend cluster is behind it. Try:\n\
+        "\nIt serves the demo's cluster. Try:\n\
          \x20 curl http://{address}/api/v1/pods\n\
          \x20 curl http://{address}/openapi/v3/apis/apps/v1\n\
          \x20 curl -N 'http://{address}/api/v1/pods?watch=1'\n\

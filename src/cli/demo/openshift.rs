@@ -15,15 +15,15 @@ use crate::{
     settings::{Login, OpenshiftFiles, OpenshiftFlags, ProxyFlags},
 };
 
-/// Who the demo logs in as; the password is the same.
+/// The user of the demo; the password is the same.
 const USER: &str = "developer";
 
-/// Where an image waits to be signed.
+/// The repository of an image with signatures.
 const REPOSITORY: &str = "demo/hello";
 
 /// Starts API server, OAuth server and registry, and the proxy in front of the first.
 pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Result<()> {
-    // Whole seconds; of less than two, none would be left to renew it in.
+    // In whole seconds; with less than two there would be no time to begin a new session.
     let life = token_ttl.as_secs().max(2);
     let options = Options {
         token_max_age: life,
@@ -59,12 +59,12 @@ fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64
     let kubegate = program::name();
     let path = program::path_variable().map_or_else(String::new, |path| format!(" {path}"));
     format!(
-        "\nA pretend OpenShift is behind it, and you are {USER}. Try:\n\
+        "\nIt serves the demo's OpenShift, and you are {USER}. Try:\n\
          \x20 curl http://{address}/apis/user.openshift.io/v1/users/~\n\
          \x20 curl http://{address}/apis/oauth.openshift.io/v1/useroauthaccesstokens\n\
          \x20 kubectl -s http://{address} get projects,pods\n\
-         \nThe same by a login of your own, in another terminal; the password is {USER}, too. Its\n\
-         session ends after {life} s, so start this with --token-ttl 1h for one that lasts:\n\
+         \nThe same with a login, in another terminal; the password is {USER}, too. The session\n\
+         ends after {life} s; start the demo with --token-ttl 1h for a longer one:\n\
          \x20 export KUBECONFIG={kubeconfig} XDG_STATE_HOME={state}{path}\n\
          \x20 {kubegate} login openshift --server {api} -u {USER} \\\n\
          \x20   --certificate-authority {api_ca} \\\n\

@@ -1,4 +1,4 @@
-//! How the program that runs is called in a shell.
+//! The name of the running program in a shell.
 
 use std::{
     env, fs,
@@ -9,13 +9,12 @@ use crate::shell;
 
 const NAME: &str = "kubegate";
 
-/// `kubegate` where the shell finds this very program by that name, else its path.
+/// Returns `kubegate` if PATH finds this program by that name, else its path.
 pub(super) fn name() -> String {
     not_on_path().map_or_else(|| NAME.to_owned(), |own| path_of(&own))
 }
 
-/// `PATH=FOLDER:$PATH` where kubectl would not find this program by the name that a login
-/// writes.
+/// Returns `PATH=FOLDER:$PATH` if kubectl would not find this program by the name that a login writes.
 pub(super) fn path_variable() -> Option<String> {
     let own = not_on_path()?;
     Some(format!("PATH={}:$PATH", path_of(own.parent()?)))
@@ -28,12 +27,12 @@ fn not_on_path() -> Option<PathBuf> {
     found.is_none_or(|found| found != own).then_some(own)
 }
 
-/// A path as a word of a shell.
+/// Quotes a path for a shell.
 pub(super) fn path_of(path: &Path) -> String {
     shell::quoted(&path.to_string_lossy()).into_owned()
 }
 
-/// The first file of this name.
+/// Returns the first file of this name.
 fn found(name: &str, folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     let mut files = folders.map(|folder| folder.join(name));
     files.find_map(|file| fs::canonicalize(file).ok().filter(|file| file.is_file()))

@@ -1,4 +1,4 @@
-//! The proxy in front of a pretend cluster.
+//! The proxy in front of the demo's cluster.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,22 +11,22 @@ use crate::{
     settings::ProxyFlags,
 };
 
-/// Proxies to `target`; `greet` says what to try at an address, where the listener has one.
+/// Proxies to `target`. `greet` returns what to try at the listener's TCP address.
 pub(super) async fn serve(
     target: Target,
-    source: Arc<dyn Source>,
+    credential_source: Arc<dyn Source>,
     flags: &ProxyFlags,
     greet: impl FnOnce(SocketAddr) -> String,
 ) -> anyhow::Result<()> {
-    let plan = Fixed {
+    let source = Fixed {
         target,
-        credentials: Cache::new(source),
+        credentials: Cache::new(credential_source),
     };
     let greet = |listener: &Listener| listener.tcp_address().map_or_else(String::new, greet);
-    proxy::serve(Box::new(plan), flags, greet).await
+    proxy::serve(Box::new(source), flags, greet).await
 }
 
-/// The control plane as a kubeconfig would describe it.
+/// Returns the control plane as a kubeconfig would describe it.
 pub(super) fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
     Ok(Target {
         context: Some("demo".to_owned()),

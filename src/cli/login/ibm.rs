@@ -17,36 +17,36 @@ use crate::{
 
 pub(in crate::cli) const EXAMPLES: &str = "\
 Examples:
-  # With an API key: from a file, from IBMCLOUD_API_KEY, or asked for
+  # With an API key from a file, from IBMCLOUD_API_KEY, or from a prompt
   kubegate login ibm --cluster production --apikey-file ~/apikey.json
   kubegate login ibm --cluster production
 
-  # With a one-time passcode, as federated IDs need it
+  # With a one-time passcode, as federated IDs require
   kubegate login ibm --cluster production --sso
 
-  # With user name and password; the passcode or password may come from a pipe
+  # With a user name and a password, which may come from a pipe
   kubegate login ibm -u jane@example.com --account 0123456789abcdef0123456789abcdef
   pass ibm | kubegate login ibm -u jane@example.com --password-stdin --cluster production
 
-  # Again, after a logout: the cluster is the context's
+  # Again, after a logout: the context names the cluster
   kubegate login ibm --context production/bq7s5gd20ev1ndpa4vg0 --sso
 
-An API key is kept until you log out, and logs in again whenever that is needed. A login by
-passcode or password lasts as long as IBM Cloud lets its session live.
+An API key is saved until you log out, and renews the login whenever that is needed. A login by
+passcode or password lasts as long as its session at IBM Cloud.
 
-Exit codes: 0 when logged in, 1 where that failed and nothing was changed, 2 for bad flags.";
+Exit codes: 0 when logged in, 1 if that failed and nothing was changed, 2 for bad flags.";
 
 /// Flags of `kubegate login ibm`.
 #[allow(clippy::doc_markdown)]
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Flags {
-    /// Name or id of the cluster; without it, the clusters are listed to choose from
+    /// Name or id of the cluster [default: a choice from the list]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
     /// Log in with the API key in this file: the key alone, or IBM's JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "how")]
     apikey_file: Option<PathBuf>,
-    /// Log in with a one-time passcode, which IBM Cloud shows in a browser
+    /// Log in with a one-time passcode that IBM Cloud shows in a browser
     #[arg(long, group = "how")]
     sso: bool,
     /// Log in with this user name and a password (not for federated IDs)
@@ -58,10 +58,10 @@ pub(in crate::cli) struct Flags {
     /// Id or name of the account
     #[arg(long, alias = "ibm-account", value_name = "ID")]
     account: Option<String>,
-    /// Which of the cluster's endpoints to use [default: what IBM Cloud calls its master URL]
+    /// Endpoint of the cluster to use [default: the one that IBM Cloud calls the master URL]
     #[arg(long, alias = "ibm-endpoint", value_name = "WHICH", value_enum)]
     endpoint: Option<IbmEndpoint>,
-    /// Keep the API key or refresh token in the OS's keyring
+    /// Save the API key or refresh token in the keyring of the operating system
     #[arg(long)]
     keyring: bool,
 }

@@ -14,17 +14,17 @@ use crate::{
 
 pub(in crate::cli) const EXAMPLES: &str = "\
 Examples:
-  # A cluster that is in no kubeconfig yet
+  # A cluster that is not in the kubeconfig yet
   kubegate login oidc --server https://api.example:6443 --certificate-authority ca.crt \\
     --oidc-issuer-url https://issuer.example --oidc-client-id kubernetes
 
-  # Another user for a context; later, to log in again, without the flags of the issuer
+  # A new user for a context; to log in again later, the issuer's flags are not needed
   kubegate login oidc --context staging --oidc-issuer-url https://issuer.example \\
     --oidc-client-id kubernetes --oidc-extra-scope groups
 
-Exit codes: 0 when logged in, 1 where that failed, 2 for bad flags.";
+Exit codes: 0 when logged in, 1 if that failed, 2 for bad flags.";
 
-// The doc comments are the help's text.
+// The doc comments are the text of the help.
 #[allow(clippy::doc_markdown)]
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Flags {
@@ -37,23 +37,23 @@ pub(in crate::cli) struct Flags {
     /// Client id at the issuer
     #[arg(long, value_name = "ID")]
     oidc_client_id: Option<String>,
-    /// File with the client's secret, which is then saved; a public client has none
+    /// File with the client's secret, which is saved; a public client has none
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     oidc_client_secret_file: Option<PathBuf>,
-    /// Scope to ask for beside openid; may be repeated
+    /// Scope to request besides openid; may be repeated
     #[arg(long, value_name = "SCOPE")]
     oidc_extra_scope: Vec<String>,
-    /// File with the certificates of the authorities to trust for the issuer
+    /// File with the CA certificates to trust for the issuer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     oidc_certificate_authority: Option<PathBuf>,
-    /// Where the browser comes back to, as the issuer knows it
+    /// URL that the issuer redirects the browser to
     /// [default: http://localhost:8000, else http://localhost:18000]
     #[arg(long, value_name = "URL")]
     oidc_redirect_url: Option<String>,
-    /// Show the URL to log in at, and open no browser
+    /// Print the URL for the login instead of opening a browser
     #[arg(long)]
     no_browser: bool,
-    /// Keep the tokens in the OS's keyring
+    /// Save the tokens in the keyring of the operating system
     #[arg(long)]
     keyring: bool,
 }

@@ -16,31 +16,31 @@ use crate::{
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  # User name and password, asked for on the terminal
+  # With a user name and a password from a prompt
   kubegate login openshift --server https://api.cluster.example:6443
 
   # In a browser
   kubegate login openshift https://api.cluster.example:6443 --web
 
-  # From a script, and from then on without anybody
+  # From a script, once or for every session to come
   pass show cluster | kubegate login openshift https://api.cluster.example:6443 -u alice \\
     --password-stdin
   kubegate login openshift https://api.cluster.example:6443 \\
     --openshift-username-file user --openshift-password-file password
 
-  # Again, after a logout: server, authority and user name are the context's
+  # Again, after a logout: the context names server, authority and user
   kubegate login openshift --context default/api-cluster-example:6443/alice
 
-  # With a token that you have, and a certificate whose fingerprint you were told
+  # With an existing token, and a certificate whose fingerprint is known
   kubegate login openshift api.cluster.example:6443 --token-stdin --trust-fingerprint 1A:2B:...
 
-Exit codes: 0 when logged in, 1 where that failed and nothing was changed, 2 for bad flags.";
+Exit codes: 0 when logged in, 1 if that failed and nothing was changed, 2 for bad flags.";
 
 #[derive(Args, Debug)]
 #[allow(clippy::doc_markdown)]
 pub(in crate::cli) struct Flags {
-    /// URL of the API server, as `oc login` takes it; or give --server or --context; without any, the
-    /// current context's server is named and asked for
+    /// URL of the API server, as for `oc login`, in place of --server or --context [default: the
+    /// current context's server, after a confirmation]
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// User name
@@ -50,23 +50,23 @@ pub(in crate::cli) struct Flags {
     #[arg(short = 'p', value_name = "PASSWORD", allow_hyphen_values = true,
           conflicts_with_all = ["web", "token_stdin", "password_stdin"])]
     pass_word: Option<Secret>,
-    /// Take the password from the first line of standard input
+    /// Read the password from the first line of standard input
     #[arg(long, conflicts_with_all = ["web", "token_stdin"])]
     password_stdin: bool,
     /// Log in with a browser
     #[arg(short, long, conflicts_with = "token_stdin")]
     web: bool,
-    /// Take a session's token from the first line of standard input
+    /// Read the token of a session from the first line of standard input
     #[arg(long)]
     token_stdin: bool,
-    /// Trust the certificate with this SHA-256 fingerprint among those that the server shows
+    /// SHA-256 fingerprint of the server's certificate to trust
     #[arg(long, value_name = "SHA256")]
     trust_fingerprint: Option<String>,
     #[command(flatten)]
     files: OpenshiftFiles,
 }
 
-/// Logs in, and says as whom and for how long.
+/// Logs in, and prints as whom and for how long.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let mut overrides = Overrides::from(connection);
     match (&flags.url, &overrides.server) {

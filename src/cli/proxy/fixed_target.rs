@@ -1,4 +1,4 @@
-//! A plan for what never changes.
+//! A target that never changes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     serve::{ResolvedTarget, TargetFuture, TargetSource},
 };
 
-/// One API server and user, known from the start and read from no file.
+/// One API server and user that are known from the start, without a file.
 pub(in crate::cli) struct Fixed {
     pub(in crate::cli) target: Target,
     pub(in crate::cli) credentials: Arc<Cache>,

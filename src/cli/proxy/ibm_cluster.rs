@@ -1,4 +1,4 @@
-//! `--ibm-cluster`: a cluster of IBM Cloud, found by its name, is what the proxy leads to.
+//! `--ibm-cluster`: the target is a cluster of IBM Cloud, which is looked up by its name.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,11 +16,11 @@ use crate::{
     settings::{ConnectionFlags, IbmTargetFlags},
 };
 
-/// Stands for the server that is not known yet.
-const SOME_SERVER: &str = "https://cluster.invalid";
+/// The server of the target until the cluster is looked up.
+const PLACEHOLDER_SERVER: &str = "https://cluster.invalid";
 
-/// A plan that looks the cluster up when it is asked. What can be wrong of flags, environment and
-/// files alone is told now.
+/// Returns a source that looks the cluster up when it is first resolved. Flags, environment and files
+/// are checked at once.
 pub(super) fn source(
     connection: &ConnectionFlags,
     flags: &IbmTargetFlags,
@@ -28,28 +28,28 @@ pub(super) fn source(
 ) -> anyhow::Result<Box<dyn TargetSource>> {
     let overrides = Overrides::from(connection);
     refuse_other_choice(connection, &overrides)?;
-    let sought = Sought {
-        sample: target(&overrides, SOME_SERVER).context("--ibm-cluster")?,
+    let source = NamedCluster {
+        placeholder: target(&overrides, PLACEHOLDER_SERVER).context("--ibm-cluster")?,
         overrides,
         flags: flags.clone(),
         name: name.to_owned(),
         found: OnceLock::new(),
     };
-    sought.chain()?.0.check_root()?;
-    Ok(Box::new(sought))
+    source.chain()?.0.check_root()?;
+    Ok(Box::new(source))
 }
 
-/// A cluster by its name.
-struct Sought {
+/// A cluster of IBM Cloud, by its name.
+struct NamedCluster {
     overrides: Overrides,
     flags: IbmTargetFlags,
     name: String,
-    sample: Target,
-    /// Where it is and who its CA is do not change.
+    placeholder: Target,
+    /// Kept for the life of the process: the server and the CA of a cluster do not change.
     found: OnceLock<(Target, Arc<Cache>)>,
 }
 
-impl TargetSource for Sought {
+impl TargetSource for NamedCluster {
     fn resolve(&self) -> TargetFuture<'_> {
         Box::pin(async {
             let (target, _) = if let Some(found) = self.found.get() {
@@ -66,7 +66,7 @@ impl TargetSource for Sought {
     }
 
     fn placeholder(&self) -> Option<&Target> {
-        Some(&self.sample)
+        Some(&self.placeholder)
     }
 
     fn credentials(&self, _: &Target) -> Result<Arc<Cache>, BoxError> {
@@ -80,7 +80,7 @@ impl TargetSource for Sought {
     }
 }
 
-impl Sought {
+impl NamedCluster {
     fn chain(&self) -> Result<(Chain, Endpoints), crate::credential::Error> {
         ibm_iam::default_chain(
             self.flags.apikey_file.as_deref(),
@@ -89,7 +89,7 @@ impl Sought {
         )
     }
 
-    /// The cluster and its credentials, with the flags over what IBM Cloud says of it.
+    /// Looks the cluster up at IBM Cloud. The flags take precedence over what it answers.
     async fn look_up(&self) -> Result<(Target, Arc<Cache>), BoxError> {
         let (chain, endpoints) = self.chain()?;
         let session = CloudSession::from_chain(endpoints, &chain).await?;
@@ -108,7 +108,7 @@ impl Sought {
     }
 }
 
-/// The target at `server`, by the flags alone.
+/// Returns the target at `server` that the flags alone describe.
 fn target(overrides: &Overrides, server: &str) -> Result<Target, kubeconfig::Error> {
     let overrides = Overrides {
         server: Some(server.to_owned()),
@@ -117,7 +117,7 @@ fn target(overrides: &Overrides, server: &str) -> Result<Target, kubeconfig::Err
     kubeconfig::resolve(None, &overrides, &|_| None)
 }
 
-/// Another cluster or user would not be heeded.
+/// Refuses flags that choose another cluster or user, which would have no effect.
 fn refuse_other_choice(connection: &ConnectionFlags, overrides: &Overrides) -> anyhow::Result<()> {
     let given = [
         ("--kubeconfig", connection.kubeconfig().is_some()),

@@ -22,28 +22,28 @@ pub(super) fn address(flags: &ProxyFlags) -> anyhow::Result<Address> {
     }
     if !flags.address.is_loopback() && flags.accept_hosts.is_none() {
         bail_usage!(
-            "--address {} would open the cluster, with your credential, to whoever can reach \
-             this machine; if that is meant, say by --accept-hosts which host names they may \
-             use, such as --accept-hosts '^kubegate\\.example$'",
+            "--address {} would let everyone who can reach this machine act in the cluster with your \
+             credential; if that is meant, name the hosts that clients may use by --accept-hosts, \
+             such as --accept-hosts '^kubegate\\.example$'",
             flags.address
         );
     }
     Ok(Address::Tcp(flags.tcp_address()))
 }
 
-/// A server that is our own listener would have us ask ourselves for ever.
+/// Refuses a server that is the proxy's own listener, which would proxy to itself without end.
 pub(super) fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Result<()> {
     if kubeconfig::port(server) != own.port() {
         return Ok(());
     }
     let host = kubeconfig::host(server);
-    // A name that does not resolve now is not ours; the first request will say so.
+    // A name that does not resolve is reported by the first request.
     let Ok(addresses) = (host, own.port()).to_socket_addrs() else {
         return Ok(());
     };
     for address in addresses {
         let ip = reached(address.ip().to_canonical());
-        if ip == own.ip().to_canonical() || (own.ip().is_unspecified() && is_ours(ip)) {
+        if ip == own.ip().to_canonical() || (own.ip().is_unspecified() && is_local(ip)) {
             bail!(
                 "the server {server} is this proxy's own listener {own}; point --server or the \
                  kubeconfig's cluster at the API server itself, or choose another --port"
@@ -53,7 +53,7 @@ pub(super) fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Resu
     Ok(())
 }
 
-/// Connecting to the unspecified address reaches the loopback.
+/// Returns the address that a connection to `ip` reaches: loopback for the unspecified address.
 fn reached(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -62,7 +62,7 @@ fn reached(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether an address is one of this machine's: only those can be bound.
-fn is_ours(ip: IpAddr) -> bool {
+/// Whether an address belongs to this machine, since only such an address can be bound.
+fn is_local(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
 }

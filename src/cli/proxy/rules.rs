@@ -31,12 +31,12 @@ pub(super) fn of_flags(flags: &ProxyFlags) -> Rules {
 /// Returns the static files of `--www`.
 pub(super) fn static_files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<StaticFiles> {
     if !folder.is_dir() {
-        let is = if folder.exists() {
+        let problem = if folder.exists() {
             "not a folder"
         } else {
             "no such folder"
         };
-        bail!("--www {}: {is}", folder.display());
+        bail!("--www {}: {problem}", folder.display());
     }
     if Prefix::new(&flags.www_prefix) == Prefix::new(&flags.api_prefix) {
         bail_usage!(
@@ -45,9 +45,9 @@ pub(super) fn static_files(flags: &ProxyFlags, folder: &Path) -> anyhow::Result<
             flags.api_prefix
         );
     }
-    let extras = StaticFileOptions {
+    let options = StaticFileOptions {
         follow_symlinks: flags.www_follow_symlinks,
         dotfiles: flags.www_dotfiles,
     };
-    Ok(StaticFiles::new(&flags.www_prefix, folder, extras))
+    Ok(StaticFiles::new(&flags.www_prefix, folder, options))
 }

@@ -1,4 +1,4 @@
-//! How the proxy knows, and finds again, what to proxy to.
+//! Where the proxy's target comes from, at the start and at a reload.
 
 use std::{
     ffi::OsString,
@@ -17,7 +17,7 @@ use crate::{
     settings::{ConnectionFlags, Login, ProxyFlags, ServiceAccountFlags},
 };
 
-/// The plan for these flags.
+/// Returns the source of the target that these flags choose.
 pub(super) fn of_flags(
     connection: &ConnectionFlags,
     flags: &ProxyFlags,
@@ -26,7 +26,7 @@ pub(super) fn of_flags(
     if flags.follow_current_context && overrides.context.is_some() {
         bail_usage!("--context and --follow-current-context exclude each other; give one of them");
     }
-    Ok(Box::new(Kubeconfig(Arc::new(Search {
+    Ok(Box::new(Kubeconfig(Arc::new(Resolver {
         explicit: connection.kubeconfig().map(ToOwned::to_owned),
         overrides,
         follow: flags.follow_current_context,
@@ -35,7 +35,7 @@ pub(super) fn of_flags(
     }))))
 }
 
-/// The same with a login of our own in the user's place, where the flags choose one.
+/// Replaces the user of `base` by a login of kubegate, if the flags choose one.
 pub(super) fn as_login(base: Box<dyn TargetSource>, login: Option<Login>) -> Box<dyn TargetSource> {
     match login {
         Some(login) => Box::new(OwnLogin { base, login }),
@@ -43,8 +43,7 @@ pub(super) fn as_login(base: Box<dyn TargetSource>, login: Option<Login>) -> Box
     }
 }
 
-/// The same with the service account that `flags` choose in the user's place, where they
-/// choose one.
+/// Replaces the user of `base` by a service account, if the flags choose one.
 pub(super) fn as_service_account(
     base: Box<dyn TargetSource>,
     flags: &ServiceAccountFlags,
@@ -56,10 +55,10 @@ pub(super) fn as_service_account(
     Box::new(ServiceAccount { base, flags })
 }
 
-/// The API server and user of kubeconfig, pod or flags.
-struct Kubeconfig(Arc<Search>);
+/// The API server and user of the kubeconfig, the pod or the flags.
+struct Kubeconfig(Arc<Resolver>);
 
-struct Search {
+struct Resolver {
     explicit: Option<PathBuf>,
     overrides: Overrides,
     follow: bool,
@@ -69,10 +68,10 @@ struct Search {
 
 impl TargetSource for Kubeconfig {
     fn resolve(&self) -> TargetFuture<'_> {
-        let search = Arc::clone(&self.0);
+        let resolver = Arc::clone(&self.0);
         Box::pin(async move {
             let kubeconfig::Resolved { target, files, .. } =
-                tokio::task::spawn_blocking(move || search.find()).await??;
+                tokio::task::spawn_blocking(move || resolver.resolve()).await??;
             Ok(ResolvedTarget { target, files })
         })
     }
@@ -86,7 +85,7 @@ impl TargetSource for Kubeconfig {
     }
 }
 
-/// A login that stands in flags, at the cluster of another plan.
+/// A login that the flags describe, at the cluster of another source.
 struct OwnLogin {
     base: Box<dyn TargetSource>,
     login: Login,
@@ -111,7 +110,7 @@ impl TargetSource for OwnLogin {
     }
 }
 
-/// A service account, for whose token the user of another plan asks.
+/// A service account, whose tokens the user of another source requests.
 struct ServiceAccount {
     base: Box<dyn TargetSource>,
     flags: ServiceAccountFlags,
@@ -132,14 +131,14 @@ impl TargetSource for ServiceAccount {
         Ok(credential::as_service_account(cluster, &self.flags, base)?)
     }
 
-    /// It is the API server that is asked.
+    /// The same base is not enough, since the API server issues the tokens.
     fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
         before.cluster == now.cluster && self.base.keeps_credentials(before, now)
     }
 }
 
-impl Search {
-    fn find(&self) -> Result<kubeconfig::Resolved, BoxError> {
+impl Resolver {
+    fn resolve(&self) -> Result<kubeconfig::Resolved, BoxError> {
         let again = match self.first.get() {
             None => None,
             Some(first) if first.from_pipe => return Ok(first.clone()),
@@ -162,23 +161,23 @@ impl Search {
     }
 }
 
-/// Refuses a plugin that somebody else may have chosen after the start. One that was warned of then
-/// may stay, as long as it is the same.
+/// Refuses an exec plugin that another user may have put into the kubeconfig after the start. A plugin
+/// that was warned of at the start is accepted as long as it stays the same.
 fn accept_plugin(first: &kubeconfig::Resolved, now: &kubeconfig::Resolved) -> Result<(), BoxError> {
     let is_as_at_start = || {
         plugin_file::problem(first).is_some() && first.target.user.login == now.target.user.login
     };
     match plugin_file::problem(now) {
         Some(problem) if !is_as_at_start() => Err(format!(
-            "{problem}; it was not so at the start: make it yours alone (chown, chmod go-w), or \
-             start kubegate again"
+            "{problem}, which was not so at the start; take away their access (chown, chmod go-w), or \
+             restart kubegate"
         )
         .into()),
         _ => Ok(()),
     }
 }
 
-/// Who has no cluster at all may still want to see what this is.
+/// Adds the demo as a way to try kubegate without a cluster.
 fn with_hint(error: kubeconfig::Error) -> BoxError {
     if cfg!(feature = "demo") && matches!(error, kubeconfig::Error::NothingFound { .. }) {
         return format!("{error}; to try it without a cluster, run `kubegate demo`").into();

@@ -76,7 +76,7 @@ fn timeouts(flags: &UpstreamFlags) -> Timeouts {
     }
 }
 
-/// Where nothing above TCP can ask for a sign of life, as in a tunnel, the system does.
+/// TCP keep-alive probes cover connections that no protocol above TCP can probe, such as tunnels.
 fn tcp(flags: &ProxyFlags, timeouts: Timeouts) -> Tcp {
     let keepalive = flags.keepalive.unwrap_or(timeouts.silence / 2);
     Tcp {

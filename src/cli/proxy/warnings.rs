@@ -1,4 +1,4 @@
-//! What the log says at the start about safety and the target.
+//! Log lines about the target, and about what is less safe than it could be.
 
 use http::uri::Scheme;
 
@@ -10,7 +10,7 @@ use crate::{
     settings::ProxyFlags,
 };
 
-/// Says in the log where requests go, which standard output does not.
+/// Logs where requests go, which the line on standard output does not say.
 pub(super) fn log_listening(listener: &Listener, reloader: &Reloader) {
     let target = reloader.target();
     let cluster = &target.cluster;
@@ -24,25 +24,25 @@ pub(super) fn log_listening(listener: &Listener, reloader: &Reloader) {
     );
 }
 
-/// Says once, at start, what is less safe than it could be about our own door.
+/// Warns at the start of what the listener and the guard allow.
 pub(super) fn of_listener(guard: &Guard, flags: &ProxyFlags) {
     if flags.unix_socket().is_none() && !flags.address.is_loopback() {
         tracing::warn!(
-            "listening beyond this machine on {}: whoever reaches it acts in the cluster with \
+            "listening on {}, which other machines can reach: every client acts in the cluster with \
              your credential",
             flags.address
         );
     }
     if guard.accepts_any_host() {
         tracing::warn!(
-            "requests may name any host: a web page whose name is made to resolve to this \
-             machine (DNS rebinding) gets in; narrow --accept-hosts and leave out --disable-filter"
+            "requests may name any host, so a web page whose name is made to resolve to this machine \
+             (DNS rebinding) gets in; narrow --accept-hosts and leave out --disable-filter"
         );
     }
     if guard.accepts_beyond_loopback() {
         tracing::info!(
-            "browsers may use this proxy at loopback names, such as localhost, or over https \
-             before it; their requests over plain http to other names are refused"
+            "browsers may use this proxy at loopback names, such as localhost, or through https in front \
+             of it; their requests over plain http to other names are refused"
         );
     }
     if flags.trust_proxied_pages {
@@ -52,24 +52,22 @@ pub(super) fn of_listener(guard: &Guard, flags: &ProxyFlags) {
         );
     } else {
         tracing::info!(
-            "pages behind */proxy are sandboxed in browsers: web UIs there do not load their \
-             parts; --trust-proxied-pages lets them, and gives them your credential"
+            "pages behind */proxy are sandboxed in browsers, so a web UI there cannot load its parts; \
+             --trust-proxied-pages allows that, and lets the pages use your credential"
         );
     }
 }
 
-/// Says what is less safe than it could be on the way to the cluster.
+/// Warns of a connection to the cluster that is not verified or not encrypted.
 pub(super) fn of_cluster(cluster: &Cluster) {
     let server = &cluster.server;
     if cluster.insecure_skip_tls_verify {
         tracing::warn!(
-            "the certificate of {server} is NOT verified (insecure-skip-tls-verify): anybody on \
-             the way can read and change everything, your credential included"
+            "the certificate of {server} is NOT verified (insecure-skip-tls-verify): others \
+             on the network can read and change everything, your credential included"
         );
     }
     if server.scheme() == Some(&Scheme::HTTP) {
-        tracing::warn!(
-            "{server} is reached in plain text, so no credential of yours is sent to it"
-        );
+        tracing::warn!("{server} is reached over plain http, so your credential is not sent to it");
     }
 }

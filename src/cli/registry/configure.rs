@@ -1,5 +1,5 @@
-//! `kubegate registry add --configure`: what docker and podman need to ask kubegate for a token, a
-//! link on PATH and a line in their configuration.
+//! `kubegate registry add --configure`: makes the link on PATH and the line in the configuration by
+//! which docker and podman request tokens from kubegate.
 
 use std::{
     env, fs, io,
@@ -13,34 +13,34 @@ use serde_json::{Map, Value, json};
 use crate::kubeconfig::replacement::Replacement;
 
 const HELPER: &str = "docker-credential-kubegate";
-/// The helper's name as the configuration has it.
+/// The name of the helper in the configuration.
 const NAME: &str = "kubegate";
 
-/// What is to be done. Whatever is in the way is found while it is made, before anything is changed.
+/// The changes to make. Obstacles are found while the plan is made, before anything is changed.
 pub(super) struct Plan {
     link: Option<(PathBuf, PathBuf)>,
     files: Vec<(PathBuf, Value)>,
-    said: Vec<String>,
+    messages: Vec<String>,
 }
 
 impl Plan {
-    /// For a registry, by the environment and what is on the disk.
+    /// Plans the changes for a registry.
     pub(super) fn new(host: &str) -> anyhow::Result<Self> {
         let mut plan = Self {
             link: None,
             files: Vec::new(),
-            said: Vec::new(),
+            messages: Vec::new(),
         };
-        plan.link_to(&env::current_exe().context("cannot tell where kubegate is")?)?;
-        plan.name_in(docker_config()?, host)?;
+        plan.plan_link(&env::current_exe().context("cannot tell where kubegate is")?)?;
+        plan.plan_line(docker_config()?, host)?;
         for file in podman_configs() {
-            plan.name_in(file, host)?;
+            plan.plan_line(file, host)?;
         }
         Ok(plan)
     }
 
-    /// Finds the helper on PATH, or a folder for a link to `kubegate`.
-    fn link_to(&mut self, kubegate: &Path) -> anyhow::Result<()> {
+    /// Plans the link to `kubegate`, unless PATH already has one.
+    fn plan_link(&mut self, kubegate: &Path) -> anyhow::Result<()> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = env::split_paths(&path)
             .filter(|one| one.is_absolute())
@@ -51,12 +51,12 @@ impl Plan {
                 continue;
             }
             if fs::canonicalize(&helper).is_ok_and(|target| target == here) {
-                self.said
-                    .push(format!("{} is there already", helper.display()));
+                self.messages
+                    .push(format!("{} exists already", helper.display()));
                 return Ok(());
             }
             bail!(
-                "{} is there already and is not this kubegate ({}); remove it first",
+                "{} exists already and is not this kubegate ({}); remove it first",
                 helper.display(),
                 here.display()
             );
@@ -76,13 +76,13 @@ impl Plan {
         if fs::symlink_metadata(&link).is_ok() && fs::canonicalize(&link).ok() != Some(here.clone())
         {
             bail!(
-                "{} is there already and is not this kubegate; remove it first",
+                "{} exists already and is not this kubegate; remove it first",
                 link.display()
             );
         }
         if !folders.contains(&folder) {
-            self.said
-                .push(format!("{} is not on PATH: add it there", folder.display()));
+            self.messages
+                .push(format!("{} is not on PATH; add it", folder.display()));
         }
         if fs::symlink_metadata(&link).is_err() {
             self.link = Some((link, here));
@@ -90,8 +90,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Reads a configuration and puts the helper's name into it.
-    fn name_in(&mut self, file: PathBuf, host: &str) -> anyhow::Result<()> {
+    /// Plans the line in a configuration file, unless the file already has it.
+    fn plan_line(&mut self, file: PathBuf, host: &str) -> anyhow::Result<()> {
         let shown = file.display().to_string();
         let text = match fs::read_to_string(&file) {
             Ok(text) if !text.trim().is_empty() => text,
@@ -100,20 +100,20 @@ impl Plan {
             }
             _ => "{}".to_owned(),
         };
-        // The error's own text may quote a password.
+        // The parser's error is dropped, since it may quote a password.
         let Ok(Value::Object(mut all)) = serde_json::from_str(&text) else {
-            bail!("{shown} is no JSON object; mend it first");
+            bail!("{shown} is not a JSON object; correct it first");
         };
         let helpers = all
             .entry("credHelpers")
             .or_insert_with(|| Map::new().into());
         let Value::Object(helpers) = helpers else {
-            bail!("credHelpers in {shown} is no JSON object; mend it first");
+            bail!("credHelpers in {shown} is not a JSON object; correct it first");
         };
         match helpers.get(host) {
             Some(Value::String(name)) if name == NAME => {
-                self.said
-                    .push(format!("{shown} names kubegate for {host} already"));
+                self.messages
+                    .push(format!("{shown} already names kubegate for {host}"));
             }
             Some(_) => bail!("{shown} names another credential helper for {host}; remove it first"),
             None => {
@@ -124,12 +124,12 @@ impl Plan {
         Ok(())
     }
 
-    /// Does it, and says what was done. What was done before a failure is taken back.
+    /// Makes the changes and returns what was done. After a failure, removes the link again.
     pub(super) fn run(mut self) -> anyhow::Result<Vec<String>> {
         if let Some((link, kubegate)) = &self.link {
             make_folder_of(link)?;
             symlink(kubegate, link).with_context(|| format!("cannot make {}", link.display()))?;
-            self.said.push(format!(
+            self.messages.push(format!(
                 "made {}, a link to {}",
                 link.display(),
                 kubegate.display()
@@ -142,12 +142,12 @@ impl Plan {
                 }
                 return Err(error).with_context(|| format!("cannot write {}", file.display()));
             }
-            self.said.push(format!(
+            self.messages.push(format!(
                 "wrote the credential helper into {}",
                 file.display()
             ));
         }
-        Ok(self.said)
+        Ok(self.messages)
     }
 }
 
@@ -161,7 +161,7 @@ fn docker_config() -> anyhow::Result<PathBuf> {
     Ok(folder.join("config.json"))
 }
 
-/// Podman reads docker's configuration too, after those of its own that are there
+/// Returns the existing configuration files of podman, which reads docker's after them
 /// (containers-auth.json(5)).
 fn podman_configs() -> Vec<PathBuf> {
     let in_folder =
@@ -178,7 +178,7 @@ fn podman_configs() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Writes the whole file or nothing, with the mode it had; through a link, which stays.
+/// Replaces the file atomically and keeps its mode. If the path is a symbolic link, replaces its target.
 fn replace(file: &Path, content: &Value) -> io::Result<()> {
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     make_folder_of(&file)?;
