@@ -107,8 +107,8 @@ impl ConnectionLimit {
         if self.logged_at.is_none_or(|at| now - at > LOG_INTERVAL) {
             self.logged_at = Some(now);
             tracing::warn!(
-                "no file descriptors for more than {} connections; more are turned away (raise \
-                 ulimit -n)",
+                "no file descriptors for more than {} connections; more are rejected (raise ulimit \
+                 -n)",
                 self.max
             );
         }

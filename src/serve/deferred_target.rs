@@ -74,7 +74,7 @@ impl DeferredTarget {
                 Err(error) => {
                     let why = error::with_causes(&*error);
                     if why != warned_of {
-                        tracing::warn!("{why}; sought again when a request comes");
+                        tracing::warn!("{why}; the next request tries again");
                         warned_of = why;
                     }
                     self.status.send_replace(Status::Failed {

@@ -149,7 +149,7 @@ impl ActiveTarget {
         } else if by_signal {
             tracing::info!(%server, context, "reloaded; nothing changed");
         } else {
-            tracing::debug!("files changed, and nothing that matters here");
+            tracing::debug!("files changed without an effect");
         }
     }
 }

@@ -196,7 +196,7 @@ async fn rejecting_connections_uses_little_cpu_time() {
     drop(idle);
     assert_recovers(&kubegate).await;
     let log = kubegate.log();
-    let lines = log.matches("are turned away").count();
+    let lines = log.matches("more are rejected").count();
     assert_eq!(lines, 1, "{log}");
 }
 

@@ -1,5 +1,5 @@
-//! What changes in files is in force within two seconds, what is broken changes nothing, and
-//! nobody who is under way notices.
+//! Changes of files are in force within two seconds, broken files change nothing, and requests in flight
+//! are not affected.
 
 use std::{
     fs,
@@ -27,10 +27,10 @@ use crate::support::{
 /// How long a change may take to be in force.
 const IN_FORCE: Duration = Duration::from_secs(2);
 
-/// Far longer than a look takes to come: what has not happened by then does not happen.
+/// Longer than the interval of the checks: what has not happened by then does not happen.
 const A_WHILE: Duration = Duration::from_millis(2500);
 
-/// A folder with kubeconfigs and what they name.
+/// A folder with kubeconfigs and the files that they name.
 struct Home(TempDir);
 
 impl Home {
@@ -42,7 +42,7 @@ impl Home {
         self.0.path().join(name)
     }
 
-    /// All at once, as who writes such files does: nobody sees half of it.
+    /// Replaces the file at once, so that no partial content is read.
     fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let new = self.path(&format!("{name}.part"));
         fs::write(&new, text).unwrap();
@@ -57,7 +57,7 @@ impl Home {
     }
 }
 
-/// A kubeconfig of one context for `user` at `server`, whose certificate is from `certs/ca.pem`.
+/// A kubeconfig with one context for `user` at `server`, whose CA is `certs/ca.pem`.
 fn config(server: &Upstream, user: &Value) -> String {
     config_of(
         &json!({"server": server.url(), "certificate-authority": cert("ca.pem")}),
@@ -75,8 +75,8 @@ fn config_of(cluster: &Value, user: &Value) -> String {
     .to_string()
 }
 
-/// Answers with the request, whose Host names the server, as whom the connection was made, and
-/// whether its handshake was a short one.
+/// Answers with the request, whose Host names the server, the client certificate of the connection, and
+/// whether its TLS session was resumed.
 async fn echo_as(leaf: &str) -> Upstream {
     Upstream::tls(leaf, async |mut connection: Connection| {
         let handshake = connection.handshake.clone().unwrap();
@@ -118,7 +118,7 @@ async fn echo() -> Upstream {
     echo_as("localhost").await
 }
 
-/// Enough to tell certificates apart.
+/// A hash that tells certificates apart.
 fn fingerprint(der: &[u8]) -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
@@ -126,7 +126,7 @@ fn fingerprint(der: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Asks until an answer holds `mark`, which must be soon, and tells how soon.
+/// Sends requests until a response has `mark`, within [`IN_FORCE`]. Returns how long that took.
 async fn in_force(kubegate: &Kubegate, mark: &str) -> Duration {
     let started = Instant::now();
     loop {
@@ -143,7 +143,7 @@ async fn in_force(kubegate: &Kubegate, mark: &str) -> Duration {
     }
 }
 
-/// Waits until the log holds `mark`.
+/// Waits until the log has `mark`.
 async fn logged(kubegate: &Kubegate, mark: &str) {
     let started = Instant::now();
     while !kubegate.log().contains(mark) {
@@ -160,10 +160,10 @@ fn warnings(kubegate: &Kubegate) -> usize {
     kubegate.log().matches(" WARN ").count()
 }
 
-/// Does something to the file at a path, whose good text is given.
+/// Breaks the file at a path, whose good text is given.
 type Break = fn(&Path, &str);
 
-/// A watch under way, whose server sends when the test says so.
+/// A watch in progress, for which the test is the server.
 struct Watch {
     client: TcpStream,
     server: Connection,
@@ -188,7 +188,7 @@ impl Watch {
         watch
     }
 
-    /// Sends an event and reads it at the other end.
+    /// Sends an event and reads it at the client.
     async fn passes(&mut self, event: &str) {
         let chunk = format!("{:x}\r\n{event}\n\r\n", event.len() + 1);
         self.server.write(chunk).await;
@@ -205,12 +205,12 @@ impl Watch {
 // What is in force.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn token_server_authority_and_certificate_change_under_load_and_no_request_fails() {
+async fn no_request_fails_while_everything_changes_under_load() {
     changes_under_load(echo().await, echo_as("v1-ca-leaf").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_of_it_changes_under_load_over_http_2_too() {
+async fn no_request_fails_while_everything_changes_over_http_2() {
     let (one, other) = (http2_echo_as("localhost"), http2_echo_as("v1-ca-leaf"));
     changes_under_load(one.await, other.await).await;
 }
@@ -238,7 +238,7 @@ async fn changes_under_load(one: Upstream, other: Upstream) {
     changes.push((Instant::now(), "Bearer sesame-reload-2".to_owned()));
     took.push(in_force(&kubegate, "Bearer sesame-reload-2").await);
 
-    // Both authorities first, then the server that only the second one vouches for.
+    // Both CAs first, then the server whose certificate only the second CA signed.
     let bundle = [cert("ca.pem"), cert("v1-ca.pem")].map(|path| fs::read(path).unwrap());
     home.write("ca.pem", bundle.concat());
     home.write(
@@ -272,7 +272,7 @@ async fn changes_under_load(one: Upstream, other: Upstream) {
     for Answered { answer, .. } in &answers {
         assert_eq!(status(answer), 200, "{answer}\n{}", kubegate.log());
     }
-    // After its two seconds a change is never gone back on.
+    // A change that is in force stays in force.
     for (at, (since, mark)) in changes.iter().enumerate() {
         let until = changes.get(at + 1).map(|next| next.0);
         let late = answers.iter().filter(|answered| {
@@ -291,7 +291,7 @@ async fn changes_under_load(one: Upstream, other: Upstream) {
 }
 
 #[tokio::test]
-async fn a_write_that_changes_nothing_of_ours_drops_no_connection() {
+async fn an_unrelated_change_of_the_kubeconfig_drops_no_connection() {
     let upstream = echo().await;
     let home = Home::new();
     let text = config(&upstream, &json!({"token": "sesame-idle-1"}));
@@ -332,7 +332,7 @@ async fn a_write_that_changes_nothing_of_ours_drops_no_connection() {
 }
 
 #[tokio::test]
-async fn the_context_stays_unless_it_is_to_follow() {
+async fn the_context_stays_unless_it_follows_the_current_one() {
     let upstream = echo().await;
     let text = |current: &str| {
         let mut text: Value =
@@ -373,7 +373,7 @@ async fn the_context_stays_unless_it_is_to_follow() {
 }
 
 #[tokio::test]
-async fn flags_stand_over_what_is_reloaded() {
+async fn flags_take_precedence_over_what_is_reloaded() {
     let (upstream, other) = (echo().await, echo().await);
     let home = Home::new();
     home.write(
@@ -398,7 +398,7 @@ async fn flags_stand_over_what_is_reloaded() {
 // How files are replaced.
 
 #[tokio::test]
-async fn a_file_is_followed_however_it_is_replaced() {
+async fn a_file_is_reloaded_however_it_is_replaced() {
     let upstream = echo().await;
     let home = Home::new();
     let text = |token: &str| config(&upstream, &json!({ "token": token }));
@@ -415,18 +415,18 @@ async fn a_file_is_followed_however_it_is_replaced() {
     symlink("two", home.path("..data_tmp")).unwrap();
     fs::rename(home.path("..data_tmp"), home.path("..data")).unwrap();
     in_force(&kubegate, "sesame-mounted-2").await;
-    // As editors do: another file under the same name.
+    // As editors do it: another file under the same name.
     home.write("config.swp", text("sesame-edited-3"));
     fs::rename(home.path("config.swp"), home.path("config")).unwrap();
     in_force(&kubegate, "sesame-edited-3").await;
-    // Gone, and there again.
+    // Removed and written again.
     fs::rename(home.path("config"), home.path("config.bak")).unwrap();
     home.write("config", text("sesame-new-4"));
     in_force(&kubegate, "sesame-new-4").await;
 }
 
 #[tokio::test]
-async fn every_file_of_the_list_counts_and_so_does_one_that_appears_later() {
+async fn every_file_of_the_list_is_watched_also_if_it_appears_later() {
     let upstream = echo().await;
     let home = Home::new();
     let whole = |token: &str| config(&upstream, &json!({ "token": token }));
@@ -446,11 +446,11 @@ async fn every_file_of_the_list_counts_and_so_does_one_that_appears_later() {
 }
 
 #[tokio::test]
-async fn a_broken_file_keeps_the_last_good_with_one_warning_until_it_is_good_again() {
+async fn a_broken_file_changes_nothing_and_causes_one_warning() {
     let upstream = echo().await;
     let text = |token: &str| config(&upstream, &json!({ "token": token }));
     let last = "sesame-last-good";
-    let ways: [(Break, &str); 6] = [
+    let cases: [(Break, &str); 6] = [
         (
             |path, text| fs::write(path, &text[..text.len() / 2]).unwrap(),
             "config, line",
@@ -476,7 +476,7 @@ async fn a_broken_file_keeps_the_last_good_with_one_warning_until_it_is_good_aga
             "server",
         ),
     ];
-    for (at, (break_it, says)) in ways.into_iter().enumerate() {
+    for (at, (break_it, says)) in cases.into_iter().enumerate() {
         let home = Home::new();
         home.write("config", text(last));
         let kubegate = home.start(&[]);
@@ -497,7 +497,7 @@ async fn a_broken_file_keeps_the_last_good_with_one_warning_until_it_is_good_aga
 }
 
 #[tokio::test]
-async fn a_file_that_the_kubeconfig_names_may_come_after_it() {
+async fn a_file_may_appear_after_the_kubeconfig_that_names_it() {
     let upstream = echo().await;
     let home = Home::new();
     home.write(
@@ -513,7 +513,7 @@ async fn a_file_that_the_kubeconfig_names_may_come_after_it() {
 }
 
 #[tokio::test]
-async fn sighup_reloads_says_so_and_ends_nothing() {
+async fn sighup_reloads_and_logs_it() {
     let upstream = echo().await;
     let home = Home::new();
     home.write(
@@ -577,10 +577,10 @@ async fn a_kubeconfig_from_a_pipe_is_read_once() {
     in_force(&kubegate, "sesame-piped").await;
 }
 
-// What is under way.
+// Requests in flight.
 
 #[tokio::test]
-async fn a_watch_goes_on_where_it_began_while_requests_go_elsewhere() {
+async fn a_watch_stays_at_its_server_after_a_reload() {
     let (one, mut handed) = Upstream::handed().await;
     let other = echo().await;
     let home = Home::new();
@@ -591,7 +591,7 @@ async fn a_watch_goes_on_where_it_began_while_requests_go_elsewhere() {
         "config",
         config(&other, &json!({"token": "sesame-watch-2"})),
     );
-    // A request of before may still go to the first server, where nobody answers.
+    // A request before the reload may still go to the first server, which does not answer.
     logged(&kubegate, "reloaded; changed: cluster, user").await;
     in_force(&kubegate, "sesame-watch-2").await;
     watch.passes("\"after the reload\"").await;
@@ -600,7 +600,7 @@ async fn a_watch_goes_on_where_it_began_while_requests_go_elsewhere() {
 }
 
 #[tokio::test]
-async fn an_http2_watch_goes_on_too_and_its_connection_ends_with_it() {
+async fn an_http2_watch_continues_and_its_connection_ends_with_it() {
     let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel();
     let one = Upstream::http2(move |_| {
         let hand = hand.clone();
@@ -635,7 +635,7 @@ async fn an_http2_watch_goes_on_too_and_its_connection_ends_with_it() {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_replaced_judges_new_connections_and_leaves_others_alone() {
+async fn a_replaced_ca_is_used_for_new_connections_only() {
     let (upstream, mut handed) = Upstream::handed().await;
     let home = Home::new();
     let ca = |name: &str| home.write("ca.crt", fs::read(cert(name)).unwrap());
@@ -652,7 +652,7 @@ async fn an_authority_that_is_replaced_judges_new_connections_and_leaves_others_
     let answer = get(&kubegate.address, "/x").await;
     assert_eq!(status(&answer), 502, "{answer}");
     watch.passes("\"on the connection of before\"").await;
-    // Old and new beside each other, as authorities are replaced.
+    // Both CAs, as in a rotation.
     let both = [cert("ca.pem"), cert("other-ca.pem")].map(|path| fs::read(path).unwrap());
     home.write("ca.crt", both.concat());
     let serving = tokio::spawn(async move {
@@ -666,7 +666,7 @@ async fn an_authority_that_is_replaced_judges_new_connections_and_leaves_others_
 }
 
 #[tokio::test]
-async fn a_certificate_flag_s_files_and_an_authority_flag_s_file_are_watched_too() {
+async fn the_files_of_certificate_flags_are_watched() {
     let upstream = echo_as("v1-ca-leaf").await;
     let home = Home::new();
     let put = |from: &str, to: &str| home.write(to, fs::read(cert(from)).unwrap());
@@ -693,7 +693,7 @@ async fn a_certificate_flag_s_files_and_an_authority_flag_s_file_are_watched_too
         format!("certificate Some({}) resumed false", fingerprint(&der))
     };
     in_force(&kubegate, &who("client.pem")).await;
-    // One after the other, as tools write them: the pair does not match in between.
+    // One after the other, as tools write them. The pair does not match in between.
     put("client-purpose.pem", "tls.crt");
     tokio::time::sleep(Duration::from_millis(1200)).await;
     in_force(&kubegate, &who("client.pem")).await;
@@ -706,7 +706,7 @@ async fn a_certificate_flag_s_files_and_an_authority_flag_s_file_are_watched_too
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_replaced_is_shown_to_nobody_any_more_while_its_watches_run_on() {
+async fn a_replaced_certificate_is_used_for_its_watches_only() {
     let upstream = {
         let watched = Arc::new(Mutex::new(None));
         let kept = watched.clone();
@@ -772,11 +772,11 @@ async fn a_certificate_that_is_replaced_is_shown_to_nobody_any_more_while_its_wa
         assert!(answer.contains(&who("client-purpose.pem")), "{answer}");
     }
     let mut watch = Watch { client, server };
-    watch.passes("\"as who it was\"").await;
+    watch.passes("\"with the replaced certificate\"").await;
 }
 
 #[tokio::test]
-async fn quiet_connections_made_with_a_certificate_that_was_replaced_end() {
+async fn idle_connections_with_a_replaced_certificate_end() {
     for upstream in [echo_as("localhost").await, http2_echo_as("localhost").await] {
         let home = Home::new();
         let put = |from: &str, to: &str| home.write(to, fs::read(cert(from)).unwrap());
@@ -792,12 +792,12 @@ async fn quiet_connections_made_with_a_certificate_that_was_replaced_end() {
         };
         in_force(&kubegate, &who("client.pem")).await;
         let before = upstream.connections();
-        // The control: as long as it is not replaced, they are kept.
+        // The control: before that they are kept.
         assert_eq!(upstream.ended(), 0);
         put("client-purpose.pem", "tls.crt");
         put("client-purpose.key", "tls.key");
         in_force(&kubegate, &who("client-purpose.pem")).await;
-        // Being idle alone would end them much later.
+        // The idle timeout would end them much later.
         let replaced = Instant::now();
         while upstream.ended() < before {
             let waited = replaced.elapsed();
@@ -808,10 +808,10 @@ async fn quiet_connections_made_with_a_certificate_that_was_replaced_end() {
     }
 }
 
-// What failed for good.
+// Failures.
 
 #[tokio::test]
-async fn a_plugin_that_was_given_a_pause_is_asked_at_once_after_a_change() {
+async fn a_plugin_in_backoff_is_run_at_once_after_a_change() {
     let upstream = echo().await;
     let home = Home::new();
     let plugin = |does: &str| {
@@ -835,7 +835,7 @@ async fn a_plugin_that_was_given_a_pause_is_asked_at_once_after_a_change() {
     }});
     home.write("config", config(&upstream, &user));
     let kubegate = home.start(&[]);
-    // After the fourth failure in a row the pause is of four seconds or more.
+    // After the fourth failure in a row the pause is four seconds or more.
     in_time(async {
         while runs() < 4 {
             assert_ne!(status(&get(&kubegate.address, "/x").await), 200);
@@ -851,7 +851,7 @@ async fn a_plugin_that_was_given_a_pause_is_asked_at_once_after_a_change() {
     assert_ne!(
         status(&get(&kubegate.address, "/x").await),
         200,
-        "it has its pause"
+        "its pause is over"
     );
     home.write("config", format!("# again\n{}", config(&upstream, &user)));
     in_force(&kubegate, "sesame-mended").await;
@@ -860,11 +860,11 @@ async fn a_plugin_that_was_given_a_pause_is_asked_at_once_after_a_change() {
 
 // In a pod.
 
-/// A pod's service account as the kubelet mounts it, and a kubegate that sees it in its place.
+/// A service account mounted as the kubelet does it, for a kubegate in a mount namespace of its own.
 struct Pod(Home);
 
 impl Pod {
-    /// `None` where this machine lets nobody have a mount namespace of their own.
+    /// Returns `None` if this machine allows no mount namespaces.
     fn new() -> Option<Self> {
         let mut trial = Kubegate::command([""; 0]);
         trial = command_like(
@@ -873,7 +873,7 @@ impl Pod {
             &["-rm", "mount", "-t", "tmpfs", "none", "/run"],
         );
         if !trial.status().is_ok_and(|status| status.success()) {
-            eprintln!("no mount namespace here, so no pod can be pretended");
+            eprintln!("skipped: this machine allows no mount namespaces");
             return None;
         }
         let pod = Self(Home::new());
@@ -883,7 +883,7 @@ impl Pod {
         Some(pod)
     }
 
-    /// Swaps in new files, all at once.
+    /// Replaces all files at once.
     fn mount(&self, token: &str, authorities: &[&str]) {
         let folder = tempfile::tempdir_in(self.0.0.path()).unwrap().keep();
         let authorities = authorities.iter().map(|name| fs::read(cert(name)).unwrap());
@@ -915,7 +915,7 @@ impl Pod {
 }
 
 #[tokio::test]
-async fn a_pod_s_token_and_authority_are_followed_through_the_kubelet_s_swaps() {
+async fn the_token_and_ca_of_a_pod_are_reloaded() {
     let Some(pod) = Pod::new() else { return };
     let (upstream, mut handed) = Upstream::handed().await;
     pod.mount("sesame-pod-1", &["ca.pem"]);
@@ -940,7 +940,7 @@ async fn a_pod_s_token_and_authority_are_followed_through_the_kubelet_s_swaps() 
     pod.mount("sesame-pod-3", &["other-ca.pem", "ca.pem"]);
     in_force(&kubegate, "sesame-pod-3").await;
     watch.passes("\"still there\"").await;
-    // Without its files, the pod is still the place.
+    // Without the files, the last good configuration stays.
     fs::rename(pod.0.path("..data"), pod.0.path("..gone")).unwrap();
     logged(&kubegate, "no token any more").await;
     in_force(&kubegate, "sesame-pod-3").await;

@@ -1,7 +1,7 @@
-//! Crowds through the compiled program: watches, tunnels, and clients that never read.
+//! Many watches, tunnels and clients that never read, through the compiled program.
 //!
-//! The bounds are those of a debug build beside other work, so far above what is measured that
-//! only a fault passes them; `benches/compare` tells the real figures.
+//! The limits are for a debug build on a busy machine, and so far above the measured figures that only a
+//! fault exceeds them. `benches/compare` measures the real figures.
 #![cfg(feature = "demo")]
 
 #[path = "../../benches/load/mod.rs"]
@@ -47,7 +47,7 @@ impl Crowded {
             "--token",
             token.expose(),
         ]);
-        // What the first request costs is nobody's of a crowd.
+        // The memory of the first request must not be counted.
         assert_eq!(status(&get(&kubegate.address, WATCH_ONCE).await), 200);
         Self {
             client: Client {
@@ -60,7 +60,7 @@ impl Crowded {
         }
     }
 
-    /// KiB that kubegate holds more than `before`, for each of `count`.
+    /// Returns the growth of memory since `before` in KiB for each of `count`.
     fn growth(&self, before: u64, count: u64) -> u64 {
         self.process.resident_kb().unwrap().saturating_sub(before) / count
     }
@@ -69,7 +69,7 @@ impl Crowded {
 const WATCH_ONCE: &str = "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_watches_tell_of_one_change_and_requests_pass_beside_them() {
+async fn a_thousand_watches_deliver_a_change_and_delay_no_request() {
     let crowded = Crowded::new().await;
     let before = crowded.process.resident_kb().unwrap();
     let mut watches = Watches::open(crowded.client, WATCH, 1000).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_thousand_watches_tell_of_one_change_and_requests_pass_beside_them() {
     let delivered = watches.change_once().await.unwrap();
     let gets = gets.stop().await.unwrap();
     println!(
-        "{growth} KiB a watch, told in {delivered:?}, GETs {:?}",
+        "{growth} KiB a watch, delivered in {delivered:?}, GETs {:?}",
         gets.at(0.99)
     );
     assert!(delivered < Duration::from_secs(10), "{delivered:?}");
@@ -92,7 +92,7 @@ async fn a_thousand_watches_tell_of_one_change_and_requests_pass_beside_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quiet_tunnel_holds_little() {
+async fn a_quiet_tunnel_holds_little_memory() {
     let crowded = Crowded::new().await;
     let before = crowded.process.resident_kb().unwrap();
     let mut tunnels = Tunnels::open(crowded.client, 200).await.unwrap();
@@ -107,10 +107,10 @@ async fn a_quiet_tunnel_holds_little() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_nobody_reads_is_held_back_at_the_server() {
+async fn a_response_that_is_not_read_is_not_buffered() {
     let crowded = Crowded::new().await;
     stuck::fill(crowded.client, 12).await.unwrap();
-    // The control: who reads gets all of it.
+    // The control: a client that reads gets the whole response.
     let whole = get(&crowded.kubegate.address, stuck::FILLED).await;
     assert_eq!(status(&whole), 200);
     assert!(whole.len() > 12 * 1024 * 1024, "{} bytes", whole.len());
@@ -124,7 +124,7 @@ async fn an_answer_that_nobody_reads_is_held_back_at_the_server() {
         assert!(growth <= 600, "{growth} KiB a client that does not read");
     }
     println!("{} KiB a client", crowded.growth(before, 20));
-    // And it was not given up.
+    // The response was not given up.
     let mut one = held.into_iter().next().unwrap();
     let read = in_time(async {
         let mut read = vec![0; whole.len() - 1024];
@@ -135,7 +135,7 @@ async fn an_answer_that_nobody_reads_is_held_back_at_the_server() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_its_connection_and_says_so() {
+async fn a_watch_announces_that_it_closes_its_connection() {
     let crowded = Crowded::new().await;
     let (mut stream, mut answer) = (
         tokio::net::TcpStream::connect(crowded.client.address)

@@ -319,7 +319,7 @@ async fn without_a_network_kubegate_starts_and_finds_its_cluster_later() {
     .await;
     let log = kubegate.log();
     assert_eq!(
-        log.matches("sought again when a request comes").count(),
+        log.matches("the next request tries again").count(),
         1,
         "{log}"
     );
