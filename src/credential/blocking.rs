@@ -1,11 +1,11 @@
-//! Work that blocks, such as reading files, done beside the runtime's own threads.
+//! Runs blocking work, such as reading files, on threads for that purpose.
 
 use super::Error;
 
-/// Does `work`; `subject` says in the error whose it was.
+/// Runs `work`; `subject` names its owner in the error.
 ///
 /// # Errors
-/// [`Error::SourceFailed`] where it broke off.
+/// [`Error::SourceFailed`] if it panicked.
 pub(super) async fn blocking<T: Send + 'static>(
     subject: impl FnOnce() -> String,
     work: impl FnOnce() -> T + Send + 'static,

@@ -5,19 +5,19 @@ use std::{borrow::Cow, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use super::{protocol::issuer::IssuerError, sources::exec::PluginError, store};
 use crate::{kubeconfig, tls};
 
-/// Why there is no credential. Shared by all who waited for it, so it can be cloned; no variant
-/// ever holds a secret.
+/// Why there is no credential. All requests that waited for it get the error, so it can be cloned. No
+/// variant contains a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// An exec plugin gave no credential.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// A fetch is under way and takes longer than a request may wait.
+    /// A fetch is in flight that takes longer than a request may wait.
     #[error("waited {} s for {subject}, which is still under way; try again soon", after.as_secs())]
     WaitedTooLong {
-        /// Whom for.
+        /// The source.
         subject: String,
-        /// How long.
+        /// How long the request waited.
         after: Duration,
     },
     /// The token file cannot be read.
@@ -25,7 +25,7 @@ pub enum Error {
     TokenFile {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// The token file holds no token.
@@ -39,17 +39,17 @@ pub enum Error {
     /// A file with a user name, a password or a key cannot be read.
     #[error("cannot read {what} file {}", path.display())]
     SecretFile {
-        /// What stands in it.
+        /// What it should contain.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: Arc<io::Error>,
     },
-    /// Such a file holds no such thing.
+    /// A file that does not contain that.
     #[error("{what} file {} {problem}", path.display())]
     BadSecretFile {
-        /// What stands in it.
+        /// What it should contain.
         what: &'static str,
         /// The file.
         path: PathBuf,
@@ -59,26 +59,26 @@ pub enum Error {
     /// Secret text with characters that a header cannot have.
     #[error("{subject} has characters that no HTTP header can carry, such as a line break")]
     Unsendable {
-        /// Whose text.
+        /// Names the text.
         subject: String,
     },
-    /// A user who is not known by a token.
+    /// A user who has no bearer token.
     #[error(
         "{subject} gives no bearer token: it logs in by certificate or password, or not at all"
     )]
     NoToken {
-        /// Whose credential it is.
+        /// Names the user.
         subject: String,
     },
-    /// The API server does not say who somebody is.
+    /// The API server does not say whose credential it is.
     #[error("the API server at {url} does not say who this is: {problem}")]
     Unidentified {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What is wrong with its answer, without its text.
+        /// What is wrong with the response, without its text.
         problem: String,
     },
-    /// RFC 7617 has no way to send such a name.
+    /// A user name that RFC 7617 cannot encode.
     #[error("username of user {user:?} has a colon, which basic authentication cannot send")]
     ColonInUsername {
         /// Name of the user entry.
@@ -93,29 +93,29 @@ pub enum Error {
     /// An issuer gave no token.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
-    /// A vendor's services do not have what was asked for, or do not say.
+    /// A vendor's service does not have what was requested, or gave no usable response.
     #[error("{vendor}: {problem}")]
     Vendor {
         /// The vendor's name.
         vendor: &'static str,
         /// What is wrong, and what to do.
         problem: String,
-        /// Whether it may pass by itself.
+        /// Whether a later call may succeed.
         transient: bool,
-        /// When the service wants to be asked again.
+        /// When the service wants to be called again.
         retry_after: Option<Duration>,
     },
-    /// Only a human can go on.
+    /// The user must log in.
     #[error("{subject}: {problem}; {remedy}")]
     LoginNeeded {
         /// The issuer, by kind and URL: `OIDC issuer https://...`.
         subject: String,
-        /// Why what is there will not do.
+        /// Why the present credential cannot be used.
         problem: Cow<'static, str>,
         /// What to do: ``run `kubegate login openshift --server https://...` ``.
         remedy: String,
     },
-    /// The state folder, where saved logins rest, cannot be used.
+    /// The state folder with the saved logins cannot be used.
     #[error(transparent)]
     Store(Arc<store::Error>),
     /// The kubeconfig that holds the tokens cannot be used.
@@ -124,13 +124,13 @@ pub enum Error {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes, without which no login is safe")]
     NoRandomness,
-    /// A fault of ours.
+    /// A bug in kubegate.
     #[error("{subject}: obtaining the credential broke off; this is a bug in kubegate")]
     SourceFailed {
-        /// Whom it was to come from.
+        /// The source.
         subject: String,
     },
-    /// The last fetch failed, and the next one has to wait.
+    /// The last fetch failed, and the pause before the next one is running.
     #[error(transparent)]
     Backoff(Backoff),
 }
@@ -144,8 +144,8 @@ impl Error {
         Self::Store(Arc::new(error))
     }
 
-    /// Refers to the log for a plugin's messages where the log has all of them: a command's user
-    /// sees both.
+    /// Refers to the log for a plugin's messages if the log has all of them: the user of a command sees
+    /// both.
     pub(super) fn without_logged_messages(self) -> Self {
         match self {
             Self::Plugin(error) => Self::Plugin(error.without_logged_messages()),
@@ -153,7 +153,8 @@ impl Error {
         }
     }
 
-    /// Whether it may pass by itself. Else a human must act: log in, install, correct a file.
+    /// Whether a later try may succeed. Otherwise a human must log in, install a program or correct a
+    /// file.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -171,7 +172,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, where its text does not say so.
+    /// What to do about it, if its text does not say so.
     #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self {
@@ -180,7 +181,7 @@ impl Error {
             Self::TokenFile { .. } | Self::BadTokenFile { .. } => {
                 "have a token written there, or correct tokenFile in the kubeconfig"
             }
-            Self::Unsendable { .. } => "correct it where it stands, or log in again",
+            Self::Unsendable { .. } => "correct it in the kubeconfig or file, or log in again",
             Self::Certificate(_) | Self::Pem(_) => {
                 "see client-certificate and client-key in the kubeconfig's user"
             }
@@ -189,7 +190,7 @@ impl Error {
         })
     }
 
-    /// When a new request may have better luck; for `Retry-After`.
+    /// When a new request may succeed; for `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -202,7 +203,7 @@ impl Error {
     }
 }
 
-/// A failed fetch and the pause after it, during which nobody is asked again.
+/// A failed fetch and the pause after it, during which the source is not called.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     /// Why the fetch failed.
@@ -218,7 +219,7 @@ impl fmt::Display for Backoff {
     }
 }
 
-/// Stands for its cause, so it passes on the cause's own source.
+/// Its text contains its cause's text, so its source is the cause's source.
 impl std::error::Error for Backoff {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&*self.cause)

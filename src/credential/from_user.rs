@@ -26,13 +26,13 @@ use crate::{
     settings::{self, ServiceAccountFlags},
 };
 
-/// Makes the cache for the user that the kubeconfig and flags chose. What stands in a file or
-/// field is checked at once, so that a mistake shows at start; a plugin runs when it is needed, for
-/// as long as `exec_timeout` says (`--exec-timeout`; zero is without end).
+/// Creates the cache for the user that the kubeconfig and flags choose. Fields and files are checked
+/// at once, so that mistakes show at the start. A plugin runs when it is needed, for at most
+/// `exec_timeout` (`--exec-timeout`; zero means without limit).
 ///
 /// # Errors
 /// A certificate and key that cannot be read or do not match, a token file without fallback that
-/// cannot be used, a token or password that cannot be sent.
+/// cannot be used, or a token or password that cannot be sent.
 pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<Cache>, Error> {
     let user = &target.user;
     let name = user.name.as_deref();
@@ -68,8 +68,8 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
     Ok(Cache::new(source))
 }
 
-/// The source for a token that stands in the kubeconfig. That of an `OpenShift` session has an
-/// end, of which its server can be asked.
+/// The source for a token in the kubeconfig. The API server says when the token of an `OpenShift`
+/// session expires.
 fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Error> {
     let is_https = target.login_cluster().server.scheme() == Some(&Scheme::HTTPS);
     Ok(if is_https && is_session(token) {
@@ -85,11 +85,11 @@ fn is_session(token: &Secret) -> bool {
     token.expose().starts_with(openshift::TOKEN_PREFIX)
 }
 
-/// The service account that `flags` choose, whose tokens `base`, the user's own credential, is
-/// used to ask the API server for; `base` itself where they choose none.
+/// Creates the cache for the service account that `flags` choose. Its tokens are requested from the
+/// API server with `base`, the user's own credential. Without a service account this is `base`.
 ///
 /// # Errors
-/// A server that is not reached over https, or whose authority cannot be read.
+/// A server without https, or a certificate authority that cannot be read.
 pub fn as_service_account(
     cluster: &Cluster,
     flags: &ServiceAccountFlags,
@@ -108,7 +108,8 @@ pub fn as_service_account(
     Ok(Cache::new(source))
 }
 
-/// Whether [`from_user`] would make the same of both: what it made for `before` can stay.
+/// Whether [`from_user`] would create the same source for both targets, so that the source for
+/// `before` can be kept.
 #[must_use]
 pub fn is_same_source(before: &Target, now: &Target) -> bool {
     let user = &now.user;

@@ -1,5 +1,5 @@
-//! Logins that kubegate keeps itself: what its `exec` entry means becomes a [`Source`], in the
-//! proxy as in `kubegate credential`.
+//! Logins that kubegate saves itself. Their `exec` entry becomes a [`Source`], both in the proxy and
+//! in `kubegate credential`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{kubeconfig::Cluster, settings::Login};
 
-/// The source for a login of our own at `cluster`.
+/// The source for a saved login at `cluster`.
 ///
 /// # Errors
 /// A state folder or flag that cannot be used.
@@ -22,7 +22,7 @@ pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error
     }
 }
 
-/// Where what is saved of `login` belongs, for it to be used at `cluster`.
+/// The issuer and API server that `login` is saved for when it is used at `cluster`.
 ///
 /// # Errors
 /// An IBM Cloud endpoint that is no https URL.

@@ -1,4 +1,4 @@
-//! A secret, or the name that goes with it, in a file of its own: one line.
+//! Reads a file with one line: a secret, or the user name that belongs to it.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::{kubeconfig::text, secret::Secret};
 /// Bytes that such a file may have.
 const LIMIT: u64 = 1 << 20;
 
-/// The only line of a file, without its line break; spaces belong to it. `what` names it in
+/// Returns the only line of a file, without its line break but with its spaces. `what` names it in
 /// errors: `password`.
 ///
 /// # Errors
@@ -44,9 +44,9 @@ pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
     Ok(Secret::new(line))
 }
 
-/// `None` for what cannot be a file of one secret.
+/// Reads a file; `None` if it is no regular file, or too large.
 pub(super) fn read_text(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    // Opening a pipe that nobody writes to would block for ever.
+    // Opening a pipe without a writer would block forever.
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() || metadata.len() > LIMIT {
         return Ok(None);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_taken_whole_and_anything_else_is_refused_without_showing_it() {
+    fn a_file_must_have_exactly_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         for text in [" a b ", " a b \n", " a b \r\n"] {

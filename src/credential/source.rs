@@ -1,4 +1,4 @@
-//! One way to obtain a credential, and what is obtained.
+//! The trait of all sources, and the credential that they return.
 
 use std::{
     fmt,
@@ -14,25 +14,25 @@ use rustls::sign::CertifiedKey;
 
 use super::{Error, ExpiryWarning};
 
-/// What makes a request somebody's: a header, a client certificate, or both.
+/// What identifies the user of a request: a header, a client certificate, or both.
 #[derive(Clone, Default)]
 pub struct Credential {
     /// Value of `Authorization`, marked sensitive.
     pub authorization: Option<HeaderValue>,
     /// Shown in the TLS handshake. The same `Arc` for as long as its content is the same.
     pub certificate: Option<Arc<CertifiedKey>>,
-    /// When it began, where that is known.
+    /// When its lifetime began, if that is known.
     pub issued_at: Option<SystemTime>,
-    /// When the issuer says that it ends, by wall clock.
+    /// When it expires, by its issuer and by wall clock.
     pub expires_at: Option<SystemTime>,
-    /// What a human must run to have the next one; `None` where it renews itself.
+    /// The command that the user must run to replace it; `None` if it is renewed automatically.
     pub renewed_by: Option<Arc<str>>,
-    /// What is said before it ends, where nobody but a human can renew it. The cache's to set.
+    /// The warning before it expires, if only the user can renew it. Set by the cache.
     pub expiry_warning: Option<Arc<ExpiryWarning>>,
 }
 
 impl Credential {
-    /// Whether nothing at all differs.
+    /// Whether both are equal in all respects.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.proves_the_same(other)
             && self.issued_at == other.issued_at
@@ -40,7 +40,7 @@ impl Credential {
             && self.renewed_by == other.renewed_by
     }
 
-    /// Whether both would look the same to the API server, whatever their expiry.
+    /// Whether both are the same to the API server, apart from their expiry.
     pub(super) fn proves_the_same(&self, other: &Self) -> bool {
         let certificates = (&self.certificate, &other.certificate);
         self.authorization == other.authorization
@@ -59,7 +59,7 @@ impl fmt::Debug for Credential {
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .field("renewed_by", &self.renewed_by)
-            .field("announcement", &self.expiry_warning)
+            .field("expiry_warning", &self.expiry_warning)
             .finish()
     }
 }
@@ -67,23 +67,23 @@ impl fmt::Debug for Credential {
 /// A future that a [`Source`] returns.
 pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, Error>> + Send + 'a>>;
 
-/// One way to obtain a credential. It knows nothing of caching, sharing or retries, and bounds
-/// its own time: the cache never ends a fetch.
+/// One way to obtain a credential. It does no caching, sharing or retries, and limits its own time: the
+/// cache never cancels a fetch.
 pub trait Source: Send + Sync + 'static {
-    /// Names it in errors and logs: `exec plugin aws`, `token file /path`.
+    /// Names the source in errors and logs: `exec plugin aws`, `token file /path`.
     fn subject(&self) -> String;
 
     /// Obtains a credential now.
     fn fetch(&self) -> Fetch<'_>;
 
-    /// How often the cache may and must ask.
+    /// How often the cache calls the source.
     fn refresh_policy(&self) -> RefreshPolicy {
         RefreshPolicy::ISSUER
     }
 
-    /// Looks whether the last credential still stands, at a cost that bears being paid every
-    /// [`RefreshPolicy::recheck_after`]; called then, and when one of [`Source::files`] or the kubeconfig
-    /// was changed.
+    /// Checks whether the last credential is still current. Called after
+    /// [`RefreshPolicy::recheck_after`], and when one of [`Source::files`] or the kubeconfig was changed, so
+    /// it must be cheap.
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         match self.refresh_policy().recheck_after {
             Some(_) => self.fetch(),
@@ -91,50 +91,49 @@ pub trait Source: Send + Sync + 'static {
         }
     }
 
-    /// Files beside the kubeconfig in which others may leave a new credential, such as a saved
-    /// login; none that [`RefreshPolicy::recheck_after`] has looked at anyway.
+    /// Files other than the kubeconfig in which another process may save a new credential, such as a
+    /// saved login. Files that every recheck reads are left out.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    /// Files in which a human's next login rests, or whatever else begins a new session: looked at
-    /// again before a request is told that there is no credential, or that the API server refused
-    /// it. By default [`Source::files`].
+    /// Files in which the next login is saved. They are checked before a request fails because there is
+    /// no credential, or because the API server rejected it. By default [`Source::files`].
     fn login_files(&self) -> Vec<PathBuf> {
         self.files()
     }
 
-    /// Told when such a file, or the kubeconfig, was changed. A source that stands on another
-    /// cache tells that one.
+    /// Called when such a file, or the kubeconfig, was changed. A source that uses another cache passes
+    /// this on.
     fn inputs_changed(&self) {}
 }
 
-/// How long a request waits for a credential, unless its source says otherwise.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request waits for a credential by default.
+const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// How often the cache asks a [`Source`], and how long it may take.
+/// How often the cache calls a [`Source`], and how long requests wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
-    /// How long a credential is used before it is looked at again; `None`: until it expires.
+    /// How long a credential is used before it is rechecked; `None` means until it expires.
     pub recheck_after: Option<Duration>,
-    /// The longest pause between two tries while fetching fails.
+    /// The longest pause between two tries after failures.
     pub max_backoff: Duration,
-    /// How long a request waits for a credential where none holds; `None`: for as long as the
-    /// source takes.
+    /// How long a request waits if there is no valid credential; `None` means as long as the source
+    /// takes.
     pub max_wait: Option<Duration>,
 }
 
 impl RefreshPolicy {
-    /// For what costs a process or a call to somebody.
+    /// For sources that run a process or call a server.
     pub const ISSUER: Self = Self {
         recheck_after: None,
         max_backoff: Duration::from_secs(60),
-        max_wait: Some(PATIENCE),
+        max_wait: Some(DEFAULT_MAX_WAIT),
     };
-    /// For files, whose change must be in force within two seconds.
+    /// For files, whose changes must be in use within two seconds.
     pub const FILE: Self = Self {
         recheck_after: Some(Duration::from_secs(1)),
         max_backoff: Duration::from_secs(1),
-        max_wait: Some(PATIENCE),
+        max_wait: Some(DEFAULT_MAX_WAIT),
     };
 }

@@ -1,4 +1,4 @@
-//! What can be said of a user's credential without obtaining one: no network, no plugin.
+//! The status of a user's credential, without the network and without running a plugin.
 
 use std::time::SystemTime;
 
@@ -9,53 +9,54 @@ use crate::{
     tls::identity,
 };
 
-/// What kind a credential is, and how long it holds.
+/// The kind of a credential, and when it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialStatus {
     /// `token`, `exec aws`, `kubegate openshift`, ...
     pub kind: String,
-    /// Its end.
+    /// When it expires.
     pub expiry: Expiry,
 }
 
-/// When a credential ends, as far as the files at hand say.
+/// When a credential expires, by the files alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Then, unless a human logs in again.
+    /// At this time, unless the user logs in again.
     At(SystemTime),
-    /// It is renewed without anybody's doing.
+    /// It is renewed automatically.
     Renewed,
-    /// A human must log in first.
+    /// The user must log in first.
     LoginNeeded,
-    /// They do not say.
+    /// The files do not say.
     Unknown,
 }
 
 impl CredentialStatus {
-    /// Looks at what the kubeconfig says of `user`, and at `store` for logins of our own.
+    /// Reads the status from `user` of the kubeconfig, and for saved logins from `store`.
     #[must_use]
     pub fn of(user: &User, store: Option<&Store>) -> Self {
         let (kind, expiry) = match &user.login {
             Login::None => match &user.certificate {
-                Some(pair) => ("client certificate".to_owned(), end_of_certificate(pair)),
+                Some(pair) => ("client certificate".to_owned(), expiry_of_certificate(pair)),
                 None => ("anonymous".to_owned(), Expiry::Unknown),
             },
-            Login::Token(token) => ("token".to_owned(), end_of_token(token.expose())),
+            Login::Token(token) => ("token".to_owned(), expiry_of_token(token.expose())),
             Login::TokenFile { .. } => ("token file".to_owned(), Expiry::Renewed),
             Login::Basic { .. } => ("password".to_owned(), Expiry::Unknown),
             Login::Oidc(config) => {
                 let token = config.tokens.id_token.as_ref();
-                let end = match (&config.tokens.refresh_token, token) {
+                let expiry = match (&config.tokens.refresh_token, token) {
                     (Some(_), _) => Expiry::Renewed,
-                    (None, Some(token)) => end_of_token(token.expose()),
+                    (None, Some(token)) => expiry_of_token(token.expose()),
                     (None, None) => Expiry::LoginNeeded,
                 };
-                ("oidc".to_owned(), end)
+                ("oidc".to_owned(), expiry)
             }
             Login::Exec(config) => {
                 if let Some(login) = settings::Login::of_exec(config) {
-                    let end = store.map_or(Expiry::Unknown, |store| end_of_login(&login, store));
-                    (format!("kubegate {}", login.kind()), end)
+                    let expiry =
+                        store.map_or(Expiry::Unknown, |store| expiry_of_login(&login, store));
+                    (format!("kubegate {}", login.kind()), expiry)
                 } else {
                     let command = config.command.file_name().unwrap_or_default();
                     (format!("exec {}", command.display()), Expiry::Renewed)
@@ -66,11 +67,11 @@ impl CredentialStatus {
     }
 }
 
-fn end_of_token(token: &str) -> Expiry {
+fn expiry_of_token(token: &str) -> Expiry {
     jwt::claims(token).map_or(Expiry::Unknown, |claims| Expiry::At(claims.expires_at))
 }
 
-fn end_of_certificate(pair: &KeyPair) -> Expiry {
+fn expiry_of_certificate(pair: &KeyPair) -> Expiry {
     let read = || {
         let (certificate, key) = (pair.certificate.read().ok()?, pair.key.read().ok()?);
         let (certificate_origin, key_origin) = (pair.certificate.location(), pair.key.location());
@@ -81,7 +82,7 @@ fn end_of_certificate(pair: &KeyPair) -> Expiry {
     read().map_or(Expiry::Unknown, Expiry::At)
 }
 
-fn end_of_login(login: &settings::Login, store: &Store) -> Expiry {
+fn expiry_of_login(login: &settings::Login, store: &Store) -> Expiry {
     let Some(name) = login.saved_as() else {
         return Expiry::Renewed;
     };

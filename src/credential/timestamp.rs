@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-/// RFC 3339 in whole seconds, rounded down.
+/// Formats a time by RFC 3339 in whole seconds, rounded down.
 #[must_use]
 pub fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! Who a credential is by the API server's word.
+//! Asks the API server whose credential it is.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::{kubeconfig::Cluster, printable::printable, secret::Secret};
 
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
-/// For scopes that do not allow a review, and for `OpenShift` without them.
+/// Asked if the token's scopes do not allow a review, or an `OpenShift` has no such API.
 const OWN_USER: &str = "/apis/user.openshift.io/v1/users/~";
 
-/// Somebody at an API server.
+/// A user as the API server identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user's name.
@@ -60,12 +60,12 @@ struct Name {
 /// Asks the API server of `cluster` who `user` is.
 ///
 /// # Errors
-/// No credential, no answer, or one that does not say.
+/// No credential, no response, or one without the user.
 pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Error> {
     let server = ApiServer::new(cluster, user)?;
     let body = Bytes::from_static(REVIEW.as_bytes());
     let response = server
-        .ask(&Method::POST, &server.url(REVIEWS)?, body)
+        .send(&Method::POST, &server.url(REVIEWS)?, body)
         .await?;
     match response.status {
         StatusCode::OK | StatusCode::CREATED => {
@@ -76,7 +76,7 @@ pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Err
         _ => return Err(refused(&response)),
     }
     let own = server
-        .ask(&Method::GET, &server.url(OWN_USER)?, Bytes::new())
+        .send(&Method::GET, &server.url(OWN_USER)?, Bytes::new())
         .await?;
     if own.status != StatusCode::OK {
         return Err(refused(&response));
@@ -85,7 +85,8 @@ pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Err
     Ok(named(&metadata.name, &groups.unwrap_or_default()))
 }
 
-/// Names end up on a terminal, and in the names of contexts.
+/// Makes the names printable: they are shown on a terminal, and become part of the names of
+/// contexts.
 fn named(username: &str, groups: &[String]) -> Identity {
     Identity {
         username: printable(username).into_owned(),
@@ -96,7 +97,7 @@ fn named(username: &str, groups: &[String]) -> Identity {
     }
 }
 
-/// A user who has a token and nothing else.
+/// Creates the cache for a user who has only a token.
 ///
 /// # Errors
 /// A token that no header can carry.
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_act_on_a_terminal() {
+    fn names_are_printable() {
         for (user, shown) in [
             ("system:serviceaccount:a:b", "system:serviceaccount:a:b"),
             ("j\u{f6}rg", "j\u{f6}rg"),

@@ -29,13 +29,13 @@ const LIMIT: u64 = 1 << 20;
 const BURST: u32 = 10;
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The login files of one source, as they were when the source was last asked.
+/// The login files of one source, as they were when the source was last called.
 #[derive(Default)]
 pub(super) struct LoginFiles {
     /// Locked for a check on blocking threads only.
     recorded: Mutex<Vec<(PathBuf, Option<Stamp>)>>,
     has_any: AtomicBool,
-    /// How many checks were asked for.
+    /// The number of requested checks.
     requested: AtomicU64,
     checks: tokio::sync::Mutex<Checks>,
 }
@@ -83,7 +83,7 @@ impl LoginFiles {
         if checks.covered >= request {
             return;
         }
-        checks.wait_for_turn().await;
+        checks.wait_for_budget().await;
         let covered = self.requested.load(Ordering::SeqCst);
         let this = Arc::clone(self);
         // Runs to its end even if this caller leaves; the next caller then makes a check of its
@@ -119,7 +119,7 @@ impl LoginFiles {
 
 /// The checks until now, and how many more may begin at once.
 struct Checks {
-    /// A check has begun after so many were asked for.
+    /// The number of requests that the last check has served.
     covered: u64,
     left: u32,
     refilled: Option<Instant>,
@@ -137,7 +137,7 @@ impl Default for Checks {
 
 impl Checks {
     /// Waits until the next check may begin.
-    async fn wait_for_turn(&mut self) {
+    async fn wait_for_budget(&mut self) {
         let refilled = *self.refilled.get_or_insert_with(Instant::now);
         if self.left == 0 {
             sleep_until(refilled + INTERVAL).await;
@@ -171,10 +171,10 @@ fn content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // Room for all of it at once: growing would leave unwiped copies behind.
+    // The capacity is allocated at once: growing would leave copies that are not wiped.
     let file = fs::File::open(path)?;
-    let room = usize::try_from(file.metadata()?.len().min(LIMIT)).unwrap_or_default() + 1;
-    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    let capacity = usize::try_from(file.metadata()?.len().min(LIMIT)).unwrap_or_default() + 1;
+    let mut text = Zeroizing::new(Vec::with_capacity(capacity));
     file.take(LIMIT).read_to_end(&mut text)?;
     Ok(text)
 }

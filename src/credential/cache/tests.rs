@@ -25,18 +25,18 @@ const fn millis(millis: u64) -> Duration {
 
 type Plan = Box<dyn Fn(usize) -> Step + Send + Sync>;
 
-/// What a scripted source does when it is asked.
+/// What a scripted source does when it is called.
 enum Step {
     Give(Credential),
     GiveAfter(Duration, Credential),
     Fail,
     FailWith(Error),
-    /// Once the channel says so.
+    /// Fails when the channel has `true`.
     FailWhen(watch::Receiver<bool>),
     Panic,
 }
 
-/// A source that counts how often it is asked, and does by plan.
+/// A source that counts its calls and acts by a plan.
 struct Scripted {
     calls: AtomicUsize,
     policy: RefreshPolicy,
@@ -80,7 +80,7 @@ fn failure(call: usize) -> Error {
     }
 }
 
-/// A cache over a scripted source, with a clock of its own.
+/// A cache over a scripted source, with its own clock.
 struct Bench {
     source: Arc<Scripted>,
     cache: Arc<Cache>,
@@ -112,7 +112,7 @@ impl Bench {
         self.source.calls.load(Ordering::SeqCst)
     }
 
-    /// Sets the clock to so long after the start.
+    /// Sets the clock to `after` the start.
     fn at(&self, after: Duration) {
         *self.now.lock().unwrap() = start() + after;
     }
@@ -133,7 +133,7 @@ impl Bench {
         self.cache.get().await.map(|got| shown(&got))
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until no call is in flight.
     async fn settle(&self) {
         let in_flight = self.cache.refresher.lock().in_flight.clone();
         if let Some(in_flight) = in_flight {
@@ -158,7 +158,7 @@ fn token(name: &str) -> Credential {
     }
 }
 
-/// The credential of the `call`th call, which ends so long after the start.
+/// The credential of the `call`th call, which expires `end` after the start.
 fn until(call: usize, end: Duration) -> Credential {
     Credential {
         expires_at: Some(start() + end),
@@ -242,12 +242,12 @@ async fn a_request_waits_as_long_as_a_source_that_bounds_itself() {
     assert_eq!(other.await.unwrap().unwrap(), "token 1");
     assert_eq!(began.elapsed().as_secs(), 170);
 
-    // While it still holds, nobody waits for the next one.
+    // While it is valid, no request waits for the next one.
     bench.at(seconds(290));
     let began = Instant::now();
     assert_eq!(bench.get().await.unwrap(), "token 1");
     assert_eq!(began.elapsed(), Duration::ZERO);
-    // Whoever was refused with it waits to the end.
+    // A request that was refused with it waits to the end.
     let used = bench.cache.current().unwrap();
     let fresh = bench.cache.replace_refused(&used).await.unwrap();
     assert_eq!(shown(&fresh), "token 2");
@@ -268,7 +268,7 @@ async fn after_a_failure_the_source_is_not_called_during_the_pause() {
 
         bench.pass(pause.saturating_sub(millis(1)));
         let same = bench.cache.get().await.unwrap_err();
-        assert_eq!(bench.calls(), call, "asked during the pause");
+        assert_eq!(bench.calls(), call, "called during the pause");
         assert_eq!(same.retry_after(), Some(millis(1)));
         assert!(same.to_string().contains(&format!("call {call}")), "{same}");
         bench.pass(millis(1));
@@ -305,7 +305,7 @@ async fn a_clock_set_back_does_not_prolong_a_pause() {
 
 #[tokio::test]
 async fn it_is_refreshed_between_80_and_90_percent_of_its_lifetime() {
-    // The last tenth of the second one's life is longer than the leeway.
+    // The last tenth of the second lifetime is longer than the leeway.
     for life in [20, 200] {
         let bench = Bench::new(move |call| Step::Give(until(call, seconds(life * call as u64))));
         bench.get().await.unwrap();
@@ -335,8 +335,8 @@ async fn several_kubegates_refresh_at_different_times() {
     assert!(last.duration_since(*first).unwrap() > seconds(10));
 }
 
-/// Lets a second after the other pass until `end`, with a request in each, and gives the times
-/// of the calls.
+/// Advances the clock second by second until `end`, with a request in each, and returns the times of
+/// the calls.
 async fn calls_by_second(bench: &Bench, end: u64) -> Vec<u64> {
     let mut calls = Vec::new();
     for second in 0..end {
@@ -359,7 +359,7 @@ async fn a_failed_refresh_is_retried_with_pauses_up_to_a_minute() {
     let pauses: Vec<_> = calls[1..].windows(2).map(|two| two[1] - two[0]).collect();
     assert!(pauses.iter().all(|pause| *pause <= 61), "{pauses:?}");
     assert!(*pauses.iter().max().unwrap() > 10, "{pauses:?}");
-    // 700 to 360 s, half a minute each, and a few short ones first.
+    // About half a minute each in the last 700 to 360 s, after a few short ones.
     assert!((10..=50).contains(&calls.len()), "{calls:?}");
     assert!(
         calls.contains(&3590),
@@ -377,7 +377,7 @@ async fn pauses_are_short_for_a_short_lifetime() {
         _ => Step::Fail,
     });
     bench.get().await.unwrap();
-    // Two that bring no later end, then one that does; its renewal fails.
+    // Two without a later expiry, then one with a later expiry, whose refresh fails.
     for (end, calls) in [(10_000, 5), (20_000, 8)] {
         while bench.elapsed() < millis(end) {
             assert!(bench.get().await.is_ok(), "{:?}", bench.elapsed());
@@ -415,7 +415,7 @@ async fn a_refreshed_credential_is_used_though_it_expires_no_later() {
     bench.get().await.unwrap();
     bench.settle().await;
     assert_eq!(bench.get().await.unwrap(), "token 2");
-    // It is held to its own end.
+    // It is used until its own expiry.
     bench.at(seconds(98));
     let calls = bench.calls();
     bench.get().await.unwrap();
@@ -511,7 +511,7 @@ async fn an_unreadable_file_leaves_the_last_good_credential() {
     });
     for after in [0, 60, 120] {
         bench.at(seconds(after));
-        // The second is not the cause of another try, which has its pause too.
+        // The second request causes no further try: a failed recheck has a pause too.
         for _ in 0..2 {
             assert_eq!(bench.get().await.unwrap(), "good");
         }
@@ -558,7 +558,7 @@ async fn refused_requests_share_one_refresh() {
         assert_eq!(shown(&one.await.unwrap().unwrap()), "token 2");
     }
     assert_eq!(bench.calls(), 2);
-    // One who learns of it later gets the newer one, and nobody is asked.
+    // A later refusal of the old one gets the newer one without a call.
     assert_eq!(
         shown(&bench.cache.replace_refused(&used).await.unwrap()),
         "token 2"
@@ -666,7 +666,7 @@ async fn a_caller_with_an_old_entry_takes_a_newer_result() {
     assert_eq!(bench.calls(), 2);
 }
 
-/// The hot path must stay a load and a comparison: no task, no lock, no allocation that waits.
+/// The hot path must be a load and a comparison, without a task or a lock.
 #[test]
 fn a_fresh_credential_is_ready_at_the_first_poll_without_the_lock() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -679,14 +679,14 @@ fn a_fresh_credential_is_ready_at_the_first_poll_without_the_lock() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut getting = std::pin::pin!(bench.cache.get());
     assert!(getting.as_mut().poll(&mut context).is_ready());
-    // In the leeway too.
+    // Within the leeway too.
     bench.at(seconds(95));
     let mut getting = std::pin::pin!(bench.cache.get());
     assert!(getting.as_mut().poll(&mut context).is_ready());
     drop(state);
 }
 
-/// Lets the clock and tokio's time pass together, in steps that no renewal here is shorter than.
+/// Advances the clock and tokio's time together, in steps shorter than any refresh here.
 async fn live(bench: &Bench, time: Duration) {
     let end = bench.elapsed() + time;
     while bench.elapsed() < end {
@@ -703,13 +703,13 @@ async fn a_used_credential_is_refreshed_once_without_a_request() {
     assert_eq!(bench.calls(), 1);
     live(&bench, millis(16_500)).await;
     assert_eq!(bench.calls(), 2);
-    // The second one: nobody used it.
+    // No request used the second one.
     live(&bench, seconds(1000)).await;
     assert_eq!(bench.calls(), 2);
     assert!(tasks_end(&bench).await);
 }
 
-/// Whether nothing but the bench still knows the cache.
+/// Whether only the bench still refers to the cache.
 async fn tasks_end(bench: &Bench) -> bool {
     tokio::time::sleep(seconds(6)).await;
     Arc::weak_count(&bench.cache.refresher) == 0 && Arc::strong_count(&bench.cache.refresher) == 1
@@ -750,7 +750,7 @@ async fn a_credential_in_use_is_refreshed_seconds_after_a_wake() {
     bench.get().await.unwrap();
     live(&bench, seconds(60)).await;
     assert_eq!(bench.calls(), 1);
-    // Asleep, tokio's time stands still.
+    // While the machine sleeps, tokio's time stops.
     for call in 2..=3 {
         bench.pass(seconds(24 * 3600));
         tokio::time::sleep(seconds(6)).await;
@@ -778,7 +778,7 @@ async fn after_the_clock_was_set_back_it_is_refreshed_in_the_background() {
     let bench = Bench::new(|call| Step::Give(until(call, seconds(100_000))));
     bench.at(seconds(10_000));
     bench.get().await.unwrap();
-    // By little, as time services do: nothing happens.
+    // A small step, as time services make it, has no effect.
     for (back, calls) in [(4, 1), (3600, 2), (3600, 2)] {
         bench.at(seconds(10_000 - back));
         assert_eq!(
@@ -817,7 +817,7 @@ async fn an_expired_credential_replaces_a_valid_one_only_after_a_refusal() {
 
 #[tokio::test]
 async fn an_issuer_with_a_wrong_clock_is_called_with_pauses() {
-    // It says to end long ago, now, or in a moment.
+    // Its expiry is long ago, now, or in a moment.
     for end in [-3600_i64, 0, 1, 900] {
         let now = Arc::new(Mutex::new(start()));
         let clock = Arc::clone(&now);
@@ -845,7 +845,7 @@ async fn an_issuer_with_a_wrong_clock_is_called_with_pauses() {
             *now.lock().unwrap() += millis(100);
         }
         let calls = source.calls.load(Ordering::SeqCst);
-        // An hour: one or two in a minute.
+        // In an hour: one or two calls a minute.
         assert!((60..=160).contains(&calls), "{end}: {calls}");
     }
 }
@@ -877,7 +877,7 @@ async fn at_expiry_a_herd_makes_one_call_though_refreshes_failed_before() {
         _ => Step::GiveAfter(seconds(1), until(call, seconds(7200))),
     });
     bench.get().await.unwrap();
-    // One of many failures: its pause is up to a minute, or to the end.
+    // One of many failures: its pause is up to a minute, or until the expiry.
     bench.cache.refresher.lock().failures = 20;
     bench.at(millis(3_599_999));
     assert_eq!(bench.get().await.unwrap(), "token 1");

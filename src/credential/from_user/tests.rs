@@ -69,7 +69,7 @@ async fn header(login: Login) -> Option<String> {
 }
 
 #[tokio::test]
-async fn each_login_becomes_its_header() {
+async fn each_kind_of_login_has_its_header() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, "from-file\n").unwrap();
@@ -92,7 +92,7 @@ async fn each_login_becomes_its_header() {
 }
 
 #[test]
-fn a_mistake_in_a_field_or_file_shows_at_start() {
+fn a_mistake_in_a_field_or_file_is_an_error_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.pem");
     fs::write(&broken, "-----BEGIN CERTIFICATE-----\nhunter2").unwrap();
@@ -135,7 +135,7 @@ fn a_mistake_in_a_field_or_file_shows_at_start() {
 }
 
 #[test]
-fn a_plugin_does_not_run_at_start() {
+fn a_plugin_does_not_run_at_the_start() {
     let exec = Login::Exec(ExecConfig {
         api_version: "client.authentication.k8s.io/v1".to_owned(),
         command: "/no/such/plugin".into(),
@@ -149,7 +149,7 @@ fn a_plugin_does_not_run_at_start() {
 }
 
 #[tokio::test]
-async fn a_certificate_and_a_login_go_together() {
+async fn a_certificate_and_a_login_are_combined() {
     let pair = pair(inline("client.pem"), inline("client.key"));
     let cache = from_user(&target(Some(pair), Login::Token(Secret::new("abc"))), None).unwrap();
     let got = cache.get().await.unwrap();
@@ -159,7 +159,7 @@ async fn a_certificate_and_a_login_go_together() {
     assert!(!shown.contains("abc"), "{shown}");
 }
 
-/// A clock to be set by hand.
+/// A clock that the test sets.
 fn clock() -> (Arc<Mutex<SystemTime>>, cache::Clock) {
     let now = Arc::new(Mutex::new(SystemTime::now()));
     let reading = Arc::clone(&now);
@@ -167,7 +167,7 @@ fn clock() -> (Arc<Mutex<SystemTime>>, cache::Clock) {
 }
 
 #[tokio::test]
-async fn a_token_that_changes_on_disk_is_in_force_two_seconds_later() {
+async fn a_changed_token_file_is_in_use_after_two_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, "first").unwrap();
@@ -185,7 +185,7 @@ async fn a_token_that_changes_on_disk_is_in_force_two_seconds_later() {
         let got = cache.get().await.unwrap();
         assert_eq!(got.authorization.as_ref().unwrap(), in_force);
     }
-    // A refusal does not wait for the second to pass.
+    // After a refusal the file is read at once.
     let used = cache.get().await.unwrap();
     assert!(cache.replace_refused(&used).await.is_none());
     *now.lock().unwrap() += Duration::from_secs(10);
@@ -195,7 +195,7 @@ async fn a_token_that_changes_on_disk_is_in_force_two_seconds_later() {
     assert_eq!(newer.authorization.as_ref().unwrap(), "Bearer fourth");
 }
 
-/// A login that costs something, and counts how often it is asked.
+/// A login that counts its calls.
 struct Counting(Arc<AtomicUsize>);
 
 impl Source for Counting {
@@ -217,7 +217,7 @@ impl Source for Counting {
 }
 
 #[tokio::test]
-async fn a_certificate_that_changes_on_disk_is_taken_up_without_a_new_login() {
+async fn a_changed_certificate_is_used_without_a_new_login() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let install = |name: &str| {
@@ -240,7 +240,7 @@ async fn a_certificate_that_changes_on_disk_is_taken_up_without_a_new_login() {
         "unchanged"
     );
 
-    // Half of the new pair is there.
+    // Only the new certificate is there yet.
     fs::copy("certs/localhost.pem", path("tls.crt")).unwrap();
     pass(3);
     assert!(
@@ -256,7 +256,7 @@ async fn a_certificate_that_changes_on_disk_is_taken_up_without_a_new_login() {
     assert!(!Arc::ptr_eq(&certificate(&first), &certificate(&second)));
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 
-    // A broken pair does not keep the login from being renewed.
+    // A broken pair does not prevent the renewal of the login.
     fs::write(path("tls.key"), "").unwrap();
     pass(100);
     let third = cache.get().await.unwrap();

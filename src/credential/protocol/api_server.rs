@@ -1,5 +1,5 @@
-//! The API server as an issuer: asked with the credential of the context's own user, for that
-//! of a service account.
+//! The API server as an issuer: requests with the credential of the context's own user, for the
+//! token of a service account.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     kubeconfig::Cluster,
 };
 
-/// An API server and who asks it.
+/// An API server, and the credential of the user who sends the requests.
 pub(in crate::credential) struct ApiServer {
     issuer: Issuer,
     server: Uri,
@@ -42,12 +42,12 @@ impl ApiServer {
         })
     }
 
-    /// Who asks.
+    /// The credential of the user who sends the requests.
     pub(in crate::credential) fn base(&self) -> &Arc<Cache> {
         &self.base
     }
 
-    /// Where `path`, which may have a query, is on this server.
+    /// The URL of `path`, which may have a query, on this server.
     pub(in crate::credential) fn url(&self, path: &str) -> Result<Uri, Error> {
         let whole = format!("{}{path}", self.server.path().trim_end_matches('/'));
         let mut parts = self.server.clone().into_parts();
@@ -60,8 +60,8 @@ impl ApiServer {
         })
     }
 
-    /// The whole answer to a request.
-    pub(in crate::credential) async fn ask(
+    /// Sends a request, and reads the whole response.
+    pub(in crate::credential) async fn send(
         &self,
         method: &Method,
         url: &Uri,
@@ -70,8 +70,8 @@ impl ApiServer {
         self.open(method, url, body).await?.whole().await
     }
 
-    /// The head of an answer and the way to its body. Where the server refuses the credential
-    /// (401), that is renewed once.
+    /// Sends a request, and returns when the head of the response has arrived. If the server rejects
+    /// the credential (401), it is renewed and the request sent once more.
     pub(in crate::credential) async fn open(
         &self,
         method: &Method,
@@ -79,17 +79,19 @@ impl ApiServer {
         body: Bytes,
     ) -> Result<StreamingResponse, Error> {
         let credential = self.base.get().await?;
-        let opened = self.send(method, url, body.clone(), &credential).await?;
+        let opened = self
+            .send_with(method, url, body.clone(), &credential)
+            .await?;
         if opened.status() != StatusCode::UNAUTHORIZED {
             return Ok(opened);
         }
         match self.base.replace_refused(&credential).await {
-            Some(fresh) => self.send(method, url, body, &fresh).await,
+            Some(fresh) => self.send_with(method, url, body, &fresh).await,
             None => Ok(opened),
         }
     }
 
-    async fn send(
+    async fn send_with(
         &self,
         method: &Method,
         url: &Uri,
@@ -113,7 +115,7 @@ impl ApiServer {
     }
 }
 
-/// What a refusal means that is the same whatever was asked for.
+/// The error for a refusal that does not depend on what was requested.
 pub(in crate::credential) fn refusal(response: &Response) -> Error {
     response.error(match response.status {
         StatusCode::UNAUTHORIZED => "it refuses the credential of the kubeconfig's user, who \

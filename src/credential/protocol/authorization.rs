@@ -1,4 +1,4 @@
-//! Secret text becomes the value of an `Authorization` header.
+//! The value of an `Authorization` header.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
@@ -6,15 +6,15 @@ use zeroize::Zeroizing;
 
 use crate::credential::Error;
 
-/// `Bearer TOKEN` (RFC 6750), marked sensitive.
+/// Returns `Bearer TOKEN` (RFC 6750), marked sensitive.
 ///
 /// # Errors
-/// [`Error::Unsendable`], without the token, if it has characters that no header can carry.
+/// [`Error::Unsendable`], without the token, if it has characters that no header can have.
 pub fn bearer(token: &str) -> Result<HeaderValue, Error> {
     bearer_of(token, || "the token".to_owned())
 }
 
-/// As [`bearer`]; `subject` names the token in the error.
+/// Does the same as [`bearer`]; `subject` names the token in the error.
 pub(in crate::credential) fn bearer_of(
     token: &str,
     subject: impl FnOnce() -> String,
@@ -22,8 +22,8 @@ pub(in crate::credential) fn bearer_of(
     value("Bearer ", token, subject)
 }
 
-/// `Basic CREDENTIALS` (RFC 7617), marked sensitive. The caller sees to it that `user` has no
-/// colon, which would end it.
+/// Returns `Basic CREDENTIALS` (RFC 7617), marked sensitive. `user` must not have a colon, which would
+/// end it.
 pub(in crate::credential) fn basic(
     user: &str,
     password: &str,
@@ -43,8 +43,8 @@ fn value(
     text.push_str(scheme);
     text.push_str(secret);
     let value = HeaderValue::from_str(&text).ok();
-    // Go lets 0x80 and above pass; but no token has it (RFC 6750, section 2.1), and it would
-    // not mean the same everywhere.
+    // Go accepts bytes from 0x80; but no token has them (RFC 6750, section 2.1), and servers decode
+    // them differently.
     let value = value.filter(|_| secret.is_ascii());
     let mut value = value.ok_or_else(|| Error::Unsendable { subject: subject() })?;
     value.set_sensitive(true);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_can_carry_is_refused_without_showing_it() {
+    fn characters_that_no_header_can_have_are_refused() {
         for token in ["hunter2\nx", "hunter2\0", "hunter2é", "hunter2\u{7f}"] {
             let error = bearer(token).unwrap_err();
             let shown = format!("{error} {error:?}");

@@ -1,4 +1,4 @@
-//! kubegate as an exec plugin: what client-go reads from its standard output.
+//! kubegate as an exec plugin: the `ExecCredential` that client-go reads from its output.
 
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -9,10 +9,10 @@ use crate::{
     secret::Secret,
 };
 
-/// The version in which there is an answer where nobody asks for one.
+/// The version of the output if the caller requests none.
 pub const API_VERSION: &str = "client.authentication.k8s.io/v1";
 
-/// An `ExecCredential` with the token of `credential`; `subject` says whose that is.
+/// Returns an `ExecCredential` with the token of `credential`; `subject` names the user in errors.
 ///
 /// # Errors
 /// [`Error::NoToken`]
@@ -34,7 +34,7 @@ pub fn to_json(
     )))
 }
 
-/// The bearer token of `credential`; `subject` says whose that is.
+/// Returns the bearer token of `credential`; `subject` names the user in errors.
 ///
 /// # Errors
 /// [`Error::NoToken`] for anonymous users and those who log in by certificate or password.
@@ -59,7 +59,7 @@ mod tests {
     use crate::credential::bearer;
 
     #[test]
-    fn client_go_gets_the_token_and_its_end() {
+    fn the_output_has_the_token_and_its_expiry() {
         let end = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
         let mut credential = Credential {
             authorization: Some(bearer("a\"b").unwrap()),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_token_is_named() {
+    fn the_error_names_a_user_without_a_token() {
         let basic = Credential {
             authorization: Some("Basic aHVudGVyMg==".parse().unwrap()),
             ..Credential::default()

@@ -1,4 +1,4 @@
-//! What a JWT says of its own time. Nothing is verified: that is the API server's part.
+//! The claims of a JWT about its lifetime. They are not verified: the API server does that.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,9 +10,10 @@ use serde::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// How long before its end a token is renewed rather than used, lest it end on its way.
+/// How long before its expiry a token is renewed rather than used, because it could expire before it
+/// arrives.
 const LEEWAY: Duration = Duration::from_secs(2);
-/// The same as a part of its lifetime, where that is less.
+/// The same as a part of its lifetime, if that is shorter.
 const LAST_PART: u32 = 5;
 
 /// The times of a token.
@@ -20,15 +21,15 @@ const LAST_PART: u32 = 5;
 pub(in crate::credential) struct Claims {
     pub(in crate::credential) expires_at: SystemTime,
     issued_at: Option<SystemTime>,
-    /// From when on the API server warns of one that should have been renewed by then:
-    /// `kubernetes.io.warnafter` of a service account's token.
+    /// `kubernetes.io.warnafter` of a service account's token: after this time the API server warns
+    /// that the token should have been renewed.
     pub(in crate::credential) warn_after: Option<SystemTime>,
 }
 
 impl Claims {
-    /// Whether a token found in a file is to be used at `now`. Who uses one that can be renewed
-    /// and ends soon has it renewed meanwhile, so it need not hold for long.
-    pub(in crate::credential) fn holds(&self, now: SystemTime, renewable: bool) -> bool {
+    /// Whether a token from a file is to be used at `now`. A token that can be renewed is not used just
+    /// before it expires.
+    pub(in crate::credential) fn is_valid(&self, now: SystemTime, renewable: bool) -> bool {
         let lifetime = self
             .issued_at
             .and_then(|issued| self.expires_at.duration_since(issued).ok());
@@ -42,7 +43,7 @@ impl Claims {
     }
 }
 
-/// Reads `exp` and `iat`; `None` for what is not a JWT (RFC 7519) with a sensible `exp`.
+/// Reads `exp` and `iat`; `None` if this is no JWT (RFC 7519) with a sensible `exp`.
 pub(in crate::credential) fn claims(token: &str) -> Option<Claims> {
     #[derive(Deserialize)]
     struct Payload {
@@ -61,14 +62,13 @@ pub(in crate::credential) fn claims(token: &str) -> Option<Claims> {
     })
 }
 
-/// A number of seconds; or, as some issuers have it, text that is one, which client-go takes too
-/// (`json.Number`).
+/// A number of seconds, which some issuers send as text. client-go accepts both (`json.Number`).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NumericDate {
     Number(f64),
     Text(String),
-    /// What says nothing where it may say nothing.
+    /// A value that is ignored.
     Other(IgnoredAny),
 }
 
@@ -82,7 +82,7 @@ impl NumericDate {
     }
 }
 
-/// Reads what a JWT claims; `None` for what is not a JWT (RFC 7519) with such claims.
+/// Reads the claims of a JWT; `None` if this is no JWT (RFC 7519) with such claims.
 pub(in crate::credential) fn payload<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -113,16 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_can_be_renewed_is_not_used_just_before_its_end() {
+    fn a_renewable_token_is_not_used_just_before_it_expires() {
         let hour = claims(&jwt(r#"{"exp": 3600, "iat": 0}"#)).unwrap();
         assert_eq!(hour.expires_at, at(3600));
-        assert!(hour.holds(at(3597), true) && !hour.holds(at(3598), true));
-        assert!(hour.holds(at(3599), false) && !hour.holds(at(3600), false));
+        assert!(hour.is_valid(at(3597), true) && !hour.is_valid(at(3598), true));
+        assert!(hour.is_valid(at(3599), false) && !hour.is_valid(at(3600), false));
         let short = claims(&jwt(r#"{"exp": 100, "iat": 95}"#)).unwrap();
-        assert!(short.holds(at(98), true) && !short.holds(at(99), true));
+        assert!(short.is_valid(at(98), true) && !short.is_valid(at(99), true));
         let fraction = claims(&jwt(r#"{"exp": 100.5}"#)).unwrap();
-        assert!(fraction.holds(at(100), false));
-        assert!(fraction.holds(at(98), true) && !fraction.holds(at(99), true));
+        assert!(fraction.is_valid(at(100), false));
+        assert!(fraction.is_valid(at(98), true) && !fraction.is_valid(at(99), true));
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_accounts_token_says_when_it_should_have_been_renewed() {
+    fn a_service_accounts_token_has_a_time_for_its_renewal() {
         let token = jwt(r#"{"exp": 9000, "kubernetes.io": {"namespace": "a", "warnafter": 3607}}"#);
         assert_eq!(claims(&token).unwrap().warn_after, Some(at(3607)));
         for token in [
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jwt_with_an_expiry_says_nothing() {
+    fn a_text_that_is_no_jwt_with_an_expiry_has_no_claims() {
         for token in [
             String::new(),
             "opaque".to_owned(),

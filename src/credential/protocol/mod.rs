@@ -1,4 +1,4 @@
-//! What is spoken with issuers, API servers and kubectl.
+//! What the sources send to issuers and API servers, and what kubectl reads.
 
 pub(super) mod api_server;
 pub(super) mod authorization;

@@ -1,4 +1,4 @@
-//! What OAuth issuers have in common: the codes of their errors, and how a form is read.
+//! Error codes of OAuth issuers, and the decoding of forms.
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 
 use super::issuer::Response;
 
-/// The errors that an issuer may name (RFC 6749, sections 4.1.2.1 and 5.2; `OpenID` Connect
-/// Core, section 3.1.2.6). Anything else that stands in their place is never shown.
+/// The error codes that an issuer may send (RFC 6749, sections 4.1.2.1 and 5.2; `OpenID` Connect
+/// Core, section 3.1.2.6). Other texts in their place are never shown.
 const CODES: [&str; 16] = [
     "access_denied",
     "account_selection_required",
@@ -27,13 +27,13 @@ const CODES: [&str; 16] = [
     "unsupported_response_type",
 ];
 
-/// The known error that `code` is.
+/// Returns `code` if it is a known error code.
 #[must_use]
 pub fn known_error(code: &str) -> Option<&'static str> {
     CODES.into_iter().find(|known| *known == code)
 }
 
-/// The known error that an answer names (RFC 6749, section 5.2).
+/// The known error code of a response (RFC 6749, section 5.2).
 pub(in crate::credential) fn error_of(response: &Response) -> Option<&'static str> {
     #[derive(Deserialize)]
     struct Refused {
@@ -43,7 +43,7 @@ pub(in crate::credential) fn error_of(response: &Response) -> Option<&'static st
     known_error(&refused.error)
 }
 
-/// The first value of a name in form-encoded text, such as a query or a fragment.
+/// Returns the first value of `name` in form-encoded text, such as a query or a fragment.
 #[must_use]
 pub fn form_value(form: &str, name: &str) -> Option<Zeroizing<String>> {
     let mut pairs = form.split('&').filter_map(|pair| pair.split_once('='));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_known_error_is_not_passed_on() {
+    fn an_unknown_error_code_is_dropped() {
         assert_eq!(known_error("access_denied"), Some("access_denied"));
         assert_eq!(known_error("hunter2"), None);
     }

@@ -1,4 +1,5 @@
-//! Proof that who redeems a code is who asked for it (PKCE, RFC 7636), and other randomness.
+//! PKCE (RFC 7636), the proof that a code is redeemed by the client that requested it, and other
+//! random text.
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -6,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::credential::Error;
 
-/// The two halves of one proof: the challenge goes with the question, the verifier with the code.
+/// A verifier and its challenge: the challenge is sent to the authorize URL, and the verifier with the
+/// code to the token endpoint.
 pub struct Pkce {
     verifier: Zeroizing<String>,
     challenge: String,
@@ -16,10 +18,10 @@ impl Pkce {
     /// `code_challenge_method`: the challenge is the verifier's SHA-256.
     pub const METHOD: &str = "S256";
 
-    /// A proof for one login.
+    /// Creates the pair for one login.
     ///
     /// # Errors
-    /// Where the system has no randomness.
+    /// The system has no random bytes.
     pub fn new() -> Result<Self, Error> {
         Ok(Self::of(random_text()?))
     }
@@ -38,17 +40,17 @@ impl Pkce {
         &self.challenge
     }
 
-    /// `code_verifier`, for the token endpoint alone.
+    /// `code_verifier`, for the token endpoint only.
     #[must_use]
     pub fn verifier(&self) -> &str {
         &self.verifier
     }
 }
 
-/// 256 random bits as 43 letters, digits, `-` and `_`: a verifier, or a `state`.
+/// Returns 256 random bits as 43 letters, digits, `-` and `_`: a verifier, or a `state`.
 ///
 /// # Errors
-/// Where the system has no randomness.
+/// The system has no random bytes.
 pub fn random_text() -> Result<Zeroizing<String>, Error> {
     let mut bytes = Zeroizing::new([0; 32]);
     rand::fill(&mut *bytes).map_err(|_| Error::NoRandomness)?;
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_that_of_the_rfc() {
+    fn the_challenge_is_that_of_the_rfcs_example() {
         // RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let pkce = Pkce::of(Zeroizing::new(verifier.to_owned()));
@@ -70,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verifier_is_long_enough_and_never_comes_twice() {
+    fn a_verifier_is_long_enough_and_new_each_time() {
         let verifiers = [Pkce::new().unwrap(), Pkce::new().unwrap()];
         for one in &verifiers {
             assert!((43..=128).contains(&one.verifier().len()));

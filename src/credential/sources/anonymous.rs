@@ -1,8 +1,8 @@
-//! Nobody: requests go out as they came.
+//! No credential: requests are sent on as they arrived.
 
 use crate::credential::{Credential, Fetch, Source};
 
-/// A user of whom the kubeconfig says nothing.
+/// The source for a user without credentials in the kubeconfig.
 pub(in crate::credential) struct Anonymous;
 
 impl Source for Anonymous {

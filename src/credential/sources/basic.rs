@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_colon_may_stand_in_the_password_but_not_in_the_name() {
+    fn a_colon_is_allowed_in_the_password_but_not_in_the_name() {
         assert!(Basic::new(None, "a", &Secret::new("b:c")).is_ok());
         let error = Basic::new(Some("admin"), "a:b", &Secret::new("hunter2"))
             .err()

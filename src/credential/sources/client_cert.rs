@@ -1,4 +1,4 @@
-//! `client-certificate` and `client-key`: who we are in the TLS handshake, alone or beside a
+//! `client-certificate` and `client-key`: the identity in the TLS handshake, alone or together with a
 //! login.
 
 use std::{
@@ -15,8 +15,7 @@ use crate::{
     tls::identity,
 };
 
-/// A certificate and key from the kubeconfig or from files, which are read anew whenever the
-/// cache asks.
+/// A certificate and key from the kubeconfig, or from files that are read each time.
 #[derive(Clone)]
 pub(in crate::credential) struct ClientCert(Arc<Inner>);
 
@@ -26,7 +25,7 @@ struct Inner {
 }
 
 impl ClientCert {
-    /// Checks certificate and key at once.
+    /// Reads and checks the certificate and key at once.
     pub(in crate::credential) fn new(pair: KeyPair) -> Result<Self, Error> {
         let last = LastIdentity::default();
         let inner = Inner { pair, last };
@@ -81,8 +80,8 @@ impl Source for ClientCert {
     }
 }
 
-/// A login, and a certificate beside it. As in client-go, the certificate wins over one that
-/// the login may bring.
+/// A login together with a certificate. As in client-go, the certificate takes precedence over one
+/// that the login may give.
 pub(in crate::credential) struct WithCertificate {
     certificate: ClientCert,
     login: Arc<dyn Source>,
@@ -101,8 +100,8 @@ impl Source for WithCertificate {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(async {
-            // A pair that is being replaced must not keep an expired login from renewal; the
-            // recheck says what is wrong with it.
+            // A pair that is just being replaced must not prevent the renewal of an expired login; the
+            // recheck reports what is wrong with it.
             let certificate = match self.certificate.read().await {
                 Ok(certificate) => Some(certificate),
                 Err(error) => Some(self.certificate.0.last.get().ok_or(error)?),
@@ -125,7 +124,7 @@ impl Source for WithCertificate {
         }
     }
 
-    /// Reads the files again; a login that is no file says itself whether it stands.
+    /// Reads the files again; the login checks itself.
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         Box::pin(async {
             let certificate = Some(self.certificate.read().await?);
@@ -150,8 +149,8 @@ impl Source for WithCertificate {
     }
 }
 
-/// Gives the same `Arc` for as long as certificate and key have the same content, so that
-/// connections made with it are kept.
+/// Returns the same `Arc` as long as certificate and key have the same content, so that connections
+/// made with it are kept.
 #[derive(Default)]
 pub(in crate::credential) struct LastIdentity(Mutex<Option<([u8; 32], Arc<CertifiedKey>)>>);
 
@@ -169,24 +168,24 @@ impl LastIdentity {
         origins: (&str, &str),
     ) -> Result<Arc<CertifiedKey>, Error> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let print = fingerprint(certificate, key);
-        if let Some((_, same)) = last.as_ref().filter(|(seen, _)| *seen == print) {
+        let new = fingerprint(certificate, key);
+        if let Some((_, same)) = last.as_ref().filter(|(seen, _)| *seen == new) {
             return Ok(Arc::clone(same));
         }
         let fresh = identity::certified_key(certificate, origins.0, key, origins.1)
             .map_err(|error| Error::Certificate(Arc::new(error)))?;
-        *last = Some((print, Arc::clone(&fresh)));
+        *last = Some((new, Arc::clone(&fresh)));
         Ok(fresh)
     }
 }
 
-/// Compared in place of the content, so that the key need not be kept for it.
+/// A hash to compare in place of the content, so that the key need not be kept in memory.
 fn fingerprint(certificate: &[u8], key: &[u8]) -> [u8; 32] {
     let mut context = digest::Context::new(&SHA256);
     context.update(&certificate.len().to_be_bytes());
     context.update(certificate);
     context.update(key);
-    let mut print = [0; 32];
-    print.copy_from_slice(context.finish().as_ref());
-    print
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }

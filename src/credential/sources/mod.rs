@@ -1,4 +1,4 @@
-//! The kinds of credentials: one file or folder a kind.
+//! The kinds of sources: one file or folder for each kind.
 
 pub(super) mod anonymous;
 pub(super) mod basic;

@@ -1,4 +1,4 @@
-//! `token`: a bearer token written down in the kubeconfig or given by `--token`.
+//! `token`: a bearer token in the kubeconfig or from `--token`.
 
 use http::HeaderValue;
 

@@ -1,5 +1,5 @@
-//! `tokenFile`: a bearer token that somebody else keeps fresh on disk, such as the kubelet's
-//! projected service account token.
+//! `tokenFile`: a bearer token that another program keeps fresh on disk, such as the projected service
+//! account token that the kubelet renews.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,17 +20,17 @@ use crate::{
     secret::Secret,
 };
 
-/// A token that is read anew whenever the cache asks.
+/// A source that reads the token from its file each time.
 pub(in crate::credential) struct TokenFile {
     path: PathBuf,
-    /// Used until the file could be read once.
+    /// Used until the file was read once.
     fallback: Option<HeaderValue>,
     was_read: AtomicBool,
     warned: Once,
 }
 
 impl TokenFile {
-    /// Checks the file at once where there is nothing else to use.
+    /// Reads the file at once if there is no fallback.
     pub(in crate::credential) fn new(
         path: PathBuf,
         fallback: Option<&Secret>,
@@ -103,7 +103,7 @@ fn read(path: &Path) -> Result<HeaderValue, Error> {
         return Err(bad("is not a file, or has more than 1 MiB"));
     };
     let text = text::decode(&text).map_err(|_| bad("is not text"))?;
-    // Editors and `echo` leave a line break at the end, which no header can carry.
+    // Editors and `echo` add a line break at the end, which no header can have.
     match text.trim() {
         "" => Err(bad("is empty")),
         token => authorization::bearer_of(token, || format!("token file {}", path.display())),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_by_the_name_of_the_file_alone() {
+    fn the_error_names_the_file_and_not_its_content() {
         let folder = folder();
         let path = folder.path().join("token");
         let large = vec![b'a'; (1 << 20) + 1];
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_or_a_missing_file_is_an_error_at_once_unless_there_is_a_token_beside_it() {
+    fn without_a_fallback_a_missing_file_is_an_error_at_once() {
         let folder = folder();
         let missing = folder.path().join("missing");
         for path in [folder.path(), &missing] {
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_token_beside_the_file_serves_until_the_file_was_read_once() {
+    async fn the_fallback_is_used_until_the_file_was_read_once() {
         let folder = folder();
         let path = folder.path().join("token");
-        let source = TokenFile::new(path.clone(), Some(&Secret::new("beside"))).unwrap();
-        assert_eq!(source.obtain().await.unwrap(), "Bearer beside");
+        let source = TokenFile::new(path.clone(), Some(&Secret::new("fallback"))).unwrap();
+        assert_eq!(source.obtain().await.unwrap(), "Bearer fallback");
         std::fs::write(&path, "from-file").unwrap();
         assert_eq!(source.obtain().await.unwrap(), "Bearer from-file");
         std::fs::remove_file(&path).unwrap();

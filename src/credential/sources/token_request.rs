@@ -1,5 +1,5 @@
 //! `--service-account`: tokens of a service account that the API server issues on request
-//! (`TokenRequest` of `authentication.k8s.io/v1`), for as long as they are needed.
+//! (`TokenRequest` of `authentication.k8s.io/v1`).
 
 use std::{
     path::PathBuf,
@@ -28,7 +28,7 @@ use crate::{
     settings::Namespaced,
 };
 
-/// A service account whose tokens the context's own user may ask for.
+/// A source that requests the tokens of a service account as the context's own user.
 pub(in crate::credential) struct TokenRequest {
     api: ApiServer,
     url: Uri,
@@ -61,7 +61,9 @@ impl TokenRequest {
     }
 
     async fn obtain(&self) -> Result<Credential, Error> {
-        let sent = self.api.ask(&Method::POST, &self.url, self.request.clone());
+        let sent = self
+            .api
+            .send(&Method::POST, &self.url, self.request.clone());
         let response = sent.await?;
         if !response.status.is_success() {
             return Err(self.refused(&response));
@@ -71,12 +73,12 @@ impl TokenRequest {
         let bearer = authorization::bearer_of(token.expose(), || self.subject())?;
         Ok(Credential {
             authorization: Some(bearer),
-            expires_at: ends(&token, granted.status.expiration_timestamp.as_deref()),
+            expires_at: expiry(&token, granted.status.expiration_timestamp.as_deref()),
             ..Credential::default()
         })
     }
 
-    /// What the server's `Status` means; its text is not shown.
+    /// The error for the server's `Status`, whose text is not shown.
     fn refused(&self, response: &Response) -> Error {
         let Namespaced { namespace, name } = &self.account;
         let problem = match response.status {
@@ -138,9 +140,9 @@ struct Grant {
     expiration_timestamp: Option<String>,
 }
 
-/// The first of all ends that are told. A token of a pod may hold for a year and yet be one to
-/// renew after an hour, by `warnafter`.
-fn ends(token: &Secret, timestamp: Option<&str>) -> Option<SystemTime> {
+/// The earliest of the times that limit the token. The token of a pod may be valid for a year, while
+/// `warnafter` asks for its renewal after an hour.
+fn expiry(token: &Secret, timestamp: Option<&str>) -> Option<SystemTime> {
     let claims = jwt::claims(token.expose());
     let timestamp = timestamp.and_then(|text| text.parse::<Timestamp>().ok());
     [
@@ -153,7 +155,7 @@ fn ends(token: &Secret, timestamp: Option<&str>) -> Option<SystemTime> {
     .min()
 }
 
-/// Which field of the request the server dislikes.
+/// Says which field of the request the server rejects.
 fn invalid(response: &Response) -> String {
     #[derive(Deserialize)]
     struct Status {
@@ -171,11 +173,11 @@ fn invalid(response: &Response) -> String {
     let causes = status
         .map(|status| status.details.causes)
         .unwrap_or_default();
-    let dislikes = |field| causes.iter().any(|cause| cause.field.starts_with(field));
-    if dislikes("spec.expirationSeconds") {
+    let rejects = |field| causes.iter().any(|cause| cause.field.starts_with(field));
+    if rejects("spec.expirationSeconds") {
         "it does not issue tokens of that lifetime (422); ask for 10m (600 s) or more by \
          --service-account-lifetime"
-    } else if dislikes("spec.audiences") {
+    } else if rejects("spec.audiences") {
         "it does not issue tokens for that audience (422); correct --service-account-audience"
     } else {
         "it takes the request as invalid (422); see --service-account-lifetime and \
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_all_ends_counts() {
+    fn the_earliest_expiry_counts() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let timestamp = Some("1970-01-01T01:00:00Z");
         for (claims, timestamp, end) in [
@@ -208,7 +210,7 @@ mod tests {
         ] {
             let token = format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
             assert_eq!(
-                ends(&Secret::new(token), timestamp),
+                expiry(&Secret::new(token), timestamp),
                 end,
                 "{claims} {timestamp:?}"
             );

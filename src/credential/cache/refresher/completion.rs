@@ -174,8 +174,8 @@ impl Refresher {
                 if state.failures == 1 {
                     tracing::warn!(
                         subject = self.source.subject(),
-                        "the credential had ended when it came; is the clock of its issuer or \
-                         of this machine off?"
+                        "the credential had expired when it arrived; is the clock of its issuer \
+                         or of this machine wrong?"
                     );
                 }
                 Entry::already_expired(credential, now, lifetime)

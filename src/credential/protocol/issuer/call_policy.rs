@@ -1,4 +1,4 @@
-//! How long somebody who is asked is waited for, and that whoever waits is told.
+//! How long a call may take, and the log lines of a command that waits for one.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -9,41 +9,41 @@ use super::IssuerError;
 use crate::credential::Error;
 
 /// How long a call may take, unless `--request-timeout` says otherwise.
-const LIMIT: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a command waits before it says for whom.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long a command waits before it logs what it waits for.
+const FIRST_NOTICE: Duration = Duration::from_secs(2);
 
-/// How often it says so again.
-const AGAIN: Duration = Duration::from_secs(30);
+/// How often it logs that again.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How issuers and API servers that are asked for something are waited for.
+/// How long calls to issuers and API servers may take, and whether waiting is logged.
 #[derive(Clone, Copy, Debug)]
 pub struct CallPolicy {
-    /// How long one call may take; `None`: without end.
+    /// How long one call may take; `None` means without limit.
     pub timeout: Option<Duration>,
-    /// Whether it is said for whom, as where somebody waits for a command to end.
+    /// Whether it is logged which server is waited for, as in a command.
     pub reports_waiting: bool,
 }
 
-/// That of this process. Calls are made in many places, of which none knows who waits.
+/// The policy of this process. Calls are made in many places, none of which knows what for.
 static PROCESS: OnceLock<CallPolicy> = OnceLock::new();
 
-/// Chooses the policy of this process, once, before anybody is asked.
+/// Sets the policy of this process, once, before the first call.
 pub fn set_call_policy(policy: CallPolicy) {
     PROCESS.get_or_init(|| policy);
 }
 
 impl CallPolicy {
-    /// What was set, else 30 s without a word.
+    /// The policy that was set, or the default: 30 s, without log lines.
     pub(super) fn of_process() -> Self {
         PROCESS.get().copied().unwrap_or(Self {
-            timeout: Some(LIMIT),
+            timeout: Some(DEFAULT_TIMEOUT),
             reports_waiting: false,
         })
     }
 
-    /// Begins to wait for what `who` has at `url`.
+    /// Begins a call of `server` at `url`.
     pub(super) fn begin(self, server: &'static str, url: &Uri) -> Call {
         let began = Instant::now();
         Call {
@@ -55,7 +55,7 @@ impl CallPolicy {
     }
 }
 
-/// A call under way.
+/// A call in flight.
 #[derive(Clone)]
 pub(in crate::credential) struct Call {
     pub(super) server: &'static str,
@@ -65,18 +65,18 @@ pub(in crate::credential) struct Call {
 }
 
 impl Call {
-    /// What comes of a part of the call.
+    /// Runs a part of the call.
     ///
     /// # Errors
-    /// Its own; [`IssuerError::TimedOut`] where the whole call takes too long.
+    /// Its own error; [`IssuerError::TimedOut`] if the whole call takes too long.
     pub(super) async fn bounded<T>(
         &self,
         part: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let Some(limit) = self.policy.timeout else {
-            return self.telling(part).await;
+            return self.with_notices(part).await;
         };
-        let done = timeout_at(self.began + limit, self.telling(part)).await;
+        let done = timeout_at(self.began + limit, self.with_notices(part)).await;
         done.unwrap_or_else(|_| {
             Err(Error::Issuer(IssuerError::TimedOut {
                 server: self.server,
@@ -86,22 +86,22 @@ impl Call {
         })
     }
 
-    async fn telling<T>(&self, part: impl Future<Output = T>) -> T {
+    async fn with_notices<T>(&self, part: impl Future<Output = T>) -> T {
         if !self.policy.reports_waiting {
             return part.await;
         }
         let mut part = std::pin::pin!(part);
-        let mut next = self.began + SILENCE;
+        let mut next = self.began + FIRST_NOTICE;
         loop {
             tokio::select! {
                 done = &mut part => return done,
-                () = sleep_until(next) => self.tell(),
+                () = sleep_until(next) => self.log_waiting(),
             }
-            next = Instant::now() + AGAIN;
+            next = Instant::now() + NOTICE_INTERVAL;
         }
     }
 
-    fn tell(&self) {
+    fn log_waiting(&self) {
         let Self { server, url, .. } = self;
         let host = format!(
             "{}://{}",
@@ -118,22 +118,22 @@ impl Call {
     }
 }
 
-/// What comes of `work` of `who` at `url`, by the policy of this process; `None` where it takes
+/// Runs `work`, which waits for `server` at `url`, by the policy of this process; `None` if it takes
 /// too long.
 pub async fn with_timeout<T>(
     server: &'static str,
     url: &Uri,
     work: impl Future<Output = T>,
 ) -> Option<T> {
-    let wait = CallPolicy::of_process().begin(server, url);
-    wait.bounded(async { Ok(work.await) }).await.ok()
+    let call = CallPolicy::of_process().begin(server, url);
+    call.bounded(async { Ok(work.await) }).await.ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wait(limit: Option<Duration>) -> Call {
+    fn call(limit: Option<Duration>) -> Call {
         let policy = CallPolicy {
             timeout: limit,
             reports_waiting: true,
@@ -142,16 +142,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_ends_after_its_limit_and_names_who_was_asked() {
+    async fn a_call_times_out_and_the_error_names_the_server() {
         let began = Instant::now();
-        let wait = wait(Some(Duration::from_secs(7)));
-        let part = wait.bounded(async {
+        let call = call(Some(Duration::from_secs(7)));
+        let part = call.bounded(async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             Ok(())
         });
         assert!(part.await.is_ok());
-        // The limit is that of the whole call.
-        let rest = wait
+        // The timeout is that of the whole call.
+        let rest = call
             .bounded(std::future::pending::<Result<(), Error>>())
             .await;
         assert_eq!(began.elapsed(), Duration::from_secs(7));
@@ -166,10 +166,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_limit_it_is_waited_for() {
+    async fn without_a_timeout_a_call_may_take_a_day() {
         let day = Duration::from_secs(86_400);
-        let wait = wait(None);
-        let waited = wait.bounded(async {
+        let call = call(None);
+        let waited = call.bounded(async {
             tokio::time::sleep(day).await;
             Ok(())
         });

@@ -1,4 +1,4 @@
-//! The client that makes the calls.
+//! The HTTP client for calls to issuers.
 
 use std::sync::Arc;
 
@@ -27,25 +27,25 @@ use crate::{
     tls::{self, Trust},
 };
 
-/// Who is asked, as errors name them.
+/// The kinds of servers, as errors name them.
 pub(in crate::credential) const ISSUER: &str = "the issuer";
 pub(in crate::credential) const API_SERVER: &str = "the API server";
 pub(in crate::credential) const IBM_CLOUD: &str = "IBM Cloud";
 
-/// How issuers, and an API server that is asked for tokens, are reached.
+/// A client for an issuer, or for an API server that is asked for tokens.
 pub struct Issuer {
     trust: Trust,
     environment: Environment,
-    /// Wins over the environment.
+    /// Takes precedence over the environment.
     proxy: Option<ProxyUrl>,
-    /// Sent as SNI and checked in place of the URL's host.
+    /// Sent as SNI and verified in place of the URL's host.
     server_name: Option<String>,
     server: &'static str,
     policy: CallPolicy,
 }
 
 impl Issuer {
-    /// For hosts that `trust` accepts, through the proxy that `environment` names.
+    /// A client for hosts that `trust` accepts, through the proxy of `environment`.
     #[must_use]
     pub fn new(trust: Trust, environment: Environment) -> Self {
         Self {
@@ -58,22 +58,22 @@ impl Issuer {
         }
     }
 
-    /// Named `who` in errors.
+    /// The same client with another name of the server in errors.
     #[must_use]
     pub(in crate::credential) fn named(self, server: &'static str) -> Self {
         Self { server, ..self }
     }
 
-    /// Reached through `proxy`, where one is given, whatever the environment says.
+    /// The same client through `proxy`, if that is given, in place of the environment's.
     #[must_use]
     pub fn through(self, proxy: Option<ProxyUrl>) -> Self {
         Self { proxy, ..self }
     }
 
-    /// For an API server as its kubeconfig describes it.
+    /// A client for the API server of `cluster`.
     ///
     /// # Errors
-    /// Where its authority cannot be read.
+    /// Its certificate authority cannot be read.
     pub fn of_cluster(cluster: &Cluster, environment: Environment) -> Result<Self, Error> {
         let trust =
             Trust::of_cluster(cluster).map_err(|error| Error::Certificate(Arc::new(error)))?;
@@ -87,10 +87,10 @@ impl Issuer {
         })
     }
 
-    /// Fetches a document. `authorization` is sent where it is given. A redirect is an error.
+    /// Fetches a document. `authorization` is sent if it is given. A redirect is an error.
     ///
     /// # Errors
-    /// No answer, within the process's [`CallPolicy`].
+    /// No response within the timeout of the process's [`CallPolicy`].
     pub async fn get(
         &self,
         url: &Uri,
@@ -106,10 +106,10 @@ impl Issuer {
         )
     }
 
-    /// Posts a form. `authorization` is sent where it is given. A redirect is an error.
+    /// Posts a form. `authorization` is sent if it is given. A redirect is an error.
     ///
     /// # Errors
-    /// No answer, within the process's [`CallPolicy`].
+    /// No response within the timeout of the process's [`CallPolicy`].
     pub async fn post(
         &self,
         url: &Uri,
@@ -121,16 +121,17 @@ impl Issuer {
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        // Wiped when the last part of the connection is done with it.
+        // The body is wiped when the connection has dropped its last part.
         let body = Bytes::from_owner(encoded(form));
         no_redirect(self.send(self.built(url, request, body)?, None).await?)
     }
 
-    /// Sends any request, over a connection made with `certificate` or with none. Redirects are
-    /// never followed: their target would get the secrets of the request.
+    /// Sends a request over a new connection, with the client certificate if one is given. Redirects
+    /// are never followed: their target would get the secrets of the request.
     ///
     /// # Errors
-    /// No answer, within the process's [`CallPolicy`]; a header that proves an identity, over plain http.
+    /// No response within the timeout of the process's [`CallPolicy`]; an `Authorization` header over
+    /// plain http.
     pub async fn send(
         &self,
         request: Request<Bytes>,
@@ -139,8 +140,8 @@ impl Issuer {
         self.open(request, certificate).await?.whole().await
     }
 
-    /// As [`Issuer::send`], but returns with the head of the answer: its body may go on for as
-    /// long as it likes.
+    /// Sends a request as [`Issuer::send`] does, but returns when the head of the response has
+    /// arrived. Its body has no time limit.
     pub(in crate::credential) async fn open(
         &self,
         request: Request<Bytes>,
@@ -193,7 +194,7 @@ impl Issuer {
         let tls = tls::client_config(&self.trust, certificate.cloned());
         let name = self.server_name.as_deref().unwrap_or(host);
         let connector = dial::connector(dialer, tls, name, Offer::Http1).map_err(dial)?;
-        // Minutes or hours pass between two calls: no connection is kept.
+        // Calls are minutes or hours apart, so no connection is kept.
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_max_idle_per_host(0)

@@ -12,7 +12,7 @@ pub enum IssuerError {
     /// The URL of an issuer cannot be used.
     #[error("{what} {problem}")]
     Url {
-        /// Which URL, and where it stands.
+        /// Which URL, and where it was given.
         what: String,
         /// What is wrong with it.
         problem: &'static str,

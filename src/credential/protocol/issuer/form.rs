@@ -3,24 +3,24 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-/// What `application/x-www-form-urlencoded` leaves as it is.
+/// The characters that `application/x-www-form-urlencoded` does not encode.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'*');
 
-/// Text as a form carries it (RFC 6749, appendix B).
+/// Encodes a text for a form (RFC 6749, appendix B).
 #[must_use]
 pub fn form_encoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(utf8_percent_encode(text, FORM).to_string())
 }
 
 pub(super) fn encoded(form: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    let room = form
+    let capacity = form
         .iter()
         .map(|(key, value)| 3 * (key.len() + value.len()) + 2);
-    let mut body = Zeroizing::new(Vec::with_capacity(room.sum()));
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity.sum()));
     for (key, value) in form {
         if !body.is_empty() {
             body.push(b'&');
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_keeps_its_values_whole() {
+    fn all_characters_of_a_value_are_encoded() {
         let body = encoded(&[
             ("grant_type", "refresh_token"),
             ("client_secret", "a&b=ü +"),

@@ -1,4 +1,4 @@
-//! What issuers answer, and what their answers mean for another try.
+//! The responses of issuers, and whether a later call may succeed.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use zeroize::Zeroizing;
 use super::{IssuerError, call_policy::Call};
 use crate::credential::Error;
 
-/// Bytes that an answer may have.
+/// Bytes that a body may have.
 const LIMIT: usize = 1 << 20;
-/// The longest `Retry-After` that is believed.
+/// The longest `Retry-After` that is accepted.
 const RETRY_LIMIT: Duration = Duration::from_secs(3600);
 
-/// What an issuer answered. The body may hold tokens and is wiped on drop.
+/// The response of an issuer. The body may contain tokens and is wiped on drop.
 pub struct Response {
-    /// Who was asked: `the issuer`.
+    /// The kind of server: `the issuer`.
     pub server: &'static str,
-    /// What was asked for, without its query.
+    /// The requested URL, without its query.
     pub url: Uri,
     /// The status, redirects included.
     pub status: StatusCode,
-    /// The headers; `Location` may hold a code or a token.
+    /// The headers; `Location` may contain a code or a token.
     pub headers: HeaderMap,
     /// `Retry-After`, an hour at most.
     pub retry_after: Option<Duration>,
@@ -36,23 +36,23 @@ pub struct Response {
 }
 
 impl Response {
-    /// An error about this answer.
+    /// An error about this response.
     pub fn error(&self, problem: impl Into<String>) -> Error {
         let busy = matches!(
             self.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
         );
-        // An issuer that does not know how will not learn it meanwhile.
-        let broken = self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED;
-        self.judged(problem.into(), busy || broken)
+        // 501 does not change by waiting.
+        let failed = self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED;
+        self.with_transience(problem.into(), busy || failed)
     }
 
-    /// An error that may pass by itself, whatever the status.
-    pub(in crate::credential) fn transient(&self, problem: impl Into<String>) -> Error {
-        self.judged(problem.into(), true)
+    /// A transient error about this response, whatever its status.
+    pub(in crate::credential) fn transient_error(&self, problem: impl Into<String>) -> Error {
+        self.with_transience(problem.into(), true)
     }
 
-    fn judged(&self, problem: String, transient: bool) -> Error {
+    fn with_transience(&self, problem: String, transient: bool) -> Error {
         Error::Issuer(IssuerError::Response {
             server: self.server,
             url: self.url.to_string(),
@@ -62,16 +62,16 @@ impl Response {
         })
     }
 
-    /// The body as JSON; `otherwise` says in errors what it is. The error's own text is dropped,
-    /// for it may quote the answer.
+    /// Parses the body as JSON; `otherwise` describes it in errors. The parser's own error is dropped,
+    /// because it may quote the response.
     ///
     /// # Errors
-    /// A body that is no such JSON. One that is none at all may come from something in between,
-    /// such as the login page of a network, and pass.
+    /// A body that is other JSON. A body that is no JSON is a transient error: it may come from an
+    /// intermediary, such as the login page of a network.
     pub fn json<T: DeserializeOwned>(&self, otherwise: &str) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|parsing| match parsing.classify() {
             Category::Data => self.error(format!("its answer is {otherwise}")),
-            _ => self.transient(format!(
+            _ => self.transient_error(format!(
                 "its answer is {otherwise}, and no JSON at all; see that nothing in between \
                  answers in its place, such as the login page of a network"
             )),
@@ -79,7 +79,7 @@ impl Response {
     }
 }
 
-/// An answer whose body is still on its way.
+/// A response whose body has not arrived yet.
 pub(in crate::credential) struct StreamingResponse {
     pub(super) url: Uri,
     pub(super) head: response::Parts,
@@ -92,7 +92,7 @@ impl StreamingResponse {
         self.head.status
     }
 
-    /// The next part of the body; `None` at its end.
+    /// Reads the next part of the body; `None` at its end.
     pub(in crate::credential) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.incoming.frame().await {
             let frame = frame
@@ -104,14 +104,14 @@ impl StreamingResponse {
         Ok(None)
     }
 
-    /// The whole answer, by the end of the patience that began when it was asked for.
+    /// Reads the whole response, within the timeout of the call.
     pub(in crate::credential) async fn whole(self) -> Result<Response, Error> {
         let call = self.call.clone();
         call.bounded(self.read()).await
     }
 
     async fn read(mut self) -> Result<Response, Error> {
-        // Room for all of it at once: growing would leave unwiped copies behind.
+        // Growing would leave copies that are not wiped.
         let mut body = Zeroizing::new(Vec::with_capacity(64 << 10));
         let mut too_long = false;
         while let Some(data) = self.part().await? {

@@ -8,7 +8,7 @@ use crate::{credential::Error, kubeconfig};
 /// Parses the URL of an issuer or of one of its endpoints; `what` names it.
 ///
 /// # Errors
-/// Where it is no https URL, or has user info or a query.
+/// The URL is not https, or has user info or a query.
 pub fn https(what: &str, url: &str) -> Result<Uri, Error> {
     let bad = |problem| {
         Error::Issuer(IssuerError::Url {
@@ -22,7 +22,7 @@ pub fn https(what: &str, url: &str) -> Result<Uri, Error> {
             "must begin with https://: over anything else tokens would travel in plain text",
         ));
     }
-    // User info would end up in errors.
+    // Errors would show the user info.
     if uri.authority().is_none_or(|a| a.as_str().contains('@')) || uri.query().is_some() {
         return Err(bad("must have a host, and no user info and no query"));
     }
@@ -40,10 +40,10 @@ pub(super) fn address(url: &Uri) -> Result<(&str, &str), Error> {
     Ok((kubeconfig::host(url), authority.as_str()))
 }
 
-/// What may be shown: a query may hold a code or a state.
+/// The part of `url` that may be shown: a query may contain a code or a state.
 pub(super) fn without_query(url: &Uri) -> Uri {
     let mut parts = url.clone().into_parts();
-    // The name of an OpenShift session's object looks like its token.
+    // The name of an OpenShift session's object looks like its token, so it is removed too.
     let path = url.path().split("sha256~").next().unwrap_or_default();
     parts.path_and_query = path.parse().ok();
     Uri::from_parts(parts).unwrap_or_default()
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_is_spoken() {
+    fn only_https_is_accepted() {
         assert!(https("x", "https://issuer.example:8443/realm").is_ok());
         for url in [
             "http://127.0.0.1:1/",

@@ -43,7 +43,7 @@ struct ClusterInfo<'a> {
     config: Option<&'a serde_json::Value>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -115,24 +115,24 @@ mod tests {
         }
     }
 
-    fn asked(cluster: Option<&Cluster>) -> Value {
+    fn encoded(cluster: Option<&Cluster>) -> Value {
         serde_json::from_str(&encode(V1, false, cluster).unwrap()).unwrap()
     }
 
     #[test]
-    fn the_request_has_no_cluster_unless_it_is_to_have_one() {
+    fn the_request_has_the_cluster_only_on_demand() {
         let expected = json!({
             "kind": "ExecCredential",
             "apiVersion": V1,
             "spec": {"interactive": false},
         });
-        assert_eq!(asked(None), expected);
+        assert_eq!(encoded(None), expected);
         let expected = json!({"server": "https://10.0.0.1:6443"});
-        assert_eq!(asked(Some(&cluster()))["spec"]["cluster"], expected);
+        assert_eq!(encoded(Some(&cluster()))["spec"]["cluster"], expected);
     }
 
     #[test]
-    fn the_request_has_all_that_the_kubeconfig_says_of_the_cluster() {
+    fn the_request_has_all_fields_of_the_cluster() {
         let cluster = Cluster {
             server: "https://host/path".parse().unwrap(),
             certificate_authority: Some(Pem::Inline {
@@ -160,11 +160,11 @@ mod tests {
             "disable-compression": true,
             "config": {"audience": "x"},
         });
-        assert_eq!(asked(Some(&cluster))["spec"]["cluster"], expected);
+        assert_eq!(encoded(Some(&cluster))["spec"]["cluster"], expected);
     }
 
     #[test]
-    fn a_certificate_authority_in_a_file_is_handed_over_as_its_content() {
+    fn a_certificate_authority_in_a_file_is_passed_as_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let cluster = Cluster {
@@ -177,7 +177,7 @@ mod tests {
         let error = encode(V1, false, Some(&cluster)).unwrap_err();
         assert!(error.to_string().contains("ca.pem"), "{error}");
         std::fs::write(&path, "PEM").unwrap();
-        let data = &asked(Some(&cluster))["spec"]["cluster"]["certificate-authority-data"];
+        let data = &encoded(Some(&cluster))["spec"]["cluster"]["certificate-authority-data"];
         assert_eq!(data, "UEVN");
     }
 }

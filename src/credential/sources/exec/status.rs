@@ -178,13 +178,13 @@ mod tests {
             .into_bytes()
     }
 
-    /// The token of an answer in which that stands.
+    /// The token of the parsed output.
     fn token(stdout: &[u8]) -> Result<String, String> {
         parse(stdout, V1).map(|response| response.token.unwrap().expose().to_owned())
     }
 
     #[test]
-    fn an_answer_has_a_token_or_a_pair_or_both() {
+    fn the_output_has_a_token_a_pair_or_both() {
         let both = json!({"token": "t", "clientCertificateData": "c", "clientKeyData": "k"});
         let response = parse(&reply(&both), V1).unwrap();
         assert_eq!(response.token.unwrap().expose(), "t");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_leaves_empty_or_null_is_not_there() {
+    fn empty_and_null_fields_count_as_missing() {
         let status = json!({
             "token": "t", "clientCertificateData": "", "clientKeyData": null,
             "expirationTimestamp": null, "somethingNew": {},
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_a_time_or_beyond_all_times() {
+    fn the_expiration_is_a_time_or_none() {
         for (text, end) in [
             ("2026-03-05T17:30:20Z", Some(1_772_731_820)),
             ("9999-12-31T23:59:59Z", None),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_be_yaml_begin_with_a_mark_or_a_comment_and_leave_out_its_kind() {
+    fn yaml_a_byte_order_mark_and_a_missing_kind_are_accepted() {
         let head = format!("apiVersion: {V1}\n");
         let body = "status:\n  token: t\n  expirationTimestamp: 2026-03-05T17:30:20Z\n";
         let json = format!("{{\"apiVersion\": \"{V1}\", \"status\": {{\"token\": \"t\"}}}}");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_without_end_is_refused() {
+    fn deeply_nested_output_is_refused() {
         for deep in ["[", "- ", "{a: ", "{\"a\":", "? "] {
             let text = deep.repeat(20_000);
             for text in [

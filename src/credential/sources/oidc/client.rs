@@ -283,7 +283,7 @@ fn renewal(response: &Response) -> Result<Renewal, Error> {
             Some("invalid_grant") => Ok(Renewal::Refused),
             None if ibm_iam::ends_session(response) => Ok(Renewal::Refused),
             Some(code @ "temporarily_unavailable") => {
-                Err(response.transient(format!("it answered {code}")))
+                Err(response.transient_error(format!("it answered {code}")))
             }
             Some(code) => Err(response.error(format!("it answered {code}"))),
             None => Err(response.error(format!("it answered {}", response.status))),

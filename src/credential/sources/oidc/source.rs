@@ -230,7 +230,7 @@ impl Oidc {
         let claims = jwt::claims(token.expose());
         let holds = claims.is_some_and(|claims| {
             let refreshable = tokens.refresh_token.is_some();
-            claims.holds(SystemTime::now(), refreshable)
+            claims.is_valid(SystemTime::now(), refreshable)
         });
         if !holds || self.state().returned.as_ref() == Some(token) {
             return Ok(None);

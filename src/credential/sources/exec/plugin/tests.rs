@@ -14,10 +14,10 @@ const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
 const GIVE: &str = r#"echo '{"kind": "ExecCredential",
     "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "hunter2-token"}}'"#;
 
-/// Long enough for a busy machine; nothing waits for it unless it has to hang.
+/// Long enough for a busy machine. Only a test of a hanging plugin waits that long.
 const AMPLE: Duration = Duration::from_secs(20);
 
-/// A folder for a plugin to work in, and the plugin.
+/// A plugin and the folder that it writes to.
 struct Stage {
     folder: tempfile::TempDir,
     config: ExecConfig,
@@ -27,8 +27,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// The plugin is `/bin/sh` with `script` as a file: a script that were itself started could
-    /// be "busy", open for writing in a process that another test forks just then.
+    /// The plugin is `/bin/sh` with `script` as a file. A script that is started itself could be "busy":
+    /// open for writing in a process that another test forks just then.
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("script");
@@ -86,7 +86,7 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    /// What the plugin wrote to a file.
+    /// The content of a file that the plugin wrote.
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
@@ -111,7 +111,7 @@ async fn until(reached: impl Fn() -> bool, what: &str) {
     }
 }
 
-/// Whether a process runs; one that only waits to be reaped does not.
+/// Whether a process is running; a zombie is not.
 fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat
@@ -294,7 +294,7 @@ async fn too_much_output_stops_the_plugin() {
     let pid = stage.pid("plugin");
     until(|| !is_alive(pid), "the plugin's end").await;
 
-    // An answer that is just not too long passes.
+    // Output of the greatest length is accepted.
     let pad = (1 << 20) - 200;
     let stage = Stage::new(&format!("head -c {pad} /dev/zero | tr '\\0' ' '; {GIVE}"));
     stage.fetch().await.unwrap();
@@ -364,7 +364,7 @@ async fn a_plugin_that_needs_a_terminal_is_not_started_without() {
 async fn the_error_says_why_a_program_cannot_be_started() {
     let mut stage = Stage::new("");
     stage.config.install_hint = Some("install it with krew".to_owned());
-    // Another process writes the files, for none of ours may have them open.
+    // Another process writes the files, since this one must not have them open.
     let home = stage.folder.path().to_owned();
     let script = "printf 'just text' > text; printf '#!/no/such/sh\\n' > script; printf '' > plain
                 chmod 755 text script; chmod 644 plain";

@@ -25,7 +25,7 @@ impl Chain {
         let token = read.map_err(Error::store)?.and_then(|saved| saved.token);
         Ok(token.filter(|token| {
             let claims = jwt::claims(token.expose());
-            claims.is_some_and(|claims| claims.holds(SystemTime::now(), true))
+            claims.is_some_and(|claims| claims.is_valid(SystemTime::now(), true))
                 && state.returned.as_ref() != Some(token)
         }))
     }
