@@ -1,14 +1,14 @@
-//! `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read as Go's `http.ProxyFromEnvironment` does,
-//! which is what kubectl uses.
+//! [`Environment`]: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read as Go's
+//! `http.ProxyFromEnvironment` reads them, which kubectl uses.
 
 use std::net::IpAddr;
 
 use http::Uri;
 
-use super::{Error, punycode};
+use super::{error::Error, punycode};
 use crate::kubeconfig::{self, ProxyUrl};
 
-/// The proxy variables of the process. `Debug` is left out: their URLs may hold passwords.
+/// The proxy variables of the process. It has no `Debug`, since their URLs may hold passwords.
 #[derive(Clone, Default)]
 pub struct Environment {
     https: Option<(&'static str, String)>,
@@ -17,7 +17,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables through `get`; upper case wins over lower case, as in Go.
+    /// Reads the variables through `get`. Upper case takes precedence over lower case, as in Go.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
         let is_set = |(_, value): &(&str, String)| !value.is_empty();
         let first = |names: [&'static str; 2]| {
@@ -32,7 +32,7 @@ impl Environment {
         }
     }
 
-    /// The proxy that `server` is to be reached through, if any. The loopback is never.
+    /// The proxy through which `server` is reached, if any. Loopback addresses have none.
     pub fn proxy_for(&self, server: &Uri) -> Result<Option<ProxyUrl>, Error> {
         let https = server.scheme_str() == Some("https");
         let variable = if https { &self.https } else { &self.http };
@@ -56,7 +56,7 @@ impl Environment {
             })
     }
 
-    /// Whether `NO_PROXY` has `server` reached without a proxy.
+    /// Whether `NO_PROXY` says that `server` is reached without a proxy.
     fn excludes(&self, server: &Uri) -> bool {
         let host = kubeconfig::host(server).to_ascii_lowercase();
         let (address, port) = (host.parse().ok(), kubeconfig::port(server));
@@ -65,8 +65,8 @@ impl Environment {
     }
 }
 
-/// Whether an entry of `NO_PROXY` means a host: `config.init` and the matchers of
-/// golang.org/x/net/http/httpproxy.
+/// Whether an entry of `NO_PROXY` matches a host, as `config.init` and the matchers of
+/// golang.org/x/net/http/httpproxy decide it.
 fn matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     let entry = entry.to_lowercase();
     if let Some((network, bits)) = entry.split_once('/')
@@ -81,11 +81,12 @@ fn matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool 
     if let Ok(named) = name.parse::<IpAddr>() {
         return address.is_some_and(|address| address.to_canonical() == named.to_canonical());
     }
-    // A name, or the end of one, never means an address.
+    // A name, or the suffix of one, never matches an address.
     if address.is_some() {
         return false;
     }
-    // `example.com` is the host and all below it, `.example.com` and `*.example.com` only the latter.
+    // `example.com` matches the host and its subdomains, `.example.com` and `*.example.com` only the
+    // latter.
     let name = name
         .strip_prefix('*')
         .filter(|rest| rest.starts_with('.'))
@@ -99,8 +100,8 @@ fn matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool 
     }
 }
 
-/// Go's `net.SplitHostPort`, whose failure means that all of it is the host. An IPv6 address may
-/// stand in brackets without a port too.
+/// Go's `net.SplitHostPort`, where a failure means that all of the entry is the host. An IPv6
+/// address may be in brackets without a port too.
 fn host_and_port(entry: &str) -> (&str, Option<&str>) {
     if let Some((host, rest)) = entry
         .strip_prefix('[')
@@ -122,7 +123,7 @@ fn any_port(port: &str) -> Option<&str> {
     Some(port).filter(|port| !port.is_empty())
 }
 
-/// Whether an address is in `network/bits`. An IPv4 address in IPv6 form is one of IPv4.
+/// Whether an address is in `network/bits`. An IPv4-mapped IPv6 address counts as IPv4.
 fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     match (address.to_canonical(), network) {
         (IpAddr::V4(address), IpAddr::V4(network)) if bits <= 32 => {
@@ -164,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn https_proxy_is_for_https_alone() {
+    fn https_proxy_applies_to_https_alone() {
         assert!(proxied("", "https://api.example:6443"));
         assert!(!proxied("", "http://api.example:8080"));
     }
 
     #[test]
-    fn the_loopback_is_never_proxied() {
+    fn loopback_addresses_are_never_proxied() {
         for server in [
             "https://localhost:1",
             "https://127.0.0.9:1",
@@ -182,19 +183,19 @@ mod tests {
         }
     }
 
-    /// The rules of golang.org/x/net/http/httpproxy, whose tests some of these are.
+    /// The rules of golang.org/x/net/http/httpproxy; some rows are from its tests.
     #[test]
     fn no_proxy_is_read_as_go_reads_it() {
         const DIRECT: bool = true;
         for (no, server, direct) in [
-            // A name is the host and all below it.
+            // A name matches the host and its subdomains.
             ("example.com", "https://example.com", DIRECT),
             ("example.com", "https://api.example.com:6443", DIRECT),
             ("example.com", "https://a.b.example.com", DIRECT),
             ("example.com", "https://myexample.com", !DIRECT),
             ("example.com", "https://example.com.evil", !DIRECT),
             ("example.com", "https://com", !DIRECT),
-            // Behind a dot or `*.`, only what is below it.
+            // After a dot or `*.`, only its subdomains.
             (".corp.example", "https://api.corp.example:6443", DIRECT),
             (".corp.example", "https://corp.example", !DIRECT),
             ("*.corp.example", "https://api.corp.example:6443", DIRECT),
@@ -211,15 +212,15 @@ mod tests {
                 "https://api.corp.example:6443",
                 !DIRECT,
             ),
-            // Other wildcards mean nothing.
+            // Other wildcards have no meaning.
             ("*corp.example", "https://api.corp.example", !DIRECT),
             ("api.*.example", "https://api.corp.example", !DIRECT),
             ("**", "https://api.corp.example", !DIRECT),
-            // A lone star is everything, wherever it stands.
+            // An entry `*` matches everything.
             ("*", "https://api.example", DIRECT),
             ("*", "https://10.1.2.3", DIRECT),
             ("other, * ", "https://api.example", DIRECT),
-            // A port is that port alone, and an empty one any.
+            // With a port, only that port; an empty port matches any.
             ("api.example:6443", "https://api.example:6443", DIRECT),
             ("api.example:6443", "https://api.example", !DIRECT),
             ("api.example:443", "https://api.example", DIRECT),
@@ -241,7 +242,7 @@ mod tests {
             ("10.1.2.3", "https://10.1.2.3:6443", DIRECT),
             ("10.1.2.3", "https://10.1.2.30", !DIRECT),
             ("10.1.2", "https://10.1.2.3", !DIRECT),
-            ("2.3", "https://10.1.2.3", !DIRECT), // no name ends an address
+            ("2.3", "https://10.1.2.3", !DIRECT), // a name does not match an address
             (".3", "https://10.1.2.3", !DIRECT),
             ("*.2.3", "https://10.1.2.3", !DIRECT),
             ("2001:db8::/32", "https://[2001:db8::1]", DIRECT),
@@ -249,11 +250,11 @@ mod tests {
             ("::/0", "https://[2001:db8::1]", DIRECT),
             ("::/0", "https://10.1.2.3", !DIRECT),
             ("2001:DB8:0::1", "https://[2001:db8::1]", DIRECT),
-            ("[2001:db8::1]", "https://[2001:db8::1]", DIRECT), // Go takes it for a name
+            ("[2001:db8::1]", "https://[2001:db8::1]", DIRECT), // differs from Go, which reads a name
             ("10.1.2.3", "https://[::ffff:10.1.2.3]", DIRECT),
             ("10.0.0.0/8", "https://[::ffff:10.1.2.3]", DIRECT),
             ("fe80::1%eth0", "https://[fe80::1]", !DIRECT),
-            // Case, spaces, and what is between commas.
+            // Case, spaces and separators.
             ("API.Example", "https://api.eXample", DIRECT),
             (" other ,\tapi.example ", "https://api.example", DIRECT),
             ("other api.example", "https://api.example", !DIRECT),
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn upper_case_wins_unless_it_is_empty() {
+    fn upper_case_takes_precedence_unless_it_is_empty() {
         let environment = |set: &'static [(&str, &str)]| {
             let get = |name: &str| {
                 let found = set.iter().find(|(key, _)| *key == name);
@@ -319,7 +320,7 @@ mod tests {
                 ],
                 None,
             ),
-            // What Go does not look at: others' variables, and whether this is CGI.
+            // Variables of other programs, and that of CGI, have no effect.
             (&[("ALL_PROXY", "all"), ("HTTP_PROXY", "http")], None),
             (
                 &[("https_proxy", "low"), ("REQUEST_METHOD", "GET")],

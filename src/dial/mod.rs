@@ -1,13 +1,15 @@
-//! HOW WE REACH A HOST: TCP, a proxy on the way, TLS on top.
+//! How a host is reached: TCP, a proxy on the way, and TLS on top.
 //!
-//! One [`Dialer`] serves ordinary requests and upgrades alike, so that neither can go past
-//! the proxy or the verifier that the other uses.
+//! The same [`Dialer`] makes the connections for ordinary requests and for upgrades, so that
+//! neither can bypass the proxy or the verifier of the other.
 
 mod environment;
+mod error;
 mod punycode;
 mod read_ahead;
 
 pub use environment::Environment;
+pub use error::Error;
 pub use read_ahead::ReadAhead;
 
 use std::{
@@ -36,16 +38,16 @@ use tower::Service;
 
 use crate::{
     error::BoxError,
-    kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl},
+    kubeconfig::{Cluster, ProxyScheme, ProxyUrl},
     tls::{self, Refusal, Trust},
 };
 
-/// How TCP connections are made, and how they notice that the other end is gone.
+/// How TCP connections are made, and how they detect that the other end is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tcp {
-    /// How long one may take to be made, over all of the host's addresses.
+    /// The time limit for one, over all of the host's addresses.
     pub connect_timeout: Duration,
-    /// Idle time before keep-alive probes; `None` sends none.
+    /// The idle time before TCP keep-alive probes; `None` sends none.
     pub keepalive: Option<Duration>,
 }
 
@@ -58,36 +60,17 @@ impl Default for Tcp {
     }
 }
 
-/// Keep-alive probes that go unanswered before a connection is given up.
+/// Unanswered keep-alive probes after which a connection is closed.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// What a [`Dialer`] yields: plain TCP, or TLS to a proxy with a tunnel inside.
+/// What a [`Dialer`] yields: plain TCP, or a tunnel inside of TLS to a proxy.
 pub type Stream = ReadAhead<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
-/// What [`connector`] yields: a [`Stream`], or TLS to the API server over it.
+/// What [`connector`] yields: a [`Stream`], or TLS to the server over it.
 pub type Connection = MaybeHttpsStream<Stream>;
 
-/// Why a host cannot be dialled as configured.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// `HTTPS_PROXY` or the like holds no usable URL.
-    #[error("environment variable {variable}")]
-    Environment {
-        /// The variable's name.
-        variable: &'static str,
-        /// What is wrong with it.
-        source: Box<kubeconfig::Error>,
-    },
-    /// No name that could be sent or checked in a TLS handshake.
-    #[error("{name:?} is not a name a TLS certificate can be checked for; set tls-server-name")]
-    ServerName {
-        /// The name.
-        name: String,
-    },
-}
-
-/// Opens byte streams to hosts, through a proxy where there is one. Without `Debug`: the
-/// proxy's password is inside.
+/// Opens byte streams to hosts, through a proxy where there is one. It has no `Debug`, since it
+/// holds the proxy's password.
 #[derive(Clone)]
 pub struct Dialer(Route);
 
@@ -105,13 +88,13 @@ enum Route {
 }
 
 impl Dialer {
-    /// The dialer for a cluster: its `proxy-url` wins over the environment.
+    /// The dialer for a cluster. The cluster's `proxy-url` takes precedence over the environment.
     pub fn new(cluster: &Cluster, environment: &Environment, tcp: Tcp) -> Result<Self, Error> {
         let proxy = cluster.proxy_url.as_ref();
         Self::to(&cluster.server, proxy, environment, tcp)
     }
 
-    /// The dialer for any server; `proxy` wins over the environment.
+    /// The dialer for any server. `proxy` takes precedence over the environment.
     pub fn to(
         server: &Uri,
         proxy: Option<&ProxyUrl>,
@@ -151,8 +134,8 @@ impl Dialer {
             }
             return Ok(Self(Route::Socks { socks, proxy: name }));
         }
-        // The proxy is verified against the system's roots and sees nothing of the cluster's
-        // CA, client certificate or server name.
+        // The proxy is verified against the system's roots. The cluster's CA, client certificate
+        // and server name are not used for it.
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client_config(&Trust::system(), None))
             .https_or_http()
@@ -176,14 +159,14 @@ impl Tcp {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(self.connect_timeout));
         if let Some(idle) = self.keepalive {
-            // Systems count in seconds, and know no zero.
+            // Systems count in whole seconds and do not accept zero.
             let interval = (idle / KEEPALIVE_PROBES).max(Duration::from_secs(1));
             tcp.set_keepalive(Some(idle.max(Duration::from_secs(1))));
             tcp.set_keepalive_interval(Some(interval));
             tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
         }
-        // No TCP_USER_TIMEOUT: Linux also ends connections by it whose other end acknowledges
-        // everything and reads nothing for a while.
+        // TCP_USER_TIMEOUT is not set: with it Linux also closes connections whose other end
+        // acknowledges everything but reads nothing for a while.
         tcp
     }
 }
@@ -223,17 +206,18 @@ impl Service<Uri> for Dialer {
     }
 }
 
-/// Which protocols to offer to the API server.
+/// Which protocols to offer to the server (ALPN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// HTTP/2 first, HTTP/1.1 where the server does not speak it.
     Http2OrHttp1,
-    /// HTTP/1.1 alone, as upgrades need it.
+    /// HTTP/1.1 alone, which upgrades need.
     Http1,
 }
 
-/// Puts TLS on top of `dialer`: `server_name` is what is sent as SNI (an IP address never
-/// is, RFC 6066 section 3) and what the certificate must be for. Plain `http` stays plain.
+/// Puts TLS on top of `dialer`. `server_name` is sent as SNI, unless it is an IP address (RFC 6066
+/// section 3), and is the name that the certificate must be valid for. A URL of scheme `http` gets
+/// no TLS.
 pub fn connector(
     dialer: Dialer,
     config: ClientConfig,
@@ -254,7 +238,7 @@ pub fn connector(
     })
 }
 
-/// An error that names the proxy on the way and keeps its source.
+/// An error that names the proxy and keeps its source.
 #[derive(Debug, thiserror::Error)]
 #[error("through proxy {proxy}")]
 struct Via {
@@ -262,8 +246,8 @@ struct Via {
     source: BoxError,
 }
 
-/// The proxy's certificate was refused. The refusal is no `source`, so that nobody takes it
-/// for one of the API server's certificate, which was not seen yet.
+/// The proxy's certificate was refused. The refusal is not the error's `source`, so that it is not
+/// mistaken for one of the API server's certificate, which was not received yet.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the proxy's own certificate was refused (a proxy is checked by this system's CA \

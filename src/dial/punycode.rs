@@ -1,11 +1,11 @@
-//! Host names beyond ASCII as DNS has them (RFC 3492): `bücher` is `xn--bcher-kva`.
+//! Encodes host names outside ASCII for DNS (RFC 3492): `bücher` becomes `xn--bcher-kva`.
 
 const BASE: u32 = 36;
 const T_MIN: u32 = 1;
 const T_MAX: u32 = 26;
 
-/// A domain in ASCII; `None` for what no name can hold. Text is made lower case, and is taken to
-/// be composed (NFC) as keyboards write it.
+/// The domain in ASCII, or `None` where it cannot be encoded. Letters become lower case. The text is
+/// expected in composed form (NFC), as keyboards write it.
 pub(super) fn to_ascii(domain: &str) -> Option<String> {
     let labels = domain.split('.').map(|label| {
         if label.is_ascii() {
@@ -42,7 +42,7 @@ fn encode(label: &[char]) -> Option<String> {
             }
             if sign == from {
                 push(&mut encoded, delta, bias);
-                bias = adapted(delta, done + 1, done == basic);
+                bias = adapt(delta, done + 1, done == basic);
                 delta = 0;
                 done += 1;
             }
@@ -53,7 +53,7 @@ fn encode(label: &[char]) -> Option<String> {
     Some(encoded)
 }
 
-/// Appends a number of variable length.
+/// Appends a variable-length integer.
 fn push(encoded: &mut String, mut number: u32, bias: u32) {
     let mut k = BASE;
     loop {
@@ -69,13 +69,13 @@ fn push(encoded: &mut String, mut number: u32, bias: u32) {
     }
 }
 
-/// Digits are a to z, then 0 to 9.
+/// The digits are a to z, then 0 to 9.
 fn digit(value: u32) -> char {
     let value = if value < 26 { value + 10 } else { value - 26 };
     char::from_digit(value, BASE).unwrap_or('0')
 }
 
-fn adapted(delta: u32, points: u32, is_first: bool) -> u32 {
+fn adapt(delta: u32, points: u32, is_first: bool) -> u32 {
     let mut delta = delta / if is_first { 700 } else { 2 };
     delta += delta / points;
     let mut k = 0;
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_dns() {
+    fn names_are_encoded_as_in_dns() {
         for (domain, ascii) in [
             ("example.com", "example.com"),
             ("bücher.example", "xn--bcher-kva.example"),

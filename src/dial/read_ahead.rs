@@ -1,8 +1,8 @@
 //! [`ReadAhead`]: a stream that is read in large pieces.
 //!
-//! TLS asks for 4 KiB at first and for one record at most. Each read of that size makes the
-//! kernel tell the server that there is room again, and do what the server does about it; so here
-//! one read takes what has come. A stream of which nothing is left over keeps no memory for it.
+//! TLS reads 4 KiB at first, and never more than one record. After each read of that size the
+//! kernel announces a larger receive window to the server, and the server acts on it. So here one
+//! read takes everything that has arrived. A stream holds a buffer only while it has unread bytes.
 
 use std::{
     cell::RefCell,
@@ -18,41 +18,41 @@ use hyper_util::{
 };
 use tokio_util::io::poll_read_buf;
 
-/// Bytes that are read at once, some six records of TLS. A client that never reads may hold them.
+/// The most bytes of one read, about six TLS records. A client that never reads may hold as many.
 const SIZE: usize = 104 * 1024;
 /// Buffers that a thread keeps for its next reads.
-const SPARE: usize = 4;
+const MAX_SPARE: usize = 4;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stream that is read in large pieces: one read takes what has come.
+/// A stream that is read in large pieces: one read takes everything that has arrived.
 pub struct ReadAhead<S> {
     io: S,
-    left: Option<Left>,
+    unread: Option<Unread>,
 }
 
-/// What was read and not yet asked for.
-struct Left {
+/// Bytes that were read from the stream, and are not returned yet.
+struct Unread {
     bytes: Vec<u8>,
     from: usize,
 }
 
 impl<S> ReadAhead<S> {
     pub(crate) fn new(io: S) -> Self {
-        Self { io, left: None }
+        Self { io, unread: None }
     }
 }
 
 impl<S: Read + Unpin> ReadAhead<S> {
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Left>> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Unread>> {
         let buffer = BUFFERS.with_borrow_mut(Vec::pop);
         let mut bytes = buffer.unwrap_or_else(|| Vec::with_capacity(SIZE));
         let mut io = TokioIo::new(&mut self.io);
         let polled = poll_read_buf(Pin::new(&mut io), cx, &mut bytes);
         if let Poll::Ready(Ok(_)) = polled {
-            return Poll::Ready(Ok(Left { bytes, from: 0 }));
+            return Poll::Ready(Ok(Unread { bytes, from: 0 }));
         }
         give_back(bytes);
         ready!(polled)?;
@@ -63,7 +63,7 @@ impl<S: Read + Unpin> ReadAhead<S> {
 fn give_back(mut bytes: Vec<u8>) {
     bytes.clear();
     BUFFERS.with_borrow_mut(|buffers| {
-        if buffers.len() < SPARE {
+        if buffers.len() < MAX_SPARE {
             buffers.push(bytes);
         }
     });
@@ -76,18 +76,18 @@ impl<S: Read + Unpin> Read for ReadAhead<S> {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let mut left = match this.left.take() {
-            Some(left) => left,
-            None => ready!(this.poll_more(cx))?,
+        let mut unread = match this.unread.take() {
+            Some(unread) => unread,
+            None => ready!(this.poll_fill(cx))?,
         };
-        let rest = &left.bytes[left.from..];
+        let rest = &unread.bytes[unread.from..];
         let taken = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..taken]);
         if taken < rest.len() {
-            left.from += taken;
-            this.left = Some(left);
+            unread.from += taken;
+            this.unread = Some(unread);
         } else {
-            give_back(left.bytes);
+            give_back(unread.bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -146,12 +146,12 @@ mod tests {
         (server, TokioIo::new(ReadAhead::new(TokioIo::new(client))))
     }
 
-    fn keeps_memory(stream: &Stream) -> bool {
-        stream.inner().left.is_some()
+    fn holds_a_buffer(stream: &Stream) -> bool {
+        stream.inner().unread.is_some()
     }
 
     #[tokio::test]
-    async fn every_byte_comes_once_and_in_order_whatever_is_asked_for_at_a_time() {
+    async fn every_byte_is_read_once_and_in_order_in_any_sizes() {
         let sent = (0..=250_u8).cycle().take(3 * SIZE).collect::<Vec<_>>();
         for piece in [1, 5, 4096, 16_413, SIZE, 4 * SIZE] {
             let (mut server, mut stream) = streams();
@@ -170,25 +170,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_come_is_there_at_once_and_no_memory_is_kept_behind_it() {
+    async fn what_has_arrived_is_read_at_once_and_no_buffer_is_kept() {
         let (mut server, mut stream) = streams();
         for round in 0..3 {
             server.write_all(b"a few bytes").await.unwrap();
             let mut into = [0; 5];
             stream.read_exact(&mut into).await.unwrap();
-            assert!(keeps_memory(&stream), "the control, in round {round}");
+            assert!(holds_a_buffer(&stream), "the control, in round {round}");
             let mut into = [0; 100];
             let read = stream.read(&mut into).await.unwrap();
             assert_eq!(&into[..read], b" bytes");
-            assert!(!keeps_memory(&stream), "round {round}");
+            assert!(!holds_a_buffer(&stream), "round {round}");
             let more = timeout(std::time::Duration::from_millis(20), stream.read(&mut into));
             more.await.unwrap_err();
-            assert!(!keeps_memory(&stream), "round {round}, while it waits");
+            assert!(!holds_a_buffer(&stream), "round {round}, while it waits");
         }
     }
 
     #[tokio::test]
-    async fn what_is_left_of_one_stream_never_comes_out_of_another() {
+    async fn unread_bytes_of_one_stream_never_appear_in_another() {
         let (mut servers, mut clients) = (Vec::new(), Vec::new());
         for n in 0..20_u8 {
             let (mut server, client) = streams();
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_keeps_few_buffers() {
         let (mut servers, mut clients) = (Vec::new(), Vec::new());
-        for _ in 0..3 * SPARE {
+        for _ in 0..3 * MAX_SPARE {
             let (mut server, mut client) = streams();
             server.write_all(b"ab").await.unwrap();
             client.read_u8().await.unwrap();
@@ -218,6 +218,6 @@ mod tests {
         for client in &mut clients {
             client.read_u8().await.unwrap();
         }
-        assert_eq!(BUFFERS.with_borrow(Vec::len), SPARE);
+        assert_eq!(BUFFERS.with_borrow(Vec::len), MAX_SPARE);
     }
 }
