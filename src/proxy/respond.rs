@@ -501,7 +501,7 @@ mod tests {
                     waited: Duration::from_secs(4),
                 },
                 504,
-                "kubegate: api.example:6443 gave no sign of life for 4 s; whether",
+                "kubegate: api.example:6443 gave no sign of life for 4 s; it is not known",
             ),
         ]
     }

@@ -1,16 +1,19 @@
-//! [`Error`]: why the API server gave no answer.
+//! [`Error`]: why the API server sent no response.
 
 use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
 use http::Uri;
 
-use super::{body::Fault, http1, server_name};
+use super::{
+    body::ClientBodyFailure,
+    http1::{HeadTooLarge, MAX_HEAD},
+};
 use crate::{
     error::BoxError,
     tls::{self, Refusal},
 };
 
-/// Why the API server gave no answer.
+/// Why the API server sent no response.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Its certificate was refused; nothing was sent to it.
@@ -24,24 +27,24 @@ pub enum Error {
     /// The server's own path and the request's are too long together.
     #[error("the path is too long to be sent behind the server's own path")]
     PathTooLong,
-    /// No connection came about in time.
+    /// No connection was made in time.
     #[error("{server} did not accept a connection within {} s", .limit.as_secs_f32())]
     ConnectTimeout {
         /// Host and port.
         server: String,
-        /// The time it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// There is no way to the server now.
+    /// The network has no route to the server now.
     #[error("cannot reach {server}")]
     Unreachable {
         /// Host and port.
         server: String,
-        /// What the system says of it.
+        /// The system's error.
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
     },
-    /// No connection came about.
+    /// No connection could be made.
     #[error("cannot connect to {server}")]
     Connect {
         /// Host and port.
@@ -51,7 +54,7 @@ pub enum Error {
         source: Arc<dyn StdError + Send + Sync>,
     },
     /// The server speaks HTTP/1.1 alone, which carries one request on each connection, and the
-    /// others did not end in time.
+    /// other requests did not end in time.
     #[error(
         "{server} speaks HTTP/1.1 alone, one request on each connection, and {under_way} requests \
          to it are under way"
@@ -59,10 +62,10 @@ pub enum Error {
     Busy {
         /// Host and port.
         server: String,
-        /// How many.
+        /// How many requests there are.
         under_way: usize,
     },
-    /// The connection broke before an answer.
+    /// The connection broke before a response.
     #[error("the connection to {server} broke before it answered")]
     Broken {
         /// Host and port.
@@ -71,20 +74,21 @@ pub enum Error {
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
     },
-    /// The head of its answer is larger than what is taken. Whatever was asked for may be done.
+    /// The head of the response is larger than is taken. The request was probably carried out.
     #[error(
-        "{server} answered with more than {max_headers} header lines, or with more than \
-         {} KiB of them", http1::HEAD / 1024
+        "{server} answered with more than {max_headers} header lines, or with more than {} KiB of \
+         them",
+        MAX_HEAD / 1024
     )]
     HeadTooLarge {
         /// Host and port.
         server: String,
-        /// The most lines that are taken.
+        /// The most header lines that are taken.
         max_headers: usize,
     },
-    /// The connection was left after the request was sent.
+    /// The server stopped answering liveness probes after the request was sent.
     #[error(
-        "{server} gave no sign of life for {} s; whether it did what was asked is not known",
+        "{server} gave no sign of life for {} s; it is not known whether the request was carried out",
         .waited.as_secs()
     )]
     Unresponsive {
@@ -93,17 +97,17 @@ pub enum Error {
         /// How long the request waited.
         waited: Duration,
     },
-    /// The client's own body broke off or was malformed, so the request was abandoned.
+    /// The client's own body was aborted or malformed, so the request was abandoned.
     #[error("the request's body could not be read to its end")]
     ClientBody {
-        /// What hyper says of it.
+        /// hyper's error.
         #[source]
         source: Arc<hyper::Error>,
     },
 }
 
 impl Error {
-    /// Host and port of the server that was asked, unless it is not to blame.
+    /// Host and port of the server, unless it is not to blame.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         match self {
@@ -119,6 +123,7 @@ impl Error {
         }
     }
 
+    /// No connection could be made to the server at `address`.
     pub(super) fn connect(address: &Uri, limit: Duration, source: impl Into<BoxError>) -> Self {
         let (server, source) = (server_name(address), source.into());
         if let Some(refusal) = tls::refusal(source.as_ref()) {
@@ -142,17 +147,17 @@ impl Error {
         }
     }
 
-    /// Of a request that got no answer, because of the client's body or of the connection.
+    /// A request got no response, because of the client's body or of the connection.
     pub(super) fn broken(
         address: &Uri,
-        fault: &Fault,
+        client_body: &ClientBodyFailure,
         source: Arc<dyn StdError + Send + Sync>,
     ) -> Self {
-        if let Some(source) = fault.get() {
+        if let Some(source) = client_body.get() {
             return Self::ClientBody { source };
         }
         let server = server_name(address);
-        if let Some(http1::HeadTooLarge { max_headers }) = source.downcast_ref() {
+        if let Some(HeadTooLarge { max_headers }) = source.downcast_ref() {
             return Self::HeadTooLarge {
                 server,
                 max_headers: *max_headers,
@@ -163,4 +168,11 @@ impl Error {
             source: tls::readable(source),
         }
     }
+}
+
+/// Host and port, as errors name a server.
+pub(super) fn server_name(address: &Uri) -> String {
+    address
+        .authority()
+        .map_or_else(String::new, ToString::to_string)
 }

@@ -1,32 +1,27 @@
-//! ONE API SERVER: its connections, and what can go wrong with them.
+//! The client of one API server: its connections, and what can go wrong with them.
 //!
-//! [`Upstream`] knows where the server is and whom to trust there. Requests share pooled
-//! connections; an upgrade gets an HTTP/1.1 connection of its own, made by the same dialer
-//! and checked by the same verifier.
+//! [`Upstream`] knows where the server is and how to verify it. Requests share the connections of a
+//! pool. An upgrade gets an HTTP/1.1 connection of its own, which the same dialer makes and the same
+//! verifier checks.
 
-mod attempts;
 mod body;
-mod breaker;
-mod circuit;
-mod desk;
 mod error;
 mod http1;
 mod http2;
-mod link;
-mod opening;
+mod last_disconnect;
+mod monitored_io;
 mod pool;
-mod shared;
+mod send_failure;
 mod timeouts;
 mod traffic_class;
-mod unanswered;
-mod upkeep;
 
-pub use body::{Replay, RequestBody, ResponseBody, ResponseBodyError, TrailerFilter};
+pub use body::{Replay, RequestBody, TrailerFilter};
 pub use error::Error;
+pub use pool::{ResponseBody, ResponseBodyError};
 pub use timeouts::Timeouts;
 pub use traffic_class::TrafficClass;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::{
@@ -34,19 +29,14 @@ use http::{
     header::HOST,
     uri::{Authority, Scheme},
 };
-use hyper_rustls::HttpsConnector;
 use rustls::sign::CertifiedKey;
-use tokio::time::Instant;
-use tower::Service as _;
 
 use crate::{
-    dial::{self, Connection, Dialer, Offer},
+    dial::{self, Dialer, Offer},
     kubeconfig::{self, Cluster},
     tls::{self, Trust},
 };
-use opening::Connectors;
-use pool::Pool;
-use unanswered::Unanswered;
+use pool::{Connectors, Pool};
 
 /// An API server.
 pub struct Upstream {
@@ -55,42 +45,41 @@ pub struct Upstream {
     certified: ArcSwapOption<Identity>,
 }
 
-/// Where the server is and how to get there: what does not depend on who asks.
+/// What is known of the server, for all users alike.
 struct Server {
     scheme: Scheme,
     authority: Authority,
-    /// Scheme, host and an explicit port: what is dialled, also through proxies.
+    /// Scheme, host and an explicit port, as they are dialled, also through proxies.
     address: Uri,
-    /// What is sent as SNI and checked.
+    /// The name that is sent as SNI and verified.
     name: String,
     dialer: Dialer,
     trust: Trust,
     base_path: String,
     host: HeaderValue,
     origin: HeaderValue,
-    times: Timeouts,
+    timeouts: Timeouts,
 }
 
-/// The connections made with one client certificate, or with none. They never mix: a
-/// certificate is part of a connection's handshake and so of every request on it.
+/// The connections made with one client certificate, or with none. They never mix: a certificate
+/// is part of a connection's handshake, and so of every request on it.
 struct Identity {
     certificate: Option<Arc<CertifiedKey>>,
     pool: Pool,
-    upgrades: HttpsConnector<Dialer>,
 }
 
 impl Upstream {
-    /// Makes ready to speak to `cluster`; connects when the first request comes. With
-    /// `append_path`, a path in the server's URL is put before every request's.
+    /// Prepares to send requests to `cluster`. The first request connects. With `append_path`, the
+    /// path of the server's URL is put before every request's path.
     ///
     /// # Errors
-    /// A server name that no certificate could be checked for.
+    /// The server's name is not one that a certificate can be verified for.
     pub fn new(
         cluster: &Cluster,
         trust: Trust,
         dialer: Dialer,
         append_path: bool,
-        times: Timeouts,
+        timeouts: Timeouts,
     ) -> Result<Self, dial::Error> {
         let parts = cluster.server.clone().into_parts();
         let scheme = parts.scheme.unwrap_or(Scheme::HTTPS);
@@ -123,7 +112,7 @@ impl Upstream {
             base_path,
             host,
             origin,
-            times,
+            timeouts,
         };
         Self::of(Arc::new(server))
     }
@@ -136,7 +125,7 @@ impl Upstream {
         })
     }
 
-    /// The same API server once more, with connections of its own.
+    /// The same API server, with connections of its own.
     ///
     /// # Errors
     /// As for [`Upstream::new`].
@@ -144,7 +133,7 @@ impl Upstream {
         Self::of(Arc::clone(&self.server))
     }
 
-    /// Whether requests travel unencrypted, so that no credential of ours may go with them.
+    /// Whether requests are sent unencrypted, so that no credential may go with them.
     #[must_use]
     pub fn is_plaintext(&self) -> bool {
         self.server.scheme == Scheme::HTTP
@@ -156,87 +145,62 @@ impl Upstream {
         &self.server.origin
     }
 
-    /// Sends one request, over a connection made with `certificate` or with none. The
-    /// request's URI must be in origin form; its path and query go out byte for byte behind
-    /// the server's own path.
+    /// Sends one request, over a connection made with `certificate` or with none. The request's
+    /// URI must be in origin form. Its path and query are sent byte for byte, behind the server's
+    /// own path.
     ///
     /// # Errors
-    /// No answer. A request is sent again by itself only where nothing of it was sent.
+    /// There was no response. A request is sent again only where the server did certainly not
+    /// process it, or where that does no harm.
     pub async fn send(
         &self,
         mut request: Request<RequestBody>,
         certificate: Option<&Arc<CertifiedKey>>,
-        kind: TrafficClass,
+        class: TrafficClass,
     ) -> Result<Response<ResponseBody>, Error> {
         let identity = self.identity(certificate)?;
         *request.uri_mut() = self.target(request.uri())?;
         request.headers_mut().remove(HOST);
-        identity.pool.send(request, &self.server.host, kind).await
+        identity.pool.send(request, &self.server.host, class).await
     }
 
-    /// Sends one upgrade request over a connection of its own. On `101` the caller takes the
-    /// byte stream with [`hyper::upgrade::on`]; on anything else the connection ends with
-    /// the answer's body.
+    /// Sends one upgrade request over a connection of its own. After a `101` the caller takes the
+    /// byte stream with [`hyper::upgrade::on`]. After any other response the connection ends with
+    /// the response's body.
     ///
     /// # Errors
-    /// No answer.
+    /// There was no response.
     pub async fn upgrade(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<Response<ResponseBody>, Error> {
-        let asked = Instant::now();
         let target = self.target(request.uri())?;
         let identity = self.identity(certificate)?;
-        let connection = connect(
-            identity.upgrades.clone(),
-            &self.server.address,
-            self.server.times.connect,
-        )
-        .await?;
-        let fault = request.body().fault();
-        let broken = |source: hyper::Error| {
-            let source: Arc<dyn std::error::Error + Send + Sync> = if source.is_parse_too_large() {
-                let max_headers = http1::MORE_HEADERS;
-                Arc::new(http1::HeadTooLarge { max_headers })
-            } else {
-                Arc::new(source)
-            };
-            Error::broken(&self.server.address, &fault, source)
-        };
-        let (connection, wire) = identity.pool.tunnel(connection);
-        let (mut sender, driver) = http1::builder(http1::MORE_HEADERS)
-            .handshake(connection)
-            .await
-            .map_err(broken)?;
-        tokio::spawn(driver.with_upgrades());
-        http1::to_origin_form(&mut request, &target, &self.server.host);
-        let response = wire.answer(sender.send_request(request)).await;
-        let response = response.ok_or_else(|| identity.pool.silent(asked))?;
-        let response = response.map_err(broken)?;
-        Ok(response.map(ResponseBody::unpooled))
+        let host = &self.server.host;
+        identity.pool.upgrade(request, &target, host).await
     }
 
-    /// The connections of one identity; a new certificate begins anew, and what runs on the
-    /// old connections ends there.
+    /// The connections of one identity. A new certificate gets new ones, and the requests under way
+    /// on the old ones end there.
     fn identity(&self, certificate: Option<&Arc<CertifiedKey>>) -> Result<Arc<Identity>, Error> {
         let Some(certificate) = certificate else {
             return Ok(self.anonymous.clone());
         };
         if let Some(current) = self.certified.load_full()
-            && current.is_of(certificate)
+            && current.has(certificate)
         {
             return Ok(current);
         }
         let identity = Identity::new(&self.server, Some(certificate.clone()))
-            .map_err(|e| Error::connect(&self.server.address, self.server.times.connect, e))?;
+            .map_err(|e| Error::connect(&self.server.address, self.server.timeouts.connect, e))?;
         let identity = Arc::new(identity);
         self.certified.store(Some(identity.clone()));
         Ok(identity)
     }
 
-    /// The path and query as they came, behind the server's own path. Never any other: what
-    /// was judged is what is sent.
+    /// The request's path and query, unchanged, behind the server's own path: what was authorized is
+    /// what is sent.
     fn target(&self, uri: &Uri) -> Result<Uri, Error> {
         let target = Uri::builder()
             .scheme(self.server.scheme.clone())
@@ -261,32 +225,15 @@ impl Identity {
             http1: connector(Offer::Http1)?,
         };
         Ok(Self {
-            upgrades: connectors.http1.clone(),
-            pool: Pool::new(connectors, server.address.clone(), server.times),
+            pool: Pool::new(connectors, server.address.clone(), server.timeouts),
             certificate,
         })
     }
 
-    fn is_of(&self, certificate: &Arc<CertifiedKey>) -> bool {
+    fn has(&self, certificate: &Arc<CertifiedKey>) -> bool {
         self.certificate
             .as_ref()
             .is_some_and(|own| Arc::ptr_eq(own, certificate))
-    }
-}
-
-/// Opens a connection: TCP, proxy and TLS.
-async fn connect(
-    mut connector: HttpsConnector<Dialer>,
-    address: &Uri,
-    limit: Duration,
-) -> Result<Connection, Error> {
-    match tokio::time::timeout(limit, connector.call(address.clone())).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(source)) => Err(Error::connect(address, limit, source)),
-        Err(_) => Err(Error::ConnectTimeout {
-            server: server_name(address),
-            limit,
-        }),
     }
 }
 
@@ -297,10 +244,4 @@ fn address(server: &Uri) -> Result<Uri, http::Error> {
         .authority(format!("{host}:{port}"))
         .path_and_query("/")
         .build()
-}
-
-fn server_name(address: &Uri) -> String {
-    address
-        .authority()
-        .map_or_else(String::new, ToString::to_string)
 }

@@ -1,31 +1,31 @@
-//! [`Timeouts`]: how long what may take.
+//! [`Timeouts`]: how long connections to the API server may take, last and be silent.
 
 use std::time::Duration;
 
-/// How long connections may take, last, and say nothing.
+/// The time limits of connections to the API server.
 ///
-/// By default a request to a server that says nothing at all is answered within 5 s, and a
-/// stream from it ends within 15 s.
+/// With the defaults, a request to a server that sends nothing at all fails within 5 s, and a
+/// stream from such a server ends within 15 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TCP, proxy and TLS together, before the server counts as unreachable.
+    /// The limit for TCP, proxy and TLS together, after which the server counts as unreachable.
     pub connect: Duration,
-    /// Silence on a connection on which a request waits, before the server is asked for a sign
-    /// of life.
+    /// How long a connection may be silent while a request waits for its response, before the
+    /// server's liveness is probed.
     pub ping_after: Duration,
-    /// For the sign of life to come, before requests go another way.
+    /// How long a liveness probe may take, before requests leave the connection.
     pub ping_timeout: Duration,
-    /// Silence on a connection without a sign of life when asked for, before what runs on it
-    /// ends.
+    /// How long a connection may be silent while probes fail, before everything on it is aborted.
     pub silence: Duration,
-    /// Without a request, before a connection is closed; zero is never.
+    /// How long a connection may be without a request, before it is closed; zero means no limit.
     pub idle: Duration,
-    /// Before a connection takes no more requests, give or take a tenth; zero is never.
+    /// The age at which a connection takes no more requests, give or take a tenth; zero means no
+    /// limit.
     pub max_age: Duration,
 }
 
 impl Default for Timeouts {
-    /// API servers close connections that were idle for 90 s: ours go before.
+    /// API servers close connections that were idle for 90 s; ours close earlier.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(4),

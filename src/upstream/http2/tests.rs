@@ -1,6 +1,13 @@
 #![allow(clippy::unwrap_used)]
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
+use http::{Request, Response, Uri};
+use http_body::Body as _;
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -10,7 +17,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::dial::ReadAhead;
+use crate::{
+    dial::ReadAhead,
+    upstream::{body::RequestBody, send_failure::SendFailure},
+};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -27,7 +37,7 @@ const END_HEADERS: u8 = 4;
 /// `:status: 200` (RFC 7541 appendix A).
 const OK: &[u8] = &[0x88];
 
-/// A server that a test speaks for, frame by frame (RFC 9113 section 4.1).
+/// A server whose frames the test writes and reads (RFC 9113 section 4.1).
 struct Server(TcpStream);
 
 #[derive(Debug)]
@@ -38,7 +48,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// An end of a loopback connection each.
+/// The two ends of a loopback connection.
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
@@ -47,11 +57,13 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// A connection to a server that has sent `settings`.
-async fn connected(settings: &[u8]) -> (Arc<Http2>, Server) {
+async fn connected(settings: &[u8]) -> (Arc<Connection>, Server) {
     let (client, mut server) = pair().await;
     let connection =
         MaybeHttpsStream::Http(ReadAhead::new(MaybeHttpsStream::Http(TokioIo::new(client))));
-    let connection = Http2::handshake(connection, Arc::default()).await.unwrap();
+    let connection = Connection::handshake(connection, Arc::default())
+        .await
+        .unwrap();
     let mut preface = [0; 24];
     server.read_exact(&mut preface).await.unwrap();
     let mut server = Server(server);
@@ -60,7 +72,7 @@ async fn connected(settings: &[u8]) -> (Arc<Http2>, Server) {
 }
 
 /// `SETTINGS_MAX_CONCURRENT_STREAMS`
-fn at_most(streams: u8) -> [u8; 6] {
+fn max_streams(streams: u8) -> [u8; 6] {
     [0, 3, 0, 0, 0, streams]
 }
 
@@ -74,7 +86,7 @@ impl Server {
         self.0.write_all(&frame).await.unwrap();
     }
 
-    /// The next frame but for those of which every connection has some; `None` at the end.
+    /// The next frame, except those that every connection has; `None` at the end.
     async fn next(&mut self) -> Option<Frame> {
         loop {
             let mut head = [0; 9];
@@ -124,41 +136,43 @@ async fn until(mut what: impl FnMut() -> bool) {
     .await;
 }
 
-async fn ask(stream: Stream) -> Result<Response<Answer>, Unanswered> {
+async fn get(stream: Stream) -> Result<Response<ResponseBody>, SendFailure> {
     let request = Request::new(RequestBody::Empty);
     let uri = Uri::from_static("https://localhost/x");
-    stream.send(request, &uri, std::future::pending()).await
+    send(&stream, request, &uri, std::future::pending()).await
 }
 
 /// The same in a task of its own.
-fn get(stream: Stream) -> tokio::task::JoinHandle<Result<Response<Answer>, Unanswered>> {
-    tokio::spawn(ask(stream))
+fn spawn_get(
+    stream: Stream,
+) -> tokio::task::JoinHandle<Result<Response<ResponseBody>, SendFailure>> {
+    tokio::spawn(get(stream))
 }
 
 #[tokio::test]
-async fn no_more_streams_are_given_than_the_server_allows_now() {
-    let (connection, mut server) = connected(&at_most(2)).await;
-    let limit = || connection.limit.load(Ordering::Relaxed);
+async fn no_more_streams_are_reserved_than_the_server_allows() {
+    let (connection, mut server) = connected(&max_streams(2)).await;
+    let limit = || connection.max_streams();
     until(|| limit() == 2).await;
     let first = connection.reserve().unwrap();
     let second = connection.reserve().unwrap();
     assert!(connection.reserve().is_none());
-    assert_eq!(connection.in_flight(), 2);
+    assert_eq!(connection.streams(), 2);
     drop(first);
     assert!(connection.reserve().is_some());
 
-    server.send(SETTINGS, 0, 0, &at_most(1)).await;
+    server.send(SETTINGS, 0, 0, &max_streams(1)).await;
     until(|| limit() == 1).await;
     assert!(connection.reserve().is_none());
-    server.send(SETTINGS, 0, 0, &at_most(3)).await;
+    server.send(SETTINGS, 0, 0, &max_streams(3)).await;
     until(|| limit() == 3).await;
     assert!(connection.reserve().is_some());
     drop(second);
-    assert_eq!(connection.in_flight(), 0);
+    assert_eq!(connection.streams(), 0);
 }
 
 #[tokio::test]
-async fn one_answer_to_a_ping_serves_all_who_asked_before_it_was_sent() {
+async fn one_ping_answers_all_who_asked_before_it_was_sent() {
     let (connection, mut server) = connected(&[]).await;
     let asking: Vec<_> = (0..10)
         .map(|_| {
@@ -167,22 +181,22 @@ async fn one_answer_to_a_ping_serves_all_who_asked_before_it_was_sent() {
         })
         .collect();
     server.pong().await;
-    // One for those who came while the first was under way.
+    // A second answers those that asked while the first was in flight.
     server.pong().await;
     for asked in asking {
         in_time(asked).await.unwrap().ok().unwrap();
     }
-    let before = connection.heard();
+    let before = connection.last_read();
     let (ping, ()) = tokio::join!(connection.ping(), async {
         sleep(Duration::from_millis(5)).await;
         server.pong().await;
     });
     ping.unwrap();
-    assert!(connection.heard() > before);
+    assert!(connection.last_read() > before);
 }
 
 #[tokio::test]
-async fn a_ping_that_nobody_waits_for_any_more_is_no_hindrance() {
+async fn an_abandoned_ping_does_not_disturb_the_next() {
     let (connection, mut server) = connected(&[]).await;
     let brief = Duration::from_millis(20);
     for _ in 0..2 {
@@ -190,12 +204,12 @@ async fn a_ping_that_nobody_waits_for_any_more_is_no_hindrance() {
     }
     let (ping, ()) = tokio::join!(connection.ping(), server.pong());
     ping.unwrap();
-    // An old answer tells nothing of a server that went silent since.
+    // An old answer says nothing of a server that has become silent since.
     assert!(timeout(brief, connection.ping()).await.is_err());
-    let heard = connection.heard();
+    let last_read = connection.last_read();
     sleep(brief).await;
     server.pong().await;
-    until(|| connection.heard() > heard).await;
+    until(|| connection.last_read() > last_read).await;
     assert!(timeout(brief, connection.ping()).await.is_err());
     let (ping, ()) = tokio::join!(connection.ping(), server.pong());
     ping.unwrap();
@@ -216,13 +230,13 @@ async fn a_ping_over_a_connection_that_ends_is_an_error() {
 #[tokio::test]
 async fn a_retired_connection_closes_when_its_last_stream_has_ended() {
     let (connection, mut server) = connected(&[]).await;
-    let asked = get(connection.reserve().unwrap());
+    let asked = spawn_get(connection.reserve().unwrap());
     let spare = connection.reserve().unwrap();
     let stream = server.request().await;
     connection.retire();
     assert!(!connection.is_open() && connection.reserve().is_none());
-    // What was given before may still begin.
-    let late = get(spare);
+    // A stream that was reserved before may still be used.
+    let late = spawn_get(spare);
     let last = server.request().await;
     for stream in [stream, last] {
         let flags = END_STREAM | END_HEADERS;
@@ -244,9 +258,9 @@ async fn a_connection_that_is_retired_while_idle_closes_at_once() {
 }
 
 #[tokio::test]
-async fn a_connection_closes_with_the_last_who_knows_it() {
+async fn a_dropped_connection_closes_after_its_last_stream() {
     let (connection, mut server) = connected(&[]).await;
-    let asked = get(connection.reserve().unwrap());
+    let asked = spawn_get(connection.reserve().unwrap());
     drop(connection);
     let stream = server.request().await;
     server
@@ -257,9 +271,9 @@ async fn a_connection_closes_with_the_last_who_knows_it() {
 }
 
 #[tokio::test]
-async fn a_cut_ends_every_stream_with_an_error() {
+async fn an_abort_fails_every_stream() {
     let (connection, mut server) = connected(&[]).await;
-    let answered = get(connection.reserve().unwrap());
+    let answered = spawn_get(connection.reserve().unwrap());
     let stream = server.request().await;
     server.send(HEADERS, END_HEADERS, stream, OK).await;
     server.send(DATA, 0, stream, b"one").await;
@@ -267,19 +281,19 @@ async fn a_cut_ends_every_stream_with_an_error() {
     let mut frame = async || poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
     let data = in_time(frame()).await.unwrap().unwrap();
     assert_eq!(data.into_data().unwrap(), "one");
-    let waiting = get(connection.reserve().unwrap());
+    let waiting = spawn_get(connection.reserve().unwrap());
     server.request().await;
-    connection.cut();
+    connection.abort();
     assert!(!connection.is_open());
     assert!(in_time(frame()).await.unwrap().is_err());
-    let unanswered = in_time(waiting).await.unwrap().err().unwrap();
-    assert!(unanswered.again.is_none(), "{}", unanswered.error);
+    let failure = in_time(waiting).await.unwrap().err().unwrap();
+    assert!(failure.unsent.is_none(), "{}", failure.error);
 }
 
 #[tokio::test]
-async fn a_request_comes_back_only_where_the_server_did_nothing_with_it() {
+async fn a_request_is_unsent_only_where_the_server_did_not_process_it() {
     let went = |last: u32| [last.to_be_bytes(), [0; 4]].concat();
-    for (kind, stream, payload, comes_back) in [
+    for (kind, stream, payload, unsent) in [
         (RST_STREAM, 1, &[0, 0, 0, 7][..], true), // REFUSED_STREAM
         (RST_STREAM, 1, &[0, 0, 0, 2], false),    // INTERNAL_ERROR
         (RST_STREAM, 1, &[0, 0, 0, 0], false),
@@ -287,21 +301,21 @@ async fn a_request_comes_back_only_where_the_server_did_nothing_with_it() {
         (GO_AWAY, 0, &went(1), false),
     ] {
         let (connection, mut server) = connected(&[]).await;
-        let asked = get(connection.reserve().unwrap());
+        let asked = spawn_get(connection.reserve().unwrap());
         assert_eq!(server.request().await, 1);
         server.send(kind, 0, stream, payload).await;
         if kind == GO_AWAY {
             until(|| !connection.is_open()).await;
             drop(server);
         }
-        let unanswered = in_time(asked).await.unwrap().err().unwrap();
-        let again = unanswered.again.is_some();
-        assert_eq!(again, comes_back, "{payload:?}: {}", unanswered.error);
+        let failure = in_time(asked).await.unwrap().err().unwrap();
+        let is_unsent = failure.unsent.is_some();
+        assert_eq!(is_unsent, unsent, "{payload:?}: {}", failure.error);
     }
 }
 
 #[tokio::test]
-async fn a_request_comes_back_where_the_connection_ended_before_a_byte_of_it_was_sent() {
+async fn a_request_is_unsent_where_the_connection_ended_before_its_first_byte() {
     let (connection, mut server) = connected(&[]).await;
     in_time(async { tokio::join!(connection.ping(), server.pong()) })
         .await
@@ -309,20 +323,20 @@ async fn a_request_comes_back_where_the_connection_ended_before_a_byte_of_it_was
         .unwrap();
     let (bell, ringer) = pair().await;
     ringer.writable().await.unwrap();
-    // Both in one turn of the runtime, which then goes on here before it tells the driver.
+    // The runtime learns of both at once, and continues here before it polls the driver.
     drop(server);
     ringer.try_write(b"x").unwrap();
     bell.readable().await.unwrap();
     assert!(connection.is_open());
-    let unanswered = in_time(ask(connection.reserve().unwrap())).await;
-    assert!(unanswered.err().unwrap().again.is_some());
+    let failure = in_time(get(connection.reserve().unwrap())).await;
+    assert!(failure.err().unwrap().unsent.is_some());
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_or_reading_cancels_the_stream_at_once() {
+async fn a_request_that_is_dropped_cancels_its_stream_at_once() {
     let (connection, mut server) = connected(&[]).await;
     for answered in [false, true] {
-        let asked = get(connection.reserve().unwrap());
+        let asked = spawn_get(connection.reserve().unwrap());
         let stream = server.request().await;
         if answered {
             server.send(HEADERS, END_HEADERS, stream, OK).await;
@@ -333,6 +347,6 @@ async fn whoever_stops_waiting_or_reading_cancels_the_stream_at_once() {
         let reset = server.next().await.unwrap();
         assert_eq!((reset.kind, reset.stream), (RST_STREAM, stream));
         assert_eq!(reset.payload, [0, 0, 0, 8]); // CANCEL
-        until(|| connection.in_flight() == 0).await;
+        until(|| connection.streams() == 0).await;
     }
 }

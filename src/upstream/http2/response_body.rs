@@ -1,4 +1,4 @@
-//! An answer on its way from the server.
+//! [`ResponseBody`]: the body of a response on its way from the server.
 
 use std::{
     pin::Pin,
@@ -11,49 +11,53 @@ use http::{Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use super::{Stream, sending::Sending};
+use super::{connection::Stream, request_body::BodySender};
 
-/// The body of an answer; dropped before its end, it cancels the request at the server.
-pub(in crate::upstream) struct Answer {
+/// The body of a response over HTTP/2. Dropped before its end, it cancels the request at the server.
+pub(in crate::upstream) struct ResponseBody {
     body: RecvStream,
-    awaited: Awaited,
-    /// What is left of it, where the server has said how much it is.
-    left: Option<u64>,
-    /// Goes on with the request's body.
+    expected: Expected,
+    /// Bytes that are still to come, where the server has announced the length.
+    remaining: Option<u64>,
+    /// Sends the rest of the request's body.
     sending: Option<JoinHandle<()>>,
 }
 
 /// What comes next.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Awaited {
+enum Expected {
     Data,
     Trailers,
     Nothing,
 }
 
-impl Answer {
-    pub(super) fn of(response: Response<RecvStream>, sending: Option<Sending>) -> Response<Self> {
+impl ResponseBody {
+    pub(super) fn of(
+        response: Response<RecvStream>,
+        request_body: Option<BodySender>,
+    ) -> Response<Self> {
         let (head, body) = response.into_parts();
         let ended = body.is_end_stream();
-        // h2 has read it before, and compares it with what comes.
+        // h2 has parsed it too, and compares it with what arrives.
         let length = head.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|v| v.to_str().ok()?.parse().ok());
-        let sending = sending.filter(|sending| !sending.is_done());
-        let answer = Self {
+        let request_body = request_body.filter(|body| !body.is_done());
+        let body = Self {
             body,
-            awaited: if ended {
-                Awaited::Nothing
+            expected: if ended {
+                Expected::Nothing
             } else {
-                Awaited::Data
+                Expected::Data
             },
-            left: length.or(ended.then_some(0)),
-            // On its own: a client may read nothing of an answer until it has sent all.
-            sending: sending.map(|sending| tokio::spawn(sending.finish())),
+            remaining: length.or(ended.then_some(0)),
+            // In a task, since a client may read no response until it has sent all of its request.
+            sending: request_body.map(|body| tokio::spawn(body.finish())),
         };
-        Response::from_parts(head, answer)
+        Response::from_parts(head, body)
     }
 
-    /// It has ended, but its stream only when the request has ended too.
+    /// Gives `stream` back after the response has ended: at once, or when the request's body has
+    /// ended too.
     pub(in crate::upstream) fn release(&mut self, stream: Stream) {
         if let Some(sending) = self.sending.take()
             && !sending.is_finished()
@@ -66,18 +70,18 @@ impl Answer {
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
-        while self.awaited == Awaited::Data {
+        while self.expected == Expected::Data {
             let Some(data) = ready!(self.body.poll_data(cx)?) else {
-                self.awaited = Awaited::Trailers;
+                self.expected = Expected::Trailers;
                 break;
             };
             self.body.flow_control().release_capacity(data.len())?;
             if self.body.is_end_stream() {
-                self.awaited = Awaited::Nothing;
+                self.expected = Expected::Nothing;
             }
             if !data.is_empty() {
                 let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-                self.left = self.left.map(|left| left.saturating_sub(length));
+                self.remaining = self.remaining.map(|bytes| bytes.saturating_sub(length));
                 return Poll::Ready(Some(Ok(data)));
             }
         }
@@ -85,7 +89,7 @@ impl Answer {
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = h2::Error;
 
@@ -97,27 +101,27 @@ impl Body for Answer {
         if let Some(data) = ready!(this.poll_data(cx)?) {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        if this.awaited != Awaited::Trailers {
+        if this.expected != Expected::Trailers {
             return Poll::Ready(None);
         }
         let trailers = ready!(this.body.poll_trailers(cx)?);
-        this.awaited = Awaited::Nothing;
+        this.expected = Expected::Nothing;
         Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.awaited == Awaited::Nothing
+        self.expected == Expected::Nothing
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left
+        self.remaining
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
-impl Drop for Answer {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // Without it h2 has nobody left on the stream, and resets it.
+        // Once nothing holds the stream any more, h2 resets it.
         if let Some(sending) = self.sending.take() {
             sending.abort();
         }

@@ -1,4 +1,4 @@
-//! [`Pieces`]: a request's body in small pieces.
+//! [`SmallFrames`]: a request's body in small frames.
 
 use std::{
     pin::Pin,
@@ -8,33 +8,33 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::upstream::{RequestBody, body::RequestBodyError};
+use crate::upstream::body::{RequestBody, RequestBodyError};
 
-/// hyper keeps up to sixteen pieces that the server has not taken yet, whatever their size, as its
-/// buffer must have room for an answer's head.
-const PIECE: usize = 4 * 1024;
+/// hyper buffers up to sixteen frames that the server has not taken yet, whatever their size, as
+/// its buffer must have room for the head of a response.
+const MAX_FRAME: usize = 4 * 1024;
 
-/// A body of which little waits while the server takes nothing.
-pub(in crate::upstream) struct Pieces {
+/// A request's body of which little is buffered while the server takes nothing.
+pub(super) struct SmallFrames {
     body: RequestBody,
     rest: Bytes,
 }
 
-impl Pieces {
-    pub(super) fn of(body: RequestBody) -> Self {
+impl SmallFrames {
+    pub(super) fn new(body: RequestBody) -> Self {
         Self {
             body,
             rest: Bytes::new(),
         }
     }
 
-    /// The body, of which nothing was taken.
-    pub(super) fn into_body(self) -> RequestBody {
+    /// The body, of which nothing was read.
+    pub(super) fn into_inner(self) -> RequestBody {
         self.body
     }
 }
 
-impl Body for Pieces {
+impl Body for SmallFrames {
     type Data = Bytes;
     type Error = RequestBodyError;
 
@@ -44,7 +44,7 @@ impl Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
         if this.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+            let frame = match ready!(this.body.poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
@@ -53,15 +53,15 @@ impl Body for Pieces {
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
             }
         }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let data = this.rest.split_to(this.rest.len().min(MAX_FRAME));
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty() && self.body.is_end_stream()
     }
 
-    /// Asked for before anything is taken.
+    /// hyper asks for it before it reads anything.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
