@@ -1,9 +1,8 @@
-//! Faults, each injected, and what a client sees of it; beside each stands the control in which
-//! nothing is wrong.
+//! What a client sees of injected faults, each with a control in which nothing is wrong.
 //!
-//! What else is injected stands with the promise that it would break: bodies that break off in
-//! `streaming` and `http2`, halves of tunnels that end in `upgrades`, the end of the process in
-//! `drain`, changes of files under load in `reload`.
+//! Other faults are injected by the tests of what they would break: aborted bodies in `streaming`
+//! and `http2`, half-closed tunnels in `upgrades`, the end of the process in `drain`, file changes
+//! under load in `reload`.
 
 mod dead_peers;
 mod goodbyes;
@@ -16,10 +15,10 @@ use std::time::Duration;
 
 use crate::support::{Connection, Kubegate};
 
-/// What a busy machine and a build without optimisation may add to a bound.
+/// What a busy machine and a build without optimization may add to a time limit.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// A raw client of kubegate, wherever that listens.
+/// A raw client of kubegate, over TCP or a Unix socket.
 async fn client(kubegate: &Kubegate) -> Connection {
     if kubegate.address.starts_with('/') {
         Connection::open_unix(&kubegate.address).await
@@ -28,7 +27,7 @@ async fn client(kubegate: &Kubegate) -> Connection {
     }
 }
 
-/// A request's head, with lines each ended.
+/// A request's head with these header lines, each of which ends with CRLF.
 fn head(ask: &str, lines: &str) -> String {
     format!("{ask} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")
 }

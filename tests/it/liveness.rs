@@ -1,4 +1,4 @@
-//! A server that is frozen or cut off is told from one that is slow.
+//! A frozen or unreachable server is distinguished from a slow one.
 
 use std::{
     sync::{
@@ -18,8 +18,8 @@ use crate::support::{
 
 const WATCH: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Signs of life are wanted much sooner than by default.
-const HASTY: &[&str] = &[
+/// Liveness is probed much sooner than by default.
+const QUICK_PROBES: &[&str] = &[
     "--upstream-ping-after",
     "200ms",
     "--upstream-ping-timeout",
@@ -28,10 +28,10 @@ const HASTY: &[&str] = &[
     "1s",
 ];
 
-/// What a busy machine and a build without optimisation may add to a bound.
+/// What a busy machine and a build without optimization may add to a time limit.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// `/slow` takes five seconds, a watch has one event and stays; the rest is answered at once.
+/// Answers `/slow` after five seconds, a watch with one event and no end, and the rest at once.
 /// Counts POSTs.
 async fn http2(posts: Arc<AtomicUsize>) -> Upstream {
     Upstream::http2(move |request: Request<Incoming>| {
@@ -88,7 +88,7 @@ async fn watch(address: &str) -> Connection {
 }
 
 #[tokio::test]
-async fn a_frozen_server_is_told_within_five_seconds_and_found_again_when_it_goes_on() {
+async fn a_frozen_server_is_detected_within_five_seconds_and_found_again() {
     for upstream in servers().await {
         let relay = Relay::before(upstream.port()).await;
         let kubegate = Kubegate::before_url(&relay.url(), &[]);
@@ -139,27 +139,27 @@ async fn a_watch_from_a_frozen_server_breaks_within_fifteen_seconds() {
 }
 
 #[tokio::test]
-async fn a_slow_server_that_gives_signs_of_life_is_never_cut() {
+async fn a_slow_server_that_is_alive_is_never_aborted() {
     for upstream in servers().await {
-        let kubegate = Kubegate::before(&upstream, HASTY);
+        let kubegate = Kubegate::before(&upstream, QUICK_PROBES);
         let mut client = watch(&kubegate.address).await;
         let started = Instant::now();
         let slow = get(&kubegate.address, "/slow").await;
         assert_eq!(status(&slow), 200, "{slow}");
         assert!(started.elapsed() >= Duration::from_secs(5));
-        // The watch has been quiet all the time, and is still there.
+        // The watch received nothing all the time, and is still open.
         let more = tokio::time::timeout(Duration::from_secs(2), client.chunk()).await;
         assert!(more.is_err(), "{more:?}");
     }
 }
 
 #[tokio::test]
-async fn what_changes_something_is_not_sent_twice_to_a_server_that_froze() {
+async fn a_post_is_not_sent_twice_to_a_frozen_server() {
     let posts = Arc::new(AtomicUsize::new(0));
     let upstream = http2(posts.clone()).await;
     let relay = Relay::before(upstream.port()).await;
-    let kubegate = Kubegate::before_url(&relay.url(), HASTY);
-    // There is a connection, on which it goes out at once.
+    let kubegate = Kubegate::before_url(&relay.url(), QUICK_PROBES);
+    // There is an open connection, on which the POST is sent at once.
     for _ in 0..20 {
         assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
     }
@@ -176,20 +176,20 @@ async fn what_changes_something_is_not_sent_twice_to_a_server_that_froze() {
         }
     })
     .await;
-    // What was on its way arrives when the server goes on, and nothing after it.
+    // The request that was under way arrives when the server continues, and nothing after it.
     in_time(async {
         while posts.load(Ordering::SeqCst) == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
-    // Longer than it takes to find out anew that a server is silent.
+    // Longer than another detection of a silent server takes.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(posts.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_takes_long_for_a_handshake_is_not_taken_for_dead() {
+async fn a_server_with_a_slow_handshake_counts_as_alive() {
     let upstream = http1().await;
     let relay = Relay::far_before(upstream.port(), Duration::from_secs(2)).await;
     let kubegate = Kubegate::before_url(&relay.url(), &[]);

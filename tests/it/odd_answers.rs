@@ -1,10 +1,10 @@
-//! Answers as older servers and bad gateways frame them: mended where they have one meaning.
+//! Responses as older servers and bad gateways frame them, mended where they have one meaning.
 
 use std::fmt::Write as _;
 
 use crate::support::{Connection, Kubegate, Upstream, exchange, get, in_time, status, tls_config};
 
-/// Answers every request by these bytes and goes, in good order.
+/// Answers the request of each connection with these bytes, and closes the connection cleanly.
 async fn answering(answer: impl Into<Vec<u8>>) -> Upstream {
     let answer = answer.into();
     Upstream::with(
@@ -23,7 +23,7 @@ async fn answering(answer: impl Into<Vec<u8>>) -> Upstream {
     .await
 }
 
-/// The head and the body of what a client gets that closes its connection.
+/// The head and the body of the response that a client gets.
 async fn passed_on(answer: &str) -> (String, String) {
     let upstream = answering(answer).await;
     let kubegate = Kubegate::before(&upstream, &[]);
@@ -70,7 +70,7 @@ async fn equal_lengths_become_one_and_differing_ones_are_502() {
         assert!(head.starts_with("http/1.1 502 "), "{lines:?}: {head}");
         assert!(body.contains("\"kind\":\"Status\""), "{lines:?}: {body}");
     }
-    // The length of what a GET would get is told in the same way.
+    // The length in the response to a HEAD request is mended in the same way.
     let upstream = answering("HTTP/1.1 200 OK\r\nContent-Length: 7, 7\r\n\r\n").await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let head = "HEAD /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -80,7 +80,7 @@ async fn equal_lengths_become_one_and_differing_ones_are_502() {
 }
 
 #[tokio::test]
-async fn an_answer_in_http_1_0_goes_on_in_ours_on_a_connection_that_stays() {
+async fn an_http_1_0_response_becomes_http_1_1_on_a_persistent_connection() {
     for (lines, body) in [
         ("Content-Length: 2\r\n", "ok"),
         ("Connection: keep-alive\r\nContent-Length: 2\r\n", "ok"),
@@ -109,7 +109,7 @@ async fn an_answer_in_http_1_0_goes_on_in_ours_on_a_connection_that_stays() {
             assert_eq!(answer.body, body.as_bytes());
         }
     }
-    // What HTTP/1.0 does not have is no framing.
+    // HTTP/1.0 has no chunked framing.
     let (head, _) =
         passed_on("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").await;
     assert!(head.starts_with("http/1.1 502 "), "{head}");
@@ -161,7 +161,7 @@ async fn odd_heads_are_mended_where_they_have_one_meaning() {
         assert_eq!(body, "ok", "{answer:?}");
         assert!(!head.contains("link"), "{head}");
     }
-    // As Go's transport: no line is made out of what is no header.
+    // As in Go's transport, a line that is not a header is an error.
     for answer in [
         "HTTP/1.1 200 OK\r\nX(A): 1\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 2\r\n\r\nok",
@@ -175,7 +175,7 @@ async fn odd_heads_are_mended_where_they_have_one_meaning() {
 }
 
 #[tokio::test]
-async fn what_switches_protocols_or_refuses_to_is_mended_too() {
+async fn heads_of_upgrade_responses_are_mended_too() {
     const ASK: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\
         Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -218,7 +218,7 @@ async fn what_switches_protocols_or_refuses_to_is_mended_too() {
 const LINE: usize = 4000;
 const LINES: usize = 250;
 
-/// Of these there are a million bytes.
+/// A value with which [`LINES`] lines make a million bytes.
 fn large_value() -> String {
     "v".repeat(LINE - 10)
 }
@@ -235,13 +235,13 @@ async fn a_head_of_a_megabyte_comes_through_over_http_1() {
     assert!(head.starts_with("http/1.1 200 "), "{head:.200}");
     assert_eq!(head.matches("\r\nx-").count(), LINES);
     assert_eq!(body, "ok");
-    // The control: what has no end is refused.
+    // The control: a head without an end is refused.
     let endless = format!("HTTP/1.1 200 OK\r\n{lines}{}", lines.replace("X-", "Y-"));
     let (head, _) = passed_on(&endless).await;
     assert!(head.starts_with("http/1.1 502 "), "{head:.200}");
 }
 
-/// A head with so many lines.
+/// A response with this many header lines.
 fn many_lines(lines: usize) -> String {
     let lines = (0..lines).fold(String::new(), |mut all, n| {
         let _ = write!(all, "X-{n:05}: v\r\n");
@@ -263,7 +263,7 @@ async fn a_head_of_thousands_of_lines_comes_through_over_http_1() {
             assert_eq!(count, lines, "in round {round}");
             assert_eq!(body, "ok", "{lines} in round {round}");
         }
-        // Only the first is asked for twice, as it is known then how many lines there are.
+        // Only the first request is sent twice, as the number of lines is known after that.
         let asked = if lines < 512 { 2 } else { 3 };
         assert_eq!(upstream.connections(), asked, "{lines}");
     }
@@ -276,7 +276,7 @@ async fn a_head_of_thousands_of_lines_comes_through_over_http_1() {
 }
 
 #[tokio::test]
-async fn what_is_not_asked_for_twice_is_told_how_many_lines_were_taken() {
+async fn a_post_with_too_many_response_lines_says_how_many_are_taken() {
     let upstream = answering(many_lines(600)).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let post = "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
@@ -299,8 +299,8 @@ async fn a_head_of_a_megabyte_comes_through_over_http_2_in_small_frames() {
     let asked = tokio::spawn(async move { get(&address, "/x").await });
     let mut server = connections.next().await;
     let (stream, _) = server.request().await;
-    // Each a literal without indexing (RFC 7541 section 6.2.2), its value's length in seven bits
-    // and more (section 5.1).
+    // Each line is a literal without indexing (RFC 7541 section 6.2.2), the length of its value an
+    // integer of several bytes (section 5.1).
     let mut block = vec![0x88];
     let value = large_value();
     for n in 0..LINES {
@@ -319,7 +319,7 @@ async fn a_head_of_a_megabyte_comes_through_over_http_2_in_small_frames() {
     assert_eq!(status(&answer), 200, "{answer:.300}");
     assert_eq!(answer.matches("\r\nx-0").count(), LINES);
     assert!(answer.contains("ok"), "{answer:.300}");
-    // And the connection serves on.
+    // The connection still works.
     let address = kubegate.address.clone();
     let asked = tokio::spawn(async move { get(&address, "/x").await });
     let (stream, _) = server.request().await;

@@ -1,4 +1,4 @@
-//! How many connections there are to the API server, and who travels on which.
+//! How many connections to the API server are open, and which requests use which.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ const WATCH: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\
 
 type Senders = Arc<Mutex<Vec<mpsc::UnboundedSender<Frame<bytes::Bytes>>>>>;
 
-/// Watches stay open with one event each; anything else is answered by its HTTP version.
+/// Answers a watch with one event and leaves it open, and anything else with its HTTP version.
 fn answer(request: &Request<Incoming>, watches: &Senders) -> Response<Frames> {
     if request.uri().query() != Some("watch=1") {
         return Response::new(Frames::of(format!("{:?}", request.version())));
@@ -52,11 +52,11 @@ async fn watch(address: &str) -> Connection {
 }
 
 #[tokio::test]
-async fn watches_that_fill_their_connections_hold_up_no_get() {
+async fn watches_that_fill_their_connections_delay_no_get() {
     let (upstream, _watches) = watched().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut clients = Vec::new();
-    // As many as one connection takes, for each of the workers.
+    // As many as one connection allows, for each worker.
     for _ in 0..100 * worker_count() {
         clients.push(in_time(watch(&kubegate.address)).await);
     }
@@ -65,12 +65,12 @@ async fn watches_that_fill_their_connections_hold_up_no_get() {
         assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
     }
     assert!(started.elapsed() < Duration::from_secs(2));
-    // One more watch finds room too.
+    // One more watch gets a stream too.
     clients.push(in_time(watch(&kubegate.address)).await);
 }
 
 #[tokio::test]
-async fn connections_that_nobody_uses_are_closed_and_those_with_a_watch_are_not() {
+async fn unused_connections_are_closed_and_those_with_a_watch_are_not() {
     let (upstream, watches) = watched().await;
     let kubegate = Kubegate::before(&upstream, &["--upstream-idle-timeout", "1s"]);
     assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
@@ -83,18 +83,18 @@ async fn connections_that_nobody_uses_are_closed_and_those_with_a_watch_are_not(
     assert_eq!(in_time(client.chunk()).await.unwrap(), b"{}\n");
     drop(client);
     upstream.settled().await;
-    // And what comes then gets a new one.
+    // The next request opens a new one.
     assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
 }
 
 #[tokio::test]
-async fn a_connection_that_has_aged_takes_no_more_and_what_runs_on_it_goes_on() {
+async fn an_old_connection_takes_no_new_requests_and_finishes_its_own() {
     let (upstream, watches) = watched().await;
     let kubegate = Kubegate::before(&upstream, &["--upstream-max-age", "1s"]);
     let mut client = in_time(watch(&kubegate.address)).await;
     assert_eq!(upstream.connections(), 1);
     in_time(async {
-        // Each on a connection of its worker, which ages and is replaced.
+        // The connection of each worker ages and is replaced.
         while upstream.connections() < 8 {
             assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -107,8 +107,8 @@ async fn a_connection_that_has_aged_takes_no_more_and_what_runs_on_it_goes_on() 
     assert_eq!(in_time(client.chunk()).await.unwrap(), b"{}\n");
 }
 
-/// Speaks whichever protocol the client chose. What comes over HTTP/1.1 is counted, and answered
-/// once there is a permit for it.
+/// Speaks the protocol that the client chose. Requests over HTTP/1.1 are counted, and each is
+/// answered when it gets a permit.
 async fn both(http1: Arc<AtomicUsize>, gate: Arc<Semaphore>) -> Upstream {
     let config = tls_config("localhost", &[b"h2", b"http/1.1"]);
     Upstream::with(config, move |mut connection: Connection| {
@@ -136,7 +136,7 @@ fn open() -> Arc<Semaphore> {
 }
 
 #[tokio::test]
-async fn lists_travel_over_http_1_and_the_rest_over_http_2() {
+async fn lists_use_http_1_and_other_requests_http_2() {
     let upstream = both(Arc::default(), open()).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     for (path, version) in [
@@ -156,10 +156,10 @@ async fn lists_travel_over_http_1_and_the_rest_over_http_2() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_lists_opens_no_crowd_of_connections() {
+async fn six_hundred_lists_open_no_more_than_the_limit_of_connections() {
     let (http1, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let upstream = both(http1.clone(), gate.clone()).await;
-    // However busy the machine, the server is not taken for dead.
+    // The server counts as alive, however busy this machine is.
     let kubegate = Kubegate::before(&upstream, &["--upstream-ping-after", "60s"]);
     let answered = Arc::new(AtomicUsize::new(0));
     let lists: Vec<_> = (0..600)
@@ -172,7 +172,7 @@ async fn a_crowd_of_lists_opens_no_crowd_of_connections() {
             })
         })
         .collect();
-    // While those that wait have every connection, the others go another way.
+    // While the waiting requests use all HTTP/1.1 connections, the others use HTTP/2.
     in_time(async {
         while answered.load(Ordering::SeqCst) + http1.load(Ordering::SeqCst) < lists.len() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -188,7 +188,7 @@ async fn a_crowd_of_lists_opens_no_crowd_of_connections() {
 }
 
 #[tokio::test]
-async fn lists_make_do_with_the_connection_there_is_where_the_server_takes_no_more() {
+async fn lists_use_http_2_where_the_server_accepts_no_more_connections() {
     let upstream = both(Arc::default(), open()).await;
     let relay = Relay::before(upstream.port()).await;
     let kubegate = Kubegate::before_url(&relay.url(), &[]);

@@ -1,4 +1,4 @@
-//! Requests that the API server gives back over HTTP/2, and those it does not.
+//! Requests that the API server did not process over HTTP/2, and those that it may have.
 
 use crate::support::{
     Connection, Kubegate, Upstream, exchange, frames,
@@ -14,7 +14,7 @@ fn post(body: &str) -> String {
     )
 }
 
-/// Sends it in the background.
+/// Sends a request in the background.
 fn sent(kubegate: &Kubegate, request: String) -> tokio::task::JoinHandle<String> {
     let address = kubegate.address.clone();
     tokio::spawn(async move { exchange(&address, request).await })
@@ -23,7 +23,7 @@ fn sent(kubegate: &Kubegate, request: String) -> tokio::task::JoinHandle<String>
 const GET: &str = "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn a_refused_request_goes_out_once_more_with_its_body() {
+async fn a_refused_request_is_sent_again_with_its_body() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut server = None;
@@ -42,7 +42,7 @@ async fn a_refused_request_goes_out_once_more_with_its_body() {
         let answer = in_time(asked).await.unwrap();
         assert_eq!(status(&answer), 200, "{answer}");
     }
-    // Nothing came but what was looked at.
+    // The server received nothing else.
     let asked = sent(&kubegate, GET.to_owned());
     let mut server = server.unwrap();
     let (stream, _) = server.request().await;
@@ -53,7 +53,7 @@ async fn a_refused_request_goes_out_once_more_with_its_body() {
 }
 
 #[tokio::test]
-async fn a_refused_request_whose_body_is_gone_is_502() {
+async fn a_refused_request_with_a_body_that_is_not_kept_is_502() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let asked = sent(&kubegate, post(&"x".repeat(200_000)));
@@ -63,7 +63,7 @@ async fn a_refused_request_whose_body_is_gone_is_502() {
     server.reset(stream, REFUSED_STREAM).await;
     let answer = in_time(asked).await.unwrap();
     assert_eq!(status(&answer), 502, "{answer}");
-    // The connection is as good as before, and carried nothing else.
+    // The connection still works, and carried nothing else.
     let asked = sent(&kubegate, GET.to_owned());
     let (next, _) = server.request().await;
     assert_eq!(next, stream + 2);
@@ -72,7 +72,7 @@ async fn a_refused_request_whose_body_is_gone_is_502() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_everything_is_not_asked_for_ever() {
+async fn a_server_that_refuses_everything_is_tried_a_few_times() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let asked = sent(&kubegate, GET.to_owned());
@@ -95,7 +95,7 @@ async fn a_server_that_refuses_everything_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
-async fn what_a_leaving_server_did_not_take_goes_to_the_next_connection() {
+async fn after_a_goaway_unprocessed_requests_use_the_next_connection() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let taken = sent(&kubegate, GET.to_owned());
@@ -127,7 +127,7 @@ async fn what_a_leaving_server_did_not_take_goes_to_the_next_connection() {
         let answer = in_time(asked).await.unwrap();
         assert_eq!(status(&answer), 200, "{answer}");
     }
-    // What it took, it answers, and then the connection ends.
+    // The server answers the request that it accepted, and then the connection ends.
     assert!(!taken.is_finished());
     leaving.answer(1).await;
     let answer = in_time(taken).await.unwrap();
@@ -137,10 +137,10 @@ async fn what_a_leaving_server_did_not_take_goes_to_the_next_connection() {
 }
 
 #[tokio::test]
-async fn what_a_leaving_server_took_is_not_sent_again() {
+async fn after_a_goaway_processed_requests_are_not_sent_again() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    // A GET could be: it changes nothing.
+    // A GET could be sent again: it changes nothing.
     let asked = sent(&kubegate, post("hello"));
     let mut leaving = connections.next().await;
     let (stream, _) = leaving.request().await;
@@ -152,7 +152,7 @@ async fn what_a_leaving_server_took_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn an_early_answer_followed_by_a_reset_without_error_is_as_whole_as_it_is() {
+async fn an_early_response_before_a_no_error_reset_keeps_its_end() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut server = None;
@@ -170,7 +170,7 @@ async fn an_early_answer_followed_by_a_reset_without_error_is_as_whole_as_it_is(
         let server = server.as_mut().unwrap();
         let head = server.next().await.unwrap();
         assert_eq!(server.next().await.unwrap().payload, b"a");
-        // RFC 9113 section 8.1: the client is to send no more, and to keep the answer.
+        // RFC 9113 section 8.1: the client stops sending, and keeps the response.
         if whole {
             server.answer(head.stream).await;
         } else {
@@ -185,7 +185,7 @@ async fn an_early_answer_followed_by_a_reset_without_error_is_as_whole_as_it_is(
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_while_it_sends_cancels_its_stream() {
+async fn a_client_that_disconnects_while_sending_cancels_its_stream() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut server = None;

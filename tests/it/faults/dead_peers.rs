@@ -1,4 +1,4 @@
-//! A server that is cut off or frozen, and one that is merely slow.
+//! A server that is unreachable or frozen, and one that is only slow.
 
 use std::{
     process::Command,
@@ -11,28 +11,28 @@ use tokio::time::{sleep, timeout};
 use super::{SLACK, client, head};
 use crate::support::{Cable, Connection, Cut, FAR, Kubegate, ServerProcess, cert, status};
 
-/// Within this, a new request is answered.
+/// The time limit for the response to a new request.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Within this, what runs has ended.
+/// The time limit for the end of everything that was under way.
 const END: Duration = Duration::from_secs(15);
 
-/// Within this, requests succeed again once they can.
+/// The time limit for the first success after the server is back.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How long a slow server takes for an answer: longer than a dead one is given.
+/// How long a slow server takes for a response: longer than a dead one is waited for.
 const SLOW: Duration = Duration::from_secs(22);
 
-/// kubegate and a server with a cable between them.
-struct Apart {
+/// kubegate and a server, connected by a virtual cable.
+struct Cabled {
     cable: Cable,
     kubegate: Kubegate,
     _server: ServerProcess,
     _folder: TempDir,
 }
 
-impl Apart {
-    /// `None` where this machine cannot do that.
+impl Cabled {
+    /// `None` where this machine does not support it.
     fn new(http1: bool) -> Option<Self> {
         let cable = Cable::new()?;
         let server = ServerProcess::spawn(cable.far(&ServerProcess::command(FAR, http1)));
@@ -67,7 +67,7 @@ fn beside(http1: bool) -> (Kubegate, ServerProcess) {
     (Kubegate::spawn(command), server)
 }
 
-/// The status of an answer to a request of its own connection, and how long it took.
+/// Sends a request on a new connection. Returns the status of the response, and how long it took.
 async fn ask(kubegate: &Kubegate, ask: &str) -> (u16, Duration) {
     let began = Instant::now();
     let mut client = client(kubegate).await;
@@ -78,11 +78,11 @@ async fn ask(kubegate: &Kubegate, ask: &str) -> (u16, Duration) {
     (status(&answer), began.elapsed())
 }
 
-/// Something that runs, by the name of its kind.
+/// A stream under way, with the name of its kind.
 struct Running(&'static str, Connection);
 
 impl Running {
-    /// One of each kind, all under way.
+    /// Starts one of each kind.
     async fn all(kubegate: &Kubegate) -> Vec<Self> {
         let upgrade = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n";
         let tunnel = head("POST /api/v1/namespaces/x/pods/p/portforward", upgrade);
@@ -102,7 +102,7 @@ impl Running {
         all
     }
 
-    /// Whether it still is there: a moment without an end.
+    /// Whether it is still open.
     async fn is_whole(&mut self) -> bool {
         let Self(kind, connection) = self;
         if kind.contains("tunnel") {
@@ -115,12 +115,12 @@ impl Running {
             .is_err()
     }
 
-    /// Reads to its end: how long that took, and whether the end looked like one.
+    /// Reads to its end. Returns how long that took, and whether the end looked complete.
     async fn end(self) -> (&'static str, Duration, bool) {
         let began = Instant::now();
         let Self(kind, mut connection) = self;
         let reading = async {
-            // One tunnel has something on its way; the other is told of nothing.
+            // One tunnel has data in flight; the other is quiet.
             if kind == "tunnel" {
                 connection.write("into the dark").await;
             }
@@ -132,9 +132,15 @@ impl Running {
     }
 }
 
-/// From when `cut` has cut the server off until after `mend`. `frozen`: the server's machine
-/// still answers for it, so that a tunnel outlives it in which nothing waits to be answered.
-async fn dies_and_comes_back(kubegate: &Kubegate, frozen: bool, cut: impl Fn(), mend: impl Fn()) {
+/// Tests requests and streams while the server is disconnected by `cut`, and after `mend`. With
+/// `frozen`, the server's machine still acknowledges for it, so a tunnel survives that has nothing
+/// unanswered.
+async fn assert_outage_is_survived(
+    kubegate: &Kubegate,
+    frozen: bool,
+    cut: impl Fn(),
+    mend: impl Fn(),
+) {
     for request in ["GET /x", "GET /x", "POST /x"] {
         assert_eq!(ask(kubegate, request).await.0, 200, "{request}");
     }
@@ -147,7 +153,7 @@ async fn dies_and_comes_back(kubegate: &Kubegate, frozen: bool, cut: impl Fn(), 
         .into_iter()
         .map(|running| tokio::spawn(running.end()));
     let ends: Vec<_> = ends.collect();
-    // At once, while some know yet, and again when all should.
+    // At once, before the outage is detected, and again after that.
     for _ in 0..2 {
         for request in ["GET /x", "POST /x"] {
             let (code, took) = ask(kubegate, request).await;
@@ -183,53 +189,53 @@ async fn dies_and_comes_back(kubegate: &Kubegate, frozen: bool, cut: impl Fn(), 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_black_hole_ends_all_in_time_and_is_forgotten_when_it_closes() {
+async fn silently_dropped_packets_end_all_streams_until_they_arrive_again() {
     for http1 in [false, true] {
-        let Some(apart) = Apart::new(http1) else {
+        let Some(cabled) = Cabled::new(http1) else {
             return;
         };
         let (cut, mend) = (
-            || apart.cable.cut(Cut::Silent),
-            || apart.cable.mend(Cut::Silent),
+            || cabled.cable.cut(Cut::Silent),
+            || cabled.cable.mend(Cut::Silent),
         );
-        dies_and_comes_back(&apart.kubegate, false, cut, mend).await;
+        assert_outage_is_survived(&cabled.kubegate, false, cut, mend).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_is_down_ends_all_in_time_and_is_forgotten_when_it_is_up() {
+async fn a_link_that_is_down_ends_all_streams_until_it_is_up() {
     for http1 in [false, true] {
-        let Some(apart) = Apart::new(http1) else {
+        let Some(cabled) = Cabled::new(http1) else {
             return;
         };
         let (cut, mend) = (
-            || apart.cable.cut(Cut::Link),
-            || apart.cable.mend(Cut::Link),
+            || cabled.cable.cut(Cut::Link),
+            || cabled.cable.mend(Cut::Link),
         );
-        dies_and_comes_back(&apart.kubegate, false, cut, mend).await;
+        assert_outage_is_survived(&cabled.kubegate, false, cut, mend).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_server_ends_all_in_time_and_goes_on_when_it_thaws() {
+async fn a_frozen_server_ends_all_streams_until_it_continues() {
     for http1 in [false, true] {
         let (kubegate, server) = beside(http1);
         let (freeze, thaw) = (|| server.freeze(), || server.thaw());
-        dies_and_comes_back(&kubegate, true, freeze, thaw).await;
+        assert_outage_is_survived(&kubegate, true, freeze, thaw).await;
     }
 }
 
-/// The control of all the others.
+/// The control of all other tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_slow_but_alive_is_never_cut_off() {
+async fn a_slow_server_that_answers_probes_loses_no_stream() {
     let slow = format!("GET /slow/{}", SLOW.as_millis());
     for http1 in [false, true] {
-        let Some(apart) = Apart::new(http1) else {
+        let Some(cabled) = Cabled::new(http1) else {
             return;
         };
-        let mut running = Running::all(&apart.kubegate).await;
-        let (code, took) = ask(&apart.kubegate, &slow).await;
-        assert_eq!(code, 200, "{took:?} {}", apart.kubegate.log());
+        let mut running = Running::all(&cabled.kubegate).await;
+        let (code, took) = ask(&cabled.kubegate, &slow).await;
+        assert_eq!(code, 200, "{took:?} {}", cabled.kubegate.log());
         assert!(took + SLACK > SLOW, "{took:?}");
         for running in &mut running {
             assert!(running.is_whole().await, "{}", running.0);

@@ -1,4 +1,4 @@
-//! A server that takes leave: of connections, of streams, of watches.
+//! A server that closes connections, refuses streams and ends watches in good order.
 
 use std::{
     sync::{
@@ -13,18 +13,19 @@ use tokio::{task::JoinHandle, time::timeout};
 use super::{client, head};
 use crate::support::{Habits, Kubegate, Served, in_time, status};
 
-/// Clients at once, and requests of each, a POST for every GET.
+/// The number of concurrent clients, and of requests of each, half of them POSTs.
 const CLIENTS: usize = 24;
 const REQUESTS: usize = 100;
 
-/// Watches at once.
+/// The number of concurrent watches.
 const WATCHES: usize = 12;
 
 fn before(server: &Served) -> Kubegate {
     Kubegate::before_url(&format!("https://localhost:{}", server.port()), &[])
 }
 
-/// Ordinary requests, one after the other on each connection; every answer that is not a 200.
+/// Sends ordinary requests, one after the other on each connection. Returns each response that is
+/// not 200.
 async fn ordinary_requests(kubegate: &Arc<Kubegate>) -> Vec<String> {
     let clients = (0..CLIENTS).map(|client_number| {
         let kubegate = kubegate.clone();
@@ -61,7 +62,7 @@ async fn ordinary_requests(kubegate: &Arc<Kubegate>) -> Vec<String> {
     failed
 }
 
-/// Watches that are taken up again whenever one ends.
+/// Watches, each of which is started again when it ends.
 struct Watches {
     on: Arc<AtomicBool>,
     ended: Arc<AtomicUsize>,
@@ -87,7 +88,7 @@ impl Watches {
         Self { on, ended, tasks }
     }
 
-    /// How many came to their end.
+    /// Stops them. Returns how many have ended.
     async fn off(self) -> usize {
         self.on.store(false, Ordering::SeqCst);
         for task in self.tasks {
@@ -97,7 +98,7 @@ impl Watches {
     }
 }
 
-/// A watch from its beginning to its end, whose events all come, whole and in order.
+/// Reads a watch to its end. All its events must arrive, complete and in order.
 async fn watch(kubegate: &Kubegate, events: usize) {
     let mut client = client(kubegate).await;
     client.write(head("GET /api/v1/pods?watch=1", "")).await;
@@ -110,7 +111,8 @@ async fn watch(kubegate: &Kubegate, events: usize) {
     assert_eq!(events_seen, expected);
 }
 
-/// All of it before a server of these habits: leaves and refusals that there were.
+/// Runs requests and watches with a server of these habits. Returns how many connections it closed
+/// and how many streams it refused.
 async fn nothing_fails(habits: Habits) -> (usize, usize) {
     const EVENTS: usize = 12;
     let habits = Habits {
@@ -146,7 +148,7 @@ async fn nothing_fails(habits: Habits) -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_fails_where_connections_are_closed_in_two_steps() {
+async fn nothing_fails_where_a_first_goaway_announces_the_second() {
     for http1 in [false, true] {
         let (leaves, _) = nothing_fails(Habits {
             goaway: 20,

@@ -1,4 +1,4 @@
-//! All kinds of load at once, for minutes: nothing fails, and nothing is left behind.
+//! All kinds of load together, for minutes: nothing fails, and nothing leaks.
 
 use std::{
     sync::{
@@ -16,20 +16,19 @@ use tokio::{
 use super::{client, head};
 use crate::support::{Connection, Habits, Kubegate, Served, in_time, status};
 
-/// For how many seconds, in place of [`MINUTES`].
+/// The variable with a number of seconds, in place of [`MINUTES`].
 const SECONDS: &str = "KUBEGATE_SOAK_SECONDS";
 
 const MINUTES: Duration = Duration::from_secs(180);
 
-/// By how much the most that was open or in use may be more in the later two thirds of the time
-/// than in the first.
+/// By how much the maximum of the later two thirds of the time may exceed that of the first third.
 const MORE_FILES: usize = 16;
 const MORE_KIB: usize = 4 * 1024;
 
-/// Events of a watch, ten a second.
+/// The number of events of a watch, ten a second.
 const EVENTS: usize = 20;
 
-/// What was seen at one time.
+/// What was in use at one time.
 #[derive(Clone, Copy)]
 struct Sample {
     files: usize,
@@ -45,14 +44,14 @@ impl Sample {
     }
 }
 
-/// By how much the most of the later two thirds is more than the most of the first.
+/// By how much the maximum of the later two thirds exceeds that of the first third.
 fn growth(samples: &[Sample], of: impl Fn(&Sample) -> usize) -> usize {
     let (first, later) = samples.split_at(samples.len() / 3);
     let most = |samples: &[Sample]| samples.iter().map(&of).max().unwrap();
     most(later).saturating_sub(most(first))
 }
 
-/// One who uses kubegate until the time is over.
+/// A user of kubegate until the time is over.
 #[derive(Clone)]
 struct User {
     kubegate: Arc<Kubegate>,
@@ -61,7 +60,7 @@ struct User {
 }
 
 impl User {
-    /// Runs `once` at most each `every`.
+    /// Runs `once` again and again, at most once in each `every`.
     async fn repeats(self, every: Duration, once: impl AsyncFn(&Self, usize)) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,7 +95,7 @@ impl User {
         answer.body
     }
 
-    /// Some requests over one connection.
+    /// Sends some requests over one connection.
     async fn asks(&self, number: usize) {
         let mut client = self.begin(head("GET /x", "")).await;
         assert_eq!(self.succeeds(&mut client).await, b"ok");
@@ -117,7 +116,7 @@ impl User {
         assert_eq!(self.succeeds(&mut client).await.len(), 1_000_000);
     }
 
-    /// To its end, or as long as it likes.
+    /// Reads a watch to its end, or for a while.
     async fn watches(&self, number: usize) {
         let mut client = self.begin(head("GET /api/v1/pods?watch=1", "")).await;
         if number.is_multiple_of(2) {
@@ -143,7 +142,7 @@ impl User {
         }
     }
 
-    /// Leaves before all is said.
+    /// Disconnects before the request or response is complete.
     async fn leaves(&self, number: usize) {
         let asked = match number % 4 {
             0 => head("GET /slow/300", ""),
@@ -160,7 +159,7 @@ impl User {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn minutes_of_mixed_load_leave_memory_and_descriptors_as_they_were() {
+async fn minutes_of_mixed_load_leak_no_memory_and_no_descriptors() {
     let seconds = std::env::var(SECONDS)
         .ok()
         .and_then(|text| text.parse().ok());
@@ -194,7 +193,7 @@ async fn minutes_of_mixed_load_leave_memory_and_descriptors_as_they_were() {
     }
     let mut samples = Vec::new();
     while Instant::now() < user.until {
-        // A user that fails ends the test at once.
+        // The failure of a user ends the test at once.
         if let Some(ended) = users.try_join_next() {
             ended.unwrap();
         }
@@ -224,7 +223,7 @@ async fn minutes_of_mixed_load_leave_memory_and_descriptors_as_they_were() {
     assert!(files <= MORE_FILES, "{files} descriptors more");
     assert!(kib <= MORE_KIB, "{kib} KiB more");
 
-    // The control: what stays open is seen.
+    // The control: connections that stay open are counted.
     let mut held = Vec::new();
     let first = samples[..samples.len() / 3].iter().map(|s| s.files).max();
     while held.len() < first.unwrap() + MORE_FILES {

@@ -1,4 +1,4 @@
-//! A server that is gone for a moment, under load.
+//! A server that restarts under load.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use tokio::time::sleep;
 use super::{SLACK, client, head};
 use crate::support::{Answered, Habits, Kubegate, Load, Served, cert, get, in_time, status};
 
-/// How soon the first request succeeds after the server listens again.
+/// The time limit for the first success after the server listens again.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// Far less than any timeout: an answer that needed no server.
+/// The time limit for a response that needs no server, far below any timeout.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// An address of this machine where nothing else of the tests listens, so that a port of it
-/// that is free for a moment stays free.
+/// An address of this machine on which no other test listens, so that a port that is free for a
+/// moment stays free.
 const HOST: &str = "127.0.7.1";
 
 fn before(server: &Served) -> Kubegate {
@@ -67,7 +67,7 @@ async fn restart_under_load(http1: bool) {
         failed += 1;
         assert!((502..=503).contains(&code), "{answered:?}");
         assert!(took < QUICK + SLACK, "{took:?} {answered:?}");
-        // client-go would try ten times where it is told when.
+        // client-go tries ten times where there is a Retry-After.
         let head = answered.answer.to_ascii_lowercase();
         assert!(!head.contains("\r\nretry-after: "), "{answered:?}");
     }
@@ -97,14 +97,14 @@ async fn restart_under_load(http1: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_under_load_hangs_nothing_doubles_nothing_and_is_noticed_at_once() {
+async fn a_restart_under_load_repeats_no_request_and_is_noticed_at_once() {
     for http1 in [false, true] {
         restart_under_load(http1).await;
     }
 }
 
 #[tokio::test]
-async fn what_meets_a_connection_that_was_closed_at_rest_goes_over_another() {
+async fn a_request_on_a_closed_idle_connection_uses_another() {
     for http1 in [false, true] {
         let habits = Habits {
             http1,
@@ -129,14 +129,14 @@ async fn what_meets_a_connection_that_was_closed_at_rest_goes_over_another() {
             assert_eq!(server.record.posts().get(&path), Some(&1));
             server.stop().await;
             server.start_again().await;
-            // The end of the connection has to arrive before it can be known.
+            // The end of the connection has to arrive first.
             sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_server_gone_for_more_than_a_second_is_told_of_at_once_and_one_just_gone_is_waited_for() {
+async fn requests_wait_for_a_server_that_left_within_the_last_second() {
     const GRACE: Duration = Duration::from_secs(1);
     for http1 in [false, true] {
         let habits = Habits {
@@ -152,7 +152,7 @@ async fn a_server_gone_for_more_than_a_second_is_told_of_at_once_and_one_just_go
         };
         assert_eq!(took().await.0, 200);
         server.stop().await;
-        // Until its grace is over, which the test's own time is a part of.
+        // The grace period ends the wait; the test itself has used a part of it.
         let (code, waited) = took().await;
         assert_eq!(code, 502);
         assert!(waited > GRACE / 2, "{waited:?}");

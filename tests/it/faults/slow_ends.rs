@@ -1,5 +1,5 @@
-//! Whoever is slow slows the other end, and nothing of it piles up in between; all of it arrives
-//! in the end. What tunnels do about it stands in `upgrades`.
+//! A slow end slows the other, little is buffered in between, and everything arrives in the end. For
+//! tunnels, `upgrades` tests the same.
 
 use std::{
     sync::{
@@ -19,17 +19,17 @@ use crate::support::{Connection, Habits, Kubegate, Served, Upstream, halt, in_ti
 
 const MIB: usize = 1024 * 1024;
 
-/// What each of them is to carry: more than all buffers of sockets on the way hold, which grow
-/// to 6 MiB each on Linux.
+/// The bytes of each transfer: more than all socket buffers on the way, which grow to 6 MiB each on
+/// Linux.
 const MUCH: usize = 48 * MIB;
 
-/// How many there are of them at once.
+/// The number of concurrent transfers.
 const ENDS: usize = 6;
 
-/// What each may take of kubegate's memory while it waits, in KiB.
+/// kubegate's memory for each transfer that waits, in KiB, at most.
 const EACH: usize = 2 * 1024;
 
-/// Reads all of a `/flow`.
+/// Reads a `/flow` to its end.
 async fn read_all(client: &mut Connection) {
     client.head().await.unwrap();
     let mut read = 0;
@@ -54,7 +54,7 @@ async fn slow_clients(http1: bool) {
     let url = format!("https://localhost:{}", server.port());
     let kubegate = Kubegate::before_url(&url, &[]);
     let asked = head(&format!("GET /flow/{MUCH}"), "");
-    // The control: one that reads gets it all, and with it what kubegate needs once.
+    // The control: a client that reads gets everything. kubegate allocates what it needs once.
     let mut reader = client(&kubegate).await;
     reader.write(&asked).await;
     timeout(Duration::from_secs(60), read_all(&mut reader))
@@ -78,10 +78,10 @@ async fn slow_clients(http1: bool) {
     );
     assert!(
         halted_at < ENDS * 32 * MIB,
-        "{halted_at} bytes went to nobody"
+        "{halted_at} bytes were sent and not read"
     );
     assert!(grown < ENDS * EACH, "{grown} KiB more");
-    // Others are not held up by them.
+    // Other requests are not delayed.
     let mut other = client(&kubegate).await;
     other.write(head("GET /x", "")).await;
     assert_eq!(in_time(other.response()).await.unwrap().body, b"ok");
@@ -93,13 +93,13 @@ async fn slow_clients(http1: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_do_not_read_stop_the_server_take_little_and_get_all_in_the_end() {
+async fn clients_that_do_not_read_stop_the_server_and_lose_nothing() {
     for http1 in [false, true] {
         slow_clients(http1).await;
     }
 }
 
-/// Begins to send [`MUCH`], counting; gives the answer's body.
+/// Starts to send [`MUCH`] bytes, and counts them. Returns the response's body.
 async fn upload(kubegate: &Kubegate, written: &Arc<AtomicUsize>) -> JoinHandle<Vec<u8>> {
     let mut client = client(kubegate).await;
     let lines = format!("Connection: close\r\nContent-Length: {MUCH}\r\n");
@@ -115,7 +115,7 @@ async fn upload(kubegate: &Kubegate, written: &Arc<AtomicUsize>) -> JoinHandle<V
     })
 }
 
-/// Reads all of an upload, and says so.
+/// Reads an upload to its end, and answers.
 async fn take_all(mut server: Connection) {
     let reading = async {
         let head = server.head().await.unwrap();
@@ -132,7 +132,7 @@ async fn take_all(mut server: Connection) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_do_not_read_stop_the_client_take_little_and_get_all_in_the_end() {
+async fn servers_that_do_not_read_stop_the_client_and_lose_nothing() {
     // Over HTTP/1.1, where a server that does not read is one that does not read the socket.
     let (sender, mut servers) = tokio::sync::mpsc::unbounded_channel();
     let upstream = Upstream::with(
@@ -140,7 +140,7 @@ async fn servers_that_do_not_read_stop_the_client_take_little_and_get_all_in_the
         move |mut server: Connection| {
             let sender = sender.clone();
             async move {
-                // Kubegate may also look whether the server lives.
+                // kubegate may also probe whether the server is alive.
                 if server.speaks().await {
                     let _ = sender.send(server);
                 }
@@ -149,7 +149,7 @@ async fn servers_that_do_not_read_stop_the_client_take_little_and_get_all_in_the
     )
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    // The control: a server that reads gets it all, and with it kubegate what it needs once.
+    // The control: a server that reads gets everything. kubegate allocates what it needs once.
     let written = Arc::new(AtomicUsize::new(0));
     let sending = upload(&kubegate, &written).await;
     take_all(in_time(servers.recv()).await.unwrap()).await;
@@ -166,7 +166,7 @@ async fn servers_that_do_not_read_stop_the_client_take_little_and_get_all_in_the
     eprintln!("{ENDS} servers that do not read: {halted_at} bytes sent, {grown} KiB more");
     assert!(
         halted_at < ENDS * 32 * MIB,
-        "{halted_at} bytes went to nobody"
+        "{halted_at} bytes were sent and not read"
     );
     assert!(grown < ENDS * EACH, "{grown} KiB more");
     for server in held {
@@ -178,7 +178,7 @@ async fn servers_that_do_not_read_stop_the_client_take_little_and_get_all_in_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_answers_slowly_keeps_nobody_else_waiting() {
+async fn a_slow_response_delays_no_other_request() {
     for http1 in [false, true] {
         let habits = Habits {
             http1,

@@ -1,4 +1,4 @@
-//! Answers that break off: the client sees them break off, over whichever protocol they came.
+//! Truncated responses look truncated to the client, over HTTP/1.1 and HTTP/2 alike.
 
 use std::{fs, process::Output};
 
@@ -7,10 +7,10 @@ use tokio::process::Command;
 
 use crate::support::{Connection, Kubegate, Upstream, in_time, tls_config};
 
-/// How curl says that all arrived.
+/// The exit code with which curl says that everything arrived.
 const WHOLE: i32 = 0;
 
-/// What an upstream does about one answer, and whether that is a whole one.
+/// How an upstream sends one response, and whether it is complete.
 struct Case {
     name: &'static str,
     answer: Vec<u8>,
@@ -20,9 +20,9 @@ struct Case {
 
 #[derive(Clone, Copy)]
 enum End {
-    /// Closed in good order.
+    /// Closed cleanly.
     Close,
-    /// Closed without TLS's word for it, as anybody on the way can do.
+    /// Closed without a close_notify of TLS, as anyone on the network path can do.
     Cut,
     /// Reset.
     Reset,
@@ -229,7 +229,7 @@ fn over_http2() -> Vec<Case> {
     ]
 }
 
-/// Answers the first request by the case's bytes.
+/// Answers the first request with the bytes of a case.
 async fn serve(mut server: Connection, http2: bool, answer: Vec<u8>, end: End) {
     let asked = if http2 {
         server.first_http2_request().await
@@ -262,7 +262,7 @@ async fn curl(url: &str, into: &std::path::Path) -> Output {
     in_time(curl.arg(into).arg(url).output()).await.unwrap()
 }
 
-async fn is_seen(http2: bool) {
+async fn assert_seen(http2: bool) {
     let folder = tempdir().unwrap();
     let into = folder.path().join("answer");
     for path in ["/x", "/api/v1/pods?watch=1"] {
@@ -301,19 +301,19 @@ async fn is_seen(http2: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_breaks_off_over_http_1_is_seen_to_break_off_and_nothing_else_is() {
-    is_seen(false).await;
+async fn truncation_over_http_1_is_seen_and_nothing_else_is() {
+    assert_seen(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_breaks_off_over_http_2_is_seen_to_break_off_and_nothing_else_is() {
-    is_seen(true).await;
+async fn truncation_over_http_2_is_seen_and_nothing_else_is() {
+    assert_seen(true).await;
 }
 
-/// RFC 9112 section 6.3: without a length a body ends with its connection. A cut looks the same in
-/// plain text; over TLS it lacks the `close_notify` of an end (RFC 8446 section 6.1).
+/// RFC 9112 section 6.3: without a length a body ends with its connection. A truncation looks the
+/// same in plaintext; over TLS it lacks the `close_notify` of an end (RFC 8446 section 6.1).
 #[tokio::test]
-async fn a_body_to_the_connections_end_is_whole_in_plain_text_and_over_tls_with_its_close_notify() {
+async fn a_body_until_close_is_complete_in_plaintext_or_with_close_notify() {
     const ANSWER: &str = "HTTP/1.1 200 OK\r\n\r\nhello";
     let folder = tempdir().unwrap();
     let into = folder.path().join("answer");
