@@ -185,7 +185,7 @@ async fn a_head_of_more_than_64_kib_is_refused_with_431() {
 }
 
 #[tokio::test]
-async fn a_target_too_long_once_encoded_is_refused_with_both_lengths() {
+async fn a_target_that_is_too_long_encoded_is_refused() {
     let (_upstream, kubegate) = start().await;
     let address = &kubegate.address;
     let raw = |count: usize| {

@@ -12,7 +12,7 @@ mod crowds;
 mod demo;
 mod documentation;
 mod drain;
-mod early_answers;
+mod early_responses;
 mod faults;
 mod filters;
 mod first_request;

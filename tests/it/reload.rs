@@ -426,7 +426,7 @@ async fn a_file_is_reloaded_however_it_is_replaced() {
 }
 
 #[tokio::test]
-async fn every_file_of_the_list_is_watched_also_if_it_appears_later() {
+async fn every_file_of_the_list_is_watched() {
     let upstream = echo().await;
     let home = Home::new();
     let whole = |token: &str| config(&upstream, &json!({ "token": token }));
@@ -811,7 +811,7 @@ async fn idle_connections_with_a_replaced_certificate_end() {
 // Failures.
 
 #[tokio::test]
-async fn a_plugin_in_backoff_is_run_at_once_after_a_change() {
+async fn a_change_ends_the_backoff_of_a_plugin() {
     let upstream = echo().await;
     let home = Home::new();
     let plugin = |does: &str| {

@@ -247,7 +247,7 @@ fn login_refused(endpoints: &Endpoints, proof: &UserProof, failure: Failure) -> 
 
 fn passcode_refused(endpoints: &Endpoints, refusal: &Refusal) -> (String, String) {
     let problem = match refusal.reason {
-        Reason::SessionOver | Reason::Other => {
+        Reason::SessionEnded | Reason::Other => {
             "the one-time passcode is wrong, was used already, or has expired".to_owned()
         }
         _ => refusal.problem("the one-time passcode"),

@@ -15,7 +15,7 @@ pub(super) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// The refresh token or the session has ended: start again from the root credential.
-    SessionOver,
+    SessionEnded,
     ApiKeyNotFound,
     UserNotFound,
     UserSuspended,
@@ -47,7 +47,7 @@ impl Refusal {
         }
         Some(Self {
             reason: match digits {
-                "0407" | "0408" | "0439" => Reason::SessionOver,
+                "0407" | "0408" | "0439" => Reason::SessionEnded,
                 "0415" => Reason::ApiKeyNotFound,
                 "0410" => Reason::UserNotFound,
                 "0436" => Reason::UserSuspended,
@@ -66,7 +66,7 @@ impl Refusal {
     pub(super) fn problem(&self, subject: &str) -> String {
         let code = &self.code;
         match self.reason {
-            Reason::SessionOver => format!("{subject} has expired or was revoked ({code})"),
+            Reason::SessionEnded => format!("{subject} has expired or was revoked ({code})"),
             Reason::ApiKeyNotFound => format!(
                 "{subject} was not found: it was revoked, deleted, or belongs to another IBM \
                  Cloud ({code})"
@@ -114,7 +114,7 @@ impl Refusal {
 
 /// Whether IAM says that a refresh token is of no use any more.
 pub(in crate::credential) fn ends_session(response: &Response) -> bool {
-    Refusal::of(response).is_some_and(|refusal| refusal.reason == Reason::SessionOver)
+    Refusal::of(response).is_some_and(|refusal| refusal.reason == Reason::SessionEnded)
 }
 
 #[cfg(test)]
@@ -134,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn each_known_code_is_told_by_its_reason_and_never_by_its_message() {
+    fn each_known_code_has_its_own_message() {
         for (code, reason, says) in [
-            ("BXNIM0407E", Reason::SessionOver, "expired or was revoked"),
-            ("BXNIM0408E", Reason::SessionOver, "expired or was revoked"),
-            ("BXNIM0439E", Reason::SessionOver, "expired or was revoked"),
+            ("BXNIM0407E", Reason::SessionEnded, "expired or was revoked"),
+            ("BXNIM0408E", Reason::SessionEnded, "expired or was revoked"),
+            ("BXNIM0439E", Reason::SessionEnded, "expired or was revoked"),
             (
                 "BXNIM0415E",
                 Reason::ApiKeyNotFound,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_judgement_is_none() {
+    fn responses_without_a_decision_are_not_refusals() {
         let code = r#"{"errorCode": "BXNIM0415E"}"#;
         assert!(refusal(400, code).is_some() && refusal(403, code).is_some());
         for (status, body) in [

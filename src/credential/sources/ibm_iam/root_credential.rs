@@ -139,7 +139,7 @@ impl RootCredential {
     pub fn typed(key: Secret) -> Self {
         Self::ApiKey {
             key,
-            origin: "your answer",
+            origin: "your input",
         }
     }
 
