@@ -32,7 +32,6 @@ mod module_order;
 mod odd_answers;
 mod oidc;
 mod openshift;
-mod plugin_files;
 mod plugins;
 mod pool;
 mod proxies;

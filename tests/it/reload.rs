@@ -1,6 +1,8 @@
 //! Changes of files are in force within two seconds, broken files change nothing, and requests in flight
 //! are not affected.
 
+mod plugin_files;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
