@@ -1,4 +1,6 @@
-"""kubegate beside `kubectl proxy`: what README.md says of either, one row of its table a test."""
+"""Compares kubegate with kubectl and `kubectl proxy`: each test runs both with the same input.
+
+Where they differ on purpose, a row of docs/differences.md names the test."""
 
 import base64
 import concurrent.futures
@@ -58,7 +60,7 @@ class Beside(Case):
         return process
 
     def ask(self, proxy, path, method="GET", **headers):
-        """Status and body."""
+        """Sends a request and returns the status and the body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
         try:
             connection.putrequest(method, path, skip_host="Host" in headers)
@@ -66,7 +68,7 @@ class Beside(Case):
                 connection.putheader(name.replace("_", "-"), value)
             connection.endheaders()
             answer = connection.getresponse()
-            # Behind a 101 the connection belongs to another protocol.
+            # After a 101 the connection belongs to another protocol.
             return answer.status, b"" if answer.status == 101 else answer.read()
         finally:
             connection.close()
@@ -89,14 +91,14 @@ class Beside(Case):
         )
 
     def differs(self, *subjects):
-        """docs/differences.md has rows that name this test, and one of them each subject."""
+        """Checks that docs/differences.md has a row about each subject that names this test."""
         lines = (ROOT / "docs" / "differences.md").read_text().splitlines()
         rows = [line for line in lines if self._testMethodName in line]
         for subject in subjects:
             self.assertTrue(any(subject in row for row in rows), f"no row about {subject}: {rows}")
 
     def plugin(self, script):
-        """A kubeconfig user whose plugin is `script`; each run leaves a line in `runs`."""
+        """Returns the `exec` section of a plugin that runs `script`. Each run adds a line to `runs`."""
         path = self.file("plugin", f"#!/bin/sh\necho run >>{self.home}/runs\n{script}\n")
         os.chmod(path, 0o700)
         return {
@@ -119,7 +121,7 @@ class Requests(Beside):
             statuses[name] = self.websocket(proxy, Origin="https://evil.example")
         self.assertEqual(statuses, {"kubectl": 101, "kubegate": 403})
 
-    def test_an_upgrade_to_an_unknown_ca_carries_the_token_of_kubectl_alone(self):
+    def test_an_upgrade_to_an_unknown_ca_sends_the_token_of_kubectl_alone(self):
         server = self.serve(tls=True)
         config = self.kubeconfig({"server": server.url}, token="sesame")
         statuses, sent = {}, {}
@@ -148,8 +150,8 @@ class Requests(Beside):
             statuses[name] = [self.ask(proxy, way, "PATCH")[0] for way in ways]
         self.assertEqual(statuses, {"kubectl": [200] * 3, "kubegate": [403] * 3})
 
-    def test_patterns_find_the_same_paths_in_both(self):
-        # Each pattern with paths in which it is found, and paths in which it is not.
+    def test_patterns_match_the_same_paths_in_both(self):
+        # Each pattern with paths that it matches, and paths that it does not match.
         cases = [
             (r"\Qa.b(\E$", ["a.b("], ["axb("]),
             (r"\d$", ["7"], ["%D9%A4", "a"]),
@@ -219,7 +221,7 @@ class Requests(Beside):
                     head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
                     client.sendall(head.encode())
                     self.assertIn(b" 200 ", client.recv(4096), name)
-            # Some builds of kubectl ask for the server's version by themselves.
+            # Some builds of kubectl request the server's version on their own.
             arrived[name] = [urllib.parse.unquote(path) for path, _ in server.take()[-2:]]
         self.assertEqual(arrived["kubegate"], arrived["kubectl"])
         self.assertEqual(arrived["kubegate"][0], '/q?query=up{job="a"}>0')
@@ -235,14 +237,14 @@ class Requests(Beside):
         self.assertEqual(arrived, {"kubectl": ["/a/b"], "kubegate": ["/a%2Fb", "/a//b"]})
 
     def test_a_first_401_reaches_the_client_of_kubectl_alone(self):
-        # The first run gives a token that is not accepted, each later one the right one.
+        # The token of the first run is not accepted, that of each later run is.
         token = "$([ $(wc -l <runs) = 1 ] && echo first || echo second)"
         exec_ = self.plugin(
             f"cd {self.home}\n"
             'printf \'{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1",'
             f'"status":{{"token":"%s"}}}}\' {token}'
         )
-        # Over plain HTTP neither would send it.
+        # Over plain HTTP neither would send the token.
         server = self.serve(tls=True)
         server.accepted = "Bearer second"
         cluster = {"server": server.url, "certificate-authority": str(CERTS / "ca.pem")}
@@ -254,7 +256,7 @@ class Requests(Beside):
             statuses[name] = [self.ask(proxy, "/version")[0] for _ in range(2)]
         self.assertEqual(statuses, {"kubectl": [401, 200], "kubegate": [200, 200]})
 
-    def test_fifty_requests_run_a_failing_plugin_fifty_times_in_kubectl_alone(self):
+    def test_fifty_requests_run_a_plugin_fifty_times_in_kubectl_alone(self):
         server = self.serve(tls=True)
         exec_ = self.plugin("sleep 0.1; exit 1")
         cluster = {"server": server.url, "certificate-authority": str(CERTS / "ca.pem")}
@@ -287,7 +289,7 @@ class Requests(Beside):
         proxy = self.start("kubegate", serves=False)
         self.assertEqual(proxy.wait(timeout=10), 1)
 
-    def test_a_request_in_flight_survives_the_sigterm_of_kubegate_alone(self):
+    def test_a_request_in_flight_survives_sigterm_of_kubegate_alone(self):
         server = self.serve()
         survived = {}
         for name in PROXIES:
@@ -307,7 +309,8 @@ class Requests(Beside):
         self.assertEqual(survived, {"kubectl": False, "kubegate": True})
 
     def get_pods(self, proxy):
-        """How long `kubectl get pods` takes that knows nothing yet, at best, and what it says."""
+        """Runs `kubectl get pods` with an empty cache three times. Returns the shortest duration and the
+        last line of its output."""
         best = None
         for _ in range(3):
             cache = tempfile.mkdtemp(dir=self.home)
@@ -326,13 +329,13 @@ class Requests(Beside):
             best = min(best or took, took)
         return best, done.stderr.splitlines()[-1]
 
-    def test_kubectl_tells_at_once_through_either_why_a_server_cannot_be_reached(self):
+    def test_kubectl_shows_at_once_why_a_server_cannot_be_reached(self):
         stranger = self.serve(tls=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             refusing = f"https://127.0.0.1:{free.getsockname()[1]}"
         stopped = {name: self.serve() for name in PROXIES}
-        # Where it stands, what kubectl proxy says of it, and kubegate.
+        # The server's URL, and the causes that kubectl proxy and kubegate name.
         for url, *said in [
             (refusing, "connection refused", "Connection refused"),
             ("https://no-such-host.invalid:6443", "no-such-host.invalid", "no-such-host.invalid"),
@@ -346,17 +349,17 @@ class Requests(Beside):
                 if not url:
                     self.assertEqual(self.ask(proxy, "/version")[0], 200)
                     stopped[name].stop()
-                    # Longer than the second that a server has to come back.
+                    # Longer than the second in which a server may restart.
                     time.sleep(1.2)
                 took[name], last = self.get_pods(proxy)
                 self.assertIn(cause, last, name)
                 self.assertNotIn("unknown)", last)
-            # What a busy machine adds; client-go's retries would take 10 s each.
+            # 0.5 s is for a busy machine; client-go's retries would take 10 s each.
             self.assertLess(took["kubegate"], 1.2 * took["kubectl"] + 0.5, server)
 
 
 class KubeconfigFiles(Case):
-    """What kubectl accepts as a kubeconfig, kubegate accepts, and both read the same in it."""
+    """kubectl and kubegate accept the same kubeconfigs and read the same content."""
 
     TEXT = (
         "apiVersion: v1\nkind: Config\ncurrent-context: a\n"
@@ -366,7 +369,7 @@ class KubeconfigFiles(Case):
     )
 
     def read(self, content):
-        """The server of the current context by either, or nothing where it is refused."""
+        """Returns the server of the current context as kubectl and kubegate read it; None if refused."""
         path = os.path.join(self.home, "kubeconfig")
         with open(path, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
@@ -378,7 +381,7 @@ class KubeconfigFiles(Case):
         by_kubegate = current[0] if kubegate.returncode == 0 and current else None
         return kubectl.stdout.decode() if kubectl.returncode == 0 else None, by_kubegate
 
-    def test_what_kubectl_reads_kubegate_reads_and_finds_the_same(self):
+    def test_kubeconfigs_that_both_read_alike(self):
         text = self.TEXT
         other = text.replace("a.example", "b.example")
         server = "https://a.example"
@@ -403,7 +406,7 @@ class KubeconfigFiles(Case):
         ):
             self.assertEqual(self.read(content), (server, server), content)
 
-    def test_what_neither_reads(self):
+    def test_kubeconfigs_that_neither_reads(self):
         text = self.TEXT
         for content in (
             b"\xff\xfe" + text.encode("utf-16-le") + b"a",
@@ -426,8 +429,8 @@ class Certificates(Beside):
         cls.made = Certs(pathlib.Path(cls.home))
 
     def judge(self, cases):
-        """What `cases` come to, by name: whether kubectl accepts, and whether kubegate does. A case is
-        a server with the fields of a cluster and a user that are beside its URL."""
+        """Returns for each case, by name, whether kubectl accepts it and whether kubegate does. A case is
+        a server, further fields of its cluster, and the fields of the user."""
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             return dict(zip(cases, pool.map(self.judge_one, cases, cases.values())))
 
@@ -609,7 +612,7 @@ class Certificates(Beside):
 
 
 class Certs:
-    """Certificates of shapes that certs/ does not hold, each set in a folder of its own."""
+    """Creates certificates that certs/ does not have, each set in a folder of its own."""
 
     CA = "basicConstraints=critical,CA:TRUE"
     SERVER = "subjectAltName=DNS:localhost"
@@ -673,8 +676,8 @@ class Certs:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """An API server that says 200, or 101 to a WebSocket, and notes who asked for what. `tls` is
-    `True`, or the files of its certificate chain and key."""
+    """An API server that responds with 200, or 101 to a WebSocket, and records path and credential of
+    each request. `tls` is `True`, or the files of its certificate chain and key."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -689,7 +692,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            # Old keys and signatures too.
+            # Allows old keys and signatures.
             context.set_ciphers("ALL:@SECLEVEL=0")
             context.load_cert_chain(*((CERTS / "localhost.pem", CERTS / "localhost.key") if tls is True else tls))
             if client_ca:
@@ -711,7 +714,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def handle_error(self, request, client_address):
-        """Handshakes that a verifier breaks off are no news."""
+        """Ignores handshakes that the client aborts."""
 
     def stop(self):
         if self.stopped:
