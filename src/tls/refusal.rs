@@ -73,7 +73,7 @@ pub enum Refusal {
         "the CA \"{subject}\" behind the server's certificate expired at {since}, and it is {now} \
          now; renew it and update certificate-authority, or set this machine's clock right"
     )]
-    AuthorityExpired {
+    CaExpired {
         /// The subject of the CA.
         subject: String,
         /// The last second of its validity.
@@ -86,7 +86,7 @@ pub enum Refusal {
         "the CA \"{subject}\" behind the server's certificate is not valid before {from}, and it \
          is {now} now; is this machine's clock right?"
     )]
-    AuthorityNotYetValid {
+    CaNotYetValid {
         /// The subject of the CA.
         subject: String,
         /// The first second of its validity.
@@ -142,13 +142,13 @@ pub enum Refusal {
     /// forged.
     #[error(
         "{} cannot be checked here: {what}; issue it anew",
-        whose(subject, *is_authority)
+        whose(subject, *is_ca)
     )]
     Unsupported {
         /// The subject of the certificate.
         subject: String,
         /// Whether it is a CA certificate, not the server's.
-        is_authority: bool,
+        is_ca: bool,
         /// What is not supported.
         what: String,
     },
@@ -157,7 +157,7 @@ pub enum Refusal {
         "the CA \"{subject}\" behind the server's certificate may not issue it: {why}; issue it by \
          another CA"
     )]
-    AuthorityMayNot {
+    CaMayNotIssue {
         /// The subject of the CA.
         subject: String,
         /// The reason.
@@ -183,7 +183,7 @@ pub enum Refusal {
          other names only; issue it by another CA",
         list(presented)
     )]
-    OutsideConstraints {
+    NameConstraints {
         /// The certificate's names and addresses.
         presented: Vec<String>,
     },
@@ -204,7 +204,7 @@ pub enum Refusal {
         "the server's certificate \"{subject}\" is a CA certificate (CA:TRUE); that is accepted only \
          if a CA trusted here, without name constraints, signed it directly; issue one with CA:FALSE"
     )]
-    AuthorityAsServer {
+    CaAsServer {
         /// The subject of the certificate.
         subject: String,
     },
@@ -252,8 +252,8 @@ impl From<Refusal> for rustls::Error {
     }
 }
 
-fn whose(subject: &str, is_authority: bool) -> String {
-    if is_authority {
+fn whose(subject: &str, is_ca: bool) -> String {
+    if is_ca {
         format!("the certificate of the CA \"{subject}\" behind the server's")
     } else {
         format!("the server's certificate \"{subject}\"")

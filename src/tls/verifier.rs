@@ -109,7 +109,7 @@ fn key_refusal(error: rustls::Error, leaf: &CertificateDer<'_>) -> rustls::Error
     match unsupported {
         Some((what, subject)) => Refusal::Unsupported {
             subject,
-            is_authority: false,
+            is_ca: false,
             what,
         },
         None => Refusal::UnprovenKey {

@@ -50,11 +50,11 @@ impl Home {
         std::fs::write(self.0.path().join("config"), text).unwrap();
     }
 
-    fn find(&self, pin: Option<&Pin>) -> Result<Resolved, Error> {
-        self.find_with(&Overrides::default(), pin)
+    fn resolve(&self, pin: Option<&Pin>) -> Result<Resolved, Error> {
+        self.resolve_with(&Overrides::default(), pin)
     }
 
-    fn find_with(&self, flags: &Overrides, pin: Option<&Pin>) -> Result<Resolved, Error> {
+    fn resolve_with(&self, flags: &Overrides, pin: Option<&Pin>) -> Result<Resolved, Error> {
         let path = self.0.path().join("config").into_os_string();
         resolve_pinned(None, flags, pin, &|name| {
             (name == "KUBECONFIG").then(|| path.clone())
@@ -65,11 +65,11 @@ impl Home {
 #[test]
 fn a_pinned_context_is_independent_of_current_context() {
     let home = Home::with("a");
-    let first = home.find(None).unwrap();
+    let first = home.resolve(None).unwrap();
     assert_eq!(first.pin, Pin::Context(Some("a".to_owned())));
     assert_eq!(first.files, [home.0.path().join("config")]);
     home.write("b");
-    let context = |pin| home.find(Some(pin)).unwrap().target.context;
+    let context = |pin| home.resolve(Some(pin)).unwrap().target.context;
     assert_eq!(context(&first.pin).as_deref(), Some("a"));
     assert_eq!(context(&Pin::CurrentContext).as_deref(), Some("b"));
 }
@@ -78,13 +78,13 @@ fn a_pinned_context_is_independent_of_current_context() {
 fn a_missing_pinned_context_is_an_error_that_names_it() {
     let home = Home::with("a");
     let gone = Pin::Context(Some("z".to_owned()));
-    let error = home.find(Some(&gone)).unwrap_err().to_string();
+    let error = home.resolve(Some(&gone)).unwrap_err().to_string();
     assert!(
         error.contains("\"z\", named by current-context at the start"),
         "{error}"
     );
     std::fs::remove_file(home.0.path().join("config")).unwrap();
-    let error = home.find(Some(&gone)).unwrap_err();
+    let error = home.resolve(Some(&gone)).unwrap_err();
     assert!(matches!(error, Error::KubeconfigGone { .. }), "{error}");
 }
 
@@ -95,7 +95,9 @@ fn flags_without_a_context_ignore_a_later_current_context() {
         server: Some("https://flag".to_owned()),
         ..Overrides::default()
     };
-    let found = home.find_with(&flags, Some(&Pin::Context(None))).unwrap();
+    let found = home
+        .resolve_with(&flags, Some(&Pin::Context(None)))
+        .unwrap();
     assert_eq!(found.target.context, None);
     assert_eq!(found.target.user.name, None);
 }

@@ -28,7 +28,7 @@ pub(super) fn refusal(roots: &Roots, error: &webpki::Error, presented: &Presente
         }
         E::CertNotValidForName(_) => wrong_name(&leaf, presented.server_name),
         E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => wrong_purpose(&leaf, presented),
-        E::NameConstraintViolation => Refusal::OutsideConstraints {
+        E::NameConstraintViolation => Refusal::NameConstraints {
             presented: (leaf.subject_alt_names().iter())
                 .map(San::to_string)
                 .collect(),
@@ -55,9 +55,9 @@ pub(super) fn unsupported(roots: &Roots, presented: &Presented<'_>) -> Option<Re
         .filter_map(|one| Certificate::parse(&one.der))
         .collect();
     for (at, one) in chain.iter().enumerate() {
-        let refusal = |certificate: &Certificate<'_>, is_authority, what| Refusal::Unsupported {
+        let refusal = |certificate: &Certificate<'_>, is_ca, what| Refusal::Unsupported {
             subject: certificate.subject(),
-            is_authority,
+            is_ca,
             what,
         };
         // The signature of a self-issued certificate is not verified.
@@ -131,8 +131,8 @@ pub(super) fn issuer_key_changed(roots: &Roots, leaf: &Certificate<'_>) -> Refus
     }
 }
 
-pub(super) fn authority_as_server(leaf: &Certificate<'_>) -> Refusal {
-    Refusal::AuthorityAsServer {
+pub(super) fn ca_as_server(leaf: &Certificate<'_>) -> Refusal {
+    Refusal::CaAsServer {
         subject: leaf.subject(),
     }
 }
@@ -147,7 +147,7 @@ fn wrong_purpose(leaf: &Certificate<'_>, presented: &Presented<'_>) -> Refusal {
         .find(|one| !one.allows_server_auth())
         .filter(|_| leaf.allows_server_auth());
     match lacking {
-        Some(one) => Refusal::AuthorityMayNot {
+        Some(one) => Refusal::CaMayNotIssue {
             subject: one.subject(),
             why: one.issuer_objection().unwrap_or_default(),
         },
@@ -169,7 +169,7 @@ pub(super) fn out_of_date(leaf: &Certificate<'_>, presented: &Presented<'_>) -> 
         .iter()
         .filter_map(Certificate::parse);
     let outdated = above.find(|one| !one.validity().contains(&now))?;
-    Some(authority_out_of_date(
+    Some(ca_out_of_date(
         &outdated.subject(),
         &outdated.validity(),
         now,
@@ -197,20 +197,16 @@ pub(super) fn server_out_of_date(
     }
 }
 
-pub(super) fn authority_out_of_date(
-    subject: &str,
-    validity: &RangeInclusive<i64>,
-    now: i64,
-) -> Refusal {
+pub(super) fn ca_out_of_date(subject: &str, validity: &RangeInclusive<i64>, now: i64) -> Refusal {
     let subject = subject.to_owned();
     if now < *validity.start() {
-        Refusal::AuthorityNotYetValid {
+        Refusal::CaNotYetValid {
             subject,
             from: time(*validity.start()),
             now: time(now),
         }
     } else {
-        Refusal::AuthorityExpired {
+        Refusal::CaExpired {
             subject,
             since: time(*validity.end()),
             now: time(now),

@@ -9,7 +9,7 @@ use webpki::{
 };
 
 use super::{
-    explain::{self, authority_out_of_date, out_of_date, server_out_of_date},
+    explain::{self, ca_out_of_date, out_of_date, server_out_of_date},
     presented::Presented,
     store::{Roots, TrustedCertificate},
 };
@@ -73,7 +73,7 @@ fn verify_path(roots: &Roots, path: &VerifiedPath<'_>, now: i64) -> Result<(), R
         let certificate = Certificate::parse(&der).ok_or(Refusal::Unreadable)?;
         if let Some(why) = certificate.issuer_objection() {
             let subject = certificate.subject();
-            return Err(Refusal::AuthorityMayNot { subject, why });
+            return Err(Refusal::CaMayNotIssue { subject, why });
         }
         intermediates += 1;
     }
@@ -103,7 +103,7 @@ fn verify_ca_as_server(roots: &Roots, presented: &Presented<'_>) -> Result<(), R
             _ if !leaf.is_signed_by(&authority.der) => Err(explain::unsupported(roots, presented)
                 .unwrap_or_else(|| explain::issuer_key_changed(roots, &leaf))),
             // Only webpki can check names against name constraints.
-            _ if anchor.name_constraints.is_some() => Err(explain::authority_as_server(&leaf)),
+            _ if anchor.name_constraints.is_some() => Err(explain::ca_as_server(&leaf)),
             _ => verify_as_issuer(authority, 0, presented.seconds()),
         };
         match verified {
@@ -118,7 +118,7 @@ fn verify_ca_as_server(roots: &Roots, presented: &Presented<'_>) -> Result<(), R
     let issuer_is_presented = intermediates.any(|one| one.is_issuer_of(&leaf));
     Err(match refusal {
         Some(refusal) => refusal,
-        None if issuer_is_presented => explain::authority_as_server(&leaf),
+        None if issuer_is_presented => explain::ca_as_server(&leaf),
         None => explain::unknown_issuer(roots, &leaf, presented),
     })
 }
@@ -150,7 +150,7 @@ fn verify_as_issuer(
 ) -> Result<(), Refusal> {
     let (subject, validity) = (&authority.subject, &authority.validity);
     if !validity.contains(&now) {
-        return Err(authority_out_of_date(subject, validity, now));
+        return Err(ca_out_of_date(subject, validity, now));
     }
     let path_length = authority.path_length.filter(|most| intermediates > *most);
     let too_long = path_length.map(|most| {
@@ -158,7 +158,7 @@ fn verify_as_issuer(
     });
     match authority.issuer_objection.clone().or(too_long) {
         None => Ok(()),
-        Some(why) => Err(Refusal::AuthorityMayNot {
+        Some(why) => Err(Refusal::CaMayNotIssue {
             subject: subject.clone(),
             why,
         }),

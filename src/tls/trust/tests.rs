@@ -228,7 +228,7 @@ async fn an_expired_ca_is_refused_although_the_leaf_is_valid() {
         "localhost",
     )
     .await;
-    let Refusal::AuthorityExpired { subject, since, .. } = refusal else {
+    let Refusal::CaExpired { subject, since, .. } = refusal else {
         panic!("{refusal}")
     };
     assert_eq!(subject, "O=kubegate TEST ONLY, CN=expiring test CA");
@@ -240,7 +240,7 @@ async fn an_expired_ca_is_refused_although_the_leaf_is_valid() {
         "localhost",
     )
     .await;
-    let Refusal::AuthorityNotYetValid { from, .. } = refusal else {
+    let Refusal::CaNotYetValid { from, .. } = refusal else {
         panic!("{refusal}")
     };
     assert_eq!(from, stamp("2100-01-01T00:00:00Z"));
@@ -251,10 +251,7 @@ async fn only_the_valid_cas_of_a_bundle_are_used() {
     let bundle = trust(&["expired-ca.pem", "ca.pem", "future-ca.pem"]);
     accepted(&bundle, "localhost.pem", "localhost").await;
     let refusal = refused(&bundle, "expired-ca-leaf.pem", "localhost").await;
-    assert!(
-        matches!(refusal, Refusal::AuthorityExpired { .. }),
-        "{refusal}"
-    );
+    assert!(matches!(refusal, Refusal::CaExpired { .. }), "{refusal}");
     let refusal = refused(&bundle, "cn-only.pem", "localhost").await;
     assert!(
         matches!(refusal, Refusal::CommonNameOnly { .. }),
@@ -275,7 +272,7 @@ async fn a_renewed_ca_of_the_same_key_counts_in_any_order() {
 #[tokio::test]
 async fn an_expired_intermediate_is_refused_by_name() {
     let refusal = refused(&trust(&["ca.pem"]), "expired-chain.pem", "localhost").await;
-    let Refusal::AuthorityExpired { subject, .. } = refusal else {
+    let Refusal::CaExpired { subject, .. } = refusal else {
         panic!("{refusal}")
     };
     assert_eq!(
@@ -473,10 +470,7 @@ async fn the_cas_of_the_system_follow_the_same_rules() {
             "{refusal}"
         );
         let refusal = refused(&system, "expired-ca-leaf.pem", "localhost").await;
-        assert!(
-            matches!(refusal, Refusal::AuthorityExpired { .. }),
-            "{refusal}"
-        );
+        assert!(matches!(refusal, Refusal::CaExpired { .. }), "{refusal}");
         return;
     }
     let store = tempfile::NamedTempFile::new().unwrap();
@@ -593,5 +587,5 @@ fn validity_includes_its_last_second() {
         "future-ca-leaf.pem",
         "2099-12-31T23:59:59Z",
     );
-    assert!(matches!(refusal, Err(Refusal::AuthorityNotYetValid { .. })));
+    assert!(matches!(refusal, Err(Refusal::CaNotYetValid { .. })));
 }

@@ -118,7 +118,7 @@ fn a_ca_certificate_as_server_behind_an_intermediate_is_refused() {
         .verify_server_cert(&deep[1], &deep[2..], &asked, &[], UnixTime::now())
         .unwrap_err();
     assert!(
-        matches!(refusal(&error), Some(Refusal::AuthorityAsServer { .. })),
+        matches!(refusal(&error), Some(Refusal::CaAsServer { .. })),
         "{error}"
     );
 }
