@@ -14,6 +14,7 @@
 //! | [`secret`] | holds secrets: redacted in `Debug`, wiped on drop |
 //! | [`error`], [`jitter`] | print an error with its causes; spread retries of many processes in time |
 //! | [`printable`], [`shell`] | show text from elsewhere, on a terminal and in a command line |
+//! | [`mod@error`], [`jitter`] | the boxed error type and its text; random delays |
 //! | [`console`] | writes to standard output and standard error |
 //! | [`kubeconfig`] | reads, merges, selects from and edits kubeconfig files |
 //! | [`tls`] | decides which servers are trusted, and prepares client certificates |

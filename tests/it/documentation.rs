@@ -106,6 +106,59 @@ fn links_of_the_documentation_lead_to_files() {
     assert!(count > 20, "{count} links");
 }
 
+/// Whether code that a page names is there: a file, or a name anywhere in the source. `None` for
+/// other code, such as a flag or a header.
+fn is_there(code: &str, words: &BTreeSet<String>) -> Option<bool> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if code.contains('/') && code.chars().all(|c| is_word(c) || "/.".contains(c)) {
+        return Some(root.join(code).exists() || root.join("src").join(code).exists());
+    }
+    let names: Vec<&str> = code.split("::").collect();
+    let all_words = |name: &&str| !name.is_empty() && name.chars().all(is_word);
+    let is_number = code.starts_with(|c: char| c.is_ascii_digit());
+    (names.iter().all(all_words) && !is_number)
+        .then(|| names.iter().all(|name| words.contains(*name)))
+}
+
+#[test]
+fn files_and_names_of_the_architecture_exist_in_the_source() {
+    let mut files = Vec::new();
+    sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    );
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let found = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.extend(found.map(str::to_owned));
+    }
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for page in pages() {
+        let name = page.to_str().unwrap();
+        let of_the_code = ["architecture", "glossary", "decisions/"];
+        if !of_the_code.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        for code in code(&read(name)) {
+            match is_there(code, &words) {
+                Some(false) => missing.push(format!("{name}: {code}")),
+                Some(true) => count += 1,
+                None => {}
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(count > 50, "{count} names");
+    assert_eq!(is_there("proxy/respond.rs", &words), Some(true));
+    assert_eq!(is_there("credential::Source", &words), Some(true));
+    assert_eq!(is_there("proxy/no_such_file.rs", &words), Some(false));
+    assert_eq!(is_there("proxy::NoSuchName", &words), Some(false));
+    assert_eq!(is_there("--read-only", &words), None);
+}
+
 /// The pages of the documentation, from the root of the project.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
