@@ -29,7 +29,7 @@ mod liveness;
 mod logins;
 mod logs;
 mod module_order;
-mod odd_answers;
+mod odd_responses;
 mod oidc;
 mod openshift;
 mod plugins;

@@ -47,13 +47,13 @@ pub(in crate::upstream) struct Connection {
 
 /// What a pool knows of an HTTP/1.1 connection, also while a request has it.
 pub(in crate::upstream) struct ConnectionState {
-    pub(in crate::upstream) activity: Arc<Activity>,
+    activity: Arc<Activity>,
     /// It has carried a request before.
-    pub(in crate::upstream) used: AtomicBool,
+    used: AtomicBool,
     /// It carries a request.
-    pub(in crate::upstream) in_use: AtomicBool,
+    in_use: AtomicBool,
     /// It is kept for the next request.
-    pub(in crate::upstream) idle: AtomicBool,
+    idle: AtomicBool,
     /// Its request waits for the head of the response.
     awaits_head: AtomicBool,
     /// Tells that request that the server is unresponsive.
@@ -62,7 +62,7 @@ pub(in crate::upstream) struct ConnectionState {
     client: Mutex<Option<Client>>,
     /// It was made for one upgrade. What is sent on it is unknown, so it counts as silent only
     /// where something was sent and nothing was received since.
-    pub(in crate::upstream) is_upgrade: bool,
+    is_upgrade: bool,
     /// How many header lines of a response it takes.
     max_headers: usize,
 }
@@ -230,8 +230,35 @@ impl ConnectionState {
         }
     }
 
+    pub(in crate::upstream) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    pub(in crate::upstream) fn is_upgrade(&self) -> bool {
+        self.is_upgrade
+    }
+
     pub(in crate::upstream) fn max_headers(&self) -> usize {
         self.max_headers
+    }
+
+    /// Records that the connection is given to a request. Returns whether it has carried one before.
+    pub(in crate::upstream) fn begin_request(&self) -> bool {
+        self.in_use.store(true, Ordering::Relaxed);
+        self.used.swap(true, Ordering::Relaxed)
+    }
+
+    pub(in crate::upstream) fn end_request(&self) {
+        self.in_use.store(false, Ordering::Relaxed);
+    }
+
+    pub(in crate::upstream) fn is_in_use(&self) -> bool {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
+    /// Records whether the connection is kept for the next request.
+    pub(in crate::upstream) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Relaxed);
     }
 
     pub(in crate::upstream) fn awaits_head(&self) -> bool {
@@ -264,7 +291,7 @@ impl ConnectionState {
 
     /// Whether this side did not end the connection.
     fn is_wanted(&self) -> bool {
-        self.in_use.load(Ordering::Relaxed) || self.idle.load(Ordering::Relaxed)
+        self.is_in_use() || self.idle.load(Ordering::Relaxed)
     }
 }
 

@@ -109,7 +109,7 @@ impl Http1Connections {
     pub(super) fn lease(self: &Arc<Self>, class: TrafficClass) -> Option<Http1Lease> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(IdleConnection { connection, .. }) = idle.pop() {
-            connection.state().idle.store(false, Ordering::Relaxed);
+            connection.state().set_idle(false);
             if connection.is_ready() {
                 drop(idle);
                 return Some(Http1Lease::new(connection, self, class));
@@ -127,7 +127,7 @@ impl Http1Connections {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE {
             let since = Instant::now();
-            connection.state().idle.store(true, Ordering::Relaxed);
+            connection.state().set_idle(true);
             idle.push(IdleConnection { connection, since });
         }
     }
@@ -138,7 +138,7 @@ impl Http1Connections {
         let closing = std::mem::take(&mut *idle);
         drop(idle);
         for IdleConnection { connection, .. } in &closing {
-            connection.state().idle.store(false, Ordering::Relaxed);
+            connection.state().set_idle(false);
         }
         drop(closing);
     }
@@ -163,7 +163,9 @@ impl Http1Connections {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|IdleConnection { connection, since }| {
             let keep = !connection.is_closed() && now < *since + limit;
-            connection.state().idle.fetch_and(keep, Ordering::Relaxed);
+            if !keep {
+                connection.state().set_idle(false);
+            }
             keep
         });
         let expiry = idle.iter().map(|connection| connection.since + limit);
@@ -191,10 +193,8 @@ impl Http1Lease {
         if counted {
             connections.busy.fetch_add(1, Ordering::Relaxed);
         }
-        let state = connection.state();
-        state.in_use.store(true, Ordering::Relaxed);
         Self {
-            reused: state.used.swap(true, Ordering::Relaxed),
+            reused: connection.state().begin_request(),
             connection: Some(connection),
             connections: Arc::clone(connections),
             counted,
@@ -252,7 +252,7 @@ impl Http1Lease {
     }
 
     fn ended(&self, state: &ConnectionState) {
-        state.in_use.store(false, Ordering::Relaxed);
+        state.end_request();
         if self.counted && self.connections.protocols.http1_only() {
             state.clear_client();
         }

@@ -105,19 +105,15 @@ impl Pool {
         self.0.health().wake();
         let connections = self.0.connections();
         let key = connections.key(class);
-        match connections.lease(key, class) {
-            Some((lease, nearly_full)) => {
-                if nearly_full {
-                    self.0.open_ahead(key);
-                }
-                Ok(lease)
-            }
+        let Some((lease, nearly_full)) = connections.lease(key, class) else {
+            let client = headers.get(&CLIENT).cloned();
             // Boxed, so that a request that finds a connection needs no memory for it.
-            None => {
-                let client = headers.get(&CLIENT).cloned();
-                Box::pin(wait::wait(&self.0, class, began, client)).await
-            }
+            return Box::pin(wait::wait(&self.0, class, began, client)).await;
+        };
+        if nearly_full {
+            self.0.open_ahead(key);
         }
+        Ok(lease)
     }
 
     /// Sends an upgrade request for `uri` over an HTTP/1.1 connection of its own, which is monitored

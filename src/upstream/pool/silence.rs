@@ -1,7 +1,7 @@
 //! [`SilenceTracker`]: for how long the HTTP/1.1 connections of a pool have received nothing.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -50,8 +50,8 @@ impl SilenceTracker {
     /// upgrade is.
     pub(super) fn prune(&self) -> (bool, bool) {
         let mut tracked = self.lock();
-        tracked.retain(|tracked| !tracked.state.activity.is_closed());
-        let any_upgrade = tracked.iter().any(|tracked| tracked.state.is_upgrade);
+        tracked.retain(|tracked| !tracked.state.activity().is_closed());
+        let any_upgrade = tracked.iter().any(|tracked| tracked.state.is_upgrade());
         (!tracked.is_empty(), any_upgrade)
     }
 
@@ -80,7 +80,7 @@ impl SilenceTracker {
                 continue;
             };
             if dead.is_some_and(|dead| silent_since <= dead) {
-                tracked.state.activity.abort();
+                tracked.state.activity().abort();
             } else if silent_since <= since && tracked.state.awaits_head() {
                 tracked.state.mark_unresponsive();
             }
@@ -95,12 +95,12 @@ impl SilenceTracker {
 impl Tracked {
     /// Since when the request under way has received nothing; `None` where there is none.
     fn silent_since(&mut self, now: Instant) -> Option<Instant> {
-        let activity = &self.state.activity;
-        if self.state.is_upgrade {
+        let activity = self.state.activity();
+        if self.state.is_upgrade() {
             return activity.unanswered_since();
         }
         let last_read = Some(activity.last_read());
-        if !self.state.in_use.load(Ordering::Relaxed) {
+        if !self.state.is_in_use() {
             self.silent_since = None;
         } else if self.silent_since.is_none() || last_read != self.last_read {
             self.silent_since = Some(now);

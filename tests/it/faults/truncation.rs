@@ -22,7 +22,7 @@ struct Case {
 enum End {
     /// Closed cleanly.
     Close,
-    /// Closed without a close_notify of TLS, as anyone on the network path can do.
+    /// Closed without a `close_notify` of TLS, as anyone on the network path can do.
     Cut,
     /// Reset.
     Reset,

@@ -267,7 +267,7 @@ async fn a_head_of_thousands_of_lines_comes_through_over_http_1() {
         let asked = if lines < 512 { 2 } else { 3 };
         assert_eq!(upstream.connections(), asked, "{lines}");
     }
-    // The control: where there are still more, the answer says how many are taken.
+    // The control: for still more lines, the error says how many are taken.
     let upstream = answering(many_lines(16_400)).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let got = get(&kubegate.address, "/x").await;
@@ -285,7 +285,7 @@ async fn a_post_with_too_many_response_lines_says_how_many_are_taken() {
     assert_eq!(status(&got), 502, "{got:.300}");
     assert!(got.contains("more than 512 header lines"), "{got:.600}");
     assert_eq!(upstream.connections(), 1);
-    // The next such answer comes through.
+    // The next such response comes through.
     let got = exchange(&kubegate.address, post).await;
     assert_eq!(status(&got), 200, "{got:.300}");
     assert_eq!(upstream.connections(), 2);
