@@ -28,8 +28,8 @@ pub enum Refusal {
     },
     /// A trusted CA has the issuer's name, but another key: a rebuilt cluster, or a forgery.
     #[error(
-        "the server's certificate was signed by another key than that of the CA of the same name in \
-         {trusted}: subject \"{subject}\", issuer \"{issuer}\", SHA-256 {sha256}; if the cluster \
+        "the server's certificate was signed by another key than that of the CA of the same name \
+         that is trusted here ({trusted}): subject \"{subject}\", issuer \"{issuer}\", SHA-256 {sha256}; if the cluster \
          was rebuilt, fetch its kubeconfig (certificate-authority) anew"
     )]
     IssuerKeyChanged {
@@ -166,7 +166,7 @@ pub enum Refusal {
     /// A trusted certificate that is not a CA certificate issued a certificate of the chain.
     #[error(
         "the server's certificate, or one behind it, was issued by \"{subject}\", whose certificate \
-         in {trusted} is not a CA certificate: {why}; issue that one anew with CA:TRUE, or set \
+         is trusted here ({trusted}) but is not a CA certificate: {why}; issue that one anew with CA:TRUE, or set \
          certificate-authority to the server's own certificate"
     )]
     IssuerIsNotCa {

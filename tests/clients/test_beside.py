@@ -427,6 +427,7 @@ class Certificates(Beside):
     def setUpClass(cls):
         super().setUpClass()
         cls.made = Certs(pathlib.Path(cls.home))
+        cls.said = {}
 
     def judge(self, cases):
         """Returns for each case, by name, whether kubectl accepts it and whether kubegate does. A case is
@@ -462,6 +463,7 @@ class Certificates(Beside):
         if status != 200:
             self.assertIn(status, (0, 502), name)
             self.assertRegex(said.decode(), "certificate|private key", name)
+            self.said[name] = said.decode()
         return direct.returncode == 0, status == 200
 
     def leaf(self, ca, leaf, folder=CERTS, **cluster):
@@ -505,6 +507,15 @@ class Certificates(Beside):
             cases[name] = self.leaf("ca", "wildcard-lan", **{"tls-server-name": name})
             expected[name] = (fits, fits)
         self.assertEqual(self.judge(cases), expected)
+
+    def test_a_trusted_issuer_that_is_not_a_ca_is_refused_by_both_and_named(self):
+        cases = {
+            "its basic constraints say CA:FALSE": self.leaf("localhost", "signed-by-leaf"),
+            "it has no basic constraints with CA:TRUE": self.leaf("ca", "leaf", self.made.without_basic_constraints()),
+        }
+        self.assertEqual(self.judge(cases), {name: (False, False) for name in cases})
+        for why in cases:
+            self.assertIn(f"is not a CA certificate: {why}", self.said[why])
 
     def test_certificates_that_kubectl_alone_accepts(self):
         cases = {
@@ -645,6 +656,12 @@ class Certs:
         folder = self._folder("policies")
         self._make(folder, "ca", self.CA)
         self._make(folder, "leaf", f"{self.SERVER}\ncertificatePolicies=critical,1.2.3.4", "ca")
+        return folder
+
+    def without_basic_constraints(self):
+        folder = self._folder("basic")
+        self._make(folder, "ca", "subjectKeyIdentifier=hash")
+        self._make(folder, "leaf", self.SERVER, "ca")
         return folder
 
     def negative_serial_number(self):

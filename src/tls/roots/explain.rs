@@ -29,7 +29,9 @@ pub(super) fn refusal(roots: &Roots, error: &webpki::Error, presented: &Presente
         E::CertNotValidForName(_) => wrong_name(&leaf, presented.server_name),
         E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => wrong_purpose(&leaf, presented),
         E::NameConstraintViolation => Refusal::NameConstraints {
-            presented: (leaf.subject_alt_names().iter())
+            presented: leaf
+                .subject_alt_names()
+                .iter()
                 .map(San::to_string)
                 .collect(),
         },
