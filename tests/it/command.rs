@@ -1,30 +1,25 @@
-//! The command line: what `kubectl proxy` takes is taken, and what cannot work is said.
+//! The command line: the flags of `kubectl proxy` are accepted, and errors name their cause.
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    net::{SocketAddr, TcpListener},
-    os::unix::{fs::PermissionsExt as _, net::UnixListener},
-    path::Path,
+    net::SocketAddr,
     process::Stdio,
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::support::{
-    Connection, Kubegate, PATIENCE, Refused, Upstream, cert, exchange, exchange_unix, get, status,
-};
+use crate::support::{Connection, Kubegate, Refused, Upstream, cert, exchange, get, status};
 
-/// An API server that nobody speaks to here.
+/// An API server that is never connected to.
 const NOWHERE: [&str; 2] = ["--server", "https://127.0.0.1:1"];
 
 fn run(args: &[&str]) -> Refused {
     Kubegate::refused(Kubegate::command(args))
 }
 
-/// Runs it as it must not start: with an API server, and on a port that is free.
+/// Runs the program with an API server to proxy to; it must end by itself.
 fn run_beside(args: &[&str]) -> Refused {
     let mut command = Kubegate::command(NOWHERE);
     command.args(args);
@@ -35,21 +30,20 @@ fn start_beside(args: &[&str]) -> Kubegate {
     Kubegate::start(NOWHERE.iter().chain(args))
 }
 
-fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
-    probe.local_addr().unwrap().port()
-}
-
-// What is printed.
+// Output.
 
 #[tokio::test]
-async fn stdout_says_where_it_serves_and_nothing_else() {
+async fn stdout_has_only_the_line_with_the_address() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::start(["proxy", "--server", &upstream.url()]);
     let address: SocketAddr = kubegate.address.parse().unwrap();
     assert!(address.ip().is_loopback() && address.is_ipv4());
     assert_ne!(address.port(), 0);
-    assert_eq!(upstream.connections(), 0, "asked before anybody asked us");
+    assert_eq!(
+        upstream.connections(),
+        0,
+        "connected before the first request"
+    );
     assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
     kubegate.signal("TERM");
     let ended = kubegate.ended();
@@ -70,7 +64,7 @@ fn the_default_port_is_8001() {
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let mut said = String::new();
         BufReader::new(stdout).read_line(&mut said).unwrap();
-        // Whether the port is free is up to this machine; both answers name it.
+        // The port may be in use on this machine; both outcomes name it.
         if said.is_empty() {
             stderr.read_to_string(&mut said).unwrap();
         }
@@ -82,7 +76,7 @@ fn the_default_port_is_8001() {
     }
 }
 
-/// What a command line prints on standard output in a terminal of so many columns.
+/// Returns what a command prints on a terminal of this width.
 fn printed(columns: u16, args: &[&str]) -> String {
     let mut command = Kubegate::command(args);
     command.env("COLUMNS", columns.to_string());
@@ -143,12 +137,12 @@ fn the_help_of_the_program_fits_a_screen() {
         }
     }
     assert!(!short.contains("Examples:"), "{short}");
-    // In a narrow one it is longer, and all there.
+    // On a narrow terminal it is longer, and complete.
     assert!(printed(20, &["--help"]).contains("--context"));
 }
 
 #[test]
-fn the_flags_for_cluster_and_user_are_listed_once() {
+fn options_lists_the_flags_for_cluster_and_user() {
     let options = printed(80, &["options"]);
     for line in options.lines() {
         assert!(line.chars().count() <= 80, "{line}");
@@ -180,12 +174,12 @@ fn the_flags_for_cluster_and_user_are_listed_once() {
             assert_eq!(help.contains("options`"), args != "demo", "{args}: {help}");
         }
     }
-    // What a command has itself it shows.
+    // A command's own flag of the same name is shown.
     assert!(printed(80, &["login", "ibm", "--help"]).contains("--cluster <NAME>"));
 }
 
 #[test]
-fn the_version_is_printed_as_kubectl_prints_its_own() {
+fn version_has_the_format_of_kubectl() {
     let version = env!("CARGO_PKG_VERSION");
     let said = format!("Client Version: v{version}\n");
     assert_eq!(printed(80, &["version"]), said);
@@ -207,7 +201,7 @@ fn the_version_is_printed_as_kubectl_prints_its_own() {
 }
 
 #[test]
-fn the_help_of_every_command_for_humans_has_examples_and_exit_codes() {
+fn the_help_of_every_command_has_examples_and_exit_codes() {
     for command in [
         "",
         "proxy",
@@ -259,7 +253,7 @@ fn the_demo_refuses_flags_that_choose_another_user() {
 }
 
 #[test]
-fn every_shell_gets_its_completions() {
+fn every_shell_has_a_completion_script() {
     for (shell, sign) in [
         ("bash", "complete -F"),
         ("zsh", "#compdef kubegate"),
@@ -292,7 +286,7 @@ fn parses_in_bash(script: &str) -> bool {
 
 // Flags.
 
-/// kubectl's global flags, with a value that alone cannot make it start.
+/// kubectl's global flags, with values that choose no existing cluster.
 const GLOBAL: &[&[&str]] = &[
     &["--kubeconfig", "/nonexistent/config"],
     &["--context", "a"],
@@ -366,7 +360,7 @@ const PROXY: &[&[&str]] = &[
     &["--append-server-path=false"],
 ];
 
-/// 1 where all flags were understood and there was no API server to be found, 2 where not.
+/// Whether the flags are understood: the exit code is then 1, since there is no API server, else 2.
 fn understood(args: &[&str]) -> bool {
     let ended = run(args);
     match ended.code {
@@ -377,7 +371,7 @@ fn understood(args: &[&str]) -> bool {
 }
 
 #[test]
-fn every_global_flag_of_kubectl_stands_before_or_after_the_command() {
+fn global_flags_of_kubectl_are_accepted_before_and_after_the_command() {
     for flag in GLOBAL {
         assert!(understood(flag), "{flag:?}");
         assert!(understood(&[flag, &["proxy"][..]].concat()), "{flag:?}");
@@ -388,7 +382,7 @@ fn every_global_flag_of_kubectl_stands_before_or_after_the_command() {
 }
 
 #[test]
-fn every_flag_of_kubectl_proxy_is_taken_and_only_after_the_command() {
+fn flags_of_kubectl_proxy_are_accepted_only_after_the_command() {
     for flag in PROXY {
         assert!(understood(flag), "{flag:?}");
         assert!(understood(&[&["proxy"][..], flag].concat()), "{flag:?}");
@@ -399,7 +393,7 @@ fn every_flag_of_kubectl_proxy_is_taken_and_only_after_the_command() {
 }
 
 #[tokio::test]
-async fn of_a_flag_given_twice_the_last_stands() {
+async fn the_last_value_of_a_repeated_flag_counts() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::start([
         "--server",
@@ -414,7 +408,7 @@ async fn of_a_flag_given_twice_the_last_stands() {
 }
 
 #[tokio::test]
-async fn an_empty_value_counts_as_none() {
+async fn an_empty_value_counts_as_no_value() {
     let folder = tempdir().unwrap();
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let config = folder.path().join("config");
@@ -460,7 +454,7 @@ async fn an_empty_value_counts_as_none() {
 }
 
 #[test]
-fn flags_without_a_meaning_here_are_named_when_asked() {
+fn flags_without_an_effect_are_logged_at_verbosity_1() {
     let args = ["--cache-dir", "/a", "--profile=none"];
     let kubegate = start_beside(&[&args[..], &["-v", "1"]].concat());
     kubegate.signal("TERM");
@@ -473,7 +467,7 @@ fn flags_without_a_meaning_here_are_named_when_asked() {
     assert!(!log.contains("--cache-dir"), "{log}");
 }
 
-/// Command lines that are wrong whatever files and servers say, and the flag that is told.
+/// Command lines that are wrong whatever files and servers hold, and the flag that the error names.
 const BAD: &[(&[&str], &str)] = &[
     (&["--port", "x"], "--port"),
     (&["--port", "65536"], "--port"),
@@ -530,7 +524,7 @@ const BAD: &[(&[&str], &str)] = &[
     (&["port", "8001"], "--port 8001"),
 ];
 
-/// The same of other commands.
+/// The same for other commands.
 const BAD_COMMANDS: &[(&[&str], &str)] = &[
     (&["whoami", "-o", "xml"], "--output"),
     (&["whoami", "-t", "-o", "json"], "--output"),
@@ -570,7 +564,7 @@ const BAD_COMMANDS: &[(&[&str], &str)] = &[
 ];
 
 #[test]
-fn a_wrong_command_line_is_told_by_its_flag_and_ends_with_2() {
+fn a_wrong_command_line_names_its_flag_and_exits_with_2() {
     let told = |args: &[&str], ended: Refused, flag: &str| {
         assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
         assert!(ended.stderr.contains(flag), "{args:?}: {}", ended.stderr);
@@ -590,7 +584,7 @@ fn a_wrong_command_line_is_told_by_its_flag_and_ends_with_2() {
 }
 
 #[test]
-fn what_files_do_not_hold_ends_with_1() {
+fn an_error_in_files_exits_with_1() {
     for (args, flag) in [
         (
             &[
@@ -618,227 +612,10 @@ fn what_files_do_not_hold_ends_with_1() {
     }
 }
 
-// Where it listens.
+// Missing and unknown targets.
 
 #[test]
-fn a_taken_port_is_an_error_that_names_it() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let ended = run_beside(&["-p", &address.port().to_string()]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-    assert!(ended.stderr.contains(&address.to_string()), "{ended:?}");
-    assert!(ended.stderr.contains("--port"), "{ended:?}");
-}
-
-#[test]
-fn beyond_loopback_it_starts_only_with_hosts_named() {
-    let ended = run_beside(&["--address", "0.0.0.0", "--port", "0"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
-    for part in ["--accept-hosts", "0.0.0.0", "credential"] {
-        assert!(ended.stderr.contains(part), "{}", ended.stderr);
-    }
-    let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", "^me$"]);
-    assert!(kubegate.address.starts_with("0.0.0.0:"));
-    kubegate.signal("TERM");
-    let (_, log) = kubegate.wait();
-    assert!(log.contains("WARN") && log.contains("beyond"), "{log}");
-    assert!(!log.contains("rebinding"), "{log}");
-
-    let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", ".*"]);
-    kubegate.signal("TERM");
-    assert!(kubegate.wait().1.contains("rebinding"));
-
-    let kubegate = start_beside(&["--address", "localhost"]);
-    kubegate.signal("TERM");
-    assert!(!kubegate.wait().1.contains("WARN"));
-}
-
-#[test]
-fn a_server_that_is_our_own_listener_is_refused() {
-    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
-    if !has_ipv6 {
-        eprintln!("NOT TESTED: this machine has no IPv6 loopback");
-    }
-    let wide = ["--accept-hosts", "^me$", "--address"];
-    for (server, extra) in [
-        ("http://127.0.0.1", &[][..]),
-        ("https://localhost", &[]),
-        ("127.0.0.1", &[]),
-        ("http://0.0.0.0", &[]),
-        ("http://[::ffff:127.0.0.1]", &[]),
-        ("http://127.0.0.1", &[&wide[..], &["0.0.0.0"]].concat()),
-        ("http://127.0.0.9", &[&wide[..], &["0.0.0.0"]].concat()),
-        ("http://0.0.0.0", &[&wide[..], &["0.0.0.0"]].concat()),
-        ("http://[::1]", &["--address", "::1"]),
-        ("http://[::1]", &[&wide[..], &["::"]].concat()),
-    ] {
-        if server.contains("::1") && !has_ipv6 {
-            continue;
-        }
-        let port = free_port();
-        let (server, port) = (format!("{server}:{port}"), port.to_string());
-        let args = [&["--server", &server, "--port", &port], extra].concat();
-        let ended = run(&args);
-        assert_eq!(
-            (ended.code, ended.stdout.as_str()),
-            (Some(1), ""),
-            "{args:?}"
-        );
-        assert!(ended.stderr.contains("own listener"), "{args:?}: {ended:?}");
-    }
-    // The same host on another port is somebody else.
-    let _control = Kubegate::start(["--server", &format!("http://127.0.0.1:{}", free_port())]);
-}
-
-#[tokio::test]
-async fn a_unix_socket_is_ours_alone_and_goes_when_we_go() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("kube.sock");
-    // One that another process left behind.
-    drop(UnixListener::bind(&path).unwrap());
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-    let upstream = Upstream::plain(Connection::echo).await;
-    let mut command = Kubegate::command(["--server", &upstream.url(), "-u"]);
-    command.arg(&path);
-    let kubegate = Kubegate::spawn(command);
-    assert_eq!(kubegate.address, path.to_str().unwrap());
-    let mode = fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o077, 0, "{mode:o}");
-
-    let request =
-        |host: &str| format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    let answer = exchange_unix(&path, request("localhost")).await;
-    assert_eq!(status(&answer), 200, "{answer}");
-    assert!(
-        !answer.to_lowercase().contains("x-forwarded-for"),
-        "{answer}"
-    );
-    let answer = exchange_unix(&path, request("evil.example")).await;
-    assert_eq!(status(&answer), 403, "{answer}");
-
-    kubegate.signal("TERM");
-    let ended = kubegate.ended();
-    assert_eq!(ended.code, Some(0));
-    assert_eq!(
-        ended.stdout,
-        format!("Starting to serve on {}\n", path.display())
-    );
-    assert!(!path.exists());
-}
-
-#[test]
-fn a_unix_socket_takes_no_other_files_place() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("precious");
-    fs::write(&path, "data").unwrap();
-    let link = folder.path().join("link");
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    for path in [&path, &link, &folder.path().to_owned()] {
-        let ended = run_beside(&["--unix-socket", path.to_str().unwrap()]);
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-        assert!(ended.stderr.contains(path.to_str().unwrap()), "{ended:?}");
-        assert!(ended.stderr.contains("--unix-socket"), "{ended:?}");
-    }
-    assert_eq!(fs::read_to_string(&link).unwrap(), "data");
-}
-
-#[tokio::test]
-async fn the_socket_of_a_process_that_serves_is_not_taken() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("kube.sock");
-    let at = path.to_str().unwrap();
-    let request = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let upstream = Upstream::plain(Connection::echo).await;
-    let first = Kubegate::before(&upstream, &["--unix-socket", at]);
-    let refused = run_beside(&["--unix-socket", at]);
-    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
-    for part in ["--unix-socket", at, "another process serves there"] {
-        assert!(refused.stderr.contains(part), "{part}: {refused:?}");
-    }
-    assert_eq!(status(&exchange_unix(&path, request).await), 200);
-    // What crashed leaves a socket that nobody serves.
-    first.signal("KILL");
-    assert_eq!(first.wait().0, None);
-    assert!(path.exists());
-    let second = Kubegate::before(&upstream, &["--unix-socket", at]);
-    assert_eq!(status(&exchange_unix(&path, request).await), 200);
-    // Who lost its place to another removes nothing at its end.
-    fs::remove_file(&path).unwrap();
-    let third = Kubegate::before(&upstream, &["--unix-socket", at]);
-    second.signal("TERM");
-    assert_eq!(second.wait().0, Some(0));
-    assert_eq!(status(&exchange_unix(&path, request).await), 200);
-    third.signal("TERM");
-    assert_eq!(third.wait().0, Some(0));
-    assert!(!path.exists());
-    // Other programs' sockets, of either kind.
-    let _live = UnixListener::bind(&path).unwrap();
-    let datagrams = folder.path().join("datagrams");
-    let _other = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
-    for path in [&path, &datagrams] {
-        let refused = run_beside(&["--unix-socket", path.to_str().unwrap()]);
-        assert_eq!(refused.code, Some(1), "{refused:?}");
-        assert!(
-            refused.stderr.contains("choose another path"),
-            "{refused:?}"
-        );
-        assert!(path.exists());
-    }
-}
-
-#[tokio::test]
-async fn of_several_that_begin_at_once_at_one_socket_one_serves() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("kube.sock");
-    drop(UnixListener::bind(&path).unwrap());
-    let start = || {
-        let mut command = Kubegate::command(["--server", "http://127.0.0.1:1", "-u"]);
-        command
-            .arg(&path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        command.spawn().unwrap()
-    };
-    let mut started: Vec<_> = (0..8).map(|_| start()).collect();
-    // All but one end by themselves.
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let running = |child: &mut std::process::Child| child.try_wait().unwrap().is_none();
-        let left = started
-            .iter_mut()
-            .filter_map(|child| running(child).then_some(()))
-            .count();
-        if left == 1 {
-            break;
-        }
-        assert!(left > 1 && Instant::now() < until, "{left} of them run");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let request = "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
-    let answer = exchange_unix(&path, request).await;
-    for mut child in started {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    assert_eq!(status(&answer), 403, "{answer}");
-}
-
-#[test]
-fn a_unix_socket_and_a_port_exclude_each_other() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("socket");
-    let ended = run_beside(&["-u", path.to_str().unwrap(), "-p", "8002"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
-    for flag in ["--unix-socket", "--port"] {
-        assert!(ended.stderr.contains(flag), "{ended:?}");
-    }
-    assert!(!path.exists());
-}
-
-// Nothing to go by.
-
-#[test]
-fn with_nothing_to_go_by_it_says_so_in_one_sentence() {
+fn a_missing_server_is_reported_in_one_sentence() {
     let folder = tempdir().unwrap();
     let home = folder.path().join(".kube/config");
     let mut command = Kubegate::command(["--port", "0"]);
@@ -859,7 +636,7 @@ fn with_nothing_to_go_by_it_says_so_in_one_sentence() {
 }
 
 #[test]
-fn a_name_that_no_kubeconfig_holds_is_told_in_one_clear_sentence() {
+fn an_unknown_context_cluster_or_user_is_reported_in_one_sentence() {
     for kind in ["context", "cluster", "user"] {
         let ended = run_beside(&["--port", "0", &format!("--{kind}"), "nope"]);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{kind}");
@@ -870,7 +647,7 @@ fn a_name_that_no_kubeconfig_holds_is_told_in_one_clear_sentence() {
 
 #[cfg(feature = "demo")]
 #[test]
-fn the_demo_takes_no_other_cluster_or_user() {
+fn the_demo_refuses_flags_that_choose_another_cluster() {
     for flags in [
         &["--context", "prod"][..],
         &["--as=jane"],
@@ -896,7 +673,7 @@ fn the_demo_takes_no_other_cluster_or_user() {
 }
 
 #[test]
-fn an_empty_kubeconfig_leads_to_no_server_of_its_own() {
+fn an_empty_kubeconfig_chooses_no_server() {
     let folder = tempdir().unwrap();
     let config = folder.path().join("config");
     for text in ["", "{}", "apiVersion: v1\nkind: Config\n", "clusters: []\n"] {
@@ -915,268 +692,10 @@ fn an_empty_kubeconfig_leads_to_no_server_of_its_own() {
     }
 }
 
-// Static files.
-
-fn site(folder: &Path) {
-    fs::create_dir_all(folder.join("www/nested")).unwrap();
-    for (name, text) in [
-        ("secret", "out of reach"),
-        ("www/index.html", "<p>front</p>"),
-        ("www/a b.txt", "spaced"),
-        ("www/nested/index.html", "<p>nested</p>"),
-        ("www/nested/deep.js", "deep"),
-    ] {
-        fs::write(folder.join(name), text).unwrap();
-    }
-}
+// Logs and closed streams.
 
 #[tokio::test]
-async fn static_files_are_served_beside_the_api() {
-    let folder = tempdir().unwrap();
-    site(folder.path());
-    let www = folder.path().join("www");
-    let upstream = Upstream::plain(Connection::echo).await;
-    let kubegate = Kubegate::start(["-s", &upstream.url(), "-w", www.to_str().unwrap()]);
-    for (path, text) in [
-        ("/static/", "<p>front</p>"),
-        ("/static/index.html", "<p>front</p>"),
-        ("/static/a%20b.txt", "spaced"),
-        ("/static/nested/", "<p>nested</p>"),
-        ("/static/nested/deep.js?v=1", "deep"),
-        ("/version", "GET /version HTTP/1.1"),
-        ("/statics", "GET /statics HTTP/1.1"),
-    ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(status(&answer), 200, "{path}: {answer}");
-        assert!(answer.contains(text), "{path}: {answer}");
-    }
-    assert_eq!(status(&get(&kubegate.address, "/static/no.txt").await), 404);
-    // A folder without its slash leads to the folder, under the prefix.
-    for (path, to) in [
-        ("/static/nested", "/static/nested/"),
-        ("/static", "/static/"),
-        ("/static?a=b", "/static/?a=b"),
-    ] {
-        let answer = get(&kubegate.address, path).await;
-        assert!(matches!(status(&answer), 301 | 307), "{answer}");
-        let location = answer.split("\r\nlocation: ").nth(1).unwrap();
-        let location = location.split("\r\n").next().unwrap();
-        assert_eq!(location, to, "{answer}");
-    }
-    assert_eq!(upstream.connections(), 1);
-}
-
-#[tokio::test]
-async fn static_files_end_at_their_folder() {
-    let folder = tempdir().unwrap();
-    site(folder.path());
-    let www = folder.path().join("www");
-    let upstream = Upstream::plain(Connection::echo).await;
-    let kubegate = Kubegate::start([
-        "-s",
-        &upstream.url(),
-        "-w",
-        www.to_str().unwrap(),
-        "-P",
-        "/ui",
-    ]);
-    let control = get(&kubegate.address, "/ui/nested/deep.js").await;
-    assert_eq!(status(&control), 200, "{control}");
-    for path in [
-        "/ui/../secret",
-        "/ui/..%2fsecret",
-        "/ui/..%2Fsecret",
-        "/ui/%2e%2e/secret",
-        "/ui/%2e%2e%2fsecret",
-        "/ui/nested/../../secret",
-        "/ui/..%5csecret",
-        "/ui//../secret",
-    ] {
-        let answer = get(&kubegate.address, path).await;
-        assert!((400..500).contains(&status(&answer)), "{path}: {answer}");
-        assert!(!answer.contains("out of reach"), "{path}: {answer}");
-    }
-    assert_eq!(upstream.connections(), 0);
-}
-
-#[tokio::test]
-#[allow(clippy::too_many_lines)]
-async fn what_is_no_file_of_the_folder_is_not_found_at_once() {
-    let folder = tempdir().unwrap();
-    site(folder.path());
-    let www = folder.path().join("www");
-    let pipe = std::process::Command::new("mkfifo")
-        .arg(www.join("pipe"))
-        .status();
-    assert!(pipe.unwrap().success());
-    let _socket = UnixListener::bind(www.join("socket")).unwrap();
-    fs::create_dir(www.join(".git")).unwrap();
-    fs::create_dir(www.join("..data")).unwrap();
-    for name in [".env", ".git/config", "..data/page", "nested/.hidden"] {
-        fs::write(www.join(name), "hidden").unwrap();
-    }
-    for (name, to) in [
-        ("out", "../secret"),
-        ("far", "/etc/hostname"),
-        ("folder", ".."),
-        ("null", "/dev/null"),
-        ("loop", "loop"),
-        ("gone", "nowhere"),
-        // As ConfigMaps are mounted; and a link by the whole path.
-        ("page", "..data/page"),
-        ("within", "nested/deep.js"),
-        ("whole", www.join("nested").to_str().unwrap()),
-    ] {
-        std::os::unix::fs::symlink(to, www.join(name)).unwrap();
-    }
-    let start = |more: &[&str]| {
-        let mut args = vec!["-w", www.to_str().unwrap()];
-        args.extend(more);
-        start_beside(&args)
-    };
-    let (plain, links) = (start(&[]), start(&["--www-follow-symlinks"]));
-    let dots = start(&["--www-dotfiles"]);
-    let long = format!("/{}", "a".repeat(300));
-    // At once: none of them waits.
-    let ask = async |kubegate: &Kubegate, path: &str, count: usize| {
-        let path = format!("/static{path}");
-        let asked = (0..count).map(|_| get(&kubegate.address, &path));
-        let answers = futures_util::future::join_all(asked).await;
-        let statuses = answers.iter().map(|answer| status(answer));
-        let statuses: std::collections::BTreeSet<u16> = statuses.collect();
-        (statuses.into_iter().collect::<Vec<_>>(), answers[0].clone())
-    };
-    for path in [
-        "/pipe",
-        "/socket",
-        "/null",
-        "/loop",
-        "/gone",
-        &long,
-        "/index.html/x",
-        "/pipe/",
-    ] {
-        for kubegate in [&plain, &links, &dots] {
-            assert_eq!(ask(kubegate, path, 60).await.0, [404], "{path}");
-        }
-    }
-    for path in ["/out", "/far", "/folder/secret"] {
-        assert_eq!(ask(&plain, path, 1).await.0, [404], "{path}");
-        assert_eq!(ask(&dots, path, 1).await.0, [404], "{path}");
-        assert_eq!(ask(&links, path, 1).await.0, [200], "{path}");
-    }
-    for path in [
-        "/.env",
-        "/.git/config",
-        "/..data/page",
-        "/nested/.hidden",
-        "/%2eenv",
-    ] {
-        assert_eq!(ask(&plain, path, 1).await.0, [404], "{path}");
-        assert_eq!(ask(&links, path, 1).await.0, [404], "{path}");
-        assert_eq!(ask(&dots, path, 1).await.0, [200], "{path}");
-    }
-    for (path, text) in [
-        ("/page", "hidden"),
-        ("/within", "deep"),
-        // Out, and in again.
-        ("/folder/www/nested/deep.js", "deep"),
-        ("/whole/deep.js", "deep"),
-        ("/whole/", "<p>nested</p>"),
-        ("/nested/", "<p>nested</p>"),
-    ] {
-        let (statuses, answer) = ask(&plain, path, 1).await;
-        assert_eq!(statuses, [200], "{path}");
-        assert!(answer.ends_with(text), "{path}: {answer}");
-    }
-    // A part, a HEAD, and a site that is replaced as a whole.
-    let request =
-        |head: &str| format!("{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    let part = request("GET /static/nested/deep.js") + "Range: bytes=1-2\r\n\r\n";
-    let answer = exchange(&plain.address, part).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 206 ") && answer.ends_with("\r\n\r\nee"),
-        "{answer}"
-    );
-    let answer = exchange(
-        &plain.address,
-        request("HEAD /static/nested/deep.js") + "\r\n",
-    )
-    .await;
-    assert!(answer.contains("content-length: 4\r\n"), "{answer}");
-    fs::rename(&www, folder.path().join("before")).unwrap();
-    fs::create_dir(&www).unwrap();
-    fs::write(www.join("index.html"), "new").unwrap();
-    assert!(ask(&plain, "/", 1).await.1.ends_with("new"));
-}
-
-#[tokio::test]
-async fn a_page_is_served_beside_the_api_by_the_longer_prefix() {
-    let folder = tempdir().unwrap();
-    site(folder.path());
-    let www = folder.path().join("www");
-    let www = www.to_str().unwrap();
-    let upstream = Upstream::plain(Connection::echo).await;
-    let flags = ["-w", www, "--www-prefix", "/", "--api-prefix", "/api/"];
-    let kubegate = Kubegate::before(&upstream, &flags);
-    for (path, code, text) in [
-        ("/api/v1/pods?a=b", 200, "GET /api/v1/pods?a=b HTTP/1.1"),
-        ("/", 200, "<p>front</p>"),
-        ("/nested/deep.js", 200, "deep"),
-        ("/apis/apps/v1", 404, ""),
-        ("/api", 307, "location: /api/\r\n"),
-    ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(status(&answer), code, "{path}: {answer}");
-        assert!(answer.contains(text), "{path}: {answer}");
-    }
-    for (www_prefix, api_prefix) in [("/", "/"), ("/a", "a/")] {
-        let prefixes = ["--www-prefix", www_prefix, "--api-prefix", api_prefix];
-        let refused = run_beside(&[&["-p", "0", "-w", www], &prefixes[..]].concat());
-        assert_eq!(refused.code, Some(2), "{refused:?}");
-        assert!(
-            refused.stderr.contains("--www-prefix and --api-prefix"),
-            "{refused:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn static_files_are_not_for_other_hosts_or_pages() {
-    let folder = tempdir().unwrap();
-    site(folder.path());
-    let www = folder.path().join("www");
-    let kubegate = start_beside(&["-w", www.to_str().unwrap()]);
-    let ask = async |host: &str, more: &str| {
-        let head =
-            format!("GET /static/ HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n");
-        status(&exchange(&kubegate.address, head).await)
-    };
-    assert_eq!(ask("localhost", "").await, 200);
-    assert_eq!(ask("evil.example", "").await, 403);
-    assert_eq!(
-        ask("localhost", "Origin: https://evil.example\r\n").await,
-        403
-    );
-}
-
-#[test]
-fn a_missing_www_folder_is_told_at_start() {
-    let folder = tempdir().unwrap();
-    let missing = folder.path().join("www");
-    let ended = run_beside(&["--port", "0", "-w", missing.to_str().unwrap()]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-    assert!(ended.stderr.contains("--www"), "{ended:?}");
-    assert!(
-        ended.stderr.contains(missing.to_str().unwrap()),
-        "{ended:?}"
-    );
-}
-
-// What it keeps to itself.
-
-#[tokio::test]
-async fn no_secret_is_logged_however_much_is_asked_for() {
+async fn no_secret_is_logged_at_any_verbosity() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let ca = cert("ca.pem");
     let base = [
@@ -1213,7 +732,7 @@ async fn no_secret_is_logged_however_much_is_asked_for() {
     }
 }
 
-/// Runs a command whose standard output nothing reads.
+/// Runs a command whose standard output has no reader.
 fn run_unread(args: &[&str]) -> Refused {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -1223,7 +742,7 @@ fn run_unread(args: &[&str]) -> Refused {
 }
 
 #[test]
-fn a_proxy_with_a_closed_stdout_is_an_error_and_no_panic() {
+fn a_closed_stdout_ends_the_proxy_with_an_error() {
     let ended = run_unread(&["--port", "0"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("standard output"), "{ended:?}");
@@ -1231,7 +750,7 @@ fn a_proxy_with_a_closed_stdout_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn a_command_whose_reader_ends_ends_quietly_as_by_sigpipe() {
+fn a_command_ends_quietly_after_its_reader() {
     for (args, code) in [
         (&["completions", "bash"][..], 141),
         (&["completions", "zsh"], 141),
@@ -1250,7 +769,7 @@ fn a_command_whose_reader_ends_ends_quietly_as_by_sigpipe() {
         assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
         assert_eq!(ended.stderr, "", "{args:?}");
     }
-    // The control: a disk that is full is an error.
+    // The control: a full disk is an error.
     let mut command = Kubegate::command(["options"]);
     command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
     let ended = Kubegate::refused_into(command);

@@ -1,4 +1,4 @@
-//! The commands beside the proxy: what they print, keep and refuse.
+//! The commands other than the proxy: what they print, save and refuse.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ struct Home {
 }
 
 impl Home {
-    /// The context `demo` has a token of the control plane, `dead` one that nobody takes.
+    /// The context `demo` has a token of the control plane, `dead` one that it refuses.
     async fn new() -> Self {
         let folder = tempdir().unwrap();
         let plane = ControlPlane::start(Duration::from_secs(3600))
@@ -67,7 +67,7 @@ impl Home {
         Kubegate::refused(self.command(args))
     }
 
-    /// What a command that goes well prints.
+    /// Runs a command that has to succeed, and returns its output.
     fn out(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
@@ -78,7 +78,7 @@ impl Home {
         self.out(&["token"]).trim_end().to_owned()
     }
 
-    /// Runs a helper as docker does: the verb, and something on standard input.
+    /// Runs a helper as docker does: with a verb, and with text on standard input.
     fn docker(&self, helper: &Path, verb: &str, input: &str) -> Refused {
         let mut command = Command::new(helper);
         command
@@ -104,7 +104,7 @@ impl Home {
         }
     }
 
-    /// kubegate under docker's name for it.
+    /// kubegate by docker's name for its helper.
     fn helper(&self) -> PathBuf {
         let link = self.path("docker-credential-kubegate");
         if !link.is_symlink() {
@@ -121,7 +121,7 @@ fn run(args: &[&str], env: &[(&str, &str)]) -> Refused {
 }
 
 #[test]
-fn credential_says_what_it_needs_of_kubectl() {
+fn credential_reports_what_kubectl_did_not_pass() {
     let args = ["credential", "openshift", "--login", "x"];
     let v1 = "client.authentication.k8s.io/v1";
     let bare = format!(r#"{{"kind":"ExecCredential","apiVersion":"{v1}","spec":{{}}}}"#);
@@ -143,7 +143,7 @@ fn credential_says_what_it_needs_of_kubectl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_gets_no_token_says_so_once() {
+async fn a_command_without_a_token_reports_it_once() {
     let home = Home::new().await;
     for args in [&["token"][..], &["whoami", "-t"]] {
         let mut command = home.command(args);
@@ -159,7 +159,7 @@ async fn a_command_that_gets_no_token_says_so_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoami_is_what_the_api_server_says() {
+async fn whoami_prints_the_answer_of_the_api_server() {
     let home = Home::new().await;
     let said = home.out(&["whoami"]);
     for part in [
@@ -197,7 +197,7 @@ async fn whoami_is_what_the_api_server_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_comes_alone_or_as_kubectl_wants_it() {
+async fn a_token_is_printed_alone_or_as_exec_credential() {
     let home = Home::new().await;
     let answer = home.out(&["token", "-o", "exec-credential"]);
     let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -220,7 +220,7 @@ async fn a_token_comes_alone_or_as_kubectl_wants_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn contexts_are_listed_without_asking_anybody() {
+async fn contexts_are_listed_without_a_request() {
     let home = Home::new().await;
     let table = home.out(&["contexts"]);
     let line = |name: &str| {
@@ -261,7 +261,7 @@ async fn contexts_are_listed_without_asking_anybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn docker_gets_a_fresh_token_for_registries_that_have_a_context() {
+async fn docker_gets_a_fresh_token_for_a_registry_with_a_context() {
     let home = Home::new().await;
     let added = home.run(&[
         "registry",
@@ -313,7 +313,7 @@ async fn docker_gets_a_fresh_token_for_registries_that_have_a_context() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn registry_add_makes_the_link_and_the_line_and_says_so() {
+async fn registry_add_configure_makes_the_link_and_the_line() {
     let home = Home::new().await;
     let (bin, config) = (home.path(".local/bin"), home.path(".docker/config.json"));
     fs::create_dir_all(&bin).unwrap();
@@ -321,7 +321,7 @@ async fn registry_add_makes_the_link_and_the_line_and_says_so() {
     let auth =
         json!({"auths": {"a.example": {"auth": "eDp5"}}, "credHelpers": {"b.example": "pass"}});
     fs::write(&config, auth.to_string()).unwrap();
-    // A mode other than that of a new file: it is to be kept.
+    // A mode other than that of a new file, which has to be kept.
     fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).unwrap();
     let add = |host: &str, env: &[(&str, &Path)]| {
         let mut command =
@@ -348,7 +348,7 @@ async fn registry_add_makes_the_link_and_the_line_and_says_so() {
     let got = home.docker(&helper, "get", "r.example:5000");
     assert_eq!(got.code, Some(0), "{got:?}");
 
-    // Again: nothing to do. Elsewhere by DOCKER_CONFIG; podman's own file is written where it is.
+    // Again, with nothing to do. DOCKER_CONFIG names another folder; podman's own file is edited too.
     let again = add("r.example:5000", &[]);
     assert!(
         again.code == Some(0) && again.stdout.contains("already"),
@@ -371,7 +371,7 @@ async fn registry_add_makes_the_link_and_the_line_and_says_so() {
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(read(&config), written);
 
-    // Something else is in the way: nothing is changed.
+    // Nothing is changed if another file or line is in the way.
     for (host, broken) in [
         ("b.example", None),
         ("t.example", Some("{")),
@@ -402,7 +402,7 @@ async fn registry_add_makes_the_link_and_the_line_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn docker_is_told_on_standard_output_what_is_wrong() {
+async fn errors_for_docker_go_to_standard_output() {
     let home = Home::new().await;
     home.out(&["registry", "add", "dead.example", "--context", "lost"]);
     let helper = home.helper();
@@ -451,7 +451,7 @@ async fn docker_is_told_on_standard_output_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_needs_a_context_that_is_there() {
+async fn a_registry_requires_an_existing_context() {
     let home = Home::new().await;
     for (code, args, says) in [
         (2, &["registry", "add", "r.example"][..], "--context"),

@@ -118,7 +118,7 @@ fn sorted(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn names_are_offered_as_their_shell_reads_them() {
+fn names_are_quoted_for_their_shell() {
     let home = Home::new();
     home.write(".kube/config", &[&ODD[..], &HARMFUL].concat());
     for (flag, end) in [("--context", ""), ("--cluster", "-c"), ("--user", "-u")] {
@@ -145,7 +145,7 @@ fn names_are_offered_as_their_shell_reads_them() {
 }
 
 #[test]
-fn what_is_typed_already_is_kept() {
+fn the_typed_part_is_kept() {
     let home = Home::new();
     home.write(".kube/config", &ODD);
     for (line, offered) in [
@@ -181,7 +181,7 @@ fn what_is_typed_already_is_kept() {
 }
 
 #[test]
-fn names_are_those_of_the_lines_own_kubeconfig() {
+fn names_come_from_the_kubeconfig_of_the_line() {
     let home = Home::new();
     home.write(".kube/config", &["default"]);
     home.write("one", &["one"]);
@@ -215,7 +215,7 @@ fn names_are_those_of_the_lines_own_kubeconfig() {
 }
 
 #[test]
-fn nothing_is_run_or_waited_for_and_errors_are_silent() {
+fn completion_runs_nothing_and_hides_errors() {
     let home = Home::new();
     let plugin = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1",
         "command": "touch", "args": ["ran"], "interactiveMode": "Never"}});
@@ -251,7 +251,7 @@ fn nothing_is_run_or_waited_for_and_errors_are_silent() {
 }
 
 #[test]
-fn commands_are_offered_and_the_demo_where_it_is_built_in() {
+fn the_demo_is_completed_only_if_it_is_built_in() {
     let home = Home::new();
     let commands = home.in_bash("kubegate ");
     for command in ["proxy", "login", "whoami", "completions"] {

@@ -1,5 +1,5 @@
-//! Text that others wrote acts on nobody's terminal and forges no line, wherever it is shown. The
-//! source is read as Rust tokens, so that no module can write to the standard streams by itself.
+//! Text from elsewhere never acts on the terminal or forges a line, wherever it is shown. The source
+//! code is read as Rust tokens, to find every other write to the standard streams.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -15,7 +15,7 @@ use crate::{
 /// C0, C1, a forged line, a bidirectional override and a zero-width space.
 const EVIL: &str = "a\u{1b}[2J\u{9b}31m\r\nkubegate: forged\u{202e}z\u{200b}\u{7f}";
 
-/// The characters that no text may have beside its line breaks.
+/// The control characters in a text, other than line breaks.
 fn acting(text: &str) -> Vec<char> {
     let acts = |c: &char| {
         c.is_control() && *c != '\n'
@@ -24,7 +24,7 @@ fn acting(text: &str) -> Vec<char> {
     text.chars().filter(acts).collect()
 }
 
-/// Fails where a text acts on a terminal or has a line that [`EVIL`] wrote.
+/// Fails if a text acts on a terminal or has a line of [`EVIL`].
 fn assert_harmless(what: &str, text: &str) {
     assert!(acting(text).is_empty(), "{what}: {text:?}");
     let forged = text
@@ -50,7 +50,7 @@ fn config(folder: &Path, server: &str, user: &Value) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// YAML takes control characters as escapes alone.
+/// YAML accepts control characters only as escapes.
 fn ascii(value: &Value) -> String {
     let escaped = |c: char| match c {
         ' '..='~' => c.to_string(),
@@ -143,7 +143,7 @@ fn usage_errors_repeat_arguments_without_control_characters() {
             assert!(refused.stderr.contains("error: "), "{refused:?}");
         }
     }
-    // The control: colours of our own are shown where they are asked for, and only there.
+    // The control: our own colours appear only if they are requested.
     for (variable, is_coloured) in [("CLICOLOR_FORCE", true), ("NO_COLOR", false)] {
         let mut command = Kubegate::command(["--prot", "1"]);
         command.env(variable, "1");
@@ -157,7 +157,7 @@ fn usage_errors_repeat_arguments_without_control_characters() {
 }
 
 #[tokio::test]
-async fn the_log_and_answers_have_no_control_characters_of_others() {
+async fn the_log_and_responses_have_no_foreign_control_characters() {
     let upstream = Upstream::tls("localhost", Connection::echo).await;
     let home = tempdir().unwrap();
     let plugin = home.path().join("plugin");
@@ -219,7 +219,7 @@ fn text_is_made_printable_in_one_place() {
         })
         .filter(|name| !name.ends_with("tests.rs"))
         .collect();
-    // The others refuse what is typed or read as a secret, and show none of it.
+    // The other modules check text that is typed or read as a secret, and do not show it.
     let mut known = [
         "credential/sources/ibm_iam/key_file.rs",
         "credential/secret_file.rs",
@@ -235,7 +235,7 @@ fn text_is_made_printable_in_one_place() {
 }
 
 #[test]
-fn a_write_to_a_standard_stream_is_caught_however_it_is_written() {
+fn every_form_of_write_to_a_standard_stream_is_caught() {
     for source in [
         "fn f() { println!() }",
         "fn f() { std::eprintln!(\"{x}\") }",
@@ -258,7 +258,7 @@ fn a_write_to_a_standard_stream_is_caught_however_it_is_written() {
     }
 }
 
-/// Whether there is a macro or a function that writes to a standard stream.
+/// Whether tokens contain a macro or a function that writes to a standard stream.
 fn writes(tokens: TokenStream) -> bool {
     const MACROS: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();

@@ -1,4 +1,4 @@
-//! `kubegate demo`: a pretended cluster of each vendor, and the proxy in front of it.
+//! `kubegate demo`: a cluster of each vendor, and the proxy in front of it.
 #![cfg(feature = "demo")]
 
 use std::{
@@ -19,7 +19,7 @@ fn body(answer: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_openshift_demo_goes_on_as_its_user_from_session_to_session() {
+async fn the_openshift_demo_renews_its_sessions() {
     let demo = Kubegate::start(["demo", "--flavor", "openshift", "--token-ttl", "2s"]);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(5) {
@@ -109,7 +109,7 @@ async fn the_ibm_demo_renews_its_tokens_and_says_how_to_log_in() {
         assert_eq!(status(&pods), 200, "{pods}\n{}", demo.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // Another kubegate, with what the demo says.
+    // Another kubegate, with the flags that the demo prints.
     let folder = temporary
         .path()
         .join(format!("kubegate-demo-{}-0", demo.id()));
@@ -144,7 +144,7 @@ async fn the_ibm_demo_renews_its_tokens_and_says_how_to_log_in() {
 }
 
 #[tokio::test]
-async fn the_demo_is_of_plain_kubernetes_unless_asked() {
+async fn the_demo_is_plain_kubernetes_by_default() {
     let demo = Kubegate::start(["demo"]);
     let pods = get(&demo.address, "/api/v1/pods").await;
     assert_eq!(status(&pods), 200, "{pods}");

@@ -1,5 +1,5 @@
-//! Logins at an OIDC issuer that kubegate keeps itself: begun with a browser, used by the proxy
-//! without a process of its own and by kubectl as a plugin, and ended.
+//! Saved logins: begun with a browser, used by the proxy without a process and by kubectl as a plugin,
+//! and ended.
 
 use std::{
     fs,
@@ -72,7 +72,7 @@ impl Home {
         ended.stdout
     }
 
-    /// Logs in; curl is the browser.
+    /// The command to log in, with curl as the browser.
     fn log_in_with(&self, args: &[&str]) -> Command {
         let mut command = self.command(&["login", "oidc"]);
         command.args(["--oidc-redirect-url", "http://127.0.0.1:0/callback"]);
@@ -118,7 +118,7 @@ impl Home {
     }
 }
 
-/// A program of this machine's; `tests/run` installs what is missing.
+/// A program on PATH; `tests/run` installs missing ones.
 fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
@@ -127,7 +127,7 @@ fn find(program: &str) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_is_verified_and_written_and_its_secrets_rest_elsewhere() {
+async fn a_login_writes_a_context_without_its_secrets() {
     let home = Home::new(3600).await;
     let ended = home.log_in();
     assert!(
@@ -162,7 +162,7 @@ async fn a_login_is_verified_and_written_and_its_secrets_rest_elsewhere() {
     );
     assert!(table.contains("its own CA"), "{table}");
 
-    // The plugin form, as client-go runs it.
+    // The plugin, as client-go runs it.
     let info = json!({
         "kind": "ExecCredential",
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -189,11 +189,11 @@ async fn a_login_is_verified_and_written_and_its_secrets_rest_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proxy_renews_it_twenty_times_unnoticed_and_runs_no_process_for_it() {
+async fn the_proxy_renews_a_login_unnoticed_and_without_a_process() {
     let home = Home::new(2).await;
     home.log_in();
     let mut command = home.command(&["--port", "0"]);
-    // A plugin would not be found.
+    // With this PATH, no plugin could run.
     command.env("PATH", "/nonexistent");
     let kubegate = Kubegate::spawn(command);
     let (mut asked, mut refused) = (0, 0);
@@ -217,21 +217,21 @@ async fn the_proxy_renews_it_twenty_times_unnoticed_and_runs_no_process_for_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_works_with_the_context_as_it_is_and_through_the_proxy() {
+async fn kubectl_works_with_the_context_and_through_the_proxy() {
     let home = Home::new(2).await;
     home.log_in();
     let tools = home.path("tools");
     fs::create_dir(&tools).unwrap();
     let path = std::env::var("PATH").unwrap();
     let kubectl = |path: &str, args: &[&str]| {
-        // Found by the PATH of this test, run with the one given.
+        // kubectl is found on the test's PATH and runs with the given one.
         let mut command = Command::new(find("kubectl"));
         command.env_clear().env("HOME", home.folder.path());
         command.env("PATH", path).stdin(std::process::Stdio::null());
         command.args(["get", "nodes", "-o", "name"]).args(args);
         Kubegate::refused(command)
     };
-    // The control: there is no other way in.
+    // The control: without the plugin, kubectl gets no access.
     let without = kubectl(&path, &[]);
     assert_ne!(without.code, Some(0), "{without:?}");
     let with_it = format!("{}:{path}", tools.display());
@@ -256,7 +256,7 @@ async fn kubectl_works_with_the_context_as_it_is_and_through_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_kubegates_on_one_login_never_spend_a_token_twice() {
+async fn many_kubegates_never_use_a_refresh_token_twice() {
     let home = Home::new(2).await;
     home.log_in();
     let started = Instant::now();
@@ -279,7 +279,7 @@ async fn many_kubegates_on_one_login_never_spend_a_token_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_login_names_the_command_and_a_new_one_is_in_force_at_the_next_request() {
+async fn after_an_expired_login_a_new_one_takes_effect_at_once() {
     let home = Home::new(2).await;
     home.log_in();
     home.issuer.revoke();
@@ -305,7 +305,7 @@ async fn a_login_that_is_refused_changes_nothing() {
     assert!(ended.stderr.contains("access_denied"), "{ended:?}");
     assert!(!home.path(".kube").exists() && !home.path(".local").exists());
     home.issuer.refuse_logins(false);
-    // Another cluster, which does not know this issuer.
+    // Another cluster, which does not trust this issuer.
     let other = ControlPlane::start(Duration::from_secs(60)).await.unwrap();
     fs::write(home.path("api.pem"), other.ca_pem()).unwrap();
     let mut command = home.first_login();
@@ -317,7 +317,7 @@ async fn a_login_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_named() {
+async fn a_missing_flag_of_an_oidc_login_is_named() {
     let home = Home::new(3600).await;
     for (args, says) in [
         (
@@ -359,7 +359,7 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_removes_the_tokens_and_the_next_login_needs_no_more_than_the_context() {
+async fn after_a_logout_the_context_is_enough_to_log_in() {
     let home = Home::new(3600).await;
     home.log_in();
     let config = home.kubeconfig();
@@ -373,7 +373,7 @@ async fn a_logout_removes_the_tokens_and_the_next_login_needs_no_more_than_the_c
     assert!(out.contains(&says), "{out}");
     let nobody = Kubegate::refused(home.command(&["whoami"]));
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
-    // A second one finds nothing to end.
+    // A second logout finds no session.
     assert!(home.out(&["logout"]).contains("was logged out already"));
 
     let again = Kubegate::refused(home.log_in_with(&["--context", context.trim_end()]));
@@ -384,7 +384,7 @@ async fn a_logout_removes_the_tokens_and_the_next_login_needs_no_more_than_the_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forgetting_a_login_leaves_the_kubeconfig_as_it_was() {
+async fn logout_forget_restores_the_kubeconfig() {
     let home = Home::new(3600).await;
     fs::create_dir(home.path(".kube")).unwrap();
     let before = "current-context: mine\ncontexts:\n- context:\n    cluster: mine\n  name: mine\n\
@@ -404,7 +404,7 @@ async fn forgetting_a_login_leaves_the_kubeconfig_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_ended_or_begun_where_the_kubeconfig_cannot_be_edited() {
+async fn login_and_logout_refuse_an_uneditable_kubeconfig_first() {
     let home = Home::new(3600).await;
     home.log_in();
     let text = home
@@ -429,7 +429,7 @@ async fn nothing_is_ended_or_begun_where_the_kubeconfig_cannot_be_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_nobody_named_is_asked_for_and_refused_without_a_terminal() {
+async fn an_unnamed_server_is_confirmed_on_the_terminal_or_refused() {
     let home = Home::new(3600).await;
     home.log_in();
     let context = home.out(&["contexts", "-o", "name"]);
@@ -459,7 +459,7 @@ async fn a_server_that_nobody_named_is_asked_for_and_refused_without_a_terminal(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logins_of_two_kubeconfigs_are_apart_unless_the_entry_is_a_copy() {
+async fn kubeconfigs_share_a_login_only_by_a_copied_entry() {
     let home = Home::new(3600).await;
     let in_file = |mut command: Command, file: &str| {
         command.env("KUBECONFIG", home.path(file));
@@ -486,7 +486,7 @@ async fn logins_of_two_kubeconfigs_are_apart_unless_the_entry_is_a_copy() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
     assert_eq!(format!("{}/2", named("one")), named("two"));
-    // Again, it is the same.
+    // A second login keeps the name.
     let ended = in_file(home.first_login(), "two");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(format!("{}/2", named("one")), named("two"));
@@ -495,7 +495,7 @@ async fn logins_of_two_kubeconfigs_are_apart_unless_the_entry_is_a_copy() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(named("copy"), named("one"));
 
-    // Who logs out of one says who else used it, and the others go on.
+    // A logout names the other users of the login; other logins are not affected.
     let out = run(&["logout"], "one");
     let copy = home.path("copy");
     let says = format!(" in {} used the same login", copy.display());
@@ -505,7 +505,7 @@ async fn logins_of_two_kubeconfigs_are_apart_unless_the_entry_is_a_copy() {
     assert!(run(&["whoami", "-o", "name"], "two").starts_with("oidc:jane"));
     let out = run(&["logout"], "two");
     assert!(!out.contains("used the same login"), "{out}");
-    // What is logged out keeps its name.
+    // A login that is logged out keeps its name.
     let ended = in_file(home.first_login(), "three");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(format!("{}/3", named("one")), named("three"));
@@ -547,7 +547,7 @@ async fn a_logout_names_copies_that_only_used_the_login() {
         let ended = Kubegate::refused(command);
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
     }
-    // The control: one that never used it is not known.
+    // The control: a copy that never used the login is not named.
     fs::copy(home.path(".kube/config"), home.path("unused")).unwrap();
     let notes = home.saved().with_extension("kubeconfigs");
     assert_eq!(fs::metadata(&notes).unwrap().mode() & 0o777, 0o600);
@@ -564,7 +564,7 @@ async fn a_logout_names_copies_that_only_used_the_login() {
     assert_eq!(out.matches("used the same login").count(), 4, "{out}");
 }
 
-/// A home with a session of `jane` at `server`, as `login openshift` leaves it.
+/// A home with a session of `jane` at `server`, as after `login openshift`.
 fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
     let folder = tempdir().unwrap();
     save_session(&folder, server, token);
@@ -632,7 +632,7 @@ async fn logout_ends_a_session_at_its_server() {
             .exists()
     );
 
-    // A server that is not there keeps nobody from forgetting.
+    // A server that cannot be reached does not prevent --forget.
     let lost = Secret::new("sha256~sesame-out-2");
     let home = with_session("https://127.0.0.1:1", shift.api().ca_pem(), lost);
     let out = run_in(&home, &["logout"]);
@@ -655,7 +655,7 @@ async fn logout_ends_a_session_at_its_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_session_is_in_force_at_the_next_request_after_the_end_of_the_last() {
+async fn a_new_session_takes_effect_at_the_next_request() {
     let shift = OpenShift::start(OpenshiftOptions::default()).await.unwrap();
     shift.add_user("jane", "sesame-next-1");
     let (server, ca) = (shift.api().url(), shift.api().ca_pem());
@@ -665,7 +665,7 @@ async fn a_new_session_is_in_force_at_the_next_request_after_the_end_of_the_last
     command.env("HOME", home.path());
     let kubegate = Kubegate::spawn(command);
     let path = "/apis/user.openshift.io/v1/users/~";
-    // At any time between two looks at the files.
+    // At any time between two polls of the files.
     for wait in [0, 300, 700] {
         let answer = get(&kubegate.address, path).await;
         assert_eq!(status(&answer), 200, "{answer}");
@@ -682,7 +682,7 @@ async fn a_new_session_is_in_force_at_the_next_request_after_the_end_of_the_last
     assert_eq!(status(&answer), 200, "{answer}");
 }
 
-/// A keyring in a file, which notes the arguments that it gets.
+/// A keyring tool that stores secrets in a file and records its arguments.
 const SECRET_TOOL: &str = r#"#!/bin/sh
 echo "$@" >> "$HOME/arguments"
 for name; do :; done
@@ -694,12 +694,12 @@ esac
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keyring_holds_the_secrets_where_that_is_asked_for() {
+async fn with_keyring_the_secrets_are_in_the_keyring() {
     let home = Home::new(2).await;
     let mut without = home.first_login();
     without.arg("--keyring");
     let path = std::env::var("PATH").unwrap();
-    // Everything but a keyring's tool.
+    // All programs except for a keyring tool.
     let tools = home.path("tools");
     fs::create_dir(&tools).unwrap();
     std::os::unix::fs::symlink(find("curl"), tools.join("curl")).unwrap();
@@ -727,7 +727,7 @@ async fn the_keyring_holds_the_secrets_where_that_is_asked_for() {
         "{marker}"
     );
     let token = run(home.command(&["token"]));
-    // Renewed tokens go there too.
+    // Renewed tokens are saved there too.
     std::thread::sleep(Duration::from_millis(2200));
     let newer = run(home.command(&["token"]));
     assert_ne!(token, newer);
@@ -757,8 +757,8 @@ async fn the_keyring_holds_the_secrets_where_that_is_asked_for() {
     }
 }
 
-/// What the proxy says to a request, and the plugin to kubectl, with the home's kubeconfig as
-/// `change` leaves it.
+/// Applies `change` to the kubeconfig, and returns the response of the proxy to a request and the output
+/// of the plugin.
 async fn after(home: &Home, server: &str, change: impl Fn(String) -> String) -> [String; 2] {
     let path = home.path(".kube/config");
     let before = home.kubeconfig();
@@ -785,10 +785,10 @@ async fn after(home: &Home, server: &str, change: impl Fn(String) -> String) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kubeconfig_that_names_a_login_beside_a_place_of_its_own_gets_nothing_of_it() {
+async fn a_foreign_kubeconfig_gets_nothing_of_a_saved_login() {
     let home = Home::new(2).await;
     home.log_in();
-    // The ID token is over, so that whoever may have it renewed would.
+    // The ID token has expired, so that each use would renew it.
     tokio::time::sleep(Duration::from_millis(2200)).await;
     let (mine, issuer) = (home.plane.url(), home.issuer.url());
     let other = Home::new(60).await;
@@ -820,13 +820,13 @@ async fn a_kubeconfig_that_names_a_login_beside_a_place_of_its_own_gets_nothing_
     assert!(answer.contains("by the proxy"), "{answer}");
     assert_eq!(home.issuer.refreshes(), before);
     assert_eq!(other.issuer.refreshes() + other.issuer.refused(), 0);
-    // The controls: as it was, it works, and another cluster by a login there.
+    // The controls: the unchanged kubeconfig works, and another cluster after a login there.
     fs::write(&path, &config).unwrap();
     home.out(&["whoami"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_goes_to_no_other_server_and_is_not_logged_out_from_there() {
+async fn a_session_is_not_sent_to_or_ended_at_another_server() {
     let shift = OpenShift::start(OpenshiftOptions::default()).await.unwrap();
     shift.add_user("jane", "sesame-out-3");
     let token = shift.issue_session("jane").unwrap();

@@ -16,8 +16,8 @@ struct Setting {
 }
 
 impl Setting {
-    /// The context `session` has a fresh session, `ended` one that is revoked, and `login` gets
-    /// its own at the cluster's OAuth server.
+    /// The context `session` has a valid session, `ended` a revoked one, and `login` begins one at the
+    /// cluster's OAuth server.
     async fn new() -> Self {
         let cluster = OpenShift::start(Options::default()).await.unwrap();
         cluster.add_user("jane", "sesame-registry-1");
@@ -67,7 +67,7 @@ impl Setting {
         self.folder.path().join(name)
     }
 
-    /// `kubegate --server https://REGISTRY` with a context's credential.
+    /// Starts `kubegate --server https://REGISTRY` with a context's credential.
     fn before_the_registry(&self, context: &str) -> Kubegate {
         let (config, ca) = (self.path("config"), self.path("registry-ca.pem"));
         Kubegate::start([
@@ -98,7 +98,7 @@ fn body(answer: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_registry_lets_a_contexts_session_in_through_kubegate() {
+async fn a_contexts_session_works_at_the_registry() {
     let setting = Setting::new().await;
     let kubegate = setting.before_the_registry("session");
     let answer = get(&kubegate.address, "/v2/").await;
@@ -114,7 +114,7 @@ async fn the_registry_lets_a_contexts_session_in_through_kubegate() {
 }
 
 #[tokio::test]
-async fn a_login_belongs_to_its_contexts_cluster_and_not_to_the_registry() {
+async fn a_login_is_bound_to_its_cluster_and_not_the_registry() {
     let setting = Setting::new().await;
     let kubegate = setting.before_the_registry("login");
     let answer = get(&kubegate.address, "/v2/").await;
@@ -125,7 +125,7 @@ async fn a_login_belongs_to_its_contexts_cluster_and_not_to_the_registry() {
 }
 
 #[tokio::test]
-async fn signatures_are_put_and_got_through_kubegate() {
+async fn signatures_can_be_written_and_read() {
     let setting = Setting::new().await;
     let digest = setting.cluster.add_image("demo/signed");
     let path = format!("/extensions/v2/demo/signed/signatures/{digest}");

@@ -1,4 +1,4 @@
-//! Commands that ask somebody who says nothing: they say whom they wait for, and end.
+//! Commands whose API server or issuer does not answer: they report that they wait, and time out.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::{
     support::{Connection, Kubegate, Upstream, cert, get, status},
 };
 
-/// Accepts connections, by the kernel alone, and says nothing.
+/// A server whose connections the kernel accepts, and which never answers.
 struct Silent(TcpListener);
 
 impl Silent {
@@ -28,14 +28,14 @@ impl Silent {
     }
 }
 
-/// The user of a kubeconfig whose tokens come from `issuer`.
+/// A user entry whose tokens come from `issuer`.
 fn oidc_user(issuer: &str) -> serde_json::Value {
     json!({"auth-provider": {"name": "oidc", "config": {
         "idp-issuer-url": issuer, "client-id": "c", "refresh-token": "r",
     }}})
 }
 
-/// Runs `command`, which must give up after 2.5 s, and say before that that it waits for `who`.
+/// Runs `command`, which has to time out after 2.5 s, and to report before that that it waits for `who`.
 fn gives_up(mut command: Command, who: &str, silent: &Silent) {
     command.args(["--request-timeout", "2500ms", "-v", "0"]);
     let ended = Kubegate::refused(command);
@@ -60,7 +60,7 @@ fn gives_up(mut command: Command, who: &str, silent: &Silent) {
 }
 
 #[test]
-fn every_command_says_whom_it_waits_for_and_ends() {
+fn every_command_reports_waiting_and_times_out() {
     std::thread::scope(|scope| {
         let run = |args: fn(&Home, &str) -> Vec<String>, who: &'static str| {
             scope.spawn(move || {
@@ -136,7 +136,7 @@ fn every_command_says_whom_it_waits_for_and_ends() {
 }
 
 #[test]
-fn the_plugin_for_kubectl_and_the_helper_for_docker_do_so_too() {
+fn the_kubectl_plugin_and_docker_helper_time_out_too() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let (home, silent) = (Home::new(), Silent::new());
@@ -177,7 +177,7 @@ fn the_plugin_for_kubectl_and_the_helper_for_docker_do_so_too() {
 }
 
 #[test]
-fn zero_is_no_end_a_bare_number_is_seconds_and_other_words_are_refused() {
+fn request_timeout_takes_zero_seconds_and_durations() {
     let (home, silent) = (Home::new(), Silent::new());
     let config = home.kubeconfig(&silent.url(), &json!({"token": "t"}));
     let command = |limit: &str| {
@@ -218,7 +218,7 @@ fn zero_is_no_end_a_bare_number_is_seconds_and_other_words_are_refused() {
 }
 
 #[tokio::test]
-async fn the_proxy_passes_on_answers_that_take_longer() {
+async fn the_proxy_does_not_limit_slow_responses() {
     let upstream = Upstream::tls("localhost", async |mut connection: Connection| {
         while connection.request().await.is_some() {
             tokio::time::sleep(Duration::from_millis(1500)).await;
