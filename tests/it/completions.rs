@@ -276,10 +276,8 @@ fn in_real_bash(home: &Path, line: &str) -> Vec<String> {
     let script = Kubegate::command(["completions", "bash"]).output().unwrap();
     let script = String::from_utf8(script.stdout).unwrap();
     // As readline would: the function's arguments are not used.
-    let program = format!(
-        "eval \"$1\"\nCOMP_LINE=$2 COMP_POINT=${{#2}}\n_kubegate\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n\
-         complete -p kubegate >&2"
-    );
+    let program = "eval \"$1\"\nCOMP_LINE=$2 COMP_POINT=${#2}\n_kubegate\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n\
+         complete -p kubegate >&2".to_string();
     let mut bash = Command::new("bash");
     bash.args(["-c", &program, "bash", &script, line])
         .env_clear()

@@ -220,7 +220,7 @@ async fn a_redirect_is_not_followed() {
     let url = elsewhere.url();
     let fault = |oidc: &OidcIssuer| {
         oidc.faults()
-            .respond_with(Some(FaultyResponse::Redirect(url)))
+            .respond_with(Some(FaultyResponse::Redirect(url)));
     };
     trial("redirect", fault, (401, &["redirects elsewhere"])).await;
     assert_eq!(elsewhere.connections(), 0);

@@ -84,7 +84,7 @@ fn with_candidates(arg: Arg, file: Option<PathBuf>, names: fn(Names) -> Vec<Stri
 fn kubeconfig_of(line: &[OsString]) -> Option<PathBuf> {
     let words: Vec<&str> = line.iter().filter_map(|word| word.to_str()).collect();
     let words = words.split(|word| *word == "--").next()?;
-    let values = words.iter().enumerate().filter_map(|(at, word)| {
+    let mut values = words.iter().enumerate().filter_map(|(at, word)| {
         let value = word.strip_prefix("--kubeconfig")?;
         match value.strip_prefix('=') {
             Some(value) => Some(value),
@@ -92,7 +92,7 @@ fn kubeconfig_of(line: &[OsString]) -> Option<PathBuf> {
             None => None,
         }
     });
-    let file = values.last().filter(|file| !file.is_empty())?;
+    let file = values.next_back().filter(|file| !file.is_empty())?;
     Some(expanded(file))
 }
 

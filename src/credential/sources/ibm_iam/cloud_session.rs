@@ -24,7 +24,7 @@ use crate::{
 pub enum UserProof {
     /// A one-time passcode of IAM's page in a browser.
     Passcode(Secret),
-    /// User name and password of an IBMid that is not federated.
+    /// User name and password of an `IBMid` that is not federated.
     Password {
         /// User name.
         user: String,

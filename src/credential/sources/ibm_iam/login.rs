@@ -90,7 +90,7 @@ pub fn cluster_source(chain: Chain, found: &IbmCluster, cluster: &Cluster) -> Ar
     source_of_kind(chain, found.is_openshift(), cluster)
 }
 
-/// Refuses to send a root credential of the environment to an IAM or OpenShift server that only the
+/// Refuses to send a root credential of the environment to an IAM or `OpenShift` server that only the
 /// kubeconfig names.
 fn check_destination(
     flags: &IbmFlags,

@@ -1,4 +1,4 @@
-//! The WebSockets of pod streams and their channel protocols, `v4.channel.k8s.io` and v5.
+//! WebSocket connections of pod streams and their channel protocols, `v4.channel.k8s.io` and v5.
 //!
 //! Each binary message begins with the number of its channel. Only v5 can close one channel, with
 //! `[255, channel]`. Older protocols, such as those with base64, are not supported.
