@@ -22,7 +22,7 @@ use super::{
     expiry_warning::with_expiry_warning,
     hop_by_hop::{Protocol, strip_trailers},
     refusal::Refusal,
-    request_info::{RequestInfo, Verb},
+    request_info::{Reading, RequestInfo, Verb},
 };
 use crate::{
     credential::{Cache, Credential},
@@ -251,7 +251,7 @@ fn authorized(
 fn is_behind_proxy(head: &request::Parts) -> bool {
     let info = head.extensions.get::<RequestInfo>();
     info.is_some_and(|info| {
-        let mut resources = info.readings().filter_map(|reading| reading.resource());
+        let mut resources = info.readings().filter_map(Reading::resource);
         resources.any(|asked| asked.subresource == "proxy" || asked.verb == Verb::Proxy)
     })
 }

@@ -20,7 +20,7 @@ pub(crate) struct Tokens {
     /// The shortest lifetime of a service account's token, in seconds.
     shortest: AtomicU64,
     /// How many tokens of service accounts were issued.
-    account_tokens: AtomicU64,
+    issued_to_accounts: AtomicU64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Tokens {
             key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
             time_to_live: time_to_live.min(LONGEST),
             shortest: AtomicU64::new(SHORTEST),
-            account_tokens: AtomicU64::new(0),
+            issued_to_accounts: AtomicU64::new(0),
         })
     }
 
@@ -61,7 +61,7 @@ impl Tokens {
 
     /// How many tokens of service accounts were issued so far.
     pub(crate) fn account_tokens(&self) -> u64 {
-        self.account_tokens.load(Ordering::Relaxed)
+        self.issued_to_accounts.load(Ordering::Relaxed)
     }
 
     /// Changes the lifetime that [`Self::shortest`] returns.
@@ -81,7 +81,7 @@ impl Tokens {
         name: &str,
         time_to_live: Duration,
     ) -> (Secret, SystemTime) {
-        self.account_tokens.fetch_add(1, Ordering::Relaxed);
+        self.issued_to_accounts.fetch_add(1, Ordering::Relaxed);
         let subject = format!("system:serviceaccount:{namespace}:{name}");
         self.issue(&subject, time_to_live)
     }

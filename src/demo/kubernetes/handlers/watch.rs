@@ -211,14 +211,14 @@ impl Watch {
             .previous
             .as_ref()
             .filter(|object| matches(&object.value));
-        let now = event.event_type != EventType::Deleted && matches(&event.object.value);
+        let now = event.kind != EventType::Deleted && matches(&event.object.value);
         let event_type = match (before, now) {
             (None, false) => return None,
             (None, true) => EventType::Added,
             (Some(_), true) => EventType::Modified,
             (Some(_), false) => EventType::Deleted,
         };
-        if let (Some(before), EventType::Modified, false) = (before, event.event_type, now) {
+        if let (Some(before), EventType::Modified, false) = (before, event.kind, now) {
             let mut last = before.value.clone();
             let version = json!(event.revision.to_string());
             metadata_mut(&mut last).insert("resourceVersion".to_owned(), version);

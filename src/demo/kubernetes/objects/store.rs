@@ -99,7 +99,7 @@ impl EventType {
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) revision: u64,
-    pub(crate) event_type: EventType,
+    pub(crate) kind: EventType,
     pub(crate) object: Arc<Object>,
     /// The version before it. Watches with selectors compare both.
     pub(crate) previous: Option<Arc<Object>>,
@@ -326,7 +326,7 @@ impl Inner {
         );
         self.log.push_back(Arc::new(Event {
             revision: self.revision,
-            event_type,
+            kind: event_type,
             object,
             previous,
             key: key.clone(),

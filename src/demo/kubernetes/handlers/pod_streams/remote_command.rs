@@ -130,7 +130,7 @@ async fn serve(
     tokio::pin!(receive, run, send);
     tokio::select! {
         () = &mut receive => return,
-        sent = send => if let Err(error) = sent {
+        result = send => if let Err(error) = result {
             tracing::debug!(%error, "the client of a remote command disconnected");
             return;
         },

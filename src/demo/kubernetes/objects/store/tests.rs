@@ -22,9 +22,7 @@ fn put(store: &Store, namespace: &str, name: &str) -> u64 {
 fn changes(store: &Store, after: u64, namespace: Option<&str>) -> Vec<(EventType, u64)> {
     let (events, _) = store.events_after(after, config_maps(), namespace).unwrap();
     let events = events.iter();
-    events
-        .map(|event| (event.event_type, event.revision))
-        .collect()
+    events.map(|event| (event.kind, event.revision)).collect()
 }
 
 #[test]
