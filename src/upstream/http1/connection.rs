@@ -89,10 +89,10 @@ impl Connection {
         let state = Arc::new(ConnectionState::new(max_headers, false));
         let io = monitored(io, &state);
         let (mut sender, driver) = builder(max_headers).handshake(io).await?;
-        let driven = Arc::clone(&state);
+        let task_state = Arc::clone(&state);
         tokio::spawn(async move {
             let ended = driver.await;
-            if driven.is_wanted() {
+            if task_state.is_wanted() {
                 last_disconnect.record();
             }
             if let Err(error) = ended {
