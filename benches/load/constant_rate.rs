@@ -1,11 +1,12 @@
-//! `constant-rate`: GETs at a constant rate, whatever the answers take; prints their latencies.
+//! `constant-rate`: sends GET requests at a constant rate and prints their latencies.
 //!
-//! A client that waits for an answer before it sends the next request asks less of a proxy that
-//! is slow, and so never sees how long a queue would have been ("coordinated omission"). Here
-//! every request has its time ahead of any answer, and its latency counts from that time, even
-//! where it had to wait for its connection.
+//! A client that waits for a response before it sends the next request sends fewer requests to a
+//! slow proxy, and does not measure the queue that a constant load would cause ("coordinated
+//! omission"). Here each request has a scheduled time that does not depend on responses. Its latency
+//! is measured from that time, even if the request had to wait for its connection.
 //!
-//! A thread a connection with blocking sockets: runtimes' timers are too coarse for this.
+//! Each connection has a thread with blocking sockets, because the timers of async runtimes are too
+//! coarse.
 #![allow(missing_docs)]
 
 use std::{
@@ -20,27 +21,27 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use serde_json::{Value, json};
 
-/// Between the start of the threads and the first request.
+/// The time between the start of the threads and the first request.
 const LEAD: Duration = Duration::from_millis(50);
 
-/// An answer that takes longer ends the run.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A response that takes longer ends the run.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Parser)]
 struct Load {
-    /// The proxy
+    /// Address of the proxy
     #[arg(long)]
     address: SocketAddr,
-    /// What to ask for
+    /// Path of the requests
     #[arg(long)]
     path: String,
-    /// Requests a second, over all connections
+    /// Requests per second over all connections
     #[arg(long)]
     rate: f64,
-    /// Connections, each with a thread of its own
+    /// Number of connections, each with its own thread
     #[arg(long)]
     connections: u32,
-    /// For how long
+    /// Duration in seconds
     #[arg(long)]
     seconds: u64,
 }
@@ -51,9 +52,9 @@ fn main() -> anyhow::Result<()> {
 }
 
 impl Load {
-    /// Latencies in microseconds.
+    /// Runs the load. Returns the latencies in microseconds.
     fn run(&self) -> anyhow::Result<Value> {
-        // Sleeps may last 50 us longer than asked for by default. Threads inherit it.
+        // By default sleeps may take 50 us longer than requested. Threads inherit this setting.
         fs::write("/proc/self/timerslack_ns", "1").context("cannot set the timers' slack")?;
         let begin = Instant::now() + LEAD;
         let mut latencies = thread::scope(|scope| {
@@ -80,7 +81,7 @@ impl Load {
         }))
     }
 
-    /// The requests of one connection, which take their turns with those of the others.
+    /// Sends the requests of one connection, which alternate with those of the others.
     fn connection(&self, index: u32, begin: Instant) -> anyhow::Result<Vec<u64>> {
         let interval = Duration::from_secs_f64(f64::from(self.connections) / self.rate);
         let mut due = begin + interval * index / self.connections;
@@ -108,7 +109,7 @@ impl Connection {
     fn open(address: SocketAddr, path: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
             request: format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"),
@@ -117,13 +118,13 @@ impl Connection {
         })
     }
 
-    /// Sends the request and reads its answer, which must be a 200 of a stated length.
+    /// Sends the request and reads the response, which must be a 200 with `Content-Length`.
     fn get(&mut self) -> anyhow::Result<()> {
         self.stream.get_mut().write_all(self.request.as_bytes())?;
         let status = self.read_line()?;
         ensure!(
             status.split(' ').nth(1) == Some("200"),
-            "the answer was {status:?}"
+            "the response was {status:?}"
         );
         let mut length = None;
         loop {
@@ -138,7 +139,7 @@ impl Connection {
             }
         }
         self.body
-            .resize(length.context("an answer without Content-Length")?, 0);
+            .resize(length.context("a response without Content-Length")?, 0);
         self.stream.read_exact(&mut self.body)?;
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! `demo-cluster`: the demo control plane as a process of its own, for proxies to stand before.
-//! Writes `kubeconfig`, `ca.pem` and `token` to a folder, says where it listens, and serves until
-//! its standard input ends.
+//! `demo-cluster`: the demo control plane as a process, as the upstream of proxies. It writes
+//! `kubeconfig`, `ca.pem` and `token` to a folder, prints its URL, and serves until its standard
+//! input ends.
 #![allow(missing_docs, unreachable_pub)]
 
 mod descriptors;
@@ -16,7 +16,7 @@ const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Parser)]
 struct Flags {
-    /// Where to write `kubeconfig`, `ca.pem` and `token`
+    /// Folder for `kubeconfig`, `ca.pem` and `token`
     #[arg(long)]
     folder: PathBuf,
 }

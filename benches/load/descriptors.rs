@@ -1,10 +1,10 @@
-//! How many files a process may open.
+//! The limit of open files.
 
 use std::io;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Lets this process open as many files as it may at all.
+/// Raises the soft limit of open files to the hard limit.
 pub fn raise_limit() -> io::Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -1,4 +1,4 @@
-//! Ordinary requests beside the crowd.
+//! Ordinary requests beside the other clients.
 
 use std::{
     io,
@@ -12,28 +12,28 @@ use super::{Client, find, idle, more};
 
 /// A small object.
 const PATH: &str = "/api/v1/namespaces/default";
-/// Connections that are kept, each with one request after the other.
+/// The number of connections, each with one request at a time.
 const CONNECTIONS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Clients that ask until they are told to stop.
+/// Clients that send requests until they are stopped.
 pub struct Gets {
     stop: CancellationToken,
     clients: JoinSet<io::Result<Vec<Duration>>>,
 }
 
 impl Gets {
-    /// Begins to ask.
+    /// Starts the clients.
     pub fn start(client: Client) -> Self {
         let stop = CancellationToken::new();
         let mut clients = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            clients.spawn(ask(client, stop.clone()));
+            clients.spawn(run(client, stop.clone()));
         }
         Self { stop, clients }
     }
 
-    /// How long the answers took.
+    /// Stops the clients. Returns the durations of their requests.
     pub async fn stop(mut self) -> io::Result<Times> {
         self.stop.cancel();
         let mut all = Vec::new();
@@ -45,11 +45,11 @@ impl Gets {
     }
 }
 
-/// How long answers took, the shortest first.
+/// Durations of requests, the shortest first.
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    /// The time within which this part of the answers came.
+    /// The duration that this share of the requests did not exceed.
     pub fn at(&self, part: f64) -> Duration {
         let last = self.0.len().saturating_sub(1);
         #[allow(
@@ -62,7 +62,7 @@ impl Times {
     }
 }
 
-async fn ask(client: Client, stop: CancellationToken) -> io::Result<Vec<Duration>> {
+async fn run(client: Client, stop: CancellationToken) -> io::Result<Vec<Duration>> {
     let request = client.get(PATH);
     let mut stream = TcpStream::connect(client.address).await?;
     stream.set_nodelay(true)?;
@@ -80,7 +80,7 @@ async fn ask(client: Client, stop: CancellationToken) -> io::Result<Vec<Duration
     Ok(times)
 }
 
-/// Whether a 200 has come with all of its body, whose length its head tells.
+/// Whether a 200 response with `Content-Length` was read completely.
 fn is_whole(read: &[u8]) -> io::Result<bool> {
     let Some(end) = find(read, b"\r\n\r\n") else {
         return Ok(false);

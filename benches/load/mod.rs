@@ -1,6 +1,6 @@
-//! A crowd of clients that speak HTTP/1.1 over plain TCP, by hand and with little memory, so
-//! that ten thousand of them fit beside what they measure.
-// The tests use a part of it, the program another.
+//! Many clients that speak HTTP/1.1 over plain TCP with little memory, so that ten thousand of them
+//! fit on the machine that they measure.
+// The tests and the program use different parts.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod descriptors;
@@ -19,22 +19,22 @@ use std::{
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-/// Connections that are being opened at the same time.
+/// The number of connections that are opened at the same time.
 const OPENING: usize = 64;
 
-/// Longer than anything here takes.
+/// The timeout of everything. It is longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The proxy, seen by a client.
+/// The address of the proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     pub address: SocketAddr,
 }
 
 impl Client {
-    /// Sends a request over a connection of its own, and reads the head of the answer, which
-    /// must have `status`. Gives what came behind the head, too.
-    async fn ask(self, request: &[u8], status: &str) -> io::Result<(TcpStream, Vec<u8>)> {
+    /// Sends a request over a new connection, and reads the head of the response, which must have
+    /// `status`. Returns the connection and the bytes read after the head.
+    async fn request(self, request: &[u8], status: &str) -> io::Result<(TcpStream, Vec<u8>)> {
         let mut stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         stream.write_all(request).await?;
@@ -53,7 +53,7 @@ impl Client {
         Ok((stream, rest))
     }
 
-    /// Creates an object, or deletes one where `object` is none.
+    /// Creates an object, or deletes one if `object` is `None`.
     async fn write(self, path: &str, object: Option<&Value>) -> io::Result<()> {
         let (method, status) = match object {
             Some(_) => ("POST", "201"),
@@ -66,7 +66,7 @@ impl Client {
             self.address,
             body.len()
         );
-        self.ask(request.as_bytes(), status).await.map(drop)
+        self.request(request.as_bytes(), status).await.map(drop)
     }
 
     fn get(self, path: &str) -> String {
@@ -81,7 +81,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// What it holds in memory, in KiB.
+    /// Its resident memory, in KiB.
     pub fn resident_kb(self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -89,7 +89,7 @@ impl Process {
             .ok_or_else(|| io::Error::other("no VmRSS"))
     }
 
-    /// The CPU time that it has used. The system counts it in hundredths of a second.
+    /// The CPU time that it has used, with a resolution of 10 ms.
     pub fn cpu(self) -> io::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
@@ -101,18 +101,18 @@ impl Process {
     }
 }
 
-/// Lets time go by.
+/// Waits.
 pub async fn idle(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Milliseconds, to a hundredth.
+/// Milliseconds with two decimals.
 pub fn ms(time: Duration) -> Value {
     ((time.as_secs_f64() * 100_000.0).round() / 100.0).into()
 }
 
-/// Opens `count` of something, some at a time.
-async fn crowd<T: Send + 'static, F>(
+/// Opens `count` connections, [`OPENING`] at a time.
+async fn open_many<T: Send + 'static, F>(
     count: usize,
     open: impl Fn() -> F + Clone + Send + 'static,
 ) -> io::Result<Vec<T>>
@@ -142,7 +142,7 @@ where
     Ok(all)
 }
 
-/// Waits for bytes, and takes those that are there.
+/// Waits for bytes and reads those that are available.
 async fn more(stream: &TcpStream, read: &mut Vec<u8>) -> io::Result<()> {
     loop {
         stream.readable().await?;
@@ -153,7 +153,7 @@ async fn more(stream: &TcpStream, read: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// Not part of the future above, whose size every idle client pays.
+/// Reads available bytes. The buffer is not part of the future above, which every idle client has.
 fn take(stream: &TcpStream, read: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; 16 * 1024];
     match stream.try_read(&mut buffer)? {

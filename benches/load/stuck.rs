@@ -1,18 +1,18 @@
-//! Clients that ask for much and never read it.
+//! Clients that request much and never read it.
 
 use std::{io, sync::Arc};
 
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use super::{Client, crowd};
+use super::{Client, open_many};
 
-/// Where [`fill`] puts its objects.
+/// The path of the objects of [`fill`].
 pub const FILLED: &str = "/api/v1/namespaces/demo/configmaps";
 
 const MIB: usize = 1024 * 1024;
 
-/// Stores so many MiB under [`FILLED`].
+/// Stores objects of this size in total under [`FILLED`].
 pub async fn fill(client: Client, mebibytes: usize) -> io::Result<()> {
     let text = "0123456789abcdef".repeat(MIB / 16);
     for n in 0..mebibytes {
@@ -23,10 +23,10 @@ pub async fn fill(client: Client, mebibytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends `count` requests for `path`, each over a connection of its own.
+/// Sends `count` requests for `path`, each over its own connection.
 pub async fn open(client: Client, path: &str, count: usize) -> io::Result<Vec<TcpStream>> {
     let request: Arc<str> = client.get(path).into();
-    crowd(count, move || {
+    open_many(count, move || {
         let request = Arc::clone(&request);
         async move {
             let mut stream = TcpStream::connect(client.address).await?;

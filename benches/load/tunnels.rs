@@ -8,22 +8,22 @@ use std::{
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
-use super::{Client, PATIENCE, crowd, find, more};
+use super::{Client, PATIENCE, find, more, open_many};
 
 const PATH: &str = "/api/v1/namespaces/default/pods/hello/portforward?ports=80";
-/// What the demo sends first: the port, little-endian, on the channels of data and of errors.
+/// The first messages of the demo: the port, little-endian, on the data and the error channel.
 const PORTS: [u8; 10] = [0x82, 3, 0, 80, 0, 0x82, 3, 1, 80, 0];
-const WORD: &[u8; 6] = b"\x00hello";
+const MESSAGE: &[u8; 6] = b"\x00hello";
 
 /// Open tunnels.
 pub struct Tunnels {
-    /// From the first connection to the first bytes out of the last tunnel.
+    /// The time from the first connection to the first bytes of the last tunnel.
     pub opened_in: Duration,
     streams: Vec<TcpStream>,
 }
 
 impl Tunnels {
-    /// Opens `count` tunnels, and waits for the first bytes out of each.
+    /// Opens `count` tunnels, and waits for the first bytes of each.
     pub async fn open(client: Client, count: usize) -> io::Result<Self> {
         let begun = Instant::now();
         let request: Arc<str> = format!(
@@ -33,10 +33,10 @@ impl Tunnels {
             client.address
         )
         .into();
-        let streams = crowd(count, move || {
+        let streams = open_many(count, move || {
             let request = Arc::clone(&request);
             async move {
-                let (stream, mut read) = client.ask(request.as_bytes(), "101").await?;
+                let (stream, mut read) = client.request(request.as_bytes(), "101").await?;
                 while read.len() < PORTS.len() {
                     more(&stream, &mut read).await?;
                 }
@@ -52,12 +52,12 @@ impl Tunnels {
         })
     }
 
-    /// Sends a word through every tunnel, and waits until all came back.
+    /// Sends a message through every tunnel, and waits for all echoes.
     pub async fn echo(&mut self) -> io::Result<Duration> {
         let begun = Instant::now();
-        // A binary message of 6 bytes, under the mask 0.
-        let message = [&[0x82, 0x80 | 6, 0, 0, 0, 0], &WORD[..]].concat();
-        let answer = [&[0x82, 6], &WORD[..]].concat();
+        // A binary message of 6 bytes with the mask 0.
+        let message = [&[0x82, 0x80 | 6, 0, 0, 0, 0], &MESSAGE[..]].concat();
+        let answer = [&[0x82, 6], &MESSAGE[..]].concat();
         let echoed = async {
             for stream in &mut self.streams {
                 stream.write_all(&message).await?;

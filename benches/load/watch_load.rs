@@ -1,5 +1,5 @@
-//! `watch-load`: many watches, tunnels or clients that never read, opened against a proxy for a
-//! Kubernetes API server; says how long it takes and what the proxy holds for them.
+//! `watch-load`: opens many watches, tunnels or connections that never read through a proxy for a
+//! Kubernetes API server. Prints how long that takes and the memory of the proxy.
 #![allow(missing_docs)]
 
 #[path = "mod.rs"]
@@ -17,31 +17,31 @@ use load::{Client, Process, gets::Gets, idle, stuck, tunnels::Tunnels, watches::
 #[derive(Parser)]
 #[command(group = ArgGroup::new("what").required(true))]
 struct Flags {
-    /// The proxy, in plain text: http://127.0.0.1:PORT
+    /// URL of the proxy, without TLS: http://127.0.0.1:PORT
     #[arg(long)]
     url: Uri,
-    /// Open so many watches, make one change, and wait until every watch tells of it
+    /// Open N watches, make one change, and wait until every watch has sent it
     #[arg(long, value_name = "N", group = "what")]
     watches: Option<usize>,
-    /// Open so many WebSocket tunnels to the demo's pod `hello`, and send a word through each
+    /// Open N WebSocket tunnels to the demo's pod `hello`, and send a message through each
     #[arg(long, value_name = "N", group = "what")]
     tunnels: Option<usize>,
-    /// So many clients ask for --path and never read the answer
+    /// Open N connections that request --path and never read the response
     #[arg(long, value_name = "N", group = "what")]
     stuck: Option<usize>,
-    /// What is watched, or asked for and not read
+    /// Path of the watches, or of the requests whose responses are not read
     #[arg(long, default_value = "/api/v1/namespaces/default/configmaps?watch=1")]
     path: String,
-    /// Before it, store so many MiB as config maps in the namespace `demo`
+    /// Before that, store config maps of this size in the namespace `demo`
     #[arg(long, value_name = "MIB", default_value_t = 0)]
     fill: usize,
-    /// The proxy's process, to read its memory
+    /// Process ID of the proxy, to read its memory
     #[arg(long)]
     pid: u32,
-    /// Seconds in which nothing happens on what was opened
+    /// Seconds without activity on the connections
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     idle: u64,
-    /// One line of JSON in place of a line a figure
+    /// Print one line of JSON instead of one line per figure
     #[arg(long)]
     json: bool,
 }
@@ -144,7 +144,7 @@ async fn stuck(
 ) -> anyhow::Result<Figures> {
     ensure!(
         !flags.path.contains("watch="),
-        "--stuck needs a --path with a long answer, such as /api/v1/configmaps with --fill 12"
+        "--stuck needs a --path with a long response, such as /api/v1/configmaps with --fill 12"
     );
     let before = process.resident_kb()?;
     let held = stuck::open(client, &flags.path, count).await?;

@@ -1,4 +1,4 @@
-//! Watches, and one change that all of them tell of.
+//! Watches, and one change that all of them send.
 
 use std::{
     io,
@@ -12,46 +12,47 @@ use std::{
 use serde_json::json;
 use tokio::{net::TcpStream, sync::watch, task::JoinSet, time::timeout};
 
-use super::{Client, PATIENCE, crowd, find, more};
+use super::{Client, PATIENCE, find, more, open_many};
 
-/// Where the change is made: `--path` must watch it.
+/// The path of the change, which `--path` must watch.
 const OBJECTS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// Open watches.
 pub struct Watches {
-    /// From the first connection to the last head of an answer.
+    /// The time from the first connection to the head of the last response.
     pub opened_in: Duration,
     client: Client,
     name: String,
-    told: Arc<AtomicUsize>,
+    /// The number of watches that have sent the change.
+    delivered: Arc<AtomicUsize>,
     last: watch::Receiver<Instant>,
     readers: JoinSet<io::Result<()>>,
 }
 
 impl Watches {
-    /// Opens `count` watches on `path`, and waits until all are answered.
+    /// Opens `count` watches of `path`, and waits for the heads of all responses.
     pub async fn open(client: Client, path: &str, count: usize) -> io::Result<Self> {
         let begun = Instant::now();
         let request: Arc<str> = client.get(path).into();
-        let streams = crowd(count, move || {
+        let streams = open_many(count, move || {
             let request = Arc::clone(&request);
-            async move { client.ask(request.as_bytes(), "200").await }
+            async move { client.request(request.as_bytes(), "200").await }
         });
         let streams = timeout(PATIENCE, streams).await??;
         let opened_in = begun.elapsed();
         let name = format!("load-{}-{}", std::process::id(), client.address.port());
         let mark: Arc<str> = format!("\"name\":\"{name}\"").into();
-        let told = Arc::new(AtomicUsize::new(0));
-        let (tell, last) = watch::channel(begun);
-        let tell = Arc::new(tell);
+        let delivered = Arc::new(AtomicUsize::new(0));
+        let (sender, last) = watch::channel(begun);
+        let sender = Arc::new(sender);
         let mut readers = JoinSet::new();
         for (stream, read) in streams {
             let reader = Reader {
                 stream,
                 read,
                 mark: Arc::clone(&mark),
-                told: Arc::clone(&told),
-                tell: Arc::clone(&tell),
+                delivered: Arc::clone(&delivered),
+                sender: Arc::clone(&sender),
                 count,
             };
             readers.spawn(reader.run());
@@ -60,46 +61,49 @@ impl Watches {
             opened_in,
             client,
             name,
-            told,
+            delivered,
             last,
             readers,
         })
     }
 
-    /// Creates an object: how long until the last watch has told of it.
+    /// Creates an object. Returns the time until the last watch has sent it.
     pub async fn change_once(&mut self) -> io::Result<Duration> {
         let object = json!({"metadata": {"name": self.name}, "data": {"a": "change"}});
         let begun = Instant::now();
-        let told = async {
+        let change = async {
             self.client.write(OBJECTS, Some(&object)).await?;
             tokio::select! {
-                told = self.last.wait_for(|at| *at > begun) => {
-                    told.map(|at| *at).map_err(io::Error::other)
+                last = self.last.wait_for(|at| *at > begun) => {
+                    last.map(|at| *at).map_err(io::Error::other)
                 }
-                // None ends by itself before.
+                // A watch that ends before is an error.
                 Some(ended) = self.readers.join_next() => {
                     let ended = ended.map_err(io::Error::other)?;
                     Err(ended.err().unwrap_or_else(|| io::Error::other("a watch ended")))
                 }
             }
         };
-        let told = timeout(PATIENCE, told).await.unwrap_or_else(|_| {
-            let told = self.told.load(Ordering::Relaxed);
-            Err(io::Error::other(format!("only {told} watches told of it")))
+        let last = timeout(PATIENCE, change).await.unwrap_or_else(|_| {
+            let delivered = self.delivered.load(Ordering::Relaxed);
+            Err(io::Error::other(format!(
+                "only {delivered} watches sent it"
+            )))
         });
         let path = format!("{OBJECTS}/{}", self.name);
         self.client.write(&path, None).await?;
-        Ok(told?.duration_since(begun))
+        Ok(last?.duration_since(begun))
     }
 }
 
-/// One watch's events.
+/// Reads the events of one watch.
 struct Reader {
     stream: TcpStream,
     read: Vec<u8>,
     mark: Arc<str>,
-    told: Arc<AtomicUsize>,
-    tell: Arc<watch::Sender<Instant>>,
+    /// The number of watches that have sent the change.
+    delivered: Arc<AtomicUsize>,
+    sender: Arc<watch::Sender<Instant>>,
     count: usize,
 }
 
@@ -111,13 +115,13 @@ impl Reader {
                 && self.read[at..].contains(&b'\n')
             {
                 self.mark = "\0".into();
-                if self.told.fetch_add(1, Ordering::Relaxed) + 1 == self.count {
-                    self.tell.send_replace(Instant::now());
+                if self.delivered.fetch_add(1, Ordering::Relaxed) + 1 == self.count {
+                    self.sender.send_replace(Instant::now());
                 }
             }
-            // What is whole was looked through; the beginning of an event may be held back.
-            let whole = self.read.iter().rposition(|byte| *byte == b'\n');
-            self.read.drain(..whole.map_or(0, |at| at + 1));
+            // Complete lines were searched. The start of an incomplete one is kept.
+            let end = self.read.iter().rposition(|byte| *byte == b'\n');
+            self.read.drain(..end.map_or(0, |at| at + 1));
             if self.read.is_empty() {
                 self.read = Vec::new();
             }

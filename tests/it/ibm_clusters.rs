@@ -1,4 +1,4 @@
-//! The clusters of IBM Cloud as the demo pretends it, from root credential to API server.
+//! The clusters of the demo's IBM Cloud, from the root credential to the API server.
 #![cfg(feature = "demo")]
 
 use std::{
@@ -15,7 +15,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::{Kubegate, exchange, get, in_time, status};
 
-/// A cloud and what finds it.
+/// A cloud, and a home folder for kubegate.
 struct Home {
     ibm: IbmCloud,
     folder: TempDir,
@@ -51,7 +51,7 @@ impl Home {
         Kubegate::spawn(self.command(args, Some(key)))
     }
 
-    /// Why it does not find its cluster.
+    /// Starts a proxy that does not find its cluster. Returns the message.
     async fn refused(&self, args: &[&str], key: &str) -> String {
         let kubegate = self.proxy(args, key);
         let answer = refusal(&kubegate).await;
@@ -61,13 +61,13 @@ impl Home {
     }
 }
 
-fn tells_no_secret(text: &str) {
+fn assert_no_secret(text: &str) {
     for secret in ["sesame-ibm", "ibm-refresh-", "ibm-delegated-", "eyJhbGciOi"] {
         assert!(!text.contains(secret), "{text}");
     }
 }
 
-/// Who the cluster takes us for.
+/// The review in which the cluster names the user of the request.
 async fn whoami(kubegate: &Kubegate) -> String {
     let review = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
@@ -87,7 +87,7 @@ async fn is_served(kubegate: &Kubegate) {
     assert_eq!(status(&answer), 200, "{answer}\n{}", kubegate.log());
 }
 
-/// Asks until kubegate itself refuses, and gives what it says.
+/// Sends requests until kubegate itself responds with an error, and returns that.
 async fn refusal(kubegate: &Kubegate) -> String {
     let refused = async {
         loop {
@@ -99,22 +99,26 @@ async fn refusal(kubegate: &Kubegate) -> String {
         }
     };
     let answer = in_time(refused).await;
-    tells_no_secret(&answer);
-    tells_no_secret(&kubegate.log());
+    assert_no_secret(&answer);
+    assert_no_secret(&kubegate.log());
     answer
 }
 
 /// Runs kubegate under steady load for 20 renewals of the cluster's token.
-async fn renewed(name: &str, options: Options) -> IbmCloud {
+async fn renew_under_load(name: &str, options: Options) -> IbmCloud {
     let home = Home::new(options).await;
     let kubegate = home.proxy(&["--ibm-cluster", "kubegate-iks"], API_KEY);
     assert!(whoami(&kubegate).await.contains(IAM_USER));
     let count = |grant| home.ibm.granted(grant);
-    let (mut asked, started) = (0, Instant::now());
-    while count(Grant::Refresh) + count(Grant::Redeem) <= 20 {
+    let renewals = || {
+        let grants = [Grant::Refresh, Grant::ClusterRefresh, Grant::Redeem];
+        grants.into_iter().map(count).sum::<usize>()
+    };
+    let (mut requests, started) = (0, Instant::now());
+    while renewals() <= 20 {
         assert!(started.elapsed() < Duration::from_secs(120), "{name}");
         is_served(&kubegate).await;
-        asked += 1;
+        requests += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let took = started.elapsed();
@@ -123,15 +127,16 @@ async fn renewed(name: &str, options: Options) -> IbmCloud {
         Grant::Delegate,
         Grant::Redeem,
         Grant::Refresh,
+        Grant::ClusterRefresh,
     ];
     let counts = counts.map(|grant| (grant, count(grant)));
-    eprintln!("{name}: {asked} requests, all served, in {took:?}: {counts:?}");
-    tells_no_secret(&kubegate.log());
+    eprintln!("{name}: {requests} requests, all served, in {took:?}: {counts:?}");
+    assert_no_secret(&kubegate.log());
     home.ibm
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_renewals_under_steady_load_go_unnoticed() {
+async fn twenty_renewals_under_steady_load_refuse_no_request() {
     let short = Options {
         access_token: Duration::from_secs(5),
         id_token: Duration::from_secs(3),
@@ -142,15 +147,15 @@ async fn twenty_renewals_under_steady_load_go_unnoticed() {
         reusable: true,
         ..short.clone()
     };
-    // Nothing but the key lives long enough for the next renewal.
+    // Only the key is still valid at the next renewal.
     let forgetful = Options {
         inactivity: Duration::from_secs(1),
         ..short.clone()
     };
     let (once, reusable, forgetful) = tokio::join!(
-        renewed("tokens that work once", short),
-        renewed("reusable tokens", reusable),
-        renewed("sessions that end", forgetful),
+        renew_under_load("tokens that work once", short),
+        renew_under_load("reusable tokens", reusable),
+        renew_under_load("sessions that end", forgetful),
     );
     for ibm in [once, reusable] {
         assert_eq!((ibm.refused(), ibm.granted(Grant::ApiKey)), (0, 1));
@@ -159,7 +164,7 @@ async fn twenty_renewals_under_steady_load_go_unnoticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_endpoint_asked_for_is_used_or_the_one_there_is() {
+async fn the_requested_endpoint_is_used_or_the_only_one() {
     let home = Home::new(Options::default()).await;
     let public = home.proxy(&["--ibm-cluster", "kubegate-iks"], API_KEY);
     is_served(&public).await;
@@ -176,12 +181,12 @@ async fn the_endpoint_asked_for_is_used_or_the_one_there_is() {
         "--ibm-endpoint",
         "public",
     ];
-    let said = home.refused(&args, API_KEY).await;
-    assert!(said.contains("--ibm-endpoint private"), "{said}");
+    let message = home.refused(&args, API_KEY).await;
+    assert!(message.contains("--ibm-endpoint private"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_is_found_however_the_service_describes_it() {
+async fn a_cluster_is_found_in_every_form_of_description() {
     for (version_2, flat_endpoints) in [(true, true), (false, false)] {
         let home = Home::new(Options {
             version_2,
@@ -198,25 +203,28 @@ async fn a_cluster_is_found_however_the_service_describes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_of_another_account_or_not_ready_is_told() {
+async fn a_cluster_of_another_account_or_not_ready_is_reported() {
     let home = Home::new(Options::default()).await;
     is_served(&home.proxy(&["--ibm-cluster", "staging-iks"], STAGING_API_KEY)).await;
-    let said = home
+    let message = home
         .refused(&["--ibm-cluster", "staging-iks"], API_KEY)
         .await;
-    assert!(said.contains("no cluster \"staging-iks\""), "{said}");
-    let said = home
+    assert!(message.contains("no cluster \"staging-iks\""), "{message}");
+    let message = home
         .refused(&["--ibm-cluster", "kubegate-isk"], API_KEY)
         .await;
-    assert!(said.contains("did you mean \"kubegate-iks\""), "{said}");
-    let said = home
+    assert!(
+        message.contains("did you mean \"kubegate-iks\""),
+        "{message}"
+    );
+    let message = home
         .refused(&["--ibm-cluster", "kubegate-young"], API_KEY)
         .await;
-    assert!(said.contains("deploying"), "{said}");
+    assert!(message.contains("deploying"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_acts_as_its_trusted_profile() {
+async fn a_pod_assumes_its_trusted_profile() {
     let home = Home::new(Options {
         id_token: Duration::from_secs(3),
         ..Options::default()
@@ -240,7 +248,7 @@ async fn a_pod_acts_as_its_trusted_profile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chain_goes_on_from_its_deepest_link_that_lives() {
+async fn the_chain_continues_from_its_deepest_valid_token() {
     let home = Home::new(Options {
         id_token: Duration::from_secs(3),
         ..Options::default()
@@ -248,7 +256,7 @@ async fn the_chain_goes_on_from_its_deepest_link_that_lives() {
     .await;
     let kubegate = home.proxy(&["--ibm-cluster", "kubegate-iks"], API_KEY);
     is_served(&kubegate).await;
-    // The key is gone, but the session that it began lives.
+    // The key is revoked, but the session that it began is valid.
     home.ibm.revoke_api_key();
     let until = Instant::now() + Duration::from_secs(7);
     while Instant::now() < until {
@@ -265,7 +273,7 @@ async fn the_chain_goes_on_from_its_deepest_link_that_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_session_begins_again_at_the_key_and_a_suspended_user_is_told() {
+async fn an_ended_session_begins_again_and_a_suspended_user_is_reported() {
     let home = Home::new(Options {
         id_token: Duration::from_secs(3),
         ..Options::default()
@@ -318,7 +326,7 @@ fn kubeconfig(home: &Home, id_token: &str, refresh_token: &str) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kubeconfig_of_ibms_tools_is_renewed_at_iam_and_a_dead_one_says_what_to_run() {
+async fn a_kubeconfig_of_ibms_tools_is_renewed_until_its_session_ends() {
     let home = Home::new(Options {
         id_token: Duration::from_secs(3),
         ..Options::default()
@@ -329,26 +337,26 @@ async fn a_kubeconfig_of_ibms_tools_is_renewed_at_iam_and_a_dead_one_says_what_t
     let args = ["--kubeconfig", config.to_str().unwrap()];
     let kubegate = Kubegate::spawn(home.command(&args, None));
     assert!(whoami(&kubegate).await.contains(IAM_USER));
-    while home.ibm.granted(Grant::Refresh) < 3 {
+    while home.ibm.granted(Grant::ClusterRefresh) < 3 {
         is_served(&kubegate).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(home.ibm.refused(), 0);
     home.ibm.end_sessions();
-    let dead = refusal(&kubegate).await;
+    let ended = refusal(&kubegate).await;
     drop(kubegate);
 
     let config = kubeconfig(&home, "not-a-jwt", "");
     let args = ["--kubeconfig", config.to_str().unwrap()];
     let missing = refusal(&Kubegate::spawn(home.command(&args, None))).await;
-    for said in [dead, missing] {
-        assert_eq!(status(&said), 401, "{said}");
+    for answer in [ended, missing] {
+        assert_eq!(status(&answer), 401, "{answer}");
         for part in [
             "ibmcloud ks cluster config",
             "kubegate login ibm",
             "kubegate-iks",
         ] {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(answer.contains(part), "{part}: {answer}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! An OIDC issuer that fails in every way it can: a token that holds is served to its end, then
-//! the caller is told what to do, and the issuer's recovery ends it.
+//! An OIDC issuer that fails in many ways: a valid token is used until it expires, then the error
+//! says what to do, and it ends when the issuer recovers.
 #![cfg(feature = "demo")]
 
 use std::{
@@ -18,29 +18,30 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::support::{Kubegate, get, status};
 
-/// Lifetimes of ID tokens, in seconds: a longer one where a busy machine needs most of it to begin.
+/// Lifetimes of ID tokens in seconds. A longer one is used if a busy machine starts too slowly.
 const LIFETIMES: [u64; 4] = [8, 16, 32, 64];
-/// What must be left of it then.
+/// The time that must remain of it after the start.
 const LEFT: Duration = Duration::from_secs(4);
-/// How many may begin at once.
+/// Limits how many start at once.
 static STARTS: Semaphore = Semaphore::const_new(2);
-/// How long an answer takes that waits for no issuer, on a machine that runs all tests at once.
+/// The longest time of a response that does not wait for an issuer, on a machine that runs all tests
+/// at once.
 const PROMPT: Duration = Duration::from_secs(5);
-/// How long an issuer and its user may need to find together again.
+/// The longest time until kubegate uses an issuer that has recovered.
 const RECOVERY: Duration = Duration::from_secs(90);
 
-/// An issuer, a cluster that takes its tokens, and a kubegate in between.
+/// An issuer, a cluster that accepts its tokens, and kubegate as its proxy.
 struct Home {
     oidc: OidcIssuer,
     _plane: ControlPlane,
     kubegate: Kubegate,
-    /// When the first token ends, or a little earlier.
-    ends: Instant,
+    /// When the first token expires, or a little earlier.
+    expires_at: Instant,
     _folder: TempDir,
 }
 
 impl Home {
-    /// For tokens of so many seconds.
+    /// With tokens of this lifetime, in seconds.
     async fn new(lifetime: u64) -> Self {
         let options = Options {
             id_token: Duration::from_secs(lifetime),
@@ -50,7 +51,7 @@ impl Home {
         Self::with(oidc, lifetime).await
     }
 
-    /// With a login at `oidc` as it is now, which nobody has asked yet.
+    /// With a login at this issuer, by its current clock.
     async fn with(oidc: OidcIssuer, lifetime: u64) -> Self {
         let plane = oidc.control_plane().await.unwrap();
         let folder = tempdir().unwrap();
@@ -64,7 +65,7 @@ impl Home {
             file("issuers-ca.pem", oidc.ca_pem()),
         );
         // `exp` is in whole seconds, rounded down.
-        let ends = Instant::now() + Duration::from_secs(lifetime - 1);
+        let expires_at = Instant::now() + Duration::from_secs(lifetime - 1);
         let (id_token, refresh_token) = oidc.issue_login().unwrap();
         let config = file(
             "config",
@@ -87,49 +88,49 @@ impl Home {
             oidc,
             _plane: plane,
             kubegate,
-            ends,
+            expires_at,
             _folder: folder,
         }
     }
 
-    /// One that has answered, while its token still holds for a while.
-    async fn at_work() -> Self {
-        let _turn = STARTS.acquire().await.unwrap();
+    /// One that has responded and whose token is valid for [`LEFT`] at least.
+    async fn started() -> Self {
+        let _permit = STARTS.acquire().await.unwrap();
         for lifetime in LIFETIMES {
             let home = Self::new(lifetime).await;
-            assert_eq!(status(&home.ask().await), 200, "{}", home.kubegate.log());
-            if Instant::now() + LEFT < home.ends {
+            assert_eq!(status(&home.get().await), 200, "{}", home.kubegate.log());
+            if Instant::now() + LEFT < home.expires_at {
                 return home;
             }
         }
-        panic!("no lifetime of {LIFETIMES:?} is long enough to begin");
+        panic!("no lifetime of {LIFETIMES:?} is long enough to start");
     }
 
-    async fn ask(&self) -> String {
+    async fn get(&self) -> String {
         get(&self.kubegate.address, "/api/v1/namespaces").await
     }
 
-    /// Asks all the time until `end`; every answer must be 200, and prompt.
+    /// Sends requests until `end`. Every response must be 200 and prompt.
     async fn is_served_until(&self, end: Instant) {
-        let mut asked = 0;
+        let mut requests = 0;
         while Instant::now() < end {
             let began = Instant::now();
-            let answer = self.ask().await;
+            let answer = self.get().await;
             assert_eq!(status(&answer), 200, "{answer}\n{}", self.kubegate.log());
             let took = began.elapsed();
             assert!(took < PROMPT, "{took:?}");
-            asked += 1;
+            requests += 1;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert!(asked > 0);
+        assert!(requests > 0);
     }
 
-    /// Asks until kubegate itself answers, and gives that. Between two seconds a token may end
-    /// on its way to the cluster, which then refuses it.
-    async fn is_served_no_more(&self) -> String {
+    /// Sends requests until kubegate itself responds with an error, and returns that. A token may
+    /// also expire in transit, and the cluster refuses it then.
+    async fn fails(&self) -> String {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(20) {
-            let answer = self.ask().await;
+            let answer = self.get().await;
             if status(&answer) != 200 && answer.contains("kubegate: ") {
                 return answer;
             }
@@ -140,13 +141,13 @@ impl Home {
 
     async fn recovers(&self) {
         let started = Instant::now();
-        while status(&self.ask().await) != 200 {
+        while status(&self.get().await) != 200 {
             assert!(started.elapsed() < RECOVERY, "{}", self.kubegate.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    fn tells_no_secret(&self, answer: &str) {
+    fn assert_no_secret(&self, answer: &str) {
         let log = self.kubegate.log();
         for secret in [QUOTED_SECRET, "oidc-refresh-"] {
             assert!(!answer.contains(secret) && !log.contains(secret), "{log}");
@@ -154,28 +155,28 @@ impl Home {
     }
 }
 
-/// Breaks the issuer by `fault` and sees what the caller is told: a status and words.
+/// Injects a fault into the issuer, and checks the status and the text of the error.
 async fn trial(name: &str, fault: impl FnOnce(&OidcIssuer), expected: (u16, &[&str])) {
-    let home = Home::at_work().await;
+    let home = Home::started().await;
     fault(&home.oidc);
-    home.is_served_until(home.ends).await;
-    let answer = home.is_served_no_more().await;
-    let (code, words) = expected;
+    home.is_served_until(home.expires_at).await;
+    let answer = home.fails().await;
+    let (code, parts) = expected;
     assert_eq!(status(&answer), code, "{name}: {answer}");
     let url = home.oidc.url();
-    for word in words.iter().chain(&[url.as_str()]) {
-        assert!(answer.contains(word), "{name}: no {word:?} in {answer}");
+    for part in parts.iter().chain(&[url.as_str()]) {
+        assert!(answer.contains(part), "{name}: no {part:?} in {answer}");
     }
-    home.tells_no_secret(&answer);
+    home.assert_no_secret(&answer);
     home.oidc.faults().clear();
     let healed = Instant::now();
     home.recovers().await;
     eprintln!("{name}: {code}, again after {:?}", healed.elapsed());
-    home.tells_no_secret("");
+    home.assert_no_secret("");
 }
 
 #[tokio::test]
-async fn a_token_outlives_its_issuers_every_failure_and_then_the_caller_is_told() {
+async fn a_token_is_used_until_it_expires_whatever_fault_its_issuer_has() {
     let faults = [
         (
             FaultyResponse::Status(StatusCode::INTERNAL_SERVER_ERROR),
@@ -194,13 +195,13 @@ async fn a_token_outlives_its_issuers_every_failure_and_then_the_caller_is_told(
     ];
     let mut trials = JoinSet::new();
     for path in ["/token", "/.well-known/openid-configuration"] {
-        for (wrong, code, words) in faults.clone() {
-            let name = format!("{wrong:?} at {path}");
+        for (response, code, part) in faults.clone() {
+            let name = format!("{response:?} at {path}");
             let fault = move |oidc: &OidcIssuer| {
                 oidc.faults().only_on(path);
-                oidc.faults().respond_with(Some(wrong));
+                oidc.faults().respond_with(Some(response));
             };
-            trials.spawn(async move { trial(&name, fault, (code, &[words])).await });
+            trials.spawn(async move { trial(&name, fault, (code, &[part])).await });
         }
     }
     trials.spawn(trial(
@@ -227,23 +228,23 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_limits_is_left_alone_as_long_as_it_says() {
+async fn a_rate_limit_of_the_issuer_is_respected() {
     let mut trials = JoinSet::new();
     for form in [RetryAfter::Seconds(12), RetryAfter::Date(12)] {
         trials.spawn(async move {
-            let home = Home::at_work().await;
+            let home = Home::started().await;
             let faults = home.oidc.faults();
             faults.only_on("/token");
             faults.rate_limit(Some(form));
-            home.is_served_until(home.ends).await;
-            let answer = home.is_served_no_more().await;
+            home.is_served_until(home.expires_at).await;
+            let answer = home.fails().await;
             assert_eq!(status(&answer), 503, "{form:?}: {answer}");
             assert!(answer.contains("429"), "{answer}");
-            // So long a pause is told in words alone: client-go would try ten times.
+            // Such a long pause is only in the text: client-go would retry ten times with a header.
             assert!(answer.contains("next try in "), "{answer}");
             assert!(!answer.contains("retry-after: "), "{answer}");
             assert_eq!(home.oidc.server().count("/token"), 1, "{form:?}");
-            home.tells_no_secret(&answer);
+            home.assert_no_secret(&answer);
             faults.clear();
             let healed = Instant::now();
             home.recovers().await;
@@ -257,19 +258,19 @@ async fn an_issuer_that_limits_is_left_alone_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_slow_issuer_delays_nobody_while_a_token_holds() {
-    // Slower than an answer may be, and quicker than a token that is renewed ahead ends.
+async fn a_slow_issuer_delays_no_request_while_a_token_is_valid() {
+    // Slower than a response may be, but faster than the token expires that is renewed early.
     let home = Home::new(60).await;
     home.oidc.faults().only_on("/token");
     home.oidc.faults().delay(PROMPT + Duration::from_secs(1));
-    home.is_served_until(home.ends + Duration::from_secs(8))
+    home.is_served_until(home.expires_at + Duration::from_secs(8))
         .await;
     assert!(home.oidc.refreshes() >= 1);
     assert_eq!(home.oidc.refused(), 0);
 }
 
 #[tokio::test]
-async fn a_skewed_issuer_is_not_asked_again_and_again() {
+async fn an_issuer_with_a_skewed_clock_gets_few_requests() {
     let mut trials = JoinSet::new();
     for (skew, code, calls) in [(3600, 200, 1), (0, 200, 1), (-3600, 401, 6)] {
         trials.spawn(async move {
@@ -279,20 +280,23 @@ async fn a_skewed_issuer_is_not_asked_again_and_again() {
                 ..Options::default()
             };
             let oidc = OidcIssuer::start(options).await.unwrap();
-            // The token in the file has ended by any clock.
+            // The token in the file has expired by any clock.
             oidc.faults().skew_clock(-100_000);
             let home = Home::with(oidc, 60).await;
             home.oidc.faults().skew_clock(skew);
             let until = Instant::now() + Duration::from_secs(5);
             while Instant::now() < until {
-                let answer = home.ask().await;
+                let answer = home.get().await;
                 assert_eq!(status(&answer), code, "{skew}: {answer}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            let made = home.oidc.server().count("/token");
-            assert!((1..=calls).contains(&made), "{skew}: {made} of {calls}");
-            let doubts = home.kubegate.log().contains("clock");
-            assert_eq!(doubts, code == 401, "{}", home.kubegate.log());
+            let requests = home.oidc.server().count("/token");
+            assert!(
+                (1..=calls).contains(&requests),
+                "{skew}: {requests} of {calls}"
+            );
+            let mentions_clock = home.kubegate.log().contains("clock");
+            assert_eq!(mentions_clock, code == 401, "{}", home.kubegate.log());
         });
     }
     while let Some(done) = trials.join_next().await {

@@ -1,9 +1,11 @@
-//! Sessions of an `OpenShift` cluster: begun without a human, one after another, or found in the
-//! kubeconfig or the state folder and announced before they end.
+//! Sessions of an `OpenShift` cluster: those that kubegate begins with a password, and existing ones
+//! of the kubeconfig or the state folder, whose end is announced.
 
-mod found;
+mod browser_login;
+mod existing_sessions;
 mod login;
-mod unattended;
+mod password_files;
+mod saved_login;
 
 use std::{
     fs,
@@ -19,26 +21,26 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::{Kubegate, PATIENCE, get, status};
 
-/// What only those may ask who have a session.
+/// A path that needs a session.
 const OWN_USER: &str = "/apis/user.openshift.io/v1/users/~";
 
-/// A cluster with the user alice, and a folder for files of hers.
+/// A cluster with the user alice, and a folder for her files.
 struct Cluster {
-    shift: OpenShift,
+    openshift: OpenShift,
     folder: TempDir,
 }
 
 impl Cluster {
     async fn with(options: Options) -> Self {
-        let shift = OpenShift::start(options).await.unwrap();
-        shift.add_user("alice", "sesame-os-1");
+        let openshift = OpenShift::start(options).await.unwrap();
+        openshift.add_user("alice", "sesame-os-1");
         Self {
-            shift,
+            openshift,
             folder: tempdir().unwrap(),
         }
     }
 
-    /// Writes a file of the folder.
+    /// Writes a file to the folder.
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         let new = path.with_extension("new");
@@ -48,13 +50,13 @@ impl Cluster {
         path
     }
 
-    /// A kubeconfig with this user, before the API server.
+    /// A kubeconfig for the API server with this user.
     fn kubeconfig(&self, user: &Value) -> PathBuf {
-        let api = self.shift.api();
-        self.kubeconfig_before(&api.url(), api.ca_pem(), user)
+        let api = self.openshift.api();
+        self.kubeconfig_for(&api.url(), api.ca_pem(), user)
     }
 
-    fn kubeconfig_before(&self, server: &str, ca: &str, user: &Value) -> PathBuf {
+    fn kubeconfig_for(&self, server: &str, ca: &str, user: &Value) -> PathBuf {
         let config = json!({
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "alice"}}],
@@ -67,7 +69,7 @@ impl Cluster {
         self.file("config", &config.to_string())
     }
 
-    /// Starts the proxy on a kubeconfig, with a state folder of its own.
+    /// Starts the proxy with a kubeconfig and the cluster's state folder.
     fn start(&self, config: &Path, args: &[&str]) -> Kubegate {
         let mut command = Kubegate::command(["--kubeconfig", config.to_str().unwrap()]);
         command.args(args).args(["--port", "0"]);
@@ -80,20 +82,20 @@ impl Cluster {
     }
 
     fn oauth_ca(&self) -> String {
-        let path = self.file("oauth-ca.pem", self.shift.oauth_ca_pem());
+        let path = self.file("oauth-ca.pem", self.openshift.oauth_ca_pem());
         path.to_str().unwrap().to_owned()
     }
 }
 
-/// Asks until an answer is as wanted.
-async fn until(gate: &Kubegate, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+/// Sends requests until a response is as wanted.
+async fn wait_until(kubegate: &Kubegate, path: &str, wanted: impl Fn(&str) -> bool) -> String {
     let started = Instant::now();
     loop {
-        let answer = get(&gate.address, path).await;
+        let answer = get(&kubegate.address, path).await;
         if wanted(&answer) {
             return answer;
         }
-        assert!(started.elapsed() < PATIENCE, "{answer}\n{}", gate.log());
+        assert!(started.elapsed() < PATIENCE, "{answer}\n{}", kubegate.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,10 +1,6 @@
 //! `kubegate login openshift`.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-};
+use std::{fs::File, process::Command};
 
 use bytes::Bytes;
 use http::Response;
@@ -14,11 +10,11 @@ use kubegate::{
 };
 
 use super::*;
-use crate::support::{Refused, exchange, on_terminal};
+use crate::support::Refused;
 
 impl Cluster {
     /// `kubegate login openshift` with `args`, and `input` on standard input.
-    fn login(&self, args: &[&str], input: &str) -> Command {
+    pub(super) fn login(&self, args: &[&str], input: &str) -> Command {
         let mut command = Kubegate::command(["login", "openshift"]);
         command.args(args).args(["--kubeconfig", &self.config()]);
         command.env("XDG_STATE_HOME", self.state());
@@ -27,46 +23,46 @@ impl Cluster {
         command
     }
 
-    /// As alice with her password, by what the API server's CA is and the OAuth server's.
-    fn trusting(&self, args: &[&str], input: &str) -> Refused {
-        let ca = self.file("ca.pem", self.shift.api().ca_pem());
+    /// Runs the login with the URL and the CAs of the cluster.
+    pub(super) fn login_with_cas(&self, args: &[&str], input: &str) -> Refused {
+        let ca = self.file("ca.pem", self.openshift.api().ca_pem());
         let mut command = self.login(args, input);
-        command.args(["--server", &self.shift.api().url()]);
+        command.args(["--server", &self.openshift.api().url()]);
         command.args(["--certificate-authority", ca.to_str().unwrap()]);
         command.args(["--oauth-certificate-authority", &self.oauth_ca()]);
         Kubegate::refused(command)
     }
 
-    /// Where the kubeconfig is written.
-    fn config(&self) -> String {
+    /// The path of the kubeconfig that is written.
+    pub(super) fn config(&self) -> String {
         let path = self.folder.path().join("written");
         path.to_str().unwrap().to_owned()
     }
 
-    /// Nothing was written: no kubeconfig, no login.
-    fn is_untouched(&self) -> bool {
+    /// Whether neither a kubeconfig nor a login was written.
+    pub(super) fn is_untouched(&self) -> bool {
         !Path::new(&self.config()).exists() && !self.state().join("kubegate").exists()
     }
 
-    /// The proxy, on what was written.
-    async fn works(&self) {
-        let gate = self.start(Path::new(&self.config()), &[]);
-        let answer = get(&gate.address, OWN_USER).await;
+    /// Asserts that the proxy works with the kubeconfig that was written.
+    pub(super) async fn works(&self) {
+        let kubegate = self.start(Path::new(&self.config()), &[]);
+        let answer = get(&kubegate.address, OWN_USER).await;
         assert!(is_ok(&answer) && answer.contains("alice"), "{answer}");
     }
 }
 
-/// The only name of a cluster of the tests: its address.
-fn nickname(cluster: &Cluster) -> String {
-    cluster.shift.api().url()[8..].replace('.', "-")
+/// The name of the cluster in the kubeconfig, which is its address.
+pub(super) fn cluster_name(cluster: &Cluster) -> String {
+    cluster.openshift.api().url()[8..].replace('.', "-")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_from_standard_input_becomes_a_context_that_works() {
     let cluster = Cluster::with(Options::default()).await;
-    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
+    let ended = cluster.login_with_cas(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let name = nickname(&cluster);
+    let name = cluster_name(&cluster);
     let context = format!("/{name}/alice is now current");
     assert!(ended.stdout.contains("Logged in as alice"), "{ended:?}");
     assert!(ended.stdout.contains("The session ends at 20"), "{ended:?}");
@@ -109,7 +105,7 @@ async fn a_password_from_standard_input_becomes_a_context_that_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_fails_says_why_and_changes_nothing() {
+async fn a_failed_login_says_why_and_writes_nothing() {
     let cluster = Cluster::with(Options::default()).await;
     for (args, input, says) in [
         (
@@ -127,14 +123,16 @@ async fn a_login_that_fails_says_why_and_changes_nothing() {
             "not for a login",
         ),
     ] {
-        let ended = cluster.trusting(args, input);
+        let ended = cluster.login_with_cas(args, input);
         assert_ne!(ended.code, Some(0), "{args:?} {ended:?}");
         assert!(ended.stderr.contains(says), "{args:?} {ended:?}");
         assert!(!ended.stderr.contains("sesame"), "{ended:?}");
         assert!(cluster.is_untouched(), "{args:?}");
     }
-    cluster.shift.change(|options| options.challenge = false);
-    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    cluster
+        .openshift
+        .change(|options| options.challenge = false);
+    let ended = cluster.login_with_cas(&["-u", "alice", "--password-stdin"], "sesame-os-1");
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("--web"), "{ended:?}");
     assert!(ended.stderr.contains("/oauth/token/request"), "{ended:?}");
@@ -142,36 +140,36 @@ async fn a_login_that_fails_says_why_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_on_the_command_line_works_as_in_oc_and_is_warned_of() {
+async fn a_password_on_the_command_line_works_with_a_warning() {
     let cluster = Cluster::with(Options::default()).await;
-    let ended = cluster.trusting(&["-u", "alice", "-p", "sesame-os-1"], "");
+    let ended = cluster.login_with_cas(&["-u", "alice", "-p", "sesame-os-1"], "");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("--password-stdin"), "{ended:?}");
     assert!(!ended.stderr.contains("sesame"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_there_already_is_checked_and_kept() {
+async fn an_existing_token_is_checked_and_saved() {
     let cluster = Cluster::with(Options::default()).await;
-    let token = cluster.shift.issue_session("alice").unwrap();
-    let ended = cluster.trusting(&["--token-stdin"], token.expose());
+    let token = cluster.openshift.issue_session("alice").unwrap();
+    let ended = cluster.login_with_cas(&["--token-stdin"], token.expose());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("The session ends at 20"), "{ended:?}");
     cluster.works().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_name_and_password_in_files_make_a_context_that_renews_itself() {
+async fn credentials_in_files_make_a_context_that_renews_itself() {
     let cluster = Cluster::with(Options {
         token_max_age: 3,
         ..Options::default()
     })
     .await;
-    // In place of a login of another kind: its entry has other words.
-    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    // It replaces a login of another kind, whose arguments differ.
+    let ended = cluster.login_with_cas(&["-u", "alice", "--password-stdin"], "sesame-os-1");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let (user, password) = (cluster.file("u", "alice"), cluster.file("p", "sesame-os-1"));
-    let ended = cluster.trusting(
+    let ended = cluster.login_with_cas(
         &[
             "--openshift-username-file",
             user.to_str().unwrap(),
@@ -181,22 +179,26 @@ async fn user_name_and_password_in_files_make_a_context_that_renews_itself() {
         "",
     );
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let gate = cluster.start(Path::new(&cluster.config()), &[]);
+    let kubegate = cluster.start(Path::new(&cluster.config()), &[]);
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(8) {
-        let answer = get(&gate.address, OWN_USER).await;
+        let answer = get(&kubegate.address, OWN_USER).await;
         assert!(is_ok(&answer), "{answer}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(cluster.shift.logins() >= 3, "{}", cluster.shift.logins());
+    assert!(
+        cluster.openshift.logins() >= 3,
+        "{}",
+        cluster.openshift.logins()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_is_shown_and_trusted_by_fingerprint_alone() {
+async fn an_unknown_certificate_is_shown_and_trusted_only_by_fingerprint() {
     let cluster = Cluster::with(Options::default()).await;
     let oauth_ca = cluster.oauth_ca();
-    let token = cluster.shift.issue_session("alice").unwrap();
-    let url = cluster.shift.api().url();
+    let token = cluster.openshift.issue_session("alice").unwrap();
+    let url = cluster.openshift.api().url();
     let with = |args: &[&str]| {
         let mut command = cluster.login(&[&url, "--token-stdin"], token.expose());
         command
@@ -234,18 +236,18 @@ async fn a_stranger_is_shown_and_trusted_by_fingerprint_alone() {
     let ended = with(&["--trust-fingerprint", &bare]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     cluster.works().await;
-    // The next time it is no stranger.
+    // The certificate is known from now on.
     let ended = with(&[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_oauth_server_with_another_authority_is_told_apart() {
+async fn an_oauth_server_with_another_ca_is_reported() {
     let cluster = Cluster::with(Options::default()).await;
-    let ca = cluster.file("ca.pem", cluster.shift.api().ca_pem());
+    let ca = cluster.file("ca.pem", cluster.openshift.api().ca_pem());
     let mut command = cluster.login(
         &[
-            &cluster.shift.api().url(),
+            &cluster.openshift.api().url(),
             "-u",
             "alice",
             "--password-stdin",
@@ -263,15 +265,15 @@ async fn an_oauth_server_with_another_authority_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_logs_in_again_need_not_tell_again_where_and_whom_to_trust() {
+async fn a_second_login_needs_no_server_and_no_ca() {
     let cluster = Cluster::with(Options::default()).await;
     let first = Kubegate::refused(cluster.login(&["-u", "alice", "--password-stdin"], "x\n"));
     assert_eq!(first.code, Some(1), "{first:?}");
     assert!(first.stderr.contains("which cluster?"), "{first:?}");
-    let first = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
+    let first = cluster.login_with_cas(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
     assert_eq!(first.code, Some(0), "{first:?}");
-    let server = cluster.shift.api().url();
-    let context = format!("default/{}/alice", nickname(&cluster));
+    let server = cluster.openshift.api().url();
+    let context = format!("default/{}/alice", cluster_name(&cluster));
     for again in [&["--context", context.as_str()][..], &["--server", &server]] {
         let mut command = cluster.login(&["-u", "alice", "--password-stdin"], "sesame-os-1\n");
         command.args(again);
@@ -287,7 +289,7 @@ async fn whoever_logs_in_again_need_not_tell_again_where_and_whom_to_trust() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_is_told_from_the_api_server() {
+async fn the_url_of_the_console_is_recognized() {
     let console = HttpsServer::start(&[], Faults::default(), |_, _| {
         let page = Response::builder().header("Content-Type", "text/html; charset=utf-8");
         page.body(Bytes::from_static(b"<html>hunter2</html>"))
@@ -303,200 +305,4 @@ async fn the_console_is_told_from_the_api_server() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("console's URL"), "{ended:?}");
     assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
-}
-
-/// Logs in with a browser that comes back to what `change` makes of the callback; the exit code
-/// and what was printed.
-async fn in_browser(cluster: &Cluster, change: impl Fn(String) -> String) -> (Option<i32>, String) {
-    let ca = cluster.file("ca.pem", cluster.shift.api().ca_pem());
-    let mut command = cluster.login(&[&cluster.shift.api().url(), "--web"], "");
-    command.args(["--certificate-authority", ca.to_str().unwrap()]);
-    command.args(["--oauth-certificate-authority", &cluster.oauth_ca()]);
-    command.env("BROWSER", "true").env("PATH", "/usr/bin:/bin");
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut printed = String::new();
-    let url = loop {
-        let line = lines.next().expect("no URL").unwrap();
-        printed.push_str(&line);
-        if line.trim().starts_with("https://") {
-            break line.trim().to_owned();
-        }
-    };
-    assert!(
-        url.contains("code_challenge_method=S256") && url.contains("&state="),
-        "{url}"
-    );
-    let back = cluster.shift.browse(&url, "alice", "sesame-os-1").unwrap();
-    let back = change(back);
-    let (address, path) = back["http://".len()..].split_once('/').unwrap();
-    let visit = format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    let page = exchange(address, visit).await;
-    printed.push_str(&page);
-    let rest = tokio::task::spawn_blocking(move || {
-        lines.map_while(Result::ok).collect::<Vec<_>>().join("\n")
-    });
-    printed.push_str(&rest.await.unwrap());
-    (child.wait().unwrap().code(), printed)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_browser_logs_in_where_the_url_leads() {
-    let cluster = Cluster::with(Options::default()).await;
-    let (code, printed) = in_browser(&cluster, |back| back).await;
-    assert_eq!(code, Some(0), "{printed}");
-    let page = "access token received successfully; please return to your terminal";
-    assert!(printed.contains(page), "{printed}");
-    assert!(!printed.contains("sha256~"), "{printed}");
-    cluster.works().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_brings_another_state_ends_the_login() {
-    let cluster = Cluster::with(Options::default()).await;
-    let other = |back: String| back.replace("state=", "state=x");
-    let (code, printed) = in_browser(&cluster, other).await;
-    assert_eq!(code, Some(1), "{printed}");
-    assert!(
-        printed.contains("its state is not the one sent"),
-        "{printed}"
-    );
-    assert!(cluster.is_untouched());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_logout_ends_the_session_at_the_server_even_where_it_was_over() {
-    let cluster = Cluster::with(Options::default()).await;
-    for is_over in [false, true] {
-        let token = cluster.shift.issue_session("alice").unwrap();
-        let ended = cluster.trusting(&["--token-stdin"], token.expose());
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        if is_over {
-            assert!(cluster.shift.revoke(token.expose()));
-        }
-        let mut logout = Kubegate::command(["logout", "--kubeconfig", &cluster.config()]);
-        logout.env("XDG_STATE_HOME", cluster.state());
-        let ended = Kubegate::refused(logout);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert!(!cluster.shift.revoke(token.expose()), "it is still there");
-        let text = fs::read_to_string(cluster.config()).unwrap();
-        assert!(text.contains("alice"), "{text}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_logout_the_password_is_all_that_a_login_of_the_context_needs() {
-    let cluster = Cluster::with(Options::default()).await;
-    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    // Under a name of the user's own, with a namespace chosen since.
-    let path = PathBuf::from(cluster.config());
-    let text = fs::read_to_string(&path).unwrap();
-    let name = nickname(&cluster);
-    let text = text
-        .replace(&format!("default/{name}/alice"), "mine")
-        .replace("namespace: default", "namespace: chosen");
-    fs::write(&path, &text).unwrap();
-    let mut logout = Kubegate::command(["logout", "--kubeconfig", &cluster.config()]);
-    logout.env("XDG_STATE_HOME", cluster.state());
-    let out = Kubegate::refused(logout);
-    assert!(
-        out.stdout
-            .contains("kubegate login openshift --context 'mine'"),
-        "{out:?}"
-    );
-    assert_eq!(fs::read_to_string(&path).unwrap(), text);
-
-    let command = cluster.login(&["--context", "mine", "--password-stdin"], "sesame-os-1");
-    let ended = Kubegate::refused(command);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(
-        ended.stdout.contains("Context mine is now current"),
-        "{ended:?}"
-    );
-    assert_eq!(fs::read_to_string(&path).unwrap(), text);
-    cluster.works().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_password_goes_to_a_server_that_nobody_named() {
-    let cluster = Cluster::with(Options::default()).await;
-    let ended = cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1");
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let (before, server) = (cluster.shift.logins(), cluster.shift.api().url());
-    let command = cluster.login(&["-u", "alice", "--password-stdin"], "sesame-os-1");
-    let ended = Kubegate::refused(command);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(
-        ended.stderr.contains(&server) && ended.stderr.contains("give --context"),
-        "{ended:?}"
-    );
-    assert_eq!(cluster.shift.logins(), before);
-    for (answers, code) in [
-        (&[("[y/N] ", "n")][..], 1),
-        (&[("[y/N] ", "yes"), ("Password: ", "sesame-os-1")], 0),
-    ] {
-        let command = on_terminal(&cluster.login(&[], ""), answers);
-        let ended = Kubegate::refused(command);
-        assert_eq!(ended.code, Some(code), "{ended:?}");
-        assert!(
-            ended.stdout.contains(&format!("Log in to {server}")),
-            "{ended:?}"
-        );
-    }
-    assert_eq!(cluster.shift.logins(), before + 1);
-}
-
-/// What kubectl gets that runs the plugin of a context, time after time.
-fn as_plugin(cluster: &Cluster) -> Value {
-    let path = PathBuf::from(cluster.config());
-    let target = kubeconfig::resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
-    let Login::Exec(entry) = target.user.login else {
-        panic!("no exec entry");
-    };
-    let api = cluster.shift.api();
-    let info = json!({
-        "kind": "ExecCredential",
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "spec": {"interactive": false, "cluster": {
-            "server": api.url(),
-            "certificate-authority-data": BASE64_STANDARD.encode(api.ca_pem()),
-        }},
-    });
-    let mut command = Kubegate::command(&entry.args);
-    command.env("KUBERNETES_EXEC_INFO", info.to_string());
-    command.env("XDG_STATE_HOME", cluster.state());
-    let ended = Kubegate::refused(command);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    serde_json::from_str(&ended.stdout).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn kubectl_gets_the_saved_session_and_no_login_of_its_own() {
-    for has_files in [false, true] {
-        let cluster = Cluster::with(Options::default()).await;
-        let (user, password) = (cluster.file("u", "alice"), cluster.file("p", "sesame-os-1"));
-        let files = [
-            "--openshift-username-file",
-            user.to_str().unwrap(),
-            "--openshift-password-file",
-            password.to_str().unwrap(),
-        ];
-        let ended = if has_files {
-            cluster.trusting(&files, "")
-        } else {
-            cluster.trusting(&["-u", "alice", "--password-stdin"], "sesame-os-1")
-        };
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        let first = as_plugin(&cluster);
-        let end = &first["status"]["expirationTimestamp"];
-        assert!(end.is_string(), "{end}");
-        // kubectl runs it once a command.
-        assert!(first == as_plugin(&cluster), "another session");
-        assert_eq!(cluster.shift.logins(), 1);
-    }
 }

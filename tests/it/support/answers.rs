@@ -1,4 +1,4 @@
-//! What a [`super::Served`] answers.
+//! The responses of a [`super::Served`].
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Frames, served::Record};
 
-/// Answers by the request's path; a watch ends after so many `events`, of which 0 is none.
+/// Responds according to the path of the request. A watch ends after `events` events, or never if
+/// that is 0.
 pub(super) async fn answer(
     request: Request<Incoming>,
     events: usize,
@@ -44,7 +45,7 @@ pub(super) async fn answer(
             .unwrap()
             .entry(path.clone())
             .or_default() += 1;
-        // A client that fails meanwhile gets no answer in any case.
+        // If the client fails meanwhile, there is no response in any case.
         let mut body = request.into_body();
         while let Some(Ok(frame)) = body.frame().await {
             let read = frame.data_ref().map_or(0, Bytes::len);
@@ -58,14 +59,14 @@ pub(super) async fn answer(
         return watch(events);
     }
     match path.split('/').nth(1).unwrap_or_default() {
-        // After so many milliseconds.
+        // Responds after this number of milliseconds.
         "slow" => {
             sleep(Duration::from_millis(number as u64)).await;
             Response::new(Answer::text("slow"))
         }
-        // So many bytes, as fast as they are taken.
+        // Sends this number of bytes as fast as the client reads.
         "flow" => Response::new(Answer::Flow(number, record.sent.clone())),
-        // The head, and no more.
+        // Sends the head and the start of the body, and nothing more.
         "stall" => Response::new(Answer::Frames(stalled())),
         "requests" => {
             let requests = record.requests.load(Ordering::SeqCst);
@@ -75,7 +76,7 @@ pub(super) async fn answer(
     }
 }
 
-/// An event at once, and one each 100 ms.
+/// Sends an event at once, and one every 100 ms.
 fn watch(events: usize) -> Response<Answer> {
     let (sender, frames) = Frames::channel();
     tokio::spawn(async move {
@@ -92,7 +93,7 @@ fn watch(events: usize) -> Response<Answer> {
     response.body(Answer::Frames(frames)).unwrap()
 }
 
-/// A first part, and never another.
+/// A body that stalls after its first part.
 fn stalled() -> Frames {
     let (sender, frames) = Frames::channel();
     sender.send(Frame::data("begun".into())).unwrap();
@@ -100,14 +101,14 @@ fn stalled() -> Frames {
     frames
 }
 
-/// Agrees to any upgrade, and gives back what comes.
+/// Accepts any upgrade and echoes the bytes of the client.
 fn echo(mut request: Request<Incoming>, cut: CancellationToken) -> Response<Answer> {
     let protocol = request.headers()[UPGRADE].clone();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(cut.run_until_cancelled_owned(async move {
         if let Ok(upgraded) = upgrade.await {
             let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded));
-            // Whichever end leaves first ends it.
+            // An error is the end of the connection.
             let _ = tokio::io::copy(&mut reader, &mut writer).await;
             let _ = writer.shutdown().await;
         }
@@ -120,10 +121,10 @@ fn echo(mut request: Request<Incoming>, cut: CancellationToken) -> Response<Answ
         .unwrap()
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub enum Answer {
     Text(Option<Bytes>),
-    /// How much is left, and where to count what was taken.
+    /// The number of bytes left to send, and the counter of those that were sent.
     Flow(usize, Arc<AtomicUsize>),
     Frames(Frames),
 }

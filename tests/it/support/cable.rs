@@ -1,4 +1,4 @@
-//! Two networks that no other process has, and the cable between them.
+//! Two private networks and the cable between them.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -7,29 +7,30 @@ use std::{
 
 use super::kubegate::command_like;
 
-/// The far end's address.
+/// The address of the far end.
 pub const FAR: &str = "10.77.0.2";
 
-/// A link-layer address that nobody has.
-const NOBODY: &str = "02:00:00:00:00:99";
+/// A link-layer address that no device has.
+const UNUSED_ADDRESS: &str = "02:00:00:00:00:99";
 
-/// Two network namespaces with a pair of virtual Ethernet devices. They end with the test.
+/// Two network namespaces, connected by a pair of virtual Ethernet devices. They are removed with
+/// the test.
 pub struct Cable {
     near: Child,
     far: Child,
 }
 
-/// What becomes of the cable.
+/// The ways in which the cable fails.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
-    /// Packets get lost both ways, and nobody says so.
+    /// Packets are lost in both directions without an error.
     Silent,
-    /// The far end's link goes down.
+    /// The link of the far end goes down.
     Link,
 }
 
 impl Cable {
-    /// `None` where this machine lets nobody have a network of their own.
+    /// `None` if this machine does not allow network namespaces.
     pub fn new() -> Option<Self> {
         let near = holder(&["unshare", "-rn"])?;
         let id = near.id().to_string();
@@ -47,32 +48,32 @@ impl Cable {
         Some(cable)
     }
 
-    /// `command` at the near end.
+    /// Returns `command` in the network of the near end.
     pub fn near(&self, command: &Command) -> Command {
         inside(&self.near, command)
     }
 
-    /// `command` at the far end.
+    /// Returns `command` in the network of the far end.
     pub fn far(&self, command: &Command) -> Command {
         inside(&self.far, command)
     }
 
-    /// No packet arrives any more.
+    /// Cuts the cable.
     pub fn cut(&self, how: Cut) {
         match how {
             Cut::Silent => {
                 self.at_near(&format!(
-                    "ip neigh replace {FAR} lladdr {NOBODY} dev near nud permanent"
+                    "ip neigh replace {FAR} lladdr {UNUSED_ADDRESS} dev near nud permanent"
                 ));
                 self.at_far(&format!(
-                    "ip neigh replace 10.77.0.1 lladdr {NOBODY} dev far nud permanent"
+                    "ip neigh replace 10.77.0.1 lladdr {UNUSED_ADDRESS} dev far nud permanent"
                 ));
             }
             Cut::Link => self.at_far("ip link set far down"),
         }
     }
 
-    /// All is as it was before [`Self::cut`].
+    /// Undoes [`Self::cut`].
     pub fn mend(&self, how: Cut) {
         match how {
             Cut::Silent => {
@@ -95,18 +96,18 @@ impl Cable {
 impl Drop for Cable {
     fn drop(&mut self) {
         for holder in [&mut self.far, &mut self.near] {
-            // Gone before, if it likes.
+            // An error means that it has ended already.
             let _ = holder.kill();
             let _ = holder.wait();
         }
     }
 }
 
-/// A process that does nothing in the namespaces that `around` makes for it.
-fn holder(around: &[&str]) -> Option<Child> {
-    let held = Command::new(around[0])
-        .args(&around[1..])
-        // Ends with the test, whatever becomes of that.
+/// Starts a process that keeps namespaces alive. `wrapper` is the command that creates them.
+fn holder(wrapper: &[&str]) -> Option<Child> {
+    let held = Command::new(wrapper[0])
+        .args(&wrapper[1..])
+        // It ends when its standard input does, at the latest with the test.
         .args(["sh", "-c", "echo held && exec cat"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -118,7 +119,7 @@ fn holder(around: &[&str]) -> Option<Child> {
         Some(child)
     });
     if line != "held\n" {
-        eprintln!("no network namespace here, so no network can fail");
+        eprintln!("this machine allows no network namespaces, so this test is skipped");
         return None;
     }
     held

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for servers that do what no library would (RFC 9113 section 4.1).
+//! HTTP/2 frame by frame, for servers that libraries cannot simulate (RFC 9113, section 4.1).
 
 use tokio::sync::mpsc;
 
@@ -19,13 +19,13 @@ pub const NO_ERROR: u32 = 0;
 pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 
-/// `:status: 200` (RFC 7541 appendix A).
+/// `:status: 200` (RFC 7541, appendix A).
 const OK: &[u8] = &[0x88];
 
-/// What a client may send before it is read: as much as it likes here.
+/// The flow control window, large enough for all that clients send here.
 const WINDOW: u32 = 16 * 1024 * 1024;
 
-/// A server's side of one connection.
+/// The server's end of one connection.
 pub struct Framed(Connection);
 
 #[derive(Debug)]
@@ -36,15 +36,15 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// Connections over HTTP/2 that the test itself serves.
+/// HTTP/2 connections that the test itself serves.
 pub struct HandedFrames(mpsc::UnboundedReceiver<Connection>);
 
 impl Upstream {
-    /// HTTP/2 alone; the test speaks for the server frame by frame.
+    /// Speaks only HTTP/2. The test itself serves each connection frame by frame.
     pub async fn http2_frames() -> (Self, HandedFrames) {
         let (sender, handed) = mpsc::unbounded_channel();
         let upstream = Self::with(tls_config("localhost", &[b"h2"]), move |connection| {
-            // A test that has ended wants no more of them.
+            // An error means that the test has ended.
             let _ = sender.send(connection);
             std::future::ready(())
         });
@@ -71,7 +71,7 @@ impl Framed {
         this
     }
 
-    /// The next frame of a stream; `None` at the end.
+    /// The next frame that belongs to a stream; `None` at the end.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
             let head = in_time(self.0.exactly(9)).await?;
@@ -88,7 +88,7 @@ impl Framed {
         }
     }
 
-    /// The next request, which is alone: its stream and its body.
+    /// The next request, with no other in between. Returns its stream and its body.
     pub async fn request(&mut self) -> (u32, Vec<u8>) {
         let head = self.next().await.unwrap();
         assert_eq!(head.kind, HEADERS, "{head:?}");
@@ -102,19 +102,19 @@ impl Framed {
         (head.stream, body)
     }
 
-    /// A whole answer.
+    /// Sends a complete response.
     pub async fn answer(&mut self, stream: u32) {
         self.send(HEADERS, END_HEADERS, stream, OK).await;
         self.send(DATA, END_STREAM, stream, b"ok").await;
     }
 
-    /// A 103 before an answer.
+    /// Sends a 103 before a response.
     pub async fn inform(&mut self, stream: u32) {
         self.send(HEADERS, END_HEADERS, stream, b"\x08\x03103")
             .await;
     }
 
-    /// An answer whose head is this header block, in frames of 16 KiB as Go's servers send it.
+    /// Sends a response with this header block, in frames of 16 KiB like Go's servers.
     pub async fn answer_with(&mut self, stream: u32, block: &[u8], body: &[u8]) {
         let mut parts = block.chunks(16 * 1024).peekable();
         let mut kind = HEADERS;
@@ -130,7 +130,7 @@ impl Framed {
         self.send(DATA, END_STREAM, stream, body).await;
     }
 
-    /// The beginning of an answer.
+    /// Sends the beginning of a response.
     pub async fn begin_answer(&mut self, stream: u32) {
         self.send(HEADERS, END_HEADERS, stream, OK).await;
         self.send(DATA, 0, stream, b"ok").await;

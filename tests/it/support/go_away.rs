@@ -1,6 +1,6 @@
-//! Leaves HTTP/2 connections as Go's servers do (golang.org/x/net/http2, and so API servers):
-//! one GOAWAY that names the last stream seen. Streams up to that one go on; frames of newer ones
-//! are ignored; the connection ends with the last of its streams.
+//! Closes HTTP/2 connections gracefully like Go's servers (golang.org/x/net/http2), and so API
+//! servers: with one GOAWAY that names the last stream. Streams up to that one continue, frames of
+//! newer ones are ignored, and the connection ends with its last stream.
 
 use std::{collections::HashSet, io, sync::Mutex, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::{
     time::sleep,
 };
 
-/// How long Go's servers go on reading when all streams have ended.
+/// How long Go's servers keep reading after all streams have ended.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes before the first frame of a client (RFC 9113 section 3.4).
+/// The length of the client's connection preface (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
 
 const DATA: u8 = 0;
@@ -21,13 +21,13 @@ const RST_STREAM: u8 = 3;
 const GO_AWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 
-/// Streams of one connection.
+/// The streams of one connection.
 #[derive(Default)]
 struct Streams {
     last: u32,
-    seen: usize,
-    left: bool,
-    running: HashSet<u32>,
+    count: usize,
+    is_going_away: bool,
+    open: HashSet<u32>,
 }
 
 struct Frame {
@@ -53,23 +53,23 @@ impl Frame {
         })
     }
 
-    /// Its stream has nothing more to come from the sender's side.
-    fn ends(&self) -> bool {
+    /// Whether it is the sender's last frame of its stream.
+    fn is_last(&self) -> bool {
         let last = matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0;
         last || self.kind == RST_STREAM
     }
 }
 
-/// Relays between a client and a server, and leaves after `streams` of them. Tells whether it
-/// came to that.
-pub async fn leave_after<C, S>(streams: usize, client: C, server: S) -> bool
+/// Relays between a client and a server, and closes the connection gracefully after a number of
+/// streams. Returns whether there were that many.
+pub async fn go_away_after<C, S>(streams: usize, client: C, server: S) -> bool
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut from_client, to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
-    // Whole frames are written under its lock, by whichever direction.
+    // Both directions write complete frames while they hold the lock.
     let to_client = tokio::sync::Mutex::new(to_client);
     let state = Mutex::new(Streams::default());
     let up = async {
@@ -78,13 +78,13 @@ where
         to_server.write_all(&preface).await?;
         loop {
             let frame = Frame::read(&mut from_client).await?;
-            let (passes, last) = state.lock().unwrap().comes(&frame, streams);
+            let (is_passed, last) = state.lock().unwrap().from_client(&frame, streams);
             if let Some(last) = last {
                 let head = [0, 0, 8, GO_AWAY, 0, 0, 0, 0, 0];
-                let leave = [&head[..], &last.to_be_bytes(), &[0; 4]].concat();
-                write(&to_client, &leave).await?;
+                let go_away = [&head[..], &last.to_be_bytes(), &[0; 4]].concat();
+                write(&to_client, &go_away).await?;
             }
-            if passes {
+            if is_passed {
                 to_server.write_all(&frame.bytes).await?;
                 to_server.flush().await?;
             }
@@ -94,19 +94,19 @@ where
         loop {
             let frame = Frame::read(&mut from_server).await?;
             write(&to_client, &frame.bytes).await?;
-            if state.lock().unwrap().goes(&frame) {
-                // What is still unread when a connection closes would have it reset.
+            if state.lock().unwrap().from_server(&frame) {
+                // A connection that is closed with unread data is reset.
                 sleep(LINGER).await;
                 return to_client.lock().await.shutdown().await;
             }
         }
     };
-    // An end, of whichever side, is no error here.
+    // The end of either side is no error here.
     let _: io::Result<()> = tokio::select! {
         ended = up => ended,
         ended = down => ended,
     };
-    state.into_inner().unwrap().left
+    state.into_inner().unwrap().is_going_away
 }
 
 async fn write<W: AsyncWrite + Unpin>(to: &tokio::sync::Mutex<W>, bytes: &[u8]) -> io::Result<()> {
@@ -116,28 +116,28 @@ async fn write<W: AsyncWrite + Unpin>(to: &tokio::sync::Mutex<W>, bytes: &[u8]) 
 }
 
 impl Streams {
-    /// Whether a frame of the client's is passed on; and the last stream's number where it is
-    /// time to leave.
-    fn comes(&mut self, frame: &Frame, most: usize) -> (bool, Option<u32>) {
-        let mut leaves = None;
-        if frame.stream > self.last && frame.kind == HEADERS && !self.left {
+    /// Handles a frame of the client. Returns whether it is passed on, and the last stream if the
+    /// connection is to be closed now.
+    fn from_client(&mut self, frame: &Frame, limit: usize) -> (bool, Option<u32>) {
+        let mut last = None;
+        if frame.stream > self.last && frame.kind == HEADERS && !self.is_going_away {
             self.last = frame.stream;
-            self.seen += 1;
-            self.running.insert(frame.stream);
-            self.left = self.seen == most;
-            leaves = self.left.then_some(self.last);
+            self.count += 1;
+            self.open.insert(frame.stream);
+            self.is_going_away = self.count == limit;
+            last = self.is_going_away.then_some(self.last);
         }
         if frame.kind == RST_STREAM {
-            self.running.remove(&frame.stream);
+            self.open.remove(&frame.stream);
         }
-        (frame.stream <= self.last, leaves)
+        (frame.stream <= self.last, last)
     }
 
-    /// Whether, with a frame of the server's, all is over.
-    fn goes(&mut self, frame: &Frame) -> bool {
-        if frame.ends() {
-            self.running.remove(&frame.stream);
+    /// Handles a frame of the server. Returns whether the connection ends after it.
+    fn from_server(&mut self, frame: &Frame) -> bool {
+        if frame.is_last() {
+            self.open.remove(&frame.stream);
         }
-        self.left && self.running.is_empty()
+        self.is_going_away && self.open.is_empty()
     }
 }

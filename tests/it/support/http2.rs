@@ -1,4 +1,4 @@
-//! A scripted API server over HTTP/2, where hyper frames what a test answers.
+//! A scripted API server over HTTP/2, in which hyper does the framing.
 
 use std::{
     convert::Infallible,
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{Connection, Upstream, tls_config};
 
 impl Upstream {
-    /// HTTP/2 alone, at most 100 streams a connection, as real API servers allow.
+    /// Speaks only HTTP/2, with at most 100 streams per connection like real API servers.
     pub async fn http2<S, F>(answer: S) -> Self
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -29,7 +29,7 @@ impl Upstream {
 }
 
 impl Connection {
-    /// Answers every request over HTTP/2, at most 100 at once.
+    /// Responds to every request over HTTP/2, at most 100 at once.
     pub async fn serve_http2<S, F>(self, answer: S)
     where
         S: Fn(Request<Incoming>) -> F,
@@ -39,19 +39,19 @@ impl Connection {
             let answer = answer(request);
             async { Ok::<_, Infallible>(answer.await) }
         });
-        // The end of a client that went away is not an error here.
+        // An error means that the client has disconnected.
         let _ = http2::Builder::new(TokioExecutor::new())
             .max_concurrent_streams(100)
             .serve_connection(TokioIo::new(self.into_stream()), service)
             .await;
     }
 
-    /// Reads the first request's head, as a server that says nothing of itself; the answer is
-    /// to be written as frames of the stream 1. `None` where there is no request.
+    /// Reads the head of the first request, as a server with empty SETTINGS. The test writes the
+    /// response as frames of stream 1. Returns `None` if there is no request.
     pub async fn first_http2_request(&mut self) -> Option<()> {
         let preface = self.exactly(24).await?;
         assert!(preface.starts_with(b"PRI * HTTP/2.0"));
-        // SETTINGS, with none.
+        // Empty SETTINGS.
         self.write(b"\0\0\0\x04\0\0\0\0\0").await;
         loop {
             let frame = self.exactly(9).await?;
@@ -65,7 +65,7 @@ impl Connection {
     }
 }
 
-/// A body whose frames are sent as a test goes on; it ends with its sender.
+/// A body whose frames a test sends. It ends when its sender is dropped.
 pub struct Frames(mpsc::UnboundedReceiver<Frame<Bytes>>);
 
 impl Frames {
@@ -74,7 +74,7 @@ impl Frames {
         (sender, Self(receiver))
     }
 
-    /// A whole body.
+    /// A complete body.
     pub fn of(text: impl Into<Bytes>) -> Self {
         let (sender, frames) = Self::channel();
         sender.send(Frame::data(text.into())).unwrap();

@@ -16,15 +16,15 @@ const BINARY: &str = env!("CARGO_BIN_EXE_kubegate");
 /// A running kubegate. Ends with the test.
 pub struct Kubegate {
     child: Child,
-    /// What stands behind "Starting to serve on".
+    /// The address after "Starting to serve on".
     pub address: String,
-    /// The first line on stdout, as it came.
+    /// The first line on standard output.
     greeting: String,
     stderr: Arc<Mutex<String>>,
     readers: Option<(JoinHandle<String>, JoinHandle<()>)>,
 }
 
-/// What came of a kubegate that ended by itself.
+/// The result of a kubegate that ended by itself.
 #[derive(Debug)]
 pub struct Refused {
     pub code: Option<i32>,
@@ -34,7 +34,7 @@ pub struct Refused {
 }
 
 impl Kubegate {
-    /// The program with nothing of this machine in its environment, and at its most verbose
+    /// The program with an environment that does not depend on this machine, at its most verbose
     /// unless `args` say otherwise.
     pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(args: I) -> Command {
         let mut command = Command::new(BINARY);
@@ -55,13 +55,13 @@ impl Kubegate {
         Self::spawn(command)
     }
 
-    /// Starts the program before `upstream`, whose certificate it trusts, with the token
+    /// Starts the program as a proxy for `upstream`, whose certificate it trusts, with the token
     /// `sesame` unless `args` say otherwise.
     pub fn before(upstream: &Upstream, args: &[&str]) -> Self {
         Self::before_url(&upstream.url(), args)
     }
 
-    /// As [`Self::before`], with the server's URL as given.
+    /// Like [`Self::before`], for the server at a URL.
     pub fn before_url(url: &str, args: &[&str]) -> Self {
         let mut command = Self::command(["--server", url]);
         if url.starts_with("https:") {
@@ -105,7 +105,7 @@ impl Kubegate {
             move || {
                 let (mut line, mut rest) = (String::new(), String::new());
                 stdout.read_line(&mut line).unwrap();
-                // Nobody listens where it took too long.
+                // An error means that starting took too long and the receiver is gone.
                 let _ = greet.send(line);
                 // Keep reading, so that the program never blocks on a full pipe.
                 let _ = stdout.read_to_string(&mut rest);
@@ -135,7 +135,7 @@ impl Kubegate {
         Self::refused_into(command)
     }
 
-    /// As [`Kubegate::refused`], with stdout as `command` has it.
+    /// Like [`Kubegate::refused`], with the standard output that `command` has.
     pub fn refused_into(mut command: Command) -> Refused {
         let started = Instant::now();
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -151,7 +151,7 @@ impl Kubegate {
         }
         let mut stderr = child.stderr.take().unwrap();
         stderr.read_to_string(&mut refused.stderr).unwrap();
-        // What it prints may be what it was asked for.
+        // Standard output is not searched: the secret may be what the command prints.
         secrets::assert_none("kubegate", &refused.stderr);
         refused
     }
@@ -161,7 +161,7 @@ impl Kubegate {
         self.child.id()
     }
 
-    /// Memory of its that is in RAM, in KiB.
+    /// Its resident memory, in KiB.
     pub fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -169,30 +169,30 @@ impl Kubegate {
         kib.parse().unwrap()
     }
 
-    /// How many files and sockets it has open.
+    /// The number of its open files and sockets.
     pub fn open_files(&self) -> usize {
         let folder = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
         folder.unwrap().count()
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Ends it, and gives what it logged and the arguments of the processes that it started,
-    /// before they are searched for secrets.
+    /// Ends the program. Returns its log and the arguments of the processes that it started, without
+    /// searching them for secrets.
     pub fn unsearched(mut self) -> (String, String) {
         self.cut();
         let arguments = secrets::watched(self.id());
         (std::mem::take(&mut *self.stderr.lock().unwrap()), arguments)
     }
 
-    /// Kills it, and waits a moment for the last lines of its log.
+    /// Kills the program, and waits a moment for the last lines of its log.
     fn cut(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // A plugin that outlives it may hold the log open.
+        // A plugin that is still running may keep the log open.
         let until = Instant::now() + Duration::from_millis(200);
         let reads = |readers: &(_, JoinHandle<()>)| !readers.1.is_finished();
         while self.readers.as_ref().is_some_and(reads) && Instant::now() < until {
@@ -209,13 +209,13 @@ impl Kubegate {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end: the exit code (`None`: it was killed) and all that it logged.
+    /// Waits for its end. Returns the exit code (`None` if it was killed) and its log.
     pub fn wait(self) -> (Option<i32>, String) {
         let ended = self.ended();
         (ended.code, ended.stderr)
     }
 
-    /// Waits for its end: exit code and all that it printed. `took` counts from this call.
+    /// Waits for its end. Returns the exit code and its output. `took` is measured from this call.
     pub fn ended(mut self) -> Refused {
         let started = Instant::now();
         let status = wait(&mut self.child).expect("it does not end");
@@ -259,7 +259,7 @@ pub fn command_like(own: &Command, program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Waits within the tests' patience; what takes longer is killed.
+/// Waits for the end of a process, and kills it after [`PATIENCE`].
 fn wait(child: &mut Child) -> Option<std::process::ExitStatus> {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {

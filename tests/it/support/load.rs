@@ -1,4 +1,4 @@
-//! 200 requests a second.
+//! A load of 200 requests per second.
 
 use std::{
     sync::{
@@ -12,59 +12,58 @@ use tokio::task::JoinHandle;
 
 use super::{exchange, in_time};
 
-/// Requests at a steady rate, each over a connection of its own, whether the ones before were
-/// answered or not.
+/// Requests at a constant rate, each over its own connection and independent of earlier ones.
 pub struct Load {
     answers: Arc<Mutex<Vec<Answered>>>,
     on: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
-/// A request that came to its end.
+/// A completed request.
 #[derive(Debug)]
 pub struct Answered {
-    /// The request's place among all.
+    /// Its index among all requests.
     pub number: usize,
-    /// When it was sent.
+    /// The time when it was sent.
     pub began: Instant,
-    /// When its connection was closed.
+    /// The time when its connection was closed.
     pub ended: Instant,
-    /// Head and body.
+    /// The response, head and body.
     pub answer: String,
 }
 
 impl Load {
-    /// GETs of `/load`.
+    /// Sends GET requests for `/load`.
     pub fn on(address: &str) -> Self {
         Self::of(address, |_| "GET /load".to_owned())
     }
 
-    /// Requests without a body, whose method and path `ask` gives by their number.
-    pub fn of(address: &str, ask: impl Fn(usize) -> String + Send + 'static) -> Self {
+    /// Sends requests without a body. `request_line` returns method and path by index.
+    pub fn of(address: &str, request_line: impl Fn(usize) -> String + Send + 'static) -> Self {
         let (answers, on) = (
             Arc::new(Mutex::new(Vec::new())),
             Arc::new(AtomicBool::new(true)),
         );
-        let (kept, going, address) = (answers.clone(), on.clone(), address.to_owned());
+        let (completed, is_on, address) = (answers.clone(), on.clone(), address.to_owned());
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(5));
-            let mut asked = Vec::new();
+            let mut requests = Vec::new();
             for number in 0.. {
                 ticks.tick().await;
-                if !going.load(Ordering::SeqCst) {
+                if !is_on.load(Ordering::SeqCst) {
                     break;
                 }
-                let (kept, address) = (kept.clone(), address.clone());
+                let (completed, address) = (completed.clone(), address.clone());
                 let head = format!(
                     "{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                      Content-Length: 0\r\n\r\n",
-                    ask(number)
+                    request_line(number)
                 );
-                asked.push(tokio::spawn(async move {
+                requests.push(tokio::spawn(async move {
                     let began = Instant::now();
                     let answer = exchange(&address, head).await;
                     let ended = Instant::now();
-                    kept.lock().unwrap().push(Answered {
+                    completed.lock().unwrap().push(Answered {
                         number,
                         began,
                         ended,
@@ -72,20 +71,20 @@ impl Load {
                     });
                 }));
             }
-            for request in asked {
+            for request in requests {
                 request.await.unwrap();
             }
         });
         Self { answers, on, task }
     }
 
-    /// How many have been answered so far as `told` says.
-    pub fn count(&self, told: impl Fn(&Answered) -> bool) -> usize {
+    /// How many of the requests completed so far match.
+    pub fn count(&self, matches: impl Fn(&Answered) -> bool) -> usize {
         let answers = self.answers.lock().unwrap();
-        answers.iter().filter(|answered| told(answered)).count()
+        answers.iter().filter(|answered| matches(answered)).count()
     }
 
-    /// Ends it: all that were sent, in the order of their ends.
+    /// Ends the load. Returns all requests in the order of their completion.
     pub async fn off(self) -> Vec<Answered> {
         self.on.store(false, Ordering::SeqCst);
         in_time(self.task).await.unwrap();

@@ -1,7 +1,8 @@
-//! What the tests stand on: the compiled program, a scripted API server, raw clients.
+//! The basis of the tests: the compiled program, scripted API servers, raw clients.
 
 mod answers;
 mod cable;
+mod connection;
 pub mod frames;
 mod go_away;
 mod http2;
@@ -15,6 +16,7 @@ mod terminal;
 mod upstream;
 
 pub use cable::{Cable, Cut, FAR};
+pub use connection::{Connection, Message};
 pub use http2::Frames;
 pub use kubegate::{Kubegate, Refused, command_like};
 pub use load::{Answered, Load};
@@ -22,7 +24,7 @@ pub use process::ServerProcess;
 pub use relay::Relay;
 pub use served::{Habits, Served};
 pub use terminal::on_terminal;
-pub use upstream::{Connection, Handed, Message, Upstream, certified, tls_config};
+pub use upstream::{Handed, Upstream, certified, tls_config};
 
 use std::{
     path::{Path, PathBuf},
@@ -35,7 +37,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-/// Far longer than anything here takes, so that only what hangs runs into it.
+/// The timeout of everything that tests wait for. It is far longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A file of `certs/`.
@@ -45,14 +47,14 @@ pub fn cert(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Fails the test where `future` hangs.
+/// Waits for `future`. Fails the test after [`PATIENCE`].
 pub async fn in_time<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future)
         .await
         .expect("it hangs")
 }
 
-/// Waits until what counts up has begun and come to a halt, and says where.
+/// Waits until a counter has started and no longer changes. Returns its value.
 pub async fn halt(progress: &AtomicUsize) -> usize {
     loop {
         let before = progress.load(Ordering::SeqCst);
@@ -66,15 +68,15 @@ pub async fn halt(progress: &AtomicUsize) -> usize {
 /// Sends `bytes` over a new connection and reads until the other end closes.
 pub async fn exchange(address: &str, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // It may be answered, and closed, before all of it was read.
+    // The server may respond and close before it has read all of it.
     let _ = in_time(stream.write_all(bytes.as_ref())).await;
     let mut answer = Vec::new();
-    // A reset after an answer is an end like any other here: what counts is what was read.
+    // A reset after the response is an ordinary end here.
     let _ = in_time(stream.read_to_end(&mut answer)).await;
     searched(&answer)
 }
 
-/// An answer, in which kubegate itself tells no secret.
+/// Checks that a response of kubegate itself has no secret in it.
 fn searched(answer: &[u8]) -> String {
     let answer = String::from_utf8_lossy(answer).into_owned();
     if answer.contains(r#""message":"kubegate: "#) {
@@ -83,7 +85,7 @@ fn searched(answer: &[u8]) -> String {
     answer
 }
 
-/// The same over a unix socket.
+/// Like [`exchange`], over a unix socket.
 pub async fn exchange_unix(path: &Path, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = UnixStream::connect(path).await.unwrap();
     stream.write_all(bytes.as_ref()).await.unwrap();
@@ -92,13 +94,13 @@ pub async fn exchange_unix(path: &Path, bytes: impl AsRef<[u8]>) -> String {
     searched(&answer)
 }
 
-/// A GET that closes its connection: the whole answer, head and body.
+/// Sends a GET request that closes its connection. Returns the response, head and body.
 pub async fn get(address: &str, path: &str) -> String {
     let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     exchange(address, head).await
 }
 
-/// The status of an answer.
+/// The status of a response.
 pub fn status(answer: &str) -> u16 {
     answer
         .split(' ')

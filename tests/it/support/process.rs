@@ -1,5 +1,5 @@
-//! A [`Served`] in a process of its own, which can be stopped and started by signals, or stand
-//! in a network of its own: this test binary again.
+//! A [`Served`] in its own process, which can be stopped by signals or run in its own network. The
+//! program is this test binary.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -10,29 +10,29 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::{Connection, Habits, Kubegate, Served, status};
 
-/// Tells the child where to listen.
+/// The variable with the host to listen on.
 const CHILD: &str = "KUBEGATE_TEST_SERVE_ON";
 
-/// Where it is set, the child speaks HTTP/1.1 alone.
+/// The variable that limits the server to HTTP/1.1.
 const HTTP1: &str = "KUBEGATE_TEST_SERVE_HTTP1";
 
-/// Stands before the port in what the child prints.
+/// The text before the port in the output of the process.
 const PORT: &str = "the server's port: ";
 
-/// A server's process. It ends with the test.
+/// The process of a server. It ends with the test.
 pub struct ServerProcess {
     child: Child,
-    /// Where it listens.
+    /// The port that it listens on.
     pub port: u16,
 }
 
 impl ServerProcess {
-    /// What runs a server on `host`, which speaks HTTP/2 too unless it is to be `http1`.
+    /// The command that runs a server on `host`, with HTTP/2 unless `http1` is set.
     pub fn command(host: &str, http1: bool) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "--nocapture", "--test-threads=1"])
-            .arg("support::process::a_server_in_a_process_of_its_own_answers")
+            .arg("support::process::a_server_in_its_own_process_responds")
             .env(CHILD, host);
         if http1 {
             command.env(HTTP1, "1");
@@ -40,9 +40,9 @@ impl ServerProcess {
         command
     }
 
-    /// Runs `command`, a [`Self::command`] or one around it.
+    /// Runs `command`, which is [`Self::command`] or a wrapper of it.
     pub fn spawn(mut command: Command) -> Self {
-        // The child ends with the other end of its standard input.
+        // The child ends when its standard input does.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -53,14 +53,14 @@ impl ServerProcess {
         Self { child, port }
     }
 
-    /// Stops it. When this returns, none of its threads runs.
+    /// Stops the process. None of its threads runs when this returns.
     pub fn freeze(&self) {
         kill_process(self.id(), Signal::STOP).unwrap();
         let stopped = waitpid(Some(self.id()), WaitOptions::UNTRACED).unwrap();
         assert!(stopped.is_some_and(|(_, status)| status.stopped()));
     }
 
-    /// Lets it go on.
+    /// Continues the process.
     pub fn thaw(&self) {
         kill_process(self.id(), Signal::CONT).unwrap();
     }
@@ -72,14 +72,14 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Gone before, if it likes.
+        // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 #[tokio::test]
-async fn a_server_in_a_process_of_its_own_answers() {
+async fn a_server_in_its_own_process_responds() {
     if let Some(host) = std::env::var_os(CHILD) {
         let http1 = std::env::var_os(HTTP1).is_some();
         let habits = Habits {

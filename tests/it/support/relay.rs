@@ -1,4 +1,4 @@
-//! A way to a server that can freeze: connections come about and stay, and nothing passes.
+//! A TCP relay that can be frozen: connections are accepted and stay open, but no bytes pass.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Stops with the test.
+/// A relay to a server. It stops with the test.
 pub struct Relay {
     address: SocketAddr,
     frozen: watch::Sender<bool>,
@@ -17,12 +17,12 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Before the server at `port` of this machine.
+    /// Starts a relay to a port of this machine.
     pub async fn before(port: u16) -> Self {
         Self::far_before(port, Duration::ZERO).await
     }
 
-    /// The same, and a connection takes `delay` to come about.
+    /// Like [`Self::before`], with a delay of each new connection.
     pub async fn far_before(port: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ impl Relay {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// No connection comes about any more; those that there are go on.
+    /// Stops accepting connections. Existing ones stay open.
     pub fn close(&self) {
         self.task.abort();
     }
@@ -78,7 +78,7 @@ async fn join(client: TcpStream, port: u16, frozen: watch::Receiver<bool>) {
     );
 }
 
-/// Passes bytes one way until the end of either, as long as it is not frozen.
+/// Copies bytes in one direction while the relay is not frozen, until either end closes.
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
@@ -86,7 +86,7 @@ async fn pass(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
-        // An end of the test is one of its own.
+        // An error means that the test has ended.
         if frozen.wait_for(|frozen| !frozen).await.is_err()
             || to.write_all(&buffer[..n]).await.is_err()
         {

@@ -1,5 +1,5 @@
-//! That nothing secret is told. All tests run kubegate at its most verbose; whatever it logs,
-//! prints or answers, and the arguments of every process that it starts, are searched.
+//! The search for secrets. All tests run kubegate at its most verbose. Its log, its output, its own
+//! responses and the arguments of every process that it starts must not contain secrets.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,13 +10,13 @@ use std::{
 
 use regex::Regex;
 
-/// Each stands in many secrets of the tests, and in nothing that may be told.
+/// Parts of many secrets of the tests, which occur nowhere else.
 const WORDS: [&str; 2] = ["sesame", "hunter2"];
 
-/// Shorter ones are words, too.
+/// Shorter secrets are not searched for, because they may be ordinary words.
 const SHORTEST: usize = 12;
 
-/// What looks like a secret, whoever made it: a header's value, a JWT, an `OpenShift` token, a key.
+/// The forms of secrets: an `Authorization` header, a JWT, an `OpenShift` token, a private key.
 static SHAPES: LazyLock<Regex> = LazyLock::new(|| {
     let shapes = [
         r#"(?i:authorization)"?[:=] ?"?(?i:bearer|basic) [^\s"]+"#,
@@ -27,17 +27,17 @@ static SHAPES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&shapes.join("|")).unwrap()
 });
 
-/// Secrets that were used, beside those that [`WORDS`] and [`SHAPES`] tell.
+/// Secrets that were used, beside those that [`WORDS`] and [`SHAPES`] match.
 static USED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Takes note of a secret: from now on it may be told nowhere.
+/// Registers a secret to search for.
 pub fn register(secret: &str) {
     if secret.len() >= SHORTEST {
         USED.lock().unwrap().insert(secret.to_owned());
     }
 }
 
-/// Takes note of the credential in the head of a request.
+/// Registers the credentials in the head of a request.
 pub fn register_head(head: &str) {
     let lines = head.lines().filter_map(|line| line.split_once(": "));
     for (name, value) in lines {
@@ -58,19 +58,22 @@ pub fn told(text: &str) -> Vec<String> {
     words.chain(shapes).collect()
 }
 
-/// Fails the test where there is a secret in what `subject` told.
+/// Fails the test if there is a secret in a text of `subject`.
 pub fn assert_none(subject: &str, text: &str) {
     let told = told(text);
-    assert!(told.is_empty(), "{subject} told secrets, {told:?}: {text}");
+    assert!(
+        told.is_empty(),
+        "{subject} has secrets in it, {told:?}: {text}"
+    );
 }
 
-/// The arguments of all processes that a watched one has started, by its id.
+/// The arguments of the processes that a watched process has started, by its ID.
 static ARGUMENTS: Mutex<BTreeMap<u32, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
-/// How often is looked; a process that is gone sooner is missed.
-const LOOK: Duration = Duration::from_millis(5);
+/// The interval of observation. Processes with a shorter life are missed.
+const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Keeps an eye on the processes that the one with this id starts.
+/// Observes the processes that the process with this ID starts.
 pub fn watch(id: u32) {
     static WATCHER: Once = Once::new();
     ARGUMENTS.lock().unwrap().insert(id, BTreeSet::new());
@@ -85,13 +88,13 @@ pub fn watch(id: u32) {
                         known.extend(seen);
                     }
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(INTERVAL);
             }
         });
     });
 }
 
-/// What was seen since [`watch`], a line a process.
+/// The arguments observed since [`watch`], one line per process.
 pub fn watched(id: u32) -> String {
     let seen = ARGUMENTS.lock().unwrap().remove(&id).unwrap_or_default();
     seen.into_iter().collect::<Vec<_>>().join("\n")

@@ -1,5 +1,5 @@
-//! An API server that does what a request's path says, over the protocol that its client chose.
-//! It can be stopped with all that it holds, as a process that is killed, and started again.
+//! An API server whose responses depend on the path of the request, over the protocol that the
+//! client selects. It can be stopped like a process that is killed, and started again.
 
 use std::{
     collections::HashMap,
@@ -26,66 +26,67 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{answers::answer, go_away::leave_after, tls_config};
+use super::{answers::answer, go_away::go_away_after, tls_config};
 
-/// How a server behaves.
+/// The behavior of a server.
 #[derive(Clone, Copy, Default)]
 pub struct Habits {
-    /// Speaks HTTP/1.1 alone.
+    /// Whether it speaks only HTTP/1.1.
     pub http1: bool,
-    /// Takes leave of a connection after one request of so many, at random, as API servers do
-    /// with `--goaway-chance`; what runs on it goes on. 0: never.
+    /// Closes a connection gracefully after one request of this number at random, like API servers
+    /// with `--goaway-chance`; 0 for never.
     pub goaway: usize,
-    /// Leaves each HTTP/2 connection after about so many streams, as Go's servers do. 0: never.
+    /// Closes each HTTP/2 connection gracefully after about this number of streams, like Go's
+    /// servers; 0 for never.
     pub leave_after: usize,
-    /// Refuses a stream of so many, at random (`REFUSED_STREAM`). 0: never.
+    /// Refuses one stream of this number at random (`REFUSED_STREAM`); 0 for never.
     pub refuse: usize,
-    /// Ends a watch after so many events. 0: never.
+    /// Ends a watch after this number of events; 0 for never.
     pub events: usize,
 }
 
-/// What a server was asked, and did. It outlives the server's restarts.
+/// Counts of requests and connections. They survive restarts of the server.
 #[derive(Default)]
 pub struct Record {
     pub(super) posts: Mutex<HashMap<String, usize>>,
     /// All requests.
     pub(super) requests: AtomicUsize,
-    /// Connections that it took leave of.
+    /// Connections that it closed gracefully.
     pub leaves: AtomicUsize,
     /// Requests that it refused.
     pub refusals: AtomicUsize,
-    /// Bytes of `/flow` that the connection took.
+    /// Bytes of `/flow` that were sent.
     pub sent: Arc<AtomicUsize>,
-    /// Bytes of requests' bodies that were read.
+    /// Bytes of request bodies that were read.
     pub read: Arc<AtomicUsize>,
     /// Connections accepted.
     pub connections: AtomicUsize,
 }
 
-/// A server that runs.
+/// A running server.
 pub struct Served {
     address: SocketAddr,
     habits: Habits,
-    /// What became of its requests.
+    /// The counts of its requests.
     pub record: Arc<Record>,
     running: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Record {
-    /// How often each path was posted to.
+    /// The number of POST requests by path.
     pub fn posts(&self) -> HashMap<String, usize> {
         self.posts.lock().unwrap().clone()
     }
 
-    /// After how many streams to leave the connection accepted last.
+    /// The number of streams after which the connection accepted last is closed.
     fn streams(&self, habits: Habits) -> usize {
         let few = self.connections.load(Ordering::SeqCst) % 7;
         habits.leave_after / 2 + few * habits.leave_after / 6
     }
 }
 
-/// True for one number of so many, without a pattern that could meet one of the requests'.
+/// Whether the request with this number is one of the `1 / one_of` chosen, without a regular pattern.
 fn chance(number: usize, one_of: usize) -> bool {
     let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
     one_of > 0 && mixed.is_multiple_of(one_of as u64)
@@ -116,14 +117,14 @@ impl Served {
         self.address.port()
     }
 
-    /// Ends it as a process that is killed: nothing listens, every connection is gone.
+    /// Stops the server like a process that is killed: it stops listening and cuts every connection.
     pub async fn stop(&self) {
         self.running.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Listens again where it did before.
+    /// Listens again on the same address.
     pub async fn start_again(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.running = CancellationToken::new();
@@ -151,7 +152,7 @@ impl Served {
                         let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
                         if http2 && habits.leave_after > 0 {
                             let (inner, outer) = duplex(64 * 1024);
-                            let relayed = leave_after(record.streams(habits), tls, outer);
+                            let relayed = go_away_after(record.streams(habits), tls, outer);
                             let (left, ()) = tokio::join!(
                                 relayed,
                                 connection(inner, http2, habits, record.clone(), cut)
@@ -202,7 +203,7 @@ async fn connection(
             }
             let mut answer = answer(request, habits.events, record, cut).await;
             if leaves && !http2 {
-                // Without a word, a POST on its way could not be told from one that was served.
+                // Without this header, a client could not know whether a POST in transit was served.
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
@@ -210,7 +211,7 @@ async fn connection(
         }
     });
     let io = TokioIo::new(io);
-    // The end of a client that went away is not an error here.
+    // An error means that the client has disconnected.
     if http2 {
         let serving = http2::Builder::new(TokioExecutor::new())
             .max_concurrent_streams(100)

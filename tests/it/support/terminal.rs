@@ -1,10 +1,10 @@
-//! A program on a terminal of its own.
+//! Runs a program on a terminal.
 
 use std::process::Command;
 
 use super::command_like;
 
-/// Types an answer behind each of the prompts, which come one after the other.
+/// Types an answer after each prompt. The prompts come in order.
 const SCRIPT: &str = r#"
 import os, pty, sys
 
@@ -27,7 +27,7 @@ _, status = os.waitpid(child, 0)
 sys.exit(os.waitstatus_to_exitcode(status))
 "#;
 
-/// `command` on a terminal where each prompt gets its answer.
+/// Wraps `command` so that it runs on a terminal on which each prompt gets its answer.
 pub fn on_terminal(command: &Command, answers: &[(&str, &str)]) -> Command {
     let count = answers.len().to_string();
     let mut args = vec!["-c", SCRIPT, &count];

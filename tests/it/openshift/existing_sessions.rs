@@ -1,4 +1,4 @@
-//! Sessions that a human began.
+//! Sessions that a user has begun with oc or kubegate.
 
 use bytes::Bytes;
 use http::{Request, header::AUTHORIZATION};
@@ -25,9 +25,9 @@ fn lasting(seconds: u64) -> Options {
 }
 
 impl Cluster {
-    /// Starts the proxy on a kubeconfig as `oc login` leaves it.
+    /// Starts the proxy with a kubeconfig as `oc login` writes it.
     fn after_oc_login(&self) -> (Kubegate, Secret) {
-        let token = self.shift.issue_session("alice").unwrap();
+        let token = self.openshift.issue_session("alice").unwrap();
         let config = self.kubeconfig(&json!({"token": token.expose()}));
         (self.start(&config, &["-v", "4"]), token)
     }
@@ -42,7 +42,7 @@ impl Cluster {
             token: Some(token.clone()),
             ..SavedLogin::default()
         };
-        let binding = LoginBinding::of_server(&self.shift.api().url().parse().unwrap());
+        let binding = LoginBinding::of_server(&self.openshift.api().url().parse().unwrap());
         let here = store.unwrap().bound_to(binding);
         here.write("alice", &saved).unwrap();
     }
@@ -66,29 +66,29 @@ fn warning(answer: &str) -> Option<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_an_oc_login_is_announced_and_then_said() {
+async fn the_end_of_an_oc_login_is_announced_and_reported() {
     let cluster = Cluster::with(lasting(8)).await;
     let started = Instant::now();
-    let (gate, token) = cluster.after_oc_login();
-    let answer = get(&gate.address, OWN_USER).await;
+    let (kubegate, token) = cluster.after_oc_login();
+    let answer = get(&kubegate.address, OWN_USER).await;
     assert!(is_ok(&answer) && warning(&answer).is_none(), "{answer}");
-    let answer = until(&gate, OWN_USER, |answer| warning(answer).is_some()).await;
-    // The last tenth, or a minute, but no more than half of it.
+    let answer = wait_until(&kubegate, OWN_USER, |answer| warning(answer).is_some()).await;
+    // In the last tenth or the last minute of the session, but not in its first half.
     assert!(started.elapsed() > Duration::from_millis(2500), "{answer}");
     assert!(is_ok(&answer), "{answer}");
-    let server = cluster.shift.api().url();
+    let server = cluster.openshift.api().url();
     let header = warning(&answer).unwrap();
     assert!(header.starts_with("299 - \""), "{header}");
     assert!(
         header.contains(&format!("; run `oc login {server}`")),
         "{header}"
     );
-    let answer = until(&gate, OWN_USER, |answer| !is_ok(answer)).await;
+    let answer = wait_until(&kubegate, OWN_USER, |answer| !is_ok(answer)).await;
     assert!(started.elapsed() > Duration::from_millis(6500), "{answer}");
     let says = format!("run `oc login {server}`");
-    let answer = until(&gate, OWN_USER, |answer| answer.contains(&says)).await;
+    let answer = wait_until(&kubegate, OWN_USER, |answer| answer.contains(&says)).await;
     assert_eq!(status(&answer), 401, "{answer}");
-    let log = gate.log();
+    let log = kubegate.log();
     assert_eq!(
         log.matches(&format!("{server} ends at 20")).count(),
         1,
@@ -98,44 +98,44 @@ async fn the_end_of_an_oc_login_is_announced_and_then_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_session_is_said_within_seconds() {
+async fn a_revoked_session_is_reported_within_seconds() {
     let cluster = Cluster::with(Options::default()).await;
-    let (gate, token) = cluster.after_oc_login();
-    assert!(is_ok(&get(&gate.address, OWN_USER).await));
-    assert!(cluster.shift.revoke(token.expose()));
+    let (kubegate, token) = cluster.after_oc_login();
+    assert!(is_ok(&get(&kubegate.address, OWN_USER).await));
+    assert!(cluster.openshift.revoke(token.expose()));
     let says = "has ended or was revoked";
-    let answer = until(&gate, OWN_USER, |answer| answer.contains(says)).await;
+    let answer = wait_until(&kubegate, OWN_USER, |answer| answer.contains(says)).await;
     assert!(answer.contains("oc login"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_used_does_not_end_by_idleness() {
+async fn a_session_in_use_does_not_end_by_inactivity() {
     let cluster = Cluster::with(Options {
         inactivity_timeout: 3,
         ..Options::default()
     })
     .await;
-    let (gate, _) = cluster.after_oc_login();
+    let (kubegate, _) = cluster.after_oc_login();
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(9) {
-        let answer = get(&gate.address, OWN_USER).await;
-        assert!(is_ok(&answer), "{answer}\n{}", gate.log());
+        let answer = get(&kubegate.address, OWN_USER).await;
+        assert!(is_ok(&answer), "{answer}\n{}", kubegate.log());
         assert!(warning(&answer).is_none(), "{answer}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     tokio::time::sleep(Duration::from_millis(4500)).await;
-    let answer = until(&gate, OWN_USER, |answer| answer.contains("oc login")).await;
+    let answer = wait_until(&kubegate, OWN_USER, |answer| answer.contains("oc login")).await;
     assert_eq!(status(&answer), 401, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_login_is_in_force_within_two_seconds() {
+async fn another_login_is_used_within_two_seconds() {
     let cluster = Cluster::with(lasting(3)).await;
     let config = cluster.own_kubeconfig();
-    let gate = cluster.start(&config, &[]);
-    let answer = get(&gate.address, OWN_USER).await;
+    let kubegate = cluster.start(&config, &[]);
+    let answer = get(&kubegate.address, OWN_USER).await;
     assert_eq!(status(&answer), 401, "{answer}");
-    let server = cluster.shift.api().url();
+    let server = cluster.openshift.api().url();
     let says = format!("run `kubegate login openshift --server {server}`");
     assert!(
         answer.contains("there is no saved session") && answer.contains(&says),
@@ -143,49 +143,51 @@ async fn another_login_is_in_force_within_two_seconds() {
     );
     // The first login, and the next after its end.
     for _ in 0..2 {
-        cluster.save(&cluster.shift.issue_session("alice").unwrap());
+        cluster.save(&cluster.openshift.issue_session("alice").unwrap());
         let saved = Instant::now();
-        until(&gate, OWN_USER, is_ok).await;
+        wait_until(&kubegate, OWN_USER, is_ok).await;
         assert!(
             saved.elapsed() < Duration::from_secs(2),
             "{:?}",
             saved.elapsed()
         );
-        until(&gate, OWN_USER, |answer| answer.contains(&says)).await;
+        wait_until(&kubegate, OWN_USER, |answer| answer.contains(&says)).await;
     }
-    // And one while the last still holds: that one is not used any more.
-    cluster.shift.change(|options| options.token_max_age = 600);
-    let last = cluster.shift.issue_session("alice").unwrap();
+    // A login while the last session is valid: that session is not used any more.
+    cluster
+        .openshift
+        .change(|options| options.token_max_age = 600);
+    let last = cluster.openshift.issue_session("alice").unwrap();
     cluster.save(&last);
-    until(&gate, OWN_USER, is_ok).await;
-    cluster.save(&cluster.shift.issue_session("alice").unwrap());
+    wait_until(&kubegate, OWN_USER, is_ok).await;
+    cluster.save(&cluster.openshift.issue_session("alice").unwrap());
     tokio::time::sleep(Duration::from_millis(1900)).await;
-    until(&gate, OWN_USER, is_ok).await;
-    assert!(cluster.shift.revoke(last.expose()));
-    let answer = get(&gate.address, OWN_USER).await;
+    wait_until(&kubegate, OWN_USER, is_ok).await;
+    assert!(cluster.openshift.revoke(last.expose()));
+    let answer = get(&kubegate.address, OWN_USER).await;
     assert!(is_ok(&answer), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saved_session_serves_though_its_servers_say_nothing_of_its_end() {
+async fn a_saved_session_is_used_though_its_expiry_is_unknown() {
     let cluster = Cluster::with(Options::default()).await;
-    cluster.save(&cluster.shift.issue_session("alice").unwrap());
-    cluster.shift.faults().delay(Duration::from_secs(60));
+    cluster.save(&cluster.openshift.issue_session("alice").unwrap());
+    cluster.openshift.faults().delay(Duration::from_secs(60));
     let config = cluster.own_kubeconfig();
     let started = Instant::now();
-    let gate = cluster.start(&config, &[]);
-    assert!(is_ok(&get(&gate.address, OWN_USER).await));
+    let kubegate = cluster.start(&config, &[]);
+    assert!(is_ok(&get(&kubegate.address, OWN_USER).await));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-/// A session of a scope that may not see its own object.
+/// A session whose scope does not allow reading its own object.
 async fn scoped(cluster: &Cluster) -> Secret {
-    let trust = Trust::roots(cluster.shift.oauth_ca_pem().as_bytes(), "test").unwrap();
+    let trust = Trust::roots(cluster.openshift.oauth_ca_pem().as_bytes(), "test").unwrap();
     let issuer = Issuer::new(trust, Environment::default());
     let url = format!(
         "{}/oauth/authorize?response_type=token&client_id=openshift-challenging-client\
          &scope=user:info",
-        cluster.shift.oauth_url()
+        cluster.openshift.oauth_url()
     );
     let proof = format!("Basic {}", BASE64_STANDARD.encode("alice:sesame-os-1"));
     let request = Request::get(url).header(AUTHORIZATION, proof);
@@ -197,15 +199,15 @@ async fn scoped(cluster: &Cluster) -> Secret {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_server_tells_the_end_that_it_knows() {
+async fn the_expiry_is_read_from_the_server_that_knows_it() {
     let cluster = Cluster::with(lasting(600)).await;
     let config = cluster.own_kubeconfig();
     let target = kubeconfig::resolve(Some(&config), &Overrides::default(), &|_| None).unwrap();
     let oauth_ca = PathBuf::from(cluster.oauth_ca());
     let access = Access::new(&target.cluster, Some(&oauth_ca));
-    let full = cluster.shift.issue_session("alice").unwrap();
+    let full = cluster.openshift.issue_session("alice").unwrap();
     let info = scoped(&cluster).await;
-    for (token, knows_begin) in [(&full, true), (&info, false)] {
+    for (token, knows_start) in [(&full, true), (&info, false)] {
         let found = access.expiry(token).await.unwrap();
         let SessionExpiry::Valid {
             issued_at,
@@ -215,16 +217,18 @@ async fn each_server_tells_the_end_that_it_knows() {
         else {
             panic!("{found:?}");
         };
-        assert_eq!(issued_at.is_some(), knows_begin);
+        assert_eq!(issued_at.is_some(), knows_start);
         let left = end.duration_since(std::time::SystemTime::now()).unwrap();
         assert!(
             left > Duration::from_secs(570) && left <= Duration::from_secs(601),
             "{left:?}"
         );
     }
-    cluster.shift.change(|options| options.token_max_age = 0);
+    cluster
+        .openshift
+        .change(|options| options.token_max_age = 0);
     for token in [
-        cluster.shift.issue_session("alice").unwrap(),
+        cluster.openshift.issue_session("alice").unwrap(),
         scoped(&cluster).await,
     ] {
         let found = access.expiry(&token).await.unwrap();
@@ -234,7 +238,7 @@ async fn each_server_tells_the_end_that_it_knows() {
         );
     }
     for token in [full, info] {
-        assert!(cluster.shift.revoke(token.expose()));
+        assert!(cluster.openshift.revoke(token.expose()));
         let found = access.expiry(&token).await.unwrap();
         assert!(matches!(found, SessionExpiry::Ended(_)), "{found:?}");
     }

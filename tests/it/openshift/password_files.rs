@@ -1,4 +1,4 @@
-//! User name and password from files.
+//! User name and password in files.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,13 +12,13 @@ use kubegate::demo::{
 use super::*;
 
 impl Cluster {
-    /// Starts the proxy with alice's user name and password in files.
-    fn unattended(&self, password: &str) -> Kubegate {
+    /// Starts the proxy with alice's user name and this password in files.
+    fn with_password(&self, password: &str) -> Kubegate {
         let config = self.kubeconfig(&json!({}));
-        self.unattended_on(&config, "alice\n", password)
+        self.with_credentials(&config, "alice\n", password)
     }
 
-    fn unattended_on(&self, config: &Path, user: &str, password: &str) -> Kubegate {
+    fn with_credentials(&self, config: &Path, user: &str, password: &str) -> Kubegate {
         let user = self.file("user", user);
         let password = self.file("password", password);
         let args = [
@@ -34,45 +34,49 @@ impl Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_sessions_follow_one_another_and_no_client_notices() {
+async fn twenty_sessions_follow_one_another_without_a_failed_request() {
     let cluster = Cluster::with(Options {
         token_max_age: 2,
         ..Options::default()
     })
     .await;
-    let gate = cluster.unattended("sesame-os-1\n");
+    let kubegate = cluster.with_password("sesame-os-1\n");
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let client = async || {
         while !stop.load(Ordering::SeqCst) {
-            let answer = get(&gate.address, OWN_USER).await;
-            assert!(is_ok(&answer), "{answer}\n{}", gate.log());
+            let answer = get(&kubegate.address, OWN_USER).await;
+            assert!(is_ok(&answer), "{answer}\n{}", kubegate.log());
             assert!(answer.contains("\"alice\""), "{answer}");
             answers.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let conductor = async {
+    let controller = async {
         let started = Instant::now();
-        while cluster.shift.logins() < 21 {
-            assert!(started.elapsed() < PATIENCE * 5, "{}", gate.log());
+        while cluster.openshift.logins() < 21 {
+            assert!(started.elapsed() < PATIENCE * 5, "{}", kubegate.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         stop.store(true, Ordering::SeqCst);
         started.elapsed()
     };
-    let (took, ..) = tokio::join!(conductor, client(), client(), client());
+    let (took, ..) = tokio::join!(controller, client(), client(), client());
     let answers = answers.load(Ordering::SeqCst);
     println!("20 renewals in {took:?}, {answers} answers, no 401");
-    // One session each 1.6 s at least: there was no storm.
+    // Each session was used for most of its lifetime.
     assert!(took > Duration::from_secs(20 * 3 / 2), "{took:?}");
-    assert!(!gate.log().contains("sesame-os-1"), "{}", gate.log());
+    assert!(
+        !kubegate.log().contains("sesame-os-1"),
+        "{}",
+        kubegate.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_said_with_the_files_and_a_right_one_taken_up() {
+async fn a_wrong_password_is_reported_with_its_file_until_it_is_corrected() {
     let cluster = Cluster::with(Options::default()).await;
-    let gate = cluster.unattended("sesame-os-wrong\n");
-    let answer = get(&gate.address, OWN_USER).await;
+    let kubegate = cluster.with_password("sesame-os-wrong\n");
+    let answer = get(&kubegate.address, OWN_USER).await;
     assert_eq!(status(&answer), 401, "{answer}");
     for part in [
         "Login failed (401 Unauthorized)",
@@ -83,12 +87,12 @@ async fn a_wrong_password_is_said_with_the_files_and_a_right_one_taken_up() {
     }
     assert!(!answer.contains("sesame"), "{answer}");
     cluster.file("password", "sesame-os-1\n");
-    until(&gate, OWN_USER, is_ok).await;
-    assert!(!gate.log().contains("sesame"), "{}", gate.log());
+    wait_until(&kubegate, OWN_USER, is_ok).await;
+    assert!(!kubegate.log().contains("sesame"), "{}", kubegate.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_servers_get_the_flow_that_they_know() {
+async fn the_flow_is_one_that_the_server_offers() {
     for (flows, has, has_not) in [
         (
             Flows::Pkce,
@@ -103,19 +107,19 @@ async fn old_servers_get_the_flow_that_they_know() {
             ..Options::default()
         })
         .await;
-        let gate = cluster.unattended("sesame-os-1");
-        let answer = get(&gate.address, OWN_USER).await;
+        let kubegate = cluster.with_password("sesame-os-1");
+        let answer = get(&kubegate.address, OWN_USER).await;
         assert!(is_ok(&answer), "{flows:?} {answer}");
-        let asked = cluster.shift.authorizations();
-        assert_eq!(asked.len(), 2, "{asked:?}");
-        for query in asked {
+        let queries = cluster.openshift.authorizations();
+        assert_eq!(queries.len(), 2, "{queries:?}");
+        for query in queries {
             assert!(query.contains(has) && !query.contains(has_not), "{query}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_takes_no_password_says_what_to_do() {
+async fn a_cluster_without_password_logins_is_reported() {
     let (without_challenge, without_oauth) = (
         Options {
             challenge: false,
@@ -131,27 +135,27 @@ async fn a_cluster_that_takes_no_password_says_what_to_do() {
         (without_oauth, "no OAuth server of its own"),
     ] {
         let cluster = Cluster::with(options).await;
-        let gate = cluster.unattended("sesame-os-1");
-        let answer = get(&gate.address, OWN_USER).await;
+        let kubegate = cluster.with_password("sesame-os-1");
+        let answer = get(&kubegate.address, OWN_USER).await;
         assert_eq!(status(&answer), 401, "{answer}");
         assert!(answer.contains(says), "{answer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_colon_in_the_user_name_is_refused_before_anything_is_sent() {
+async fn a_colon_in_the_user_name_is_refused_without_a_request() {
     let cluster = Cluster::with(Options::default()).await;
     let config = cluster.kubeconfig(&json!({}));
-    let gate = cluster.unattended_on(&config, "ali:ce", "sesame-os-1");
-    let answer = get(&gate.address, OWN_USER).await;
+    let kubegate = cluster.with_credentials(&config, "ali:ce", "sesame-os-1");
+    let answer = get(&kubegate.address, OWN_USER).await;
     assert!(answer.contains("colon"), "{answer}");
-    assert!(cluster.shift.oauth_requests().is_empty());
+    assert!(cluster.openshift.oauth_requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_oauth_server_gets_wrong_is_named_and_passes_with_it() {
+async fn faulty_responses_of_the_oauth_server_are_named_and_not_quoted() {
     let cluster = Cluster::with(Options::default()).await;
-    for (wrong, says) in [
+    for (response, says) in [
         (
             FaultyResponse::Status(StatusCode::SERVICE_UNAVAILABLE),
             "503",
@@ -165,21 +169,24 @@ async fn what_an_oauth_server_gets_wrong_is_named_and_passes_with_it() {
         (FaultyResponse::TruncatedJson, "a page"),
         (FaultyResponse::Empty, "a page"),
     ] {
-        cluster.shift.faults().respond_with(Some(wrong.clone()));
-        let gate = cluster.unattended("sesame-os-1");
-        let answer = get(&gate.address, OWN_USER).await;
-        assert!(answer.contains(says), "{wrong:?}: {answer}");
-        let shown = format!("{answer}{}", gate.log());
+        cluster
+            .openshift
+            .faults()
+            .respond_with(Some(response.clone()));
+        let kubegate = cluster.with_password("sesame-os-1");
+        let answer = get(&kubegate.address, OWN_USER).await;
+        assert!(answer.contains(says), "{response:?}: {answer}");
+        let shown = format!("{answer}{}", kubegate.log());
         assert!(
             !shown.contains("hunter2") && !shown.contains("sesame"),
             "{shown}"
         );
-        cluster.shift.faults().clear();
-        if matches!(wrong, FaultyResponse::Status(_)) {
-            until(&gate, OWN_USER, is_ok).await;
+        cluster.openshift.faults().clear();
+        if matches!(response, FaultyResponse::Status(_)) {
+            wait_until(&kubegate, OWN_USER, is_ok).await;
         }
     }
-    for (wrong, says) in [
+    for (response, says) in [
         (
             FaultyResponse::Status(StatusCode::INTERNAL_SERVER_ERROR),
             "500",
@@ -192,45 +199,52 @@ async fn what_an_oauth_server_gets_wrong_is_named_and_passes_with_it() {
         (FaultyResponse::TruncatedJson, "JSON"),
         (FaultyResponse::Oversized, "more than 1048576 bytes"),
     ] {
-        cluster.shift.faults().only_on("/oauth/token");
-        cluster.shift.faults().respond_with(Some(wrong.clone()));
-        let gate = cluster.unattended("sesame-os-1");
-        let answer = get(&gate.address, OWN_USER).await;
-        assert!(answer.contains(says), "{wrong:?}: {answer}");
+        cluster.openshift.faults().only_on("/oauth/token");
+        cluster
+            .openshift
+            .faults()
+            .respond_with(Some(response.clone()));
+        let kubegate = cluster.with_password("sesame-os-1");
+        let answer = get(&kubegate.address, OWN_USER).await;
+        assert!(answer.contains(says), "{response:?}: {answer}");
         assert!(!answer.contains("hunter2"), "{answer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_session_is_served_while_its_issuer_is_down() {
+async fn a_valid_session_is_used_while_its_issuer_is_down() {
     let cluster = Cluster::with(Options {
         token_max_age: 4,
         ..Options::default()
     })
     .await;
-    let gate = cluster.unattended("sesame-os-1");
-    until(&gate, OWN_USER, is_ok).await;
-    cluster.shift.faults().reset_connections(true);
+    let kubegate = cluster.with_password("sesame-os-1");
+    wait_until(&kubegate, OWN_USER, is_ok).await;
+    cluster.openshift.faults().reset_connections(true);
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(3500) {
-        let asked = Instant::now();
-        assert!(is_ok(&get(&gate.address, OWN_USER).await), "{}", gate.log());
-        assert!(asked.elapsed() < Duration::from_secs(1));
+        let began = Instant::now();
+        assert!(
+            is_ok(&get(&kubegate.address, OWN_USER).await),
+            "{}",
+            kubegate.log()
+        );
+        assert!(began.elapsed() < Duration::from_secs(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let answer = until(&gate, OWN_USER, |answer| status(answer) >= 400).await;
+    let answer = wait_until(&kubegate, OWN_USER, |answer| status(answer) >= 400).await;
     assert!(answer.contains("cannot reach the issuer"), "{answer}");
-    cluster.shift.faults().clear();
-    until(&gate, OWN_USER, is_ok).await;
+    cluster.openshift.faults().clear();
+    wait_until(&kubegate, OWN_USER, is_ok).await;
 }
 
-/// A server that plays API server and OAuth server: `answer` gets its own URL and each request.
+/// Starts a server that is API server and OAuth server. `respond` gets its URL and each request.
 async fn scripted(
-    answer: impl Fn(&str, &Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+    respond: impl Fn(&str, &Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
 ) -> HttpsServer {
     HttpsServer::start(&[], Faults::default(), move |request, _| {
         let own = format!("https://{}", request.uri().authority().unwrap());
-        answer(&own, &request)
+        respond(&own, &request)
     })
     .await
     .unwrap()
@@ -252,13 +266,13 @@ fn redirect(location: &str) -> Response<Bytes> {
     redirect.body(Bytes::new()).unwrap()
 }
 
-/// What alice's first request gets before `host`.
-async fn answer_before(host: &HttpsServer) -> String {
+/// The response to alice's first request through a proxy for this server.
+async fn response_through_proxy(server: &HttpsServer) -> String {
     let cluster = Cluster::with(Options::default()).await;
-    let config = cluster.kubeconfig_before(&host.url(), host.ca_pem(), &json!({}));
-    let gate = cluster.unattended_on(&config, "alice", "sesame-os-1");
-    let answer = get(&gate.address, OWN_USER).await;
-    let shown = format!("{answer}{}", gate.log());
+    let config = cluster.kubeconfig_for(&server.url(), server.ca_pem(), &json!({}));
+    let kubegate = cluster.with_credentials(&config, "alice", "sesame-os-1");
+    let answer = get(&kubegate.address, OWN_USER).await;
+    let shown = format!("{answer}{}", kubegate.log());
     assert!(
         !shown.contains("hunter2") && !shown.contains("sesame"),
         "{shown}"
@@ -268,14 +282,14 @@ async fn answer_before(host: &HttpsServer) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_over_http_is_refused() {
-    let host = scripted(|_, _| document("http://127.0.0.1:1")).await;
-    let answer = answer_before(&host).await;
+    let server = scripted(|_, _| document("http://127.0.0.1:1")).await;
+    let answer = response_through_proxy(&server).await;
     assert!(answer.contains("must begin with https://"), "{answer}");
     assert!(answer.contains("issuer"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_from_anywhere_but_the_page_that_was_asked_for_is_not_taken() {
+async fn a_code_from_another_redirect_uri_is_refused() {
     for (location, says) in [
         (
             "https://evil.example/oauth/token/implicit?code=hunter2",
@@ -297,19 +311,19 @@ async fn a_code_from_anywhere_but_the_page_that_was_asked_for_is_not_taken() {
             "an error that is not known",
         ),
     ] {
-        let host = scripted(move |own, request| match request.uri().path() {
+        let server = scripted(move |own, request| match request.uri().path() {
             "/oauth/authorize" => redirect(&location.replace("OWN", own)),
             _ => document(own),
         })
         .await;
-        let answer = answer_before(&host).await;
+        let answer = response_through_proxy(&server).await;
         assert!(answer.contains(says), "{location}: {answer}");
-        assert_eq!(host.count("/oauth/token"), 0);
+        assert_eq!(server.count("/oauth/token"), 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_about_a_lifetime_is_refused_and_what_is_too_long_is_cut() {
+async fn a_senseless_lifetime_is_refused_and_a_long_one_limited() {
     for (expires_in, says) in [
         ("-5", "negative"),
         ("\"soon\"", "no token"),
@@ -317,7 +331,7 @@ async fn nonsense_about_a_lifetime_is_refused_and_what_is_too_long_is_cut() {
         ("1e300", "works"),
         ("99999999999", "works"),
     ] {
-        let host = scripted(move |own, request| match request.uri().path() {
+        let server = scripted(move |own, request| match request.uri().path() {
             "/oauth/authorize" => redirect(&format!("{own}/oauth/token/implicit?code=x&state=")),
             "/oauth/token" => Response::new(Bytes::from(format!(
                 "{{\"access_token\":\"sha256~hunter2\",\"expires_in\":{expires_in},\
@@ -327,16 +341,16 @@ async fn nonsense_about_a_lifetime_is_refused_and_what_is_too_long_is_cut() {
             _ => Response::new(Bytes::from_static(b"works")),
         })
         .await;
-        let answer = answer_before(&host).await;
+        let answer = response_through_proxy(&server).await;
         assert!(answer.contains(says), "{expires_in}: {answer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_in_place_of_a_redirect_is_asked_for_again() {
-    for (pages, is_well) in [(2, true), (3, false)] {
+async fn a_page_in_place_of_a_redirect_is_requested_again() {
+    for (pages, succeeds) in [(2, true), (3, false)] {
         let pages = AtomicUsize::new(pages);
-        let host = scripted(move |own, request| match request.uri().path() {
+        let server = scripted(move |own, request| match request.uri().path() {
             "/oauth/authorize" => {
                 let left = |left: usize| left.checked_sub(1);
                 match pages.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
@@ -351,8 +365,8 @@ async fn a_page_in_place_of_a_redirect_is_asked_for_again() {
             _ => Response::new(Bytes::from_static(b"works")),
         })
         .await;
-        let answer = answer_before(&host).await;
-        assert_eq!(is_ok(&answer), is_well, "{answer}");
-        assert_eq!(host.count("/oauth/authorize"), 3);
+        let answer = response_through_proxy(&server).await;
+        assert_eq!(is_ok(&answer), succeeds, "{answer}");
+        assert_eq!(server.count("/oauth/authorize"), 3);
     }
 }
