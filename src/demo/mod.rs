@@ -1,8 +1,8 @@
-//! An embedded control plane to try kubegate against and to test it against.
+//! Embedded servers to try kubegate with, and to test it against.
 //!
-//! `kubernetes` is an API server; `openshift` and `ibm` add what these vendors have beside it;
-//! `oidc` is an issuer. Issuers and vendors' hosts are servers of `https`, which can be told to
-//! fail.
+//! `kubernetes` is an API server. `openshift` and `ibm` extend it and add the vendors' own servers.
+//! `oidc` is an `OpenID` Connect issuer. All of them but the API server are servers of `https`, into
+//! which faults can be injected.
 
 mod certificates;
 mod error;

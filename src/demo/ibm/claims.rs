@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::{
+    client::Client,
     fixtures::{PROFILE_ID, PROFILE_NAME, USER},
     iam_state::{Grant, Session},
-    token_endpoint::Client,
 };
 use crate::demo::{jwt::seconds, random::new_uuid};
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Options, iam_error::IamError, token_endpoint::Client};
+use super::{client::Client, iam_error::IamError, options::Options};
 use crate::demo::random::new_uuid;
 
 /// A kind of grant.

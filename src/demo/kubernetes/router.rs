@@ -21,7 +21,7 @@ use super::{
     },
     objects::store::Key,
     route::{Route, Target},
-    vendor::VendorRequest,
+    vendor::{self, VendorRequest},
     websocket_handshake,
 };
 use crate::demo::{
@@ -50,7 +50,8 @@ async fn route(
     mut request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let vendor_request = VendorRequest {
-        server,
+        store: &server.store,
+        stop: &server.stop,
         user: &user,
         request: &request,
     };
@@ -61,7 +62,8 @@ async fn route(
     let route = Route::parse(request.uri().path());
     // The version and the health checks are public, as in real API servers.
     if !matches!(route, Ok(Route::Version | Route::Health(_))) {
-        server.authorize(&user, &Action::of(&request, route.as_ref().ok()))?;
+        let action = Action::of(&request, route.as_ref().ok());
+        vendor::authorize(extension, &user, &action)?;
     }
     let query = Form::parse(request.uri().query());
     let route = route?;

@@ -4,10 +4,13 @@
 use std::{sync::Arc, time::SystemTime};
 
 use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    api_server::ApiServer, authentication::user_info::UserInfo, authorization::Action,
-    encoding::status::Status, objects::resources::Resource,
+    authentication::user_info::UserInfo,
+    authorization::Action,
+    encoding::status::Status,
+    objects::{resources::Resource, store::Store},
 };
 use crate::demo::{request_body::RequestBody, server::Body};
 
@@ -35,7 +38,26 @@ pub(crate) trait VendorExtension: Send + Sync + std::fmt::Debug + 'static {
 
 /// A request whose user is known.
 pub(crate) struct VendorRequest<'a> {
-    pub(crate) server: &'a Arc<ApiServer>,
+    pub(crate) store: &'a Arc<Store>,
+    /// Cancelled when the control plane stops.
+    pub(crate) stop: &'a CancellationToken,
     pub(crate) user: &'a UserInfo,
     pub(crate) request: &'a Request<RequestBody>,
+}
+
+/// Whether a user may do something. Anonymous users may do nothing. All others may do everything
+/// that the vendor's extension does not refuse.
+pub(crate) fn authorize(
+    extension: Option<&dyn VendorExtension>,
+    user: &UserInfo,
+    action: &Action<'_>,
+) -> Result<(), Status> {
+    let refusal = if user.is_anonymous() {
+        Some(String::new())
+    } else {
+        extension.and_then(|extension| extension.refuse(user, action))
+    };
+    refusal.map_or(Ok(()), |reason| {
+        Err(action.forbidden(&user.username, &reason))
+    })
 }

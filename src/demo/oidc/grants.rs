@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::ClientAuthentication;
+use super::options::ClientAuthentication;
 use crate::demo::random::new_uuid;
 
 /// The grants of an issuer, and how many were redeemed.

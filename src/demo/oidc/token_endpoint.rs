@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{ClientAuthentication, Issuer, grants::Login};
+use super::{Issuer, grants::Login, options::ClientAuthentication};
 use crate::demo::{
     error::Error,
     form::Form,

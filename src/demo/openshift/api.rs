@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Flows,
     oauth_server::OAuthServer,
+    options::Flows,
+    resources::{OAUTH_TOKENS, PROJECTS, USERS, VENDOR_RESOURCES},
     scopes::{self, SCOPES},
     sessions::OAUTH_GROUP,
 };
@@ -29,64 +30,10 @@ use crate::demo::{
             store::Key,
         },
         route::Target,
-        vendor::{VendorExtension, VendorRequest},
+        vendor::{self, VendorExtension, VendorRequest},
     },
     server::Body,
 };
-
-/// The tokens of the user who sends the request.
-pub(super) static USER_TOKENS: Resource = Resource {
-    plural: "useroauthaccesstokens",
-    singular: "useroauthaccesstoken",
-    kind: "UserOAuthAccessToken",
-    verbs: &["delete", "get", "list", "watch"],
-    ..OAUTH
-};
-
-/// The tokens of all users. A user who knows the name of a token may delete it.
-pub(super) static OAUTH_TOKENS: Resource = Resource {
-    plural: "oauthaccesstokens",
-    singular: "oauthaccesstoken",
-    kind: "OAuthAccessToken",
-    verbs: &["delete"],
-    ..OAUTH
-};
-
-static USERS: Resource = Resource {
-    group: "user.openshift.io",
-    plural: "users",
-    singular: "user",
-    kind: "User",
-    verbs: &["get"],
-    ..OAUTH
-};
-
-/// Namespaces in the form that users see.
-static PROJECTS: Resource = Resource {
-    group: "project.openshift.io",
-    plural: "projects",
-    singular: "project",
-    kind: "Project",
-    verbs: &["get", "list"],
-    ..OAUTH
-};
-
-const OAUTH: Resource = Resource {
-    group: "oauth.openshift.io",
-    version: "v1",
-    plural: "",
-    singular: "",
-    kind: "",
-    namespaced: false,
-    short_names: &[],
-    categories: &[],
-    subresources: &[],
-    selectable: &[],
-    verbs: &[],
-    has_generation: false,
-};
-
-static VENDOR_RESOURCES: [&Resource; 4] = [&OAUTH_TOKENS, &USER_TOKENS, &PROJECTS, &USERS];
 
 const WELL_KNOWN_PATH: &str = "/.well-known/oauth-authorization-server";
 
@@ -207,11 +154,13 @@ impl OAuthServer {
         name: Option<&str>,
     ) -> Result<Response<Body>, Status> {
         let VendorRequest {
-            server,
+            stop,
             user,
             request: http,
+            ..
         } = request;
-        server.authorize(user, &Action::on_resource(http, resource, name))?;
+        let action = Action::on_resource(http, resource, name);
+        vendor::authorize(Some(self), user, &action)?;
         let query = Form::parse(http.uri().query());
         let view = View::new(Format::negotiate(http.headers(), &query)?, &query)?;
         let target = Target {
@@ -237,7 +186,7 @@ impl OAuthServer {
                         self.delete_token(name, Some(&user.username), (resource, &view))
                     }
                     None if is_read && query.flag("watch") => {
-                        watch::respond((store, &server.stop), &target, &query, view)
+                        watch::respond((store, stop), &target, &query, view)
                     }
                     None if is_read => read::list(store, &target, &query, &view),
                     _ => Err(Status::method_not_allowed()),
@@ -290,7 +239,7 @@ fn projects(
     target: &Target,
     view: &View,
 ) -> Result<Response<Body>, Status> {
-    let store: &Arc<_> = &request.server.store;
+    let store: &Arc<_> = request.store;
     let namespaces = resources::find("", "v1", "namespaces").ok_or_else(Status::no_such_path)?;
     if let Some(name) = &target.name {
         let namespace = store.get(&Key::new(namespaces, "", name));

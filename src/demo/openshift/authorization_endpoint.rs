@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::{HeaderName, Response, StatusCode, header};
 
 use super::{
-    Flows,
     clients::{self, Client},
     codes::{Challenge, Code},
-    oauth_server::{OAuthRequest, OAuthServer},
+    oauth_request::OAuthRequest,
+    oauth_server::OAuthServer,
+    options::Flows,
     pages,
     responses::{self, OAuthError},
     scopes::{self, FULL},

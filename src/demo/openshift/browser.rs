@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 
-use super::oauth_server::OAuthServer;
+use super::{oauth_routes, oauth_server::OAuthServer};
 use crate::demo::form;
 
 /// The number of redirects after which it gives up.
@@ -80,7 +80,7 @@ impl Browser<'_> {
             .header(header::COOKIE, cookies.join("; "))
             .body(Bytes::from(form))
             .ok()?;
-        let response = self.server.respond(&request, self.now);
+        let response = oauth_routes::respond(self.server, &request, self.now);
         let cookies = response.headers().get_all(header::SET_COOKIE).iter();
         let cookies =
             cookies.filter_map(|value: &HeaderValue| value.to_str().ok()?.split(';').next());

@@ -4,17 +4,22 @@
 //! They respond as oauth-server, oauth-apiserver and image-registry do, with one difference:
 //! tokens expire to the millisecond and are revoked at once, where real servers have caches.
 //!
-//! `oauth_server` holds the state. `authorization_endpoint`, `token_endpoint` and `pages` are its
-//! paths, `api` extends the control plane, `registry` is the image registry.
+//! `oauth_server` holds the state. `oauth_routes` leads to its paths, which are in
+//! `authorization_endpoint`, `token_endpoint` and `pages`. `api` extends the control plane, and
+//! `registry` is the image registry.
 
 mod api;
 mod authorization_endpoint;
 mod browser;
 mod clients;
 mod codes;
+mod oauth_request;
+mod oauth_routes;
 mod oauth_server;
+mod options;
 mod pages;
 mod registry;
+mod resources;
 mod responses;
 mod scopes;
 mod sessions;
@@ -29,13 +34,17 @@ use bytes::Bytes;
 use http::Request;
 
 pub(crate) use self::oauth_server::UserDirectory;
+pub use self::options::{Flows, Options};
 use self::{oauth_server::OAuthServer, registry::Registry};
-use super::{Error, certificates::Authority};
-use crate::demo::{
-    https::{Faults, HttpsServer, ReceivedRequest},
-    kubernetes::{ControlPlane, vendor::VendorExtension},
+use crate::{
+    demo::{
+        certificates::Authority,
+        error::Error,
+        https::{Faults, HttpsServer, ReceivedRequest},
+        kubernetes::{ControlPlane, vendor::VendorExtension},
+    },
+    secret::Secret,
 };
-use crate::secret::Secret;
 
 /// The name and the password of the user that exists at start.
 const DEVELOPER: &str = "developer";
@@ -45,46 +54,6 @@ const IMAGE: &str = "demo/hello";
 
 /// Lifetime of the tokens of the control plane's own `demo-admin`.
 const ADMIN_TOKEN_TTL: Duration = Duration::from_secs(3600);
-
-/// The flows that the OAuth server offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flows {
-    /// Code and implicit, with PKCE.
-    Pkce,
-    /// Code and implicit, without PKCE, as older servers.
-    Code,
-    /// Only the implicit flow.
-    Implicit,
-}
-
-/// The properties of a cluster.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Lifetime of new tokens, in seconds. With 0 they do not expire.
-    pub token_max_age: u64,
-    /// The number of seconds without use after which new tokens expire; 0 for never. Real servers
-    /// accept no less than 300.
-    pub inactivity_timeout: u64,
-    /// The flows that the OAuth server offers.
-    pub flows: Flows,
-    /// Whether the OAuth server accepts passwords in a Basic header. If not, users must log in on
-    /// the login page.
-    pub challenge: bool,
-    /// Whether the API server names the OAuth server. It does not if users come from elsewhere.
-    pub discovery: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            token_max_age: 86_400,
-            inactivity_timeout: 0,
-            flows: Flows::Pkce,
-            challenge: true,
-            discovery: true,
-        }
-    }
-}
 
 /// A running cluster. Dropping it stops it.
 #[derive(Debug)]
@@ -122,7 +91,7 @@ impl OpenShift {
         let faults = Faults::default();
         let handler = {
             let server = server.clone();
-            move |request: Request<Bytes>, now| server.respond(&request, now)
+            move |request: Request<Bytes>, now| oauth_routes::respond(&server, &request, now)
         };
         let oauth =
             HttpsServer::start_with_authority(&oauth_authority, &[], faults.clone(), handler);

@@ -1,4 +1,4 @@
-//! The OAuth server: its users, and the handlers of its paths.
+//! The state of the OAuth server: its users, browsers, codes and sessions.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,23 +10,13 @@ use std::{
     time::SystemTime,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-
 use super::{
-    Options, authorization_endpoint,
     codes::Codes,
-    pages, responses,
-    responses::OAuthError,
+    options::Options,
     sessions::{Grant, Sessions},
-    token_endpoint,
 };
 use crate::{
-    demo::{
-        form::Form,
-        https::message,
-        random::{new_token, new_uuid},
-    },
+    demo::random::{new_token, new_uuid},
     secret::Secret,
 };
 
@@ -73,26 +63,6 @@ impl OAuthServer {
             browsers: Mutex::default(),
             logins: AtomicUsize::new(0),
             authorizations: Mutex::default(),
-        }
-    }
-
-    /// Responds to a request; `now` is the time by this server's clock.
-    pub(super) fn respond(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
-        let parsed = OAuthRequest::parse(request);
-        match request.uri().path() {
-            "/oauth/authorize" => {
-                let query = request.uri().query().unwrap_or_default();
-                lock(&self.authorizations).push(query.to_owned());
-                authorization_endpoint::respond(self, &parsed, now)
-            }
-            "/oauth/token" => token_endpoint::respond(self, &parsed, now),
-            "/oauth/info" => token_endpoint::info(self, &parsed),
-            "/oauth/token/request" => pages::request_token(self),
-            "/oauth/token/display" => pages::display_token(self, &parsed, now),
-            "/oauth/token/implicit" => pages::implicit(),
-            "/login" => pages::login(self, &parsed),
-            "/healthz" => responses::text(StatusCode::OK, "ok"),
-            _ => responses::text(StatusCode::NOT_FOUND, "404 page not found"),
         }
     }
 
@@ -165,6 +135,11 @@ impl OAuthServer {
         self.logins.load(Ordering::Relaxed)
     }
 
+    /// Records the query of a request to `/oauth/authorize`.
+    pub(super) fn record_authorization(&self, query: &str) {
+        lock(&self.authorizations).push(query.to_owned());
+    }
+
     pub(super) fn authorizations(&self) -> Vec<String> {
         lock(&self.authorizations).clone()
     }
@@ -184,60 +159,4 @@ impl OAuthServer {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A parsed request.
-pub(super) struct OAuthRequest<'a> {
-    pub(super) method: &'a Method,
-    /// Path and query.
-    pub(super) target: &'a str,
-    pub(super) headers: &'a HeaderMap,
-    /// The form in the body, followed by the query. The body comes first, as in Go.
-    pub(super) form: Form,
-}
-
-impl<'a> OAuthRequest<'a> {
-    fn parse(request: &'a Request<Bytes>) -> Self {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_form = content_type.is_some_and(|content_type| {
-            content_type
-                .as_bytes()
-                .starts_with(b"application/x-www-form-urlencoded")
-        });
-        let body = if is_form { &request.body()[..] } else { b"" };
-        let body = String::from_utf8_lossy(body);
-        let query = request.uri().query().unwrap_or_default();
-        let target = request.uri().path_and_query();
-        Self {
-            method: request.method(),
-            target: target.map_or("/", |target| target.as_str()),
-            headers: request.headers(),
-            form: Form::parse(Some(&format!("{body}&{query}"))),
-        }
-    }
-
-    /// A parameter; empty if it is absent.
-    pub(super) fn get(&self, name: &str) -> &str {
-        self.form.get(name).unwrap_or_default()
-    }
-
-    pub(super) fn header(&self, name: header::HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let cookies = self.header(header::COOKIE)?.split(';');
-        let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-        pairs.find_map(|(key, value)| (key == name).then_some(value))
-    }
-
-    /// User and password of a Basic header; `None` if there is no such header.
-    pub(super) fn basic(&self) -> Option<Result<(String, Secret), OAuthError>> {
-        let (scheme, _) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
-        let pair = message::basic(self.headers).ok_or(OAuthError::InvalidRequest);
-        Some(pair.map(|(user, password)| (user, Secret::new(password))))
-    }
 }

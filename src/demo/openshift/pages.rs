@@ -8,7 +8,8 @@ use http::{Method, Response, StatusCode, header};
 use super::{
     clients::{BROWSER, DISPLAY},
     codes::CodeExchange,
-    oauth_server::{OAuthRequest, OAuthServer},
+    oauth_request::OAuthRequest,
+    oauth_server::OAuthServer,
     responses, token_endpoint,
 };
 use crate::demo::{form, random::new_token};

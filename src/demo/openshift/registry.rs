@@ -1,17 +1,18 @@
 //! The integrated image registry, reduced to logins and image signatures.
 
+mod signature;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::signature::Signature;
 use super::scopes::{FULL, SCOPES};
 use crate::demo::{
     https::message,
@@ -21,9 +22,6 @@ use crate::demo::{
 
 /// The token that a request without credentials gets.
 const ANONYMOUS_TOKEN: &str = "anonymous";
-
-/// The only version of signatures that is accepted.
-const SCHEMA_VERSION: u64 = 2;
 
 /// The registry. Users whom the API server authenticates may see and sign images.
 #[derive(Debug)]
@@ -38,20 +36,6 @@ struct Image {
     /// The repositories that it is in, as `namespace/name`.
     repositories: BTreeSet<String>,
     signatures: Vec<Signature>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Signature {
-    #[serde(rename = "schemaVersion", default)]
-    schema_version: u64,
-    /// `sha256:DIGEST@NAME`.
-    #[serde(default)]
-    name: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    /// Base64.
-    #[serde(default)]
-    content: String,
 }
 
 /// Why a signature is not added.
@@ -245,27 +229,6 @@ fn authorization(request: &Request<Bytes>) -> Option<(&'static str, &str)> {
         .into_iter()
         .find(|name| scheme.eq_ignore_ascii_case(name));
     Some((scheme.unwrap_or_default(), text))
-}
-
-impl Signature {
-    /// Parses a signature. The error is the registry's description.
-    fn parse(body: &[u8]) -> Result<Self, String> {
-        let mut signature: Self = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-        if signature.schema_version != SCHEMA_VERSION {
-            return Err("only schemaVersion=2 is currently supported".to_owned());
-        }
-        if STANDARD.decode(&signature.content).is_err() {
-            return Err("illegal base64 data".to_owned());
-        }
-        let parts = signature.name.split_once('@');
-        if parts.is_none_or(|(image, name)| image.is_empty() || name.is_empty()) {
-            return Err("the name must be of form <imageName>@<signatureName>".to_owned());
-        }
-        if signature.kind.is_empty() {
-            "AtomicImageV1".clone_into(&mut signature.kind);
-        }
-        Ok(signature)
-    }
 }
 
 impl SignatureError {

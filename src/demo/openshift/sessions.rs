@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    api::{OAUTH_TOKENS, USER_TOKENS},
+    resources::{OAUTH_TOKENS, USER_TOKENS},
     scopes::SCOPES,
 };
 use crate::{

@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{
     clients::{self, Client},
     codes::CodeExchange,
-    oauth_server::{OAuthRequest, OAuthServer},
+    oauth_request::OAuthRequest,
+    oauth_server::OAuthServer,
     responses::{self, OAuthError},
 };
 use crate::secret::Secret;
