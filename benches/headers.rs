@@ -4,7 +4,10 @@
 
 use divan::{AllocProfiler, Bencher};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header::CONNECTION};
-use kubegate::proxy::header_work;
+use kubegate::proxy::{
+    head_filter::HeadFilter as _,
+    hop_by_hop::{HopByHop, strip_response},
+};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -63,7 +66,7 @@ fn request() -> Request<()> {
 fn measure(bencher: Bencher, request: impl Fn() -> Request<()>) {
     bencher
         .with_inputs(request)
-        .bench_local_refs(|request| header_work::of_request(request).is_ok());
+        .bench_local_refs(|request| HopByHop.filter(request).is_ok());
 }
 
 /// A request without headers to remove.
@@ -99,5 +102,5 @@ fn of_a_request_with_a_forged_identity(bencher: Bencher) {
 fn of_an_answer(bencher: Bencher) {
     bencher
         .with_inputs(|| headers(&RESPONSE))
-        .bench_local_refs(header_work::of_response);
+        .bench_local_refs(strip_response);
 }

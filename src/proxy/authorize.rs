@@ -1,4 +1,7 @@
-//! Exactly one credential goes upstream, and a 401 that a refresh can cure is cured here.
+//! Sends exactly one credential upstream, and retries once with a fresh one after a 401.
+//!
+//! The layer takes request bodies of hyper's, which only a connection makes. Instead of an example it
+//! has tests over the wire (`tests/it/authorization.rs`).
 
 use std::{
     future::Future,
@@ -18,7 +21,8 @@ use rustls::sign::CertifiedKey;
 use tower::{Layer, Service};
 
 use super::{
-    Body, Error,
+    body::Body,
+    error::Error,
     expiry_warning::with_expiry_warning,
     hop_by_hop::{Protocol, strip_trailers},
     refusal::Refusal,
@@ -38,23 +42,23 @@ const TOKEN_SUBPROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 #[derive(Clone)]
 pub(super) struct Certificate(pub(super) Arc<CertifiedKey>);
 
-/// Puts our credential on requests that bring none; sends them once more with a fresh one
-/// where the API server answers 401 and the body can be had again.
+/// Puts our credential on requests that bring none. Where the API server answers 401 and the body can
+/// be replayed, sends them once more with a fresh credential.
 pub(super) struct AuthorizeLayer {
-    rule: Arc<Rule>,
+    config: Arc<Config>,
 }
 
-struct Rule {
+struct Config {
     credentials: Arc<Cache>,
     client: ClientCredentials,
-    /// Over plain http nothing of ours is sent.
+    /// The API server is reached over plain http, where our credential is not sent.
     plaintext: bool,
 }
 
 impl AuthorizeLayer {
     pub(super) fn new(credentials: Arc<Cache>, client: ClientCredentials, plaintext: bool) -> Self {
         Self {
-            rule: Arc::new(Rule {
+            config: Arc::new(Config {
                 credentials,
                 client,
                 plaintext,
@@ -68,7 +72,7 @@ impl<S> Layer<S> for AuthorizeLayer {
 
     fn layer(&self, inner: S) -> Authorize<S> {
         Authorize {
-            rule: self.rule.clone(),
+            config: self.config.clone(),
             inner,
         }
     }
@@ -77,11 +81,11 @@ impl<S> Layer<S> for AuthorizeLayer {
 /// See [`AuthorizeLayer`].
 #[derive(Clone)]
 pub(super) struct Authorize<S> {
-    rule: Arc<Rule>,
+    config: Arc<Config>,
     inner: S,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
 impl<S> Service<Request<Incoming>> for Authorize<S>
 where
@@ -93,40 +97,40 @@ where
 {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Answering {
-        let Self { rule, mut inner } = self.clone();
+    fn call(&mut self, mut request: Request<Incoming>) -> ResponseFuture {
+        let Self { config, mut inner } = self.clone();
         Box::pin(async move {
-            match rule.settle(&mut request)? {
-                Whose::Clients => {
-                    let answer = inner.call(request.map(streamed)).await;
-                    if is_refused(&answer) {
-                        rule.warn_of_clients();
+            match config.choose(&mut request)? {
+                Owner::Client => {
+                    let response = inner.call(request.map(streamed)).await;
+                    if is_refused(&response) {
+                        config.warn_of_client();
                     }
-                    answer
+                    response
                 }
-                Whose::Ours => send(&mut inner, request, &rule.credentials).await,
+                Owner::Proxy => send(&mut inner, request, &config.credentials).await,
             }
         })
     }
 }
 
-/// Whose credential a request travels with.
+/// Whose credential a request is sent with.
 #[derive(Debug, PartialEq, Eq)]
-enum Whose {
-    /// The client's own, or over plain http none at all. No certificate of ours is shown
-    /// either: the API server would take the certificate and ignore the client's token.
-    Clients,
-    Ours,
+enum Owner {
+    /// The client's own, or over plain http none at all. Our client certificate is not used either:
+    /// the API server would take it and ignore the client's token.
+    Client,
+    Proxy,
 }
 
-impl Rule {
-    fn warn_of_clients(&self) {
+impl Config {
+    fn warn_of_client(&self) {
         let sent = if self.plaintext {
             "no credential: it is reached over plain http, and none of yours is sent there"
         } else {
@@ -135,8 +139,8 @@ impl Rule {
         tracing::warn!(repeats = sent, "the API server answered 401 to {sent}");
     }
 
-    /// Decides whose credential counts, and takes off the other.
-    fn settle<B>(&self, request: &mut Request<B>) -> Result<Whose, Refusal> {
+    /// Decides whose credential counts, and removes the other.
+    fn choose<B>(&self, request: &mut Request<B>) -> Result<Owner, Refusal> {
         let upgrades = request.extensions().get() == Some(&Protocol::WebSocket);
         let headers = request.headers_mut();
         if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
@@ -152,7 +156,7 @@ impl Rule {
         }
         let brings_own = headers.contains_key(AUTHORIZATION) || (upgrades && names_token(headers));
         match self.client {
-            ClientCredentials::Forward if brings_own => return Ok(Whose::Clients),
+            ClientCredentials::Forward if brings_own => return Ok(Owner::Client),
             ClientCredentials::Refuse if brings_own => {
                 return Err(Refusal::forbidden(
                     "this proxy takes no credentials from its clients \
@@ -166,15 +170,15 @@ impl Rule {
             ClientCredentials::Forward | ClientCredentials::Refuse => {}
         }
         Ok(if self.plaintext {
-            Whose::Clients
+            Owner::Client
         } else {
-            Whose::Ours
+            Owner::Proxy
         })
     }
 }
 
-fn is_refused(answer: &Result<Response<Body>, Error>) -> bool {
-    let status = answer.as_ref().map(Response::status);
+fn is_refused(response: &Result<Response<Body>, Error>) -> bool {
+    let status = response.as_ref().map(Response::status);
     status.is_ok_and(|status| status == StatusCode::UNAUTHORIZED)
 }
 
@@ -190,11 +194,11 @@ where
     let credential = credentials.get().await?;
     let (head, body) = request.into_parts();
     let replay = (!body.is_end_stream()).then(|| Replay::new(body, strip_trailers));
-    let again = || match &replay {
+    let body_again = || match &replay {
         None => Some(RequestBody::Empty),
         Some(replay) => replay.play(),
     };
-    let first = again().unwrap_or(RequestBody::Empty);
+    let first = body_again().unwrap_or(RequestBody::Empty);
     let response = inner.call(authorized(&head, first, &credential)).await?;
     let response = with_expiry_warning(response, &credential);
     if response.status() != StatusCode::UNAUTHORIZED || is_behind_proxy(&head) {
@@ -204,8 +208,8 @@ where
         warn_of_refusal(credentials, "and there is no newer one");
         return Ok(response);
     };
-    // Only now: where the 401 is passed on, the rest of the body still goes with it.
-    let Some(body) = again() else {
+    // Not before: where the 401 is passed on, the rest of the body still goes upstream.
+    let Some(body) = body_again() else {
         return Ok(response);
     };
     drop(response);
@@ -222,7 +226,7 @@ where
     Ok(with_expiry_warning(response, &fresh))
 }
 
-/// Says once what every request meets until somebody logs in.
+/// Warns once of what every request meets until the user logs in again.
 fn warn_of_refusal(credentials: &Cache, more: &str) {
     tracing::warn!(
         repeats = more,
@@ -273,7 +277,7 @@ fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .filter(|token| !token.is_empty())
 }
 
-/// The API server trims every space that Unicode knows before it looks for the prefix.
+/// The API server trims all Unicode spaces before it compares the prefix.
 fn is_token(subprotocol: &[u8]) -> bool {
     String::from_utf8_lossy(subprotocol)
         .trim_start()
@@ -291,7 +295,7 @@ fn remove_token_subprotocols(headers: &mut HeaderMap) {
     let kept: Vec<&[u8]> = subprotocols(headers)
         .filter(|token| !is_token(token))
         .collect();
-    // Joined parts of a header value are one again; if not, none is better than the token.
+    // Parts of a header value make a header value; if not, none is better than the token.
     let value = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
     headers.remove(SEC_WEBSOCKET_PROTOCOL);
     if let Some(value) = value.filter(|value| !value.is_empty()) {

@@ -1,4 +1,4 @@
-//! [`Body`]: what an answer to the client may be made of.
+//! [`Body`]: what the body of a response to the client is made of.
 
 use std::{
     pin::Pin,
@@ -6,37 +6,37 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
-use super::{request_log::FollowedBody, watch::WatchBody};
+use super::{request_record::RequestRecord, watch::WatchBody};
 use crate::{error::BoxError, upstream::ResponseBody};
 
-/// The body of an answer. An enum, so that what streams through costs no allocation.
+/// The body of a response. An enum, so that a streamed body costs no allocation.
 #[derive(Default)]
 pub enum Body {
     /// Nothing.
     #[default]
     Empty,
-    /// A text of our own, until it was taken.
+    /// A text of our own, until it has been sent.
     Text(Option<Bytes>),
-    /// The API server's answer, byte for byte.
+    /// The API server's body, byte for byte.
     Upstream(ResponseBody),
-    /// The same for a watch, which ends between two events when we drain.
+    /// The same for a watch, which ends between two events when the proxy drains.
     Watch(Box<WatchBody>),
     /// Any of them, counted for the log.
-    Followed(Box<FollowedBody>),
+    Logged(Box<LoggedBody>),
     /// A file.
     File(UnsyncBoxBody<Bytes, BoxError>),
 }
 
 impl Body {
-    /// A text of our own.
+    /// Returns a body that holds a text.
     pub fn text(text: impl Into<Bytes>) -> Self {
         Self::Text(Some(text.into()))
     }
 
-    /// A file's content.
+    /// Returns a body that streams a file.
     pub fn file<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -59,7 +59,7 @@ impl http_body::Body for Body {
             Self::Text(text) => Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
             Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Watch(body) => Pin::new(body.as_mut()).poll_frame(cx).map_err(Into::into),
-            Self::Followed(body) => body.poll_frame(cx),
+            Self::Logged(body) => body.poll_frame(cx),
             Self::File(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -70,7 +70,7 @@ impl http_body::Body for Body {
             Self::Text(Some(_)) => false,
             Self::Upstream(body) => body.is_end_stream(),
             Self::Watch(body) => body.is_end_stream(),
-            Self::Followed(body) => body.is_end_stream(),
+            Self::Logged(body) => body.body.is_end_stream(),
             Self::File(body) => body.is_end_stream(),
         }
     }
@@ -81,8 +81,33 @@ impl http_body::Body for Body {
             Self::Text(Some(text)) => SizeHint::with_exact(text.len() as u64),
             Self::Upstream(body) => body.size_hint(),
             Self::Watch(_) => SizeHint::default(),
-            Self::Followed(body) => body.size_hint(),
+            Self::Logged(body) => body.body.size_hint(),
             Self::File(body) => body.size_hint(),
         }
+    }
+}
+
+/// A body whose bytes are counted for the log.
+pub struct LoggedBody {
+    body: Body,
+    record: RequestRecord,
+}
+
+impl LoggedBody {
+    pub(super) fn new(body: Body, record: RequestRecord) -> Self {
+        Self { body, record }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.record
+                    .add_bytes(frame.data_ref().map_or(0, Bytes::len));
+            }
+            Poll::Ready(Some(Err(_))) => self.record.set_broken(),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
     }
 }

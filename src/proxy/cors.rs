@@ -1,4 +1,25 @@
-//! CORS for the origins of `--allow-origin`, and for nobody else.
+//! CORS for the origins of `--allow-origin`, and for no others.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::convert::Infallible;
+//!
+//! use http::{HeaderValue, Request, Response};
+//! use kubegate::proxy::{Body, cors::CorsLayer};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let origin = HeaderValue::from_static("https://dashboard.example");
+//! let service = ServiceBuilder::new()
+//!     .layer(CorsLayer::new(vec![origin.clone()]))
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Ok::<_, Infallible>(Response::new(Body::Empty))
+//!     }));
+//! let request = Request::get("/api").header("origin", &origin).body(()).unwrap();
+//! let response = service.oneshot(request).await.unwrap();
+//! assert_eq!(response.headers()["access-control-allow-origin"], origin);
+//! # }
+//! ```
 
 use std::task::{Context, Poll};
 
@@ -8,19 +29,20 @@ use http::{
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 use tower::{Layer, Service};
-use tower_http::cors::{self, AllowHeaders, AllowMethods, AllowOrigin, Any, Cors};
+use tower_http::cors::{self, AllowHeaders, AllowMethods, AllowOrigin, Any};
 
-use super::Body;
+use super::body::Body;
 
-/// Answers preflights and marks answers as readable for allowed origins.
+/// Answers the preflights of allowed origins, and marks responses as readable for them.
 #[derive(Clone, Debug)]
-pub(super) struct CorsLayer {
+pub struct CorsLayer {
     cors: Option<cors::CorsLayer>,
 }
 
 impl CorsLayer {
-    /// For these origins; for none, requests pass as if this layer were not there.
-    pub(super) fn new(origins: Vec<HeaderValue>) -> Self {
+    /// Allows these origins. Without any, requests pass as if this layer were not there.
+    #[must_use]
+    pub fn new(origins: Vec<HeaderValue>) -> Self {
         let cors = (!origins.is_empty()).then(|| {
             cors::CorsLayer::new()
                 .allow_origin(AllowOrigin::list(origins))
@@ -33,10 +55,10 @@ impl CorsLayer {
 }
 
 impl<S: Clone> Layer<S> for CorsLayer {
-    type Service = WithCors<S>;
+    type Service = Cors<S>;
 
-    fn layer(&self, inner: S) -> WithCors<S> {
-        WithCors {
+    fn layer(&self, inner: S) -> Cors<S> {
+        Cors {
             cors: self.cors.as_ref().map(|cors| cors.layer(inner.clone())),
             inner,
         }
@@ -45,12 +67,12 @@ impl<S: Clone> Layer<S> for CorsLayer {
 
 /// See [`CorsLayer`].
 #[derive(Clone, Debug)]
-pub(super) struct WithCors<S> {
-    cors: Option<Cors<S>>,
+pub struct Cors<S> {
+    cors: Option<cors::Cors<S>>,
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for WithCors<S>
+impl<S, B> Service<Request<B>> for Cors<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
 {
@@ -64,15 +86,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match &mut self.cors {
-            Some(cors) if concerns(&request) => Either::Left(cors.call(request)),
+            Some(cors) if is_cors(&request) => Either::Left(cors.call(request)),
             _ => Either::Right(self.inner.call(request)),
         }
     }
 }
 
-/// tower-http takes every `OPTIONS` for a preflight; one is a preflight only with both
-/// headers (Fetch standard, CORS-preflight request).
-fn concerns<B>(request: &Request<B>) -> bool {
+/// Whether CORS applies. tower-http takes every `OPTIONS` for a preflight, but a preflight has both
+/// headers (Fetch standard, "CORS-preflight request").
+fn is_cors<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     headers.contains_key(ORIGIN)
         && (request.method() != Method::OPTIONS

@@ -1,10 +1,9 @@
 //! [`StaticFiles`]: what `--www` serves under `--www-prefix`.
 //!
-//! tower-http serves the files; which may be opened, and how, is decided here. A name is resolved
-//! first, links and all, and the file is then opened from the folder on without following any
-//! link: whoever swaps a folder or a file for a link in between gains nothing. What is neither
-//! file nor folder is not opened at all, since that alone may wait for ever (a pipe) or do
-//! something (a device).
+//! tower-http serves the files; this module decides which may be opened, and how. A name is resolved
+//! first, with its symlinks, and the file is then opened from the folder on without following any, so
+//! that swapping a folder or a file for a symlink in between gains nothing. What is neither file nor
+//! folder is not opened at all: opening a pipe may block for ever, and opening a device may act.
 
 use std::{
     convert::Infallible,
@@ -31,53 +30,52 @@ use tower_http::services::{
     fs::{Backend, DefaultServeDirFallback, File, Metadata},
 };
 
-use super::{Body, Error, route::Prefix};
+use super::{body::Body, error::Error, path_prefix::Prefix};
 
-/// Which files of the folder are served beside the ordinary ones.
+/// Which files are served beside the ordinary ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StaticFileOptions {
-    /// `--www-follow-symlinks`: those outside of it that a symlink in it leads to.
+    /// `--www-follow-symlinks`: those outside of the folder that a symlink in it leads to.
     pub follow_symlinks: bool,
-    /// `--www-dotfiles`: those whose name, or whose folder's, begins with a dot.
+    /// `--www-dotfiles`: those whose name, or whose folder's name, begins with a dot.
     pub dotfiles: bool,
 }
 
 /// `--www` under `--www-prefix`.
 #[derive(Clone, Debug)]
 pub struct StaticFiles {
-    /// Begins and ends with a slash.
-    prefix: String,
+    prefix: Prefix,
     service: ServeDir<DefaultServeDirFallback, Folder>,
 }
 
 impl StaticFiles {
     /// Serves `folder` under `prefix`.
     #[must_use]
-    pub fn new(prefix: &str, folder: &Path, extras: StaticFileOptions) -> Self {
-        let folder = Folder(Arc::new(Place {
+    pub fn new(prefix: &str, folder: &Path, options: StaticFileOptions) -> Self {
+        let folder = Folder(Arc::new(FolderRules {
             path: folder.to_owned(),
-            extras,
+            options,
         }));
         Self {
-            prefix: Prefix::new(prefix).into_string(),
+            prefix: Prefix::new(prefix),
             service: ServeDir::with_backend("", folder),
         }
     }
 
     pub(super) fn prefix(&self) -> &str {
-        &self.prefix
+        self.prefix.as_str()
     }
 
     pub(super) async fn serve(self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let served = self.service.oneshot(request).await;
         let response = served.unwrap_or_else(|never: Infallible| match never {});
-        Ok(under(&self.prefix, response.map(Body::file)))
+        Ok(with_prefix(self.prefix.as_str(), response.map(Body::file)))
     }
 }
 
-/// The files know nothing of their prefix: where they lead elsewhere, as from a folder's name
-/// to the folder, it is put back.
-fn under(prefix: &str, mut response: Response<Body>) -> Response<Body> {
+/// Puts the prefix back into a redirect, such as that from a folder's name to the folder: tower-http
+/// does not know it.
+fn with_prefix(prefix: &str, mut response: Response<Body>) -> Response<Body> {
     if let Some(location) = response.headers().get(LOCATION)
         && let Ok(path) = location.to_str()
         && let Ok(location) = format!("{prefix}{}", path.trim_start_matches('/')).try_into()
@@ -89,23 +87,23 @@ fn under(prefix: &str, mut response: Response<Body>) -> Response<Body> {
 
 /// A folder, as tower-http opens files in it.
 #[derive(Clone, Debug)]
-struct Folder(Arc<Place>);
+struct Folder(Arc<FolderRules>);
 
 #[derive(Debug)]
-struct Place {
+struct FolderRules {
     path: PathBuf,
-    extras: StaticFileOptions,
+    options: StaticFileOptions,
 }
 
-/// What a name stands for.
-enum Found {
+/// What a path leads to.
+enum Entry {
     File(fs::File, fs::Metadata),
     Folder,
 }
 
-impl Place {
-    /// Opens what is asked for by a path within the folder.
-    fn find(&self, wanted: &Path) -> io::Result<Found> {
+impl FolderRules {
+    /// Opens what a path within the folder leads to.
+    fn find(&self, wanted: &Path) -> io::Result<Entry> {
         let mut path = self.path.clone();
         for component in wanted.components() {
             match component {
@@ -114,38 +112,38 @@ impl Place {
                 _ => return Err(io::ErrorKind::NotFound.into()),
             }
         }
-        // Anew each time: a site may be replaced by a link's change.
+        // Resolved each time: a site may be replaced by changing a symlink.
         let top = fs::canonicalize(&self.path)?;
         let real = fs::canonicalize(path)?;
         if let Ok(within) = real.strip_prefix(&top) {
             return find_below(&top, within);
         }
         match real.strip_prefix("/") {
-            Ok(anywhere) if self.extras.follow_symlinks => find_below(Path::new("/"), anywhere),
+            Ok(anywhere) if self.options.follow_symlinks => find_below(Path::new("/"), anywhere),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     fn serves(&self, name: &[u8]) -> bool {
-        self.extras.dotfiles || !name.starts_with(b".")
+        self.options.dotfiles || !name.starts_with(b".")
     }
 }
 
-/// Opens what stands at `path` below the folder `top`, if there are no symlinks on the way.
-fn find_below(top: &Path, path: &Path) -> io::Result<Found> {
+/// Opens what is at `path` below the folder `top`, if there are no symlinks on the way.
+fn find_below(top: &Path, path: &Path) -> io::Result<Entry> {
     let Some(name) = path.file_name() else {
-        return Ok(Found::Folder);
+        return Ok(Entry::Folder);
     };
-    let mut folder: OwnedFd = open(top, THROUGH, Mode::empty())?;
-    for between in path.parent().into_iter().flat_map(Path::components) {
-        let through = THROUGH | OFlags::NOFOLLOW;
-        folder = openat(&folder, between.as_os_str(), through, Mode::empty())?;
+    let mut folder: OwnedFd = open(top, TRAVERSE, Mode::empty())?;
+    for component in path.parent().into_iter().flat_map(Path::components) {
+        let flags = TRAVERSE | OFlags::NOFOLLOW;
+        folder = openat(&folder, component.as_os_str(), flags, Mode::empty())?;
     }
     let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     match FileType::from_raw_mode(found.st_mode) {
-        FileType::Directory => Ok(Found::Folder),
+        FileType::Directory => Ok(Entry::Folder),
         FileType::RegularFile => {
-            // Should it be something else by now, opening it does not wait, and it is found out.
+            // If it is something else by now, opening it does not block, and the check below finds out.
             let how = OFlags::RDONLY
                 | OFlags::NOFOLLOW
                 | OFlags::NONBLOCK
@@ -154,7 +152,7 @@ fn find_below(top: &Path, path: &Path) -> io::Result<Found> {
             let file = fs::File::from(openat(&folder, name, how, Mode::empty())?);
             let metadata = file.metadata()?;
             if metadata.is_file() {
-                return Ok(Found::File(file, metadata));
+                return Ok(Entry::File(file, metadata));
             }
             Err(io::ErrorKind::NotFound.into())
         }
@@ -162,13 +160,13 @@ fn find_below(top: &Path, path: &Path) -> io::Result<Found> {
     }
 }
 
-/// How to open a folder on the way: where the system can, without the right to list it.
+/// How a folder on the way is opened: where the system can, without the permission to list it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const TRAVERSE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const THROUGH: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+const TRAVERSE: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
-/// Names that lead nowhere are not found, whatever the system says of them.
+/// Turns the errors of names that lead nowhere into "not found".
 fn not_found(error: io::Error) -> io::Error {
     let nowhere = [Errno::LOOP, Errno::NOTDIR, Errno::NAMETOOLONG, Errno::NXIO];
     match Errno::from_io_error(&error) {
@@ -177,58 +175,58 @@ fn not_found(error: io::Error) -> io::Error {
     }
 }
 
-type Finding<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+type IoFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 impl Folder {
-    /// Looks on a thread that may wait for a disk.
-    fn find(&self, wanted: PathBuf) -> Finding<Found> {
-        let place = Arc::clone(&self.0);
+    /// Finds it on a thread that may wait for a disk.
+    fn find(&self, wanted: PathBuf) -> IoFuture<Entry> {
+        let rules = Arc::clone(&self.0);
         Box::pin(async move {
-            let found = tokio::task::spawn_blocking(move || place.find(&wanted));
+            let found = tokio::task::spawn_blocking(move || rules.find(&wanted));
             found.await.map_err(io::Error::other)?.map_err(not_found)
         })
     }
 }
 
 impl Backend for Folder {
-    type File = Opened;
-    type Metadata = About;
-    type OpenFuture = Finding<Opened>;
-    type MetadataFuture = Finding<About>;
+    type File = OpenFile;
+    type Metadata = FileMetadata;
+    type OpenFuture = IoFuture<OpenFile>;
+    type MetadataFuture = IoFuture<FileMetadata>;
 
-    fn open(&self, path: PathBuf) -> Finding<Opened> {
+    fn open(&self, path: PathBuf) -> IoFuture<OpenFile> {
         let found = self.find(path);
         Box::pin(async move {
             match found.await? {
-                Found::File(file, metadata) => Ok(Opened {
-                    about: About::of(&metadata),
+                Entry::File(file, metadata) => Ok(OpenFile {
+                    metadata: FileMetadata::of(&metadata),
                     file: tokio::fs::File::from_std(file),
                 }),
-                Found::Folder => Err(io::ErrorKind::NotFound.into()),
+                Entry::Folder => Err(io::ErrorKind::NotFound.into()),
             }
         })
     }
 
-    fn metadata(&self, path: PathBuf) -> Finding<About> {
+    fn metadata(&self, path: PathBuf) -> IoFuture<FileMetadata> {
         let found = self.find(path);
         Box::pin(async move {
             Ok(match found.await? {
-                Found::File(_, metadata) => About::of(&metadata),
-                Found::Folder => About::FOLDER,
+                Entry::File(_, metadata) => FileMetadata::of(&metadata),
+                Entry::Folder => FileMetadata::FOLDER,
             })
         })
     }
 }
 
-/// What is told of a file, or that it is a folder.
+/// The metadata of a file, or that of any folder.
 #[derive(Clone, Copy)]
-struct About {
+struct FileMetadata {
     is_folder: bool,
     length: u64,
     modified: Option<SystemTime>,
 }
 
-impl About {
+impl FileMetadata {
     const FOLDER: Self = Self {
         is_folder: true,
         length: 0,
@@ -244,7 +242,7 @@ impl About {
     }
 }
 
-impl Metadata for About {
+impl Metadata for FileMetadata {
     fn is_dir(&self) -> bool {
         self.is_folder
     }
@@ -259,22 +257,22 @@ impl Metadata for About {
     }
 }
 
-/// A file that may be read.
-struct Opened {
+/// A file that is open for reading.
+struct OpenFile {
     file: tokio::fs::File,
-    about: About,
+    metadata: FileMetadata,
 }
 
-impl File for Opened {
-    type Metadata = About;
-    type MetadataFuture<'a> = Ready<io::Result<About>>;
+impl File for OpenFile {
+    type Metadata = FileMetadata;
+    type MetadataFuture<'a> = Ready<io::Result<FileMetadata>>;
 
-    fn metadata(&self) -> Ready<io::Result<About>> {
-        ready(Ok(self.about))
+    fn metadata(&self) -> Ready<io::Result<FileMetadata>> {
+        ready(Ok(self.metadata))
     }
 }
 
-impl AsyncRead for Opened {
+impl AsyncRead for OpenFile {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -284,7 +282,7 @@ impl AsyncRead for Opened {
     }
 }
 
-impl AsyncSeek for Opened {
+impl AsyncSeek for OpenFile {
     fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         Pin::new(&mut self.file).start_seek(position)
     }
@@ -301,9 +299,9 @@ mod tests {
 
     use super::*;
 
-    /// What a link that is always being swapped hands out: never what lies outside.
+    /// A symlink that is swapped in at any moment never leads outside.
     #[test]
-    fn a_name_that_is_swapped_for_a_link_meanwhile_leads_nowhere() {
+    fn a_name_swapped_for_a_symlink_leads_nowhere() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in ["www", "www/in", "out"] {
@@ -311,15 +309,15 @@ mod tests {
         }
         fs::write(at("www/in/f"), "inside").unwrap();
         fs::write(at("out/f"), "outside").unwrap();
-        let place = Place {
+        let rules = FolderRules {
             path: at("www"),
-            extras: StaticFileOptions::default(),
+            options: StaticFileOptions::default(),
         };
-        // In `find`, the folder is resolved and opened apart; here it is swapped in between.
+        // `find` resolves and opens the folder in two steps; here it is swapped between them.
         let top = fs::canonicalize(at("www")).unwrap();
         assert!(matches!(
             find_below(&top, Path::new("in/f")).unwrap(),
-            Found::File(..)
+            Entry::File(..)
         ));
         fs::rename(at("www/in"), at("www/was")).unwrap();
         symlink(at("out"), at("www/in")).unwrap();
@@ -327,6 +325,6 @@ mod tests {
         fs::remove_file(at("www/was/f")).unwrap();
         symlink(at("out/f"), at("www/was/f")).unwrap();
         assert!(find_below(&top, Path::new("was/f")).is_err());
-        assert!(place.find(Path::new("./in/f")).is_err());
+        assert!(rules.find(Path::new("./in/f")).is_err());
     }
 }

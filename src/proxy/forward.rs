@@ -1,4 +1,4 @@
-//! The innermost service: the request goes to the API server, the answer comes back.
+//! The innermost service: sends the request to the API server, and returns its response.
 
 use std::{
     future::Future,
@@ -21,7 +21,7 @@ use super::{
     hop_by_hop::{self, Protocol},
     refusal::Refusal,
     request_info::RequestInfo,
-    request_log::RequestRecord,
+    request_record::RequestRecord,
     response_framing,
     traffic_class::traffic_class,
     upgrade,
@@ -32,7 +32,7 @@ use crate::upstream::{RequestBody, Upstream};
 const OUR_USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
 
-/// How what lives long is told of the end, and how the end knows of it.
+/// How watches and tunnels learn that the proxy drains, and how the drain waits for tunnels.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     /// Cancelled when the drain begins: watches end at their next event boundary.
@@ -41,7 +41,7 @@ pub struct Drain {
     pub tunnels: TaskTracker,
 }
 
-/// See the module. Cheap to clone: every request does.
+/// Sends requests to one upstream. Cheap to clone, which every request does.
 #[derive(Clone)]
 pub(super) struct Forward(Arc<Shared>);
 
@@ -79,7 +79,7 @@ async fn forward(
     let mut extensions = std::mem::take(request.extensions_mut());
     let certificate = extensions.remove::<Certificate>().map(|c| c.0);
     let protocol = extensions.remove::<Protocol>();
-    let exchange = extensions.remove::<RequestRecord>();
+    let record = extensions.remove::<RequestRecord>();
     let headers = request.headers_mut();
     headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
     if let (Some(protocol), Some(client)) = (protocol, extensions.remove::<OnUpgrade>()) {
@@ -93,10 +93,10 @@ async fn forward(
             request,
             certificate.as_ref(),
             protocol,
-            (client, exchange),
+            (client, record),
             &drain.tunnels,
         );
-        // Boxed, so that the future of every ordinary request need not have room for it.
+        // Boxed, so that the future of an ordinary request stays small.
         return Box::pin(upgrading).await;
     }
     let info = extensions.remove::<RequestInfo>();
@@ -106,13 +106,13 @@ async fn forward(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::UnexpectedSwitch);
     }
-    response_framing::settle(&mut response)?;
+    response_framing::normalise(&mut response)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
     let body = if is_watch && head.status.is_success() {
         head.extensions.insert(WatchResponse);
-        if let Some(exchange) = exchange {
-            exchange.watch_begins();
+        if let Some(record) = record {
+            record.log_watch_begin();
         }
         Body::Watch(Box::new(WatchBody::new(
             body,

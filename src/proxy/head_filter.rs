@@ -1,5 +1,37 @@
 //! [`HeadFilterLayer`]: the frame of every layer that looks at a request's head, may change it,
 //! and either refuses it or lets it pass.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use http::{Method, Request, Response};
+//! use kubegate::proxy::{
+//!     Body, Error, Refusal,
+//!     head_filter::{HeadFilter, HeadFilterLayer},
+//! };
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! struct NoDelete;
+//!
+//! impl HeadFilter for NoDelete {
+//!     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+//!         if request.method() == Method::DELETE {
+//!             return Err(Refusal::forbidden("nothing is deleted here"));
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(HeadFilterLayer::new(NoDelete))
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Ok::<_, Error>(Response::new(Body::Empty))
+//!     }));
+//! let (get, delete) = (Request::get("/"), Request::delete("/"));
+//! assert!(service.clone().oneshot(get.body(()).unwrap()).await.is_ok());
+//! assert!(service.oneshot(delete.body(()).unwrap()).await.is_err());
+//! # }
+//! ```
 
 use std::{
     future::{Ready, ready},
@@ -11,30 +43,34 @@ use futures_util::future::Either;
 use http::{Request, Response};
 use tower::{Layer, Service};
 
-use super::{Body, Error, refusal::Refusal};
+use super::{body::Body, error::Error, refusal::Refusal};
 
-/// A judgement over a request's head.
-pub(super) trait HeadFilter {
+/// A check of a request's head.
+pub trait HeadFilter {
     /// Lets the request pass, changed or not, or refuses it.
+    ///
+    /// # Errors
+    /// The reason for the refusal.
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal>;
 }
 
-/// Makes a layer of a [`HeadFilter`].
+/// Turns a [`HeadFilter`] into a layer.
 #[derive(Debug)]
-pub(super) struct HeadFilterLayer<R>(Arc<R>);
+pub struct HeadFilterLayer<F>(Arc<F>);
 
-impl<R> HeadFilterLayer<R> {
-    pub(super) fn new(rule: R) -> Self {
-        Self(Arc::new(rule))
+impl<F> HeadFilterLayer<F> {
+    /// Filters every request by `filter`.
+    pub fn new(filter: F) -> Self {
+        Self(Arc::new(filter))
     }
 }
 
-impl<R, S> Layer<S> for HeadFilterLayer<R> {
-    type Service = HeadFilterService<R, S>;
+impl<F, S> Layer<S> for HeadFilterLayer<F> {
+    type Service = HeadFilterService<F, S>;
 
-    fn layer(&self, inner: S) -> HeadFilterService<R, S> {
+    fn layer(&self, inner: S) -> HeadFilterService<F, S> {
         HeadFilterService {
-            rule: self.0.clone(),
+            filter: self.0.clone(),
             inner,
         }
     }
@@ -42,23 +78,23 @@ impl<R, S> Layer<S> for HeadFilterLayer<R> {
 
 /// See [`HeadFilterLayer`].
 #[derive(Debug)]
-pub(super) struct HeadFilterService<R, S> {
-    rule: Arc<R>,
+pub struct HeadFilterService<F, S> {
+    filter: Arc<F>,
     inner: S,
 }
 
-impl<R, S: Clone> Clone for HeadFilterService<R, S> {
+impl<F, S: Clone> Clone for HeadFilterService<F, S> {
     fn clone(&self) -> Self {
         Self {
-            rule: self.rule.clone(),
+            filter: self.filter.clone(),
             inner: self.inner.clone(),
         }
     }
 }
 
-impl<R, S, B> Service<Request<B>> for HeadFilterService<R, S>
+impl<F, S, B> Service<Request<B>> for HeadFilterService<F, S>
 where
-    R: HeadFilter,
+    F: HeadFilter,
     S: Service<Request<B>, Response = Response<Body>, Error = Error>,
 {
     type Response = Response<Body>;
@@ -70,7 +106,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.rule.filter(&mut request) {
+        match self.filter.filter(&mut request) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(refusal) => Either::Right(ready(Err(refusal.into()))),
         }

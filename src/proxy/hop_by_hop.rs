@@ -1,5 +1,24 @@
-//! What belongs to one connection stays on it (RFC 9110 section 7.6.1), and nobody smuggles
-//! in what only a trusted front proxy may say.
+//! Removes headers that belong to one connection (RFC 9110 section 7.6.1), and those that only a
+//! trusted front proxy may send.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use http::{Request, Response};
+//! use kubegate::proxy::{Body, Error, hop_by_hop};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(hop_by_hop::layer())
+//!     .service(service_fn(async |request: Request<()>| {
+//!         assert!(!request.headers().contains_key("connection"));
+//!         assert!(!request.headers().contains_key("x-remote-user"));
+//!         Ok::<_, Error>(Response::new(Body::Empty))
+//!     }));
+//! let request = Request::get("/").header("connection", "close").header("x-remote-user", "admin");
+//! assert!(service.oneshot(request.body(()).unwrap()).await.is_ok());
+//! # }
+//! ```
 
 use http::{
     HeaderMap, HeaderName, Request, Version,
@@ -38,7 +57,7 @@ impl Protocol {
         }
     }
 
-    /// The protocol of exactly this token. Tokens compare without case (RFC 9110 section 7.8).
+    /// Returns the protocol of a token. Tokens compare without case (RFC 9110 section 7.8).
     pub(super) fn of_token(token: &[u8]) -> Option<Self> {
         [Self::WebSocket, Self::Spdy31]
             .into_iter()
@@ -46,14 +65,16 @@ impl Protocol {
     }
 }
 
-/// Takes off what is the downstream connection's own. A request that may upgrade carries its
-/// [`Protocol`] as an extension from here on; any other `Upgrade` is ignored, as a server may.
-pub(super) fn layer() -> HeadFilterLayer<HopByHop> {
+/// Removes what belongs to the downstream connection. A request that may upgrade has its `Protocol`
+/// among its extensions from here on; any other `Upgrade` is ignored, as a server may.
+#[must_use]
+pub fn layer() -> HeadFilterLayer<HopByHop> {
     HeadFilterLayer::new(HopByHop)
 }
 
+/// See [`layer`].
 #[derive(Debug)]
-pub(super) struct HopByHop;
+pub struct HopByHop;
 
 impl HeadFilter for HopByHop {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
@@ -73,11 +94,11 @@ impl HeadFilter for HopByHop {
     }
 }
 
-/// Takes off an answer what is the upstream connection's own.
-pub(super) fn strip_response(headers: &mut HeaderMap) {
-    // A server that names odd headers harms only its own answer: they are taken off.
+/// Removes from a response what belongs to the upstream connection.
+pub fn strip_response(headers: &mut HeaderMap) {
+    // A server that names protected headers harms only its own response.
     let named = named_in_connection(headers).unwrap_or_default();
-    // Its body was read by its chunks, and it may be longer (RFC 9112 section 6.3).
+    // The body was read by its chunks, and its length may differ (RFC 9112 section 6.3).
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
@@ -85,8 +106,8 @@ pub(super) fn strip_response(headers: &mut HeaderMap) {
     headers.remove(PROXY_AUTHENTICATE);
 }
 
-/// Takes off a request's trailers what may not be said behind a body (RFC 9110 section 6.5.1):
-/// a server that merged them into the headers would serve somebody else.
+/// Removes from a request's trailers what may not follow a body (RFC 9110 section 6.5.1): a server
+/// that merges trailers into headers would serve another user.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     let forbidden: Vec<HeaderName> = trailers
         .keys()
@@ -100,7 +121,7 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
 }
 
 fn strip(headers: &mut HeaderMap, named: &[HeaderName]) {
-    const USUAL: [HeaderName; 5] = [
+    const ALWAYS: [HeaderName; 5] = [
         CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,
@@ -113,11 +134,11 @@ fn strip(headers: &mut HeaderMap, named: &[HeaderName]) {
     for name in named.iter().filter(|name| **name != TE) {
         headers.remove(name);
     }
-    remove_all(headers, &USUAL);
+    remove_all(headers, &ALWAYS);
 }
 
-/// Most messages have none of them, which one look along the names tells sooner than a look for
-/// each.
+/// Removes the names. Most messages have none of them, which one pass over the headers finds faster
+/// than a lookup of each name.
 fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
     if headers.keys().any(|name| names.contains(name)) {
         for name in names {
@@ -126,7 +147,7 @@ fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
 }
 
-/// The names in all `Connection` lines.
+/// Returns the names in all `Connection` lines.
 fn named_in_connection(headers: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> {
     let mut named = Vec::new();
     for line in headers.get_all(CONNECTION) {
@@ -148,8 +169,8 @@ fn named_in_connection(headers: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> 
     Ok(named)
 }
 
-/// Headers that decide who asks, for whom, or where the request ends: a client that had them
-/// dropped by naming them in `Connection` would be judged by one request and served another.
+/// Whether a header decides who is calling, for whom, or where the request ends. A client that had it
+/// dropped by naming it in `Connection` would get another request served than the one that was checked.
 fn is_protected(name: &HeaderName) -> bool {
     const EXACT: [HeaderName; 7] = [
         AUTHORIZATION,
@@ -171,8 +192,8 @@ fn is_protected(name: &HeaderName) -> bool {
     EXACT.contains(name) || PREFIXES.iter().any(|prefix| canonical.starts_with(prefix))
 }
 
-/// Identities that a front proxy vouches for; the API server trusts `X-Remote-*` from one
-/// (`--requestheader-username-headers`), others are in use with other proxies for OAuth.
+/// Removes identities that a front proxy vouches for. The API server trusts `X-Remote-*` of one
+/// (`--requestheader-username-headers`); the other names are those of proxies for OAuth.
 fn strip_identities(headers: &mut HeaderMap) {
     let forged: Vec<HeaderName> = headers
         .keys()
@@ -219,7 +240,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn screened(headers: &[(&str, &str)]) -> Result<Request<()>, Refusal> {
+    fn filtered(headers: &[(&str, &str)]) -> Result<Request<()>, Refusal> {
         let mut builder = Request::get("/");
         for (name, value) in headers {
             builder = builder.header(*name, *value);
@@ -233,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn what_any_connection_line_names_is_taken_off() {
-        let request = screened(&[
+    fn headers_that_any_connection_line_names_are_removed() {
+        let request = filtered(&[
             ("Connection", "X-One, close"),
             ("Connection", "x-two"),
             ("X-One", "1"),
@@ -249,7 +270,7 @@ mod tests {
 
     #[test]
     fn te_trailers_passes() {
-        let request = screened(&[("Connection", "TE"), ("TE", "trailers")]).unwrap();
+        let request = filtered(&[("Connection", "TE"), ("TE", "trailers")]).unwrap();
         assert_eq!(names(&request), ["te"]);
     }
 
@@ -264,16 +285,16 @@ mod tests {
             "X-Remote-User",
             "sec-websocket-protocol",
         ] {
-            let refusal = screened(&[("Connection", name)]).unwrap_err();
+            let refusal = filtered(&[("Connection", name)]).unwrap_err();
             assert_eq!(refusal.status, 400, "{name}");
             assert!(refusal.message.contains(&name.to_lowercase()), "{name}");
         }
-        assert!(screened(&[("Connection", "x-mine")]).is_ok());
+        assert!(filtered(&[("Connection", "x-mine")]).is_ok());
     }
 
     #[test]
     fn front_proxy_identities_never_pass_in_any_spelling() {
-        let request = screened(&[
+        let request = filtered(&[
             ("X-Remote-User", "admin"),
             ("x_remote_group", "system:masters"),
             ("X-Remote-Extra-Scopes", "all"),
@@ -286,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_go_to_apps_alone_and_never_from_a_browser_unless_trusted() {
+    fn cookies_of_programs_go_to_apps_alone() {
         for (proxied, browser, trusted, passes) in [
             (true, false, false, true),
             (true, true, false, false),
@@ -303,16 +324,16 @@ mod tests {
                 certain: proxied,
             });
             HopByHop.filter(&mut request).unwrap();
-            let said = format!("{proxied} {browser} {trusted}");
-            assert_eq!(request.headers().contains_key(COOKIE), passes, "{said}");
+            let case = format!("{proxied} {browser} {trusted}");
+            assert_eq!(request.headers().contains_key(COOKIE), passes, "{case}");
         }
-        assert!(names(&screened(&[("Cookie", "a=b")]).unwrap()).is_empty());
+        assert!(names(&filtered(&[("Cookie", "a=b")]).unwrap()).is_empty());
     }
 
     #[test]
     fn only_websocket_and_spdy_upgrade_and_only_alone() {
         let protocol = |connection, upgrade| {
-            screened(&[("Connection", connection), ("Upgrade", upgrade)])
+            filtered(&[("Connection", connection), ("Upgrade", upgrade)])
                 .unwrap()
                 .extensions()
                 .get::<Protocol>()

@@ -1,4 +1,25 @@
-//! `--as` and its kin: whom the user acts as.
+//! Impersonation: sends the identity of `--as` and the flags beside it.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use http::{Request, Response};
+//! use kubegate::{
+//!     kubeconfig::Impersonation,
+//!     proxy::{Body, Error, impersonate::Impersonate},
+//! };
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let jane = Impersonation { user: Some("jane".to_owned()), ..Impersonation::default() };
+//! let service = ServiceBuilder::new()
+//!     .layer(Impersonate::layer(&jane).unwrap())
+//!     .service(service_fn(async |request: Request<()>| {
+//!         assert_eq!(request.headers()["impersonate-user"], "jane");
+//!         Ok::<_, Error>(Response::new(Body::Empty))
+//!     }));
+//! assert!(service.oneshot(Request::get("/").body(()).unwrap()).await.is_ok());
+//! # }
+//! ```
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,15 +57,19 @@ pub struct Error {
     value: String,
 }
 
-/// Puts the `Impersonate-*` headers of the configured identity on every request, and then
-/// refuses the client's own. Without one, the client's pass, as with kubectl.
+/// Puts the `Impersonate-*` headers of the configured identity on every request, and refuses
+/// requests that bring their own. Without such an identity those of the client pass, as with kubectl.
 #[derive(Debug)]
-pub(super) struct Impersonate {
+pub struct Impersonate {
     headers: HeaderMap,
 }
 
 impl Impersonate {
-    pub(super) fn layer(identity: &Impersonation) -> Result<HeadFilterLayer<Self>, Error> {
+    /// Returns the layer that impersonates `identity`.
+    ///
+    /// # Errors
+    /// A field that cannot be sent in a header.
+    pub fn layer(identity: &Impersonation) -> Result<HeadFilterLayer<Self>, Error> {
         Ok(HeadFilterLayer::new(Self {
             headers: headers(identity)?,
         }))
@@ -71,7 +96,7 @@ impl HeadFilter for Impersonate {
     }
 }
 
-/// The headers of <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation>.
+/// Returns the headers of <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation>.
 fn headers(identity: &Impersonation) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     let mut add = |name: HeaderName, field, value: &str| {
@@ -151,14 +176,14 @@ mod tests {
 
     #[test]
     fn without_as_the_clients_own_pass() {
-        let nobody = Impersonate {
+        let none = Impersonate {
             headers: headers(&Impersonation::default()).unwrap(),
         };
         let mut request = Request::get("/")
             .header("Impersonate-User", "jane")
             .body(())
             .unwrap();
-        nobody.filter(&mut request).unwrap();
+        none.filter(&mut request).unwrap();
         assert_eq!(request.headers()["impersonate-user"], "jane");
     }
 

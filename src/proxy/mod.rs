@@ -1,28 +1,32 @@
-//! ONE REQUEST: the stack it passes, one file a layer.
+//! One request: the stack of layers that it passes, one file a layer.
 
 mod authorize;
 mod body;
 mod client_go;
-mod cors;
+pub mod cors;
 mod destination;
 mod error;
+mod error_status;
 mod expiry_warning;
 mod files;
 mod forward;
 pub mod guard;
-mod head_filter;
+pub mod head_filter;
 mod header_names;
-mod hop_by_hop;
+pub mod hop_by_hop;
 pub mod impersonate;
+mod path_prefix;
 mod peer;
 mod refusal;
 mod reload;
-mod request_info;
-mod request_log;
-mod respond;
+pub mod request_info;
+pub mod request_log;
+mod request_record;
+pub mod respond;
 mod response_framing;
-mod route;
-mod sandbox;
+pub mod route;
+pub mod sandbox;
+mod status;
 mod traffic_class;
 mod tunnel;
 mod untrusted_content;
@@ -34,11 +38,12 @@ pub use destination::Destination;
 pub use error::Error;
 pub use files::{StaticFileOptions, StaticFiles};
 pub use forward::Drain;
+pub use path_prefix::Prefix;
 pub use peer::Peer;
+pub use refusal::Refusal;
 pub use reload::{ReloadHandle, ResolveFuture, Resolver};
-pub use request_info::{AmbiguousPath, Reading, RequestInfo, Resource, Verb};
-pub use respond::encode_refusal;
-pub use route::Prefix;
+pub use request_info::RequestInfo;
+pub use status::encode_refusal;
 pub use watch::WatchResponse;
 
 use std::{convert::Infallible, sync::Arc};
@@ -60,7 +65,7 @@ use guard::Guard;
 /// What the stack is made of.
 #[derive(Clone)]
 pub struct Parts {
-    /// Judges requests.
+    /// Decides which requests pass.
     pub guard: Arc<Guard>,
     /// `--api-prefix`
     pub api: Prefix,
@@ -70,7 +75,7 @@ pub struct Parts {
     pub reload_handle: ReloadHandle,
 }
 
-/// The whole of the proxy: any request in, some answer out.
+/// The whole proxy, as a service that responds to every request.
 pub trait Proxy:
     Service<Request<Incoming>, Response = Response<TracedBody>, Error = Infallible, Future: Send>
     + Clone
@@ -93,12 +98,12 @@ impl<S> Proxy for S where
 {
 }
 
-/// An answer's body in the wrapping of the trace layer, which has nothing to tell of bodies.
+/// A response's body as the trace layer wraps it.
 pub type TracedBody =
     trace::ResponseBody<Body, NeverClassifyEos<ServerErrorsFailureClass>, (), (), ()>;
 
-/// Builds the stack, in the order in which a request passes it. `worker` says which of the
-/// destination's upstreams it sends to; the innermost layers are in [`destination_service`](destination).
+/// Builds the stack, in the order in which a request passes it. `worker` is the index of the
+/// upstream of the destination that it sends to. The innermost layers are built in `destination`.
 pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
     ServiceBuilder::new()
         // Marked first, so that no layer below can show a credential by accident.
@@ -117,55 +122,33 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
                 .on_eos(())
                 .on_failure(()),
         )
-        // One line for each request, where the log is to have them.
+        // Writes one line for each request, if the log takes them.
         .layer(request_log::RequestLogLayer)
         // A refusal from here on becomes a Kubernetes Status.
         .layer(respond::RespondLayer::to_refusals())
-        // Who asks comes before what is asked: a foreign page learns nothing, not even a 404.
+        // Who is calling comes before what is asked: a foreign page learns nothing, not even a 404.
         .layer(guard::origin_layer(parts.guard.clone()))
-        // Pages of allowed origins get their preflight answered here, and may read what
-        // comes back, refusals included: hence a second `respond` inside.
+        // Answers the preflights of allowed origins, whose pages may read every response, refusals
+        // too: hence a second `respond` inside.
         .map_err(|never: Infallible| match never {})
         .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
         .layer(respond::RespondLayer::to_refusals())
         // Strips the API prefix, so that everything below sees the API server's own paths.
         .layer(route::RouteLayer::new(parts.api, parts.files))
-        // The request's meaning is read once; a path with two meanings is refused.
+        // Reads what is asked once, for every layer below, and refuses a path with two meanings.
         .layer(request_info::layer())
-        // What is asked: paths, methods, exec, read-only.
+        // Checks what is asked: paths, methods, exec, read-only.
         .layer(guard::request_layer(parts.guard))
-        // Answers that others wrote (apps behind */proxy, logs), and errors of ours in their place,
-        // are sandboxed.
+        // Sandboxes responses that the API server did not write itself (apps behind */proxy, logs),
+        // and our own errors in their place.
         .layer(sandbox::SandboxLayer)
-        // Framing and connection headers end here; upgrades are recognised.
+        // Removes framing and connection headers, and recognises upgrades.
         .layer(hop_by_hop::layer())
-        // Any other error becomes an answer here, where a request's path tells who reads it.
+        // Any other error becomes a response here, in the form that the client can show.
         .map_err(|never: Infallible| match never {})
         .layer(respond::RespondLayer::for_api())
-        // A reload replaces everything below, and at once.
+        // A reload replaces everything below at once.
         .service(parts.reload_handle.service(worker))
-}
-
-/// What `hop_by_hop` does, by itself, so that a benchmark can tell its price.
-#[doc(hidden)]
-pub mod header_work {
-    use http::{HeaderMap, Request};
-
-    use super::{
-        guard::Refusal,
-        head_filter::HeadFilter as _,
-        hop_by_hop::{self, HopByHop},
-    };
-
-    /// To a request.
-    pub fn of_request<B>(request: &mut Request<B>) -> Result<(), Refusal> {
-        HopByHop.filter(request)
-    }
-
-    /// To an answer.
-    pub fn of_response(headers: &mut HeaderMap) {
-        hop_by_hop::strip_response(headers);
-    }
 }
 
 fn span(request: &Request<Incoming>) -> tracing::Span {

@@ -1,44 +1,57 @@
-//! Any error becomes a Kubernetes `Status`. A refusal brings its HTTP status; for every other
-//! error it is chosen here.
+//! Turns any error into a response: a Kubernetes `Status`, or text where client-go shows nothing else.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use http::{Request, StatusCode};
+//! use kubegate::proxy::{Error, Refusal, respond::RespondLayer};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(RespondLayer::to_refusals())
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Err(Error::Refused(Refusal::forbidden("not here")))
+//!     }));
+//! let response = service.oneshot(Request::get("/").body(()).unwrap()).await.unwrap();
+//! assert_eq!(response.status(), StatusCode::FORBIDDEN);
+//! assert_eq!(response.headers()["content-type"], "application/json");
+//! # }
+//! ```
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use futures_util::future::{FutureExt as _, Map};
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
-};
-use serde_json::json;
+use http::{Request, Response};
 use tower::{Layer, Service};
 
-use super::{Body, Error, client_go, refusal::Refusal, request_info::RequestInfo};
-use crate::{credential, descriptors, error::with_causes, printable::printable, tls, upstream};
+use super::{
+    body::Body,
+    client_go,
+    error::Error,
+    error_status::{error_response, log_error},
+    request_info::RequestInfo,
+};
 
-/// How long a client should wait before it asks again, where all our descriptors are in use.
-const RETRY: Duration = Duration::from_secs(1);
-/// The longest time to wait that a client is told. client-go tries 429 and every 5xx that has a
-/// `Retry-After` ten times: `kubectl` would say what is wrong a minute later.
-const LONGEST_RETRY: Duration = Duration::from_secs(2);
-
-/// Turns errors of the service within into answers.
+/// Turns errors of the inner service into responses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RespondLayer {
+pub struct RespondLayer {
     for_api: bool,
 }
 
 impl RespondLayer {
     /// For errors that are refusals.
-    pub(super) fn to_refusals() -> Self {
+    #[must_use]
+    pub fn to_refusals() -> Self {
         Self { for_api: false }
     }
 
-    /// For errors on the way to the API server. Its own paths must be what the layer sees.
-    pub(super) fn for_api() -> Self {
+    /// For errors on the way to the API server. Belongs inside of the layer that reads the
+    /// [`RequestInfo`].
+    #[must_use]
+    pub fn for_api() -> Self {
         Self { for_api: true }
     }
 }
@@ -56,7 +69,7 @@ impl<S> Layer<S> for RespondLayer {
 
 /// See [`RespondLayer`].
 #[derive(Clone, Debug)]
-pub(super) struct Respond<S> {
+pub struct Respond<S> {
     inner: S,
     for_api: bool,
 }
@@ -67,10 +80,10 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Map<S::Future, Answering>;
+    type Future = Map<S::Future, Responding>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // One that failed to become ready fails its call too, and is answered there.
+        // A service that fails to become ready fails its call too, which gets the response.
         let _ = ready!(self.inner.poll_ready(cx));
         Poll::Ready(Ok(()))
     }
@@ -78,293 +91,53 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let info = request.extensions().get::<RequestInfo>();
         let is_text = |info| client_go::reads_text_alone(info, request.headers());
-        let answering: Answering = if self.for_api && info.is_some_and(is_text) {
-            |outcome| Ok(outcome.unwrap_or_else(|error| answer_in_text(&error)))
+        let responding: Responding = if self.for_api && info.is_some_and(is_text) {
+            |outcome| Ok(outcome.unwrap_or_else(|error| respond_in_text(&error)))
         } else {
-            |outcome| Ok(outcome.unwrap_or_else(|error| answer(&error)))
+            |outcome| Ok(outcome.unwrap_or_else(|error| respond(&error)))
         };
-        self.inner.call(request).map(answering)
+        self.inner.call(request).map(responding)
     }
 }
 
-type Answering = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible>;
+type Responding = fn(Result<Response<Body>, Error>) -> Result<Response<Body>, Infallible>;
 
-/// Says what went wrong in the log, and to the client.
-pub(super) fn answer(error: &Error) -> Response<Body> {
-    let answer = Answer::to(error);
-    answer.log(error);
-    answer.into_response().map(Body::text)
+/// Logs an error, and returns it as a `Status`.
+pub(super) fn respond(error: &Error) -> Response<Body> {
+    let response = error_response(error);
+    log_error(error, &response);
+    response.into_status().map(Body::text)
 }
 
-/// The same for a request of which client-go shows no other failure.
-fn answer_in_text(error: &Error) -> Response<Body> {
-    let answer = Answer::to(error);
-    answer.log(error);
-    let shown = answer.status.is_server_error();
-    let response = if shown {
-        answer.into_text()
+/// The same for a request of which client-go shows failures only as text.
+fn respond_in_text(error: &Error) -> Response<Body> {
+    let response = error_response(error);
+    log_error(error, &response);
+    let is_shown = response.status.is_server_error();
+    let response = if is_shown {
+        response.into_text()
     } else {
-        answer.into_response()
+        response.into_status()
     };
     response.map(Body::text)
-}
-
-/// The whole answer, head and body, to what does not become a request. The connection closes
-/// behind it.
-#[must_use]
-pub fn encode_refusal(refusal: Refusal, retry_after: Option<Duration>) -> Vec<u8> {
-    let answer = Answer {
-        status: refusal.status,
-        message: refusal.message,
-        retry_after,
-        close: true,
-    };
-    let (head, body) = answer.into_response().into_parts();
-    let words = format!(
-        "HTTP/1.1 {}\r\ncontent-length: {}\r\n",
-        head.status,
-        body.len()
-    );
-    let mut words = words.into_bytes();
-    for (name, value) in &head.headers {
-        words.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-    }
-    words.extend([b"\r\n", body.as_bytes()].concat());
-    words
-}
-
-/// An error as the client sees it.
-#[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    message: String,
-    retry_after: Option<Duration>,
-    close: bool,
-}
-
-impl Answer {
-    fn to(error: &Error) -> Self {
-        let (status, retry_after) = match error {
-            Error::Refused(refusal) => (refusal.status, None),
-            Error::Credential(e) if e.is_transient() => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                e.retry_after().filter(|wait| *wait <= LONGEST_RETRY),
-            ),
-            Error::Credential(_) => (StatusCode::UNAUTHORIZED, None),
-            Error::Unresolved(e) => match e.downcast_ref() {
-                Some(credential::Error::LoginNeeded { .. }) => (StatusCode::UNAUTHORIZED, None),
-                _ => (StatusCode::SERVICE_UNAVAILABLE, None),
-            },
-            Error::NoDestination => (StatusCode::INTERNAL_SERVER_ERROR, None),
-            Error::UnexpectedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
-                (StatusCode::BAD_GATEWAY, None)
-            }
-            // None of these has a time to retry: whoever asks again learns no sooner that a
-            // server is back, and a request that broke may have been carried out.
-            Error::Upstream(e) => match e {
-                upstream::Error::Connect { source, .. }
-                    if descriptors::ran_out(source.as_ref()) =>
-                {
-                    (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY))
-                }
-                // It has waited for longer than would help.
-                upstream::Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
-                upstream::Error::ConnectTimeout { .. }
-                | upstream::Error::Unreachable { .. }
-                | upstream::Error::Unresponsive { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
-                upstream::Error::Connect { .. }
-                | upstream::Error::Untrusted { .. }
-                | upstream::Error::Broken { .. }
-                | upstream::Error::HeadTooLarge { .. } => (StatusCode::BAD_GATEWAY, None),
-                upstream::Error::ClientBody { .. } => (StatusCode::BAD_REQUEST, None),
-                upstream::Error::PathTooLong => (StatusCode::URI_TOO_LONG, None),
-            },
-        };
-        Self {
-            status,
-            message: with_causes(error) + &fix(error),
-            retry_after,
-            close: match error {
-                Error::Refused(refusal) => refusal.close,
-                // What comes behind a broken body or a failed upgrade was not meant as a request.
-                Error::Upstream(upstream::Error::ClientBody { .. })
-                | Error::BadFraming { .. }
-                | Error::BadUpgrade { .. } => true,
-                _ => false,
-            },
-        }
-    }
-
-    /// Requests fail by the hundred for one reason: the log names it once, and counts them.
-    fn log(&self, error: &Error) {
-        let (status, message) = (self.status.as_u16(), &self.message);
-        match error {
-            Error::Refused(_)
-            | Error::NoDestination
-            | Error::UnexpectedSwitch
-            | Error::BadFraming { .. }
-            | Error::BadUpgrade { .. } => {
-                tracing::warn!(request_repeats = kind(message), status, "{message}");
-            }
-            Error::Upstream(e) if e.server().is_some() => {
-                // The circuit says under the same name when the server is back.
-                let server = e.server().unwrap_or_default();
-                tracing::warn!(repeats = server, status, "{message}");
-            }
-            // What obtains a credential warns of it.
-            Error::Upstream(_) | Error::Credential(_) | Error::Unresolved(_) => {
-                tracing::debug!(status, "{message}");
-            }
-        }
-    }
-
-    /// A text, and 502 whatever went wrong: of 503 and 504 client-go says what it thinks they
-    /// mean, and of 502 what the text says (`NewGenericServerResponse` in
-    /// k8s.io/apimachinery/pkg/api/errors).
-    fn into_text(self) -> Response<String> {
-        let mut response = Response::new(format!("kubegate: {}\n", printable(&self.message)));
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-        self.frame(headers);
-        response
-    }
-
-    fn into_response(self) -> Response<String> {
-        let mut status = json!({
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": format!("kubegate: {}", printable(&self.message)),
-            "reason": reason(self.status),
-            "code": self.status.as_u16(),
-        });
-        if let Some(seconds) = self.retry_seconds() {
-            status["details"] = json!({ "retryAfterSeconds": seconds });
-        }
-        let mut response = Response::new(status.to_string() + "\n");
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.frame(headers);
-        response
-    }
-
-    fn retry_seconds(&self) -> Option<u64> {
-        self.retry_after.map(|wait| wait.as_secs().max(1))
-    }
-
-    fn frame(&self, headers: &mut HeaderMap) {
-        // The message may repeat what somebody else's link asked for.
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(seconds) = self.retry_seconds() {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if self.close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-    }
-}
-
-/// What messages of one kind have in common: all but what they quote, and numbers.
-fn kind(message: &str) -> String {
-    let mut kind = String::with_capacity(message.len());
-    let mut chars = message.chars();
-    while let Some(c) = chars.next() {
-        if c.is_ascii_digit() {
-            continue;
-        }
-        kind.push(c);
-        if c != '"' {
-            continue;
-        }
-        while let Some(quoted) = chars.next() {
-            match quoted {
-                '\\' => drop(chars.next()),
-                '"' => break,
-                _ => {}
-            }
-        }
-    }
-    kind
-}
-
-/// What to do about it, where the error does not say so itself.
-fn fix(error: &Error) -> Cow<'static, str> {
-    Cow::Borrowed(match error {
-        Error::Unresolved(e) => {
-            let remedy = e.downcast_ref().and_then(credential::Error::remedy);
-            let remedy = remedy.map(|remedy| format!("; {remedy}"));
-            return remedy.unwrap_or_default().into();
-        }
-        Error::Credential(e) => {
-            let remedy = e.remedy().map(|remedy| format!("; {remedy}"));
-            return remedy.unwrap_or_default().into();
-        }
-        Error::Upstream(upstream::Error::Connect { source, .. })
-            if tls::is_not_tls(source.as_ref()) =>
-        {
-            "; it does not speak TLS there; if it serves plain HTTP, its URL begins with http://"
-        }
-        // It says itself what to do.
-        Error::Upstream(upstream::Error::Connect { source, .. })
-            if tls::tls_error(source.as_ref()).is_some() =>
-        {
-            ""
-        }
-        Error::Upstream(upstream::Error::Connect { source, .. })
-            if descriptors::ran_out(source.as_ref()) =>
-        {
-            "; there are no file descriptors for more connections: close some, or raise ulimit -n"
-        }
-        Error::Upstream(upstream::Error::Connect { .. }) => {
-            "; see that the API server runs and that the kubeconfig's cluster, or --server, \
-             names it"
-        }
-        Error::Upstream(
-            upstream::Error::ConnectTimeout { .. } | upstream::Error::Unreachable { .. },
-        ) => {
-            "; see that this machine can reach it (network, VPN, HTTPS_PROXY or the cluster's \
-             proxy-url)"
-        }
-        Error::Upstream(upstream::Error::Busy { .. }) => {
-            "; let some end first, or raise ulimit -n, which the number of connections follows"
-        }
-        _ => "",
-    })
-}
-
-/// `metav1.StatusReason` for a status, as the API server names it.
-fn reason(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::BAD_REQUEST => "BadRequest",
-        StatusCode::UNAUTHORIZED => "Unauthorized",
-        StatusCode::FORBIDDEN => "Forbidden",
-        StatusCode::NOT_FOUND => "NotFound",
-        StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowed",
-        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
-        StatusCode::GATEWAY_TIMEOUT => "Timeout",
-        // Kubernetes has no reason of its own for 502.
-        StatusCode::BAD_GATEWAY => "InternalError",
-        _ => "",
-    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
+    use http::{
+        StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    };
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::{credential, proxy::refusal::Refusal, upstream};
 
-    async fn answer(error: Error) -> (Response<()>, serde_json::Value) {
-        let (parts, body) = super::answer(&error).into_parts();
+    async fn status_of(error: Error) -> (Response<()>, serde_json::Value) {
+        let (parts, body) = respond(&error).into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         (
             Response::from_parts(parts, ()),
@@ -372,17 +145,9 @@ mod tests {
         )
     }
 
-    #[test]
-    fn what_a_message_quotes_does_not_change_its_kind() {
-        let path = |path: &str| kind(&format!("the path {path:?} matches no pattern of 3"));
-        assert_eq!(path("/a"), "the path \" matches no pattern of ");
-        assert_eq!(path("/a"), path("/b\"c\\"));
-        assert_ne!(path("/a"), kind("the method PUT is refused"));
-    }
-
     #[tokio::test]
     async fn a_refusal_is_a_status_with_its_own_code_and_reason() {
-        let (response, status) = answer(Error::Refused(Refusal::forbidden("not here"))).await;
+        let (response, status) = status_of(Error::Refused(Refusal::forbidden("not here"))).await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(status["kind"], "Status");
         assert_eq!(status["code"], 403);
@@ -392,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_credential_the_answer_says_why_when_and_what_to_do() {
+    async fn without_a_credential_the_status_names_cause_and_remedy() {
         let failing = |error, seconds| {
             Error::Credential(credential::Error::Backoff(credential::Backoff {
                 cause: Arc::new(error),
@@ -406,7 +171,7 @@ mod tests {
             url: url.clone(),
             source: Arc::new(source),
         });
-        let (response, status) = answer(failing(gone, 2)).await;
+        let (response, status) = status_of(failing(gone, 2)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         assert_eq!(status["details"]["retryAfterSeconds"], 2);
@@ -421,7 +186,7 @@ mod tests {
             url,
             after: Duration::from_secs(10),
         });
-        let (response, status) = answer(failing(busy, 7)).await;
+        let (response, status) = status_of(failing(busy, 7)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         // client-go would try ten times.
         assert!(response.headers().get(RETRY_AFTER).is_none());
@@ -433,7 +198,7 @@ mod tests {
             problem: "the refresh token was refused".into(),
             remedy: "run `kubegate login`".to_owned(),
         };
-        let (response, status) = answer(failing(dead, 7)).await;
+        let (response, status) = status_of(failing(dead, 7)).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert!(response.headers().get(RETRY_AFTER).is_none());
         assert_eq!(status["reason"], "Unauthorized");
@@ -445,9 +210,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_no_descriptor_is_left_for_is_503_with_what_to_do() {
+    async fn without_file_descriptors_it_is_503_with_a_remedy() {
         let source = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
-        let (response, status) = answer(Error::Upstream(upstream::Error::Connect {
+        let (response, status) = status_of(Error::Upstream(upstream::Error::Connect {
             server: "api.example:6443".into(),
             source: Arc::new(source),
         }))
@@ -507,9 +272,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_cannot_be_asked_is_a_status_with_its_cause_and_no_time_to_retry() {
+    async fn an_unreachable_server_is_a_status_without_a_time_to_retry() {
         for (error, code, said) in down() {
-            let (response, status) = answer(Error::Upstream(error)).await;
+            let (response, status) = status_of(Error::Upstream(error)).await;
             assert_eq!(response.status().as_u16(), code, "{said}");
             assert!(response.headers().get(RETRY_AFTER).is_none(), "{said}");
             assert!(status.get("details").is_none(), "{status}");
@@ -525,9 +290,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_client_go_shows_text_alone_each_of_them_is_502_and_text() {
+    async fn discovery_of_an_unreachable_server_is_502_and_text() {
         for (error, _, said) in down() {
-            let (head, body) = answer_in_text(&Error::Upstream(error)).into_parts();
+            let (head, body) = respond_in_text(&Error::Upstream(error)).into_parts();
             assert_eq!(head.status, StatusCode::BAD_GATEWAY, "{said}");
             assert_eq!(head.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
             assert_eq!(head.headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
@@ -536,7 +301,7 @@ mod tests {
             assert!(text.starts_with(said.as_bytes()), "{text:?}");
             assert!(text.ends_with(b"\n"));
         }
-        // A credential that will be there soon is asked for again.
+        // client-go retries for a credential that will be there soon.
         let soon = credential::Error::Backoff(credential::Backoff {
             cause: Arc::new(credential::Error::Issuer(
                 credential::issuer::IssuerError::TimedOut {
@@ -547,11 +312,11 @@ mod tests {
             )),
             retry_after: Duration::from_secs(1),
         });
-        let soon = answer_in_text(&Error::Credential(soon));
+        let soon = respond_in_text(&Error::Credential(soon));
         assert_eq!(soon.headers()[RETRY_AFTER], "1");
-        // Of a refusal client-go shows what its status means.
+        // Of a refusal client-go shows the meaning of its status.
         let refused = Error::Refused(Refusal::forbidden("not here"));
-        let refused = answer_in_text(&refused);
+        let refused = respond_in_text(&refused);
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         assert_eq!(refused.headers()[CONTENT_TYPE], "application/json");
     }

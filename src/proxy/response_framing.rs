@@ -1,5 +1,5 @@
-//! An answer is framed anew for its client: what the API server's connection said of the body's
-//! length either holds for ours too, or the answer is refused.
+//! Frames a response anew for the client's connection: what its headers say of the body's length is
+//! made true there, or the response is refused.
 
 use http::{
     HeaderMap, Response, StatusCode, Version,
@@ -8,13 +8,12 @@ use http::{
 
 use super::Error;
 
-/// Makes what the head says of the body true for any connection: one `Content-Length` of digits
-/// alone, or none. The body was read by the same rules.
+/// Normalises what the head says of the body: one `Content-Length` of digits only, or none. The body
+/// was read by the same rules.
 ///
 /// # Errors
-/// Lengths that differ, and codings that we cannot undo: whoever reads the answer behind us would
-/// read another one.
-pub(super) fn settle<B>(response: &mut Response<B>) -> Result<(), Error> {
+/// Lengths that differ, and codings that cannot be undone: the client would read another response.
+pub(super) fn normalise<B>(response: &mut Response<B>) -> Result<(), Error> {
     // The version belongs to the server's connection (RFC 9110 section 2.5).
     *response.version_mut() = Version::HTTP_11;
     let status = response.status();
@@ -32,7 +31,7 @@ pub(super) fn settle<B>(response: &mut Response<B>) -> Result<(), Error> {
             });
         }
     } else if headers.contains_key(CONTENT_LENGTH) {
-        settle_length(headers)?;
+        normalise_length(headers)?;
     }
     // These have no body, and no length either (RFC 9110 section 8.6).
     if status.is_informational() || status == StatusCode::NO_CONTENT {
@@ -41,7 +40,7 @@ pub(super) fn settle<B>(response: &mut Response<B>) -> Result<(), Error> {
     Ok(())
 }
 
-fn settle_length(headers: &mut HeaderMap) -> Result<(), Error> {
+fn normalise_length(headers: &mut HeaderMap) -> Result<(), Error> {
     let mut lines = headers.get_all(CONTENT_LENGTH).iter();
     if let (Some(line), None) = (lines.next(), lines.next())
         && is_plain(line.as_bytes())
@@ -63,7 +62,7 @@ fn settle_length(headers: &mut HeaderMap) -> Result<(), Error> {
     }
 }
 
-/// Whether it is a number as we would write it.
+/// Whether a value is a number in its shortest form.
 fn is_plain(value: &[u8]) -> bool {
     matches!(value, [b'0'] | [b'1'..=b'9', ..])
         && value.len() < 19
@@ -83,13 +82,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn settled(status: u16, lines: &[(&str, &str)]) -> Option<Vec<String>> {
+    fn normalised(status: u16, lines: &[(&str, &str)]) -> Option<Vec<String>> {
         let mut response = Response::builder().status(status).version(Version::HTTP_10);
         for (name, value) in lines {
             response = response.header(*name, *value);
         }
         let mut response = response.body(()).unwrap();
-        settle(&mut response).ok()?;
+        normalise(&mut response).ok()?;
         assert_eq!(response.version(), Version::HTTP_11);
         let lengths = response.headers().get_all(CONTENT_LENGTH).iter();
         Some(lengths.map(|v| v.to_str().unwrap().to_owned()).collect())
@@ -97,7 +96,7 @@ mod tests {
 
     fn length(lines: &[&str]) -> Option<Vec<String>> {
         let lines: Vec<_> = lines.iter().map(|v| ("content-length", *v)).collect();
-        settled(200, &lines)
+        normalised(200, &lines)
     }
 
     #[test]
@@ -132,20 +131,20 @@ mod tests {
 
     #[test]
     fn chunked_is_the_only_coding() {
-        let coded = |coding| settled(200, &[("transfer-encoding", coding)]);
+        let coded = |coding| normalised(200, &[("transfer-encoding", coding)]);
         assert!(coded("chunked").is_some());
         assert!(coded("Chunked").is_some());
         for coding in ["gzip, chunked", "identity", "chunked, chunked", ""] {
             assert!(coded(coding).is_none(), "{coding}");
         }
         let twice = [("transfer-encoding", "chunked"); 2];
-        assert!(settled(200, &twice).is_none());
+        assert!(normalised(200, &twice).is_none());
     }
 
     #[test]
-    fn what_has_no_body_has_no_length() {
+    fn responses_without_a_body_have_no_length() {
         for (status, kept) in [(204, 0), (101, 0), (304, 1), (200, 1)] {
-            let lengths = settled(status, &[("content-length", "5")]).unwrap();
+            let lengths = normalised(status, &[("content-length", "5")]).unwrap();
             assert_eq!(lengths.len(), kept, "{status}");
         }
     }

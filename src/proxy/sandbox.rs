@@ -1,12 +1,36 @@
-//! Pages that others wrote get no hold on this proxy's origin.
+//! Keeps pages that others wrote out of this proxy's origin.
 //!
-//! What a pod or service serves under `.../proxy/`, and what is in a log, reaches a browser in the
-//! origin of the whole API: a script in it could use the credential as the user does. So answers of
-//! that kind are sandboxed: a page runs in an origin of its own, from which no request gets in
-//! (the guard refuses `Origin: null`), and headers that hold for the whole origin are taken off.
+//! What a pod or service serves below `.../proxy/`, and what is in a log, reaches a browser in the
+//! origin of the whole API, where a script could use the credential as the user does. So such
+//! responses are sandboxed: a page runs in an opaque origin, from which no request gets in (the guard
+//! refuses `Origin: null`), and headers that affect the whole origin are removed.
 //!
-//! What an aggregated API server answers is judged by its media type alone: a browser gets data as it
-//! is, and all else sandboxed.
+//! Responses of an aggregated API server are told apart by their media type: a browser gets data as it
+//! is, and everything else sandboxed.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::sync::Arc;
+//!
+//! use http::{Request, Response};
+//! use kubegate::proxy::{Body, Error, guard::{self, Guard, Rules}, request_info, sandbox::SandboxLayer};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let guard = Arc::new(Guard::new(&Rules::default()).unwrap());
+//! let service = ServiceBuilder::new()
+//!     .layer(request_info::layer())
+//!     .layer(guard::request_layer(guard))
+//!     .layer(SandboxLayer)
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Ok::<_, Error>(Response::new(Body::text("<script>")))
+//!     }));
+//! let page = Request::get("/api/v1/namespaces/x/services/web/proxy/").body(()).unwrap();
+//! let response = service.oneshot(page).await.unwrap();
+//! let policy = response.headers()["content-security-policy"].to_str().unwrap();
+//! assert!(policy.starts_with("sandbox"));
+//! # }
+//! ```
 
 use std::task::{Context, Poll};
 
@@ -20,14 +44,14 @@ use http::{
 };
 use tower::{Layer, Service};
 
-use super::{Body, Error, respond, untrusted_content::UntrustedContent};
+use super::{body::Body, error::Error, respond, untrusted_content::UntrustedContent};
 
-/// An origin of its own, scripts, forms and windows (Content Security Policy, section 6.3.2).
-/// Beside a policy that the answer brings: what either forbids is forbidden.
+/// An opaque origin with scripts, forms and popups (Content Security Policy, section 6.3.2). A browser
+/// applies it beside a policy that the response brings: what either forbids is forbidden.
 const POLICY: HeaderValue =
     HeaderValue::from_static("sandbox allow-scripts allow-forms allow-popups");
 
-/// By these an answer decides about more than itself: about the origin, or about the host.
+/// Headers that affect more than their own response: the origin, or the host.
 const WIDER: [HeaderName; 8] = [
     HeaderName::from_static("service-worker-allowed"),
     HeaderName::from_static("clear-site-data"),
@@ -39,9 +63,9 @@ const WIDER: [HeaderName; 8] = [
     HeaderName::from_static("set-login"),
 ];
 
-/// Sandboxes the answers to requests that the guard marked as [`UntrustedContent`].
+/// Sandboxes the responses to requests that the guard marked as untrusted content.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SandboxLayer;
+pub struct SandboxLayer;
 
 impl<S> Layer<S> for SandboxLayer {
     type Service = Sandbox<S>;
@@ -53,11 +77,11 @@ impl<S> Layer<S> for SandboxLayer {
 
 /// See [`SandboxLayer`].
 #[derive(Clone, Debug)]
-pub(super) struct Sandbox<S> {
+pub struct Sandbox<S> {
     inner: S,
 }
 
-type Answered = Result<Response<Body>, Error>;
+type Outcome = Result<Response<Body>, Error>;
 
 impl<S, B> Service<Request<B>> for Sandbox<S>
 where
@@ -65,39 +89,39 @@ where
 {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, Map<S::Future, fn(Answered) -> Answered>>;
+    type Future = Either<S::Future, Map<S::Future, fn(Outcome) -> Outcome>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let foreign = request.extensions().get::<UntrustedContent>().copied();
-        let answered = self.inner.call(request);
-        match foreign {
-            Some(foreign) if !foreign.trusted => Either::Right(answered.map(change_for(foreign))),
-            _ => Either::Left(answered),
+        let content = request.extensions().get::<UntrustedContent>().copied();
+        let outcome = self.inner.call(request);
+        match content {
+            Some(content) if !content.trusted => Either::Right(outcome.map(change_for(content))),
+            _ => Either::Left(outcome),
         }
     }
 }
 
-fn change_for(foreign: UntrustedContent) -> fn(Answered) -> Answered {
-    match foreign {
+fn change_for(content: UntrustedContent) -> fn(Outcome) -> Outcome {
+    match content {
         UntrustedContent { certain: false, .. } => unless_data,
         UntrustedContent { browser: true, .. } => for_browser,
         _ => for_program,
     }
 }
 
-fn unless_data(answered: Answered) -> Answered {
-    match answered {
+fn unless_data(outcome: Outcome) -> Outcome {
+    match outcome {
         Ok(response) if !is_data(response.headers()) => for_browser(Ok(response)),
         other => other,
     }
 }
 
-/// Whether a browser makes no page of it, by the types that API servers answer with. Without a type
-/// it looks for itself, and of several it takes the last (Fetch, "extract a MIME type").
+/// Whether a browser makes no page of the response, by the media types that API servers send. Without
+/// a type a browser guesses one, and of several it takes the last (Fetch, "extract a MIME type").
 fn is_data(headers: &HeaderMap) -> bool {
     const DATA: [&str; 6] = [
         "application/json",
@@ -117,27 +141,31 @@ fn is_data(headers: &HeaderMap) -> bool {
     kind.is_ok_and(|kind| !kind.contains(',') && DATA.iter().any(|data| kind.starts_with(data)))
 }
 
-fn for_browser(answered: Answered) -> Answered {
-    let mut response = for_program(answered)?;
-    // A cookie is its host's, whatever the port and path: other apps would get it.
+fn for_browser(outcome: Outcome) -> Outcome {
+    let mut response = for_program(outcome)?;
+    // A cookie belongs to the host, whatever the port and path: other apps would get it.
     response.headers_mut().remove(SET_COOKIE);
     Ok(response)
 }
 
 // All three have one signature.
 #[allow(clippy::unnecessary_wraps)]
-fn for_program(answered: Answered) -> Answered {
-    // An answer of our own repeats what was asked for, so it is sandboxed like one of the app's.
-    let mut response = answered.unwrap_or_else(|error| respond::answer(&error));
+fn for_program(outcome: Outcome) -> Outcome {
+    // An error of ours repeats text of the request, so that it is sandboxed like the app's response.
+    let mut response = outcome.unwrap_or_else(|error| respond::respond(&error));
     sandbox(response.headers_mut());
     Ok(response)
 }
 
 fn sandbox(headers: &mut HeaderMap) {
-    let wider =
+    let is_wider =
         |name: &HeaderName| WIDER.contains(name) || name.as_str().starts_with("access-control-");
-    let gone: Vec<HeaderName> = headers.keys().filter(|name| wider(name)).cloned().collect();
-    for name in gone {
+    let removed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_wider(name))
+        .cloned()
+        .collect();
+    for name in removed {
         headers.remove(name);
     }
     headers.append(CONTENT_SECURITY_POLICY, POLICY);
@@ -150,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_is_known_by_the_types_of_api_servers() {
+    fn data_has_the_media_types_of_api_servers() {
         for (kind, data) in [
             ("application/json", true),
             ("application/json;stream=watch", true),
@@ -178,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_for_more_than_the_answer_is_taken_off_and_the_rest_stays() {
+    fn headers_that_affect_the_origin_are_removed_and_the_rest_stays() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("content-security-policy", "default-src 'self'"),

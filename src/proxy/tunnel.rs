@@ -11,35 +11,34 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes moved at a time.
-const PIECE: usize = 16 * 1024;
+/// How many bytes are moved at a time.
+const CHUNK: usize = 16 * 1024;
 
-/// Which end of a tunnel broke it.
+/// Which end of a tunnel failed.
 #[derive(Debug)]
 pub(super) enum Broken {
     Client(io::Error),
     Server(io::Error),
 }
 
-/// Moves bytes both ways, each direction with its own end, until both have ended or one broke.
-/// Each piece goes out at once. A tunnel on which nothing moves holds no buffer: bytes are read
-/// to the stack, and only those that the other end does not take at once are kept.
+/// Moves bytes both ways, until both directions have ended or one failed. Each chunk is flushed at once.
+/// An idle tunnel holds no buffer: bytes are read to the stack, and only those that the other end does
+/// not accept at once are kept on the heap.
 ///
-/// Once one end has said that nothing more comes of it, the other may leave as it likes: exec and
-/// port-forward end in this way. `count` is told of the bytes that were moved to the server and
-/// to the client.
+/// Once one end has closed its side, an error of the other end is no failure: exec and port-forward end
+/// in this way. `count` is called with the bytes moved to the server and to the client so far.
 pub(super) async fn join(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     mut server: impl AsyncRead + AsyncWrite + Unpin,
     count: impl Fn(u64, u64),
 ) -> Result<(), Broken> {
-    let (mut there, mut back) = (Direction::default(), Direction::default());
+    let (mut up, mut down) = (Direction::default(), Direction::default());
     poll_fn(|cx| {
-        let gone = there.poll(&mut client, &mut server, cx);
-        let came = back.poll(&mut server, &mut client, cx);
-        count(there.moved, back.moved);
-        let has_ended = there.ended || back.ended;
-        match (gone, came) {
+        let sent = up.poll(&mut client, &mut server, cx);
+        let received = down.poll(&mut server, &mut client, cx);
+        count(up.moved, down.moved);
+        let has_ended = up.ended || down.ended;
+        match (sent, received) {
             (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) if has_ended => Poll::Ready(Ok(())),
             (Poll::Ready(Err(End::Reader(e))), _) | (_, Poll::Ready(Err(End::Writer(e)))) => {
                 Poll::Ready(Err(Broken::Client(e)))
@@ -54,7 +53,7 @@ pub(super) async fn join(
     .await
 }
 
-/// The end of a direction that broke.
+/// The end of a direction that failed.
 enum End {
     Reader(io::Error),
     Writer(io::Error),
@@ -62,15 +61,15 @@ enum End {
 
 #[derive(Default)]
 struct Direction {
-    /// Was read and is still to be written.
-    held: Bytes,
-    /// Written, but not flushed.
+    /// Read, but not yet written.
+    pending: Bytes,
+    /// Whether bytes are written, but not flushed.
     unflushed: bool,
-    /// There is no more to read.
+    /// Whether the reader has ended.
     ended: bool,
-    /// And the writer was told so.
+    /// Whether the writer has been shut down.
     closed: bool,
-    /// Bytes that were read.
+    /// Bytes read so far.
     moved: u64,
 }
 
@@ -82,12 +81,12 @@ impl Direction {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), End>> {
         loop {
-            while !self.held.is_empty() {
-                let written = ready!(write(writer, &self.held, cx)).map_err(End::Writer)?;
-                self.held.advance(written);
+            while !self.pending.is_empty() {
+                let written = ready!(write(writer, &self.pending, cx)).map_err(End::Writer)?;
+                self.pending.advance(written);
             }
-            // The allocation goes with the last byte of it.
-            self.held = Bytes::new();
+            // Frees the allocation once its last byte is written.
+            self.pending = Bytes::new();
             if self.closed {
                 return Poll::Ready(Ok(()));
             }
@@ -96,7 +95,7 @@ impl Direction {
                 self.closed = true;
                 continue;
             }
-            if self.move_piece(reader, writer, cx)?.is_pending() {
+            if self.move_chunk(reader, writer, cx)?.is_pending() {
                 if self.unflushed {
                     ready!(Pin::new(&mut *writer).poll_flush(cx)).map_err(End::Writer)?;
                     self.unflushed = false;
@@ -106,20 +105,20 @@ impl Direction {
         }
     }
 
-    /// Reads what there is, and writes what of it can be written now.
-    fn move_piece(
+    /// Reads one chunk, and writes as much of it as the writer accepts now.
+    fn move_chunk(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Result<Poll<()>, End> {
-        let mut piece = [MaybeUninit::uninit(); PIECE];
-        let mut piece = ReadBuf::uninit(&mut piece);
-        match Pin::new(reader).poll_read(cx, &mut piece) {
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        match Pin::new(reader).poll_read(cx, &mut chunk) {
             Poll::Pending => return Ok(Poll::Pending),
             Poll::Ready(read) => read.map_err(End::Reader)?,
         }
-        let mut read = piece.filled();
+        let mut read = chunk.filled();
         self.ended = read.is_empty();
         self.moved += read.len() as u64;
         self.unflushed |= !self.ended;
@@ -127,7 +126,7 @@ impl Direction {
             match write(writer, read, cx) {
                 Poll::Ready(written) => read = &read[written.map_err(End::Writer)?..],
                 Poll::Pending => {
-                    self.held = Bytes::copy_from_slice(read);
+                    self.pending = Bytes::copy_from_slice(read);
                     break;
                 }
             }
@@ -154,31 +153,31 @@ mod tests {
 
     use super::*;
 
-    /// A tunnel whose ends take so many bytes at a time.
-    fn tunnel(narrow: usize) -> (DuplexStream, DuplexStream) {
-        let (one, near) = duplex(narrow);
-        let (far, other) = duplex(narrow);
+    /// A tunnel whose ends accept `width` bytes at a time.
+    fn tunnel(width: usize) -> (DuplexStream, DuplexStream) {
+        let (one, near) = duplex(width);
+        let (far, other) = duplex(width);
         tokio::spawn(join(near, far, |_, _| {}));
         (one, other)
     }
 
     #[tokio::test]
-    async fn what_is_not_taken_at_once_is_kept_in_order() {
+    async fn bytes_that_wait_for_the_writer_keep_their_order() {
         let sent: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
-        for narrow in [1, 1000, PIECE, PIECE + 1] {
-            let (mut one, mut other) = tunnel(narrow);
+        for width in [1, 1000, CHUNK, CHUNK + 1] {
+            let (mut one, mut other) = tunnel(width);
             let mut got = Vec::new();
             let write = async {
                 one.write_all(&sent).await.unwrap();
                 one.shutdown().await.unwrap();
             };
             tokio::join!(write, async { other.read_to_end(&mut got).await.unwrap() });
-            assert!(got == sent, "through {narrow} bytes");
+            assert!(got == sent, "through {width} bytes");
         }
     }
 
     #[tokio::test]
-    async fn an_end_is_passed_on_and_the_other_direction_lives() {
+    async fn a_closed_side_leaves_the_other_direction_open() {
         let (mut one, mut other) = tunnel(16);
         one.shutdown().await.unwrap();
         assert_eq!(other.read(&mut [0; 1]).await.unwrap(), 0);
@@ -188,7 +187,7 @@ mod tests {
         assert_eq!(&got, b"still here");
     }
 
-    /// What reads, or is written to, fails.
+    /// A stream whose reads, writes and shutdown fail.
     fn failing(read: io::ErrorKind) -> impl AsyncRead + AsyncWrite + Unpin {
         struct Failing(io::ErrorKind);
         impl AsyncRead for Failing {
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_break_names_its_end_and_is_none_once_one_end_is_done() {
+    async fn a_failure_names_its_end_unless_one_side_closed() {
         const RESET: io::ErrorKind = io::ErrorKind::ConnectionReset;
         let (client, _held) = duplex(16);
         let broken = join(client, failing(RESET), |_, _| {}).await;
@@ -240,10 +239,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_piece_is_flushed_before_more_is_waited_for() {
+    async fn every_chunk_is_flushed_before_the_next_read() {
         let (mut one, near) = duplex(64);
         let (far, mut other) = duplex(64);
-        // Passes nothing on before it is flushed.
+        // Forwards nothing before a flush.
         tokio::spawn(join(near, tokio::io::BufStream::new(far), |_, _| {}));
         one.write_all(b"key").await.unwrap();
         let mut got = [0; 3];

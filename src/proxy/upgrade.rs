@@ -1,4 +1,4 @@
-//! Upgrades: one HTTP/1.1 exchange, and after a valid 101 two joined byte streams.
+//! Upgrades: one HTTP/1.1 request and response, and after a valid 101 two joined byte streams.
 
 use std::sync::Arc;
 
@@ -14,46 +14,48 @@ use tokio_util::task::TaskTracker;
 use super::{
     Body, Error,
     hop_by_hop::{self, Protocol},
-    request_log::RequestRecord,
+    request_record::RequestRecord,
     response_framing,
     tunnel::{self, Broken},
 };
 use crate::upstream::{RequestBody, ResponseBody, Upstream};
 
-/// Sends an upgrade and relays what comes of it.
+/// Sends an upgrade, and relays the response or the joined streams.
 ///
-/// Only a 101 that names `protocol` joins the streams. An error is relayed and its connections
-/// carry nothing more; anything else would leave it open who believes what about the
-/// connection (CVE-2018-1002105), so it is refused. Redirects are never followed.
+/// Only a 101 that names `protocol` joins the streams. An error is relayed, and its connections carry
+/// nothing more. Anything else is refused: client and server could disagree on whether the connection
+/// is upgraded (CVE-2018-1002105). Redirects are never followed.
 pub(super) async fn forward(
     upstream: &Upstream,
     mut request: Request<RequestBody>,
     certificate: Option<&Arc<CertifiedKey>>,
     protocol: Protocol,
-    (client, exchange): (OnUpgrade, Option<RequestRecord>),
+    (client, record): (OnUpgrade, Option<RequestRecord>),
     tunnels: &TaskTracker,
 ) -> Result<Response<Body>, Error> {
-    announce(request.headers_mut(), protocol);
+    set_upgrade_headers(request.headers_mut(), protocol);
     let mut response = upstream.upgrade(request, certificate).await?;
-    response_framing::settle(&mut response)?;
+    response_framing::normalise(&mut response)?;
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if !switches_to(response.headers(), protocol) {
-            return Err(refused(protocol, &response));
+            return Err(refuse(protocol, &response));
         }
         let server = hyper::upgrade::on(&mut response);
-        tunnels.spawn(join(client, server, exchange));
-        return Ok(relayed(response, |headers| announce(headers, protocol)));
+        tunnels.spawn(join(client, server, record));
+        return Ok(relay(response, |headers| {
+            set_upgrade_headers(headers, protocol)
+        }));
     }
     if status.is_client_error() || status.is_server_error() {
-        return Ok(relayed(response, |headers| {
+        return Ok(relay(response, |headers| {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }));
     }
-    Err(refused(protocol, &response))
+    Err(refuse(protocol, &response))
 }
 
-fn announce(headers: &mut HeaderMap, protocol: Protocol) {
+fn set_upgrade_headers(headers: &mut HeaderMap, protocol: Protocol) {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static(protocol.token()));
 }
@@ -64,7 +66,7 @@ fn switches_to(headers: &HeaderMap, protocol: Protocol) -> bool {
     named.and_then(Protocol::of_token) == Some(protocol) && tokens.next().is_none()
 }
 
-fn relayed(
+fn relay(
     response: Response<ResponseBody>,
     connection: impl FnOnce(&mut HeaderMap),
 ) -> Response<Body> {
@@ -80,7 +82,7 @@ fn relayed(
     Response::from_parts(head, body)
 }
 
-fn refused(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
+fn refuse(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
     let named = response.headers().get(UPGRADE);
     let named = named.map(|v| format!(" naming {:?}", String::from_utf8_lossy(v.as_bytes())));
     Error::BadUpgrade {
@@ -89,16 +91,16 @@ fn refused(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
     }
 }
 
-/// Joins what both connections have become, and counts for the log what is moved.
-async fn join(client: OnUpgrade, server: OnUpgrade, exchange: Option<RequestRecord>) {
+/// Joins the two upgraded connections, and counts the bytes for the log.
+async fn join(client: OnUpgrade, server: OnUpgrade, record: Option<RequestRecord>) {
     let (client, server) = match tokio::try_join!(client, server) {
         Ok(both) => both,
         Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
     };
     let (client, server) = (TokioIo::new(client), TokioIo::new(server));
     let count = |to_server, to_client| {
-        if let Some(exchange) = &exchange {
-            exchange.moved(to_server, to_client);
+        if let Some(record) = &record {
+            record.set_moved(to_server, to_client);
         }
     };
     match tunnel::join(client, server, count).await {

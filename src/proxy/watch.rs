@@ -1,4 +1,4 @@
-//! Watches end cleanly when we drain: between two events, never inside one.
+//! Bodies of watches, which end between two events, never inside one, when the proxy drains.
 
 use std::{
     pin::Pin,
@@ -15,18 +15,18 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::upstream::{ResponseBody, ResponseBodyError};
 
-/// Marks the answer to a watch, among its extensions.
+/// Among the extensions of a response to a watch.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchResponse;
 
-/// How events follow one another in a watch's body.
+/// How the events in a watch's body are delimited.
 #[derive(Debug, PartialEq, Eq)]
 enum Framing {
-    /// One JSON text a line.
-    Lines { within: bool },
-    /// Each event behind its length, four bytes, big-endian (Kubernetes' protobuf streams).
+    /// One JSON text a line. `inside` while a line has not ended.
+    Lines { inside: bool },
+    /// Each event follows its length, four bytes, big-endian (Kubernetes' protobuf streams).
     Lengths { header: Vec<u8>, left: usize },
-    /// Not known to us: no place is known to be between two events.
+    /// An unknown format: no position is known to be between two events.
     Unknown,
 }
 
@@ -39,7 +39,7 @@ impl Framing {
         if headers.contains_key(CONTENT_ENCODING) {
             Self::Unknown
         } else if content_type.starts_with("application/json") {
-            Self::Lines { within: false }
+            Self::Lines { inside: false }
         } else if content_type.starts_with("application/vnd.kubernetes.protobuf") {
             Self::Lengths {
                 header: Vec::with_capacity(4),
@@ -50,12 +50,12 @@ impl Framing {
         }
     }
 
-    fn pass(&mut self, mut data: &[u8]) {
+    fn read(&mut self, mut data: &[u8]) {
         match self {
             Self::Unknown => {}
-            Self::Lines { within } => {
+            Self::Lines { inside } => {
                 if let Some(last) = data.last() {
-                    *within = *last != b'\n';
+                    *inside = *last != b'\n';
                 }
             }
             Self::Lengths { header, left } => {
@@ -79,14 +79,14 @@ impl Framing {
 
     fn is_between_events(&self) -> bool {
         match self {
-            Self::Lines { within } => !within,
+            Self::Lines { inside } => !inside,
             Self::Lengths { header, left } => header.is_empty() && *left == 0,
             Self::Unknown => false,
         }
     }
 }
 
-/// A watch's body: as it comes, until the drain.
+/// A watch's body, which passes unchanged until the drain.
 pub struct WatchBody {
     events: ResponseBody,
     framing: Framing,
@@ -116,7 +116,7 @@ impl Body for WatchBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        // At once, even where events keep coming: the client watches on from the last one.
+        // Even while events keep coming: the client continues its watch from the last one.
         if self.framing.is_between_events() && self.draining.as_mut().poll(cx).is_ready() {
             self.ended = true;
             return Poll::Ready(None);
@@ -125,7 +125,7 @@ impl Body for WatchBody {
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
-            self.framing.pass(data);
+            self.framing.read(data);
         }
         polled
     }
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_has_not_ended_is_within_an_event() {
+    fn an_unfinished_line_is_inside_an_event() {
         let mut lines = framing("application/json;stream=watch");
         assert!(lines.is_between_events());
-        lines.pass(b"{\"type\":\"ADDED\"}\n{\"ty");
+        lines.read(b"{\"type\":\"ADDED\"}\n{\"ty");
         assert!(!lines.is_between_events());
-        lines.pass(b"pe\":\"ADDED\"}\n");
+        lines.read(b"pe\":\"ADDED\"}\n");
         assert!(lines.is_between_events());
     }
 
@@ -160,18 +160,18 @@ mod tests {
     fn lengths_are_followed_across_frames() {
         let mut lengths = framing("application/vnd.kubernetes.protobuf;stream=watch");
         assert!(lengths.is_between_events());
-        lengths.pass(&[0, 0]);
+        lengths.read(&[0, 0]);
         assert!(!lengths.is_between_events());
-        lengths.pass(&[0, 3, b'\n']);
+        lengths.read(&[0, 3, b'\n']);
         assert!(!lengths.is_between_events());
-        lengths.pass(&[1, 2, 0, 0, 0, 1, 9]);
+        lengths.read(&[1, 2, 0, 0, 0, 1, 9]);
         assert!(lengths.is_between_events());
     }
 
     #[test]
     fn an_unknown_framing_has_no_known_boundary() {
         let mut unknown = framing("application/cbor-seq");
-        unknown.pass(b"\n");
+        unknown.read(b"\n");
         assert!(!unknown.is_between_events());
 
         let mut headers = HeaderMap::new();

@@ -7,7 +7,7 @@ struct Never;
 
 impl Source for Never {
     fn subject(&self) -> String {
-        "nobody".to_owned()
+        "a source".to_owned()
     }
 
     fn fetch(&self) -> Fetch<'_> {
@@ -15,8 +15,8 @@ impl Source for Never {
     }
 }
 
-fn rule(client: ClientCredentials, plaintext: bool) -> Rule {
-    Rule {
+fn config(client: ClientCredentials, plaintext: bool) -> Config {
+    Config {
         credentials: Cache::new(Arc::new(Never)),
         client,
         plaintext,
@@ -42,35 +42,35 @@ fn with_header() -> Request<()> {
 const WITH_TOKEN: &str = "base64url.bearer.authorization.k8s.io.dG9rZW4, v5.channel.k8s.io";
 
 #[test]
-fn forward_passes_the_clients_own_and_adds_ours_to_none() {
-    let rule = rule(ClientCredentials::Forward, false);
+fn forward_passes_the_clients_credential_and_adds_no_other() {
+    let config = config(ClientCredentials::Forward, false);
     let mut request = with_header();
-    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Clients);
+    assert_eq!(config.choose(&mut request).unwrap(), Owner::Client);
     assert_eq!(request.headers()[AUTHORIZATION], "Bearer mine");
     let mut request = websocket(WITH_TOKEN);
-    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Clients);
+    assert_eq!(config.choose(&mut request).unwrap(), Owner::Client);
     assert_eq!(request.headers()[SEC_WEBSOCKET_PROTOCOL], WITH_TOKEN);
     let mut bare = websocket("v5.channel.k8s.io");
-    assert_eq!(rule.settle(&mut bare).unwrap(), Whose::Ours);
+    assert_eq!(config.choose(&mut bare).unwrap(), Owner::Proxy);
 }
 
 #[test]
 fn a_token_subprotocol_counts_on_websockets_alone() {
-    // The API server reads it nowhere else, so elsewhere it would be nobody's request.
+    // The API server reads it nowhere else: elsewhere the request would come without a credential.
     let mut plain = websocket(WITH_TOKEN);
     plain.extensions_mut().clear();
-    let rule = rule(ClientCredentials::Forward, false);
-    assert_eq!(rule.settle(&mut plain).unwrap(), Whose::Ours);
+    let config = config(ClientCredentials::Forward, false);
+    assert_eq!(config.choose(&mut plain).unwrap(), Owner::Proxy);
 }
 
 #[test]
-fn replace_takes_off_header_and_token_subprotocol() {
-    let rule = rule(ClientCredentials::Replace, false);
+fn replace_removes_header_and_token_subprotocol() {
+    let config = config(ClientCredentials::Replace, false);
     let mut request = with_header();
-    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Ours);
+    assert_eq!(config.choose(&mut request).unwrap(), Owner::Proxy);
     assert!(!request.headers().contains_key(AUTHORIZATION));
     let mut request = websocket(WITH_TOKEN);
-    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Ours);
+    assert_eq!(config.choose(&mut request).unwrap(), Owner::Proxy);
     assert_eq!(
         request.headers()[SEC_WEBSOCKET_PROTOCOL],
         "v5.channel.k8s.io"
@@ -79,14 +79,17 @@ fn replace_takes_off_header_and_token_subprotocol() {
 
 #[test]
 fn refuse_refuses_both_and_lets_bare_requests_pass() {
-    let rule = rule(ClientCredentials::Refuse, false);
-    assert_eq!(rule.settle(&mut with_header()).unwrap_err().status, 403);
+    let config = config(ClientCredentials::Refuse, false);
+    assert_eq!(config.choose(&mut with_header()).unwrap_err().status, 403);
     assert_eq!(
-        rule.settle(&mut websocket(WITH_TOKEN)).unwrap_err().status,
+        config
+            .choose(&mut websocket(WITH_TOKEN))
+            .unwrap_err()
+            .status,
         403
     );
     let mut bare = Request::get("/").body(()).unwrap();
-    assert_eq!(rule.settle(&mut bare).unwrap(), Whose::Ours);
+    assert_eq!(config.choose(&mut bare).unwrap(), Owner::Proxy);
 }
 
 #[test]
@@ -95,8 +98,8 @@ fn two_authorization_headers_are_400() {
     request
         .headers_mut()
         .append(AUTHORIZATION, HeaderValue::from_static("Bearer other"));
-    let rule = rule(ClientCredentials::Forward, false);
-    assert_eq!(rule.settle(&mut request).unwrap_err().status, 400);
+    let config = config(ClientCredentials::Forward, false);
+    assert_eq!(config.choose(&mut request).unwrap_err().status, 400);
 }
 
 #[test]
@@ -105,20 +108,20 @@ fn an_empty_authorization_is_none() {
         .header(AUTHORIZATION, "")
         .body(())
         .unwrap();
-    let rule = rule(ClientCredentials::Forward, false);
-    assert_eq!(rule.settle(&mut request).unwrap(), Whose::Ours);
+    let config = config(ClientCredentials::Forward, false);
+    assert_eq!(config.choose(&mut request).unwrap(), Owner::Proxy);
     assert!(!request.headers().contains_key(AUTHORIZATION));
 }
 
 #[test]
-fn nothing_of_ours_travels_in_plain_text() {
+fn our_credential_is_not_sent_over_plain_http() {
     let mut bare = Request::get("/").body(()).unwrap();
-    let rule = rule(ClientCredentials::Forward, true);
-    assert_eq!(rule.settle(&mut bare).unwrap(), Whose::Clients);
+    let config = config(ClientCredentials::Forward, true);
+    assert_eq!(config.choose(&mut bare).unwrap(), Owner::Client);
 }
 
 #[test]
-fn a_401_from_behind_a_proxy_subresource_is_an_applications_own() {
+fn a_401_from_behind_a_proxy_subresource_is_an_apps_own() {
     let behind = |uri: &str| {
         let mut request = Request::get(uri).body(()).unwrap();
         let info = RequestInfo::read(&request).unwrap();

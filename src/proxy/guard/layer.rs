@@ -1,4 +1,31 @@
 //! The guard's two checks as layers.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::sync::Arc;
+//!
+//! use http::{Request, Response};
+//! use kubegate::proxy::{Body, Error, guard::{self, Guard, Rules}, request_info};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let guard = Arc::new(Guard::new(&Rules::default()).unwrap());
+//! let service = ServiceBuilder::new()
+//!     .layer(guard::origin_layer(guard.clone()))
+//!     .layer(request_info::layer())
+//!     .layer(guard::request_layer(guard))
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Ok::<_, Error>(Response::new(Body::Empty))
+//!     }));
+//! let ask = |path: &str, host: &str| Request::get(path).header("host", host).body(()).unwrap();
+//! let pods = ask("/api/v1/pods", "localhost:8001");
+//! assert!(service.clone().oneshot(pods).await.is_ok());
+//! let rebound = ask("/api/v1/pods", "attacker.example");
+//! assert!(service.clone().oneshot(rebound).await.is_err());
+//! let exec = ask("/api/v1/namespaces/x/pods/p/exec", "localhost:8001");
+//! assert!(service.oneshot(exec).await.is_err());
+//! # }
+//! ```
 
 use std::sync::Arc;
 
@@ -16,18 +43,20 @@ use crate::proxy::{
 };
 
 /// Checks who is calling. Belongs outside of CORS, routing and static files.
-pub(in crate::proxy) fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckOrigin> {
+#[must_use]
+pub fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckOrigin> {
     HeadFilterLayer::new(CheckOrigin(guard))
 }
 
 /// Checks what is asked. Belongs inside of the layer that reads the [`RequestInfo`].
-pub(in crate::proxy) fn request_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckRequest> {
+#[must_use]
+pub fn request_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckRequest> {
     HeadFilterLayer::new(CheckRequest(guard))
 }
 
 /// See [`origin_layer`].
 #[derive(Debug)]
-pub(in crate::proxy) struct CheckOrigin(Arc<Guard>);
+pub struct CheckOrigin(Arc<Guard>);
 
 impl HeadFilter for CheckOrigin {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
@@ -44,7 +73,7 @@ struct FromBrowser;
 
 /// See [`request_layer`].
 #[derive(Debug)]
-pub(in crate::proxy) struct CheckRequest(Arc<Guard>);
+pub struct CheckRequest(Arc<Guard>);
 
 impl HeadFilter for CheckRequest {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {

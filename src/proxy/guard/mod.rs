@@ -38,7 +38,7 @@ use filter::{Filter, Patterns};
 use origin::{AllowedOrigins, Caller};
 pub use rules::Rules;
 
-pub(super) use layer::{origin_layer, request_layer};
+pub use layer::{CheckOrigin, CheckRequest, origin_layer, request_layer};
 
 /// The rules, compiled.
 // Each is a fact of its own, not a state.

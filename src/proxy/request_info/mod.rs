@@ -23,16 +23,16 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::{Method, Request, uri::PathAndQuery};
 
-pub(super) use layer::layer;
+pub use layer::{ReadRequestInfo, layer};
 pub use path::AmbiguousPath;
 use resource::Spans;
 pub use resource::{Resource, Verb};
 
-/// What a request asks of the API server. Kept in the request's extensions; cheap to clone.
+/// What a request asks of the API server. Kept among the request's extensions; cheap to clone.
 ///
 /// ```
 /// use http::Request;
-/// use kubegate::proxy::{RequestInfo, Verb};
+/// use kubegate::proxy::request_info::{RequestInfo, Verb};
 ///
 /// let request = Request::get("/api/v1/namespaces/shop/pods?watch=1").body(()).unwrap();
 /// let info = RequestInfo::read(&request).unwrap();
