@@ -31,8 +31,8 @@ pub(super) fn error_response(error: &Error) -> ErrorResponse {
         Error::UnexpectedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
             (StatusCode::BAD_GATEWAY, None)
         }
-        // None of these has a time to retry: whoever asks again learns no sooner that a
-        // server is back, and a request that broke may have been carried out.
+        // Without a time to retry: another try does not find the server sooner, and a request that
+        // broke off may have been carried out.
         Error::Upstream(e) => match e {
             upstream::Error::Connect { source, .. } if descriptors::ran_out(source.as_ref()) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY))

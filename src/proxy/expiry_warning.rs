@@ -1,5 +1,5 @@
-//! Answers say when the credential that they came by is about to end for good, so that whoever
-//! reads `Warning` headers, as kubectl does, can log in before that.
+//! Adds a `Warning` header where the credential is about to expire for good. kubectl prints it, so that
+//! the user can log in before that.
 
 use std::time::SystemTime;
 
@@ -7,8 +7,7 @@ use http::{Response, StatusCode, header::WARNING};
 
 use crate::credential::Credential;
 
-/// Adds the announcement of `credential` to an answer, where it has one that is due. Those of
-/// the API server's own stay.
+/// Adds the expiry warning of `credential` to a response, if one is due. Warnings of the API server stay.
 pub(super) fn with_expiry_warning<B>(
     mut response: Response<B>,
     credential: &Credential,

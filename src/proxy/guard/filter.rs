@@ -1,4 +1,4 @@
-//! kubectl's patterns: `--accept-paths`, `--reject-paths`, `--reject-methods`.
+//! kubectl's filter: `--accept-paths`, `--reject-paths`, `--reject-methods`.
 
 mod go_regex;
 
@@ -10,7 +10,7 @@ use regex::Regex;
 use super::{error::Error, rules::Rules};
 use crate::proxy::{refusal::Refusal, request_info::Reading};
 
-/// The patterns of one flag, searched for unanchored.
+/// The patterns of one flag, which are not anchored.
 #[derive(Debug)]
 pub(super) struct Patterns(Vec<Pattern>);
 
@@ -20,8 +20,8 @@ struct Pattern {
     matcher: Matcher,
 }
 
-/// What a pattern asks for. The defaults need no regular expression: making one takes time and
-/// memory at the start.
+/// A compiled pattern. The defaults need no regular expression, which would take time and memory at
+/// the start.
 #[derive(Debug)]
 enum Matcher {
     Anything,
@@ -47,12 +47,12 @@ impl Patterns {
             .map(Self)
     }
 
-    /// Whether any pattern is found in the text.
+    /// Whether any pattern matches the text.
     pub(super) fn accept(&self, text: &str) -> bool {
         self.find(text).is_some()
     }
 
-    /// Whether each pattern is found in a single text alone, and this holds for all of those.
+    /// Whether each pattern matches a single text, and `holds` is true of all of these.
     pub(super) fn are_all(&self, holds: impl Fn(&str) -> bool) -> bool {
         let mut patterns = self.0.iter();
         patterns.all(|pattern| match &pattern.matcher {
@@ -61,7 +61,7 @@ impl Patterns {
         })
     }
 
-    /// The first pattern that is found in the text.
+    /// Returns the first pattern that matches the text.
     fn find(&self, text: &str) -> Option<&str> {
         let found = self.0.iter().find(|pattern| pattern.matcher.finds(text))?;
         Some(&found.source)
@@ -88,8 +88,8 @@ impl Matcher {
     }
 }
 
-/// The only text in which a pattern is found, such as `localhost` for `^localhost$`; `None`
-/// where it takes a regular expression to tell.
+/// Returns the only text that a pattern matches, such as `localhost` for `^localhost$`; `None` where
+/// only a regular expression can tell.
 fn exactly(pattern: &str) -> Option<String> {
     let mut rest = pattern.strip_prefix('^')?.strip_suffix('$')?.chars();
     let mut text = String::new();
@@ -106,7 +106,7 @@ fn exactly(pattern: &str) -> Option<String> {
     Some(text)
 }
 
-/// What `--disable-filter` turns off, apart from the Host.
+/// The filter that `--disable-filter` turns off, apart from that of hosts.
 #[derive(Debug)]
 pub(super) struct Filter {
     accept_paths: Patterns,
@@ -115,8 +115,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// kubectl's default for `--reject-paths` is not among the patterns: parsing the
-    /// request finds what it is for, without its false alarms.
+    /// Compiles the patterns. kubectl's default for `--reject-paths` is not among them: the
+    /// capabilities of a request show what it is meant to find, without false alarms.
     pub(super) fn new(rules: &Rules) -> Result<Self, Error> {
         let reject_paths = rules.reject_paths.as_deref().unwrap_or_default();
         Ok(Self {
@@ -126,7 +126,7 @@ impl Filter {
         })
     }
 
-    /// Whether some method is refused: then none may be asked for by a header.
+    /// Whether a method can be refused; then no header may name another.
     pub(super) fn refuses_methods(&self) -> bool {
         !self.reject_methods.are_all(str::is_empty)
     }
@@ -185,7 +185,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_found_without_a_regular_expression_is_what_one_would_find() {
+    fn a_simple_pattern_matches_as_its_regular_expression_would() {
         for pattern in [
             "^.*",
             ".*",
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_leaves_a_choice_is_a_regular_expression() {
+    fn a_pattern_of_several_texts_is_a_regular_expression() {
         for pattern in [
             "localhost",
             "^localhost",

@@ -1,8 +1,7 @@
-//! Framing that two readers could read in two ways, as far as headers still show it.
+//! Refuses message framing that two readers could read in two ways, as far as headers still show it.
 //!
-//! hyper refuses differing lengths and chunked bodies that are not last; where both a
-//! length and chunks are sent it drops the length and closes. What it lets through is
-//! judged here.
+//! hyper refuses lengths that differ and a `chunked` that is not the last coding; of a length beside
+//! `chunked` it drops the length and closes. This file checks what it lets through.
 
 use http::{
     HeaderMap,
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_with_two_readings_is_400_and_closes() {
+    fn ambiguous_framing_is_400_and_closes() {
         for headers in [
             &[(TRANSFER_ENCODING, "gzip, chunked")][..],
             &[(TRANSFER_ENCODING, "chunked, chunked")],

@@ -1,4 +1,4 @@
-//! The Host, parsed and not matched as text.
+//! Checks the `Host` header, parsed and not matched as text.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,12 +8,12 @@ use http::{Request, Uri, header::HOST};
 use super::filter::Patterns;
 use crate::proxy::refusal::Refusal;
 
-/// A host and port as a Host header, a target or an origin names them.
+/// A host and port, as in a `Host` header, a request target or an origin.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Host<'a> {
     /// Lower case; an IPv6 address in its shortest form and in brackets.
     pub(super) name: Cow<'a, str>,
-    /// As written; `None` is the scheme's own.
+    /// `None` stands for the default port of the scheme.
     pub(super) port: Option<u16>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Host<'a> {
         Ok(Self { name, port })
     }
 
-    /// Whether both name the same host and port, where a port left out is `default`.
+    /// Whether both are the same host and port, where `default` stands for a missing port.
     pub(super) fn is_same(&self, other: &Host<'_>, default: u16) -> bool {
         self.name == other.name && self.port.unwrap_or(default) == other.port.unwrap_or(default)
     }
@@ -45,15 +45,15 @@ impl<'a> Host<'a> {
         is_loopback(&self.name)
     }
 
-    /// The address within the brackets, if it is IPv6.
+    /// Returns the address inside of the brackets, if it is IPv6.
     fn without_brackets(&self) -> Option<&str> {
         self.name.strip_prefix('[')?.strip_suffix(']')
     }
 }
 
-/// The one Host of a request, well-formed, accepted, and the same as in the target.
+/// Returns the one host of a request: well-formed, accepted, and the same as in the target.
 ///
-/// `accept` is `None` where any well-formed Host will do (`--disable-filter`).
+/// With `accept` of `None` every well-formed host passes (`--disable-filter`).
 pub(super) fn check<'a, B>(
     request: &'a Request<B>,
     accept: Option<&Patterns>,
@@ -70,8 +70,8 @@ pub(super) fn check<'a, B>(
     }
 }
 
-/// RFC 9112 section 3.2: 400 for a request that lacks a Host, has two, or has a bad one.
-/// HTTP/1.0 gets no exception: without a Host there is nothing to hold a page's origin to.
+/// RFC 9112 section 3.2: 400 for a request without a `Host`, with two, or with a bad one. HTTP/1.0 gets
+/// no exception: without a `Host` there is nothing to compare a page's origin with.
 fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -83,8 +83,8 @@ fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
         .map_err(|reason| Refusal::malformed(format!("the Host header {reason}")))
 }
 
-/// RFC 9112 section 3.2.2 lets an absolute-form target override the Host. Two different
-/// answers to where a request goes are one too many here.
+/// Refuses a target in absolute form that names another host than the `Host` header, which RFC 9112
+/// section 3.2.2 would let it override.
 fn check_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
     let Some(authority) = target.authority() else {
         return Ok(());
@@ -104,7 +104,7 @@ fn check_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// The port that `http` and `https` leave out.
+/// Returns the default port of `http` and `https`.
 pub(super) fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
@@ -113,8 +113,8 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// kubectl loses the brackets of IPv6 where a port follows, so patterns for either
-/// spelling are in use.
+/// Whether a host is accepted. kubectl drops the brackets of an IPv6 address that has a port, so that
+/// patterns for both spellings are in use.
 fn is_accepted(host: &Host<'_>, patterns: &Patterns) -> bool {
     patterns.accept(&host.name)
         || host
@@ -122,8 +122,8 @@ fn is_accepted(host: &Host<'_>, patterns: &Patterns) -> bool {
             .is_some_and(|address| patterns.accept(address))
 }
 
-/// Whether a name stands for this machine whatever a name server says, so that browsers trust
-/// plain http there (Secure Contexts, section 3.1) and mark their requests with `Sec-Fetch-*`.
+/// Whether a name is a loopback name, whatever a name server says. Browsers trust plain http at such a
+/// name (Secure Contexts, section 3.1) and mark their requests to it with `Sec-Fetch-*`.
 pub(super) fn is_loopback(name: &str) -> bool {
     name == "localhost"
         || name == "[::1]"
@@ -154,7 +154,7 @@ fn ipv6(text: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(Cow::Owned(format!("[{address}]")))
 }
 
-/// 1 to 65535 and digits only: `str::parse` would take a sign too.
+/// Parses a port from digits: `str::parse` would take a sign too.
 fn number(digits: &str) -> Option<u16> {
     let digits = digits
         .bytes()

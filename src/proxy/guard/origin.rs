@@ -1,6 +1,6 @@
-//! Requests that a page in a browser sent. A page of any site can reach localhost, and its
-//! sockets and plain GETs need no permission from us to be sent, so the headers that
-//! browsers add, and scripts cannot forge, decide for every method and every upgrade.
+//! Checks requests that a page in a browser sent. A page of any site can reach localhost, and needs no
+//! permission to send plain GETs and open WebSockets. So the headers that browsers add, and scripts
+//! cannot forge, decide for every method and every upgrade.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -35,16 +35,16 @@ impl AllowedOrigins {
     }
 }
 
-/// Who sends a request.
+/// What sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// It says for which page.
+    /// A browser, which names the page.
     Browser,
-    /// It says nothing of pages.
+    /// A program: the request names no page.
     Program,
 }
 
-/// Refuses what a foreign page sent. `host` has been accepted before.
+/// Refuses requests of foreign pages. `host` is accepted already.
 pub(super) fn check(
     headers: &HeaderMap,
     host: &Host<'_>,
@@ -61,8 +61,8 @@ pub(super) fn check(
     }
 }
 
-/// Without an Origin (navigation, images, scripts) only this header tells that a page of
-/// another site asks. Browsers send four values; only the two harmless ones pass.
+/// Checks a request without an `Origin` (navigation, images, scripts), where only `Sec-Fetch-Site` shows
+/// that a page of another site sent it. Of its four values the two harmless ones pass.
 fn check_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
     if sites.peek().is_none() {
@@ -80,9 +80,9 @@ fn check_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
     }
 }
 
-/// Over plain http, browsers say which page asks at loopback names alone (Fetch Metadata, section
-/// 2: only to potentially trustworthy URLs). Elsewhere any page could have sent what a browser
-/// sends, so none of it passes.
+/// Refuses requests of browsers that have no `Sec-Fetch-*` header. Over plain http, browsers send these
+/// only to loopback names (Fetch Metadata, section 2: to potentially trustworthy URLs); elsewhere any
+/// page could have sent the request.
 fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     if is_browser(headers) {
         return Ok(());
@@ -96,7 +96,7 @@ fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     {
         REFERER
     } else if headers.contains_key(ACCEPT_LANGUAGE) {
-        // Pages can change the agent and leave out the referrer, but not keep back this one.
+        // Pages can change the agent and omit the referrer, but not this header.
         ACCEPT_LANGUAGE
     } else {
         return Ok(());
@@ -109,13 +109,13 @@ fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     )))
 }
 
-/// Whether a browser sent it, and says for which page.
+/// Whether a browser sent the request and names the page.
 pub(super) fn is_browser(headers: &HeaderMap) -> bool {
     let marks = |name: &HeaderName| *name == ORIGIN || name.as_str().starts_with("sec-fetch-");
     headers.keys().any(marks)
 }
 
-/// All browsers call themselves Mozilla. So does PowerShell, which runs no pages.
+/// Whether an agent is a browser's: they all begin with Mozilla. So does PowerShell, which runs no pages.
 fn is_browsers_agent(agent: &HeaderValue) -> bool {
     let agent = agent.as_bytes();
     let powershell =
@@ -149,7 +149,7 @@ pub(super) fn refuse_service_worker(headers: &HeaderMap) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Our own: the authority the request itself was sent to.
+/// Whether an origin is this proxy's own: the authority that the request was sent to.
 fn is_own(origin: &HeaderValue, host: &Host<'_>) -> bool {
     let Some((scheme, authority)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
     else {
@@ -174,7 +174,7 @@ fn foreign(origin: &HeaderValue) -> Refusal {
     })
 }
 
-/// `scheme://host[:port]` as RFC 6454 section 6.2 serialises it: lower case, no default port.
+/// Returns `scheme://host[:port]` as RFC 6454 section 6.2 serialises it: lower case, no default port.
 fn canonical(origin: &str) -> Result<HeaderValue, &'static str> {
     const FORM: &str = "is not an origin; write scheme://host[:port] without a path";
     if origin == "*" {
