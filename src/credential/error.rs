@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use super::{protocol::issuer::IssuerError, sources::exec::PluginError, store};
 use crate::{kubeconfig, tls};
 
-/// Why there is no credential. All requests that waited for it get the error, so it can be cloned. No
-/// variant contains a secret.
+/// Why there is no credential. All requests that waited for it get the error, so it can be cloned.
+/// No variant contains a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// An exec plugin gave no credential.
@@ -144,8 +144,8 @@ impl Error {
         Self::Store(Arc::new(error))
     }
 
-    /// Refers to the log for a plugin's messages if the log has all of them: the user of a command sees
-    /// both.
+    /// Refers to the log for a plugin's messages if the log has all of them: the user of a command
+    /// sees both.
     pub(super) fn without_logged_messages(self) -> Self {
         match self {
             Self::Plugin(error) => Self::Plugin(error.without_logged_messages()),
@@ -153,8 +153,8 @@ impl Error {
         }
     }
 
-    /// Whether a later try may succeed. Otherwise a human must log in, install a program or correct a
-    /// file.
+    /// Whether a later try may succeed. Otherwise a human must log in, install a program or correct
+    /// a file.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -26,9 +26,9 @@ use crate::{
     settings::{self, ServiceAccountFlags},
 };
 
-/// Creates the cache for the user that the kubeconfig and flags choose. Fields and files are checked
-/// at once, so that mistakes show at the start. A plugin runs when it is needed, for at most
-/// `exec_timeout` (`--exec-timeout`; zero means without limit).
+/// Creates the cache for the user that the kubeconfig and flags choose. Fields and files are
+/// checked at once, so that mistakes show at the start. A plugin runs when it is needed, for at
+/// most `exec_timeout` (`--exec-timeout`; zero means without limit).
 ///
 /// # Errors
 /// A certificate and key that cannot be read or do not match, a token file without fallback that

@@ -1,9 +1,9 @@
 //! How a user becomes a credential.
 //!
-//! A [`Source`] obtains a [`Credential`]; each kind of source has a file or folder in `sources`, and
-//! [`from_user`] chooses among them by the kubeconfig. One [`Cache`] over all kinds is responsible
-//! for expiry, single flight and the last good value. `protocol` has what the sources send to
-//! issuers and API servers, [`store`] the state folder with the saved logins.
+//! A [`Source`] obtains a [`Credential`]; each kind of source has a file or folder in `sources`,
+//! and [`from_user`] chooses among them by the kubeconfig. One [`Cache`] over all kinds is
+//! responsible for expiry, single flight and the last good value. `protocol` has what the sources
+//! send to issuers and API servers, [`store`] the state folder with the saved logins.
 //!
 //! A new kind of credential is a new file in `sources` that implements [`Source`], and a case in
 //! [`from_user`].

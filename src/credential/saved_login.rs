@@ -1,5 +1,5 @@
-//! Logins that kubegate saves itself. Their `exec` entry becomes a [`Source`], both in the proxy and
-//! in `kubegate credential`.
+//! Logins that kubegate saves itself. Their `exec` entry becomes a [`Source`], both in the proxy
+//! and in `kubegate credential`.
 
 use std::sync::Arc;
 

@@ -67,8 +67,8 @@ impl fmt::Debug for Credential {
 /// A future that a [`Source`] returns.
 pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, Error>> + Send + 'a>>;
 
-/// One way to obtain a credential. It does no caching, sharing or retries, and limits its own time: the
-/// cache never cancels a fetch.
+/// One way to obtain a credential. It does no caching, sharing or retries, and limits its own time:
+/// the cache never cancels a fetch.
 pub trait Source: Send + Sync + 'static {
     /// Names the source in errors and logs: `exec plugin aws`, `token file /path`.
     fn subject(&self) -> String;
@@ -82,8 +82,8 @@ pub trait Source: Send + Sync + 'static {
     }
 
     /// Checks whether the last credential is still current. Called after
-    /// [`RefreshPolicy::recheck_after`], and when one of [`Source::files`] or the kubeconfig was changed, so
-    /// it must be cheap.
+    /// [`RefreshPolicy::recheck_after`], and when one of [`Source::files`] or the kubeconfig was
+    /// changed, so it must be cheap.
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         match self.refresh_policy().recheck_after {
             Some(_) => self.fetch(),
@@ -91,20 +91,20 @@ pub trait Source: Send + Sync + 'static {
         }
     }
 
-    /// Files other than the kubeconfig in which another process may save a new credential, such as a
-    /// saved login. Files that every recheck reads are left out.
+    /// Files other than the kubeconfig in which another process may save a new credential, such as
+    /// a saved login. Files that every recheck reads are left out.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    /// Files in which the next login is saved. They are checked before a request fails because there is
-    /// no credential, or because the API server rejected it. By default [`Source::files`].
+    /// Files in which the next login is saved. They are checked before a request fails because
+    /// there is no credential, or because the API server rejected it. By default [`Source::files`].
     fn login_files(&self) -> Vec<PathBuf> {
         self.files()
     }
 
-    /// Called when such a file, or the kubeconfig, was changed. A source that uses another cache passes
-    /// this on.
+    /// Called when such a file, or the kubeconfig, was changed. A source that uses another cache
+    /// passes this on.
     fn inputs_changed(&self) {}
 }
 

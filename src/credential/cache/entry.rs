@@ -166,8 +166,8 @@ impl Entry {
         scaled.min(policy.max_backoff)
     }
 
-    /// `pause`, but not beyond the start of the leeway, or within the leeway, not beyond the expiry.
-    /// At these times the source is called whatever happened before.
+    /// `pause`, but not beyond the start of the leeway, or within the leeway, not beyond the
+    /// expiry. At these times the source is called whatever happened before.
     pub(super) fn bounded(&self, pause: Duration, now: SystemTime) -> Duration {
         let left = |until: SystemTime| until.duration_since(now).ok().filter(|d| !d.is_zero());
         let leeway = self.lifetime.map(|lifetime| LEEWAY.min(lifetime / 10));

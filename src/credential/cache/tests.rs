@@ -335,8 +335,8 @@ async fn several_kubegates_refresh_at_different_times() {
     assert!(last.duration_since(*first).unwrap() > seconds(10));
 }
 
-/// Advances the clock second by second until `end`, with a request in each, and returns the times of
-/// the calls.
+/// Advances the clock second by second until `end`, with a request in each, and returns the times
+/// of the calls.
 async fn calls_by_second(bench: &Bench, end: u64) -> Vec<u64> {
     let mut calls = Vec::new();
     for second in 0..end {

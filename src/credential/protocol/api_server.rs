@@ -70,8 +70,8 @@ impl ApiServer {
         self.open(method, url, body).await?.whole().await
     }
 
-    /// Sends a request, and returns when the head of the response has arrived. If the server rejects
-    /// the credential (401), it is renewed and the request sent once more.
+    /// Sends a request, and returns when the head of the response has arrived. If the server
+    /// rejects the credential (401), it is renewed and the request sent once more.
     pub(in crate::credential) async fn open(
         &self,
         method: &Method,

@@ -22,8 +22,8 @@ pub(in crate::credential) fn bearer_of(
     value("Bearer ", token, subject)
 }
 
-/// Returns `Basic CREDENTIALS` (RFC 7617), marked sensitive. `user` must not have a colon, which would
-/// end it.
+/// Returns `Basic CREDENTIALS` (RFC 7617), marked sensitive. `user` must not have a colon, which
+/// would end it.
 pub(in crate::credential) fn basic(
     user: &str,
     password: &str,

@@ -10,8 +10,8 @@ use serde::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// How long before its expiry a token is renewed rather than used, because it could expire before it
-/// arrives.
+/// How long before its expiry a token is renewed rather than used, because it could expire before
+/// it arrives.
 const LEEWAY: Duration = Duration::from_secs(2);
 /// The same as a part of its lifetime, if that is shorter.
 const LAST_PART: u32 = 5;
@@ -27,8 +27,8 @@ pub(in crate::credential) struct Claims {
 }
 
 impl Claims {
-    /// Whether a token from a file is to be used at `now`. A token that can be renewed is not used just
-    /// before it expires.
+    /// Whether a token from a file is to be used at `now`. A token that can be renewed is not used
+    /// just before it expires.
     pub(in crate::credential) fn is_valid(&self, now: SystemTime, renewable: bool) -> bool {
         let lifetime = self
             .issued_at

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::credential::Error;
 
-/// A verifier and its challenge: the challenge is sent to the authorize URL, and the verifier with the
-/// code to the token endpoint.
+/// A verifier and its challenge: the challenge is sent to the authorize URL, and the verifier with
+/// the code to the token endpoint.
 pub struct Pkce {
     verifier: Zeroizing<String>,
     challenge: String,

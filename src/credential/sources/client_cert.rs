@@ -1,5 +1,5 @@
-//! `client-certificate` and `client-key`: the identity in the TLS handshake, alone or together with a
-//! login.
+//! `client-certificate` and `client-key`: the identity in the TLS handshake, alone or together with
+//! a login.
 
 use std::{
     path::PathBuf,
@@ -100,8 +100,8 @@ impl Source for WithCertificate {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(async {
-            // A pair that is just being replaced must not prevent the renewal of an expired login; the
-            // recheck reports what is wrong with it.
+            // A pair that is just being replaced must not prevent the renewal of an expired login;
+            // the recheck reports what is wrong with it.
             let certificate = match self.certificate.read().await {
                 Ok(certificate) => Some(certificate),
                 Err(error) => Some(self.certificate.0.last.get().ok_or(error)?),

@@ -1,5 +1,5 @@
-//! `tokenFile`: a bearer token that another program keeps fresh on disk, such as the projected service
-//! account token that the kubelet renews.
+//! `tokenFile`: a bearer token that another program keeps fresh on disk, such as the projected
+//! service account token that the kubelet renews.
 
 use std::{
     path::{Path, PathBuf},

@@ -140,8 +140,8 @@ struct Grant {
     expiration_timestamp: Option<String>,
 }
 
-/// The earliest of the times that limit the token. The token of a pod may be valid for a year, while
-/// `warnafter` asks for its renewal after an hour.
+/// The earliest of the times that limit the token. The token of a pod may be valid for a year,
+/// while `warnafter` asks for its renewal after an hour.
 fn expiry(token: &Secret, timestamp: Option<&str>) -> Option<SystemTime> {
     let claims = jwt::claims(token.expose());
     let timestamp = timestamp.and_then(|text| text.parse::<Timestamp>().ok());

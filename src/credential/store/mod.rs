@@ -1,7 +1,8 @@
 //! The state folder: what `kubegate login` obtained and a kubeconfig must not contain.
 //!
-//! Each login has one JSON file of mode 0600 in a folder of mode 0700, which is replaced as a whole.
-//! The user who logs in chooses the name of the login, and the kubeconfig's `exec` entry has it.
+//! Each login has one JSON file of mode 0600 in a folder of mode 0700, which is replaced as a
+//! whole. The user who logs in chooses the name of the login, and the kubeconfig's `exec` entry has
+//! it.
 
 mod error;
 mod keyring;

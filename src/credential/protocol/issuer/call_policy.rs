@@ -118,8 +118,8 @@ impl Call {
     }
 }
 
-/// Runs `work`, which waits for `server` at `url`, by the policy of this process; `None` if it takes
-/// too long.
+/// Runs `work`, which waits for `server` at `url`, by the policy of this process; `None` if it
+/// takes too long.
 pub async fn with_timeout<T>(
     server: &'static str,
     url: &Uri,

@@ -126,12 +126,12 @@ impl Issuer {
         no_redirect(self.send(self.built(url, request, body)?, None).await?)
     }
 
-    /// Sends a request over a new connection, with the client certificate if one is given. Redirects
-    /// are never followed: their target would get the secrets of the request.
+    /// Sends a request over a new connection, with the client certificate if one is given.
+    /// Redirects are never followed: their target would get the secrets of the request.
     ///
     /// # Errors
-    /// No response within the timeout of the process's [`CallPolicy`]; an `Authorization` header over
-    /// plain http.
+    /// No response within the timeout of the process's [`CallPolicy`]; an `Authorization` header
+    /// over plain http.
     pub async fn send(
         &self,
         request: Request<Bytes>,

@@ -1,5 +1,6 @@
-//! Calls to token endpoints: only over HTTPS, with the issuer's own trusted authorities, through the
-//! proxy of the environment, and bounded in time and size. The text of a response is never shown.
+//! Calls to token endpoints: only over HTTPS, with the issuer's own trusted authorities, through
+//! the proxy of the environment, and bounded in time and size. The text of a response is never
+//! shown.
 
 mod call_policy;
 mod client;

@@ -62,8 +62,8 @@ impl Response {
         })
     }
 
-    /// Parses the body as JSON; `otherwise` describes it in errors. The parser's own error is dropped,
-    /// because it may quote the response.
+    /// Parses the body as JSON; `otherwise` describes it in errors. The parser's own error is
+    /// dropped, because it may quote the response.
     ///
     /// # Errors
     /// A body that is other JSON. A body that is no JSON is a transient error: it may come from an

@@ -1,6 +1,7 @@
 //! `exec`: a client-go credential plugin, `client.authentication.k8s.io/v1` and `v1beta1`.
 //!
-//! Rules: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
+//! Rules:
+//! <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
 //! and client-go's `plugin/pkg/client/auth/exec`.
 
 mod descendants;

@@ -12,8 +12,8 @@ pub(super) const REMOVED: &str = "[removed]";
 /// Shorter words of standard output count as no secrets when standard error repeats them.
 const SHORTEST_TOKEN: usize = 12;
 
-/// Words that a line is searched for at most. A plugin's output has far fewer, unless it has a chain
-/// of many certificates.
+/// Words that a line is searched for at most. A plugin's output has far fewer, unless it has a
+/// chain of many certificates.
 const MOST_SECRETS: usize = 512;
 
 /// Words of every `ExecCredential`, which are no secrets.

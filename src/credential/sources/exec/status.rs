@@ -1,10 +1,10 @@
 //! The `ExecCredential` that a plugin prints, read as client-go's decoder reads it
 //! (`codecs.UniversalDecoder` of k8s.io/apimachinery, which is not strict).
 //!
-//! A text that begins with a brace is JSON: one value with nothing after it. Any other text is YAML,
-//! of which the first document counts. `kind` may be missing. Unknown fields are ignored, the last
-//! of two equal fields counts, and the names of fields are case-sensitive, except `apiVersion` and
-//! `kind`.
+//! A text that begins with a brace is JSON: one value with nothing after it. Any other text is
+//! YAML, of which the first document counts. `kind` may be missing. Unknown fields are ignored, the
+//! last of two equal fields counts, and the names of fields are case-sensitive, except `apiVersion`
+//! and `kind`.
 
 use std::{borrow::Cow, time::SystemTime};
 

@@ -28,8 +28,8 @@ impl Tail {
     }
 }
 
-/// The end of `stderr` in one line, without control characters and without anything that is or looks
-/// like a secret. `stdout` and the plugin's own `env` may contain secrets.
+/// The end of `stderr` in one line, without control characters and without anything that is or
+/// looks like a secret. `stdout` and the plugin's own `env` may contain secrets.
 pub(super) fn presentable(stderr: &Tail, stdout: &[u8], env: &[(String, Secret)]) -> String {
     let text = String::from_utf8_lossy(whole_lines(stderr));
     let text = redacted(&text, &[stdout], env);

@@ -1,9 +1,9 @@
 //! Cuts standard error into lines that can be logged.
 //!
-//! A line is logged as soon as it is complete. What is removed from it is what is known to be secret
-//! by then (the plugin's output so far, the output of its last run, its secret variables) and what
-//! looks like a secret. A plugin prints its token at its end, so a new token that does not look like
-//! one is removed only from the error that reports its failure.
+//! A line is logged as soon as it is complete. What is removed from it is what is known to be
+//! secret by then (the plugin's output so far, the output of its last run, its secret variables)
+//! and what looks like a secret. A plugin prints its token at its end, so a new token that does not
+//! look like one is removed only from the error that reports its failure.
 
 use super::{
     redact::{KnownSecrets, redacted},
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::printable::printable;
 
-/// Bytes of a line that are read; the rest is dropped. Twice of what is shown, so that the part that
-/// is dropped cannot be the one that identifies a secret.
+/// Bytes of a line that are read; the rest is dropped. Twice of what is shown, so that the part
+/// that is dropped cannot be the one that identifies a secret.
 const MAX_LINE: usize = 2 * MAX_SHOWN;
 
 /// Cuts bytes into lines as they arrive. Holds at most one line, of at most [`MAX_LINE`] bytes.

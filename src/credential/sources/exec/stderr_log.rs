@@ -14,7 +14,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// When the log says so again, counted from the plugin's start; then every minute.
 const REMINDERS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
 
-/// How long the end of a line is waited for. Then the line is shown without it: it may be a question.
+/// How long the end of a line is waited for. Then the line is shown without it: it may be a
+/// question.
 const UNFINISHED: Duration = Duration::from_millis(500);
 
 /// Lines that are logged at once, and the time for each further one, so that a plugin that prints

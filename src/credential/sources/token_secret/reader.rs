@@ -136,7 +136,8 @@ impl Reader {
         if response.status() != StatusCode::OK {
             return Err(self.refused(&response.whole().await?, "watch"));
         }
-        // The capacity is enough for the largest event: growing would leave copies that are not wiped.
+        // The capacity is enough for the largest event: growing would leave copies that are not
+        // wiped.
         let mut pending = Zeroizing::new(Vec::with_capacity(LIMIT));
         while let Some(part) = response.part().await? {
             for piece in part.split_inclusive(|byte| *byte == b'\n') {

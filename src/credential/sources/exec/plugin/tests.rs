@@ -27,8 +27,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// The plugin is `/bin/sh` with `script` as a file. A script that is started itself could be "busy":
-    /// open for writing in a process that another test forks just then.
+    /// The plugin is `/bin/sh` with `script` as a file. A script that is started itself could be
+    /// "busy": open for writing in a process that another test forks just then.
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("script");
