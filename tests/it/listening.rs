@@ -57,7 +57,10 @@ fn listening_beyond_loopback_requires_accept_hosts() {
     assert!(kubegate.address.starts_with("0.0.0.0:"));
     kubegate.signal("TERM");
     let (_, log) = kubegate.wait();
-    assert!(log.contains("WARN") && log.contains("beyond"), "{log}");
+    assert!(
+        log.contains("WARN") && log.contains("other machines"),
+        "{log}"
+    );
     assert!(!log.contains("rebinding"), "{log}");
 
     let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", ".*"]);

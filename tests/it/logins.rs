@@ -638,7 +638,7 @@ async fn logout_ends_a_session_at_its_server() {
     let out = run_in(&home, &["logout"]);
     assert_eq!(out.code, Some(1), "{out:?}");
     assert!(
-        out.stderr.contains("logged out here") && !out.stderr.contains("sesame"),
+        out.stderr.contains("the tokens are removed") && !out.stderr.contains("sesame"),
         "{out:?}"
     );
     assert!(
