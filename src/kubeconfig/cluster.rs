@@ -103,7 +103,7 @@ impl Draft {
         if self.insecure_skip_tls_verify && self.certificate_authority.is_some() {
             return Err(error(
                 "insecure-skip-tls-verify",
-                "contradicts the certificate-authority beside it; remove one of them",
+                "contradicts certificate-authority in the same entry; remove one of them",
             ));
         }
         Ok(Cluster {

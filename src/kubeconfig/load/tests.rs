@@ -74,7 +74,7 @@ fn choose(config: &Kubeconfig, context: &str) -> Target {
     select::target(config, &flags).unwrap()
 }
 
-/// As `kubectl config view --raw` prints for the same two files.
+/// `kubectl config view --raw` prints the same for these two files.
 #[test]
 fn an_entry_is_taken_whole_from_the_first_file() {
     let home = Home::new(&[("a", FIRST), ("b", SECOND)]);

@@ -20,7 +20,7 @@ fn load(text: &str) -> Kubeconfig {
     load::load(Some(&path), &|_| None).unwrap()
 }
 
-/// A file with one context, whose cluster and user have these fields besides the server.
+/// A file with one context, whose cluster has these fields and a server, and whose user has these fields.
 fn one(cluster: &str, user: &str) -> Kubeconfig {
     load(&format!(
         "current-context: x\n\

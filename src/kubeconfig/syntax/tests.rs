@@ -204,6 +204,6 @@ fn the_expansion_of_aliases_is_bounded_in_values_and_bytes() {
         vec!["*x"; 1_000].join(", ")
     );
     assert_eq!(parsed(&within)["y"].as_array().unwrap().len(), 1_000);
-    // One of itself.
+    // An alias to a collection that contains it.
     assert!(refused("a: &a [*a]").contains("/kube/config"));
 }

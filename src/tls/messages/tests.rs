@@ -10,8 +10,8 @@ use rustls::{
 
 use super::{super::TlsError, *};
 
-/// Every variant of rustls's errors of this version: the enums are open, so that a new one is
-/// worded by the last arms.
+/// Every variant of the errors of this version of rustls. The enums are non-exhaustive; new variants get
+/// the message of the last arm.
 fn every_error() -> Vec<Error> {
     use CertRevocationListError as L;
     use InvalidMessage as M;
@@ -338,8 +338,7 @@ fn every_webpki_error() -> Vec<webpki::Error> {
     all
 }
 
-/// What a name of the library's source code looks like: two words in one, a call, a structure, or
-/// an underscore that no alert has.
+/// Whether a text contains what looks like source code: a CamelCase name, a call, a structure or a path.
 fn looks_like_code(text: &str) -> bool {
     let known = [
         "kubegate",
@@ -373,7 +372,7 @@ fn no_message_contains_a_name_of_source_code() {
         let words = of_webpki(&error);
         assert!(!looks_like_code(words), "{error:?}: {words}");
     }
-    // The control: what the libraries print themselves.
+    // The control: the messages of the libraries.
     for error in [
         Error::InvalidCertificate(CertificateError::BadSignature),
         Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(

@@ -101,7 +101,7 @@ fn blanks_headers_line_endings_and_text_between_are_read() {
             certificates(variant.as_bytes(), "x").unwrap_or_else(|e| panic!("{e}: {variant}"));
         assert_eq!(found, expected, "{variant}");
     }
-    // Joined without a line break, as `cat` does where a file has no last one.
+    // Files joined by `cat`, of which the first one has no line break at its end.
     let joined = [good.trim_end(), &text("other-ca.pem")].concat();
     assert_eq!(count(joined), 2);
 }

@@ -434,7 +434,7 @@ fn utf16_becomes_utf8() {
     let marked = format!("\u{feff}{}", KUBECTL.replace('\n', "\r\n"));
     let bytes: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
     fs::write(&path, &bytes).unwrap();
-    // Nothing to change, so nothing is written.
+    // Without a change the file is not written.
     assert!(!forget_user(&path, "missing").unwrap());
     assert_eq!(fs::read(&path).unwrap(), bytes);
     add_context(&path, &new(), true).unwrap();
