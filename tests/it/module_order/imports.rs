@@ -8,7 +8,7 @@ use std::{
 
 use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree, token_stream::IntoIter};
 
-/// Names at which a path leaves the file that it is written in.
+/// Names that begin a path from another module or from the crate's root.
 const ROOTS: [&str; 4] = ["crate", "kubegate", "super", "self"];
 
 /// One file: the module that it is, and what it imports, declares and names.
@@ -250,7 +250,7 @@ impl Crate {
                     .or_insert_with(|| name.clone());
             }
         }
-        // A module of a file of its own lies there, whoever declares it.
+        // A module that has a file of its own belongs to that file, wherever it is declared.
         for (name, source) in files.iter().filter(|(name, _)| *name != "main.rs") {
             modules.insert(source.module.clone(), name.clone());
         }
