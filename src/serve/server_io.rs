@@ -122,7 +122,7 @@ fn refusal(error: &hyper::Error, lengths: Option<(usize, usize)>) -> Refusal {
         (
             StatusCode::REQUEST_TIMEOUT,
             format!(
-                "the head of the request did not come within {} s",
+                "the head of the request did not arrive within {} s",
                 head_timeout::TIMEOUT.as_secs()
             ),
         )

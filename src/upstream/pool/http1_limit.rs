@@ -20,6 +20,8 @@ const MAX_BUSY_HTTP1_ONLY: usize = 8192;
 
 /// How many HTTP/1.1 connections may be busy. Where the server speaks nothing else, one client may
 /// use three of four; its other requests are held back.
+///
+/// Clients are told apart by their IP address, so all clients on this machine count as one.
 pub(super) struct Http1Limit {
     connections: Arc<Connections>,
     protocols: Arc<Protocols>,

@@ -97,7 +97,7 @@ fn parsed(response: &Response) -> Result<Page, Error> {
         ));
     }
     serde_json::from_slice(&response.body)
-        .map_err(|_| problem(response, "its answer is no list of accounts"))
+        .map_err(|_| problem(response, "its answer is not a list of accounts"))
 }
 
 /// Returns the account with the ID or name `asked`, or the only account. Returns `None` if there are

@@ -184,7 +184,7 @@ impl Chain {
     fn credential(&self, state: &mut ChainState, token: &Secret) -> Result<Credential, Error> {
         let claims = jwt::claims(token.expose()).ok_or_else(|| {
             ibm_error(format!(
-                "{} gave a token for the cluster that is no JWT with an expiry; check the IAM \
+                "{} gave a token for the cluster that is not a JWT with an expiry; check the IAM \
                  endpoint (IBMCLOUD_IAM_API_ENDPOINT)",
                 self.subject
             ))

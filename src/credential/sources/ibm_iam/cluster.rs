@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct IbmCluster {
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its name.
     pub name: String,
@@ -100,7 +100,7 @@ impl IbmCluster {
             .map(String::as_str)
             .find(|url| !url.is_empty());
         let is_private = |url: &str| url.contains(".private.");
-        // An older response has a single URL, which is of one of both kinds.
+        // An older response has a single URL, which is either the public or the private one.
         let only = |end| {
             let mentioned = self.nested.as_ref().is_some_and(|ends| ends.mentions(end));
             let fits = |url: &&str| is_private(url) == (end == IbmEndpoint::Private);
@@ -143,7 +143,7 @@ impl IbmCluster {
         let (advice, transient) = match self.state.as_deref().unwrap_or_default() {
             "requested" | "deploying" => ("wait until its master is deployed", true),
             "deploy_failed" | "aborted" => ("its master was never deployed; make a new one", false),
-            "deleting" | "deleted" => ("it can be reached no more; choose another", false),
+            "deleting" | "deleted" => ("it can no longer be reached; choose another", false),
             _ => return Ok(()),
         };
         let state = self.state.as_deref().unwrap_or_default();

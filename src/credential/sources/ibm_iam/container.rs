@@ -166,8 +166,8 @@ async fn wait_for_roles(services: &Services, cluster: &IbmCluster) {
     }
     tracing::warn!(
         cluster = cluster.name,
-        "IBM Cloud is still telling the cluster what you may do there: it may forbid requests for \
-         some minutes"
+        "IBM Cloud has not applied your roles in the cluster yet: it may forbid requests for some \
+         minutes"
     );
 }
 

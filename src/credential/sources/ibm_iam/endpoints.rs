@@ -136,14 +136,14 @@ fn text(uri: &Uri) -> String {
     uri.to_string().trim_end_matches('/').to_owned()
 }
 
-/// How IBM Cloud is reached: as this system trusts, through the environment's proxy.
+/// Returns the client for IBM Cloud: it trusts the system's CAs and uses the proxy of the environment.
 #[must_use]
 pub fn issuer() -> Arc<Issuer> {
     let environment = Environment::read(variable);
     Arc::new(Issuer::new(Trust::system(), environment).named(IBM_CLOUD))
 }
 
-/// The value of an environment variable.
+/// Returns the value of an environment variable.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -25,7 +25,7 @@ use crate::{
 
 /// The value of `refresh_token` if the client gets none.
 const NOT_SUPPORTED: &str = "not_supported";
-/// The longest lifetime of an access token that is believed.
+/// The longest lifetime of an access token. A longer one in a response is treated as this.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// How long a delegated refresh token is valid, in seconds.
 const DELEGATED_EXPIRY: &str = "600";

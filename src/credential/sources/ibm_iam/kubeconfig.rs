@@ -76,7 +76,7 @@ impl IbmKubeconfigUser {
                 .filter_map(|end| Some(LoginBinding::of_server(&found.endpoint(end).ok()?)));
             if !bindings.any(|binding| binding == self.binding) {
                 return Err(ibm_error(format!(
-                    "the kubeconfig's server {} is no endpoint of cluster {:?}, so it gets no \
+                    "the kubeconfig's server {} is not an endpoint of cluster {:?}, so it gets no \
                      token of your account; see where the kubeconfig came from, or run `{}`",
                     self.binding.server().unwrap_or_default(),
                     found.name,

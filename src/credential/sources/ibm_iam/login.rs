@@ -100,14 +100,14 @@ fn check_destination(
     let subject = root.subject();
     if known.name() != endpoints(None)?.name() {
         return Err(ibm_error(format!(
-            "the kubeconfig's --iam {} is another IAM than the environment's, so it does not get \
-             {subject}; set {IAM_VARIABLE} too if you trust it",
+            "the kubeconfig's --iam {} is another IAM than the environment's, so {subject} \
+             is not sent to it; set {IAM_VARIABLE} too if you trust it",
             known.iam()
         )));
     }
     if flags.openshift {
         return Err(ibm_error(format!(
-            "{subject} is not shown to a server that a kubeconfig names; run `{}` to log in there",
+            "{subject} is not sent to a server that a kubeconfig names; run `{}` to log in there",
             login_command(flags.cluster.as_deref())
         )));
     }

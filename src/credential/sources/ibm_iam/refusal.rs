@@ -112,7 +112,7 @@ impl Refusal {
     }
 }
 
-/// Whether IAM says that a refresh token is of no use any more.
+/// Returns whether IAM says that a refresh token is no longer valid.
 pub(in crate::credential) fn ends_session(response: &Response) -> bool {
     Refusal::of(response).is_some_and(|refusal| refusal.reason == Reason::SessionEnded)
 }

@@ -151,7 +151,7 @@ impl Roks {
                 subject: self.subject(),
                 problem: format!("{} is no API key", self.root.subject()).into(),
                 remedy: format!(
-                    "run `{} --apikey-file FILE`, for OpenShift clusters of IBM Cloud take API keys",
+                    "run `{} --apikey-file FILE`: OpenShift clusters of IBM Cloud take API keys",
                     self.login
                 ),
             }),

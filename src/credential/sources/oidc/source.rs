@@ -117,7 +117,7 @@ impl Oidc {
             Ok(created) => *client = Arc::new(created),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the issuer is verified as before");
+                tracing::warn!(error, "the issuer's CA certificates of before are used");
             }
         }
         Ok(Arc::clone(&client))
@@ -215,7 +215,7 @@ impl Oidc {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 if !std::mem::replace(&mut self.state().unreadable, true) {
-                    tracing::warn!(error, "the tokens known before are used");
+                    tracing::warn!(error, "the tokens that were read before are used");
                 }
             }
         }
@@ -251,9 +251,10 @@ impl Oidc {
     }
 
     fn refresh_token(&self, tokens: &OidcTokens) -> Result<Secret, Error> {
-        tokens.refresh_token.clone().ok_or_else(|| {
-            self.login_needed("there is no ID token that holds, and no refresh token")
-        })
+        tokens
+            .refresh_token
+            .clone()
+            .ok_or_else(|| self.login_needed("there is no valid ID token and no refresh token"))
     }
 
     async fn lock(&self) -> Result<Option<RenewalLock>, Error> {

@@ -178,7 +178,7 @@ impl Oauth {
             )),
             StatusCode::BAD_REQUEST => {
                 let code = error_of(response).unwrap_or("400");
-                Err(response.error(format!("it refused the question for a code ({code})")))
+                Err(response.error(format!("it refused to give a code ({code})")))
             }
             status if status.is_redirection() => Err(response.error(format!(
                 "it redirects with {status}, which is not followed; only 302 is"
@@ -232,7 +232,7 @@ impl Oauth {
         let says_where =
             response.headers.contains_key(LINK) || response.headers.contains_key(WARNING);
         let problem = if says_where {
-            "users of this cluster log in with a browser alone"
+            "users of this cluster can only log in with a browser"
         } else {
             "the OAuth server asks for no user name and password (401 without a challenge)"
         };

@@ -58,7 +58,7 @@ async fn discover(access: &Access) -> Result<Oauth, Error> {
         StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
     ) {
         return Err(response.error(format!(
-            "the cluster has no OAuth server of its own ({}): it is no OpenShift, or its users \
+            "the cluster has no OAuth server of its own ({}): it is not OpenShift, or its users \
              come from an external OIDC issuer (`kubegate login oidc`)",
             response.status.as_u16()
         )));

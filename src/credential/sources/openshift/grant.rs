@@ -101,7 +101,7 @@ pub(super) async fn redeem(
     let granted: Granted = response.json("no token")?;
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
     if !granted.token_type.as_ref().is_none_or(is_bearer) {
-        return Err(response.error("its token is no bearer token"));
+        return Err(response.error("its token is not a bearer token"));
     }
     let seconds = granted.expires_in.map(|number| number.to_string());
     session(granted.access_token, seconds.as_deref(), issued_at)
@@ -134,14 +134,14 @@ fn session_end(seconds: &str, issued_at: SystemTime) -> Result<SessionEnd, &'sta
         Err(_) if seconds.parse::<f64>().is_ok_and(|seconds| seconds >= 1.0) => {
             seconds.parse().map_or(i64::MAX, whole)
         }
-        Err(_) => return Err("its expires_in is no number of seconds"),
+        Err(_) => return Err("its expires_in is not a number of seconds"),
     };
     let lifetime = match asked {
         0 => return Ok(SessionEnd::Never),
         ..0 => return Err("its expires_in is negative: the session ended before it began"),
         asked if asked > MAX_LIFETIME => {
             tracing::warn!(
-                "a session is said to last for more than {MAX_LIFETIME} s; {MAX_LIFETIME} s are used"
+                "the lifetime of a session is more than {MAX_LIFETIME} s; {MAX_LIFETIME} s are used"
             );
             MAX_LIFETIME
         }
@@ -180,8 +180,8 @@ mod tests {
         }
         for (text, problem) in [
             ("-1", "negative"),
-            ("soon", "no number"),
-            ("0.5", "no number"),
+            ("soon", "not a number"),
+            ("0.5", "not a number"),
         ] {
             assert!(
                 session_end(text, now).unwrap_err().contains(problem),

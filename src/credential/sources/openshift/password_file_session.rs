@@ -113,7 +113,7 @@ impl PasswordFileSession {
             Ok(SessionExpiry::Ended(_) | SessionExpiry::Unknown) => SessionEnd::Unknown,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "when the session ends is not known");
+                tracing::warn!(error, "cannot find out when the session ends");
                 SessionEnd::Unknown
             }
         }

@@ -215,7 +215,7 @@ impl Inner {
         tokio::spawn(async move {
             if let Err(error) = inner.ask_expiry(&stored).await {
                 let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "when the session ends is not known yet");
+                tracing::debug!(error, "cannot find out yet when the session ends");
             }
         });
         credential

@@ -193,7 +193,7 @@ impl Object {
             return Err("its lifetime is negative");
         }
         let created = self.metadata.creation_timestamp.parse();
-        let created = created.map_err(|_| "its creationTimestamp is no time")?;
+        let created = created.map_err(|_| "its creationTimestamp is not a time")?;
         let created = local_time(created, headers, now);
         let after = |seconds: i64| {
             let seconds = Duration::from_secs(seconds.unsigned_abs());

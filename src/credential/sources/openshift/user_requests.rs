@@ -43,7 +43,8 @@ impl Access {
         let Some(name) = object_name(token) else {
             return Err(Error::LoginNeeded {
                 subject: format!("the token for {}", self.server()),
-                problem: "it is no session's, so it cannot be ended at the server".into(),
+                problem: "it does not belong to a session, so it cannot be revoked at the server"
+                    .into(),
                 remedy: "have the cluster's administrator revoke it".to_owned(),
             });
         };
@@ -94,7 +95,7 @@ impl Access {
         if response.status == StatusCode::UNAUTHORIZED {
             return Error::LoginNeeded {
                 subject: format!("the API server {}", self.server()),
-                problem: "it does not take the token (401)".into(),
+                problem: "it does not accept the token (401)".into(),
                 remedy: format!(
                     "run `kubegate login openshift --server {}`",
                     quoted(&self.server())

@@ -30,7 +30,7 @@ impl Oauth {
         if !(self.codes && self.pkce) {
             return Err(Error::LoginNeeded {
                 subject: format!("OpenShift OAuth server {}", self.issuer),
-                problem: "it is too old for a login that comes back from the browser".into(),
+                problem: "it is too old for a login in a browser".into(),
                 remedy: format!(
                     "obtain an API token by visiting {}/request, and give it by --token-stdin",
                     self.token

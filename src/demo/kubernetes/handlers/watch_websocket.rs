@@ -13,6 +13,7 @@ use tokio_tungstenite::{
 };
 
 use super::watch::Watch;
+use crate::demo::request_body::RequestBody;
 use crate::demo::{
     form::Form,
     kubernetes::{
@@ -21,7 +22,6 @@ use crate::demo::{
         route::Target,
         websocket_handshake,
     },
-    request_body::RequestBody,
     server::{Body, full_body},
 };
 

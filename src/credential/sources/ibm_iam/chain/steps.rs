@@ -37,7 +37,7 @@ impl Chain {
                     printable(&actual)
                 )
                 .into(),
-                remedy: format!("use an API key of account {wanted}, or ask for no account"),
+                remedy: format!("use an API key of account {wanted}, or choose no account"),
             });
         }
         state.session = tokens.refresh.clone().map(|refresh| Session {
