@@ -448,7 +448,7 @@ async fn over_plain_http_no_credential_is_sent() {
         kubegate.signal("TERM");
         let (_, log) = kubegate.wait();
         assert_eq!(
-            log.matches("no credential of yours is sent").count(),
+            log.matches("your credential is not sent to it").count(),
             1,
             "{log}"
         );
