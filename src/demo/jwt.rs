@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_valid_until_it_expires_and_an_altered_or_foreign_one_never() {
+    fn an_expired_altered_or_foreign_token_is_invalid() {
         let signer = Signer::generate().unwrap();
         let now = SystemTime::now();
         let token = signer.sign(&json!({"exp": seconds(now) + 5})).unwrap();

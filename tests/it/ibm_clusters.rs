@@ -54,8 +54,8 @@ impl Home {
     /// Starts a proxy that does not find its cluster. Returns the message.
     async fn refused(&self, args: &[&str], key: &str) -> String {
         let kubegate = self.proxy(args, key);
-        let answer = refusal(&kubegate).await;
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let response = refusal(&kubegate).await;
+        let body = response.split_once("\r\n\r\n").unwrap().1;
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         body["message"].as_str().unwrap().to_owned()
     }
@@ -77,31 +77,31 @@ async fn whoami(kubegate: &Kubegate) -> String {
         kubegate.address,
         review.len()
     );
-    let answer = exchange(&kubegate.address, head).await;
-    assert_eq!(status(&answer), 201, "{answer}\n{}", kubegate.log());
-    answer
+    let response = exchange(&kubegate.address, head).await;
+    assert_eq!(status(&response), 201, "{response}\n{}", kubegate.log());
+    response
 }
 
 async fn is_served(kubegate: &Kubegate) {
-    let answer = get(&kubegate.address, "/api/v1/namespaces").await;
-    assert_eq!(status(&answer), 200, "{answer}\n{}", kubegate.log());
+    let response = get(&kubegate.address, "/api/v1/namespaces").await;
+    assert_eq!(status(&response), 200, "{response}\n{}", kubegate.log());
 }
 
 /// Sends requests until kubegate itself responds with an error, and returns that.
 async fn refusal(kubegate: &Kubegate) -> String {
     let refused = async {
         loop {
-            let answer = get(&kubegate.address, "/api/v1/namespaces").await;
-            if status(&answer) != 200 && answer.contains("kubegate: ") {
-                return answer;
+            let response = get(&kubegate.address, "/api/v1/namespaces").await;
+            if status(&response) != 200 && response.contains("kubegate: ") {
+                return response;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let answer = in_time(refused).await;
-    assert_no_secret(&answer);
+    let response = in_time(refused).await;
+    assert_no_secret(&response);
     assert_no_secret(&kubegate.log());
-    answer
+    response
 }
 
 /// Runs kubegate under steady load for 20 renewals of the cluster's token.
@@ -264,11 +264,11 @@ async fn the_chain_continues_from_its_deepest_valid_token() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     home.ibm.end_sessions();
-    let answer = refusal(&kubegate).await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = refusal(&kubegate).await;
+    assert_eq!(status(&response), 401, "{response}");
     assert!(
-        answer.contains("IBMCLOUD_API_KEY was not found") && answer.contains("new API key"),
-        "{answer}"
+        response.contains("IBMCLOUD_API_KEY was not found") && response.contains("new API key"),
+        "{response}"
     );
 }
 
@@ -290,8 +290,8 @@ async fn an_ended_session_begins_again_and_a_suspended_user_is_reported() {
     }
     assert!(home.ibm.granted(Grant::ApiKey) > begun);
     home.ibm.suspend_user(true);
-    let answer = refusal(&kubegate).await;
-    assert!(answer.contains("suspended"), "{answer}");
+    let response = refusal(&kubegate).await;
+    assert!(response.contains("suspended"), "{response}");
     home.ibm.suspend_user(false);
     let again = async {
         while status(&get(&kubegate.address, "/api/v1/namespaces").await) != 200 {
@@ -349,14 +349,14 @@ async fn a_kubeconfig_of_ibms_tools_is_renewed_until_its_session_ends() {
     let config = kubeconfig(&home, "not-a-jwt", "");
     let args = ["--kubeconfig", config.to_str().unwrap()];
     let missing = refusal(&Kubegate::spawn(home.command(&args, None))).await;
-    for answer in [ended, missing] {
-        assert_eq!(status(&answer), 401, "{answer}");
+    for response in [ended, missing] {
+        assert_eq!(status(&response), 401, "{response}");
         for part in [
             "ibmcloud ks cluster config",
             "kubegate login ibm",
             "kubegate-iks",
         ] {
-            assert!(answer.contains(part), "{part}: {answer}");
+            assert!(response.contains(part), "{part}: {response}");
         }
     }
 }

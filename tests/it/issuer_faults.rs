@@ -115,8 +115,13 @@ impl Home {
         let mut requests = 0;
         while Instant::now() < end {
             let began = Instant::now();
-            let answer = self.get().await;
-            assert_eq!(status(&answer), 200, "{answer}\n{}", self.kubegate.log());
+            let response = self.get().await;
+            assert_eq!(
+                status(&response),
+                200,
+                "{response}\n{}",
+                self.kubegate.log()
+            );
             let took = began.elapsed();
             assert!(took < PROMPT, "{took:?}");
             requests += 1;
@@ -130,9 +135,9 @@ impl Home {
     async fn fails(&self) -> String {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(20) {
-            let answer = self.get().await;
-            if status(&answer) != 200 && answer.contains("kubegate: ") {
-                return answer;
+            let response = self.get().await;
+            if status(&response) != 200 && response.contains("kubegate: ") {
+                return response;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -147,10 +152,10 @@ impl Home {
         }
     }
 
-    fn assert_no_secret(&self, answer: &str) {
+    fn assert_no_secret(&self, response: &str) {
         let log = self.kubegate.log();
         for secret in [QUOTED_SECRET, "oidc-refresh-"] {
-            assert!(!answer.contains(secret) && !log.contains(secret), "{log}");
+            assert!(!response.contains(secret) && !log.contains(secret), "{log}");
         }
     }
 }
@@ -160,14 +165,14 @@ async fn trial(name: &str, fault: impl FnOnce(&OidcIssuer), expected: (u16, &[&s
     let home = Home::started().await;
     fault(&home.oidc);
     home.is_served_until(home.expires_at).await;
-    let answer = home.fails().await;
+    let response = home.fails().await;
     let (code, parts) = expected;
-    assert_eq!(status(&answer), code, "{name}: {answer}");
+    assert_eq!(status(&response), code, "{name}: {response}");
     let url = home.oidc.url();
     for part in parts.iter().chain(&[url.as_str()]) {
-        assert!(answer.contains(part), "{name}: no {part:?} in {answer}");
+        assert!(response.contains(part), "{name}: no {part:?} in {response}");
     }
-    home.assert_no_secret(&answer);
+    home.assert_no_secret(&response);
     home.oidc.faults().clear();
     let healed = Instant::now();
     home.recovers().await;
@@ -195,11 +200,11 @@ async fn a_token_is_used_until_it_expires_whatever_fault_its_issuer_has() {
     ];
     let mut trials = JoinSet::new();
     for path in ["/token", "/.well-known/openid-configuration"] {
-        for (response, code, part) in faults.clone() {
-            let name = format!("{response:?} at {path}");
+        for (faulty, code, part) in faults.clone() {
+            let name = format!("{faulty:?} at {path}");
             let fault = move |oidc: &OidcIssuer| {
                 oidc.faults().only_on(path);
-                oidc.faults().respond_with(Some(response));
+                oidc.faults().respond_with(Some(faulty));
             };
             trials.spawn(async move { trial(&name, fault, (code, &[part])).await });
         }
@@ -237,14 +242,14 @@ async fn a_rate_limit_of_the_issuer_is_respected() {
             faults.only_on("/token");
             faults.rate_limit(Some(form));
             home.is_served_until(home.expires_at).await;
-            let answer = home.fails().await;
-            assert_eq!(status(&answer), 503, "{form:?}: {answer}");
-            assert!(answer.contains("429"), "{answer}");
+            let response = home.fails().await;
+            assert_eq!(status(&response), 503, "{form:?}: {response}");
+            assert!(response.contains("429"), "{response}");
             // Such a long pause is only in the text: client-go would retry ten times with a header.
-            assert!(answer.contains("next try in "), "{answer}");
-            assert!(!answer.contains("retry-after: "), "{answer}");
+            assert!(response.contains("next try in "), "{response}");
+            assert!(!response.contains("retry-after: "), "{response}");
             assert_eq!(home.oidc.server().count("/token"), 1, "{form:?}");
-            home.assert_no_secret(&answer);
+            home.assert_no_secret(&response);
             faults.clear();
             let healed = Instant::now();
             home.recovers().await;
@@ -286,8 +291,8 @@ async fn an_issuer_with_a_skewed_clock_gets_few_requests() {
             home.oidc.faults().skew_clock(skew);
             let until = Instant::now() + Duration::from_secs(5);
             while Instant::now() < until {
-                let answer = home.get().await;
-                assert_eq!(status(&answer), code, "{skew}: {answer}");
+                let response = home.get().await;
+                assert_eq!(status(&response), code, "{skew}: {response}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             let requests = home.oidc.server().count("/token");

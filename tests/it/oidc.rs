@@ -162,17 +162,17 @@ impl Home {
     async fn is_served_with_saved_token(&self, kubegate: &Kubegate) {
         let started = Instant::now();
         loop {
-            let answer = get(&kubegate.address, "/x").await;
+            let response = get(&kubegate.address, "/x").await;
             let saved = claims(&self.saved_tokens().0).unwrap_or_default();
             let id = saved["jti"].as_str().unwrap_or_default();
             let expected = format!("\r\ntoken-id: {id}\r\n");
-            if status(&answer) == 200 && answer.contains(&expected) {
+            if status(&response) == 200 && response.contains(&expected) {
                 return;
             }
             let log = kubegate.log();
             assert!(
                 started.elapsed() < Duration::from_secs(2),
-                "no token {id:?}: {answer}\n{log}"
+                "no token {id:?}: {response}\n{log}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

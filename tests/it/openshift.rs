@@ -91,15 +91,19 @@ impl Cluster {
 async fn wait_until(kubegate: &Kubegate, path: &str, wanted: impl Fn(&str) -> bool) -> String {
     let started = Instant::now();
     loop {
-        let answer = get(&kubegate.address, path).await;
-        if wanted(&answer) {
-            return answer;
+        let response = get(&kubegate.address, path).await;
+        if wanted(&response) {
+            return response;
         }
-        assert!(started.elapsed() < PATIENCE, "{answer}\n{}", kubegate.log());
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{response}\n{}",
+            kubegate.log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-fn is_ok(answer: &str) -> bool {
-    status(answer) == 200
+fn is_ok(response: &str) -> bool {
+    status(response) == 200
 }

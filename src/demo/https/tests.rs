@@ -31,8 +31,8 @@ async fn get(
 }
 
 async fn body(server: &HttpsServer, path: &str) -> String {
-    let answer = get(server, path).await.unwrap();
-    String::from_utf8(answer.body.to_vec()).unwrap()
+    let response = get(server, path).await.unwrap();
+    String::from_utf8(response.body.to_vec()).unwrap()
 }
 
 #[tokio::test]
@@ -75,8 +75,8 @@ async fn the_certificate_is_valid_for_the_names_given_and_no_others() {
             exec_config: None,
         };
         let issuer = Issuer::of_cluster(&cluster, Environment::read(|_| None)).unwrap();
-        let answer = issuer.get(&server.url().parse().unwrap(), None).await;
-        assert_eq!(answer.is_ok(), is_valid, "{name}");
+        let response = issuer.get(&server.url().parse().unwrap(), None).await;
+        assert_eq!(response.is_ok(), is_valid, "{name}");
     }
 }
 
@@ -103,9 +103,9 @@ async fn faulty_responses_and_rate_limits_affect_one_path_until_cleared() {
         (FaultyResponse::Empty, 200),
     ] {
         faults.respond_with(Some(faulty));
-        let answer = get(&server, "/token").await.unwrap();
-        assert_eq!(answer.status, status);
-        assert!(!answer.body.starts_with(b"https://"));
+        let response = get(&server, "/token").await.unwrap();
+        assert_eq!(response.status, status);
+        assert!(!response.body.starts_with(b"https://"));
     }
     faults.respond_with(Some(FaultyResponse::Redirect(
         "https://elsewhere.example".to_owned(),
@@ -117,9 +117,9 @@ async fn faulty_responses_and_rate_limits_affect_one_path_until_cleared() {
     assert!(huge.contains("more than"), "{huge}");
     for form in [RetryAfter::Seconds(7), RetryAfter::Date(7)] {
         faults.rate_limit(Some(form));
-        let answer = get(&server, "/token").await.unwrap();
-        assert_eq!(answer.status, 429);
-        let pause = answer.retry_after.unwrap();
+        let response = get(&server, "/token").await.unwrap();
+        assert_eq!(response.status, 429);
+        let pause = response.retry_after.unwrap();
         let expected = Duration::from_secs(5)..=Duration::from_secs(7);
         assert!(expected.contains(&pause), "{form:?}: {pause:?}");
     }
@@ -136,15 +136,15 @@ async fn faulty_responses_and_rate_limits_affect_one_path_until_cleared() {
 }
 
 #[tokio::test]
-async fn a_skewed_clock_is_that_of_the_handler_and_of_the_date_header() {
+async fn a_skewed_clock_affects_the_handler_and_the_date_header() {
     let faults = Faults::default();
     let server = start(&faults).await;
     for skew in [-3600, 0, 3600] {
         faults.skew_clock(skew);
-        let answer = get(&server, "/").await.unwrap();
-        let date = answer.headers["date"].to_str().unwrap();
+        let response = get(&server, "/").await.unwrap();
+        let date = response.headers["date"].to_str().unwrap();
         let date = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
-        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        let text = String::from_utf8(response.body.to_vec()).unwrap();
         let handler_time: i64 = text.rsplit(' ').next().unwrap().parse().unwrap();
         let now = Timestamp::now().as_second();
         for time in [date.as_second(), handler_time] {

@@ -23,13 +23,13 @@ async fn ask(ibm: &IbmCloud, client: Option<&str>, form: &[(&str, &str)]) -> (u1
         let pair = BASE64_STANDARD.encode(format!("{client}:{client}"));
         HeaderValue::try_from(format!("Basic {pair}")).unwrap()
     });
-    let answer = to(ibm.ca_pem()).post(&url, form, basic).await.unwrap();
-    assert!(answer.headers.contains_key("transaction-id"));
-    let body: Value = serde_json::from_slice(&answer.body).unwrap();
-    if answer.status != 200 {
+    let response = to(ibm.ca_pem()).post(&url, form, basic).await.unwrap();
+    assert!(response.headers.contains_key("transaction-id"));
+    let body: Value = serde_json::from_slice(&response.body).unwrap();
+    if response.status != 200 {
         assert!(body["context"]["requestId"].is_string(), "{body}");
     }
-    (answer.status.as_u16(), body)
+    (response.status.as_u16(), body)
 }
 
 async fn granted(ibm: &IbmCloud, client: Option<&str>, form: &[(&str, &str)]) -> Value {
@@ -79,9 +79,9 @@ async fn call(ca_pem: &str, method: Method, url: &str, token: &str, body: &Value
         .header(header::CONTENT_TYPE, "application/json")
         .body(body.to_string().into())
         .unwrap();
-    let answer = to(ca_pem).send(request, None).await.unwrap();
-    let body = serde_json::from_slice(&answer.body).unwrap_or_default();
-    (answer.status.as_u16(), body)
+    let response = to(ca_pem).send(request, None).await.unwrap();
+    let body = serde_json::from_slice(&response.body).unwrap_or_default();
+    (response.status.as_u16(), body)
 }
 
 async fn containers(ibm: &IbmCloud, path: &str, token: &str) -> (u16, Value) {
@@ -372,7 +372,7 @@ async fn accounts_are_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn clusters_are_listed_and_found_by_name_or_id_in_their_account_only() {
+async fn clusters_are_found_only_in_their_account() {
     let ibm = cloud().await;
     let tokens = granted(&ibm, None, &by_key(API_KEY)).await;
     let access = text(&tokens, "access_token");
@@ -438,7 +438,7 @@ async fn an_old_service_has_the_first_version_only_and_another_layout() {
 }
 
 #[tokio::test]
-async fn a_kubeconfig_has_the_clusters_ca_and_tokens_only_for_who_shows_one() {
+async fn a_kubeconfig_has_tokens_only_for_a_refresh_token() {
     let ibm = cloud().await;
     let tokens = granted(&ibm, Some("bx"), &by_key(API_KEY)).await;
     let access = text(&tokens, "access_token");
@@ -464,8 +464,8 @@ async fn a_kubeconfig_has_the_clusters_ca_and_tokens_only_for_who_shows_one() {
         .header("x-auth-refresh-token", text(&tokens, "refresh_token"))
         .body(Bytes::new())
         .unwrap();
-    let answer = to(ibm.ca_pem()).send(request, None).await.unwrap();
-    let config: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = to(ibm.ca_pem()).send(request, None).await.unwrap();
+    let config: Value = serde_json::from_slice(&response.body).unwrap();
     let provider = &config["users"][0]["user"]["auth-provider"]["config"];
     let (status, _) = whoami(&ibm, &ibm.iks.url(), text(provider, "id-token")).await;
     assert_eq!(status, 201);
@@ -489,8 +489,8 @@ async fn a_kubeconfig_has_the_clusters_ca_and_tokens_only_for_who_shows_one() {
 async fn the_login_in_a_kubeconfig_is_renewed_as_an_oidc_issuers() {
     let ibm = cloud().await;
     let url = format!("{}/.well-known/openid-configuration", ibm.issuer_url());
-    let answer = to(ibm.ca_pem()).get(&url.parse().unwrap(), None).await;
-    let metadata: Value = serde_json::from_slice(&answer.unwrap().body).unwrap();
+    let response = to(ibm.ca_pem()).get(&url.parse().unwrap(), None).await;
+    let metadata: Value = serde_json::from_slice(&response.unwrap().body).unwrap();
     assert_eq!(metadata["issuer"], ibm.issuer_url());
     let (id_token, refresh_token) = ibm.kube_login().unwrap();
     let (status, user) = whoami(&ibm, &ibm.iks.url(), &id_token).await;
@@ -498,8 +498,8 @@ async fn the_login_in_a_kubeconfig_is_renewed_as_an_oidc_issuers() {
     let mut form = refresh(&refresh_token).to_vec();
     form.extend([("client_id", "kube"), ("client_secret", "kube")]);
     let url = text(&metadata, "token_endpoint").parse().unwrap();
-    let answer = to(ibm.ca_pem()).post(&url, &form, None).await.unwrap();
-    let tokens: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = to(ibm.ca_pem()).post(&url, &form, None).await.unwrap();
+    let tokens: Value = serde_json::from_slice(&response.body).unwrap();
     assert!(tokens["id_token"].is_string(), "{tokens}");
 }
 
@@ -517,8 +517,8 @@ async fn an_openshift_cluster_accepts_an_api_key_or_a_passcode() {
             .header("x-csrf-token", "1")
             .body(Bytes::new())
             .unwrap();
-        let answer = to(ibm.ca_pem()).send(request, None).await.unwrap();
-        let location = answer.headers.get(header::LOCATION)?.to_str().unwrap();
+        let response = to(ibm.ca_pem()).send(request, None).await.unwrap();
+        let location = response.headers.get(header::LOCATION)?.to_str().unwrap();
         let (_, token) = location.split_once("access_token=")?;
         Some(token.split('&').next().unwrap().to_owned())
     };

@@ -129,7 +129,7 @@ async fn a_watch_from_before_the_log_gets_an_expired_event() {
 }
 
 #[tokio::test]
-async fn a_streaming_list_ends_with_a_bookmark_and_a_watch_at_its_timeout() {
+async fn a_streaming_list_and_a_watch_end_with_bookmarks() {
     let plane = start().await;
     let mut client = Client::connect(&plane, "h2").await;
     let mut watch = client

@@ -24,9 +24,9 @@ fn to(ca_pem: &str) -> Issuer {
 async fn token(oidc: &OidcIssuer, form: &[(&str, &str)], basic: Option<&str>) -> (u16, Value) {
     let url: Uri = format!("{}/token", oidc.url()).parse().unwrap();
     let basic = basic.map(|value| HeaderValue::from_str(value).unwrap());
-    let answer = to(oidc.ca_pem()).post(&url, form, basic).await.unwrap();
-    let body = serde_json::from_slice(&answer.body).unwrap();
-    (answer.status.as_u16(), body)
+    let response = to(oidc.ca_pem()).post(&url, form, basic).await.unwrap();
+    let body = serde_json::from_slice(&response.body).unwrap();
+    (response.status.as_u16(), body)
 }
 
 async fn refresh(oidc: &OidcIssuer, token_: &str) -> (u16, Value) {
@@ -63,13 +63,13 @@ async fn browse(oidc: &OidcIssuer, changes: &[(&str, &str)]) -> Response {
     to(oidc.ca_pem()).send(request, None).await.unwrap()
 }
 
-fn location(answer: &Response) -> &str {
-    answer.headers["location"].to_str().unwrap()
+fn location(response: &Response) -> &str {
+    response.headers["location"].to_str().unwrap()
 }
 
 async fn code(oidc: &OidcIssuer) -> String {
-    let answer = browse(oidc, &[]).await;
-    let (code, state) = location(&answer)
+    let response = browse(oidc, &[]).await;
+    let (code, state) = location(&response)
         .strip_prefix(&format!("{REDIRECT}?code="))
         .and_then(|rest| rest.split_once('&'))
         .unwrap();
@@ -93,8 +93,8 @@ async fn whoami(plane: &ControlPlane, token: &str) -> u16 {
         .parse()
         .unwrap();
     let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-    let answer = to(plane.ca_pem()).get(&url, Some(value)).await.unwrap();
-    answer.status.as_u16()
+    let response = to(plane.ca_pem()).get(&url, Some(value)).await.unwrap();
+    response.status.as_u16()
 }
 
 #[tokio::test]
@@ -114,8 +114,8 @@ async fn a_login_gets_valid_tokens_and_a_refresh_token_that_works_once() {
     let (status, tokens) = refresh(&oidc, first).await;
     assert_eq!(status, 200);
     let second = tokens["refresh_token"].as_str().unwrap();
-    let (status, answer) = refresh(&oidc, first).await;
-    assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")));
+    let (status, response) = refresh(&oidc, first).await;
+    assert_eq!((status, &response["error"]), (400, &json!("invalid_grant")));
     assert_eq!((oidc.logins(), oidc.refreshes(), oidc.refused()), (1, 1, 1));
     oidc.revoke();
     assert_eq!(refresh(&oidc, second).await.0, 400);
@@ -145,9 +145,9 @@ async fn errors_are_redirected_to_the_client_and_unknown_redirects_refused() {
         ("redirect_uri", "http://127.0.0.1.elsewhere.example/"),
         ("client_id", "another"),
     ] {
-        let answer = browse(&oidc, &[change]).await;
-        assert_eq!(answer.status, 400, "{change:?}");
-        assert!(!answer.headers.contains_key("location"));
+        let response = browse(&oidc, &[change]).await;
+        assert_eq!(response.status, 400, "{change:?}");
+        assert!(!response.headers.contains_key("location"));
     }
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
@@ -155,13 +155,13 @@ async fn errors_are_redirected_to_the_client_and_unknown_redirects_refused() {
         (("code_challenge_method", "plain"), "invalid_request"),
         (("code_challenge", ""), "invalid_request"),
     ] {
-        let answer = browse(&oidc, &[change]).await;
+        let response = browse(&oidc, &[change]).await;
         let expected = format!("{REDIRECT}?error={error}&state=st%26te");
-        assert_eq!(location(&answer), expected);
+        assert_eq!(location(&response), expected);
     }
     oidc.refuse_logins(true);
-    let answer = browse(&oidc, &[]).await;
-    assert!(location(&answer).contains("error=access_denied"));
+    let response = browse(&oidc, &[]).await;
+    assert!(location(&response).contains("error=access_denied"));
 }
 
 #[tokio::test]
@@ -192,8 +192,11 @@ async fn a_client_secret_is_accepted_in_the_header_or_in_the_form() {
         (with("s&u"), None),
         (with("s&t"), Some(right)),
     ] {
-        let (status, answer) = token(&oidc, &form, basic).await;
-        assert_eq!((status, &answer["error"]), (401, &json!("invalid_client")));
+        let (status, response) = token(&oidc, &form, basic).await;
+        assert_eq!(
+            (status, &response["error"]),
+            (401, &json!("invalid_client"))
+        );
     }
     assert_eq!(oidc.refreshes(), 2);
 }
@@ -204,8 +207,8 @@ async fn tokens_have_the_issuers_time_and_the_cluster_uses_its_own() {
     let plane = oidc.control_plane().await.unwrap();
     let metadata = format!("{}/.well-known/openid-configuration", oidc.url());
     let url = metadata.parse().unwrap();
-    let answer = to(oidc.ca_pem()).get(&url, None).await.unwrap();
-    let metadata: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = to(oidc.ca_pem()).get(&url, None).await.unwrap();
+    let metadata: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(metadata["issuer"], oidc.url());
     for (skew, status) in [(0, 200), (3600, 200), (-3600, 401)] {
         oidc.faults().skew_clock(skew);

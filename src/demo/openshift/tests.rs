@@ -71,19 +71,19 @@ async fn api(cluster: &OpenShift, method: Method, path: &str, token: &str) -> (u
     );
     let headers = [("Authorization", bearer.as_str()), JSON];
     let body = if method == Method::POST { "{}" } else { "" };
-    let answer = send(cluster.api().ca_pem(), method, &url, &headers, body).await;
+    let response = send(cluster.api().ca_pem(), method, &url, &headers, body).await;
     (
-        answer.status.as_u16(),
-        serde_json::from_slice(&answer.body).unwrap(),
+        response.status.as_u16(),
+        serde_json::from_slice(&response.body).unwrap(),
     )
 }
 
-fn text(answer: &Response) -> String {
-    String::from_utf8(answer.body.to_vec()).unwrap()
+fn text(response: &Response) -> String {
+    String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-fn value(answer: &Response, name: &str) -> String {
-    let value = answer.headers.get(name);
+fn value(response: &Response, name: &str) -> String {
+    let value = response.headers.get(name);
     value.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
 }
 
@@ -102,9 +102,9 @@ fn authorize(cluster: &OpenShift, more: &str) -> String {
 
 async fn code(cluster: &OpenShift) -> String {
     let path = authorize(cluster, "");
-    let answer = oauth(cluster, &path, &[CSRF, ("Authorization", &alice())]).await;
-    assert_eq!(answer.status, StatusCode::FOUND);
-    let location = value(&answer, "location");
+    let response = oauth(cluster, &path, &[CSRF, ("Authorization", &alice())]).await;
+    assert_eq!(response.status, StatusCode::FOUND);
+    let location = value(&response, "location");
     let rest = location
         .strip_prefix(&format!("{}?code=", back(cluster)))
         .unwrap();
@@ -117,9 +117,9 @@ async fn exchange(cluster: &OpenShift, form: &str, authorization: Option<&str>) 
     let url = format!("{}/oauth/token", cluster.oauth_url());
     let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded"), JSON];
     headers.extend(authorization.map(|value| ("Authorization", value)));
-    let answer = send(cluster.oauth_ca_pem(), Method::POST, &url, &headers, form).await;
-    assert_eq!(value(&answer, "content-type"), "application/json");
-    (answer.status.as_u16(), text(&answer))
+    let response = send(cluster.oauth_ca_pem(), Method::POST, &url, &headers, form).await;
+    assert_eq!(value(&response, "content-type"), "application/json");
+    (response.status.as_u16(), text(&response))
 }
 
 fn exchange_form(cluster: &OpenShift, code: &str, verifier: &str) -> String {
@@ -134,8 +134,8 @@ async fn implicit(cluster: &OpenShift, more: &str) -> String {
     let path = format!(
         "/oauth/authorize?response_type=token&client_id=openshift-challenging-client{more}"
     );
-    let answer = oauth(cluster, &path, &[("Authorization", &alice())]).await;
-    let location = value(&answer, "location");
+    let response = oauth(cluster, &path, &[("Authorization", &alice())]).await;
+    let location = value(&response, "location");
     let (_, rest) = location.split_once("#access_token=").unwrap();
     rest.split('&').next().unwrap().to_owned()
 }
@@ -144,30 +144,36 @@ async fn implicit(cluster: &OpenShift, more: &str) -> String {
 async fn without_credentials_a_csrf_header_gets_the_challenge() {
     let cluster = start().await;
     let path = authorize(&cluster, "");
-    let answer = oauth(&cluster, &path, &[]).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let response = oauth(&cluster, &path, &[]).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     let line = "A non-empty X-CSRF-Token header is required to receive basic-auth challenges";
-    assert_eq!(value(&answer, "warning"), format!("199 Origin \"{line}\""));
-    assert_eq!(value(&answer, "content-type"), "text/plain; charset=utf-8");
-    assert_eq!(text(&answer), format!("{line}\n"));
-    assert_eq!(value(&answer, "www-authenticate"), "");
+    assert_eq!(
+        value(&response, "warning"),
+        format!("199 Origin \"{line}\"")
+    );
+    assert_eq!(
+        value(&response, "content-type"),
+        "text/plain; charset=utf-8"
+    );
+    assert_eq!(text(&response), format!("{line}\n"));
+    assert_eq!(value(&response, "www-authenticate"), "");
 
     let wrong = basic("alice", "nope");
     let empty = basic("alice", "");
     for authorization in [None, Some(&wrong), Some(&empty)] {
         let mut headers = vec![CSRF];
         headers.extend(authorization.map(|value| ("Authorization", value.as_str())));
-        let answer = oauth(&cluster, &path, &headers).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        let response = oauth(&cluster, &path, &headers).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
         assert_eq!(
-            value(&answer, "www-authenticate"),
+            value(&response, "www-authenticate"),
             "Basic realm=\"openshift\""
         );
         assert_eq!(
-            value(&answer, "cache-control"),
+            value(&response, "cache-control"),
             "no-cache, no-store, max-age=0, must-revalidate"
         );
-        assert_eq!(text(&answer), "");
+        assert_eq!(text(&response), "");
     }
     let malformed = oauth(&cluster, &path, &[CSRF, ("Authorization", "Basic !")]).await;
     assert_eq!(malformed.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -279,18 +285,18 @@ async fn an_invalid_client_is_an_error_and_other_errors_are_redirected() {
         ),
         (path.replace("127.0.0.1", "evil.example"), "invalid_request"),
     ] {
-        let answer = oauth(&cluster, &path, &by).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-        assert!(text(&answer).starts_with(&format!("{{\"error\":\"{error}\"")));
+        let response = oauth(&cluster, &path, &by).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST);
+        assert!(text(&response).starts_with(&format!("{{\"error\":\"{error}\"")));
     }
-    let answer = oauth(
+    let response = oauth(
         &cluster,
         &authorize(&cluster, "&scope=user:nope&state=st1"),
         &by,
     )
     .await;
     assert_eq!(
-        value(&answer, "location"),
+        value(&response, "location"),
         format!(
             "{}?error=invalid_scope&error_description=%5B0%5D%3A+Invalid+value%3A+%22user%3Anope\
              %22%3A+no+scope+handler+found",
@@ -304,8 +310,8 @@ async fn an_invalid_client_is_an_error_and_other_errors_are_redirected() {
         ),
         (path.replace("=S256", "=S512"), "invalid_request"),
     ] {
-        let answer = oauth(&cluster, &format!("{path}&state=st1"), &by).await;
-        let location = value(&answer, "location");
+        let response = oauth(&cluster, &format!("{path}&state=st1"), &by).await;
+        let location = value(&response, "location");
         let start = format!("{}?error={error}&error_description=", back(&cluster));
         assert!(
             location.starts_with(&start) && location.ends_with("&state=st1"),
@@ -318,8 +324,8 @@ async fn an_invalid_client_is_an_error_and_other_errors_are_redirected() {
 async fn the_implicit_flow_returns_the_token_in_the_fragment() {
     let cluster = start().await;
     let path = "/oauth/authorize?response_type=token&client_id=openshift-challenging-client";
-    let answer = oauth(&cluster, path, &[CSRF, ("Authorization", &alice())]).await;
-    let location = value(&answer, "location");
+    let response = oauth(&cluster, path, &[CSRF, ("Authorization", &alice())]).await;
+    let location = value(&response, "location");
     let start = format!("{}#access_token=sha256~", back(&cluster));
     let end = "&expires_in=86400&scope=user%3Afull&token_type=Bearer";
     assert!(
@@ -328,8 +334,8 @@ async fn the_implicit_flow_returns_the_token_in_the_fragment() {
     );
 
     cluster.change(|options| options.flows = Flows::Implicit);
-    let answer = oauth(&cluster, &authorize(&cluster, ""), &[CSRF]).await;
-    assert!(value(&answer, "location").contains("error=unsupported_response_type"));
+    let response = oauth(&cluster, &authorize(&cluster, ""), &[CSRF]).await;
+    assert!(value(&response, "location").contains("error=unsupported_response_type"));
     let token = implicit(&cluster, "").await;
     assert_eq!(api(&cluster, Method::GET, ME, &token).await.0, 200);
 }
@@ -340,12 +346,18 @@ async fn without_challenges_users_log_in_on_the_page() {
     cluster.change(|options| options.challenge = false);
     let page = format!("{}/oauth/token/request", cluster.oauth_url());
     let by = [CSRF, ("Authorization", &alice())];
-    let answer = oauth(&cluster, &authorize(&cluster, ""), &by).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let response = oauth(&cluster, &authorize(&cluster, ""), &by).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     let line = format!("You must obtain an API token by visiting {page}");
-    assert_eq!(value(&answer, "warning"), format!("199 Origin \"{line}\""));
-    assert_eq!(value(&answer, "link"), format!("<{page}>; rel=\"related\""));
-    assert_eq!(text(&answer), format!("{line}\n"));
+    assert_eq!(
+        value(&response, "warning"),
+        format!("199 Origin \"{line}\"")
+    );
+    assert_eq!(
+        value(&response, "link"),
+        format!("<{page}>; rel=\"related\"")
+    );
+    assert_eq!(text(&response), format!("{line}\n"));
 
     // With a browser: log in, and press the button of the page.
     let to_page = oauth(&cluster, "/oauth/token/request", &[]).await;
@@ -612,11 +624,11 @@ async fn oauth_metadata_needs_no_token_but_no_invalid_one() {
     let find = async |headers: &[(&str, &str)]| {
         send(cluster.api().ca_pem(), Method::GET, &url, headers, "").await
     };
-    let answer = find(&[]).await;
-    assert_eq!(value(&answer, "content-type"), "application/json");
+    let response = find(&[]).await;
+    assert_eq!(value(&response, "content-type"), "application/json");
     let issuer = cluster.oauth_url();
     assert_eq!(
-        text(&answer),
+        text(&response),
         format!(
             "{{\"issuer\":\"{issuer}\",\"authorization_endpoint\":\"{issuer}/oauth/authorize\",\
              \"token_endpoint\":\"{issuer}/oauth/token\",\"scopes_supported\":[\
@@ -681,19 +693,19 @@ async fn the_registry_accepts_a_session_and_stores_signatures() {
         };
         send(cluster.registry_ca_pem(), method, &url, headers, body).await
     };
-    let answer = registry(Method::GET, "/v2/", "", "").await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let response = registry(Method::GET, "/v2/", "", "").await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     let realm = format!(
         "Bearer realm=\"{}/openshift/token\"",
         cluster.registry_url()
     );
-    assert_eq!(value(&answer, "www-authenticate"), realm);
-    assert_eq!(value(&answer, "x-registry-supports-signatures"), "1");
+    assert_eq!(value(&response, "www-authenticate"), realm);
+    assert_eq!(value(&response, "x-registry-supports-signatures"), "1");
 
     let (by_bearer, by_basic) = (format!("Bearer {token}"), basic("anything", &token));
     let path = "/openshift/token?scope=repository:demo/hello:pull";
-    let answer = registry(Method::GET, path, &by_basic, "").await;
-    let given: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = registry(Method::GET, path, &by_basic, "").await;
+    let given: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(given, json!({"token": token, "access_token": token}));
     for (authorization, status) in [
         (by_bearer.as_str(), 200),
@@ -701,8 +713,8 @@ async fn the_registry_accepts_a_session_and_stores_signatures() {
         ("Bearer sha256~stale", 401),
         ("Basic !", 401),
     ] {
-        let answer = registry(Method::GET, "/v2/", authorization, "").await;
-        assert_eq!(answer.status, status, "{authorization}");
+        let response = registry(Method::GET, "/v2/", authorization, "").await;
+        assert_eq!(response.status, status, "{authorization}");
     }
     let stale = registry(Method::GET, path, &basic("x", "sha256~stale"), "").await;
     assert_eq!(stale.status, StatusCode::UNAUTHORIZED);
@@ -726,13 +738,13 @@ async fn the_registry_accepts_a_session_and_stores_signatures() {
         (sent.replace("c2ln", "!"), 400, "SIGNATURE_INVALID"),
         ("{".to_owned(), 400, "SIGNATURE_INVALID"),
     ] {
-        let answer = put(&body).await;
-        let error: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(answer.status, status);
+        let response = put(&body).await;
+        let error: Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(response.status, status);
         assert_eq!(error["errors"][0]["code"], code, "{body}");
     }
-    let answer = registry(Method::GET, &path, &by_bearer, "").await;
-    let shown: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = registry(Method::GET, &path, &by_bearer, "").await;
+    let shown: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(shown, json!({"signatures": [signature]}));
     let unknown = path.replace("signed/", "other/");
     assert_eq!(

@@ -31,9 +31,9 @@ fn refused(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
 /// Starts a proxy, which must refuse its first request. Returns the message and its log.
 async fn request_refused(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) -> String {
     let kubegate = cloud.proxy(args, variables);
-    let answer = get(&kubegate.address, PODS).await;
-    assert!(matches!(status(&answer), 401 | 503), "{answer}");
-    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    let response = get(&kubegate.address, PODS).await;
+    assert!(matches!(status(&response), 401 | 503), "{response}");
+    let body = response.split_once("\r\n\r\n").unwrap().1;
     let body: Value = serde_json::from_str(body).unwrap();
     let message = body["message"].as_str().unwrap();
     assert!(message.contains("cannot find the cluster"), "{message}");
@@ -96,7 +96,7 @@ async fn each_refusal_of_iam_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_saved_session_asks_for_a_login_until_there_is_another() {
+async fn an_ended_saved_session_asks_for_a_login() {
     let cloud = Cloud::start().await;
     let refresh_token = cloud.ibm.cli_login().unwrap();
     cloud.save(SAVED_LOGIN, &json!({"refresh-token": refresh_token}));
@@ -106,22 +106,22 @@ async fn an_ended_saved_session_asks_for_a_login_until_there_is_another() {
     cloud.ibm.end_sessions();
     let login_needed = async {
         loop {
-            let answer = get(&kubegate.address, PODS).await;
+            let response = get(&kubegate.address, PODS).await;
             // A token may also expire in transit, and the cluster responds with 401 then.
-            if status(&answer) == 401 && answer.contains("expired or was revoked") {
-                return answer;
+            if status(&response) == 401 && response.contains("expired or was revoked") {
+                return response;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let answer = in_time(login_needed).await;
-    assert_says(&answer, &[LOGIN]);
+    let response = in_time(login_needed).await;
+    assert_says(&response, &[LOGIN]);
     cloud.set_id_token_lifetime(60);
     let refresh_token = cloud.ibm.cli_login().unwrap();
     cloud.save(SAVED_LOGIN, &json!({"refresh-token": refresh_token}));
     // The next request uses it.
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 200, "{response}");
     assert_no_secret(&kubegate.log());
 }
 
@@ -215,13 +215,13 @@ async fn an_id_token_that_is_no_jwt_is_reported_and_not_shown() {
             .ibm
             .replace_token_field("id_token", Some(json!(token)));
         let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
-        let answer = get(&kubegate.address, PODS).await;
-        assert_eq!(status(&answer), 401, "{answer}");
+        let response = get(&kubegate.address, PODS).await;
+        assert_eq!(status(&response), 401, "{response}");
         assert_says(
-            &answer,
+            &response,
             &["not a JWT with an expiry", "IBMCLOUD_IAM_API_ENDPOINT"],
         );
-        assert_no_secret(&answer);
+        assert_no_secret(&response);
         assert_no_secret(&kubegate.log());
     }
 }
@@ -253,7 +253,7 @@ async fn lifetimes_that_make_no_sense_are_reported_or_limited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn faulty_responses_are_named_by_url_and_not_quoted() {
     let cloud = Cloud::start().await;
-    for (response, part) in [
+    for (faulty, part) in [
         (FaultyResponse::Html, "not the JSON"),
         (FaultyResponse::Oversized, "more than"),
         (
@@ -266,7 +266,7 @@ async fn faulty_responses_are_named_by_url_and_not_quoted() {
     ] {
         for path in ["/identity/token", "/global/v2/getCluster"] {
             let (server, faults) = cloud.service(path);
-            faults.respond_with(Some(response.clone()));
+            faults.respond_with(Some(faulty.clone()));
             faults.only_on(path);
             let text = request_refused(&cloud, &CLUSTER_ARGS, &KEY).await;
             assert_says(&text, &[&server.url(), path]);
@@ -303,13 +303,13 @@ async fn without_a_network_kubegate_starts_and_finds_its_cluster_later() {
     let cloud = Cloud::start().await;
     cloud.reset_connections(true);
     let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 503, "{answer}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 503, "{response}");
     assert_says(
-        &answer,
+        &response,
         &["cannot find the cluster", "IBM Cloud", &cloud.iam_url()],
     );
-    assert!(!answer.contains("retry-after"), "{answer}");
+    assert!(!response.contains("retry-after"), "{response}");
     cloud.reset_connections(false);
     in_time(async {
         while status(&get(&kubegate.address, PODS).await) != 200 {

@@ -45,8 +45,8 @@ async fn a_valid_refresh_token_is_used_and_the_next_one_written() {
     let (_, refresh_token) = cloud.ibm.kube_login().unwrap();
     write(&cloud, Some(&refresh_token));
     let kubegate = cloud.proxy(&[], &[]);
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 200, "{response}");
     assert_eq!(cloud.ibm.granted(Grant::ClusterRefresh), 1);
     let text = fs::read_to_string(cloud.path(".kube/config")).unwrap();
     assert!(text.contains("refresh-token: ibm-refresh-") && !text.contains(&refresh_token));
@@ -62,8 +62,8 @@ async fn without_a_valid_refresh_token_the_api_key_is_used() {
         let kubegate = cloud.proxy(&[], &[("IBMCLOUD_API_KEY", API_KEY)]);
         in_time(async {
             while cloud.ibm.granted(Grant::ClusterRefresh) < before + 3 {
-                let answer = get(&kubegate.address, PODS).await;
-                assert_eq!(status(&answer), 200, "{answer} {}", kubegate.log());
+                let response = get(&kubegate.address, PODS).await;
+                assert_eq!(status(&response), 200, "{response} {}", kubegate.log());
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         })
@@ -79,16 +79,16 @@ async fn without_a_root_credential_the_error_says_what_to_run() {
     for refresh_token in [None, Some(INVALID)] {
         write(&cloud, refresh_token);
         let kubegate = cloud.proxy(&[], &[]);
-        let answer = get(&kubegate.address, PODS).await;
-        assert_eq!(status(&answer), 401, "{answer}");
+        let response = get(&kubegate.address, PODS).await;
+        assert_eq!(status(&response), 401, "{response}");
         for part in [
             &format!("ibmcloud ks cluster config --cluster {CLUSTER}"),
             &format!("kubegate login ibm --cluster {CLUSTER}"),
             "IBMCLOUD_API_KEY",
         ] {
-            assert!(answer.contains(part), "{part}: {answer}");
+            assert!(response.contains(part), "{part}: {response}");
         }
-        assert_no_secret(&answer);
+        assert_no_secret(&response);
         assert_no_secret_in_log(&kubegate);
     }
 }
@@ -100,9 +100,12 @@ async fn a_server_that_is_no_cluster_of_the_user_gets_no_token() {
     let ca_pem = fs::read(cert("ca.pem")).unwrap();
     write_for(&cloud, &other.url(), &ca_pem, None);
     let kubegate = cloud.proxy(&[], &[("IBMCLOUD_API_KEY", API_KEY)]);
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 401, "{answer}");
-    assert!(answer.contains("is not an endpoint of cluster"), "{answer}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 401, "{response}");
+    assert!(
+        response.contains("is not an endpoint of cluster"),
+        "{response}"
+    );
     assert_eq!(cloud.ibm.granted(Grant::ClusterRefresh), 0);
     assert_no_secret_in_log(&kubegate);
 }

@@ -84,8 +84,8 @@ async fn works(cloud: &Cloud) {
     let mut proxy = cloud.command(&["--port", "0"]);
     proxy.env_remove("IBMCLOUD_IAM_API_ENDPOINT");
     let kubegate = Kubegate::spawn(proxy);
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 200, "{answer} {text}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 200, "{response} {text}");
 
     let args = text
         .lines()
@@ -106,14 +106,14 @@ async fn works(cloud: &Cloud) {
     let calls = cloud.count("/identity/token");
     let done = Kubegate::refused(plugin);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let answer: Value = serde_json::from_str(&done.stdout).unwrap();
+    let response: Value = serde_json::from_str(&done.stdout).unwrap();
     assert!(
-        answer["status"]["token"]
+        response["status"]["token"]
             .as_str()
             .unwrap()
             .starts_with("eyJ")
     );
-    assert!(answer["status"]["expirationTimestamp"].is_string());
+    assert!(response["status"]["expirationTimestamp"].is_string());
     if text.contains("--login") {
         // The saved token is still valid, so there was no request to IAM.
         assert_eq!(cloud.count("/identity/token"), calls);
@@ -316,9 +316,9 @@ async fn a_saved_login_is_used_only_for_its_clusters_and_its_iam() {
         assert_ne!(hostile, text);
         fs::write(&config, &hostile).unwrap();
         let kubegate = Kubegate::spawn(cloud.command(&["--port", "0"]));
-        let answer = get(&kubegate.address, PODS).await;
-        assert_eq!(status(&answer), 401, "{answer}");
-        assert!(answer.contains("the saved login"), "{answer}");
+        let response = get(&kubegate.address, PODS).await;
+        assert_eq!(status(&response), 401, "{response}");
+        assert!(response.contains("the saved login"), "{response}");
         assert_no_secret(&kubegate.log());
     }
     assert_eq!(cloud.count("/identity/token"), calls);
@@ -328,7 +328,7 @@ async fn a_saved_login_is_used_only_for_its_clusters_and_its_iam() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environments_key_is_not_sent_to_an_iam_or_server_of_a_kubeconfig() {
+async fn the_environments_key_is_not_sent_to_servers_of_a_kubeconfig() {
     let cloud = Cloud::start().await;
     let other = Upstream::tls("localhost", Connection::echo).await;
     let url = other.url();

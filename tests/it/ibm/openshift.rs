@@ -20,9 +20,9 @@ async fn an_openshift_cluster_is_logged_in_to_with_the_api_key() {
         &["--ibm-cluster", "kubegate-roks"],
         &[("IBMCLOUD_API_KEY", API_KEY)],
     );
-    let answer = get(&kubegate.address, "/apis/user.openshift.io/v1/users/~").await;
-    assert_eq!(status(&answer), 200, "{answer}");
-    assert!(answer.contains("IAM#user@example.com"), "{answer}");
+    let response = get(&kubegate.address, "/apis/user.openshift.io/v1/users/~").await;
+    assert_eq!(status(&response), 200, "{response}");
+    assert!(response.contains("IAM#user@example.com"), "{response}");
     drop(kubegate);
 
     let key = cloud.path("key");
@@ -43,8 +43,8 @@ async fn an_openshift_cluster_is_logged_in_to_with_the_api_key() {
     );
     let logins = cloud.ibm.roks().logins();
     let kubegate = cloud.proxy(&[], &[]);
-    let answer = get(&kubegate.address, "/apis/user.openshift.io/v1/users/~").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/apis/user.openshift.io/v1/users/~").await;
+    assert_eq!(status(&response), 200, "{response}");
     // The session of the login is still used.
     assert_eq!(cloud.ibm.roks().logins(), logins);
     cloud.ibm.revoke_api_key();
@@ -52,10 +52,10 @@ async fn an_openshift_cluster_is_logged_in_to_with_the_api_key() {
     fs::write(&refused, API_KEY).unwrap();
     let by_file = ["--ibm-cluster", CLUSTER, "--apikey-file"];
     let by_file = [&by_file[..], &[refused.to_str().unwrap()]].concat();
-    let answer = get(&cloud.proxy(&by_file, &[]).address, "/x").await;
+    let response = get(&cloud.proxy(&by_file, &[]).address, "/x").await;
     assert!(
-        status(&answer) == 401 && answer.contains("was not found"),
-        "{answer}"
+        status(&response) == 401 && response.contains("was not found"),
+        "{response}"
     );
 }
 
@@ -88,8 +88,8 @@ async fn passcode_password_and_pod_each_log_in() {
         ("IBMCLOUD_CR_TOKEN", token.as_str()),
     ];
     let kubegate = cloud.proxy(&["--ibm-cluster", CLUSTER], &pod);
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 200, "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -115,9 +115,9 @@ async fn two_kubegates_on_one_login_never_spend_a_refresh_token_twice() {
             started.elapsed() < Duration::from_secs(60),
             "too few renewals"
         );
-        let answers = tokio::join!(get(&one.address, PODS), get(&other.address, PODS));
+        let responses = tokio::join!(get(&one.address, PODS), get(&other.address, PODS));
         assert_eq!(
-            (status(&answers.0), status(&answers.1)),
+            (status(&responses.0), status(&responses.1)),
             (200, 200),
             "{} {}",
             one.log(),

@@ -19,8 +19,8 @@ use crate::support::{Kubegate, get, in_time, status};
 async fn is_served(cloud: &Cloud, args: &[&str], variables: &[(&str, &str)]) {
     let args = [&["--ibm-cluster", CLUSTER], args].concat();
     let kubegate = cloud.proxy(&args, variables);
-    let answer = get(&kubegate.address, PODS).await;
-    assert_eq!(status(&answer), 200, "{args:?} {variables:?} {answer}");
+    let response = get(&kubegate.address, PODS).await;
+    assert_eq!(status(&response), 200, "{args:?} {variables:?} {response}");
     assert_no_secret(&kubegate.log());
 }
 
@@ -81,17 +81,17 @@ async fn an_api_key_file_is_read_again_when_the_key_was_revoked() {
     let until = async |code, text: &str| {
         loop {
             cloud.ibm.end_sessions();
-            let answer = get(&kubegate.address, PODS).await;
+            let response = get(&kubegate.address, PODS).await;
             // A token may also expire in transit, and the cluster responds with 401 then.
-            if status(&answer) == code && answer.contains(text) {
-                return answer;
+            if status(&response) == code && response.contains(text) {
+                return response;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let answer = in_time(until(401, "BXNIM0415E")).await;
+    let response = in_time(until(401, "BXNIM0415E")).await;
     for part in ["was not found", file, "new API key"] {
-        assert!(answer.contains(part), "{part}: {answer}");
+        assert!(response.contains(part), "{part}: {response}");
     }
     fs::write(&key, API_KEY).unwrap();
     in_time(until(200, "")).await;

@@ -9,8 +9,8 @@ async fn is_served_at_once(kubegate: &Kubegate, end: Instant) {
     let mut requests = 0;
     while Instant::now() < end {
         let began = Instant::now();
-        let answer = get(&kubegate.address, "/x").await;
-        assert_eq!(status(&answer), 200, "{answer}: {}", kubegate.log());
+        let response = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&response), 200, "{response}: {}", kubegate.log());
         let took = began.elapsed();
         assert!(took < Duration::from_millis(800), "{took:?} of {requests}");
         requests += 1;
@@ -54,12 +54,12 @@ async fn a_valid_token_is_used_at_once_whatever_its_issuer_does() {
         let (kubegate, _home, ends, issuer) = trial.unwrap();
         if issuer == "https://localhost:1" {
             tokio::time::sleep_until(ends.into()).await;
-            let answer = get(&kubegate.address, "/x").await;
-            assert_eq!(status(&answer), 503, "{answer}");
-            assert!(answer.contains("next try in "), "{answer}");
+            let response = get(&kubegate.address, "/x").await;
+            assert_eq!(status(&response), 503, "{response}");
+            assert!(response.contains("next try in "), "{response}");
             assert!(
-                answer.contains(&format!("reach the issuer at {issuer}")),
-                "{answer}"
+                response.contains(&format!("reach the issuer at {issuer}")),
+                "{response}"
             );
         }
     }

@@ -10,7 +10,7 @@ async fn an_issuer_that_responds_wrongly_is_named_and_not_quoted() {
     let elsewhere = ("Location", "https://elsewhere.example/hunter2".to_owned());
     let retry_after = ("Retry-After", "7".to_owned());
     let other = json!({"issuer": "https://other.example", "token_endpoint": "https://x"});
-    for (response, headers, body, code, says) in [
+    for (code_sent, headers, body, code, says) in [
         (200, None, "<html>hunter2".to_owned(), 503, "login page"),
         (200, None, "hunter2".repeat(1_500_000), 401, "more than"),
         (302, Some(elsewhere), String::new(), 401, "redirects"),
@@ -20,22 +20,22 @@ async fn an_issuer_that_responds_wrongly_is_named_and_not_quoted() {
     ] {
         let home = Home::new(60).await;
         let faulty = FaultyResponse::Custom {
-            status: StatusCode::from_u16(response).unwrap(),
+            status: StatusCode::from_u16(code_sent).unwrap(),
             headers: headers.into_iter().collect(),
             body,
         };
         home.issuer.faults().respond_with(Some(faulty));
         home.write(&jwt("old", -60.0), &home.refresh_token());
         let kubegate = home.start();
-        let answer = get(&kubegate.address, "/x").await;
-        assert_eq!(status(&answer), code, "{answer}");
+        let response = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&response), code, "{response}");
         assert!(
-            answer.contains(says) && answer.contains(&home.issuer.url()),
-            "{answer}"
+            response.contains(says) && response.contains(&home.issuer.url()),
+            "{response}"
         );
         assert!(
-            !answer.contains("hunter2") && !kubegate.log().contains("hunter2"),
-            "{answer}"
+            !response.contains("hunter2") && !kubegate.log().contains("hunter2"),
+            "{response}"
         );
     }
 }
@@ -108,13 +108,13 @@ async fn token_responses_that_make_no_sense_are_reported_or_tolerated() {
         home.write(&jwt("old", -60.0), &home.refresh_token());
         let kubegate = home.start();
         for _ in 0..20 {
-            let answer = get(&kubegate.address, "/x").await;
-            assert_eq!(status(&answer), code, "{body}: {answer}");
-            assert!(answer.contains(says), "{body}: {answer}");
+            let response = get(&kubegate.address, "/x").await;
+            assert_eq!(status(&response), code, "{body}: {response}");
+            assert!(response.contains(says), "{body}: {response}");
             let log = kubegate.log();
             assert!(
-                !answer.contains("hunter2") && !log.contains("hunter2"),
-                "{answer} {log}"
+                !response.contains("hunter2") && !log.contains("hunter2"),
+                "{response} {log}"
             );
         }
         // It does not refresh again and again.
@@ -135,12 +135,12 @@ async fn a_failure_that_lasts_an_hour_ends_when_the_file_changes() {
         }));
     home.write(&jwt("old", -60.0), &home.refresh_token());
     let kubegate = home.start();
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 401, "{response}");
     home.issuer.faults().clear();
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 401, "{response}");
     assert_eq!(home.issuer.refreshes(), 0);
     // Any change counts: the fault may have been corrected only at the issuer.
     fs::write(home.path(), home.text() + "# try again\n").unwrap();
@@ -161,8 +161,8 @@ async fn the_ca_of_the_issuer_is_read_again() {
         &refresh_token,
     );
     let kubegate = home.start();
-    let answer = get(&kubegate.address, "/x").await;
-    assert_ne!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_ne!(status(&response), 200, "{response}");
     fs::write(&ca, "half a cert").unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     fs::write(&ca, home.issuer.ca_pem()).unwrap();

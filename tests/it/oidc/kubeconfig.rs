@@ -22,8 +22,8 @@ async fn a_kubeconfig_that_cannot_be_written_gets_one_warning() {
             "{}",
             kubegate.log()
         );
-        let answer = get(&kubegate.address, "/x").await;
-        assert_eq!(status(&answer), 200, "{answer}: {}", kubegate.log());
+        let response = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&response), 200, "{response}: {}", kubegate.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(home.issuer.refused(), 0);
@@ -42,11 +42,11 @@ async fn a_form_that_cannot_be_edited_is_refused_before_a_refresh() {
         &format!("\"{start}\\\n          {end}\""),
     );
     let kubegate = home.start();
-    let answer = get(&kubegate.address, "/x").await;
-    assert_ne!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_ne!(status(&response), 200, "{response}");
     assert!(
-        answer.contains("refresh-token") && answer.contains("on one line"),
-        "{answer}"
+        response.contains("refresh-token") && response.contains("on one line"),
+        "{response}"
     );
     assert_eq!((home.issuer.refreshes(), home.issuer.refused()), (0, 0));
     // The control: the same token in a form that can be edited.
@@ -112,8 +112,8 @@ async fn a_refresh_token_that_kubectl_rotated_is_read_from_the_file() {
     home.write(&jwt("rotated", -1.0), &home.refresh_token());
     in_time(async {
         while home.issuer.refreshes() == 0 {
-            let answer = get(&kubegate.address, "/x").await;
-            assert_eq!(status(&answer), 200, "{answer}");
+            let response = get(&kubegate.address, "/x").await;
+            assert_eq!(status(&response), 200, "{response}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -137,8 +137,8 @@ async fn a_refresh_token_that_kubectl_rotated_is_read_from_the_file() {
     })
     .await;
     home.write(&jwt("rotated", -1.0), &rotated);
-    let answer = in_time(request).await.unwrap();
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = in_time(request).await.unwrap();
+    assert_eq!(status(&response), 200, "{response}");
     assert_eq!(home.issuer.refused(), 1);
     assert_ne!(home.saved_tokens().1, rotated);
     assert!(home.has_valid_refresh_token());

@@ -53,11 +53,11 @@ async fn two_kubegates_on_one_file_never_spend_a_token_twice() {
     home.write(&jwt("old", -60.0), &home.refresh_token());
     let (one, other) = (home.start(), home.start());
     while home.issuer.refreshes() < 6 {
-        let answers = tokio::join!(get(&one.address, "/x"), get(&other.address, "/x"));
+        let responses = tokio::join!(get(&one.address, "/x"), get(&other.address, "/x"));
         assert_eq!(
-            (status(&answers.0), status(&answers.1)),
+            (status(&responses.0), status(&responses.1)),
             (200, 200),
-            "{answers:?}"
+            "{responses:?}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -65,16 +65,16 @@ async fn two_kubegates_on_one_file_never_spend_a_token_twice() {
 }
 
 #[tokio::test]
-async fn an_invalid_refresh_token_asks_for_a_login_until_there_is_another() {
+async fn an_invalid_refresh_token_asks_for_a_login() {
     let home = Home::new(60).await;
     home.write("not-a-jwt", "stolen-hunter2");
     let kubegate = home.start();
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 401, "{response}");
     for part in ["log in again", "jane", &home.issuer.url()] {
-        assert!(answer.contains(part), "{part}: {answer}");
+        assert!(response.contains(part), "{part}: {response}");
     }
-    assert!(!answer.contains("hunter2") && !kubegate.log().contains("hunter2"));
+    assert!(!response.contains("hunter2") && !kubegate.log().contains("hunter2"));
 
     // It is not sent again while nothing changes.
     let until = Instant::now() + Duration::from_secs(4);
@@ -102,8 +102,8 @@ async fn the_secret_is_sent_in_the_form_if_basic_is_refused() {
     let post = ClientAuthentication::Post;
     home.issuer.restrict_client_authentication(post);
     home.write(&jwt("old", -60.0), &home.refresh_token());
-    let answer = get(&home.start().address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&home.start().address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
 }
 
 #[tokio::test]
@@ -117,8 +117,8 @@ async fn a_public_client_sends_its_name_and_no_secret() {
     home.write(&jwt("old", -60.0), &refresh_token);
     let text = home.text().replace("        client-secret: s&t\n", "");
     fs::write(home.path(), text).unwrap();
-    let answer = get(&home.start().address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&home.start().address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
     assert_ne!(home.saved_tokens().1, refresh_token);
     assert!(home.has_valid_refresh_token());
 }
@@ -158,8 +158,8 @@ async fn an_issuer_is_reached_through_the_proxy_of_the_environment() {
     let path = home.path();
     let mut command = Kubegate::command(["--kubeconfig", path.to_str().unwrap(), "--port", "0"]);
     command.env("HTTPS_PROXY", proxy.url());
-    let answer = get(&Kubegate::spawn(command).address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&Kubegate::spawn(command).address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
     let received = received.lock().unwrap();
     assert!(!received.is_empty());
     for head in received.iter() {

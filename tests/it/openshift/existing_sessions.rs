@@ -60,8 +60,8 @@ impl Cluster {
     }
 }
 
-fn warning(answer: &str) -> Option<&str> {
-    let head = answer.split("\r\n\r\n").next().unwrap();
+fn warning(response: &str) -> Option<&str> {
+    let head = response.split("\r\n\r\n").next().unwrap();
     head.lines().find_map(|line| line.strip_prefix("warning: "))
 }
 
@@ -70,24 +70,33 @@ async fn the_end_of_an_oc_login_is_announced_and_reported() {
     let cluster = Cluster::with(lasting(8)).await;
     let started = Instant::now();
     let (kubegate, token) = cluster.after_oc_login();
-    let answer = get(&kubegate.address, OWN_USER).await;
-    assert!(is_ok(&answer) && warning(&answer).is_none(), "{answer}");
-    let answer = wait_until(&kubegate, OWN_USER, |answer| warning(answer).is_some()).await;
+    let response = get(&kubegate.address, OWN_USER).await;
+    assert!(
+        is_ok(&response) && warning(&response).is_none(),
+        "{response}"
+    );
+    let response = wait_until(&kubegate, OWN_USER, |response| warning(response).is_some()).await;
     // In the last tenth or the last minute of the session, but not in its first half.
-    assert!(started.elapsed() > Duration::from_millis(2500), "{answer}");
-    assert!(is_ok(&answer), "{answer}");
+    assert!(
+        started.elapsed() > Duration::from_millis(2500),
+        "{response}"
+    );
+    assert!(is_ok(&response), "{response}");
     let server = cluster.openshift.api().url();
-    let header = warning(&answer).unwrap();
+    let header = warning(&response).unwrap();
     assert!(header.starts_with("299 - \""), "{header}");
     assert!(
         header.contains(&format!("; run `oc login {server}`")),
         "{header}"
     );
-    let answer = wait_until(&kubegate, OWN_USER, |answer| !is_ok(answer)).await;
-    assert!(started.elapsed() > Duration::from_millis(6500), "{answer}");
+    let response = wait_until(&kubegate, OWN_USER, |response| !is_ok(response)).await;
+    assert!(
+        started.elapsed() > Duration::from_millis(6500),
+        "{response}"
+    );
     let says = format!("run `oc login {server}`");
-    let answer = wait_until(&kubegate, OWN_USER, |answer| answer.contains(&says)).await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = wait_until(&kubegate, OWN_USER, |response| response.contains(&says)).await;
+    assert_eq!(status(&response), 401, "{response}");
     let log = kubegate.log();
     assert_eq!(
         log.matches(&format!("{server} ends at 20")).count(),
@@ -104,8 +113,8 @@ async fn a_revoked_session_is_reported_within_seconds() {
     assert!(is_ok(&get(&kubegate.address, OWN_USER).await));
     assert!(cluster.openshift.revoke(token.expose()));
     let says = "has ended or was revoked";
-    let answer = wait_until(&kubegate, OWN_USER, |answer| answer.contains(says)).await;
-    assert!(answer.contains("oc login"), "{answer}");
+    let response = wait_until(&kubegate, OWN_USER, |response| response.contains(says)).await;
+    assert!(response.contains("oc login"), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,14 +127,17 @@ async fn a_session_in_use_does_not_end_by_inactivity() {
     let (kubegate, _) = cluster.after_oc_login();
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(9) {
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert!(is_ok(&answer), "{answer}\n{}", kubegate.log());
-        assert!(warning(&answer).is_none(), "{answer}");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert!(is_ok(&response), "{response}\n{}", kubegate.log());
+        assert!(warning(&response).is_none(), "{response}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     tokio::time::sleep(Duration::from_millis(4500)).await;
-    let answer = wait_until(&kubegate, OWN_USER, |answer| answer.contains("oc login")).await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = wait_until(&kubegate, OWN_USER, |response| {
+        response.contains("oc login")
+    })
+    .await;
+    assert_eq!(status(&response), 401, "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,13 +145,13 @@ async fn another_login_is_used_within_two_seconds() {
     let cluster = Cluster::with(lasting(3)).await;
     let config = cluster.own_kubeconfig();
     let kubegate = cluster.start(&config, &[]);
-    let answer = get(&kubegate.address, OWN_USER).await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get(&kubegate.address, OWN_USER).await;
+    assert_eq!(status(&response), 401, "{response}");
     let server = cluster.openshift.api().url();
     let says = format!("run `kubegate login openshift --server {server}`");
     assert!(
-        answer.contains("there is no saved session") && answer.contains(&says),
-        "{answer}"
+        response.contains("there is no saved session") && response.contains(&says),
+        "{response}"
     );
     // The first login, and the next after its end.
     for _ in 0..2 {
@@ -151,7 +163,7 @@ async fn another_login_is_used_within_two_seconds() {
             "{:?}",
             saved.elapsed()
         );
-        wait_until(&kubegate, OWN_USER, |answer| answer.contains(&says)).await;
+        wait_until(&kubegate, OWN_USER, |response| response.contains(&says)).await;
     }
     // A login while the last session is valid: that session is not used any more.
     cluster
@@ -164,8 +176,8 @@ async fn another_login_is_used_within_two_seconds() {
     tokio::time::sleep(Duration::from_millis(1900)).await;
     wait_until(&kubegate, OWN_USER, is_ok).await;
     assert!(cluster.openshift.revoke(last.expose()));
-    let answer = get(&kubegate.address, OWN_USER).await;
-    assert!(is_ok(&answer), "{answer}");
+    let response = get(&kubegate.address, OWN_USER).await;
+    assert!(is_ok(&response), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,9 +203,9 @@ async fn scoped(cluster: &Cluster) -> Secret {
     );
     let proof = format!("Basic {}", BASE64_STANDARD.encode("alice:sesame-os-1"));
     let request = Request::get(url).header(AUTHORIZATION, proof);
-    let answer = issuer.send(request.body(Bytes::new()).unwrap(), None).await;
-    let answer = answer.unwrap();
-    let location = answer.headers["location"].to_str().unwrap();
+    let response = issuer.send(request.body(Bytes::new()).unwrap(), None).await;
+    let response = response.unwrap();
+    let location = response.headers["location"].to_str().unwrap();
     let (_, fragment) = location.split_once('#').unwrap();
     Secret::new(form_value(fragment, "access_token").unwrap().as_str())
 }

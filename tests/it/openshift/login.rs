@@ -47,8 +47,8 @@ impl Cluster {
     /// Asserts that the proxy works with the kubeconfig that was written.
     pub(super) async fn works(&self) {
         let kubegate = self.start(Path::new(&self.config()), &[]);
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert!(is_ok(&answer) && answer.contains("alice"), "{answer}");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert!(is_ok(&response) && response.contains("alice"), "{response}");
     }
 }
 
@@ -182,8 +182,8 @@ async fn credentials_in_files_make_a_context_that_renews_itself() {
     let kubegate = cluster.start(Path::new(&cluster.config()), &[]);
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(8) {
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert!(is_ok(&answer), "{answer}");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert!(is_ok(&response), "{response}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(

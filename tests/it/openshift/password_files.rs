@@ -41,13 +41,13 @@ async fn twenty_sessions_follow_one_another_without_a_failed_request() {
     })
     .await;
     let kubegate = cluster.with_password("sesame-os-1\n");
-    let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (stop, responses) = (AtomicBool::new(false), AtomicUsize::new(0));
     let client = async || {
         while !stop.load(Ordering::SeqCst) {
-            let answer = get(&kubegate.address, OWN_USER).await;
-            assert!(is_ok(&answer), "{answer}\n{}", kubegate.log());
-            assert!(answer.contains("\"alice\""), "{answer}");
-            answers.fetch_add(1, Ordering::SeqCst);
+            let response = get(&kubegate.address, OWN_USER).await;
+            assert!(is_ok(&response), "{response}\n{}", kubegate.log());
+            assert!(response.contains("\"alice\""), "{response}");
+            responses.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -61,8 +61,8 @@ async fn twenty_sessions_follow_one_another_without_a_failed_request() {
         started.elapsed()
     };
     let (took, ..) = tokio::join!(controller, client(), client(), client());
-    let answers = answers.load(Ordering::SeqCst);
-    println!("20 renewals in {took:?}, {answers} answers, no 401");
+    let responses = responses.load(Ordering::SeqCst);
+    println!("20 renewals in {took:?}, {responses} responses, no 401");
     // Each session was used for most of its lifetime.
     assert!(took > Duration::from_secs(20 * 3 / 2), "{took:?}");
     assert!(
@@ -76,16 +76,16 @@ async fn twenty_sessions_follow_one_another_without_a_failed_request() {
 async fn a_wrong_password_is_reported_with_its_file_until_it_is_corrected() {
     let cluster = Cluster::with(Options::default()).await;
     let kubegate = cluster.with_password("sesame-os-wrong\n");
-    let answer = get(&kubegate.address, OWN_USER).await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get(&kubegate.address, OWN_USER).await;
+    assert_eq!(status(&response), 401, "{response}");
     for part in [
         "Login failed (401 Unauthorized)",
         "correct the user name in",
         cluster.folder.path().to_str().unwrap(),
     ] {
-        assert!(answer.contains(part), "{answer}");
+        assert!(response.contains(part), "{response}");
     }
-    assert!(!answer.contains("sesame"), "{answer}");
+    assert!(!response.contains("sesame"), "{response}");
     cluster.file("password", "sesame-os-1\n");
     wait_until(&kubegate, OWN_USER, is_ok).await;
     assert!(!kubegate.log().contains("sesame"), "{}", kubegate.log());
@@ -108,8 +108,8 @@ async fn the_flow_is_one_that_the_server_offers() {
         })
         .await;
         let kubegate = cluster.with_password("sesame-os-1");
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert!(is_ok(&answer), "{flows:?} {answer}");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert!(is_ok(&response), "{flows:?} {response}");
         let queries = cluster.openshift.authorizations();
         assert_eq!(queries.len(), 2, "{queries:?}");
         for query in queries {
@@ -136,9 +136,9 @@ async fn a_cluster_without_password_logins_is_reported() {
     ] {
         let cluster = Cluster::with(options).await;
         let kubegate = cluster.with_password("sesame-os-1");
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert_eq!(status(&answer), 401, "{answer}");
-        assert!(answer.contains(says), "{answer}");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert_eq!(status(&response), 401, "{response}");
+        assert!(response.contains(says), "{response}");
     }
 }
 
@@ -147,15 +147,15 @@ async fn a_colon_in_the_user_name_is_refused_without_a_request() {
     let cluster = Cluster::with(Options::default()).await;
     let config = cluster.kubeconfig(&json!({}));
     let kubegate = cluster.with_credentials(&config, "ali:ce", "sesame-os-1");
-    let answer = get(&kubegate.address, OWN_USER).await;
-    assert!(answer.contains("colon"), "{answer}");
+    let response = get(&kubegate.address, OWN_USER).await;
+    assert!(response.contains("colon"), "{response}");
     assert!(cluster.openshift.oauth_requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faulty_responses_of_the_oauth_server_are_named_and_not_quoted() {
     let cluster = Cluster::with(Options::default()).await;
-    for (response, says) in [
+    for (faulty, says) in [
         (
             FaultyResponse::Status(StatusCode::SERVICE_UNAVAILABLE),
             "503",
@@ -172,21 +172,21 @@ async fn faulty_responses_of_the_oauth_server_are_named_and_not_quoted() {
         cluster
             .openshift
             .faults()
-            .respond_with(Some(response.clone()));
+            .respond_with(Some(faulty.clone()));
         let kubegate = cluster.with_password("sesame-os-1");
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert!(answer.contains(says), "{response:?}: {answer}");
-        let shown = format!("{answer}{}", kubegate.log());
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert!(response.contains(says), "{faulty:?}: {response}");
+        let shown = format!("{response}{}", kubegate.log());
         assert!(
             !shown.contains("hunter2") && !shown.contains("sesame"),
             "{shown}"
         );
         cluster.openshift.faults().clear();
-        if matches!(response, FaultyResponse::Status(_)) {
+        if matches!(faulty, FaultyResponse::Status(_)) {
             wait_until(&kubegate, OWN_USER, is_ok).await;
         }
     }
-    for (response, says) in [
+    for (faulty, says) in [
         (
             FaultyResponse::Status(StatusCode::INTERNAL_SERVER_ERROR),
             "500",
@@ -203,11 +203,11 @@ async fn faulty_responses_of_the_oauth_server_are_named_and_not_quoted() {
         cluster
             .openshift
             .faults()
-            .respond_with(Some(response.clone()));
+            .respond_with(Some(faulty.clone()));
         let kubegate = cluster.with_password("sesame-os-1");
-        let answer = get(&kubegate.address, OWN_USER).await;
-        assert!(answer.contains(says), "{response:?}: {answer}");
-        assert!(!answer.contains("hunter2"), "{answer}");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert!(response.contains(says), "{faulty:?}: {response}");
+        assert!(!response.contains("hunter2"), "{response}");
     }
 }
 
@@ -232,8 +232,8 @@ async fn a_valid_session_is_used_while_its_issuer_is_down() {
         assert!(began.elapsed() < Duration::from_secs(1));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let answer = wait_until(&kubegate, OWN_USER, |answer| status(answer) >= 400).await;
-    assert!(answer.contains("cannot reach the issuer"), "{answer}");
+    let response = wait_until(&kubegate, OWN_USER, |response| status(response) >= 400).await;
+    assert!(response.contains("cannot reach the issuer"), "{response}");
     cluster.openshift.faults().clear();
     wait_until(&kubegate, OWN_USER, is_ok).await;
 }
@@ -271,21 +271,21 @@ async fn response_through_proxy(server: &HttpsServer) -> String {
     let cluster = Cluster::with(Options::default()).await;
     let config = cluster.kubeconfig_for(&server.url(), server.ca_pem(), &json!({}));
     let kubegate = cluster.with_credentials(&config, "alice", "sesame-os-1");
-    let answer = get(&kubegate.address, OWN_USER).await;
-    let shown = format!("{answer}{}", kubegate.log());
+    let response = get(&kubegate.address, OWN_USER).await;
+    let shown = format!("{response}{}", kubegate.log());
     assert!(
         !shown.contains("hunter2") && !shown.contains("sesame"),
         "{shown}"
     );
-    answer
+    response
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_over_http_is_refused() {
     let server = scripted(|_, _| document("http://127.0.0.1:1")).await;
-    let answer = response_through_proxy(&server).await;
-    assert!(answer.contains("must begin with https://"), "{answer}");
-    assert!(answer.contains("issuer"), "{answer}");
+    let response = response_through_proxy(&server).await;
+    assert!(response.contains("must begin with https://"), "{response}");
+    assert!(response.contains("issuer"), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,8 +316,8 @@ async fn a_code_from_another_redirect_uri_is_refused() {
             _ => document(own),
         })
         .await;
-        let answer = response_through_proxy(&server).await;
-        assert!(answer.contains(says), "{location}: {answer}");
+        let response = response_through_proxy(&server).await;
+        assert!(response.contains(says), "{location}: {response}");
         assert_eq!(server.count("/oauth/token"), 0);
     }
 }
@@ -341,8 +341,8 @@ async fn a_senseless_lifetime_is_refused_and_a_long_one_limited() {
             _ => Response::new(Bytes::from_static(b"works")),
         })
         .await;
-        let answer = response_through_proxy(&server).await;
-        assert!(answer.contains(says), "{expires_in}: {answer}");
+        let response = response_through_proxy(&server).await;
+        assert!(response.contains(says), "{expires_in}: {response}");
     }
 }
 
@@ -365,8 +365,8 @@ async fn a_page_in_place_of_a_redirect_is_requested_again() {
             _ => Response::new(Bytes::from_static(b"works")),
         })
         .await;
-        let answer = response_through_proxy(&server).await;
-        assert_eq!(is_ok(&answer), succeeds, "{answer}");
+        let response = response_through_proxy(&server).await;
+        assert_eq!(is_ok(&response), succeeds, "{response}");
         assert_eq!(server.count("/oauth/authorize"), 3);
     }
 }

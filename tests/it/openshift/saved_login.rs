@@ -76,11 +76,11 @@ async fn no_password_is_sent_to_a_server_that_was_not_named() {
         "{ended:?}"
     );
     assert_eq!(cluster.openshift.logins(), before);
-    for (answers, code) in [
+    for (responses, code) in [
         (&[("[y/N] ", "n")][..], 1),
         (&[("[y/N] ", "yes"), ("Password: ", "sesame-os-1")], 0),
     ] {
-        let command = on_terminal(&cluster.login(&[], ""), answers);
+        let command = on_terminal(&cluster.login(&[], ""), responses);
         let ended = Kubegate::refused(command);
         assert_eq!(ended.code, Some(code), "{ended:?}");
         assert!(

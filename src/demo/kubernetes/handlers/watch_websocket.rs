@@ -13,7 +13,6 @@ use tokio_tungstenite::{
 };
 
 use super::watch::Watch;
-use crate::demo::request_body::RequestBody;
 use crate::demo::{
     form::Form,
     kubernetes::{
@@ -22,6 +21,7 @@ use crate::demo::{
         route::Target,
         websocket_handshake,
     },
+    request_body::RequestBody,
     server::{Body, full_body},
 };
 

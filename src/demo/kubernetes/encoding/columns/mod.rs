@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use self::cells::{age, text};
-
 use crate::demo::kubernetes::objects::resources::Resource;
 
 /// A column, and the function that reads its cell from an object.

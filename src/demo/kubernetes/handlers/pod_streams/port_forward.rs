@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn http_gets_a_greeting_however_it_is_split_and_all_else_is_echoed() {
+    fn http_requests_get_a_greeting_and_other_bytes_an_echo() {
         let mut http = Server::new("web", 80);
         assert!(http.receive(Bytes::from_static(b"GE")).is_empty());
         assert!(

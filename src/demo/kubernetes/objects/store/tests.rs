@@ -68,7 +68,7 @@ fn a_dry_run_and_an_unchanged_object_make_no_revision() {
 }
 
 #[test]
-fn a_revision_before_the_log_is_expired_and_the_oldest_one_is_not() {
+fn only_a_revision_before_the_log_is_expired() {
     let store = Store::new(2);
     let first = put(&store, "a", "x");
     put(&store, "a", "y");

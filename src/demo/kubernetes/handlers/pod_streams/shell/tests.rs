@@ -204,7 +204,7 @@ async fn sleep_takes_the_time_given() {
 }
 
 #[tokio::test]
-async fn a_terminal_has_a_prompt_and_an_echo_and_ends_with_control_d() {
+async fn a_terminal_prompts_echoes_and_ends_at_control_d() {
     let mut shell = start(&["sh"], true);
     shell.read_until("$ ").await;
     shell.send_input("echo hj\x7fi\r").await;
