@@ -150,10 +150,10 @@ impl Error {
     /// A request got no response, because of the client's body or of the connection.
     pub(super) fn broken(
         address: &Uri,
-        client_body: &ClientBodyFailure,
+        client_body: Option<&ClientBodyFailure>,
         source: Arc<dyn StdError + Send + Sync>,
     ) -> Self {
-        if let Some(source) = client_body.get() {
+        if let Some(source) = client_body.and_then(ClientBodyFailure::get) {
             return Self::ClientBody { source };
         }
         let server = server_name(address);

@@ -55,12 +55,12 @@ impl RequestBody {
         }
     }
 
-    /// Tells later whether the client's body failed.
-    pub(in crate::upstream) fn failure(&self) -> ClientBodyFailure {
+    /// Tells later whether the client's body failed; `None` where there is no body.
+    pub(in crate::upstream) fn failure(&self) -> Option<ClientBodyFailure> {
         match self {
-            Self::Empty => ClientBodyFailure::default(),
-            Self::Stream(body) => body.failure().clone(),
-            Self::Replay(playback) => playback.failure().clone(),
+            Self::Empty => None,
+            Self::Stream(body) => Some(body.failure().clone()),
+            Self::Replay(playback) => Some(playback.failure().clone()),
         }
     }
 

@@ -19,7 +19,6 @@ use crate::{
     dial::{self, Dialer},
     tls,
     upstream::{
-        body::ClientBodyFailure,
         error::{Error, server_name},
         http1, http2,
         last_disconnect::LastDisconnect,
@@ -169,8 +168,7 @@ impl Connector {
     }
 
     fn broken(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-        let client_body = ClientBodyFailure::default();
-        Error::broken(&self.address, &client_body, Arc::new(error))
+        Error::broken(&self.address, None, Arc::new(error))
     }
 
     /// Host and port, as errors name the server.

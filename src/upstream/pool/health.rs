@@ -79,7 +79,7 @@ impl HealthMonitor {
         }
     }
 
-    /// Called for each request.
+    /// Wakes the task for a request, where it would sleep for longer than the request may wait.
     pub(super) fn wake(&self) {
         if self.resting.load(Ordering::Relaxed) && self.resting.swap(false, Ordering::Relaxed) {
             self.retire_all_after_sleep();
@@ -87,7 +87,7 @@ impl HealthMonitor {
         }
     }
 
-    /// Called after a connection was opened.
+    /// Starts the task after a connection was opened, or has it check the connection.
     pub(super) fn start(self: &Arc<Self>) {
         self.woken.notify_one();
         if !self.running.swap(true, Ordering::SeqCst) {

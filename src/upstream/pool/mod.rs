@@ -85,7 +85,13 @@ impl Pool {
             match failure.unsent.or(replay) {
                 Some(again) if attempt < MAX_ATTEMPTS => request = again,
                 _ if failure.unresponsive => return Err(self.unresponsive(began)),
-                _ => return Err(Error::broken(self.address(), &client_body, failure.error)),
+                _ => {
+                    return Err(Error::broken(
+                        self.address(),
+                        client_body.as_ref(),
+                        failure.error,
+                    ));
+                }
             }
             if matches!(lease, Lease::Http1(_)) {
                 // The other idle connections may be closed too.
@@ -137,7 +143,7 @@ impl Pool {
             Ok(response) => Ok(response.map(ResponseBody::unpooled)),
             Err(UpgradeFailure::Broken(source)) => {
                 http1.learn_from(&*source);
-                Err(Error::broken(self.address(), &client_body, source))
+                Err(Error::broken(self.address(), client_body.as_ref(), source))
             }
             Err(UpgradeFailure::Unresponsive) => Err(self.unresponsive(began)),
         }
