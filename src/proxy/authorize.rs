@@ -10,11 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
-    request,
-};
+use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use rustls::sign::CertifiedKey;
@@ -27,16 +23,13 @@ use super::{
     hop_by_hop::{Protocol, strip_trailers},
     refusal::Refusal,
     request_info::{Reading, RequestInfo, Verb},
+    websocket_token,
 };
 use crate::{
     credential::{Cache, Credential},
     settings::ClientCredentials,
     upstream::{Replay, RequestBody},
 };
-
-/// The subprotocol by which browsers pass a token to the API server
-/// (k8s.io/apiserver/pkg/authentication/request/websocket).
-const TOKEN_SUBPROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// The client certificate that a request's connection must have been made with.
 #[derive(Clone)]
@@ -154,7 +147,8 @@ impl Config {
         {
             headers.remove(AUTHORIZATION);
         }
-        let brings_own = headers.contains_key(AUTHORIZATION) || (upgrades && names_token(headers));
+        let brings_own =
+            headers.contains_key(AUTHORIZATION) || (upgrades && websocket_token::is_in(headers));
         match self.client {
             ClientCredentials::Forward if brings_own => return Ok(Owner::Client),
             ClientCredentials::Refuse if brings_own => {
@@ -165,7 +159,7 @@ impl Config {
             }
             ClientCredentials::Replace => {
                 headers.remove(AUTHORIZATION);
-                remove_token_subprotocols(headers);
+                websocket_token::remove(headers);
             }
             ClientCredentials::Forward | ClientCredentials::Refuse => {}
         }
@@ -265,41 +259,6 @@ fn streamed(body: Incoming) -> RequestBody {
         RequestBody::Empty
     } else {
         RequestBody::stream(body, strip_trailers)
-    }
-}
-
-fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .into_iter()
-        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|token| !token.is_empty())
-}
-
-/// The API server trims all Unicode spaces before it compares the prefix.
-fn is_token(subprotocol: &[u8]) -> bool {
-    String::from_utf8_lossy(subprotocol)
-        .trim_start()
-        .starts_with(TOKEN_SUBPROTOCOL)
-}
-
-fn names_token(headers: &HeaderMap) -> bool {
-    subprotocols(headers).any(is_token)
-}
-
-fn remove_token_subprotocols(headers: &mut HeaderMap) {
-    if !names_token(headers) {
-        return;
-    }
-    let kept: Vec<&[u8]> = subprotocols(headers)
-        .filter(|token| !is_token(token))
-        .collect();
-    // Parts of a header value make a header value; if not, none is better than the token.
-    let value = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
-    headers.remove(SEC_WEBSOCKET_PROTOCOL);
-    if let Some(value) = value.filter(|value| !value.is_empty()) {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
     }
 }
 

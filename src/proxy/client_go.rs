@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_client_go_alone_asks_for_is_known_by_its_headers() {
+    fn requests_of_client_go_are_known_by_their_headers() {
         let reads = |path: &str, name: &HeaderName, value: &str| {
             let request = Request::get(path).header(name, value).body(()).unwrap();
             reads_text_alone(&RequestInfo::read(&request).unwrap(), request.headers())

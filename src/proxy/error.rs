@@ -24,10 +24,10 @@ pub enum Error {
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
     /// The API server switched protocols for a request that is no upgrade.
-    #[error("the API server answered with 101 Switching Protocols, which was not asked for")]
+    #[error("the API server switched protocols (101) for a request that is no upgrade")]
     UnexpectedSwitch,
     /// The response's framing headers cannot be passed on.
-    #[error("the API server's answer has a {header} that {problem}")]
+    #[error("the API server's response has a {header} that {problem}")]
     BadFraming {
         /// The header.
         header: &'static str,

@@ -154,7 +154,7 @@ fn remedy(error: &Error) -> Cow<'static, str> {
              proxy-url)"
         }
         Error::Upstream(upstream::Error::Busy { .. }) => {
-            "; let some end first, or raise ulimit -n, which the number of connections follows"
+            "; wait until some have ended, or raise ulimit -n, which limits the number of connections"
         }
         _ => "",
     })

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn with_as_set_the_clients_own_are_403() {
+    fn with_as_the_clients_own_identity_is_403() {
         for name in ["Impersonate-User", "impersonate-group", "Impersonate_User"] {
             let mut request = Request::get("/").header(name, "root").body(()).unwrap();
             assert_eq!(
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn without_as_the_clients_own_pass() {
+    fn without_as_the_clients_own_identity_passes() {
         let none = Impersonate {
             headers: headers(&Impersonation::default()).unwrap(),
         };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_header_is_named() {
+    fn a_value_that_fits_no_header_is_an_error() {
         let identity = Impersonation {
             user: Some("a\nb".into()),
             ..Impersonation::default()

@@ -32,6 +32,7 @@ mod tunnel;
 mod untrusted_content;
 mod upgrade;
 mod watch;
+mod websocket_token;
 
 pub use body::Body;
 pub use destination::Destination;

@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn followed_logs_and_watches_stay_open() {
+    fn followed_logs_and_watches_are_long() {
         for uri in [
             "/api/v1/namespaces/x/pods/p/log?container=c&follow=true",
             "/api/v1/namespaces/x/pods/p/log?follow",
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_logs_and_what_others_serve_may_be_large() {
+    fn lists_logs_and_proxied_content_are_bulk() {
         for uri in [
             "/api/v1/pods",
             "/api/v1/pods?watch=0",

@@ -95,7 +95,7 @@ fn refuse(protocol: Protocol, response: &Response<ResponseBody>) -> Error {
 async fn join(client: OnUpgrade, server: OnUpgrade, record: Option<RequestRecord>) {
     let (client, server) = match tokio::try_join!(client, server) {
         Ok(both) => both,
-        Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
+        Err(error) => return tracing::debug!(%error, "an upgrade failed"),
     };
     let (client, server) = (TokioIo::new(client), TokioIo::new(server));
     let count = |to_server, to_client| {
@@ -105,7 +105,7 @@ async fn join(client: OnUpgrade, server: OnUpgrade, record: Option<RequestRecord
     };
     match tunnel::join(client, server, count).await {
         Ok(()) => {}
-        Err(Broken::Client(error)) => tracing::debug!(%error, "a tunnel's client has left"),
+        Err(Broken::Client(error)) => tracing::debug!(%error, "the client of a tunnel closed it"),
         Err(Broken::Server(error)) => tracing::debug!(%error, "tunnel broke"),
     }
 }

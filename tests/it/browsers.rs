@@ -21,7 +21,7 @@ async fn send_to(kubegate: &Kubegate, host: &str, method: &str, path: &str, line
     .await
 }
 
-/// The value of an answer's header.
+/// The value of a response's header.
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let (head, _) = answer.split_once("\r\n\r\n").unwrap();
     let mut lines = head.split("\r\n").filter_map(|line| line.split_once(": "));
@@ -112,7 +112,7 @@ async fn a_foreign_origin_is_403_for_every_upgrade_and_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_rebinds_its_name_to_us_is_403() {
+async fn a_page_behind_dns_rebinding_is_403() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let port = kubegate.address.rsplit(':').next().unwrap();
@@ -141,13 +141,13 @@ async fn a_page_that_rebinds_its_name_to_us_is_403() {
     );
 }
 
-/// What Chromium 156 sends to open a page: recorded by a server that it was pointed at, at a
+/// The headers that Chromium 156 sends to open a page, as a server recorded them at a
 /// loopback name and at a name that resolves to it. The agent is cut short.
 const AGENT: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
                      Chrome/156.0.0.0 Safari/537.36\r\n";
 const OPENED: &str = "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n\
                       Sec-Fetch-Dest: document\r\n";
-/// And for a service worker that a page of its own origin registers.
+/// The headers for the script of a service worker that a page of the same origin registers.
 const SERVICE_WORKER: &str = "Service-Worker: script\r\nSec-Fetch-Site: same-origin\r\n\
                               Sec-Fetch-Mode: same-origin\r\nSec-Fetch-Dest: serviceworker\r\n";
 
@@ -155,7 +155,7 @@ const APP: &str = "/api/v1/namespaces/x/services/web/proxy/";
 const LOG: &str = "/api/v1/namespaces/x/pods/p/log";
 const SANDBOX: &str = "content-security-policy: sandbox allow-scripts allow-forms allow-popups\r\n";
 
-/// An API server that answers with a page, and with all that a page may say of its origin.
+/// An API server that responds with a page and all headers that affect the page's origin.
 async fn with_a_page() -> Upstream {
     Upstream::plain(async |mut connection: Connection| {
         while let Some(head) = connection.head().await {
@@ -176,7 +176,7 @@ async fn with_a_page() -> Upstream {
     .await
 }
 
-/// The answer's head, with a line end behind each line.
+/// The response's head, each line with its line end.
 fn head(answer: &str) -> &str {
     let end = answer.find("\r\n\r\n").unwrap();
     &answer[..end + 2]
@@ -192,7 +192,7 @@ const WIDER: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_page_that_a_pod_or_service_wrote_is_sandboxed_in_every_spelling() {
+async fn a_page_of_a_pod_or_service_is_sandboxed_in_every_spelling() {
     let upstream = with_a_page().await;
     let kubegate = Kubegate::before(&upstream, &["--allow-exec"]);
     let browser = format!("{AGENT}{OPENED}");
@@ -249,7 +249,7 @@ async fn a_page_that_a_pod_or_service_wrote_is_sandboxed_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn data_of_the_api_server_is_left_alone() {
+async fn data_of_the_api_server_is_not_sandboxed() {
     let upstream = Upstream::plain(async |mut connection: Connection| {
         while connection.head().await.is_some() {
             connection
@@ -280,7 +280,7 @@ async fn data_of_the_api_server_is_left_alone() {
 }
 
 #[tokio::test]
-async fn our_own_answer_for_such_a_page_is_sandboxed_too() {
+async fn our_own_error_for_such_a_page_is_sandboxed_too() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -353,7 +353,7 @@ async fn trusted_pages_keep_everything_and_the_start_warns() {
 }
 
 #[tokio::test]
-async fn a_browsers_cookies_stay_here_and_those_of_programs_go_to_apps_alone() {
+async fn only_cookies_of_programs_reach_apps() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let own = format!("Origin: http://{}\r\n", kubegate.address);
@@ -462,7 +462,7 @@ async fn over_plain_http_beyond_loopback_names_an_unmarked_browser_is_403() {
 }
 
 #[tokio::test]
-async fn allowed_origins_pass_and_may_read_what_comes_back() {
+async fn allowed_origins_pass_and_may_read_the_response() {
     let upstream = Upstream::plain(Connection::echo).await;
     for flags in [
         &["--allow-origin=https://ui.example,http://localhost:3000"][..],
@@ -503,7 +503,7 @@ async fn allowed_origins_pass_and_may_read_what_comes_back() {
             assert_eq!(status(&answer), 403, "{foreign}: {answer}");
             assert_eq!(header(&answer, "access-control-allow-origin"), None);
         }
-        // Whom nobody asked for their origin is told nothing of others'.
+        // A request without an Origin gets no CORS headers.
         let answer = send(&kubegate, "GET", "/api", "").await;
         assert_eq!(
             header(&answer, "access-control-allow-origin"),
@@ -577,7 +577,7 @@ async fn an_allowed_page_may_read_refusals_and_failures_too() {
 }
 
 #[tokio::test]
-async fn static_files_are_served_to_own_pages_alone() {
+async fn static_files_are_served_only_to_own_pages() {
     let upstream = Upstream::plain(Connection::echo).await;
     let folder = tempfile::tempdir().unwrap();
     let www = folder.path().join("www");

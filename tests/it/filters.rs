@@ -1,4 +1,4 @@
-//! Which hosts, paths and methods pass, and what each refusal says about it.
+//! Filters: which hosts, paths and methods pass, and what each refusal says.
 
 use crate::support::{Connection, Kubegate, Upstream, exchange, in_time, status};
 
@@ -22,7 +22,7 @@ impl Bench {
         exchange(&self.kubegate.address, head).await
     }
 
-    /// The request passes, and its path as it was written.
+    /// The request passes, and its path arrives byte for byte.
     async fn passes(&self, method: &str, path: &str) {
         let answer = self.send(method, path, "").await;
         assert_eq!(status(&answer), 200, "{method} {path}: {answer}");
@@ -32,7 +32,7 @@ impl Bench {
         }
     }
 
-    /// It is refused and says `why`, and the server hears nothing.
+    /// The request is refused with `why`, and the server receives nothing.
     async fn refuses(&self, method: &str, path: &str, code: u16, why: &str) {
         self.refuses_with(method, path, "", code, why).await;
     }
@@ -193,7 +193,7 @@ async fn accept_hosts_takes_patterns_as_kubectl_does() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_are_filtered_as_told() {
+async fn paths_and_methods_are_filtered_by_their_flags() {
     let bench = Bench::start(&["--accept-paths", "^/api/,^/version$"]).await;
     for path in ["/api/v1/pods", "/version", "/%61pi/v1", "/version?x=/other"] {
         bench.passes("GET", path).await;
@@ -238,7 +238,7 @@ async fn paths_and_methods_are_filtered_as_told() {
 }
 
 #[tokio::test]
-async fn patterns_mean_what_they_mean_in_kubectl() {
+async fn patterns_are_gos_regular_expressions() {
     // Go's syntax, and commas that are part of an expression.
     let list = r"^/\Qa.b(\E$,^/x{2,3}$,^/[,y]$,^/\d$,^/\101$,^/z{$,^/(?U)w+$,^/\<$";
     let bench = Bench::start(&["--reject-paths", list]).await;
@@ -275,7 +275,7 @@ async fn patterns_mean_what_they_mean_in_kubectl() {
 }
 
 #[test]
-fn a_pattern_that_go_refuses_ends_the_start_and_is_named() {
+fn a_pattern_that_go_refuses_is_named_at_the_start() {
     for (flag, pattern, why) in [
         ("--accept-hosts", "a**", "nested repetition"),
         ("--accept-paths", r"\C", "escape"),
@@ -367,7 +367,7 @@ async fn what_runs_commands_is_refused_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn three_flags_open_what_runs_commands() {
+async fn three_flags_allow_what_runs_commands() {
     for flag in ["--allow-exec", "--disable-filter", "--reject-paths="] {
         let bench = Bench::start(&[flag]).await;
         for path in ["exec?command=sh", "attach", "ephemeralcontainers", "%65xec"] {
@@ -425,7 +425,7 @@ async fn ambiguous_paths_are_400_and_never_a_redirect() {
 }
 
 #[tokio::test]
-async fn read_only_lets_questions_pass_and_nothing_else() {
+async fn read_only_passes_only_reads_and_reviews() {
     let bench = Bench::start(&["--read-only"]).await;
     for (method, path) in [
         ("GET", "/api/v1/pods"),
@@ -508,7 +508,7 @@ async fn read_only_lets_questions_pass_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn read_only_takes_allow_proxy_for_a_get_of_an_app() {
+async fn read_only_passes_a_get_of_an_app_with_allow_proxy() {
     const APPS: [&str; 4] = [
         "/api/v1/namespaces/x/services/web/proxy/reset",
         "/api/v1/namespaces/x/pods/p:8080/proxy/",
@@ -530,7 +530,7 @@ async fn read_only_takes_allow_proxy_for_a_get_of_an_app() {
 }
 
 #[tokio::test]
-async fn where_the_method_decides_no_header_names_another() {
+async fn no_header_names_another_method_where_a_rule_checks_it() {
     for flags in [&["--read-only"][..], &["--reject-methods", "DELETE"]] {
         let bench = Bench::start(flags).await;
         for name in [
@@ -555,7 +555,7 @@ async fn where_the_method_decides_no_header_names_another() {
 }
 
 #[tokio::test]
-async fn a_rejected_path_is_rejected_in_every_form_that_asks_for_the_same() {
+async fn a_rejected_path_is_rejected_in_every_form() {
     let bench = Bench::start(&["--reject-paths", "^/api/v1/secrets$"]).await;
     for path in [
         "/api/v1/secrets",

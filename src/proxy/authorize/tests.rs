@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+
 use super::*;
 use crate::credential::{Fetch, Source};
 

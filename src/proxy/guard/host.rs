@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_read_as_name_and_port() {
+    fn a_host_is_parsed_into_name_and_port() {
         for (text, name, port) in [
             ("localhost", "localhost", None),
             ("LocalHost:8001", "localhost", Some(8001)),

@@ -103,8 +103,7 @@ fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     };
     Err(Refusal::forbidden(format!(
         "a browser sent this request (it has the header {sign}, and neither Sec-Fetch-Site nor \
-         Origin): over plain http, browsers say which page asks at loopback names alone, and {:?} \
-         is none; use http://localhost, or https before this proxy",
+         Origin): over plain http, browsers name the page only to loopback names, and {:?} is none; use http://localhost, or https before this proxy",
         host.name
     )))
 }
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn without_browser_headers_nothing_changes() {
+    fn a_request_without_browser_headers_passes() {
         assert_eq!(checked("localhost:8001", &[]), Ok(()));
     }
 

@@ -50,8 +50,8 @@ pub(super) fn check(
         ""
     };
     Err(Refusal::forbidden(format!(
-        "{method}{upgrade} of {path:?} is refused: with --read-only nothing passes but get, list, \
-         watch and access reviews{remedy}"
+        "{method}{upgrade} of {path:?} is refused: with --read-only only get, list, watch and \
+         access reviews pass{remedy}"
     )))
 }
 

@@ -25,6 +25,7 @@ use http::{Method, Request, uri::PathAndQuery};
 
 pub use layer::{ReadRequestInfo, layer};
 pub use path::AmbiguousPath;
+use query::WatchParameter;
 use resource::Spans;
 pub use resource::{Resource, Verb};
 
@@ -47,6 +48,7 @@ pub struct RequestInfo(Arc<Inner>);
 struct Inner {
     method: Method,
     target: PathAndQuery,
+    watch: WatchParameter,
     /// The decoded path, where it differs from the target's.
     decoded: Option<String>,
     resources: Resources,
@@ -64,7 +66,8 @@ impl RequestInfo {
         let target = request.uri().path_and_query();
         let target = target.ok_or(AmbiguousPath::NoPath)?.clone();
         let path::DecodedPath { text, others } = path::decode(target.path())?;
-        let read = |path: &str| Resources::read(method, path, target.query());
+        let watch = WatchParameter::read(target.query());
+        let read = |path: &str| Resources::read(method, path, watch);
         let resources = read(&text);
         let others = others.into_iter().map(|path| {
             let resources = read(&path);
@@ -78,6 +81,7 @@ impl RequestInfo {
         Ok(Self(Arc::new(Inner {
             method: method.clone(),
             target,
+            watch,
             decoded,
             resources,
             others,
@@ -149,12 +153,17 @@ impl RequestInfo {
     /// All readings of the path, the API server's first.
     pub fn readings(&self) -> impl Iterator<Item = Reading<'_>> {
         let others = self.0.others.iter();
-        let others = others.map(|(path, resources)| Reading { path, resources });
+        let others = others.map(|(path, resources)| Reading {
+            info: &self.0,
+            path,
+            resources,
+        });
         std::iter::once(self.first_reading()).chain(others)
     }
 
     fn first_reading(&self) -> Reading<'_> {
         Reading {
+            info: &self.0,
             path: self.path(),
             resources: &self.0.resources,
         }
@@ -164,6 +173,7 @@ impl RequestInfo {
 /// One reading of a request's path.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
+    info: &'a Inner,
     path: &'a str,
     resources: &'a Resources,
 }
@@ -184,8 +194,14 @@ impl<'a> Reading<'a> {
 
     /// The resources that the path asks for, wherever in it an API path begins.
     pub fn resources(self) -> impl Iterator<Item = Resource<'a>> {
-        let spans = self.resources.whole.iter().chain(&self.resources.nested);
-        spans.map(move |spans| spans.resource(self.path))
+        let Inner { method, watch, .. } = self.info;
+        let trimmed = self.path.trim_end_matches('/');
+        let nested = self.resources.nested.iter();
+        let nested = nested.filter_map(|begin| {
+            let spans = Spans::read(method, trimmed, *begin as usize, *watch)?;
+            Some(spans.resource(self.path))
+        });
+        self.resource().into_iter().chain(nested)
     }
 }
 
@@ -194,19 +210,20 @@ impl<'a> Reading<'a> {
 struct Resources {
     /// That of the path as a whole.
     whole: Option<Spans>,
-    /// Those of API paths that begin further on.
-    nested: Vec<Spans>,
+    /// Where further API paths may begin. They are rare, and a path can have thousands, so that they
+    /// are read when they are asked for.
+    nested: Vec<u32>,
 }
 
 impl Resources {
-    fn read(method: &Method, path: &str, query: Option<&str>) -> Self {
+    fn read(method: &Method, path: &str, watch: WatchParameter) -> Self {
         const ROOT: &[u8] = b"/api";
-        let whole = Spans::read(method, path, 0, query);
+        let whole = Spans::read(method, path.trim_end_matches('/'), 0, watch);
         let begin = whole.as_ref().map_or(0, |spans| spans.begin) + 1;
         let begins = path.bytes().enumerate().skip(begin);
         let nested = begins
             .filter(|(at, byte)| *byte == b'/' && path.as_bytes()[*at..].starts_with(ROOT))
-            .filter_map(|(at, _)| Spans::read(method, path, at, query))
+            .filter_map(|(at, _)| u32::try_from(at).ok())
             .collect();
         Self { whole, nested }
     }

@@ -4,19 +4,29 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Whether the query makes a nameless GET a watch: the first `watch` counts, and each value but `0`
-/// and `false` (in any case) turns it on, the empty one too (`Convert_Slice_string_To_bool` in
-/// k8s.io/apimachinery/pkg/runtime).
-pub(super) fn is_watch(query: Option<&str>) -> bool {
-    is_on(query, "watch")
+/// Whether the `watch` parameter makes a nameless GET a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WatchParameter {
+    Off,
+    /// To the API server, which decodes names and values.
+    On,
+    /// Also to a server that decodes neither.
+    PlainlyOn,
 }
 
-/// Whether it is a watch also for a server that decodes neither names nor values.
-pub(super) fn is_watch_undecoded(query: Option<&str>) -> bool {
-    let mut pairs = pairs(query.unwrap_or_default());
-    pairs
-        .find(|(key, _)| *key == "watch")
-        .is_some_and(|(_, value)| is_true(value))
+impl WatchParameter {
+    /// Reads the parameter: the first `watch` counts, and each value but `0` and `false` (in any case)
+    /// turns it on, the empty one too (`Convert_Slice_string_To_bool` in
+    /// k8s.io/apimachinery/pkg/runtime).
+    pub(super) fn read(query: Option<&str>) -> Self {
+        let mut pairs = pairs(query.unwrap_or_default());
+        let plain = pairs.find(|(key, _)| *key == "watch");
+        match plain.is_some_and(|(_, value)| is_true(value)) {
+            _ if !is_on(query, "watch") => Self::Off,
+            true => Self::PlainlyOn,
+            false => Self::On,
+        }
+    }
 }
 
 /// Whether a boolean parameter is on.
@@ -151,7 +161,8 @@ mod tests {
             "watch=%zz&watch=1",
             "watch=0;a&watch=1",
         ] {
-            assert!(is_watch(Some(query)), "{query}");
+            let read = WatchParameter::read(Some(query));
+            assert_ne!(read, WatchParameter::Off, "{query}");
         }
         for query in [
             "",
@@ -167,20 +178,22 @@ mod tests {
             "fieldSelector=watch%3D1",
             "wat+ch=1",
         ] {
-            assert!(!is_watch(Some(query)), "{query}");
+            let read = WatchParameter::read(Some(query));
+            assert_eq!(read, WatchParameter::Off, "{query}");
         }
-        assert!(!is_watch(None));
+        assert_eq!(WatchParameter::read(None), WatchParameter::Off);
     }
 
     #[test]
     fn a_plain_watch_needs_no_decoding() {
-        for (query, plain) in [
-            ("watch=1", true),
-            ("watch", true),
-            ("%77atch=1", false),
-            ("watch=0", false),
+        for (query, watch) in [
+            ("watch=1", WatchParameter::PlainlyOn),
+            ("watch", WatchParameter::PlainlyOn),
+            ("%77atch=1", WatchParameter::On),
+            ("watch=0", WatchParameter::Off),
+            ("watch=1;a=b", WatchParameter::Off),
         ] {
-            assert_eq!(is_watch_undecoded(Some(query)), plain, "{query}");
+            assert_eq!(WatchParameter::read(Some(query)), watch, "{query}");
         }
     }
 

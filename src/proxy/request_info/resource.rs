@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::query;
+use super::query::WatchParameter;
 
 /// The verb that the API server authorises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,12 +141,12 @@ impl Span {
 impl Spans {
     /// Reads the API path that begins at byte `begin` of a decoded path, by the rules of
     /// `RequestInfoFactory.NewRequestInfo` in k8s.io/apiserver/pkg/endpoints/request. `None` is a
-    /// non-resource request.
+    /// non-resource request. Slashes at the end of the path must have been trimmed.
     pub(super) fn read(
         method: &Method,
         path: &str,
         begin: usize,
-        query: Option<&str>,
+        watch: WatchParameter,
     ) -> Option<Self> {
         let mut segments = Segments::new(path, begin);
         let first = segments.next()?;
@@ -185,9 +185,9 @@ impl Spans {
             Some(Verb::Proxy) => Span::default(),
             _ => segments.next().unwrap_or_default(),
         };
-        let verb = verb_in_path.unwrap_or_else(|| verb(method, name.is_empty(), query));
+        let verb = verb_in_path.unwrap_or_else(|| verb(method, name.is_empty(), watch));
         let is_plain_watch =
-            verb == Verb::Watch && (verb_in_path.is_some() || query::is_watch_undecoded(query));
+            verb == Verb::Watch && (verb_in_path.is_some() || watch == WatchParameter::PlainlyOn);
         Some(Self {
             verb,
             has_verb_in_path: verb_in_path.is_some(),
@@ -221,10 +221,10 @@ impl Spans {
     }
 }
 
-fn verb(method: &Method, is_nameless: bool, query: Option<&str>) -> Verb {
+fn verb(method: &Method, is_nameless: bool, watch: WatchParameter) -> Verb {
     match *method {
         Method::GET | Method::HEAD if !is_nameless => Verb::Get,
-        Method::GET | Method::HEAD if query::is_watch(query) => Verb::Watch,
+        Method::GET | Method::HEAD if watch != WatchParameter::Off => Verb::Watch,
         Method::GET | Method::HEAD => Verb::List,
         Method::POST => Verb::Create,
         Method::PUT => Verb::Update,
@@ -235,44 +235,40 @@ fn verb(method: &Method, is_nameless: bool, query: Option<&str>) -> Verb {
     }
 }
 
-/// The segments of a path that are still to be read. Slashes at both ends belong to none.
+/// The segments of a path that are still to be read. Slashes at the start belong to none.
 struct Segments<'a> {
     path: &'a str,
     /// Where the next segment starts; `None` after the last.
     next: Option<usize>,
-    end: usize,
 }
 
 impl<'a> Segments<'a> {
     fn new(path: &'a str, begin: usize) -> Self {
-        let text = &path[begin..];
-        let start = begin + text.len() - text.trim_start_matches('/').len();
-        let end = begin + text.trim_end_matches('/').len();
+        let segments = path[begin..].trim_start_matches('/');
         Self {
             path,
-            next: Some(start),
-            end: end.max(start),
+            next: Some(path.len() - segments.len()),
         }
     }
 
     fn next(&mut self) -> Option<Span> {
         let segment = self.peek()?;
-        self.next = (segment.end < self.end).then_some(segment.end + 1);
+        self.next = (segment.end < self.path.len()).then_some(segment.end + 1);
         Some(segment)
     }
 
     fn peek(&self) -> Option<Span> {
         let start = self.next?;
-        let length = self.path[start..self.end].find('/');
-        let end = length.map_or(self.end, |length| start + length);
+        let length = self.path[start..].find('/');
+        let end = length.map_or(self.path.len(), |length| start + length);
         Some(Span { start, end })
     }
 
     fn rest(&self) -> Span {
-        let start = self.next.unwrap_or(self.end);
+        let end = self.path.len();
         Span {
-            start,
-            end: self.end,
+            start: self.next.unwrap_or(end),
+            end,
         }
     }
 }
@@ -286,7 +282,9 @@ mod tests {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        Some(Spans::read(method, path, 0, query)?.resource(path))
+        let trimmed = path.trim_end_matches('/');
+        let spans = Spans::read(method, trimmed, 0, WatchParameter::read(query))?;
+        Some(spans.resource(path))
     }
 
     #[test]

@@ -206,7 +206,7 @@ fn an_api_path_is_found_wherever_it_begins() {
 }
 
 #[test]
-fn a_request_is_read_from_its_extensions_as_it_was_read_once() {
+fn the_layer_puts_the_reading_among_the_extensions() {
     use tower::{Layer, Service, service_fn};
 
     let inner = service_fn(async |request: Request<()>| {

@@ -1,4 +1,4 @@
-//! Who is calling: hosts, targets, framing, pages.
+//! Checks of who is calling: hosts, targets, framing, pages.
 
 use super::{WEBSOCKET, check, check_with, guard, patterns, request, status};
 
@@ -61,7 +61,7 @@ fn other_hosts_are_4xx() {
 }
 
 #[test]
-fn a_refused_host_is_told_a_pattern_that_lets_it_in() {
+fn the_refusal_of_a_host_names_a_pattern_that_allows_it() {
     let refuse = request("GET", "/", &[("host", "Proxy.example:8001")]);
     let refusal = guard(|_| ()).check_origin(&refuse).unwrap_err();
     assert!(
@@ -75,7 +75,7 @@ fn a_refused_host_is_told_a_pattern_that_lets_it_in() {
 }
 
 #[test]
-fn an_ipv6_pattern_may_have_brackets_or_not() {
+fn an_ipv6_pattern_matches_with_and_without_brackets() {
     for (pattern, expected) in [("^::1$", 200), (r"^\[::1\]$", 200), ("^::2$", 403)] {
         let guard = guard(|rules| rules.accept_hosts = patterns(pattern));
         let checked = guard.check_origin(&request("GET", "/", &[("host", "[::1]:8001")]));
@@ -108,7 +108,7 @@ fn an_absolute_target_must_agree_with_the_host() {
 }
 
 #[test]
-fn framing_is_judged_before_anything_is_asked_for() {
+fn ambiguous_framing_is_refused_with_disable_filter_too() {
     let guard = guard(|rules| rules.disable_filter = true);
     let length = ("content-length", "5");
     let both = [length, ("transfer-encoding", "chunked")];
@@ -179,7 +179,7 @@ fn an_allowed_origin_and_its_preflight_pass() {
 }
 
 #[test]
-fn a_rebound_name_fails_although_origin_and_host_agree() {
+fn a_rebound_name_is_403_although_origin_and_host_agree() {
     let guard = guard(|_| ());
     let rebound = [
         ("host", "evil.example:8001"),
@@ -230,7 +230,7 @@ fn beyond_loopback_names_an_unmarked_browser_is_403() {
             &[("user-agent", "curl"), ("user-agent", firefox)],
             403,
         ),
-        // Marked ones are checked by their marks.
+        // Requests with Sec-Fetch headers or an Origin are checked by these.
         (
             "kg.example",
             &[("user-agent", firefox), ("sec-fetch-site", "same-origin")],
@@ -251,7 +251,7 @@ fn beyond_loopback_names_an_unmarked_browser_is_403() {
             &[("user-agent", firefox), ("origin", "http://evil.example")],
             403,
         ),
-        // Node's fetch sends one of them alone, and is no browser.
+        // Node's fetch sends only one of them, and is no browser.
         (
             "kg.example",
             &[
@@ -277,7 +277,7 @@ fn beyond_loopback_names_an_unmarked_browser_is_403() {
             &[("referer", "http://kg.example:8001/api")],
             200,
         ),
-        // Loopback names, where browsers of today mark what they send.
+        // Loopback names, to which today's browsers send Sec-Fetch headers.
         ("localhost:8001", &[("user-agent", firefox)], 200),
         ("kg.localhost:8001", &[("user-agent", firefox)], 200),
         ("127.0.0.1:8001", &[("user-agent", firefox)], 200),

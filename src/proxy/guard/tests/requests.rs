@@ -1,4 +1,4 @@
-//! What is wanted: commands, patterns, read-only.
+//! Checks of what is asked: commands, patterns, read-only.
 
 use super::{EXEC, WEBSOCKET, check, check_with, guard, patterns, status};
 
@@ -103,7 +103,7 @@ fn what_runs_no_commands_passes_by_default() {
 }
 
 #[test]
-fn three_flags_open_what_runs_commands() {
+fn three_flags_allow_what_runs_commands() {
     let kubelet = "/api/v1/nodes/n/proxy/run/default/web-0/c";
     for guard in [
         guard(|rules| rules.allow_exec = true),
@@ -118,7 +118,7 @@ fn three_flags_open_what_runs_commands() {
 }
 
 #[test]
-fn path_patterns_see_the_decoded_path_in_each_reading() {
+fn path_patterns_match_every_reading_of_the_path() {
     let guard = guard(|rules| {
         rules.accept_paths = patterns("^/api/v1/,^/version$");
         rules.reject_paths = Some(patterns("/secrets(/|$)"));
@@ -180,7 +180,7 @@ fn read_only_lets_reads_and_reviews_pass() {
 }
 
 #[test]
-fn read_only_takes_allow_proxy_for_a_get_of_an_app() {
+fn read_only_passes_a_get_of_an_app_with_allow_proxy() {
     let closed = guard(|rules| rules.read_only = true);
     let open = guard(|rules| (rules.read_only, rules.allow_proxy) = (true, true));
     let loose = guard(|_| ());
@@ -223,7 +223,7 @@ fn read_only_takes_allow_proxy_for_a_get_of_an_app() {
 }
 
 #[test]
-fn consoles_of_other_groups_follow_the_rules_for_exec_and_port_forward() {
+fn consoles_of_other_groups_follow_the_rules_for_exec() {
     let (closed, open) = (guard(|_| ()), guard(|rules| rules.allow_exec = true));
     let read_only = guard(|rules| (rules.read_only, rules.allow_exec) = (true, true));
     for version in ["v1", "v1alpha3", "v2"] {
@@ -277,7 +277,7 @@ fn consoles_of_other_groups_follow_the_rules_for_exec_and_port_forward() {
     ] {
         assert_eq!(status(&check(&closed, "GET", target)), 403, "{target}");
     }
-    // The core group has no such subresources, and names are no subresources.
+    // The core group has no such subresources, and a name is not a subresource.
     for target in [
         "/api/v1/namespaces/d/configmaps/c/console",
         "/api/v1/namespaces/d/services/console/proxy/vnc",
@@ -289,7 +289,7 @@ fn consoles_of_other_groups_follow_the_rules_for_exec_and_port_forward() {
 }
 
 #[test]
-fn a_rejected_path_is_rejected_in_every_form_that_asks_for_the_same() {
+fn a_rejected_path_is_rejected_in_every_form() {
     let guard = guard(|rules| {
         let patterns = [
             "^/api/v1/secrets$",
@@ -332,7 +332,7 @@ fn a_rejected_path_is_rejected_in_every_form_that_asks_for_the_same() {
             assert!(refusal.message.contains("--reject-paths"), "{refusal}");
         }
     }
-    // Other requests, as near as can be.
+    // The most similar other requests.
     for target in [
         "/api/v1/secret",
         "/api/v1/secrets/s",
@@ -352,7 +352,7 @@ fn a_rejected_path_is_rejected_in_every_form_that_asks_for_the_same() {
 }
 
 #[test]
-fn a_pattern_with_a_slash_at_its_end_means_what_it_says() {
+fn a_slash_at_the_end_of_a_pattern_counts() {
     let below = guard(|rules| {
         rules.reject_paths = Some(patterns("^/api/v1/namespaces/[^/]+/secrets/,^/version/$"));
     });
@@ -368,7 +368,7 @@ fn a_pattern_with_a_slash_at_its_end_means_what_it_says() {
 }
 
 #[test]
-fn no_spelling_makes_an_accepted_path_of_another_request() {
+fn no_spelling_of_another_path_is_accepted() {
     let guard = guard(|rules| {
         rules.accept_paths = patterns("^/api/v1/namespaces/,^/api/v1/watch/,^/version$");
     });
@@ -388,7 +388,7 @@ fn no_spelling_makes_an_accepted_path_of_another_request() {
 }
 
 #[test]
-fn where_the_method_decides_no_header_names_another() {
+fn no_header_names_another_method_where_a_rule_checks_it() {
     let loose = guard(|_| ());
     let read_only = guard(|rules| rules.read_only = true);
     let methods = guard(|rules| rules.reject_methods = patterns("^DELETE$"));
@@ -488,7 +488,7 @@ fn untrusted_content_is_known_in_every_spelling() {
 }
 
 #[test]
-fn read_only_refuses_everything_else_whatever_else_is_open() {
+fn read_only_refuses_all_else_whatever_other_flags_allow() {
     for guard in [
         guard(|rules| rules.read_only = true),
         guard(|rules| (rules.read_only, rules.allow_exec) = (true, true)),

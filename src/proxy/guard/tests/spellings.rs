@@ -1,4 +1,4 @@
-//! What no spelling of a path can change.
+//! Properties that hold in every spelling of a path.
 
 use std::fmt::Write;
 
@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::{check, check_request, guard, status};
 
-/// Spells a path anew: each byte as it is or encoded, each slash doubled, with a `.`
-/// segment behind it, or as it is. `choices` says which, over and over.
+/// Respells a path: each byte plain or encoded, each slash plain, doubled, encoded or followed by a `.`
+/// segment. `choices` decides, from its start again when it ends.
 fn respell(path: &str, choices: &[u8]) -> String {
     let mut spelled = String::from("/");
     let bytes = path.bytes().skip(1).chain(std::iter::once(b'/'));
@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn any_path_behind_a_service_passes_in_ordinary_and_encoded_spelling(
+    fn any_path_behind_a_service_passes_plain_and_encoded(
         choices in prop::collection::vec(any::<u8>(), 1..80),
         segments in prop::collection::vec("[a-z0-9 _~$&+@:;=é]{1,6}", 0..6),
     ) {

@@ -1,0 +1,44 @@
+//! The bearer token that a browser sends as a WebSocket subprotocol, since it cannot set headers there.
+
+use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
+
+/// The subprotocol by which browsers pass a token to the API server
+/// (k8s.io/apiserver/pkg/authentication/request/websocket).
+const TOKEN_SUBPROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// Whether a WebSocket request brings a token.
+pub(super) fn is_in(headers: &HeaderMap) -> bool {
+    subprotocols(headers).any(is_token)
+}
+
+/// Removes the token, and keeps the other subprotocols.
+pub(super) fn remove(headers: &mut HeaderMap) {
+    if !is_in(headers) {
+        return;
+    }
+    let kept: Vec<&[u8]> = subprotocols(headers)
+        .filter(|token| !is_token(token))
+        .collect();
+    // Parts of a header value make a header value; if not, none is better than the token.
+    let value = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
+    }
+}
+
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+/// The API server trims all Unicode spaces before it compares the prefix.
+fn is_token(subprotocol: &[u8]) -> bool {
+    String::from_utf8_lossy(subprotocol)
+        .trim_start()
+        .starts_with(TOKEN_SUBPROTOCOL)
+}
