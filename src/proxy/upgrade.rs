@@ -44,7 +44,7 @@ pub(super) async fn forward(
         let server = hyper::upgrade::on(&mut response);
         tunnels.spawn(join(client, server, record));
         return Ok(relay(response, |headers| {
-            set_upgrade_headers(headers, protocol)
+            set_upgrade_headers(headers, protocol);
         }));
     }
     if status.is_client_error() || status.is_server_error() {

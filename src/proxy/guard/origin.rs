@@ -1,5 +1,5 @@
 //! Checks requests that a page in a browser sent. A page of any site can reach localhost, and needs no
-//! permission to send plain GETs and open WebSockets. So the headers that browsers add, and scripts
+//! permission to send plain GETs and open a WebSocket. So the headers that browsers add, and scripts
 //! cannot forge, decide for every method and every upgrade.
 
 use http::{

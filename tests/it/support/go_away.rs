@@ -67,18 +67,18 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut from_client, to_client) = split(client);
-    let (mut from_server, mut to_server) = split(server);
+    let (mut note_client_frame, to_client) = split(client);
+    let (mut note_server_frame, mut to_server) = split(server);
     // Both directions write complete frames while they hold the lock.
     let to_client = tokio::sync::Mutex::new(to_client);
     let state = Mutex::new(Streams::default());
     let up = async {
         let mut preface = [0; PREFACE];
-        from_client.read_exact(&mut preface).await?;
+        note_client_frame.read_exact(&mut preface).await?;
         to_server.write_all(&preface).await?;
         loop {
-            let frame = Frame::read(&mut from_client).await?;
-            let (is_passed, last) = state.lock().unwrap().from_client(&frame, streams);
+            let frame = Frame::read(&mut note_client_frame).await?;
+            let (is_passed, last) = state.lock().unwrap().note_client_frame(&frame, streams);
             if let Some(last) = last {
                 let head = [0, 0, 8, GO_AWAY, 0, 0, 0, 0, 0];
                 let go_away = [&head[..], &last.to_be_bytes(), &[0; 4]].concat();
@@ -92,9 +92,9 @@ where
     };
     let down = async {
         loop {
-            let frame = Frame::read(&mut from_server).await?;
+            let frame = Frame::read(&mut note_server_frame).await?;
             write(&to_client, &frame.bytes).await?;
-            if state.lock().unwrap().from_server(&frame) {
+            if state.lock().unwrap().note_server_frame(&frame) {
                 // A connection that is closed with unread data is reset.
                 sleep(LINGER).await;
                 return to_client.lock().await.shutdown().await;
@@ -118,7 +118,7 @@ async fn write<W: AsyncWrite + Unpin>(to: &tokio::sync::Mutex<W>, bytes: &[u8]) 
 impl Streams {
     /// Handles a frame of the client. Returns whether it is passed on, and the last stream if the
     /// connection is to be closed now.
-    fn from_client(&mut self, frame: &Frame, limit: usize) -> (bool, Option<u32>) {
+    fn note_client_frame(&mut self, frame: &Frame, limit: usize) -> (bool, Option<u32>) {
         let mut last = None;
         if frame.stream > self.last && frame.kind == HEADERS && !self.is_going_away {
             self.last = frame.stream;
@@ -134,7 +134,7 @@ impl Streams {
     }
 
     /// Handles a frame of the server. Returns whether the connection ends after it.
-    fn from_server(&mut self, frame: &Frame) -> bool {
+    fn note_server_frame(&mut self, frame: &Frame) -> bool {
         if frame.is_last() {
             self.open.remove(&frame.stream);
         }
