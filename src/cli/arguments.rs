@@ -60,7 +60,7 @@ pub(super) enum Command {
     /// Print a fresh token of the context's user
     #[command(after_help = token::EXAMPLES)]
     Token(token::Flags),
-    /// List the contexts, how each server is verified and how each user logs in
+    /// List the contexts, with their servers and logins
     #[command(after_help = contexts::EXAMPLES)]
     Contexts(contexts::Flags),
     /// Provide docker with fresh tokens for OpenShift's registries

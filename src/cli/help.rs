@@ -17,14 +17,8 @@ const USED_MOST: &[(&str, &str)] = &[
         "kubeconfig",
         "Else the files of KUBECONFIG, else ~/.kube/config",
     ),
-    (
-        "read_only",
-        "Allow only get, list, watch and access reviews",
-    ),
-    (
-        "allow_exec",
-        "Allow requests that run commands, such as exec",
-    ),
+    ("read_only", "Allow only get, list and watch"),
+    ("allow_exec", "Allow exec, attach and the like"),
     ("verbosity", "Log level, from 0 to 9"),
 ];
 
