@@ -1,12 +1,16 @@
 //! Handles signals during a command that may run an exec plugin, so that the plugin and its children
 //! end with the command.
 
-use std::{future::pending, pin::pin};
+use std::{future::pending, pin::pin, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::credential;
+
+/// How long a failed command waits for a signal that explains the failure. Ctrl-C goes to the plugin and
+/// to this process at once, and the plugin's end may be noticed first.
+const SIGNAL_GRACE: Duration = Duration::from_millis(50);
 
 /// The command was ended by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,11 @@ pub(super) async fn guarded<T>(work: impl Future<Output = anyhow::Result<T>>) ->
     let mut signals = Signals::install().context("cannot handle signals")?;
     let mut work = pin!(work);
     let number = tokio::select! {
-        done = &mut work => return done,
+        result = &mut work => {
+            let Err(error) = result else { return result };
+            let signal = tokio::time::timeout(SIGNAL_GRACE, signals.received()).await;
+            return Err(signal.map_or(error, |number| Interrupted(number).into()));
+        }
         number = signals.received() => number,
     };
     // `work` may itself run the plugin, and has to be polled for that to end.
