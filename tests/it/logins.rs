@@ -371,8 +371,8 @@ async fn after_a_logout_the_context_is_enough_to_log_in() {
     let context = home.out(&["contexts", "-o", "name"]);
     let says = format!("kubegate login oidc --context '{}'", context.trim_end());
     assert!(out.contains(&says), "{out}");
-    let nobody = Kubegate::refused(home.command(&["whoami"]));
-    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    let logged_out = Kubegate::refused(home.command(&["whoami"]));
+    assert_eq!(logged_out.code, Some(1), "{logged_out:?}");
     // A second logout finds no session.
     assert!(home.out(&["logout"]).contains("was logged out already"));
 
