@@ -58,12 +58,12 @@ async fn a_get_arrives_as_the_client_wrote_it() {
     let kubegate = Kubegate::before(&upstream, &[]);
     let answer = exchange(
         &kubegate.address,
-        "GET /api//v1/%2F?x=%20 HTTP/1.1\r\nHost: localhost\r\nConnection: close, X-Own\r\n\
+        "GET /version//v1/%2F?x=%20 HTTP/1.1\r\nHost: localhost\r\nConnection: close, X-Own\r\n\
          X-Own: 1\r\nX-Remote-User: admin\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nX-A: b\r\n\r\n",
     )
     .await;
     assert_eq!(status(&answer), 200, "{answer}");
-    let line = format!("HTTP/2.0 GET {}/api//v1/%2F?x=%20\n", upstream.url());
+    let line = format!("HTTP/2.0 GET {}/version//v1/%2F?x=%20\n", upstream.url());
     assert!(answer.contains(&line), "{answer}");
     assert!(
         answer.contains("\"x-a\": \"b\"") && answer.ends_with("\n0\r\n0\r\n\r\n"),
