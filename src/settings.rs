@@ -19,4 +19,6 @@ pub use patterns::Patterns;
 pub use proxy::{ClientCredentials, DEFAULT_PORT, ProxyFlags};
 pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use upstream::UpstreamFlags;
-pub(crate) use values::{duration, go_bool};
+#[cfg(feature = "demo")]
+pub(crate) use values::duration;
+pub(crate) use values::go_bool;
