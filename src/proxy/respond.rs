@@ -266,7 +266,8 @@ mod tests {
                     waited: Duration::from_secs(4),
                 },
                 504,
-                "kubegate: api.example:6443 gave no sign of life for 4 s; it is not known",
+                "kubegate: api.example:6443 did not answer liveness probes; the request waited 4 s, \
+                 and it is not known",
             ),
         ]
     }

@@ -52,8 +52,8 @@ pub enum Error {
     },
     /// A socket is at the path, and whether a process listens there cannot be found out.
     #[error(
-        "--unix-socket {}: a socket is there that cannot be asked whether a process serves it; \
-         remove it, or choose another path",
+        "--unix-socket {}: cannot find out whether a process listens at the socket there; remove \
+         the socket, or choose another path",
         path.display()
     )]
     Unclear {

@@ -168,7 +168,7 @@ impl LastFailure {
     fn log(&mut self, error: &dyn Error, by_signal: bool) {
         let why = error::with_causes(error);
         if self.0.is_none() || by_signal {
-            tracing::warn!("not reloaded, the last good configuration stays: {why}");
+            tracing::warn!("not reloaded, the last good configuration stays in use: {why}");
         } else if self.0.as_ref() != Some(&why) {
             tracing::info!("still not reloaded: {why}");
         }

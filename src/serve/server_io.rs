@@ -153,8 +153,8 @@ fn too_large(lengths: Option<(usize, usize)>) -> String {
             )
         }
         _ => format!(
-            "the head of the request has more than 100 fields or {limit} KiB; send less in it \
-             (each group to act as is a field)"
+            "the head of the request has more than 100 fields or {limit} KiB; send fewer or \
+             shorter header fields (each impersonated group is one field)"
         ),
     }
 }

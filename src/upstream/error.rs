@@ -25,7 +25,7 @@ pub enum Error {
         refusal: Box<Refusal>,
     },
     /// The server's own path and the request's are too long together.
-    #[error("the path is too long to be sent behind the server's own path")]
+    #[error("the path is too long with the server's own path before it")]
     PathTooLong,
     /// No connection was made in time.
     #[error("{server} did not accept a connection within {} s", .limit.as_secs_f32())]
@@ -56,8 +56,8 @@ pub enum Error {
     /// The server speaks HTTP/1.1 alone, which carries one request on each connection, and the
     /// other requests did not end in time.
     #[error(
-        "{server} speaks HTTP/1.1 alone, one request on each connection, and {under_way} requests \
-         to it are under way"
+        "{server} speaks only HTTP/1.1 (one request per connection), and {under_way} requests to \
+         it are in progress"
     )]
     Busy {
         /// Host and port.
@@ -88,7 +88,8 @@ pub enum Error {
     },
     /// The server stopped answering liveness probes after the request was sent.
     #[error(
-        "{server} gave no sign of life for {} s; it is not known whether the request was carried out",
+        "{server} did not answer liveness probes; the request waited {} s, and it is not known \
+         whether it was carried out",
         .waited.as_secs()
     )]
     Unresponsive {

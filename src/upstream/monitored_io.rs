@@ -90,7 +90,7 @@ impl Activity {
         if self.aborted.load(Ordering::Acquire) {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the API server gave no sign of life",
+                "the API server did not answer liveness probes",
             ));
         }
         Ok(())

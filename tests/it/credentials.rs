@@ -248,7 +248,11 @@ async fn a_token_file_is_trimmed_and_its_change_in_force_within_two_seconds() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let log = kubegate.log();
-    assert_eq!(log.matches("last good one stays").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("last good one stays in use").count(),
+        1,
+        "{log}"
+    );
     assert!(log.contains(home.path("token").to_str().unwrap()), "{log}");
     home.replace("token", "fourth");
     tokio::time::sleep(IN_FORCE).await;

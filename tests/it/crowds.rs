@@ -376,7 +376,10 @@ async fn over_http_1_no_client_takes_every_connection() {
             .unwrap()
             .unwrap();
         assert_eq!(status(&answer), 503, "{answer}");
-        assert!(answer.contains("requests to it are under way"), "{answer}");
+        assert!(
+            answer.contains("requests to it are in progress"),
+            "{answer}"
+        );
         assert!(!answer.contains("retry-after"), "{answer}");
     }
     // Other clients are served until no connection is left,
@@ -400,6 +403,9 @@ async fn over_http_1_no_client_takes_every_connection() {
     held(&mut last).await;
     let answer = begins(&mut last, Duration::from_secs(15)).await.unwrap();
     assert_eq!(status(&answer), 503, "{answer}");
-    assert!(answer.contains("requests to it are under way"), "{answer}");
+    assert!(
+        answer.contains("requests to it are in progress"),
+        "{answer}"
+    );
     assert!(answer.contains(&upstream.port().to_string()), "{answer}");
 }

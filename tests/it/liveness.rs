@@ -168,7 +168,10 @@ async fn a_post_is_not_sent_twice_to_a_frozen_server() {
         "POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let answer = exchange(&kubegate.address, post).await;
     assert_eq!(status(&answer), 504, "{answer}");
-    assert!(answer.contains("no sign of life"), "{answer}");
+    assert!(
+        answer.contains("did not answer liveness probes"),
+        "{answer}"
+    );
     relay.thaw();
     in_time(async {
         while status(&get(&kubegate.address, "/version").await) != 200 {

@@ -226,7 +226,7 @@ async fn probe_http2(connection: Arc<PooledConnection>, timeouts: Timeouts) {
     let is_alive = || http2.last_read() > before;
     let answered = timeout(timeouts.ping_timeout, &mut ping).await.is_ok();
     if !answered && !is_alive() {
-        tracing::debug!("an upstream connection gives no sign of life");
+        tracing::debug!("an upstream connection does not answer liveness probes");
         connection.mark_unresponsive();
         let dead = (before + timeouts.silence).max(began + timeouts.ping_timeout);
         loop {
@@ -237,7 +237,8 @@ async fn probe_http2(connection: Arc<PooledConnection>, timeouts: Timeouts) {
             }
             if Instant::now() >= dead {
                 tracing::warn!(
-                    "an upstream connection gave no sign of life; its requests are aborted"
+                    "an upstream connection did not answer liveness probes; its requests are \
+                     aborted"
                 );
                 http2.abort();
                 break;

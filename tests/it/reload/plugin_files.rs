@@ -86,7 +86,11 @@ async fn a_plugin_that_others_may_have_added_later_is_not_run() {
     let kubegate = start(&path);
     assert!(get(&kubegate.address, "/x").await.contains("sesame-first"));
     write_config(&home, &upstream, &user, 0o666);
-    logged(&kubegate, "not reloaded, the last good configuration stays").await;
+    logged(
+        &kubegate,
+        "not reloaded, the last good configuration stays in use",
+    )
+    .await;
     assert!(get(&kubegate.address, "/x").await.contains("sesame-first"));
     let log = kubegate.log();
     assert!(

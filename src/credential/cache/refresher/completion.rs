@@ -85,7 +85,7 @@ impl Refresher {
         if entry.as_ref().is_some_and(is_usable) {
             tracing::warn!(
                 error,
-                "the credential was not renewed; the last good one stays"
+                "the credential was not renewed; the last good one stays in use"
             );
         } else {
             tracing::warn!(error, "there is no credential");
