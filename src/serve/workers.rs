@@ -18,8 +18,7 @@ use std::{
 use tokio::runtime::{Builder, Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// More threads would open more connections than an API server needs to be busy.
-const MAX_WORKERS: usize = 8;
+use crate::upstream;
 
 /// Up to this many connections per worker are not balanced. A client with few connections then finds
 /// the upstream connections of the first worker open.
@@ -28,10 +27,11 @@ const UNBALANCED: usize = 2;
 /// How long a worker waits for blocking tasks, such as a file being written, when it ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Returns the number of workers: one for each core available to the process, at most eight.
+/// Returns the number of workers: one for each core available to the process, at most eight. Each
+/// has pools of its own.
 #[must_use]
 pub fn count() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS))
+    upstream::pool_count()
 }
 
 /// The worker threads. Dropping them ends all connections.

@@ -17,7 +17,7 @@ mod traffic_class;
 
 pub use body::{Replay, RequestBody, TrailerFilter};
 pub use error::Error;
-pub use pool::{ResponseBody, ResponseBodyError};
+pub use pool::{ResponseBody, ResponseBodyError, pool_count};
 pub use timeouts::Timeouts;
 pub use traffic_class::TrafficClass;
 

@@ -43,7 +43,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 const MAX_HEADER_LIST: u32 = 4 * 1024 * 1024;
 /// Streams that a server is expected to allow until it has said how many (RFC 9113 section 6.5.2
 /// recommends no fewer).
-const INITIAL_MAX_STREAMS: usize = 100;
+pub(in crate::upstream) const INITIAL_MAX_STREAMS: usize = 100;
 /// Cancelled streams on which frames may still arrive.
 const MAX_CANCELLED_STREAMS: usize = 1000;
 

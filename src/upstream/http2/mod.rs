@@ -7,7 +7,7 @@ mod request_body;
 mod response_body;
 mod send;
 
-pub(super) use connection::{Connection, Stream};
+pub(super) use connection::{Connection, INITIAL_MAX_STREAMS, Stream};
 pub(super) use response_body::ResponseBody;
 pub(super) use send::send;
 

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::time::Instant;
 
 use super::{
-    http1_connections::{Http1Connections, Http1Lease, MAX_BUSY},
+    http1_connections::{Http1Connections, MAX_BUSY},
     http2_connections::Http2Connections,
     key::PoolKey,
     lease::Lease,
@@ -55,18 +55,13 @@ impl Connections {
     /// A lease on an open connection, and whether another connection will be needed soon.
     pub(super) fn lease(&self, key: PoolKey, class: TrafficClass) -> Option<(Lease, bool)> {
         if key == PoolKey::Http1 {
-            return Some((Lease::Http1(self.lease_http1(class)?), false));
+            return Some((Lease::Http1(self.http1.lease(class)?), false));
         }
         let (lease, nearly_full) = self.http2(key).lease()?;
         Some((Lease::Http2(lease), nearly_full))
     }
 
-    /// A lease on an idle HTTP/1.1 connection.
-    pub(super) fn lease_http1(&self, class: TrafficClass) -> Option<Http1Lease> {
-        self.http1.lease(class)
-    }
-
-    pub(super) fn http1(&self) -> &Http1Connections {
+    pub(super) fn http1(&self) -> &Arc<Http1Connections> {
         &self.http1
     }
 

@@ -31,11 +31,10 @@ use super::{
 };
 use crate::{
     jitter,
-    upstream::{error::Error, timeouts::Timeouts, traffic_class::TrafficClass},
+    upstream::{
+        error::Error, http2::INITIAL_MAX_STREAMS, timeouts::Timeouts, traffic_class::TrafficClass,
+    },
 };
-
-/// Streams that a server is expected to allow on a connection that is not open yet.
-const EXPECTED_MAX_STREAMS: usize = 100;
 
 /// Opens connections for the requests that wait, and gives them out.
 pub(super) struct Dispatcher {
@@ -231,7 +230,7 @@ impl Dispatcher {
             let long = queue.iter().filter(|w| w.class == TrafficClass::Long);
             waiting.min(self.http1_limit.available() + long.count())
         } else {
-            waiting.div_ceil(EXPECTED_MAX_STREAMS)
+            waiting.div_ceil(INITIAL_MAX_STREAMS)
         };
         let opening = queue.opening;
         for _ in opening..needed {

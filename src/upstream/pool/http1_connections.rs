@@ -32,7 +32,7 @@ const MAX_IDLE: usize = MAX_BUSY;
 /// How long a connection may be idle at most. No PING tells whether it still leads to the server.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Carries the address of the client, as kubegate's own server sets it.
-pub(super) const CLIENT: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The HTTP/1.1 connections of one pool.
 pub(super) struct Http1Connections {
@@ -218,7 +218,7 @@ impl Http1Lease {
         uri: &Uri,
         host: &HeaderValue,
     ) -> Result<Response<Incoming>, SendFailure> {
-        self.count_for(request.headers().get(&CLIENT));
+        self.count_for(request.headers().get(&X_FORWARDED_FOR));
         let Some(connection) = &mut self.connection else {
             let error = io::Error::from(io::ErrorKind::NotConnected);
             return Err(SendFailure::unsent(error, request));

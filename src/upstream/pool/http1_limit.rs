@@ -13,7 +13,7 @@ use crate::descriptors;
 /// Where the server speaks HTTP/1.1 alone, all pools together have one busy connection for this
 /// many file descriptors that may be open, as each request has another connection downstream.
 const DESCRIPTORS_PER_CONNECTION: usize = 3;
-/// The number of pools that are in use together at most.
+/// More pools would open more connections than an API server needs to be busy.
 const MAX_POOLS: usize = 8;
 /// The most busy connections of one pool where the server speaks HTTP/1.1 alone.
 const MAX_BUSY_HTTP1_ONLY: usize = 8192;
@@ -96,9 +96,15 @@ impl Http1Limit {
     }
 }
 
+/// Returns the number of pools that requests of one identity are spread over, one for each worker:
+/// as many as cores are available to the process, at most eight.
+#[must_use]
+pub fn pool_count() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get().min(MAX_POOLS))
+}
+
 /// The connections that each of the workers' pools may have busy.
 pub(super) fn max_busy_http1_only() -> usize {
-    let pools = available_parallelism().map_or(1, |cores| cores.get().min(MAX_POOLS));
-    let share = descriptors::limit() / (DESCRIPTORS_PER_CONNECTION * pools);
+    let share = descriptors::limit() / (DESCRIPTORS_PER_CONNECTION * pool_count());
     share.clamp(MAX_BUSY, MAX_BUSY_HTTP1_ONLY)
 }

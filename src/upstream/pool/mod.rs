@@ -24,6 +24,7 @@ mod silence;
 mod wait;
 
 pub(super) use connect::Connectors;
+pub use http1_limit::pool_count;
 pub use response_body::{ResponseBody, ResponseBodyError};
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use super::{
     traffic_class::TrafficClass,
 };
 use dispatch::Dispatcher;
-use http1_connections::CLIENT;
+use http1_connections::X_FORWARDED_FOR;
 use lease::Lease;
 
 /// How often a request is sent at most, where a connection has closed or the server has refused it
@@ -112,7 +113,7 @@ impl Pool {
         let connections = self.0.connections();
         let key = connections.key(class);
         let Some((lease, nearly_full)) = connections.lease(key, class) else {
-            let client = headers.get(&CLIENT).cloned();
+            let client = headers.get(&X_FORWARDED_FOR).cloned();
             // Boxed, so that a request that finds a connection needs no memory for it.
             return Box::pin(wait::wait(&self.0, class, began, client)).await;
         };

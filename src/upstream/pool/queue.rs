@@ -97,8 +97,8 @@ impl WaitQueues {
     pub(super) fn serve_http1(&mut self, connections: &Connections) {
         let queue = self.queue(PoolKey::Http1);
         while let Some(waiter) = queue.pop() {
-            let Some(lease) = connections.lease_http1(waiter.class) else {
-                queue.unpop(waiter);
+            let Some(lease) = connections.http1().lease(waiter.class) else {
+                queue.push_front(waiter);
                 break;
             };
             // Counted before it is received, since that decides on which others may wait.
@@ -116,7 +116,7 @@ impl WaitQueues {
         let queue = self.queue(PoolKey::Http1);
         while let Some(waiter) = queue.pop() {
             let Some((lease, _)) = connections.http2(PoolKey::Short).lease() else {
-                queue.unpop(waiter);
+                queue.push_front(waiter);
                 break;
             };
             // A lease that is not received gives its stream back.
@@ -231,7 +231,7 @@ impl WaitQueue {
     }
 
     /// Puts back the request that [`Self::pop`] took.
-    pub(super) fn unpop(&mut self, waiter: Waiter) {
+    pub(super) fn push_front(&mut self, waiter: Waiter) {
         self.waiters.push_front(waiter);
     }
 
@@ -245,7 +245,7 @@ impl WaitQueue {
                 connection.lease()
             };
             let Some(lease) = lease else {
-                self.unpop(waiter);
+                self.push_front(waiter);
                 break;
             };
             // A lease that is not received gives its stream back.

@@ -64,7 +64,7 @@ fn send(pool: &Arc<Pool>, client: &'static str, path: &str) -> JoinHandle<bool> 
     let uri = format!("{}{path}", pool.address());
     let mut request = Request::get(uri).body(RequestBody::Empty).unwrap();
     let client = HeaderValue::from_static(client);
-    request.headers_mut().insert(CLIENT, client);
+    request.headers_mut().insert(X_FORWARDED_FOR, client);
     let pool = Arc::clone(pool);
     tokio::spawn(async move {
         let host = HeaderValue::from_static("localhost");
