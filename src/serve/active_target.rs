@@ -13,7 +13,7 @@ use crate::{error::BoxError, kubeconfig::Target, proxy::Destination, upstream::U
 pub(super) struct ActiveTarget {
     pub(super) target: Target,
     pub(super) destination: Destination,
-    /// The files that say all this.
+    /// The files that the target and its credentials were read from.
     pub(super) files: Vec<PathBuf>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A source that needs the network must not keep the proxy from starting before the network is up.
 //! The source is asked once at the start and, after a failure, when a request comes. Requests wait
-//! for the target, or are told why there is none.
+//! for the target, or fail with the reason.
 
 use std::{
     error::Error,

@@ -24,7 +24,8 @@ pub struct ResolvedTarget {
 /// A source of the target, such as a kubeconfig file, which may be asked many times.
 pub trait TargetSource: Send + Sync + 'static {
     /// Returns the current API server and user. Called after every change of the files of the last
-    /// result, and every second while no usable target can be resolved.
+    /// result. After a failure it is called again: every second during a reload, and at the next
+    /// request as long as there has been no target yet.
     fn resolve(&self) -> TargetFuture<'_>;
 
     /// Returns a placeholder for the target if resolving it needs the network. Flags can be checked

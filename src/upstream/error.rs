@@ -108,7 +108,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Host and port of the server, unless it is not to blame.
+    /// Host and port of the server; `None` for errors that it did not cause.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         match self {

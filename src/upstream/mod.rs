@@ -146,11 +146,11 @@ impl Upstream {
     }
 
     /// Sends one request, over a connection made with `certificate` or with none. The request's
-    /// URI must be in origin form. Its path and query are sent byte for byte, behind the server's
+    /// URI must be in origin form. Its path and query are sent byte for byte, after the server's
     /// own path.
     ///
     /// # Errors
-    /// There was no response. A request is sent again only where the server did certainly not
+    /// There was no response. A request is sent again only where the server certainly did not
     /// process it, or where that does no harm.
     pub async fn send(
         &self,
@@ -199,7 +199,7 @@ impl Upstream {
         Ok(identity)
     }
 
-    /// The request's path and query, unchanged, behind the server's own path: what was authorized is
+    /// The request's path and query, unchanged, after the server's own path: what was authorized is
     /// what is sent.
     fn target(&self, uri: &Uri) -> Result<Uri, Error> {
         let target = Uri::builder()

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub(super) struct Activity {
     /// When something was last received, or the connection was opened.
     last_read: AtomicU64,
-    /// How often something was to be sent.
+    /// Number of write attempts.
     writes: AtomicU64,
     /// When something was first sent after the last read; 0 where nothing was.
     unanswered_since: AtomicU64,
@@ -129,8 +129,8 @@ impl<T> MonitoredIo<T> {
         self
     }
 
-    /// What a write or flush yields, given what the connection yields. `lost` makes the result of
-    /// one that is ignored.
+    /// What a write or flush yields, given what the connection yields. `lost` gives the
+    /// result to report for one whose failure is ignored.
     fn written<R>(
         &self,
         cx: &Context<'_>,

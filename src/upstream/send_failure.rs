@@ -9,7 +9,7 @@ use super::body::RequestBody;
 /// Why a request got no response, and whether it may be sent again.
 pub(super) struct SendFailure {
     pub(super) error: Arc<dyn StdError + Send + Sync>,
-    /// The request itself, where the server did certainly not process it.
+    /// The request itself, where the server certainly did not process it.
     pub(super) unsent: Option<Request<RequestBody>>,
     /// A copy of the request, where the connection is to blame and sending it twice does no harm.
     pub(super) replayable: Option<Request<RequestBody>>,
@@ -30,7 +30,7 @@ impl SendFailure {
         }
     }
 
-    /// The server did certainly not process `request`.
+    /// The server certainly did not process `request`.
     pub(super) fn unsent(
         error: impl StdError + Send + Sync + 'static,
         request: Request<RequestBody>,

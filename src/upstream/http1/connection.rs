@@ -26,9 +26,9 @@ use crate::{
     },
 };
 
-/// Header lines of a response that an ordinary connection takes. For each of them hyper sets aside
-/// 64 bytes before it parses a head, and for many more that memory would come from the system and
-/// go back to it with every response.
+/// Header lines of a response that an ordinary connection takes. hyper allocates 64 bytes per line
+/// for every response. With many more lines, the allocator would get that memory from the system
+/// and return it each time.
 pub(in crate::upstream) const MAX_HEADERS: usize = 512;
 /// Header lines of a response that new connections take after one of this server's responses had
 /// more than [`MAX_HEADERS`]. [`http::HeaderMap`] holds about 24,000.
@@ -150,7 +150,7 @@ impl Connection {
                         return SendFailure::broken(HeadTooLarge { max_headers }, replayable);
                     }
                     // A server may close an idle connection at any time, also while a request is
-                    // on its way (RFC 9110 section 9.2.1 allows to send that again).
+                    // on its way. A safe one may then be sent again (RFC 9112 section 9.3.1).
                     let replayable = replayable.filter(|_| reused);
                     SendFailure::new(error, unsent.or(replayable))
                 })
@@ -289,7 +289,7 @@ impl ConnectionState {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this side did not end the connection.
+    /// Whether the pool still uses or keeps the connection, so that its end is the server's doing.
     fn is_wanted(&self) -> bool {
         self.is_in_use() || self.idle.load(Ordering::Relaxed)
     }

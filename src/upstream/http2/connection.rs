@@ -32,7 +32,7 @@ use crate::{
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
 /// Memory that h2 may spend on small frames that wait to be read, beyond their content, before it
-/// takes the server for an attacker. All streams of a connection may be full of log lines.
+/// takes the server for an attacker. Log lines arrive as many small frames, maybe on every stream.
 const FRAME_BUDGET: usize = 128 * 1024 * 1024;
 /// The largest frame that a server may send. A frame is passed on when all of it has arrived.
 const MAX_FRAME: u32 = 64 * 1024;
@@ -180,7 +180,8 @@ impl Connection {
     fn update(&self, max_streams: usize, cx: &mut Context<'_>) {
         self.max_streams.store(max_streams, Ordering::Relaxed);
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        // Never pending: requests are sent by its clones.
+        // Never pending, since clones of this handle send the requests. An error shows that the
+        // connection has closed.
         if let Some(sender) = sender.as_mut()
             && let Poll::Ready(Err(_)) = sender.poll_ready(cx)
         {

@@ -38,7 +38,7 @@ impl Pings {
             })
             .await?;
             self.in_flight = false;
-            // An answer that had arrived before says nothing of now.
+            // An answer that had arrived before does not show that the server is alive now.
             if !already_answered {
                 return Ok(());
             }

@@ -52,7 +52,8 @@ pub(in crate::upstream) async fn send(
         }
         Pin::new(&mut response).poll(cx)
     });
-    // A safe request without a body may be sent twice (RFC 9110 section 9.2.1).
+    // A safe request is idempotent, so one without a body may be sent twice (RFC 9110 section
+    // 9.2.2).
     let replayable = |head: Parts| {
         let can = bodiless && head.method.is_safe();
         can.then(|| Request::from_parts(head, RequestBody::Empty))

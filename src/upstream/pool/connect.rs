@@ -141,7 +141,7 @@ impl Connector {
 
     /// Whether the server answers a handshake, to tell one that is slow from one that is gone.
     pub(super) async fn probe(&self) -> bool {
-        // A distant server takes as long as it took before.
+        // Allows twice the last handshake time, for distant servers.
         let last = Duration::from_millis(self.last_handshake.load(Ordering::Relaxed));
         let limit = (2 * last)
             .min(self.timeouts.connect)

@@ -36,9 +36,9 @@ impl Connections {
         }
     }
 
-    /// The connections that a request uses. Streams cost least on connections that they share.
-    /// Large responses need no flow control of HTTP/2 beside TCP's, and delay no others, where
-    /// they have an HTTP/1.1 connection each.
+    /// The connections that a request uses. HTTP/2 streams share connections and cost least. Large
+    /// responses get an HTTP/1.1 connection each: there is no second flow control beside TCP's,
+    /// and they delay no other response.
     pub(super) fn key(&self, class: TrafficClass) -> PoolKey {
         if self.protocols.http1_only() {
             return PoolKey::Http1;
@@ -65,6 +65,8 @@ impl Connections {
         &self.http1
     }
 
+    /// The HTTP/2 connections for `key`. A request of [`PoolKey::Http1`] that gets no HTTP/1.1
+    /// connection uses those for short requests.
     pub(super) fn http2(&self, key: PoolKey) -> &Http2Connections {
         match key {
             PoolKey::Long => &self.long,

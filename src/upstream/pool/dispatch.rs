@@ -273,7 +273,8 @@ impl Dispatcher {
         });
     }
 
-    /// The delay before the next attempt to reconnect; `None` where none is needed.
+    /// Returns the delay before the next attempt to reconnect. `None` ends the reconnecting
+    /// task, which this records.
     fn next_delay(&self) -> Option<Duration> {
         let mut state = self.lock();
         let now = Instant::now();
@@ -376,7 +377,7 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the HTTP/1.1 connections whether the end of a request matters to others.
+    /// Updates the number of queued requests. `on_freed` is called only while it is not zero.
     fn count_queued(&self, state: &State) {
         let queued = state.queues.waiting_for_http1();
         self.connections.http1().set_queued(queued);

@@ -38,7 +38,7 @@ pub(super) struct HealthMonitor {
     timeouts: Timeouts,
     probe: LivenessProbe,
     running: AtomicBool,
-    /// The task sleeps for longer than a request may wait, and must be woken for one.
+    /// Whether a new request must wake the task, which sleeps for longer than a request may wait.
     resting: AtomicBool,
     woken: Notify,
     clocks: Mutex<Clocks>,
@@ -50,7 +50,7 @@ struct Clocks {
     monotonic: Instant,
 }
 
-/// Handshakes that tell whether a server is alive that is silent over HTTP/1.1.
+/// Handshakes that show whether a server that is silent over HTTP/1.1 is alive.
 struct LivenessProbe {
     connector: Arc<Connector>,
     in_flight: AtomicBool,
@@ -222,7 +222,7 @@ async fn probe_http2(connection: Arc<PooledConnection>, timeouts: Timeouts) {
     let began = Instant::now();
     let mut ping = std::pin::pin!(http2.ping());
     let before = http2.last_read();
-    // Any byte is a sign of life, also where the PING's answer is queued behind others.
+    // Any byte shows that the server is alive: the PING's answer may be queued behind others.
     let is_alive = || http2.last_read() > before;
     let answered = timeout(timeouts.ping_timeout, &mut ping).await.is_ok();
     if !answered && !is_alive() {
@@ -247,7 +247,7 @@ async fn probe_http2(connection: Arc<PooledConnection>, timeouts: Timeouts) {
         if is_alive() {
             connection.mark_alive();
         } else {
-            // No other request is to find out anew.
+            // Retired, so that no further request waits on a dead connection.
             http2.retire();
         }
     }
@@ -268,7 +268,7 @@ async fn probe_http1(monitor: Arc<HealthMonitor>) {
             ..
         } = monitor.timeouts;
         let dead = now.checked_sub(silence);
-        // What was alive since then is not dead yet.
+        // A probe that succeeded within `silence` keeps everything alive.
         let last_success = probe.last_success();
         let dead = dead.filter(|dead| last_success.is_none_or(|last| last <= *dead));
         let before = began.checked_sub(ping_after).unwrap_or(began);

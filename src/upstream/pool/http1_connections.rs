@@ -132,7 +132,7 @@ impl Http1Connections {
         }
     }
 
-    /// Closes idle connections, after one of them was found to be closed.
+    /// Closes all idle connections.
     pub(super) fn close_idle(&self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let closing = std::mem::take(&mut *idle);

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::descriptors;
 
-/// Where the server speaks HTTP/1.1 alone, all pools together have one busy connection for this
-/// many file descriptors that may be open, as each request has another connection downstream.
+/// File descriptors for each busy connection where the server speaks HTTP/1.1 alone: each request
+/// also has a client's connection. All pools share the connections that result.
 const DESCRIPTORS_PER_CONNECTION: usize = 3;
 /// More pools would open more connections than an API server needs to be busy.
 const MAX_POOLS: usize = 8;

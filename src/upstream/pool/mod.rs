@@ -47,8 +47,8 @@ use lease::Lease;
 /// before it was processed. Go's transport has the same limit.
 const MAX_ATTEMPTS: usize = 7;
 
-/// How often a safe request is sent again that the server may have begun to process. It may be the
-/// reason why the connection broke.
+/// How often a safe request is sent again that the server may have begun to process. The request
+/// itself may have broken the connection.
 const MAX_REPLAYS: usize = 3;
 
 /// The connections to one API server under one identity. Dropped, it lets the requests under way
@@ -61,7 +61,7 @@ impl Pool {
     }
 
     /// Sends a request whose URI is absolute and that has no `Host`. It is sent once. Only a
-    /// request that the server did certainly not process is sent again on another connection, and a
+    /// request that the server certainly did not process is sent again on another connection, and a
     /// safe one where the connection was closed or dead.
     pub(super) async fn send(
         &self,

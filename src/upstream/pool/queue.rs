@@ -101,7 +101,7 @@ impl WaitQueues {
                 queue.push_front(waiter);
                 break;
             };
-            // Counted before it is received, since that decides on which others may wait.
+            // Counted at once, since the count decides which waiting requests are admitted next.
             lease.count_for(waiter.client.as_ref());
             if let Err(Ok(Lease::Http1(lease))) = waiter.reply.send(Ok(Lease::Http1(lease))) {
                 // In a task, since the end of a lease needs these queues, which are locked.

@@ -11,8 +11,7 @@ use super::{
 };
 use crate::upstream::{error::Error, traffic_class::TrafficClass};
 
-/// How many times the connect timeout a request waits for others to end, where it cannot do
-/// without.
+/// The longest wait for other requests to end, in connect timeouts.
 const MAX_CONNECT_TIMEOUTS: u32 = 2;
 
 /// Waits for a lease on a connection. The time limits count from `began`.
