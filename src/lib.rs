@@ -12,7 +12,6 @@
 //! | module | |
 //! |---|---|
 //! | [`secret`] | holds secrets: redacted in `Debug`, wiped on drop |
-//! | [`error`], [`jitter`] | print an error with its causes; spread retries of many processes in time |
 //! | [`printable`], [`shell`] | show text from elsewhere, on a terminal and in a command line |
 //! | [`mod@error`], [`jitter`] | the boxed error type and its text; random delays |
 //! | [`console`] | writes to standard output and standard error |
@@ -28,7 +27,7 @@
 //! | [`cli`] | one file per command |
 //!
 //! [`settings`] (flags and environment), [`telemetry`] (log), [`descriptors`] (limit of open files)
-//! and [`core_dumps`] stand beside this order. [`proxy`] and [`login`] do not import each other, so
+//! and [`core_dumps`] are outside this order. [`proxy`] and [`login`] do not import each other, so
 //! that the proxy cannot open a browser; only [`cli`] and tests import `demo`. A test reads the
 //! imports and fails on one that runs the other way.
 

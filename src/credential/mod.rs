@@ -6,7 +6,7 @@
 //! send to issuers and API servers, [`store`] the state folder with the saved logins.
 //!
 //! A new kind of credential is a new file in `sources` that implements [`Source`], and a case in
-//! [`from_user`].
+//! [`from_user`]; `docs/architecture.md` lists the other places that know each kind.
 
 mod blocking;
 mod cache;
