@@ -67,7 +67,8 @@ fn is_free(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> bool {
     let noted = store.kubeconfigs(name);
-    // Early versions saved a login without a note of the kubeconfig that uses it.
+    // Without a note it is unknown which kubeconfig uses the login: it was saved before notes existed,
+    // or the note could not be written.
     if noted.is_empty() && store.path(name).exists() {
         return false;
     }

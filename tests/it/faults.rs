@@ -4,8 +4,8 @@
 //! and `http2`, half-closed tunnels in `upgrades`, the end of the process in `drain`, file changes
 //! under load in `reload`.
 
+mod closing_servers;
 mod dead_peers;
-mod goodbyes;
 mod mixed_load;
 mod restarts;
 mod slow_ends;

@@ -1,4 +1,4 @@
-//! The promises of the whole, one file each, in one binary over the compiled program.
+//! Integration tests: one file per subject, against the compiled program.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod authorization;
@@ -6,9 +6,9 @@ mod browsers;
 mod command;
 mod commands;
 mod completions;
+mod connection_limits;
 mod console;
 mod credentials;
-mod crowds;
 mod demo;
 mod documentation;
 mod drain;

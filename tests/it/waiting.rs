@@ -35,7 +35,7 @@ fn oidc_user(issuer: &str) -> serde_json::Value {
     }}})
 }
 
-/// Runs `command`, which has to time out after 2.5 s, and to report before that that it waits for `who`.
+/// Runs `command`, which has to report that it waits for `who`, and to time out after 2.5 s.
 fn gives_up(mut command: Command, who: &str, silent: &Silent) {
     command.args(["--request-timeout", "2500ms", "-v", "0"]);
     let ended = Kubegate::refused(command);

@@ -1,5 +1,5 @@
 //! The pause after a failure: a second that doubles with each consecutive failure up to a maximum,
-//! and of that a random part, so that many kubegates do not call an issuer at the same time.
+//! then a random part of that, so that many kubegates do not call an issuer at the same time.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ mod tests {
             let all =
                 |range: std::ops::Range<f64>| pauses.iter().all(|pause| range.contains(pause));
             assert!(all(0.0..whole + 0.01), "{failures}: {pauses:?}");
-            // Of 200, not one in some quarter: once in 10^25 runs.
+            // The probability that some quarter gets none of 200 samples is 10^-25.
             for quarter in [0.0, 0.25, 0.5, 0.75] {
                 let range = quarter * whole..(quarter + 0.25) * whole;
                 let hit = pauses.iter().any(|pause| range.contains(pause));

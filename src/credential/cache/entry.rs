@@ -19,7 +19,7 @@ use crate::{
 const REFRESH_AFTER: f64 = 0.8;
 const JITTER: f64 = 0.1;
 
-/// This long before a credential expires a pause ends early, so that there is one more try.
+/// A pause ends at the latest this long before the credential expires, for one more try.
 const LEEWAY: Duration = Duration::from_secs(10);
 
 /// No issuer intends a shorter lifetime; one whose clock is wrong may report it.
@@ -166,8 +166,8 @@ impl Entry {
         scaled.min(policy.max_backoff)
     }
 
-    /// `pause`, but not beyond the start of the leeway, or within the leeway, not beyond the
-    /// expiry. At these times the source is called whatever happened before.
+    /// `pause`, shortened to end when the leeway starts or, within the leeway, when the credential
+    /// expires. At these times the source is called whatever happened before.
     pub(super) fn bounded(&self, pause: Duration, now: SystemTime) -> Duration {
         let left = |until: SystemTime| until.duration_since(now).ok().filter(|d| !d.is_zero());
         let leeway = self.lifetime.map(|lifetime| LEEWAY.min(lifetime / 10));

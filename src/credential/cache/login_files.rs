@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::kubeconfig::own_writes;
 
-/// Bytes of such a file that count.
+/// Of each file, only the first bytes up to this number are compared.
 const LIMIT: u64 = 1 << 20;
 
 /// Checks that may follow each other at once, as many as the requests of one kubectl command need;
@@ -268,7 +268,7 @@ mod tests {
         let told = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&told);
         let check = files.check(move || tell.store(true, Ordering::SeqCst));
-        // Polled once, by which the check has begun.
+        // Polled once, which starts the check.
         let polled = tokio::time::timeout(Duration::ZERO, check).await;
         drop(polled);
         let also = changed(&files).await;

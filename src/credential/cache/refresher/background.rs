@@ -37,8 +37,9 @@ impl Refresher {
         }
     }
 
-    /// Starts a task that refreshes the credential of `entry` when that is due. The task ends with
-    /// the refresh, with the cache, or with the credential if its issuer cannot be reached.
+    /// Starts a task that refreshes the credential of `entry` when that is due. The task ends
+    /// after the refresh, when the cache is dropped, or when the credential expires after failed
+    /// refreshes.
     fn start_background_refresh(self: &Arc<Self>, entry: &Entry) {
         let (refresher, used) = (Arc::downgrade(self), Arc::clone(entry.used()));
         if entry.refresh_at.is_some() {
@@ -58,7 +59,7 @@ impl Refresher {
                 let left = entry.refresh_at?.duration_since(now);
                 return Some(Next::Time(left.unwrap_or_default()));
             }
-            // Without a failed refresh it expired while the machine slept.
+            // If no refresh has failed, it expired while the machine slept.
             Freshness::Expired if state.failures > 0 => return None,
             Freshness::Due(RefreshKind::Fetch) | Freshness::Expired => {}
         }
