@@ -18,7 +18,7 @@ pub(super) struct Flags {
     /// Output format [default: one line]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
-    /// Only the version of this program, as kubectl calls it; there is no other
+    /// Accepted as by kubectl, without effect: only this program's version is printed
     #[arg(long, hide = true)]
     client: bool,
 }

@@ -33,7 +33,7 @@ pub struct Credential {
 
 impl Credential {
     /// Whether both are equal in all respects.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(super) fn is_identical_to(&self, other: &Self) -> bool {
         self.proves_the_same(other)
             && self.issued_at == other.issued_at
             && self.expires_at == other.expires_at

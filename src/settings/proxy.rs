@@ -72,7 +72,8 @@ pub struct ProxyFlags {
     /// Methods to reject: regular expressions, separated by commas [default: ^$]
     #[arg(long, value_name = "PATTERNS")]
     pub reject_methods: Option<Patterns>,
-    /// Turn off the filter of hosts, paths and methods; requests of web pages are still refused
+    /// Turn off the filters of hosts, paths and methods; web pages of other origins are still refused,
+    /// except through DNS rebinding
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub disable_filter: bool,

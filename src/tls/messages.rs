@@ -187,7 +187,7 @@ pub(super) fn of_webpki(error: &webpki::Error) -> &'static str {
         E::ExtensionValueInvalid | E::MalformedExtensions => "an extension of it is not valid",
         E::InvalidCertValidity => "its dates contradict each other",
         E::InvalidNetworkMaskConstraint | E::MalformedNameConstraint => {
-            "the name constraints of a CA behind it are not valid"
+            "the name constraints of a CA in its chain are not valid"
         }
         E::InvalidSerialNumber => "its serial number is not valid",
         E::InvalidSignatureForPublicKey => "its signature is wrong",
@@ -196,17 +196,17 @@ pub(super) fn of_webpki(error: &webpki::Error) -> &'static str {
         | E::MaximumPathBuildCallsExceeded
         | E::MaximumSignatureChecksExceeded => "its chain takes too long to verify",
         E::MaximumPathDepthExceeded => "its chain has more than six intermediate certificates",
-        E::NameConstraintViolation => "the name constraints of a CA behind it forbid its names",
+        E::NameConstraintViolation => "the name constraints of a CA in its chain forbid its names",
         E::PathLenConstraintViolated => {
-            "a CA behind it allows fewer intermediate certificates below itself (pathlen)"
+            "a CA in its chain allows fewer intermediate certificates below itself (pathlen)"
         }
         #[allow(deprecated)]
         E::RequiredEkuNotFound | E::RequiredEkuNotFoundContext(_) => "it is for another purpose",
         E::SignatureAlgorithmMismatch => "it names two different algorithms for its signature",
         E::UnknownIssuer => "it was not issued by a CA that is trusted",
-        E::UnsupportedCertVersion => "it, or one behind it, is not of X.509 version 3",
+        E::UnsupportedCertVersion => "it, or one in its chain, is not of X.509 version 3",
         E::UnsupportedCriticalExtension => {
-            "it, or one behind it, has a critical extension that is not known"
+            "it, or one in its chain, has a critical extension that is not known"
         }
         E::UnsupportedNameType => "a name of this kind cannot be checked",
         #[allow(deprecated)]
@@ -214,7 +214,7 @@ pub(super) fn of_webpki(error: &webpki::Error) -> &'static str {
         | E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKey
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            "the algorithm of its signature, or of one behind it, cannot be checked here"
+            "the algorithm of its signature, or of one in its chain, cannot be checked here"
         }
         // The others are about revocation lists, which are not used.
         _ => "it cannot be checked",

@@ -70,8 +70,8 @@ pub enum Refusal {
     },
     /// An intermediate or trusted CA certificate has expired.
     #[error(
-        "the CA \"{subject}\" behind the server's certificate expired at {since}, and it is {now} \
-         now; renew it and update certificate-authority, or set this machine's clock right"
+        "the CA \"{subject}\" in the chain of the server's certificate expired at {since}, and it is \
+         {now} now; renew it and update certificate-authority, or set this machine's clock right"
     )]
     CaExpired {
         /// The subject of the CA.
@@ -83,8 +83,8 @@ pub enum Refusal {
     },
     /// An intermediate or trusted CA certificate is not valid yet.
     #[error(
-        "the CA \"{subject}\" behind the server's certificate is not valid before {from}, and it \
-         is {now} now; is this machine's clock right?"
+        "the CA \"{subject}\" in the chain of the server's certificate is not valid before {from}, \
+         and it is {now} now; is this machine's clock right?"
     )]
     CaNotYetValid {
         /// The subject of the CA.
@@ -141,7 +141,7 @@ pub enum Refusal {
     /// The cryptography library does not support its key or signature, which does not mean that it is
     /// forged.
     #[error(
-        "{} cannot be checked here: {what}; issue it anew",
+        "{} cannot be checked here: {what}; reissue it",
         whose(subject, *is_ca)
     )]
     Unsupported {
@@ -154,8 +154,8 @@ pub enum Refusal {
     },
     /// A CA in the chain may not issue server certificates.
     #[error(
-        "the CA \"{subject}\" behind the server's certificate may not issue it: {why}; issue it by \
-         another CA"
+        "the CA \"{subject}\" in the chain of the server's certificate may not issue it: {why}; issue \
+         it by another CA"
     )]
     CaMayNotIssue {
         /// The subject of the CA.
@@ -165,9 +165,9 @@ pub enum Refusal {
     },
     /// A trusted certificate that is not a CA certificate issued a certificate of the chain.
     #[error(
-        "the server's certificate, or one behind it, was issued by \"{subject}\", whose certificate \
-         is trusted here ({trusted}) but is not a CA certificate: {why}; issue that one anew with CA:TRUE, or set \
-         certificate-authority to the server's own certificate"
+        "the server's certificate, or one in its chain, was issued by \"{subject}\", whose \
+         certificate is trusted here ({trusted}) but is not a CA certificate: {why}; reissue that one \
+         with CA:TRUE, or set certificate-authority to the server's own certificate"
     )]
     IssuerIsNotCa {
         /// The origin of the trusted certificates.
@@ -179,8 +179,8 @@ pub enum Refusal {
     },
     /// The name constraints of a CA in the chain do not permit the certificate's names.
     #[error(
-        "a CA behind the server's certificate may not issue it for {}: its name constraints allow \
-         other names only; issue it by another CA",
+        "a CA in the chain of the server's certificate may not issue it for {}: the CA's name \
+         constraints allow other names only; issue it by another CA",
         list(presented)
     )]
     NameConstraints {
@@ -189,7 +189,7 @@ pub enum Refusal {
     },
     /// The chain is longer than webpki's limit.
     #[error(
-        "the chain behind the server's certificate \"{subject}\" has more than six intermediate \
+        "the chain of the server's certificate \"{subject}\" has more than six intermediate \
          certificates ({count} were sent), which is not supported; set certificate-authority to \
          one of the CAs nearer to it"
     )]
@@ -254,7 +254,7 @@ impl From<Refusal> for rustls::Error {
 
 fn whose(subject: &str, is_ca: bool) -> String {
     if is_ca {
-        format!("the certificate of the CA \"{subject}\" behind the server's")
+        format!("the certificate of the CA \"{subject}\" in the server's chain")
     } else {
         format!("the server's certificate \"{subject}\"")
     }

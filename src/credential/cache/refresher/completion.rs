@@ -101,7 +101,9 @@ impl Refresher {
     ) -> Arc<Credential> {
         let held = self.entry();
         let credential = match &held {
-            Some(held) if held.credential.is(&credential) => Arc::clone(&held.credential),
+            Some(held) if held.credential.is_identical_to(&credential) => {
+                Arc::clone(&held.credential)
+            }
             held => self.with_expiry_warning(credential, held.as_deref(), now),
         };
         let entry = match held.as_deref() {

@@ -156,7 +156,9 @@ fn broken(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Data => "a field of the wrong type",
         Category::Eof => "JSON that breaks off",
-        Category::Syntax | Category::Io => "something that is not JSON, or JSON and more behind it",
+        Category::Syntax | Category::Io => {
+            "something that is not JSON, or JSON followed by other text"
+        }
     };
     format!("{what} (line {}, column {})", error.line(), error.column())
 }
