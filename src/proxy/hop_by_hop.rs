@@ -30,7 +30,7 @@ use http::{
 
 use super::{
     head_filter::{HeadFilter, HeadFilterLayer},
-    header_names::canonical,
+    header_names::{canonical, remove_where},
     refusal::Refusal,
     untrusted_content::UntrustedContent,
 };
@@ -109,14 +109,9 @@ pub fn strip_response(headers: &mut HeaderMap) {
 /// Removes from a request's trailers what may not follow a body (RFC 9110 section 6.5.1): a server
 /// that merges trailers into headers would serve another user.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
-    let forbidden: Vec<HeaderName> = trailers
-        .keys()
-        .filter(|name| is_protected(name) || is_identity(name) || **name == PROXY_AUTHORIZATION)
-        .cloned()
-        .collect();
-    for name in forbidden {
-        trailers.remove(name);
-    }
+    remove_where(trailers, |name| {
+        is_protected(name) || is_identity(name) || *name == PROXY_AUTHORIZATION
+    });
     strip(trailers, &[]);
 }
 
@@ -195,14 +190,7 @@ fn is_protected(name: &HeaderName) -> bool {
 /// Removes identities that a front proxy vouches for. The API server trusts `X-Remote-*` of one
 /// (`--requestheader-username-headers`); the other names are those of proxies for OAuth.
 fn strip_identities(headers: &mut HeaderMap) {
-    let forged: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_identity(name))
-        .cloned()
-        .collect();
-    for name in forged {
-        headers.remove(name);
-    }
+    remove_where(headers, is_identity);
 }
 
 fn is_identity(name: &HeaderName) -> bool {

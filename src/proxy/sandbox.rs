@@ -44,7 +44,10 @@ use http::{
 };
 use tower::{Layer, Service};
 
-use super::{body::Body, error::Error, respond, untrusted_content::UntrustedContent};
+use super::{
+    body::Body, error::Error, header_names::remove_where, respond,
+    untrusted_content::UntrustedContent,
+};
 
 /// An opaque origin with scripts, forms and popups (Content Security Policy, section 6.3.2). A browser
 /// applies it beside a policy that the response brings: what either forbids is forbidden.
@@ -151,7 +154,7 @@ fn for_browser(outcome: Outcome) -> Outcome {
 // All three have one signature.
 #[allow(clippy::unnecessary_wraps)]
 fn for_program(outcome: Outcome) -> Outcome {
-    // An error of ours repeats text of the request, so that it is sandboxed like the app's response.
+    // An error of ours repeats text of the request, so it is sandboxed like the app's response.
     let mut response = outcome.unwrap_or_else(|error| respond::respond(&error));
     sandbox(response.headers_mut());
     Ok(response)
@@ -160,14 +163,7 @@ fn for_program(outcome: Outcome) -> Outcome {
 fn sandbox(headers: &mut HeaderMap) {
     let is_wider =
         |name: &HeaderName| WIDER.contains(name) || name.as_str().starts_with("access-control-");
-    let removed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_wider(name))
-        .cloned()
-        .collect();
-    for name in removed {
-        headers.remove(name);
-    }
+    remove_where(headers, is_wider);
     headers.append(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

@@ -60,7 +60,7 @@ pub struct CheckOrigin(Arc<Guard>);
 
 impl HeadFilter for CheckOrigin {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        if self.0.caller(request)? == Caller::Browser {
+        if self.0.check_origin(request)? == Caller::Browser {
             request.extensions_mut().insert(FromBrowser);
         }
         Ok(())

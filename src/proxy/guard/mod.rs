@@ -35,13 +35,14 @@ pub use capabilities::Capabilities;
 pub use error::Error;
 pub use filter::PatternError;
 use filter::{Filter, Patterns};
-use origin::{AllowedOrigins, Caller};
+use origin::AllowedOrigins;
+pub use origin::Caller;
 pub use rules::Rules;
 
 pub use layer::{CheckOrigin, CheckRequest, origin_layer, request_layer};
 
 /// The rules, compiled.
-// Each is a fact of its own, not a state.
+// Independent flags, except that `read_only` implies `checks_methods`.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 pub struct Guard {
@@ -50,7 +51,7 @@ pub struct Guard {
     /// `None` with `--disable-filter`.
     filter: Option<Filter>,
     origins: AllowedOrigins,
-    commands_open: bool,
+    allow_commands: bool,
     read_only: bool,
     allow_proxy: bool,
     trust_proxied_pages: bool,
@@ -72,7 +73,9 @@ impl Guard {
             accept_hosts: (!rules.disable_filter).then_some(accept_hosts),
             filter: (!rules.disable_filter).then_some(filter),
             origins: AllowedOrigins::new(&rules.allow_origins)?,
-            commands_open: rules.allow_exec || rules.disable_filter || rules.reject_paths.is_some(),
+            allow_commands: rules.allow_exec
+                || rules.disable_filter
+                || rules.reject_paths.is_some(),
             read_only: rules.read_only,
             allow_proxy: rules.allow_proxy,
             trust_proxied_pages: rules.trust_proxied_pages,
@@ -102,17 +105,12 @@ impl Guard {
         self.accept_hosts.as_ref().is_none_or(beyond)
     }
 
-    /// Checks who is calling. Comes first, whatever the request is for.
+    /// Checks who is calling, and returns it. Comes first, whatever the request is for.
     ///
     /// # Errors
     /// 405 for CONNECT and TRACE; 400 for framing, a Host or a target of unclear meaning;
     /// 403 for a Host that is not accepted and for a page of a foreign origin.
-    pub fn check_origin<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        self.caller(request).map(|_| ())
-    }
-
-    /// As [`Self::check_origin`], and returns who it is.
-    fn caller<B>(&self, request: &Request<B>) -> Result<Caller, Refusal> {
+    pub fn check_origin<B>(&self, request: &Request<B>) -> Result<Caller, Refusal> {
         let method = request.method();
         if method == Method::CONNECT || method == Method::TRACE {
             let message = format!("{method} is never served by this proxy");
@@ -128,8 +126,8 @@ impl Guard {
     /// path allows passes.
     ///
     /// # Errors
-    /// 403 for what the filter, the refusal of commands, `--read-only` or the mistrust of proxied pages
-    /// keep out.
+    /// 403 for what the filter, `--read-only` or the rules against commands, method overrides and
+    /// service workers refuse.
     pub fn check_request(
         &self,
         info: &RequestInfo,
@@ -164,7 +162,7 @@ impl Guard {
         if self.read_only {
             read_only::check(method, upgrades, reading, &capabilities, self.allow_proxy)?;
         }
-        match capabilities.commands.filter(|_| !self.commands_open) {
+        match capabilities.commands.filter(|_| !self.allow_commands) {
             Some(what) => Err(Refusal::forbidden(format!(
                 "{what} can run commands and is refused by default; --allow-exec allows it"
             ))),

@@ -37,7 +37,7 @@ impl AllowedOrigins {
 
 /// What sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Caller {
+pub enum Caller {
     /// A browser, which names the page.
     Browser,
     /// A program: the request names no page.

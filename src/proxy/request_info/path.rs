@@ -93,12 +93,7 @@ fn percent_decode(raw: &str) -> Result<Cow<'_, str>, AmbiguousPath> {
     if !raw.contains('%') {
         return Ok(Cow::Borrowed(raw));
     }
-    let is_escape = |rest: &str| {
-        rest.as_bytes()
-            .get(..2)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    };
-    if !raw.split('%').skip(1).all(is_escape) {
+    if !has_valid_escapes(raw) {
         return Err(AmbiguousPath::Escape);
     }
     let bytes: Vec<u8> = percent_decode_str(raw).collect();
@@ -109,6 +104,14 @@ fn percent_decode(raw: &str) -> Result<Cow<'_, str>, AmbiguousPath> {
             String::from_utf8_lossy(error.as_bytes()).into_owned(),
         )),
     }
+}
+
+/// Whether two hexadecimal digits follow each percent sign.
+pub(super) fn has_valid_escapes(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 /// Whether bytes that are not UTF-8 hold a longer form of a shorter character, which RFC 3629

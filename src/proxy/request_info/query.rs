@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::path::has_valid_escapes;
+
 /// Whether the `watch` parameter makes a nameless GET a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WatchParameter {
@@ -124,12 +126,7 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
     }
-    let mut escapes = text.split('%').skip(1);
-    let is_escape = |rest: &str| {
-        let digits = rest.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    if !escapes.all(is_escape) {
+    if !has_valid_escapes(text) {
         return None;
     }
     let spaced = text.replace('+', " ");

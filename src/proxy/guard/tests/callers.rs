@@ -1,6 +1,6 @@
 //! Checks of who is calling: hosts, targets, framing, pages.
 
-use super::{WEBSOCKET, check, check_with, guard, patterns, request, status};
+use super::{Caller, WEBSOCKET, check, check_with, guard, patterns, request, status};
 
 #[test]
 fn every_spelling_of_an_accepted_host_passes() {
@@ -17,7 +17,7 @@ fn every_spelling_of_an_accepted_host_passes() {
     ] {
         assert_eq!(
             guard.check_origin(&request("GET", "/api", &[("host", host)])),
-            Ok(()),
+            Ok(Caller::Program),
             "{host}"
         );
     }
@@ -71,7 +71,7 @@ fn the_refusal_of_a_host_names_a_pattern_that_allows_it() {
         "{refusal}"
     );
     let wider = guard(|rules| rules.accept_hosts = patterns(r"^proxy\.example$"));
-    assert_eq!(wider.check_origin(&refuse), Ok(()));
+    assert_eq!(wider.check_origin(&refuse), Ok(Caller::Program));
 }
 
 #[test]
