@@ -1,7 +1,7 @@
 //! Sends exactly one credential upstream, and retries once with a fresh one after a 401.
 //!
-//! The layer takes request bodies of hyper's, which only a connection makes. Instead of an example it
-//! has tests over the wire (`tests/it/authorization.rs`).
+//! There is no example here: the layer needs hyper's `Incoming`, which only a real connection provides.
+//! See `tests/it/authorization.rs`.
 
 use std::{
     future::Future,
@@ -124,12 +124,13 @@ enum Owner {
 
 impl Config {
     fn warn_of_client(&self) {
-        let sent = if self.plaintext {
-            "no credential: it is reached over plain http, and none of yours is sent there"
+        let problem = if self.plaintext {
+            "the API server answered 401; this proxy adds no credential, because the server is \
+             reached over plain http"
         } else {
-            "the credential that the client sent itself"
+            "the API server answered 401 to the credential that the client sent itself"
         };
-        tracing::warn!(repeats = sent, "the API server answered 401 to {sent}");
+        tracing::warn!(repeats = problem, "{problem}");
     }
 
     /// Decides whose credential counts, and removes the other.
@@ -199,17 +200,23 @@ where
         return Ok(response);
     }
     let Some(fresh) = credentials.replace_refused(&credential).await else {
-        warn_of_refusal(credentials, "and there is no newer one");
+        warn_of_refusal(
+            credentials,
+            "it answered 401, and there is no newer credential",
+        );
         return Ok(response);
     };
-    // Not before: where the 401 is passed on, the rest of the body still goes upstream.
+    // Called only now: it ends the first body, which must continue if the 401 is passed on.
     let Some(body) = body_again() else {
         return Ok(response);
     };
     drop(response);
     let response = inner.call(authorized(&head, body, &fresh)).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
-        warn_of_refusal(credentials, "nor a fresh one");
+        warn_of_refusal(
+            credentials,
+            "it answered 401 to this one and to a freshly obtained one",
+        );
     } else {
         tracing::info!(
             repeats = "a fresh credential after a 401",
@@ -220,11 +227,11 @@ where
     Ok(with_expiry_warning(response, &fresh))
 }
 
-/// Warns once of what every request meets until the user logs in again.
-fn warn_of_refusal(credentials: &Cache, more: &str) {
+/// Logs that the API server refuses the credential; repeated warnings are only counted.
+fn warn_of_refusal(credentials: &Cache, reason: &str) {
     tracing::warn!(
-        repeats = more,
-        "the API server does not accept the credential ({}): it answered 401, {more}",
+        repeats = reason,
+        "the API server does not accept the credential ({}): {reason}",
         credentials.subject()
     );
 }

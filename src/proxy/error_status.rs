@@ -130,7 +130,7 @@ fn remedy(error: &Error) -> Cow<'static, str> {
         Error::Upstream(upstream::Error::Connect { source, .. })
             if tls::is_not_tls(source.as_ref()) =>
         {
-            "; it does not speak TLS there; if it serves plain HTTP, its URL begins with http://"
+            "; if it serves plain HTTP on this port, use an http:// URL"
         }
         // Its text says what to do.
         Error::Upstream(upstream::Error::Connect { source, .. })
@@ -144,13 +144,13 @@ fn remedy(error: &Error) -> Cow<'static, str> {
             "; there are no file descriptors for more connections: close some, or raise ulimit -n"
         }
         Error::Upstream(upstream::Error::Connect { .. }) => {
-            "; see that the API server runs and that the kubeconfig's cluster, or --server, \
+            "; check that the API server runs and that the kubeconfig's cluster, or --server, \
              names it"
         }
         Error::Upstream(
             upstream::Error::ConnectTimeout { .. } | upstream::Error::Unreachable { .. },
         ) => {
-            "; see that this machine can reach it (network, VPN, HTTPS_PROXY or the cluster's \
+            "; check that this machine can reach it (network, VPN, HTTPS_PROXY or the cluster's \
              proxy-url)"
         }
         Error::Upstream(upstream::Error::Busy { .. }) => {

@@ -49,7 +49,7 @@ impl RequestRecord {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
-    /// Writes a line for the begin of a watch.
+    /// Writes a line for the start of a watch.
     pub(super) fn log_watch_begin(&self) {
         self.0.is_watch.store(true, Ordering::Relaxed);
         let Fields { method, path, .. } = &*self.0;
@@ -88,7 +88,10 @@ impl Drop for Fields {
             (sent, false) => format!(", {sent} bytes sent"),
         };
         match *self.status.get_mut() {
-            0 => tracing::info!(target: TARGET, "{method} {path} left by its client after {time}"),
+            0 => tracing::info!(
+                target: TARGET,
+                "{method} {path}: the client disconnected before the response, after {time}"
+            ),
             status => tracing::info!(
                 target: TARGET,
                 "{begin}{method} {path} {status} {time} {bytes} bytes{end}"

@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(
             status["message"],
             "kubegate: no credential for the API server: cannot reach the issuer at \
-             https://issuer.example/token (next try in 2 s): connection refused; see that this machine can reach it (network, VPN, HTTPS_PROXY)"
+             https://issuer.example/token (next try in 2 s): connection refused; check that this machine can reach it (network, VPN, HTTPS_PROXY)"
         );
 
         let busy = credential::Error::Issuer(credential::issuer::IssuerError::TimedOut {
@@ -233,7 +233,7 @@ mod tests {
                     source: source("connection refused"),
                 },
                 502,
-                "kubegate: cannot connect to api.example:6443: connection refused; see that the \
+                "kubegate: cannot connect to api.example:6443: connection refused; check that the \
                  API server runs and that the kubeconfig's cluster, or --server, names it",
             ),
             (
@@ -242,7 +242,7 @@ mod tests {
                     limit: Duration::from_millis(1500),
                 },
                 504,
-                "kubegate: api.example:6443 did not accept a connection within 1.5 s; see that",
+                "kubegate: api.example:6443 did not accept a connection within 1.5 s; check that",
             ),
             (
                 upstream::Error::Unreachable {
@@ -250,7 +250,7 @@ mod tests {
                     source: source("no route to host"),
                 },
                 504,
-                "kubegate: cannot reach api.example:6443: no route to host; see that",
+                "kubegate: cannot reach api.example:6443: no route to host; check that",
             ),
             (
                 upstream::Error::Broken {

@@ -632,7 +632,7 @@ async fn a_server_that_speaks_no_tls_is_told_with_the_url_to_try() {
     let answer = get(&kubegate.address, "/api").await;
     assert_eq!(status(&answer), 502, "{answer}");
     assert!(answer.contains("does not speak TLS"), "{answer}");
-    assert!(answer.contains("begins with http://"), "{answer}");
+    assert!(answer.contains("use an http:// URL"), "{answer}");
 }
 
 #[tokio::test]

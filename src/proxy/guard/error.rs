@@ -1,13 +1,13 @@
-//! [`Error`]: a flag of the guard that cannot be obeyed.
+//! [`Error`]: a flag of the guard with an invalid value.
 
 use super::filter::PatternError;
 
-/// A flag that cannot be obeyed.
+/// A flag with an invalid value.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A pattern is not a regular expression.
     #[error(
-        "{flag}: {pattern:?} is not a regular expression of Go's, as kubectl takes them (lists \
+        "{flag}: {pattern:?} is not a valid Go regular expression (kubectl's syntax; lists \
          are split at commas that are not in {{n,m}}, brackets or \\Q..\\E)"
     )]
     Pattern {

@@ -57,7 +57,9 @@ pub(super) fn check(
             Ok(Caller::Browser)
         }
         (Some(origin), None) => Err(foreign(origin)),
-        (Some(_), Some(_)) => Err(Refusal::forbidden("a request has one Origin at most")),
+        (Some(_), Some(_)) => Err(Refusal::forbidden(
+            "the request has more than one Origin header; send one",
+        )),
     }
 }
 
@@ -103,7 +105,8 @@ fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     };
     Err(Refusal::forbidden(format!(
         "a browser sent this request (it has the header {sign}, and neither Sec-Fetch-Site nor \
-         Origin): over plain http, browsers name the page only to loopback names, and {:?} is none; use http://localhost, or https before this proxy",
+         Origin): over plain http, browsers send Sec-Fetch-Site only to loopback names, and {:?} is not \
+         one; use http://localhost, or put https in front of this proxy",
         host.name
     )))
 }

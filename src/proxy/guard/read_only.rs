@@ -50,8 +50,8 @@ pub(super) fn check(
         ""
     };
     Err(Refusal::forbidden(format!(
-        "{method}{upgrade} of {path:?} is refused: with --read-only only get, list, watch and \
-         access reviews pass{remedy}"
+        "{method}{upgrade} of {path:?} is refused: --read-only allows only get, list, watch \
+         and access reviews{remedy}"
     )))
 }
 

@@ -91,7 +91,7 @@ impl IssuerError {
         match self {
             Self::Dial(_) => Some("see HTTPS_PROXY and NO_PROXY, or proxy-url in the kubeconfig"),
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
-                Some("see that this machine can reach it (network, VPN, HTTPS_PROXY)")
+                Some("check that this machine can reach it (network, VPN, HTTPS_PROXY)")
             }
             Self::Url { .. } | Self::Response { .. } => None,
         }

@@ -72,7 +72,7 @@ impl Response {
         serde_json::from_slice(&self.body).map_err(|parsing| match parsing.classify() {
             Category::Data => self.error(format!("its answer is {otherwise}")),
             _ => self.transient_error(format!(
-                "its answer is {otherwise}, and no JSON at all; see that nothing in between \
+                "its answer is {otherwise}, and no JSON at all; check that nothing in between \
                  answers in its place, such as the login page of a network"
             )),
         })
