@@ -34,7 +34,7 @@ enum Asked {
     Other,
 }
 
-/// An API server may stand below a path, so that the first segment of one of its paths counts.
+/// An API server may stand below a path, so the first segment of one of its paths counts.
 fn asked(path: &str) -> Asked {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     while let Some(segment) = segments.next() {

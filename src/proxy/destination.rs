@@ -1,4 +1,4 @@
-//! [`Destination`]: one API server, who we are there, and the layers that stand for both.
+//! [`Destination`]: one API server, who we are there, and the layers built for them.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct Destination {
     pub upstreams: Arc<[Arc<Upstream>]>,
 }
 
-/// The innermost layers, which stand for one destination.
+/// The innermost layers, built for one destination.
 pub(super) type DestinationService = HeadFilterService<Impersonate, Authorize<Forward>>;
 
 /// Builds the innermost layers, in the order in which a request passes them.
@@ -41,7 +41,8 @@ pub(super) fn destination_service(
         ..
     } = destination;
     Ok(ServiceBuilder::new()
-        // Whom the user acts as is settled before our credential could vouch for it.
+        // Impersonation is checked before our credential is added, so a client cannot choose an
+        // identity with it.
         .layer(Impersonate::layer(impersonation)?)
         // Exactly one credential, refreshed and replayed once on a 401.
         .layer(AuthorizeLayer::new(

@@ -3,7 +3,8 @@
 //! tower-http serves the files; this module decides which may be opened, and how. A name is resolved
 //! first, with its symlinks, and the file is then opened from the folder on without following any, so
 //! that swapping a folder or a file for a symlink in between gains nothing. What is neither file nor
-//! folder is not opened at all: opening a pipe may block for ever, and opening a device may act.
+//! folder is not opened at all: opening a pipe may block for ever, and opening a device may have
+//! side effects.
 
 use std::{
     convert::Infallible,

@@ -129,8 +129,8 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(respond::RespondLayer::to_refusals())
         // Who is calling comes before what is asked: a foreign page learns nothing, not even a 404.
         .layer(guard::origin_layer(parts.guard.clone()))
-        // Answers the preflights of allowed origins, whose pages may read every response, refusals
-        // too: hence a second `respond` inside.
+        // Answers the preflights of allowed origins, and adds CORS headers to every response to them.
+        // Errors must be responses before this layer, so a second `RespondLayer` is inside it.
         .map_err(|never: Infallible| match never {})
         .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
         .layer(respond::RespondLayer::to_refusals())

@@ -1,4 +1,4 @@
-//! [`Peer`]: the client of a downstream connection, as the API server is told of it.
+//! [`Peer`]: the client of a downstream connection, whose address is sent to the API server.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// The client of a downstream connection, as the API server is told of it.
+/// The client of a downstream connection, whose address is sent to the API server.
 #[derive(Clone, Debug)]
 pub struct Peer(Option<HeaderValue>);
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// 4xx, but for a lack of our own, such as of file descriptors.
+    /// 4xx; 5xx if this program lacks memory for the request, or has a bug.
     pub status: StatusCode,
     /// The reason and, where there is one, the flag that would allow it.
     pub message: String,

@@ -1,12 +1,12 @@
 //! What the response to a request will be like, which chooses the connection that it is sent on.
 //!
-//! Nothing else depends on it, so that a rare misjudgement costs little.
+//! Nothing else depends on it, so a rare misjudgement costs little.
 
 use super::request_info::{RequestInfo, Verb};
 use crate::upstream::TrafficClass;
 
-/// Returns the traffic class of a request. An API server may stand below a path, so that the first
-/// API path in it counts.
+/// Returns the traffic class of a request. An API server may stand below a path, so the first API
+/// path in it counts.
 pub(super) fn traffic_class(info: &RequestInfo) -> TrafficClass {
     if info.is_watch() {
         return TrafficClass::Long;

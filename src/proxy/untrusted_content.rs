@@ -2,7 +2,7 @@
 
 /// Among the extensions of a request whose response comes, or may come, from an app, a log or an
 /// aggregated API server.
-// Each is a fact of its own, not a state.
+// Independent flags, except that `proxied` implies `certain`.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UntrustedContent {
@@ -12,7 +12,8 @@ pub(super) struct UntrustedContent {
     pub(super) browser: bool,
     /// `--trust-proxied-pages`
     pub(super) trusted: bool,
-    /// The request shows it. For an aggregated API server only the response does.
+    /// Whether the request alone shows that the content is untrusted. If false, the response's media
+    /// type decides.
     pub(super) certain: bool,
 }
 

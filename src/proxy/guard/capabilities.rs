@@ -6,17 +6,18 @@ use http::Method;
 use crate::proxy::request_info::{Reading, Resource, Verb};
 
 /// What a request gives access to, apart from objects of the API.
-// Each is a fact of its own, not a state.
+// Independent flags, except that `app` implies `proxied`, and `proxied` implies `untrusted`.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Runs commands in a container, a virtual machine or on a node: the resource by which.
+    /// The resource by which it runs commands in a container, a virtual machine or on a node, if it
+    /// does.
     pub(super) commands: Option<&'static str>,
     /// Opens a connection to a port behind the API server.
     pub(super) connection: bool,
     /// Passes a request on to a server behind the API server.
     pub(super) proxied: bool,
-    /// As `proxied`, but for what a kubelet reports of itself at its own port.
+    /// As `proxied`, except for what a kubelet reports of itself at its own port.
     pub(super) app: bool,
     /// The response's content does not come from the API server itself.
     pub(super) untrusted: bool,

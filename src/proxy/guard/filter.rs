@@ -52,7 +52,7 @@ impl Patterns {
         self.find(text).is_some()
     }
 
-    /// Whether each pattern matches a single text, and `holds` is true of all of these.
+    /// Whether every pattern matches exactly one text, and `holds` is true for each of them.
     pub(super) fn are_all(&self, holds: impl Fn(&str) -> bool) -> bool {
         let mut patterns = self.0.iter();
         patterns.all(|pattern| match &pattern.matcher {

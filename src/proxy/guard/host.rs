@@ -113,7 +113,7 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whether a host is accepted. kubectl drops the brackets of an IPv6 address that has a port, so that
+/// Whether a host is accepted. kubectl drops the brackets of an IPv6 address that has a port, so
 /// patterns for both spellings are in use.
 fn is_accepted(host: &Host<'_>, patterns: &Patterns) -> bool {
     patterns.accept(&host.name)

@@ -2,7 +2,7 @@
 
 /// What the flags say about the guard. Pattern lists are already split at commas; patterns
 /// are not anchored, as in kubectl.
-// Each is a fact of its own, not a state.
+// Independent flags; every combination is possible.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug)]
 pub struct Rules {

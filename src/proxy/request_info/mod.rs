@@ -7,6 +7,9 @@
 //! as it is, and may have others. What protects something asks all of them ([`RequestInfo::readings`],
 //! [`Reading::resources`]); what only prepares for the response asks the first.
 //!
+//! [`RequestInfo::verb`] and [`RequestInfo::name`] complete k8s.io/apiserver's `RequestInfo` for
+//! layers that decide by them; none of the layers here does yet.
+//!
 //! | subject | file |
 //! |---|---|
 //! | the path, decoded, in each reading | `path` |
@@ -210,8 +213,8 @@ impl<'a> Reading<'a> {
 struct Resources {
     /// That of the path as a whole.
     whole: Option<Spans>,
-    /// Where further API paths may begin. They are rare, and a path can have thousands, so that they
-    /// are read when they are asked for.
+    /// Where further API paths may begin. They are rare, and a path can have thousands, so they are
+    /// read when they are asked for.
     nested: Vec<u32>,
 }
 
