@@ -230,7 +230,7 @@ fn failure(error: &str) -> Error {
         problem: match known_error(error) {
             Some("access_denied") => "access was denied (access_denied)".to_owned(),
             Some(code) => format!("the issuer says {code}"),
-            None => "the issuer says so, without a known reason".to_owned(),
+            None => "the issuer reported an unknown error code".to_owned(),
         },
     }
 }

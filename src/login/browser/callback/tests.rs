@@ -83,7 +83,7 @@ async fn an_error_ends_the_login_and_only_known_codes_are_shown() {
             "access_denied",
         ),
         ("?error=invalid_scope&state=x", "invalid_scope"),
-        ("?error=hunter2", "without a known reason"),
+        ("?error=hunter2", "an unknown error code"),
     ] {
         let callback = Callback::listen().await.unwrap();
         let uri = callback.redirect_uri().to_owned();
