@@ -212,6 +212,14 @@ fn is_identity(name: &HeaderName) -> bool {
     EXACT.contains(&canonical.as_ref()) || PREFIXES.iter().any(|p| canonical.starts_with(p))
 }
 
+/// Whether an `Upgrade` header names a protocol that this layer passes on. It is true of every request
+/// that may upgrade, and false where the header is only removed, as `h2c` is.
+pub(super) fn names_upgrade(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(UPGRADE).into_iter();
+    let mut tokens = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    tokens.any(|token| Protocol::of_token(token.trim_ascii()).is_some())
+}
+
 fn upgrade<B>(request: &Request<B>, named: &[HeaderName]) -> Option<Protocol> {
     if request.version() != Version::HTTP_11 || !named.contains(&UPGRADE) {
         return None;

@@ -484,6 +484,11 @@ async fn read_only_passes_only_reads_and_reviews() {
             .refuses_with("GET", path, WEBSOCKET, 403, "--read-only")
             .await;
     }
+    // As curl --http2 sends it. The offer of HTTP/2 is not passed on.
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n";
+    let response = bench.send("GET", "/api/v1/pods", h2c).await;
+    assert_eq!(status(&response), 200, "{response}");
+    assert!(!response.to_lowercase().contains("upgrade"), "{response}");
     // A watch may be a WebSocket; that the server does not upgrade is its own answer.
     let upstream = Upstream::plain(async |mut connection: Connection| {
         connection.head().await;

@@ -24,11 +24,12 @@ mod origin;
 mod read_only;
 mod rules;
 
-use http::{HeaderMap, HeaderValue, Method, Request, header::UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request};
 
 pub use super::refusal::Refusal;
 use super::{
     header_names::canonical,
+    hop_by_hop,
     request_info::{Reading, RequestInfo},
 };
 pub use capabilities::Capabilities;
@@ -133,7 +134,7 @@ impl Guard {
         info: &RequestInfo,
         headers: &HeaderMap,
     ) -> Result<Capabilities, Refusal> {
-        let upgrades = headers.contains_key(UPGRADE);
+        let upgrades = hop_by_hop::names_upgrade(headers);
         let mut capabilities = Capabilities::default();
         for reading in info.readings() {
             let of_reading = self.check_reading(info.method(), upgrades, reading)?;

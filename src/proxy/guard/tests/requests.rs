@@ -44,8 +44,18 @@ fn what_runs_commands_is_refused_by_default() {
             "{wanted}"
         );
     }
-    let upgraded = check_with(&guard, "GET", "/api/v1/nodes/n/proxy/metrics", &WEBSOCKET);
-    assert_eq!(status(&upgraded), 403);
+    for protocol in ["websocket", "WebSocket", "SPDY/3.1", "h2c, websocket"] {
+        let upgrade = [("connection", "Upgrade"), ("upgrade", protocol)];
+        let upgraded = check_with(&guard, "GET", "/api/v1/nodes/n/proxy/metrics", &upgrade);
+        assert_eq!(status(&upgraded), 403, "{protocol}");
+    }
+    // An upgrade that is not passed on is an ordinary GET, as curl --http2 sends it.
+    let h2c = [
+        ("connection", "Upgrade, HTTP2-Settings"),
+        ("upgrade", "h2c"),
+    ];
+    let plain = check_with(&guard, "GET", "/api/v1/nodes/n/proxy/metrics", &h2c);
+    assert!(plain.is_ok());
     for target in [
         "/api/v1/nodes/n/proxy/metrics/../run",
         "/api/v1/nodes/n/proxy/metrics%2F..%2Frun",
@@ -169,6 +179,8 @@ fn read_only_lets_reads_and_reviews_pass() {
     ] {
         let (method, target) = wanted.split_once(' ').unwrap();
         assert_eq!(check(&guard, method, target), Ok(()), "{wanted}");
+        let h2c = check_with(&guard, method, target, &[("upgrade", "h2c")]);
+        assert_eq!(h2c, Ok(()), "{wanted}");
     }
     for target in ["/api/v1/pods?watch=1", "/api/v1/watch/namespaces/d/pods"] {
         assert_eq!(
