@@ -24,13 +24,30 @@ impl Interrupted {
     }
 }
 
-/// Runs `work`. On SIGINT, SIGTERM or SIGHUP, first ends the exec plugins that run. `work` must not
-/// block its thread.
+/// Runs `work` until a signal that ends the process comes: SIGHUP, SIGINT, SIGQUIT or SIGTERM. Then
+/// ends the exec plugins that run. `work` must not block its thread.
 ///
 /// # Errors
 /// The error of `work`; [`Interrupted`] after a signal.
 pub(super) async fn guarded<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let mut signals = Signals::install().context("cannot handle signals")?;
+    let kinds = [
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::terminate(),
+    ];
+    guarded_from(&kinds, work).await
+}
+
+/// Does the same as [`guarded`] for the signals of `kinds`.
+///
+/// # Errors
+/// The error of `work`; [`Interrupted`] after a signal.
+pub(super) async fn guarded_from<T>(
+    kinds: &[SignalKind],
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut signals = Signals::install(kinds).context("cannot handle signals")?;
     let mut work = pin!(work);
     let number = tokio::select! {
         result = &mut work => {
@@ -52,20 +69,15 @@ pub(super) async fn guarded<T>(work: impl Future<Output = anyhow::Result<T>>) ->
     Err(Interrupted(number).into())
 }
 
-/// The signals that end a process, except for those that are ignored from the start, as by nohup(1) or
-/// in a background job of a script.
+/// Handlers of signals, except for those that are ignored from the start, as by nohup(1) or in a
+/// background job of a script.
 struct Signals(Vec<(u8, Signal)>);
 
 impl Signals {
-    fn install() -> std::io::Result<Self> {
+    fn install(kinds: &[SignalKind]) -> std::io::Result<Self> {
         let ignored = ignored();
-        let kinds = [
-            SignalKind::hangup(),
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-        ];
         let mut signals = Vec::new();
-        for kind in kinds {
+        for &kind in kinds {
             let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
             if number > 0 && ignored & (1 << (number - 1)) == 0 {
                 signals.push((number, signal(kind)?));

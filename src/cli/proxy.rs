@@ -18,8 +18,10 @@ use std::{
 };
 
 use anyhow::Context as _;
+use tokio::signal::unix::SignalKind;
 
 use self::upstreams::UpstreamBuilder;
+use super::interrupt::guarded_from;
 use crate::{
     console, descriptors,
     proxy::{self, Drain, Prefix, ReloadHandle, guard::Guard},
@@ -45,7 +47,7 @@ Examples:
   # A cluster of IBM Cloud by its name; an API key is enough
   IBMCLOUD_API_KEY=... kubegate --ibm-cluster production
 
-Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags.";
+Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags, 131 after SIGQUIT.";
 
 /// Proxies to the API server that the kubeconfig, the pod or the flags name.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> anyhow::Result<()> {
@@ -110,9 +112,13 @@ pub(super) async fn serve(
         reloader.run(reload_handle, reload).await;
     });
     let limit = flags.drain_timeout;
-    serve::run(listener, proxies.collect(), drain, shutdown, limit)
-        .await
-        .context("cannot start the threads that serve requests")
+    let serving = async {
+        serve::run(listener, proxies.collect(), drain, shutdown, limit)
+            .await
+            .context("cannot start the threads that serve requests")
+    };
+    // SIGQUIT ends the process without a drain.
+    guarded_from(&[SignalKind::quit()], serving).await
 }
 
 /// The target that requests are proxied to.
