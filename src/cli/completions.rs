@@ -50,7 +50,7 @@ pub(super) fn run(shell: Shell, program: Command) -> anyhow::Result<()> {
 /// kubeconfig, runs no other program, and prints no errors.
 #[must_use]
 pub(super) fn answer(program: fn() -> Command) -> Option<ExitCode> {
-    let shell = env::var_os(SHELL)?;
+    let shell = env::var_os(SHELL).filter(|shell| !shell.is_empty())?;
     let arguments = env::args_os().skip_while(|argument| argument != "--");
     let arguments: Vec<OsString> = arguments.skip(1).collect();
     let candidates = match shell.to_str() {
@@ -85,11 +85,14 @@ fn in_bash(arguments: &[OsString], program: fn() -> Command) -> Option<String> {
 fn in_zsh(mut arguments: Vec<OsString>, program: fn() -> Command) -> Option<String> {
     let index: usize = env::var(INDEX).ok()?.parse().ok()?;
     let whole = arguments.clone();
-    arguments.truncate(index + 1);
     // zsh leaves out the last word if it is empty.
     if arguments.len() == index {
         arguments.push(OsString::new());
     }
+    if index >= arguments.len() {
+        return None;
+    }
+    arguments.truncate(index + 1);
     let found = candidates::of(program(), arguments, &whole)?;
     let escaped = |text: &str| text.replace('\\', r"\\").replace(':', r"\:");
     let lines = found.iter().map(|one| match &one.help {

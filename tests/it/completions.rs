@@ -1,7 +1,9 @@
 //! What shells offer behind `kubegate`: the answers of the compiled program to its own scripts.
 
 use std::{
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -247,6 +249,74 @@ fn completion_runs_nothing_and_hides_errors() {
         let output = home.asked_by(shell).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{shell}: {output:?}");
         assert!(output.stdout.is_empty() && output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn an_empty_shell_in_the_environment_means_no_completion() {
+    let version = Command::new(env!("CARGO_BIN_EXE_kubegate"))
+        .env("KUBEGATE_COMPLETE", "")
+        .arg("version")
+        .output()
+        .unwrap();
+    assert!(version.status.success(), "{version:?}");
+    assert!(!version.stdout.is_empty(), "{version:?}");
+}
+
+#[test]
+fn no_value_of_the_environment_makes_completion_panic() {
+    let home = Home::new();
+    let not_utf8 = OsStr::from_bytes(b"\xff");
+    let line = ["kubegate", "--context", ""];
+    // The word after the last one is the one that zsh leaves out.
+    for (index, code) in [
+        ("0", 1),
+        ("2", 0),
+        ("3", 0),
+        ("4", 1),
+        ("18446744073709551614", 1),
+        ("18446744073709551615", 1),
+        ("18446744073709551616", 1),
+        ("-1", 1),
+        ("1.5", 1),
+        ("x", 1),
+        ("", 1),
+    ] {
+        for words in [&line[..], &[]] {
+            let mut command = home.asked_by("zsh");
+            command.env("KUBEGATE_COMPLETE_INDEX", index).args(words);
+            let output = command.output().unwrap();
+            let code = if words.is_empty() { 1 } else { code };
+            assert_eq!(output.status.code(), Some(code), "{index}: {output:?}");
+            assert!(output.stderr.is_empty(), "{index}: {output:?}");
+        }
+    }
+    for (shell, words) in [
+        ("bash", &["kubegate --context ", "kubegate --context "][..]),
+        ("bash", &["", ""]),
+        ("zsh", &line),
+        ("fish", &line),
+        ("fish", &[""]),
+    ] {
+        for variable in [
+            "HOME",
+            "KUBECONFIG",
+            "KUBEGATE_COMPLETE",
+            "KUBEGATE_COMPLETE_BREAKS",
+            "KUBEGATE_COMPLETE_INDEX",
+        ] {
+            for value in [not_utf8, OsStr::new("")] {
+                let mut command = home.asked_by(shell);
+                command.env("KUBEGATE_COMPLETE_INDEX", "2").args(words);
+                command.env(variable, value);
+                let output = command.output().unwrap();
+                // 2 with an empty shell, for which the words are a wrong command line.
+                let code = output.status.code();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(matches!(code, Some(0..=2)), "{variable} {value:?}: {said}");
+                assert!(!said.contains("panicked"), "{variable} {value:?}: {said}");
+            }
+        }
     }
 }
 
