@@ -2,8 +2,12 @@
 //! and ended.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -562,6 +566,27 @@ async fn a_logout_names_copies_that_only_used_the_login() {
         assert!(out.contains(&says), "{says}: {out}");
     }
     assert_eq!(out.matches("used the same login").count(), 4, "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_names_copies_with_any_path() {
+    let home = Home::new(3600).await;
+    home.log_in();
+    let names = [&b"not-utf8-\xff"[..], b"line\nbreak", b"plain"];
+    for name in names {
+        let copy = home.path("").join(OsStr::from_bytes(name));
+        fs::copy(home.path(".kube/config"), &copy).unwrap();
+        let mut command = home.command(&["whoami"]);
+        command.env("KUBECONFIG", copy);
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    let out = home.out(&["logout"]);
+    for shown in ["/not-utf8-\u{fffd}", "/line break", "/plain"] {
+        let says = format!("{shown} used the same login");
+        assert!(out.contains(&says), "{says}: {out}");
+    }
+    assert_eq!(out.matches("used the same login").count(), 3, "{out}");
 }
 
 /// A home with a session of `jane` at `server`, as after `login openshift`.

@@ -1,26 +1,32 @@
 //! Which kubeconfigs name a login.
 
 use std::{
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use super::{Error, Store, private_file};
+
+/// The byte behind each path of a list: the only one that no path contains.
+const END: u8 = 0;
 
 impl Store {
     /// The kubeconfigs that are known to name a login.
     #[must_use]
     pub fn kubeconfigs(&self, login: &str) -> Vec<PathBuf> {
         // A list that cannot be read counts as empty.
-        let text = private_file::read(&self.kubeconfigs_path(login))
+        let list = private_file::read(&self.kubeconfigs_path(login))
             .ok()
             .flatten();
-        let text = text
-            .as_deref()
-            .and_then(|text| std::str::from_utf8(text).ok());
-        text.unwrap_or_default()
-            .lines()
-            .map(PathBuf::from)
+        let list = list.as_deref().map_or(&[][..], Vec::as_slice);
+        // Version 0.1.0 wrote one path per line.
+        let end = if list.contains(&END) { END } else { b'\n' };
+        let paths = list.split(|byte| *byte == end);
+        paths
+            .filter(|path| !path.is_empty())
+            .map(|path| OsStr::from_bytes(path).into())
             .collect()
     }
 
@@ -30,21 +36,20 @@ impl Store {
     /// The list cannot be written.
     pub fn note_kubeconfig(&self, login: &str, kubeconfig: &Path) -> Result<(), Error> {
         let path = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
-        // The list has one path in each line; a path that is no such line is left out.
-        let Some(name) = path.to_str().filter(|path| !path.contains('\n')) else {
-            return Ok(());
-        };
         let mut known = self.kubeconfigs(login);
         if known.contains(&path) {
             return Ok(());
         }
         // Files that no longer exist are dropped, so that the list does not grow without bound.
         known.retain(|path| path.exists());
-        let known = known.iter().filter_map(|path| path.to_str());
-        let mut text = known.chain([name]).collect::<Vec<_>>().join("\n");
-        text.push('\n');
+        known.push(path);
+        let mut list = Vec::new();
+        for path in &known {
+            list.extend_from_slice(path.as_os_str().as_bytes());
+            list.push(END);
+        }
         let path = self.kubeconfigs_path(login);
-        private_file::write(self.folder(), &path, text.as_bytes())
+        private_file::write(self.folder(), &path, &list)
     }
 
     /// Removes the list of the kubeconfigs that name a login.

@@ -181,3 +181,18 @@ fn a_login_is_read_only_for_its_issuer_and_server() {
     store.write("b", &saved).unwrap();
     assert!(store.bound_to(at("https://api.example")).read("b").is_err());
 }
+
+#[test]
+fn a_list_of_kubeconfigs_with_one_path_per_line_is_read_and_kept() {
+    let (folder, store) = store();
+    let [old, other, new] = ["old", "other", "new\nline"].map(|name| folder.path().join(name));
+    for file in [&old, &other, &new] {
+        fs::write(file, "").unwrap();
+    }
+    store.write("a", &SavedLogin::default()).unwrap();
+    let list = format!("{}\n{}\n", old.display(), other.display());
+    fs::write(store.path("a").with_extension("kubeconfigs"), list).unwrap();
+    assert_eq!(store.kubeconfigs("a"), [old.clone(), other.clone()]);
+    store.note_kubeconfig("a", &new).unwrap();
+    assert_eq!(store.kubeconfigs("a"), [old, other, new]);
+}
