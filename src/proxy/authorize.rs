@@ -124,13 +124,19 @@ enum Owner {
 
 impl Config {
     fn warn_of_client(&self) {
-        let problem = if self.plaintext {
-            "the API server answered 401; this proxy adds no credential, because the server is \
-             reached over plain http"
+        let (kind, problem) = if self.plaintext {
+            (
+                "401 over plain http",
+                "the API server answered 401; this proxy adds no credential, because the server is \
+                 reached over plain http",
+            )
         } else {
-            "the API server answered 401 to the credential that the client sent itself"
+            (
+                "401 to a client's credential",
+                "the API server answered 401 to the credential that the client sent itself",
+            )
         };
-        tracing::warn!(repeats = problem, "{problem}");
+        tracing::warn!(repeats = kind, "{problem}");
     }
 
     /// Decides whose credential counts, and removes the other.
@@ -139,6 +145,7 @@ impl Config {
         let headers = request.headers_mut();
         if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Refusal::malformed(
+                "several Authorization headers",
                 "the request has more than one Authorization header; send one",
             ));
         }
@@ -154,6 +161,7 @@ impl Config {
             ClientCredentials::Forward if brings_own => return Ok(Owner::Client),
             ClientCredentials::Refuse if brings_own => {
                 return Err(Refusal::forbidden(
+                    "--client-credentials=refuse",
                     "this proxy takes no credentials from its clients \
                      (--client-credentials=refuse); leave out Authorization and token subprotocols",
                 ));
@@ -202,6 +210,7 @@ where
     let Some(fresh) = credentials.replace_refused(&credential).await else {
         warn_of_refusal(
             credentials,
+            "401 without a newer credential",
             "it answered 401, and there is no newer credential",
         );
         return Ok(response);
@@ -215,6 +224,7 @@ where
     if response.status() == StatusCode::UNAUTHORIZED {
         warn_of_refusal(
             credentials,
+            "401 to a fresh credential",
             "it answered 401 to this one and to a freshly obtained one",
         );
     } else {
@@ -228,9 +238,9 @@ where
 }
 
 /// Logs that the API server refuses the credential; repeated warnings are only counted.
-fn warn_of_refusal(credentials: &Cache, reason: &str) {
+fn warn_of_refusal(credentials: &Cache, kind: &'static str, reason: &str) {
     tracing::warn!(
-        repeats = reason,
+        repeats = kind,
         "the API server does not accept the credential ({}): {reason}",
         credentials.subject()
     );

@@ -68,51 +68,32 @@ pub(super) fn error_response(error: &Error) -> ErrorResponse {
 /// Logs an error. Hundreds of requests may fail for one reason: the log names it once, and counts them.
 pub(super) fn log_error(error: &Error, response: &ErrorResponse) {
     let (status, message) = (response.status.as_u16(), &response.message);
-    match error {
-        Error::Refused(_)
-        | Error::NoDestination
-        | Error::UnexpectedSwitch
-        | Error::BadFraming { .. }
-        | Error::BadUpgrade { .. } => {
-            tracing::warn!(
-                request_repeats = without_quotes(message),
-                status,
-                "{message}"
-            );
-        }
-        Error::Upstream(e) if e.server().is_some() => {
-            // The circuit breaker logs under the same name when the server is back.
-            let server = e.server().unwrap_or_default();
-            tracing::warn!(repeats = server, status, "{message}");
-        }
-        // The credential's source has logged these.
-        Error::Upstream(_) | Error::Credential(_) | Error::Unresolved(_) => {
-            tracing::debug!(status, "{message}");
-        }
-    }
+    let Some(kind) = kind(error) else {
+        tracing::debug!(status, "{message}");
+        return;
+    };
+    // The circuit breaker ends an outage when the server is back.
+    let until = match error {
+        Error::Upstream(e) if e.is_outage() => e.server(),
+        _ => None,
+    };
+    tracing::warn!(repeats = kind, until, status, "{message}");
 }
 
-/// Returns what messages of one kind have in common: all but numbers and quoted text.
-fn without_quotes(message: &str) -> String {
-    let mut text = String::with_capacity(message.len());
-    let mut chars = message.chars();
-    while let Some(c) = chars.next() {
-        if c.is_ascii_digit() {
-            continue;
-        }
-        text.push(c);
-        if c != '"' {
-            continue;
-        }
-        while let Some(quoted) = chars.next() {
-            match quoted {
-                '\\' => drop(chars.next()),
-                '"' => break,
-                _ => {}
-            }
-        }
+/// Returns the fixed name by which the log counts an error, or `None` for what it only shows at a
+/// higher verbosity. The name never depends on text of a request or of a response, so neither can
+/// hide another kind of error.
+fn kind(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Refused(refusal) => Some(refusal.rule),
+        Error::NoDestination => Some("no destination"),
+        Error::UnexpectedSwitch => Some("unexpected 101"),
+        Error::BadFraming { .. } => Some("response framing"),
+        Error::BadUpgrade { .. } => Some("response to an upgrade"),
+        Error::Upstream(e) => e.server().map(|_| e.kind()),
+        // The credential's source has logged these.
+        Error::Credential(_) | Error::Unresolved(_) => None,
     }
-    text
 }
 
 /// Returns what to do about an error, where its own text does not say it.
@@ -162,14 +143,73 @@ fn remedy(error: &Error) -> Cow<'static, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::HashSet, sync::Arc};
+
     use super::*;
+    use crate::proxy::refusal::Refusal;
+
+    fn connect(text: &str) -> upstream::Error {
+        upstream::Error::Connect {
+            server: "api.example:6443".to_owned(),
+            source: Arc::new(std::io::Error::other(text.to_owned())),
+        }
+    }
 
     #[test]
-    fn what_a_message_quotes_does_not_change_its_kind() {
-        let path =
-            |path: &str| without_quotes(&format!("the path {path:?} matches no pattern of 3"));
-        assert_eq!(path("/a"), "the path \" matches no pattern of ");
-        assert_eq!(path("/a"), path("/b\"c\\"));
-        assert_ne!(path("/a"), without_quotes("the method PUT is refused"));
+    fn each_upstream_failure_has_a_kind_of_its_own() {
+        let server = || "api.example:6443".to_owned();
+        let source = || Arc::new(std::io::Error::other("x"));
+        let errors = [
+            connect("connection refused"),
+            upstream::Error::Untrusted {
+                server: server(),
+                refusal: Box::new(tls::Refusal::Unreadable),
+            },
+            upstream::Error::ConnectTimeout {
+                server: server(),
+                limit: RETRY,
+            },
+            upstream::Error::Unreachable {
+                server: server(),
+                source: source(),
+            },
+            upstream::Error::Unresponsive {
+                server: server(),
+                waited: RETRY,
+            },
+            upstream::Error::Broken {
+                server: server(),
+                source: source(),
+            },
+            upstream::Error::HeadTooLarge {
+                server: server(),
+                max_headers: 1,
+            },
+            upstream::Error::Busy {
+                server: server(),
+                under_way: 1,
+            },
+        ];
+        let kinds: HashSet<_> = errors.iter().map(upstream::Error::kind).collect();
+        assert_eq!(kinds.len(), errors.len(), "{kinds:?}");
+        let outages = errors.iter().filter(|error| error.is_outage()).count();
+        assert_eq!(outages, 6);
+        let refused = kind(&Error::Upstream(connect("refused")));
+        assert_eq!(refused, kind(&Error::Upstream(connect("reset"))));
+        assert_eq!(refused, Some("cannot connect"));
+    }
+
+    #[test]
+    fn a_kind_holds_no_text_of_a_request() {
+        let refused = |message: &str| kind(&Error::Refused(Refusal::forbidden("a rule", message)));
+        assert_eq!(refused("http://a"), Some("a rule"));
+        assert_eq!(refused("http://b"), Some("a rule"));
+        let upgrade = |answered: &str| {
+            kind(&Error::BadUpgrade {
+                asked: "websocket",
+                answered: answered.to_owned(),
+            })
+        };
+        assert_eq!(upgrade("a"), upgrade("b"));
     }
 }

@@ -100,7 +100,12 @@ async fn forward(
         return Box::pin(upgrading).await;
     }
     let info = extensions.remove::<RequestInfo>();
-    let info = info.ok_or_else(|| Refusal::bug("a request was not read before it was sent"))?;
+    let info = info.ok_or_else(|| {
+        Refusal::bug(
+            "unread request",
+            "a request was not read before it was sent",
+        )
+    })?;
     let (is_watch, class) = (info.is_watch(), traffic_class(&info));
     let mut response = upstream.send(request, certificate.as_ref(), class).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -16,7 +16,7 @@
 //! impl HeadFilter for NoDelete {
 //!     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
 //!         if request.method() == Method::DELETE {
-//!             return Err(Refusal::forbidden("nothing is deleted here"));
+//!             return Err(Refusal::forbidden("no DELETE", "nothing is deleted here"));
 //!         }
 //!         Ok(())
 //!     }

@@ -151,12 +151,16 @@ fn named_in_connection(headers: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> 
             if token.is_empty() {
                 continue;
             }
-            let name = HeaderName::from_bytes(token)
-                .map_err(|_| Refusal::malformed("the Connection header is malformed"))?;
+            let name = HeaderName::from_bytes(token).map_err(|_| {
+                Refusal::malformed("malformed Connection", "the Connection header is malformed")
+            })?;
             if is_protected(&name) {
-                return Err(Refusal::malformed(format!(
-                    "the Connection header names {name}, which is not hop-by-hop; leave it out"
-                )));
+                return Err(Refusal::malformed(
+                    "Connection names a protected header",
+                    format!(
+                        "the Connection header names {name}, which is not hop-by-hop; leave it out"
+                    ),
+                ));
             }
             named.push(name);
         }

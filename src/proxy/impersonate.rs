@@ -86,10 +86,13 @@ impl HeadFilter for Impersonate {
             .keys()
             .find(|name| canonical(name).starts_with("impersonate-"));
         if let Some(name) = own {
-            return Err(Refusal::forbidden(format!(
-                "this proxy already acts as another user, so {name} may not choose one; \
+            return Err(Refusal::forbidden(
+                "impersonation",
+                format!(
+                    "this proxy already acts as another user, so {name} may not choose one; \
                  leave it out, or start kubegate without --as (and without `as` in the kubeconfig)"
-            )));
+                ),
+            ));
         }
         request.headers_mut().extend(self.headers.clone());
         Ok(())

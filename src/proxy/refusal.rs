@@ -2,10 +2,13 @@
 
 use http::StatusCode;
 
-/// Why a request is not served, as a status and a message.
+/// Why a request is not served, as a rule, a status and a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
+    /// The fixed name of the rule that refuses it. The log counts refusals by it, so it never holds
+    /// text of a request.
+    pub rule: &'static str,
     /// 4xx; 5xx if this program lacks memory for the request, or has a bug.
     pub status: StatusCode,
     /// The reason and, where there is one, the flag that would allow it.
@@ -16,23 +19,23 @@ pub struct Refusal {
 
 impl Refusal {
     /// 400: the request has no single meaning.
-    pub fn malformed(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
+    pub fn malformed(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new(rule, StatusCode::BAD_REQUEST, message)
     }
 
     /// 403: understood, and not allowed.
-    pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, message)
+    pub fn forbidden(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new(rule, StatusCode::FORBIDDEN, message)
     }
 
     /// 404: nothing is served there.
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, message)
+    pub fn not_found(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new(rule, StatusCode::NOT_FOUND, message)
     }
 
     /// 405: a method this proxy never serves.
-    pub fn method(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, message)
+    pub fn method(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new(rule, StatusCode::METHOD_NOT_ALLOWED, message)
     }
 
     /// The same refusal, and the connection closes after it.
@@ -45,12 +48,13 @@ impl Refusal {
     }
 
     /// 500: a bug in this program.
-    pub fn bug(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    pub fn bug(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new(rule, StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    fn new(rule: &'static str, status: StatusCode, message: impl Into<String>) -> Self {
         Self {
+            rule,
             status,
             message: message.into(),
             close: false,

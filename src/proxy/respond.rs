@@ -10,7 +10,7 @@
 //! let service = ServiceBuilder::new()
 //!     .layer(RespondLayer::to_refusals())
 //!     .service(service_fn(async |_: Request<()>| {
-//!         Err(Error::Refused(Refusal::forbidden("not here")))
+//!         Err(Error::Refused(Refusal::forbidden("a rule", "not here")))
 //!     }));
 //! let response = service.oneshot(Request::get("/").body(()).unwrap()).await.unwrap();
 //! assert_eq!(response.status(), StatusCode::FORBIDDEN);
@@ -147,7 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_a_status_with_its_own_code_and_reason() {
-        let (response, status) = status_of(Error::Refused(Refusal::forbidden("not here"))).await;
+        let (response, status) =
+            status_of(Error::Refused(Refusal::forbidden("a rule", "not here"))).await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(status["kind"], "Status");
         assert_eq!(status["code"], 403);
@@ -316,7 +317,7 @@ mod tests {
         let soon = respond_in_text(&Error::Credential(soon));
         assert_eq!(soon.headers()[RETRY_AFTER], "1");
         // Of a refusal client-go shows the meaning of its status.
-        let refused = Error::Refused(Refusal::forbidden("not here"));
+        let refused = Error::Refused(Refusal::forbidden("a rule", "not here"));
         let refused = respond_in_text(&refused);
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         assert_eq!(refused.headers()[CONTENT_TYPE], "application/json");

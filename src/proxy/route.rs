@@ -144,16 +144,20 @@ impl Routes {
         match api {
             Some(api) if api.len() == given.len() => Ok(RouteMatch::Api),
             Some(api) => Ok(RouteMatch::StrippedApi(origin_form(api)?)),
-            None => Err(Refusal::not_found(format!(
-                "nothing is served at this path; the API is at {} (--api-prefix)",
-                self.api.as_str()
-            ))),
+            None => Err(Refusal::not_found(
+                "--api-prefix",
+                format!(
+                    "nothing is served at this path; the API is at {} (--api-prefix)",
+                    self.api.as_str()
+                ),
+            )),
         }
     }
 }
 
 fn origin_form(path: &str) -> Result<Uri, Refusal> {
-    let path = PathAndQuery::try_from(path).map_err(|e| Refusal::malformed(e.to_string()))?;
+    let path = PathAndQuery::try_from(path)
+        .map_err(|e| Refusal::malformed("malformed path", e.to_string()))?;
     Ok(Uri::from(path))
 }
 
@@ -162,7 +166,7 @@ fn with_slash(uri: &Uri) -> Result<HeaderValue, Refusal> {
         .query()
         .map_or(String::new(), |query| format!("?{query}"));
     let location = format!("{}/{query}", uri.path());
-    HeaderValue::try_from(location).map_err(|e| Refusal::malformed(e.to_string()))
+    HeaderValue::try_from(location).map_err(|e| Refusal::malformed("malformed path", e.to_string()))
 }
 
 fn redirect(location: HeaderValue) -> Response<Body> {

@@ -140,7 +140,7 @@ where
     if let Some(refused) = io.refused_head(&error) {
         let refusal = refused.refusal;
         let status = refusal.status.as_u16();
-        tracing::warn!(repeats = "a head", status, "{refusal}");
+        tracing::warn!(repeats = refusal.rule, status, "{refusal}");
         let response = proxy::encode_refusal(refusal, refused.retry_after);
         Box::pin(reject::send_and_close(&response, refused.stream)).await;
     }

@@ -113,6 +113,7 @@ impl ConnectionLimit {
             );
         }
         let refusal = Refusal {
+            rule: "connection limit",
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: format!(
                 "too many connections: there are file descriptors for {}; close some, or raise \

@@ -106,6 +106,7 @@ impl<S> ServerIo<S> {
 
 fn memory_refusal() -> Refusal {
     Refusal {
+        rule: "memory for heads",
         status: StatusCode::SERVICE_UNAVAILABLE,
         message: format!(
             "too many requests with large heads are coming at once; send less than {} KiB of \
@@ -118,8 +119,9 @@ fn memory_refusal() -> Refusal {
 
 /// `lengths` are those of the head as it was received and as it is percent-encoded.
 fn refusal(error: &hyper::Error, lengths: Option<(usize, usize)>) -> Refusal {
-    let (status, message) = if error.is_timeout() {
+    let (rule, status, message) = if error.is_timeout() {
         (
+            "late head",
             StatusCode::REQUEST_TIMEOUT,
             format!(
                 "the head of the request did not arrive within {} s",
@@ -128,14 +130,16 @@ fn refusal(error: &hyper::Error, lengths: Option<(usize, usize)>) -> Refusal {
         )
     } else if error.is_parse_too_large() {
         (
+            "large head",
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             too_large(lengths),
         )
     } else {
         let message = format!("the request cannot be understood: {error}");
-        (StatusCode::BAD_REQUEST, message)
+        ("malformed head", StatusCode::BAD_REQUEST, message)
     };
     Refusal {
+        rule,
         status,
         message,
         close: true,

@@ -1,13 +1,15 @@
 //! [`Repeats`]: writes a repeated message once and then counts it.
 //!
-//! An event takes part by one of three fields, whose value names its subject:
+//! An event takes part by these fields:
 //!
-//! - `repeats`: the event is written, and events of the same name in the next minute are only
-//!   counted. The count is written after that minute.
-//! - `request_repeats`: the same for a name that holds text of a request. Such names have a quota of
-//!   their own, so clients cannot displace the names of other events by inventing new ones.
-//! - `ends`: the subject is over. The event is written after the count, or not at all if no event of
-//!   that name was written before.
+//! - `repeats`: the name of the event's kind. The event is written, and events of the same name in
+//!   the next minute are only counted. The count is written after that minute. The name is a fixed
+//!   text of the program and never holds outside text, so there are few of them, and each kind is
+//!   seen however often others occur.
+//! - `until`: with `repeats`, the subject whose recovery ends the event, such as a server. Events of
+//!   one kind are counted apart for each subject.
+//! - `ends`: the subject has recovered. The event is written after the counts of that subject, or not
+//!   at all if no event with that subject was written before.
 
 use std::{
     collections::HashMap,
@@ -22,15 +24,15 @@ use tracing::{
 };
 
 /// The fields by which an event takes part. They are not written.
-pub(super) const FIELDS: [&str; 3] = ["repeats", "request_repeats", "ends"];
+pub(super) const FIELDS: [&str; 3] = ["repeats", "until", "ends"];
 
 /// How long events of a name are only counted after one was written.
 const COUNTED: Duration = Duration::from_secs(60);
 
-/// How many names of each [`Origin`] are counted apart; all others share [`OTHERS`].
-const MAX_NAMES: usize = 64;
+/// How many subjects are counted apart; all others share [`OTHERS`]. Names have no such limit.
+const MAX_SUBJECTS: usize = 64;
 
-/// The name shared by those above [`MAX_NAMES`].
+/// The subject shared by those above [`MAX_SUBJECTS`], and that of events without one.
 const OTHERS: &str = "";
 
 /// The most characters of a message that are repeated with its count.
@@ -54,18 +56,16 @@ pub(super) struct Repeats {
     writing: Mutex<()>,
 }
 
-/// Who chooses the name of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Origin {
-    /// The program and its configuration.
-    Program,
-    /// The text of requests.
-    Request,
+/// What is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    name: String,
+    subject: String,
 }
 
-type Counts = HashMap<(Origin, String), Count>;
+type Counts = HashMap<Key, Count>;
 
-/// The events of one name.
+/// The events of one key.
 struct Count {
     since: Instant,
     level: Level,
@@ -95,8 +95,11 @@ impl Repeats {
         let mut names = Names::default();
         event.record(&mut names);
         let is_written = match (names.ends, names.repeats) {
-            (Some(name), _) => self.end(name),
-            (None, Some((origin, name))) => self.is_first(origin, name, event),
+            (Some(subject), _) => self.end(&subject),
+            (None, Some(name)) => {
+                let subject = names.until.unwrap_or_default();
+                self.is_first(Key { name, subject }, event)
+            }
             (None, None) => true,
         };
         if is_written {
@@ -105,14 +108,13 @@ impl Repeats {
         is_written
     }
 
-    fn is_first(&self, origin: Origin, name: String, event: &Event<'_>) -> bool {
+    fn is_first(&self, mut key: Key, event: &Event<'_>) -> bool {
         let now = (self.clock)();
         let mut counts = lock(&self.counts);
-        let mut key = (origin, name);
-        if !counts.contains_key(&key) {
-            let names = counts.keys().filter(|(other, _)| *other == origin).count();
-            if names >= MAX_NAMES {
-                OTHERS.clone_into(&mut key.1);
+        if key.subject != OTHERS && !counts.contains_key(&key) {
+            let of_name = |other: &&Key| other.name == key.name && other.subject != OTHERS;
+            if counts.keys().filter(of_name).count() >= MAX_SUBJECTS {
+                OTHERS.clone_into(&mut key.subject);
             }
         }
         if let Some(count) = counts.get_mut(&key) {
@@ -120,7 +122,7 @@ impl Repeats {
                 count.more += 1;
                 return false;
             }
-            self.push_count(count, now);
+            self.push_count(&key.name, count, now);
         }
         let count = Count {
             since: now,
@@ -132,24 +134,29 @@ impl Repeats {
         true
     }
 
-    /// Forgets a name. Returns whether an event of that name was written.
-    fn end(&self, name: String) -> bool {
-        let mut counts = lock(&self.counts);
-        let Some(count) = counts.remove(&(Origin::Program, name)) else {
-            return false;
-        };
-        self.push_count(&count, (self.clock)());
-        true
+    /// Forgets a subject. Returns whether an event with that subject was written.
+    fn end(&self, subject: &str) -> bool {
+        let now = (self.clock)();
+        let mut was_written = false;
+        lock(&self.counts).retain(|key, count| {
+            if key.subject == OTHERS || key.subject != subject {
+                return true;
+            }
+            self.push_count(&key.name, count, now);
+            was_written = true;
+            false
+        });
+        was_written
     }
 
     /// Writes the counts whose minute is over, or `all` of them.
     pub(super) fn write_counts(&self, all: bool) {
         let now = (self.clock)();
-        lock(&self.counts).retain(|_, count| {
+        lock(&self.counts).retain(|key, count| {
             if !all && now < count.since + COUNTED {
                 return true;
             }
-            self.push_count(count, now);
+            self.push_count(&key.name, count, now);
             // While events keep coming, one count each minute is enough.
             let goes_on = count.more > 0;
             (count.since, count.more) = (now, 0);
@@ -158,11 +165,14 @@ impl Repeats {
         self.flush();
     }
 
-    fn push_count(&self, count: &Count, now: Instant) {
+    fn push_count(&self, name: &str, count: &Count, now: Instant) {
         let (more, message) = (count.more, &count.message);
         if more > 0 {
             let seconds = now.saturating_duration_since(count.since).as_secs().max(1);
-            let text = format!("{more} more like this in the last {seconds} s: {message}");
+            let text = format!(
+                "{more} more of the kind {name:?} in the last {seconds} s; only the first was \
+                 logged: {message}"
+            );
             lock(&self.lines).push((count.level, text));
         }
     }
@@ -185,15 +195,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[derive(Default)]
 struct Names {
-    repeats: Option<(Origin, String)>,
+    repeats: Option<String>,
+    until: Option<String>,
     ends: Option<String>,
 }
 
 impl Visit for Names {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "repeats" => self.repeats = Some((Origin::Program, value.to_owned())),
-            "request_repeats" => self.repeats = Some((Origin::Request, value.to_owned())),
+            "repeats" => self.repeats = Some(value.to_owned()),
+            "until" => self.until = Some(value.to_owned()),
             "ends" => self.ends = Some(value.to_owned()),
             _ => {}
         }

@@ -124,6 +124,41 @@ impl Error {
         }
     }
 
+    /// Returns the fixed name of the variant. The log counts errors by it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Untrusted { .. } => "certificate refused",
+            Self::PathTooLong => "path too long",
+            Self::ConnectTimeout { .. } => "no connection in time",
+            Self::Unreachable { .. } => "server unreachable",
+            Self::Connect { .. } => "cannot connect",
+            Self::Busy { .. } => "server busy",
+            Self::Broken { .. } => "connection broke",
+            Self::HeadTooLarge { .. } => "response head too large",
+            Self::Unresponsive { .. } => "server unresponsive",
+            Self::ClientBody { .. } => "client's body",
+        }
+    }
+
+    /// Whether the error is over once the server can be reached again. The others depend on the
+    /// requests.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Untrusted { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Connect { .. }
+            | Self::Broken { .. }
+            | Self::Unresponsive { .. } => true,
+            Self::PathTooLong
+            | Self::Busy { .. }
+            | Self::HeadTooLarge { .. }
+            | Self::ClientBody { .. } => false,
+        }
+    }
+
     /// No connection could be made to the server at `address`.
     pub(super) fn connect(address: &Uri, limit: Duration, source: impl Into<BoxError>) -> Self {
         let (server, source) = (server_name(address), source.into());

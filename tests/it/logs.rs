@@ -66,8 +66,68 @@ async fn refusals_of_one_kind_are_one_line_and_a_count() {
     let hosts = lines(&log, &["WARN", "--accept-hosts"]);
     assert_eq!(hosts.len(), 2, "{log}");
     assert!(hosts[0].contains("host0.example"), "{log}");
-    assert!(hosts[1].contains(" 4 more like this in the last "), "{log}");
+    assert!(
+        hosts[1].contains(" 4 more of the kind \"--accept-hosts\" in the last "),
+        "{log}"
+    );
     assert_eq!(lines(&log, &["WARN", "--allow-exec"]).len(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn foreign_origins_do_not_hide_a_refused_exec() {
+    let upstream = Upstream::tls("localhost", Connection::echo).await;
+    let kubegate = Kubegate::before(&upstream, &["-v", "0"]);
+    let host = &kubegate.address;
+    for n in 0..70 {
+        for header in [
+            format!("Origin: http://page{n}.example"),
+            format!("Sec-Fetch-Site: site{n}"),
+        ] {
+            let head = format!(
+                "GET /api HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n"
+            );
+            assert_eq!(status(&exchange(host, head).await), 403);
+        }
+        let letter = char::from(b'a' + n % 26);
+        let name = format!("{letter}-{n}.example");
+        assert_eq!(status(&from_foreign_host(&kubegate, &name).await), 403);
+    }
+    assert_eq!(status(&get(host, EXEC).await), 403);
+    kubegate.signal("TERM");
+    let (_, log) = kubegate.wait();
+    for (rule, message) in [
+        ("--allow-origin", "pages of the origin"),
+        ("foreign site", "a page of another site"),
+        ("--accept-hosts", "is not accepted"),
+    ] {
+        let refusals = lines(&log, &["WARN", message]);
+        assert_eq!(refusals.len(), 2, "{log}");
+        let count = format!(" 69 more of the kind {rule:?} in the last ");
+        assert!(refusals[1].contains(&count), "{log}");
+    }
+    assert_eq!(lines(&log, &["WARN", "--allow-exec"]).len(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn an_outage_is_logged_after_an_odd_response() {
+    let odd = |mut connection: Connection| async move {
+        while connection.request().await.is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-A: b\r\n".repeat(20_000));
+            connection.write(&head).await;
+        }
+    };
+    let upstream = Upstream::tls("localhost", odd).await;
+    let kubegate = Kubegate::before(&upstream, &["-v", "0"]);
+    assert_eq!(status(&get(&kubegate.address, "/api").await), 502);
+    line(&kubegate, &["WARN", "more than 16384 header lines"]).await;
+    drop(upstream);
+    in_time(async {
+        while lines(&kubegate.log(), &["WARN", "cannot connect to"]).is_empty() {
+            assert!(status(&get(&kubegate.address, "/api").await) >= 500);
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -95,7 +155,7 @@ async fn a_401_of_the_cluster_is_one_line() {
         &["WARN", "does not accept the credential (the token)"],
     );
     assert_eq!(ours.len(), 2, "{log}");
-    assert!(ours[1].contains(" 2 more like this "), "{log}");
+    assert!(ours[1].contains(" 2 more of the kind "), "{log}");
     let clients = lines(&log, &["401", "the client sent itself"]);
     assert_eq!(clients.len(), 1, "{log}");
 }
@@ -130,7 +190,7 @@ async fn a_server_that_is_down_is_named_once_and_once_when_it_is_back() {
     kubegate.signal("TERM");
     let (_, log) = kubegate.wait();
     assert_eq!(lines(&log, &["cannot connect to"]).len(), 2, "{log}");
-    let counts = lines(&log, &[" more like this in the last ", "cannot connect to"]);
+    let counts = lines(&log, &[" more of the kind ", "cannot connect to"]);
     assert_eq!(counts.len(), 1, "{log}");
     assert_eq!(lines(&log, &["can be reached again"]).len(), 1, "{log}");
 }

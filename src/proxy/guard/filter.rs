@@ -135,19 +135,22 @@ impl Filter {
     pub(super) fn check(&self, method: &Method, reading: Reading<'_>) -> Result<(), Refusal> {
         let path = reading.path();
         if let Some(pattern) = self.rejected(reading) {
-            return Err(Refusal::forbidden(format!(
-                "the path {path:?} is refused by --reject-paths (pattern {pattern:?})"
-            )));
+            return Err(Refusal::forbidden(
+                "--reject-paths",
+                format!("the path {path:?} is refused by --reject-paths (pattern {pattern:?})"),
+            ));
         }
         if let Some(pattern) = self.reject_methods.find(method.as_str()) {
-            return Err(Refusal::forbidden(format!(
-                "the method {method} is refused by --reject-methods (pattern {pattern:?})"
-            )));
+            return Err(Refusal::forbidden(
+                "--reject-methods",
+                format!("the method {method} is refused by --reject-methods (pattern {pattern:?})"),
+            ));
         }
         if !self.accept_paths.accept(path) {
-            return Err(Refusal::forbidden(format!(
-                "the path {path:?} matches no pattern of --accept-paths"
-            )));
+            return Err(Refusal::forbidden(
+                "--accept-paths",
+                format!("the path {path:?} matches no pattern of --accept-paths"),
+            ));
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 fn refuse(message: &str) -> Result<(), Refusal> {
-    Err(Refusal::malformed(message).and_close())
+    Err(Refusal::malformed("ambiguous framing", message).and_close())
 }
 
 #[cfg(test)]

@@ -61,11 +61,14 @@ pub(super) fn check<'a, B>(
     let host = only_host(request)?;
     check_target(request.uri(), &host)?;
     match accept {
-        Some(patterns) if !is_accepted(&host, patterns) => Err(Refusal::forbidden(format!(
-            "host {:?} is not accepted; --accept-hosts='^{}$' would allow it",
-            host.name,
-            regex::escape(&host.name)
-        ))),
+        Some(patterns) if !is_accepted(&host, patterns) => Err(Refusal::forbidden(
+            "--accept-hosts",
+            format!(
+                "host {:?} is not accepted; --accept-hosts='^{}$' would allow it",
+                host.name,
+                regex::escape(&host.name)
+            ),
+        )),
         _ => Ok(host),
     }
 }
@@ -75,12 +78,15 @@ pub(super) fn check<'a, B>(
 fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::malformed("a request needs exactly one Host header").and_close());
+        return Err(
+            Refusal::malformed("not one Host", "a request needs exactly one Host header")
+                .and_close(),
+        );
     };
     host.to_str()
         .map_err(|_| "is not text")
         .and_then(Host::parse)
-        .map_err(|reason| Refusal::malformed(format!("the Host header {reason}")))
+        .map_err(|reason| Refusal::malformed("malformed Host", format!("the Host header {reason}")))
 }
 
 /// Refuses a target in absolute form that names another host than the `Host` header, which RFC 9112
@@ -89,16 +95,23 @@ fn check_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
     let Some(authority) = target.authority() else {
         return Ok(());
     };
-    let default = target
-        .scheme_str()
-        .and_then(default_port)
-        .ok_or_else(|| Refusal::malformed("the request target must begin with / or http://"))?;
-    let named = Host::parse(authority.as_str())
-        .map_err(|reason| Refusal::malformed(format!("the host in the request target {reason}")))?;
+    let default = target.scheme_str().and_then(default_port).ok_or_else(|| {
+        Refusal::malformed(
+            "malformed target",
+            "the request target must begin with / or http://",
+        )
+    })?;
+    let named = Host::parse(authority.as_str()).map_err(|reason| {
+        Refusal::malformed(
+            "malformed target",
+            format!("the host in the request target {reason}"),
+        )
+    })?;
     if named.is_same(host, default) {
         Ok(())
     } else {
         Err(Refusal::malformed(
+            "target and Host differ",
             "the request target and the Host header name different hosts",
         ))
     }

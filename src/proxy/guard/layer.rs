@@ -78,7 +78,12 @@ pub struct CheckRequest(Arc<Guard>);
 impl HeadFilter for CheckRequest {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         let info = request.extensions().get::<RequestInfo>();
-        let info = info.ok_or_else(|| Refusal::bug("the guard got a request that was not read"))?;
+        let info = info.ok_or_else(|| {
+            Refusal::bug(
+                "unread request",
+                "the guard got a request that was not read",
+            )
+        })?;
         let capabilities = self.0.check_request(info, request.headers())?;
         let marked = request.extensions().get::<FromBrowser>().is_some();
         // A program makes no page of a response.

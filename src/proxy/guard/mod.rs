@@ -115,7 +115,7 @@ impl Guard {
         let method = request.method();
         if method == Method::CONNECT || method == Method::TRACE {
             let message = format!("{method} is never served by this proxy");
-            return Err(Refusal::method(message).and_close());
+            return Err(Refusal::method("CONNECT or TRACE", message).and_close());
         }
         framing::check(request.headers())?;
         let host = host::check(request, self.accept_hosts.as_ref())?;
@@ -164,9 +164,12 @@ impl Guard {
             read_only::check(method, upgrades, reading, &capabilities, self.allow_proxy)?;
         }
         match capabilities.commands.filter(|_| !self.allow_commands) {
-            Some(what) => Err(Refusal::forbidden(format!(
-                "{what} can run commands and is refused by default; --allow-exec allows it"
-            ))),
+            Some(what) => Err(Refusal::forbidden(
+                what,
+                format!(
+                    "{what} can run commands and is refused by default; --allow-exec allows it"
+                ),
+            )),
             None => Ok(capabilities),
         }
     }
@@ -182,10 +185,13 @@ fn refuse_method_overrides(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut names = headers.keys();
     match names.find(|name| OVERRIDES.contains(&canonical(name).as_ref())) {
         None => Ok(()),
-        Some(name) => Err(Refusal::forbidden(format!(
-            "the header {name} may name another method than the request's, which --read-only and \
+        Some(name) => Err(Refusal::forbidden(
+            "method override",
+            format!(
+                "the header {name} may name another method than the request's, which --read-only and \
              --reject-methods judge; leave it out"
-        ))),
+            ),
+        )),
     }
 }
 

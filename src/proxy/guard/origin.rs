@@ -58,6 +58,7 @@ pub(super) fn check(
         }
         (Some(origin), None) => Err(foreign(origin)),
         (Some(_), Some(_)) => Err(Refusal::forbidden(
+            "several Origin headers",
             "the request has more than one Origin header; send one",
         )),
     }
@@ -75,10 +76,13 @@ fn check_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
     }
     match sites.find(|site| *site != "same-origin" && *site != "none") {
         None => Ok(Caller::Browser),
-        Some(site) => Err(Refusal::forbidden(format!(
-            "a page of another site sent this request (Sec-Fetch-Site: {}); open the address directly",
-            String::from_utf8_lossy(site.as_bytes())
-        ))),
+        Some(site) => Err(Refusal::forbidden(
+            "foreign site",
+            format!(
+                "a page of another site sent this request (Sec-Fetch-Site: {}); open the address directly",
+                String::from_utf8_lossy(site.as_bytes())
+            ),
+        )),
     }
 }
 
@@ -103,12 +107,15 @@ fn check_unmarked(headers: &HeaderMap, host: &Host<'_>) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(Refusal::forbidden(format!(
-        "a browser sent this request (it has the header {sign}, and neither Sec-Fetch-Site nor \
+    Err(Refusal::forbidden(
+        "browser without Sec-Fetch-Site",
+        format!(
+            "a browser sent this request (it has the header {sign}, and neither Sec-Fetch-Site nor \
          Origin): over plain http, browsers send Sec-Fetch-Site only to loopback names, and {:?} is not \
          one; use http://localhost, or put https in front of this proxy",
-        host.name
-    )))
+            host.name
+        ),
+    ))
 }
 
 /// Whether a browser sent the request and names the page.
@@ -144,6 +151,7 @@ pub(super) fn refuse_service_worker(headers: &HeaderMap) -> Result<(), Refusal> 
     let mut uses = headers.get_all("sec-fetch-dest").iter();
     if headers.contains_key("service-worker") || uses.any(|to| to == "serviceworker") {
         return Err(Refusal::forbidden(
+            "service worker",
             "no page may install a service worker in this proxy's origin; --trust-proxied-pages would \
              allow it",
         ));
@@ -168,12 +176,15 @@ fn is_authority_of(scheme: &str, authority: &str, host: &Host<'_>) -> bool {
 
 fn foreign(origin: &HeaderValue) -> Refusal {
     let text = String::from_utf8_lossy(origin.as_bytes());
-    Refusal::forbidden(match canonical(&text) {
-        Ok(_) => format!(
-            "pages of the origin {text:?} may not call this proxy; --allow-origin={text} would allow them"
-        ),
-        Err(_) => format!("pages of the origin {text:?} may not call this proxy"),
-    })
+    Refusal::forbidden(
+        "--allow-origin",
+        match canonical(&text) {
+            Ok(_) => format!(
+                "pages of the origin {text:?} may not call this proxy; --allow-origin={text} would allow them"
+            ),
+            Err(_) => format!("pages of the origin {text:?} may not call this proxy"),
+        },
+    )
 }
 
 /// Returns `scheme://host[:port]` as RFC 6454 section 6.2 serialises it: lower case, no default port.

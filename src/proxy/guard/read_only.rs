@@ -49,10 +49,13 @@ pub(super) fn check(
     } else {
         ""
     };
-    Err(Refusal::forbidden(format!(
-        "{method}{upgrade} of {path:?} is refused: --read-only allows only get, list, watch \
+    Err(Refusal::forbidden(
+        "--read-only",
+        format!(
+            "{method}{upgrade} of {path:?} is refused: --read-only allows only get, list, watch \
          and access reviews{remedy}"
-    )))
+        ),
+    ))
 }
 
 fn reads(method: &Method, upgrades: bool, resource: Option<Resource<'_>>) -> bool {

@@ -56,7 +56,8 @@ fn check_with(
 /// What is asked, as the layers check it.
 fn check_request(guard: &Guard, request: &Request<()>) -> Result<Capabilities, Refusal> {
     let info = RequestInfo::read(request);
-    let info = info.map_err(|ambiguous| Refusal::malformed(ambiguous.to_string()))?;
+    let info =
+        info.map_err(|ambiguous| Refusal::malformed("ambiguous target", ambiguous.to_string()))?;
     guard.check_request(&info, request.headers())
 }
 

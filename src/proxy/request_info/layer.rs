@@ -42,7 +42,8 @@ pub struct ReadRequestInfo;
 impl HeadFilter for ReadRequestInfo {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         let info = RequestInfo::read(request);
-        let info = info.map_err(|ambiguous| Refusal::malformed(ambiguous.to_string()))?;
+        let info = info
+            .map_err(|ambiguous| Refusal::malformed("ambiguous target", ambiguous.to_string()))?;
         request.extensions_mut().insert(info);
         Ok(())
     }

@@ -64,6 +64,17 @@ fn fail(name: &str, message: &str) {
     tracing::warn!(repeats = name, "{message}");
 }
 
+fn fail_until(name: &str, subject: &str, message: &str) {
+    tracing::warn!(repeats = name, until = subject, "{message}");
+}
+
+fn count(more: u64, name: &str, seconds: u64, message: &str) -> String {
+    format!(
+        "{more} more of the kind \"{name}\" in the last {seconds} s; only the first was logged: \
+         {message}"
+    )
+}
+
 #[test]
 fn the_first_is_written_and_the_others_are_counted() {
     Log::of(|log| {
@@ -87,11 +98,11 @@ fn a_count_is_written_each_minute_until_a_quiet_one() {
         log.at(59).repeats.write_counts(false);
         assert_eq!(log.lines(), ["message"]);
         log.at(60).repeats.write_counts(false);
-        assert_eq!(log.lines(), ["1 more like this in the last 60 s: message"]);
+        assert_eq!(log.lines(), [count(1, "a", 60, "message")]);
         fail("a", "x");
         fail("a", "x");
         log.at(121).repeats.write_counts(false);
-        assert_eq!(log.lines(), ["2 more like this in the last 61 s: message"]);
+        assert_eq!(log.lines(), [count(2, "a", 61, "message")]);
         log.at(182).repeats.write_counts(false);
         fail("a", "new");
         assert_eq!(log.lines(), ["new"]);
@@ -105,11 +116,7 @@ fn a_pending_count_is_written_before_the_next_message() {
         fail("a", "x");
         log.at(100);
         fail("a", "new");
-        let lines = [
-            "message",
-            "1 more like this in the last 100 s: message",
-            "new",
-        ];
+        let lines = ["message", &count(1, "a", 100, "message"), "new"];
         assert_eq!(log.lines(), lines);
     });
 }
@@ -117,56 +124,72 @@ fn a_pending_count_is_written_before_the_next_message() {
 #[test]
 fn an_end_is_written_only_after_a_message() {
     Log::of(|log| {
-        let back = || tracing::warn!(ends = "a", "back");
+        let back = || tracing::warn!(ends = "server", "back");
         back();
         assert!(log.lines().is_empty());
-        fail("a", "down");
+        fail_until("a", "server", "down");
         for _ in 0..65 {
-            fail("a", "x");
+            fail_until("a", "server", "x");
         }
         log.at(12);
         back();
         back();
-        let lines = ["down", "65 more like this in the last 12 s: down", "back"];
+        let lines = ["down", &count(65, "a", 12, "down"), "back"];
         assert_eq!(log.lines(), lines);
-        fail("a", "down again");
+        fail_until("a", "server", "down again");
         assert_eq!(log.lines(), ["down again"]);
     });
 }
 
 #[test]
-fn endless_names_take_bounded_memory() {
+fn an_end_ends_every_kind_of_its_subject_and_no_other() {
     Log::of(|log| {
-        for n in 0..10_000 {
-            fail(&n.to_string(), "message");
-        }
-        assert_eq!(log.lines().len(), MAX_NAMES + 1);
-        assert_eq!(lock(&log.repeats.counts).len(), MAX_NAMES + 1);
-        log.repeats.write_counts(true);
-        let others = 10_000 - MAX_NAMES - 1;
-        let count = format!("{others} more like this in the last 1 s: message");
-        assert_eq!(log.lines(), [count]);
+        fail_until("a", "server", "refused");
+        fail_until("b", "server", "too late");
+        fail_until("a", "other", "other");
+        fail("c", "c");
+        assert_eq!(log.lines(), ["refused", "too late", "other", "c"]);
+        tracing::warn!(ends = "server", "back");
+        assert_eq!(log.lines(), ["back"]);
+        fail_until("a", "server", "refused");
+        fail_until("b", "server", "too late");
+        fail_until("a", "other", "other");
+        fail("c", "c");
+        assert_eq!(log.lines(), ["refused", "too late"]);
+        // An event without a subject is not ended.
+        tracing::warn!(ends = "c", "back");
+        assert!(log.lines().is_empty());
     });
 }
 
 #[test]
-fn names_from_requests_do_not_displace_other_names() {
+fn endless_subjects_take_bounded_memory() {
+    Log::of(|log| {
+        for n in 0..10_000 {
+            fail_until("a", &n.to_string(), "message");
+        }
+        assert_eq!(log.lines().len(), MAX_SUBJECTS + 1);
+        assert_eq!(lock(&log.repeats.counts).len(), MAX_SUBJECTS + 1);
+        log.repeats.write_counts(true);
+        let others = 10_000 - MAX_SUBJECTS as u64 - 1;
+        assert_eq!(log.lines(), [count(others, "a", 1, "message")]);
+    });
+}
+
+#[test]
+fn a_new_kind_is_written_however_many_others_are_counted() {
     Log::of(|log| {
         for n in 0..1000 {
-            let name = n.to_string();
-            tracing::warn!(request_repeats = name, "request");
+            fail_until("flood", &n.to_string(), "flood");
+            fail(&format!("kind {n}"), "flood");
         }
-        assert_eq!(log.lines().len(), MAX_NAMES + 1);
-        assert_eq!(lock(&log.repeats.counts).len(), MAX_NAMES + 1);
-        for name in ["0", "a", "b"] {
+        let _ = log.lines();
+        for name in ["a", "b"] {
             fail(name, name);
             fail(name, name);
+            fail_until(name, "server", "down");
         }
-        assert_eq!(log.lines(), ["0", "a", "b"]);
-        // A request cannot end what the program named, nor take part in its count.
-        tracing::warn!(request_repeats = "a", "request");
-        tracing::warn!(ends = "a", "back");
-        assert_eq!(log.lines(), ["1 more like this in the last 1 s: a", "back"]);
+        assert_eq!(log.lines(), ["a", "down", "b", "down"]);
     });
 }
 
@@ -208,6 +231,6 @@ fn a_long_message_is_cut_beside_its_count() {
         fail("a", "x");
         log.repeats.write_counts(true);
         let count = log.lines().pop().unwrap();
-        assert!(count.ends_with("üü…") && count.chars().count() < MAX_CHARS + 50);
+        assert!(count.ends_with("üü…") && count.chars().count() < MAX_CHARS + 90);
     });
 }
