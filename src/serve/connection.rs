@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    proxy::{self, Peer, Proxy},
+    proxy::{self, Peer, Proxy, guard::CutTarget},
 };
 
 /// How many bytes of a response hyper buffers for a client that does not read, plus one frame.
@@ -100,8 +100,11 @@ where
     let stream = ServerIo::new(stream?);
     let state = stream.state();
     let requests = ConnectionService { context, peer };
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         state.start_request(&request);
+        if state.may_have_cut_target() {
+            request.extensions_mut().insert(CutTarget);
+        }
         let can_hijack = watch_response::can_hijack(&request);
         let state = state.clone();
         let responding = requests.call(request);

@@ -37,6 +37,10 @@ struct Shared {
     empty_line: AtomicBool,
     /// Whether a response is being written.
     writing: AtomicBool,
+    /// Whether the request line of the next request was percent-encoded.
+    line_encoded: AtomicBool,
+    /// Whether a `#` was received since the last encoded request line.
+    hash_received: AtomicBool,
 }
 
 /// A number of bytes received after a head.
@@ -143,6 +147,14 @@ impl ConnectionState {
         shared.request_number.store(number.wrapping_add(1), Relaxed);
     }
 
+    /// Returns whether the request that has just been parsed may have lost the rest of its target:
+    /// its request line was not percent-encoded, and may have a `#`, where hyper ends the target.
+    /// Called once for each request.
+    pub(super) fn may_have_cut_target(&self) -> bool {
+        let encoded = self.0.line_encoded.swap(false, Relaxed);
+        !encoded && self.0.hash_received.load(Relaxed)
+    }
+
     /// Returns how much of the current request's body was received. A chunked body ends with an
     /// empty line, but its content may hold empty lines too.
     pub(super) fn body_progress(&self) -> BodyProgress {
@@ -213,6 +225,20 @@ impl ConnectionState {
             NextBytes::Head
         } else {
             NextBytes::Other
+        }
+    }
+
+    /// A request line starts that is percent-encoded. hyper has parsed all bytes before it.
+    pub(super) fn start_encoded_line(&self) {
+        self.0.line_encoded.store(true, Relaxed);
+        self.0.hash_received.store(false, Relaxed);
+    }
+
+    /// hyper is given `bytes`. A `#` among them may be in the request line of a later request, since
+    /// an encoded request line has none.
+    pub(super) fn received_unencoded(&self, bytes: &[u8]) {
+        if bytes.contains(&b'#') {
+            self.0.hash_received.store(true, Relaxed);
         }
     }
 

@@ -13,7 +13,8 @@
 //! - A body is read. The end of a chunked body is not known here.
 //!
 //! Of several requests that arrive in one read, only the first is known to start; the others stay as
-//! they are.
+//! they are. hyper would drop the rest of such a target from a raw `#` on, so the [`ConnectionState`]
+//! is told of every `#` that may belong to one.
 
 use std::{
     io::{self, IoSlice},
@@ -83,6 +84,12 @@ impl<S> EncodingIo<S> {
         self.head.as_ref().map(|head| (head.length, head.encoded))
     }
 
+    /// Returns whether the target of the current head has a `#` before its path.
+    pub(super) fn has_hash_before_path(&self) -> bool {
+        let head = self.head.as_ref();
+        head.is_some_and(|head| head.target.has_hash_before_path())
+    }
+
     pub(super) fn into_inner(self) -> S {
         self.stream
     }
@@ -102,9 +109,13 @@ impl<S> EncodingIo<S> {
         let length = buffer.filled().len() - before;
         if self.head.is_none() {
             let has_known_start = match self.state.next_bytes(self.last_bytes.is_empty_line()) {
-                NextBytes::StartOfHead => true,
+                NextBytes::StartOfHead => {
+                    self.state.start_encoded_line();
+                    true
+                }
                 NextBytes::Head => false,
                 NextBytes::Other => {
+                    self.state.received_unencoded(&buffer.filled()[before..]);
                     self.last_bytes.push(&buffer.filled()[before..]);
                     let empty_line = self.last_bytes.is_empty_line();
                     self.state.body_received(length, empty_line);
@@ -132,6 +143,7 @@ impl<S> EncodingIo<S> {
         let bytes = encoded
             .as_deref()
             .unwrap_or_else(|| &buffer.filled()[before..]);
+        self.state.received_unencoded(bytes);
         head.encoded += bytes.len();
         self.last_bytes.push(bytes);
         let after_head = head.bytes_after_end(bytes, follows_empty_lines);

@@ -84,7 +84,14 @@ impl<S> ServerIo<S> {
         let (refusal, retry_after) = if lacks_memory {
             (memory_refusal(), Some(RETRY_AFTER))
         } else {
-            (refusal(error, self.io.inner().head_lengths()), None)
+            let io = self.io.inner();
+            let refusal =
+                if io.has_hash_before_path() && error.is_parse() && !error.is_parse_too_large() {
+                    hash_refusal()
+                } else {
+                    refusal(error, io.head_lengths())
+                };
+            (refusal, None)
         };
         Some(RefusedHead {
             stream: self.into_inner(),
@@ -115,6 +122,12 @@ fn memory_refusal() -> Refusal {
         ),
         close: true,
     }
+}
+
+fn hash_refusal() -> Refusal {
+    let message =
+        "the request target has a # before its path; it must begin with / or http://HOST/";
+    Refusal::malformed("raw # before the path", message).and_close()
 }
 
 /// `lengths` are those of the head as it was received and as it is percent-encoded.

@@ -27,7 +27,7 @@ use arc_swap::ArcSwapOption;
 use http::{
     HeaderValue, Request, Response, Uri,
     header::HOST,
-    uri::{Authority, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use rustls::sign::CertifiedKey;
 
@@ -205,10 +205,11 @@ impl Upstream {
         let target = Uri::builder()
             .scheme(self.server.scheme.clone())
             .authority(self.server.authority.clone());
-        let target = match uri.path_and_query() {
-            None => target.path_and_query(format!("{}/", self.server.base_path)),
-            Some(path) if self.server.base_path.is_empty() => target.path_and_query(path.clone()),
-            Some(path) => target.path_and_query(format!("{}{path}", self.server.base_path)),
+        let path = non_empty_path(uri);
+        let target = if self.server.base_path.is_empty() {
+            target.path_and_query(path)
+        } else {
+            target.path_and_query(format!("{}{path}", self.server.base_path))
         };
         target.build().map_err(|_| Error::PathTooLong)
     }
@@ -234,6 +235,16 @@ impl Identity {
         self.certificate
             .as_ref()
             .is_some_and(|own| Arc::ptr_eq(own, certificate))
+    }
+}
+
+/// Returns the path and query of a request, where an empty path is `/`. `http::Uri` can hold an empty
+/// one, which would leave the request line without a target.
+fn non_empty_path(uri: &Uri) -> PathAndQuery {
+    match uri.path_and_query() {
+        // `as_str` shows an empty path as `/`.
+        Some(path) if path.as_str() != "/" => path.clone(),
+        _ => PathAndQuery::from_static("/"),
     }
 }
 

@@ -60,12 +60,25 @@ pub struct CheckOrigin(Arc<Guard>);
 
 impl HeadFilter for CheckOrigin {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+        if request.extensions().get::<CutTarget>().is_some() {
+            return Err(Refusal::malformed(
+                "raw # in a pipelined request",
+                "the request did not wait for the response to the previous one, and its target may \
+                 contain a raw #; wait for the response, or percent-encode the # as %23",
+            )
+            .and_close());
+        }
         if self.0.check_origin(request)? == Caller::Browser {
             request.extensions_mut().insert(FromBrowser);
         }
         Ok(())
     }
 }
+
+/// Among the extensions of a request whose target may have been cut off at a raw `#`. It is refused,
+/// since the rest of the target cannot be checked or sent.
+#[derive(Clone, Copy, Debug)]
+pub struct CutTarget;
 
 /// Among the extensions of a request that a browser sent.
 #[derive(Clone, Copy, Debug)]

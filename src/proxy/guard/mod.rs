@@ -40,7 +40,7 @@ use origin::AllowedOrigins;
 pub use origin::Caller;
 pub use rules::Rules;
 
-pub use layer::{CheckOrigin, CheckRequest, origin_layer, request_layer};
+pub use layer::{CheckOrigin, CheckRequest, CutTarget, origin_layer, request_layer};
 
 /// The rules, compiled.
 // Independent flags, except that `read_only` implies `checks_methods`.

@@ -3,15 +3,16 @@
 use http::{
     HeaderValue, Request, Uri, Version,
     header::{HOST, TRANSFER_ENCODING},
-    uri::PathAndQuery,
 };
 
 use crate::upstream::body::RequestBody;
 
 /// Puts path and query alone into the request line, and the server's name into `Host`.
 pub(super) fn to_origin_form(request: &mut Request<RequestBody>, uri: &Uri, host: &HeaderValue) {
-    let path = uri.path_and_query().cloned();
-    *request.uri_mut() = path.unwrap_or(PathAndQuery::from_static("/")).into();
+    let path = uri.path_and_query().cloned().map(Uri::from);
+    // `http::Uri` can hold an empty path, which would leave the request line without a target.
+    let path = path.filter(|path| !path.path().is_empty());
+    *request.uri_mut() = path.unwrap_or(Uri::from_static("/"));
     *request.version_mut() = Version::HTTP_11;
     request.headers_mut().insert(HOST, host.clone());
     // hyper takes a GET whose body has no known length for one without a body.
@@ -31,4 +32,25 @@ pub(super) fn replayable_copy(request: &Request<RequestBody>) -> Option<Request<
     *copy.method_mut() = request.method().clone();
     *copy.headers_mut() = request.headers().clone();
     Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_line_always_has_a_target() {
+        for (uri, sent) in [
+            ("http://localhost", "/"),
+            ("http://localhost/", "/"),
+            ("http://localhost#a", "/"),
+            ("http://localhost/a?b", "/a?b"),
+            ("http://localhost?b", "/?b"),
+        ] {
+            let mut request = Request::new(RequestBody::Empty);
+            let host = HeaderValue::from_static("localhost");
+            to_origin_form(&mut request, &uri.parse().expect(uri), &host);
+            assert_eq!(request.uri().to_string(), sent, "{uri}");
+        }
+    }
 }
