@@ -50,7 +50,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         let identity = credential::whoami(&target.cluster, cache).await?;
         Ok((credential, identity))
     };
-    let (credential, identity) = guarded(asking).await?;
+    let (credential, identity) = Box::pin(guarded(asking)).await?;
     let kind = CredentialStatus::of(&target.user, None).kind;
     let expires = credential.expires_at.map(exec_credential::timestamp);
     if let Some(format) = flags.output {
