@@ -39,7 +39,8 @@ struct Shared {
     writing: AtomicBool,
     /// Whether the request line of the next request was percent-encoded.
     line_encoded: AtomicBool,
-    /// Whether a `#` was received since the last encoded request line.
+    /// Whether a line that may be a request line with a raw `#` was received since the last encoded
+    /// request line.
     hash_received: AtomicBool,
 }
 
@@ -234,12 +235,9 @@ impl ConnectionState {
         self.0.hash_received.store(false, Relaxed);
     }
 
-    /// hyper is given `bytes`. A `#` among them may be in the request line of a later request, since
-    /// an encoded request line has none.
-    pub(super) fn received_unencoded(&self, bytes: &[u8]) {
-        if bytes.contains(&b'#') {
-            self.0.hash_received.store(true, Relaxed);
-        }
+    /// A line was received that may be a request line with a raw `#`.
+    pub(super) fn received_hash(&self) {
+        self.0.hash_received.store(true, Relaxed);
     }
 
     /// Reserves memory for a head of which `length` bytes were received. Returns whether there is

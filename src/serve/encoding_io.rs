@@ -14,7 +14,7 @@
 //!
 //! Of several requests that arrive in one read, only the first is known to start; the others stay as
 //! they are. hyper would drop the rest of such a target from a raw `#` on, so the [`ConnectionState`]
-//! is told of every `#` that may belong to one.
+//! is told of every line that may be such a request line.
 
 use std::{
     io::{self, IoSlice},
@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{
     connection_state::{BytesAfterHead, ConnectionState, NextBytes},
     target_encoder::TargetEncoder,
+    unencoded_hash::UnencodedHash,
 };
 
 /// See the module.
@@ -41,6 +42,8 @@ pub(super) struct EncodingIo<S> {
     last_bytes: LastBytes,
     /// Encoded bytes that did not fit into hyper's buffer.
     overflow: Vec<u8>,
+    /// Whether a request line that is not encoded has a raw `#`.
+    unencoded_hash: UnencodedHash,
     /// Whether a head exceeded the memory for all heads.
     lacks_memory: bool,
 }
@@ -69,6 +72,7 @@ impl<S> EncodingIo<S> {
             // The start of a connection is like the end of a message.
             last_bytes: LastBytes::of(b"\n\r\n"),
             overflow: Vec::new(),
+            unencoded_hash: UnencodedHash::default(),
             lacks_memory: false,
         }
     }
@@ -111,11 +115,14 @@ impl<S> EncodingIo<S> {
             let has_known_start = match self.state.next_bytes(self.last_bytes.is_empty_line()) {
                 NextBytes::StartOfHead => {
                     self.state.start_encoded_line();
+                    self.unencoded_hash = UnencodedHash::default();
                     true
                 }
                 NextBytes::Head => false,
                 NextBytes::Other => {
-                    self.state.received_unencoded(&buffer.filled()[before..]);
+                    if self.unencoded_hash.find(&buffer.filled()[before..]) {
+                        self.state.received_hash();
+                    }
                     self.last_bytes.push(&buffer.filled()[before..]);
                     let empty_line = self.last_bytes.is_empty_line();
                     self.state.body_received(length, empty_line);
@@ -143,7 +150,9 @@ impl<S> EncodingIo<S> {
         let bytes = encoded
             .as_deref()
             .unwrap_or_else(|| &buffer.filled()[before..]);
-        self.state.received_unencoded(bytes);
+        if self.unencoded_hash.find(bytes) {
+            self.state.received_hash();
+        }
         head.encoded += bytes.len();
         self.last_bytes.push(bytes);
         let after_head = head.bytes_after_end(bytes, follows_empty_lines);

@@ -20,6 +20,7 @@ mod server_io;
 mod signals;
 mod target_encoder;
 mod target_source;
+mod unencoded_hash;
 mod unix_socket;
 mod watch_response;
 mod workers;
