@@ -155,7 +155,7 @@ pub enum Error {
     /// The issuer's answer has no ID token.
     #[error("the issuer gave no ID token")]
     NoIdToken,
-    /// The kubeconfig, or flags that stand in for it, cannot be used.
+    /// The kubeconfig, or the flags given in its place, cannot be used.
     #[error(transparent)]
     Kubeconfig(#[from] kubeconfig::Error),
     /// The issuer or the cluster refused, or could not be reached.
