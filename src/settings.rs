@@ -1,5 +1,6 @@
 //! Flags and environment as types. A bad value is reported by the name of its flag.
 
+mod browser;
 mod connection;
 mod ibm;
 mod login;
@@ -11,6 +12,7 @@ mod service_account;
 mod upstream;
 mod values;
 
+pub use browser::BrowserFlags;
 pub use connection::ConnectionFlags;
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
@@ -21,4 +23,4 @@ pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use upstream::UpstreamFlags;
 #[cfg(feature = "demo")]
 pub(crate) use values::duration;
-pub(crate) use values::go_bool;
+pub(crate) use values::{go_bool, listen_address};

@@ -7,6 +7,8 @@
 
 mod callback;
 
+mod command;
+
 use std::{
     ffi::OsString,
     process::{Command, Stdio},
@@ -15,47 +17,70 @@ use std::{
 
 pub(in crate::login) use callback::Callback;
 
-use crate::{console, core_dumps, printable::printable};
+use crate::{console, core_dumps, printable::printable, settings::BrowserFlags};
 
-/// The program that opens a URL in the desktop's browser.
-const OPENER: &str = if cfg!(target_os = "macos") {
-    "open"
+/// The programs that open a URL in the desktop's browser: the first that is installed is used. The last
+/// one is that of the Windows Subsystem for Linux.
+const OPENERS: &[&str] = if cfg!(target_os = "macos") {
+    &["open"]
 } else {
-    "xdg-open"
+    &["xdg-open", "wslview"]
 };
 
-/// How long the user may take for the login in the browser.
-pub(in crate::login) const LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a login without a limit waits, since points in time far ahead cannot be computed.
+const NO_LIMIT: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// Prints `url` on standard error, for a browser that has to be opened by hand.
-pub(in crate::login) fn show(url: &str) {
+/// Returns how long a login waits for the person who logs in.
+pub(in crate::login) fn limit(flags: &BrowserFlags) -> Duration {
+    flags.timeout().unwrap_or(NO_LIMIT)
+}
+
+/// Prints `url` on standard error, and opens it in a browser unless `flags` say otherwise. That no
+/// browser can be started is not an error: the URL can be opened by hand.
+pub(in crate::login) fn open(
+    url: &str,
+    flags: &BrowserFlags,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) {
     console::eprint(&format!(
         "Log in here, in a browser on this machine:\n\n  {}\n",
         printable(url)
     ));
+    start(url, flags, env);
 }
 
-/// Prints `url`, and opens it in a browser: the commands of `BROWSER` in `env`, else the desktop's own.
-/// That no browser can be started is not an error.
-pub(in crate::login) fn open(url: &str, env: &dyn Fn(&str) -> Option<OsString>) {
-    show(url);
+/// Opens `url` in a browser, unless `flags` say otherwise: by the command of `flags`, else by those of
+/// `BROWSER` in `env`, else by the desktop's own.
+pub(in crate::login) fn start(
+    url: &str,
+    flags: &BrowserFlags,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) {
+    if flags.no_browser {
+        return;
+    }
+    if let Some(command) = &flags.browser_command {
+        if !run(command, url) {
+            tracing::warn!(
+                command,
+                "the command of --browser-command cannot be started"
+            );
+        }
+        return;
+    }
     let browsers = env("BROWSER").unwrap_or_default();
     let browsers = browsers.to_string_lossy();
-    let mut commands = browsers.split(':').filter(|one| !one.trim().is_empty());
-    let started = commands.any(|command| start(command, url)) || start(OPENER, url);
-    if !started {
+    let mut commands = command::commands(&browsers)
+        .into_iter()
+        .chain(OPENERS.iter().copied());
+    if !commands.any(|command| run(command, url)) {
         tracing::debug!("no browser could be started");
     }
 }
 
-/// Starts one command of `BROWSER`. `%s` in it stands for the URL, which otherwise becomes the last
-/// argument.
-fn start(command: &str, url: &str) -> bool {
-    let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-    if !words.iter().any(|word| word.contains("%s")) {
-        words.push("%s".to_owned());
-    }
-    let mut words = words.into_iter().map(|word| word.replace("%s", url));
+/// Starts one command with `url`. Returns false if that is not possible.
+fn run(command: &str, url: &str) -> bool {
+    let mut words = command::words(command, url).into_iter();
     let Some(program) = words.next() else {
         return false;
     };
@@ -97,9 +122,8 @@ mod tests {
             (" --new %s --end", format!("--new\n{url}\n--end\n")),
         ] {
             let browser = format!("/nonexistent/browser:sh {}{arguments}", script.display());
-            open(url, &|name| {
-                (name == "BROWSER").then(|| browser.clone().into())
-            });
+            let env = |name: &str| (name == "BROWSER").then(|| OsString::from(browser.clone()));
+            start(url, &BrowserFlags::default(), &env);
             let deadline = Instant::now() + Duration::from_secs(20);
             while !seen.exists() {
                 assert!(Instant::now() < deadline, "no browser ran");

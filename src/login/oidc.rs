@@ -86,7 +86,7 @@ pub async fn log_in(
     let flow = BrowserFlow {
         extra_scopes: &flags.oidc_extra_scope,
         redirects: &request.redirects,
-        opens_browser: request.opens_browser,
+        browser: &request.browser,
     };
     let secret = saved.client_secret.clone();
     let tokens = authorize(&client, &metadata, secret.as_ref(), &flow, env).await?;

@@ -1,7 +1,7 @@
 //! Parsers of the values of flags.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -30,6 +30,19 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     bare.parse()
         .map_err(|_| "give an IP address, such as 127.0.0.1 or ::1".to_owned())
+}
+
+/// Parses an address and a port, as Go's `net.Listen` takes them: `127.0.0.1:8000`, `:8000` for every
+/// address.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let explain = || "give an IP address and a port, such as 127.0.0.1:8000".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(explain)?;
+    let port = port.parse().map_err(|_| explain())?;
+    let host = match host {
+        "" => Ipv4Addr::UNSPECIFIED.into(),
+        host => address(host).map_err(|_| explain())?,
+    };
+    Ok(SocketAddr::new(host, port))
 }
 
 /// Parses a duration as Go writes it (`1m30s`), or a number of seconds. Caps it at a century, because
@@ -92,5 +105,21 @@ mod tests {
         assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert!(key_value("=b").is_err());
         assert!(key_value("a").is_err());
+    }
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port() {
+        for (text, expected) in [
+            ("127.0.0.1:8000", "127.0.0.1:8000"),
+            ("localhost:1", "127.0.0.1:1"),
+            (":8000", "0.0.0.0:8000"),
+            ("[::1]:0", "[::1]:0"),
+        ] {
+            let parsed = listen_address(text).map(|address| address.to_string());
+            assert_eq!(parsed.as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["127.0.0.1", "8000", "host.example:80", "127.0.0.1:x", ""] {
+            assert!(listen_address(text).is_err(), "{text}");
+        }
     }
 }

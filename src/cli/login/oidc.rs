@@ -1,6 +1,6 @@
 //! `kubegate login oidc`
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::anyhow;
 use clap::{Args, ValueHint};
@@ -9,7 +9,7 @@ use crate::{
     cli::output,
     kubeconfig::Overrides,
     login::oidc::{IssuerRequest, LoginRequest, Redirect, log_in},
-    settings::ConnectionFlags,
+    settings::{BrowserFlags, ConnectionFlags, listen_address},
 };
 
 pub(in crate::cli) const EXAMPLES: &str = "\
@@ -50,20 +50,20 @@ pub(in crate::cli) struct Flags {
     /// [default: http://localhost:8000, else http://localhost:18000]
     #[arg(long, value_name = "URL")]
     oidc_redirect_url: Option<String>,
-    /// Print the URL for the login instead of opening a browser
-    #[arg(long)]
-    no_browser: bool,
     /// Save the tokens in the keyring of the operating system
     #[arg(long)]
     keyring: bool,
+    /// Address and port to listen on for the browser; may be repeated: the first that is free is used
+    /// [default: those of the redirect URL]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = listen_address)]
+    listen_address: Vec<SocketAddr>,
+    #[command(flatten)]
+    browser: BrowserFlags,
 }
 
 /// Logs in with a browser, and prints the context.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
-    let redirects = match &flags.oidc_redirect_url {
-        Some(url) => vec![Redirect::parse(url).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?],
-        None => Redirect::defaults(),
-    };
+    let redirects = redirects(flags).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?;
     let request = LoginRequest {
         connection: Overrides::from(connection),
         kubeconfig: connection.kubeconfig().map(ToOwned::to_owned),
@@ -76,7 +76,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             certificate_authority: flags.oidc_certificate_authority.clone(),
         },
         redirects,
-        opens_browser: !flags.no_browser,
+        browser: flags.browser.clone(),
         keyring: flags.keyring,
     };
     let done = log_in(&request, &|name| std::env::var_os(name)).await?;
@@ -90,4 +90,16 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             context.file.display()
         ),
     })
+}
+
+/// Returns where the browser may come back to.
+fn redirects(flags: &Flags) -> Result<Vec<Redirect>, &'static str> {
+    let url = flags.oidc_redirect_url.as_deref();
+    if !flags.listen_address.is_empty() {
+        return Redirect::at(&flags.listen_address, url);
+    }
+    match url {
+        Some(url) => Ok(vec![Redirect::parse(url)?]),
+        None => Ok(Redirect::defaults()),
+    }
 }

@@ -94,6 +94,17 @@ impl Callback {
         })
     }
 
+    /// Takes `redirect_uri` as the redirect URI: the issuer knows this machine, or a proxy in front of
+    /// it, by that.
+    #[must_use]
+    pub(in crate::login) fn known_as(self, redirect_uri: &str) -> Self {
+        let redirect_uri = redirect_uri.to_owned();
+        Self {
+            redirect_uri,
+            ..self
+        }
+    }
+
     /// Returns the `redirect_uri` for the authorize URL and for redeeming the code.
     #[must_use]
     pub(in crate::login) fn redirect_uri(&self) -> &str {

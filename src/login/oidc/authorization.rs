@@ -14,6 +14,7 @@ use crate::{
         browser::{self, Callback},
     },
     secret::Secret,
+    settings::BrowserFlags,
 };
 
 /// How the browser is used.
@@ -22,8 +23,8 @@ pub(super) struct BrowserFlow<'a> {
     pub(super) extra_scopes: &'a [String],
     /// The first whose port is free is used.
     pub(super) redirects: &'a [Redirect],
-    /// Whether to open a browser, or only to print the URL.
-    pub(super) opens_browser: bool,
+    /// How the browser is opened, and how long to wait for it.
+    pub(super) browser: &'a BrowserFlags,
 }
 
 /// Has the user log in at the issuer, and returns the tokens.
@@ -47,25 +48,28 @@ pub(super) async fn authorize(
         &pkce,
         flow.extra_scopes,
     )?;
-    if flow.opens_browser {
-        browser::open(&url, env);
-    } else {
-        browser::show(&url);
-    }
+    browser::open(&url, flow.browser, env);
     let redeem = async |code: Secret| -> Result<OidcTokens, Error> {
         let tokens = client
             .redeem(metadata, secret, &code, &redirect_uri, &pkce)
             .await;
         Ok(tokens?)
     };
-    callback.complete(browser::LOGIN_TIMEOUT, redeem).await
+    callback
+        .complete(browser::limit(flow.browser), redeem)
+        .await
 }
 
 async fn listen(redirects: &[Redirect]) -> Result<Callback, Error> {
     let mut last = None;
     for redirect in redirects {
         match Callback::listen_on(redirect.address, &redirect.host, &redirect.path).await {
-            Ok(callback) => return Ok(callback),
+            Ok(callback) => {
+                return Ok(match &redirect.url {
+                    Some(url) => callback.known_as(url),
+                    None => callback,
+                });
+            }
             Err(error) => last = Some(error),
         }
     }

@@ -10,6 +10,8 @@ pub struct Redirect {
     pub(super) address: SocketAddr,
     pub(super) host: String,
     pub(super) path: String,
+    /// The whole URL, if the issuer knows another than that of the address.
+    pub(super) url: Option<String>,
 }
 
 impl Redirect {
@@ -20,8 +22,34 @@ impl Redirect {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             host: "localhost".to_owned(),
             path: String::new(),
+            url: None,
         };
         vec![at(8000), at(18_000)]
+    }
+
+    /// Returns one redirect for each of the `addresses` to listen on. `url` is what the issuer knows,
+    /// which may name a proxy in front of this machine; without it, `localhost` at the port.
+    ///
+    /// # Errors
+    /// What is wrong with the URL.
+    pub fn at(addresses: &[SocketAddr], url: Option<&str>) -> Result<Vec<Self>, &'static str> {
+        let path = match url {
+            Some(url) => {
+                let parsed: Uri = url.parse().map_err(|_| "is not a URL")?;
+                if !matches!(parsed.scheme_str(), Some("http" | "https")) {
+                    return Err("must be http:// or https://");
+                }
+                parsed.path().to_owned()
+            }
+            None => String::new(),
+        };
+        let at = |address: &SocketAddr| Self {
+            address: *address,
+            host: "localhost".to_owned(),
+            path: path.clone(),
+            url: url.map(str::to_owned),
+        };
+        Ok(addresses.iter().map(at).collect())
     }
 
     /// Parses `http://HOST:PORT/PATH`, whose host has to be this machine. Port 0 takes any free port.
@@ -50,6 +78,7 @@ impl Redirect {
             address: SocketAddr::new(ip, port),
             host: host.to_owned(),
             path: path.to_owned(),
+            url: None,
         })
     }
 }
@@ -78,5 +107,20 @@ mod tests {
         ] {
             assert!(Redirect::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_address_to_listen_on_may_differ_from_the_url_that_the_issuer_knows() {
+        let addresses = ["0.0.0.0:8000".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        let redirects = Redirect::at(&addresses, None).unwrap();
+        assert_eq!(redirects.len(), 2);
+        assert_eq!(redirects[0].address, addresses[0]);
+        let (host, path) = (&redirects[1].host, &redirects[1].path);
+        assert_eq!((host.as_str(), path.as_str()), ("localhost", ""));
+        let url = "https://workspace.example/callback";
+        let redirects = Redirect::at(&addresses[..1], Some(url)).unwrap();
+        assert_eq!(redirects[0].path, "/callback");
+        assert_eq!(redirects[0].url.as_deref(), Some(url));
+        assert!(Redirect::at(&addresses, Some("urn:ietf:wg:oauth:2.0:oob")).is_err());
     }
 }

@@ -8,7 +8,7 @@ use super::redirect::Redirect;
 use crate::{
     kubeconfig::{self, Overrides, Pem, Target},
     login::{Error, confirm::confirm},
-    settings::{Login, OidcFlags},
+    settings::{BrowserFlags, Login, OidcFlags},
 };
 
 /// What the command line asks for.
@@ -23,8 +23,8 @@ pub struct LoginRequest {
     pub issuer: IssuerRequest,
     /// Where the browser may come back to.
     pub redirects: Vec<Redirect>,
-    /// Whether to open a browser, or only to print the URL.
-    pub opens_browser: bool,
+    /// How the browser is opened, and how long to wait for it.
+    pub browser: BrowserFlags,
     /// Whether tokens are stored in the keyring of the operating system.
     pub keyring: bool,
 }

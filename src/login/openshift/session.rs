@@ -10,7 +10,7 @@ use crate::{
     kubeconfig::Cluster,
     login::{Error, browser, terminal},
     secret::Secret,
-    settings::{Login, OpenshiftFiles, OpenshiftFlags},
+    settings::{BrowserFlags, Login, OpenshiftFiles, OpenshiftFlags},
 };
 
 /// Begins a session with a user name and a password, and asks for what is missing.
@@ -42,9 +42,10 @@ pub(super) async fn in_browser(
 ) -> Result<Session, Error> {
     let callback = browser::Callback::listen().await?;
     let login = oauth.web_login(callback.redirect_uri(), callback.state())?;
-    browser::open(&login.url, env);
+    let flags = BrowserFlags::default();
+    browser::open(&login.url, &flags, env);
     let redeem = async |code| Ok(login.redeem(&code).await?);
-    callback.complete(browser::LOGIN_TIMEOUT, redeem).await
+    callback.complete(browser::limit(&flags), redeem).await
 }
 
 /// Takes over the session of a token, whose end it asks the cluster for.
