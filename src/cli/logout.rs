@@ -1,10 +1,13 @@
 //! `kubegate logout`
 
+mod others;
+
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use self::others::{Other, without_server};
 use super::{output, target::target};
 use crate::{
     credential::{
@@ -17,7 +20,7 @@ use crate::{
         self, Cluster,
         edit::{self, forget_user, may_forget_user},
     },
-    login::{LoginUser, users_of},
+    login::users_of,
     printable::printable,
     settings::{ConnectionFlags, Login},
     shell::in_quotes,
@@ -27,6 +30,9 @@ pub(super) const EXAMPLES: &str = "\
 Ends the session at its server, if the server supports that, and removes its tokens from the state
 folder or the keyring. Context, cluster and user stay in the kubeconfig, so that `kubegate login KIND
 --context NAME` needs no more than a password.
+
+Other contexts may use the same login, such as that of an API key of IBM Cloud. Those of the same API
+server are logged out too; those of others stay logged in, unless --all is given.
 
 Examples:
   kubegate logout
@@ -43,6 +49,9 @@ pub(super) struct Flags {
     /// Also remove the login's context, user and cluster from the kubeconfig
     #[arg(long)]
     forget: bool,
+    /// Also log out the contexts at other API servers that use the same login
+    #[arg(long)]
+    all: bool,
 }
 
 /// Logs the context's user out, and prints who else used the login.
@@ -69,12 +78,16 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         let store = Store::of_user(&env)?;
         known.extend(store.kubeconfigs(&name));
         known.extend(edit::files(None, &env));
-        outcome.others = users_of(&name, &known);
+        for entry in users_of(&name, &known) {
+            let is_own = entry.user == user && files.contains(&entry.file);
+            let mut other = Other::new(entry, connection.kubeconfig(), &env);
+            // What the logout leaves of the own entry: its other contexts.
+            if !is_own || (!flags.forget && other.keep_contexts_but(target.context.as_deref())) {
+                outcome.others.push(other);
+            }
+        }
         outcome
-            .others
-            .retain(|one| !(one.user == user && files.contains(&one.file)));
-        outcome
-            .end(&store, &name, &login, &target.cluster, flags.forget)
+            .end(&store, &name, &login, &target.cluster, flags)
             .await?;
     } else if !flags.forget {
         bail!("nothing is saved of this login, which reads user name and password from files");
@@ -96,14 +109,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     } else {
         format!("Logged out {user}\n")
     }];
-    lines.extend(outcome.others.iter().map(|one| {
-        let file = one.file.display().to_string();
-        format!(
-            "User {} in {} used the same login, and is logged out too\n",
-            printable(&one.user),
-            printable(&file)
-        )
-    }));
+    lines.extend(outcome.others.iter().filter_map(Other::line));
     if let (false, Some(context)) = (flags.forget, &target.context) {
         lines.push(login_hint(login.kind(), context, connection.kubeconfig()));
     }
@@ -126,7 +132,7 @@ struct Outcome {
     /// Whether there was no session.
     was_over: bool,
     /// The other user entries that name the login.
-    others: Vec<LoginUser>,
+    others: Vec<Other>,
 }
 
 impl Default for Outcome {
@@ -141,22 +147,28 @@ impl Default for Outcome {
 
 impl Outcome {
     /// Ends the session, and removes what is saved of it. The client's secret is kept for the next login,
-    /// unless `forget` is set and no other user entry names the login.
+    /// unless `--forget` is given and no other user entry names the login. If entries at other API
+    /// servers need the login and `--all` is not given, it is only detached from this API server.
     async fn end(
         &mut self,
         store: &Store,
         name: &str,
         login: &Login,
         cluster: &Cluster,
-        forget: bool,
+        flags: &Flags,
     ) -> anyhow::Result<()> {
         let _turn = store.lock_for_renewal(name)?;
-        let here = store.bound_to(credential::saved_login::binding(login, cluster)?);
+        let binding = credential::saved_login::binding(login, cluster)?;
+        let here = store.bound_to(binding.clone());
         let mut kept = None;
         match here.read(name) {
             Ok(Some(saved)) => {
                 let has = [&saved.token, &saved.refresh_token, &saved.api_key];
                 self.was_over = has.iter().all(|secret| secret.is_none());
+                if !flags.all && !self.was_over && self.is_needed(&saved, binding.server()) {
+                    store.write(name, &without_server(saved, binding.server()))?;
+                    return Ok(());
+                }
                 self.ended = end(login, &saved, cluster).await;
                 kept = saved.client_secret.is_some().then(|| SavedLogin {
                     client_secret: saved.client_secret.clone(),
@@ -167,11 +179,22 @@ impl Outcome {
                 });
             }
             Ok(None) => self.was_over = true,
-            // The login is bound to another server, so this context may not end it.
-            Err(error @ store::Error::OtherBinding { .. }) => return Err(error.into()),
+            // The login is for other servers, so this context may not end it. An earlier logout may
+            // have kept it for them.
+            Err(error @ store::Error::OtherBinding { .. }) => {
+                let is_detached = store
+                    .read(name)?
+                    .is_some_and(|saved| saved.issuer.is_some() && binding.is_issuer_of(&saved));
+                if !is_detached && !flags.forget {
+                    return Err(error.into());
+                }
+                self.was_over = true;
+                self.others.clear();
+                return Ok(());
+            }
             Err(error) => self.ended = Err(error.into()),
         }
-        let is_unused = forget && self.others.is_empty();
+        let is_unused = flags.forget && self.others.is_empty();
         match kept.filter(|_| !is_unused) {
             Some(kept) => store.write(name, &kept)?,
             None => {
@@ -182,6 +205,18 @@ impl Outcome {
             store.forget_kubeconfigs(name);
         }
         Ok(())
+    }
+}
+
+impl Outcome {
+    /// Whether others need the login after the logout from the API server `here`.
+    fn is_needed(&mut self, saved: &SavedLogin, here: Option<&str>) -> bool {
+        let mut is_needed = false;
+        // Each is asked, so that its line is right.
+        for other in &mut self.others {
+            is_needed |= other.needs(saved, here);
+        }
+        is_needed
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Error,
-    login_name::{NameRequest, choose_login_name},
+    login_name::{NameRequest, SecretKind, choose_login_name_of_kind},
     new_context::{EntryNames, new_context},
     save::save_login,
 };
@@ -23,6 +23,9 @@ use crate::{
     secret::Secret,
     settings::{IbmEndpoint, IbmFlags, Login},
 };
+
+/// The end of the name of a login that holds a session and no API key.
+const SESSION: &str = "session";
 
 /// What the command line asks for.
 pub struct LoginRequest<'a> {
@@ -99,15 +102,27 @@ pub async fn log_in(
     let cluster = session.cluster(&cluster.id).await?;
     let config = session.cluster_config(&cluster, request.endpoint).await?;
     let store = Store::of_user(env).map_err(credential::Error::store);
+    // A session has a name of its own: an OpenShift cluster needs the key.
+    let is_session = saved.api_key.is_none();
+    let of_key = RootCredential::login_name(session.account(), session.user());
+    let of_session = format!("{of_key}/{SESSION}");
     let name = NameRequest {
         kubeconfig: request.kubeconfig,
         kind: "ibm",
         user: None,
-        preferred: &RootCredential::login_name(session.account(), session.user()),
+        preferred: if is_session { &of_session } else { &of_key },
+    };
+    let secret = SecretKind {
+        former: &of_key,
+        is_same: if is_session {
+            |saved| saved.api_key.is_none()
+        } else {
+            |saved| saved.api_key.is_some() || saved.refresh_token.is_none()
+        },
     };
     let flags = IbmFlags {
         login: match (&profile, &store) {
-            (None, Ok(store)) => Some(choose_login_name(store, &name, env)),
+            (None, Ok(store)) => Some(choose_login_name_of_kind(store, &name, &secret, env)),
             // Without a state folder the login fails below.
             (None, Err(_)) => Some(name.preferred.to_owned()),
             // A pod has its token at hand, so nothing is saved.

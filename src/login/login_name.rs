@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::login_users::{canonical, logins_in, users_of};
-use crate::{credential::store::Store, kubeconfig::edit};
+use crate::{
+    credential::store::{SavedLogin, Store},
+    kubeconfig::edit,
+};
 
 /// What the name of a saved login is chosen by.
 pub(super) struct NameRequest<'a> {
@@ -21,6 +24,14 @@ pub(super) struct NameRequest<'a> {
     pub(super) preferred: &'a str,
 }
 
+/// What a login holds, where several kinds of secrets have similar names.
+pub(super) struct SecretKind<'a> {
+    /// The name that earlier versions preferred, whatever the kind.
+    pub(super) former: &'a str,
+    /// Whether a saved login holds no secret of another kind, which its contexts may need.
+    pub(super) is_same: fn(&SavedLogin) -> bool,
+}
+
 /// Returns the name under which to save a login: the one that the kubeconfig's own entry has, which
 /// may be a copy of another entry, else the preferred one. If another kubeconfig uses that, appends
 /// `/2`, `/3` and so on.
@@ -29,6 +40,24 @@ pub(super) fn choose_login_name(
     request: &NameRequest<'_>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> String {
+    let any = SecretKind {
+        former: request.preferred,
+        is_same: |_| true,
+    };
+    choose_login_name_of_kind(store, request, &any, env)
+}
+
+/// As [`choose_login_name`], but never returns the name of a login that holds a secret of another
+/// kind: the contexts that use it may need just that.
+pub(super) fn choose_login_name_of_kind(
+    store: &Store,
+    request: &NameRequest<'_>,
+    secret: &SecretKind<'_>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> String {
+    // A login that cannot be read does not prevent a new one.
+    let read = |name: &str| store.read(name).ok().flatten();
+    let may_replace = |name: &str| read(name).is_none_or(|saved| (secret.is_same)(&saved));
     let own = edit::files(request.kubeconfig, env);
     let entries = own.iter().flat_map(|file| logins_in(file));
     let entries: Vec<_> = entries
@@ -39,11 +68,14 @@ pub(super) fn choose_login_name(
             .iter()
             .filter_map(|(user, login)| Some((user, login.saved_as()?)));
         named
-            .find(|(user, name)| matches(user, name))
+            .find(|(user, name)| matches(user, name) && may_replace(name))
             .map(|(_, name)| name)
     };
-    let of_user = names(&|user, _| Some(user) == request.user);
-    if let Some(name) = of_user.or_else(|| names(&|_, name| is_numbered(name, request.preferred))) {
+    let is_former = |name: &str| is_numbered(name, secret.former) && read(name).is_some();
+    let named = names(&|user, _| Some(user) == request.user)
+        .or_else(|| names(&|_, name| is_numbered(name, request.preferred)))
+        .or_else(|| names(&|_, name| is_former(name)));
+    if let Some(name) = named {
         return name;
     }
     let mut number = 1;
@@ -52,7 +84,7 @@ pub(super) fn choose_login_name(
             1 => request.preferred.to_owned(),
             _ => format!("{}/{number}", request.preferred),
         };
-        if is_free(store, &name, &own, env) {
+        if is_free(store, &name, &own, env) && may_replace(&name) {
             return name;
         }
         number += 1;
@@ -96,7 +128,7 @@ mod tests {
     use tempfile::{TempDir, tempdir};
 
     use super::*;
-    use crate::credential::store::SavedLogin;
+    use crate::secret::Secret;
 
     struct Home {
         folder: TempDir,
@@ -185,6 +217,47 @@ mod tests {
         home.store().write("a", &SavedLogin::default()).unwrap();
         assert_eq!(home.name("one", "a"), "a");
         assert_eq!(home.name("two", "a"), "a/2");
+    }
+
+    #[test]
+    fn a_login_of_another_kind_of_secret_is_not_replaced() {
+        let home = home();
+        let store = home.store();
+        let key = SavedLogin {
+            api_key: Some(Secret::new("sesame-key")),
+            ..SavedLogin::default()
+        };
+        let session = SavedLogin {
+            refresh_token: Some(Secret::new("sesame-token")),
+            ..SavedLogin::default()
+        };
+        let choose = |file: &Path, preferred, is_same| {
+            let request = NameRequest {
+                kubeconfig: Some(file),
+                kind: "openshift",
+                user: None,
+                preferred,
+            };
+            let secret = SecretKind {
+                former: "a",
+                is_same,
+            };
+            choose_login_name_of_kind(&store, &request, &secret, &|_| None)
+        };
+        let by_key = |file: &Path| choose(file, "a", |saved| saved.refresh_token.is_none());
+        let by_session = |file: &Path| choose(file, "a/session", |saved| saved.api_key.is_none());
+        let file = home.write("one", "u", "a");
+        store.note_kubeconfig("a", &file).unwrap();
+        store.write("a", &key).unwrap();
+        assert_eq!(by_key(&file), "a");
+        assert_eq!(by_session(&file), "a/session");
+        // Earlier versions saved both kinds under one name.
+        store.write("a", &session).unwrap();
+        assert_eq!(by_session(&file), "a");
+        assert_eq!(by_key(&file), "a/2");
+        assert_eq!(by_session(&home.path("other")), "a/session");
+        store.remove("a").unwrap();
+        assert_eq!(by_session(&file), "a/session");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    credential::store::Store,
+    credential::store::{LoginBinding, Store},
     kubeconfig::{self, Resolved, edit},
     settings::Login,
 };
@@ -41,6 +41,39 @@ pub fn users_of(login: &str, files: &[PathBuf]) -> Vec<LoginUser> {
         }));
     }
     users
+}
+
+/// A context of a user entry that names a saved login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginContext {
+    /// Its name.
+    pub context: String,
+    /// Its API server, as [`LoginBinding`] names it.
+    pub server: String,
+}
+
+/// Returns the contexts of `user`: those of its own kubeconfig, else of the files that `explicit`
+/// (`--kubeconfig`) or `env` names, where context and user may be in different files.
+#[must_use]
+pub fn contexts_of(
+    user: &LoginUser,
+    explicit: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Vec<LoginContext> {
+    let find = |file: Option<&Path>| {
+        let all = kubeconfig::contexts(file, env).unwrap_or_default();
+        let used = all.into_iter().filter_map(|one| {
+            let target = one.target.ok()?;
+            let binding = LoginBinding::of_cluster(&target.cluster);
+            (target.user.name.as_ref() == Some(&user.user)).then_some(LoginContext {
+                context: one.name,
+                server: binding.server()?.to_owned(),
+            })
+        });
+        used.collect::<Vec<_>>()
+    };
+    let own = find(Some(&user.file));
+    if own.is_empty() { find(explicit) } else { own }
 }
 
 /// Notes in the state folder which kubeconfig uses the saved login of `resolved`, so that a logout

@@ -29,4 +29,6 @@ pub mod terminal;
 mod trust;
 
 pub use error::Error;
-pub use login_users::{LoginUser, note_use, note_use_by_kubectl, users_of};
+pub use login_users::{
+    LoginContext, LoginUser, contexts_of, note_use, note_use_by_kubectl, users_of,
+};

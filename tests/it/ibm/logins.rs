@@ -71,9 +71,14 @@ fn refused(cloud: &Cloud, args: &[&str], input: &str, parts: &[&str]) {
     assert_eq!(left.count(), 0);
 }
 
-/// The name of the saved login.
+/// The name of the saved login with an API key.
 fn name(account: &str) -> String {
     format!("ibm/{account}/{}", USER.to_lowercase())
+}
+
+/// The name of the saved login with a session.
+fn session_name(account: &str) -> String {
+    format!("{}/session", name(account))
 }
 
 /// Asserts that the context works for the proxy, and for kubectl, which runs it as a plugin.
@@ -143,8 +148,8 @@ async fn a_passcode_logs_in_and_its_session_is_used() {
     let args = ["--sso", "--password-stdin"];
     let input = format!("{passcode}\n");
     log_in(&cloud, (CLUSTER, CLUSTER_ID), &args, &input);
-    assert!(cloud.has_valid_refresh_token(&name(ACCOUNT)));
-    assert_eq!(cloud.saved(&name(ACCOUNT)).get("api-key"), None);
+    assert!(cloud.has_valid_refresh_token(&session_name(ACCOUNT)));
+    assert_eq!(cloud.saved(&session_name(ACCOUNT)).get("api-key"), None);
     works(&cloud).await;
     assert_eq!(cloud.ibm.granted(Grant::Passcode), 1);
     assert_eq!(cloud.ibm.refused(), 0);
@@ -158,7 +163,7 @@ async fn a_password_logs_in_to_the_account_chosen_on_any_page() {
         let args = ["-u", USER, "--account", account, "--password-stdin"];
         log_in(&cloud, cluster, &args, PASSWORD);
         assert_eq!(cloud.count("/coe/v2/accounts") % 3, 0);
-        assert!(cloud.has_valid_refresh_token(&name(STAGING_ACCOUNT)));
+        assert!(cloud.has_valid_refresh_token(&session_name(STAGING_ACCOUNT)));
     }
     works(&cloud).await;
 }

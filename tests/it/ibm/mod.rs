@@ -9,5 +9,6 @@ mod logins;
 mod openshift;
 mod renewals;
 mod root_credentials;
+mod shared_logins;
 
 use self::cloud::Cloud;

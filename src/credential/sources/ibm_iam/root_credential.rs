@@ -179,7 +179,12 @@ impl RootCredential {
                 .and_then(|rest| rest.split('/').next());
             of.is_some_and(|of| account.is_none_or(|account| account == of))
         });
-        // Of the logins of one user in several kubeconfigs, any can be used.
+        // Of the logins of one user, any can be used; OpenShift clusters need one with a key.
+        let has_key = |login: &String| {
+            let saved = store.read_without_keyring(login).ok().flatten();
+            saved.is_some_and(|saved| saved.api_key.is_some())
+        };
+        logins.sort_by_key(|login| !has_key(login));
         let mut users = Vec::new();
         logins.retain(|login| {
             let user: Vec<_> = login.split('/').take(3).map(str::to_owned).collect();
