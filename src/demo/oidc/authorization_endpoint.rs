@@ -15,6 +15,9 @@ use crate::demo::{
 /// How long an authorization code is valid.
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
+/// The redirect URI of a client that its user types the code into.
+const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
+
 impl Issuer {
     pub(super) fn authorize(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
         let query = Form::parse(request.uri().query());
@@ -23,7 +26,9 @@ impl Issuer {
         if query.get("client_id") != Some(&self.options.client_id) {
             return message::text(StatusCode::BAD_REQUEST, "client_id is not known");
         }
-        let Some(redirect_uri) = query.get("redirect_uri").filter(|uri| is_loopback(uri)) else {
+        let redirect_uri = query.get("redirect_uri");
+        let Some(redirect_uri) = redirect_uri.filter(|uri| *uri == OUT_OF_BAND || is_loopback(uri))
+        else {
             return message::text(
                 StatusCode::BAD_REQUEST,
                 "redirect_uri must be http on the loopback",
@@ -38,11 +43,14 @@ impl Issuer {
                 redirect_uri: redirect_uri.to_owned(),
                 code_challenge: query.get("code_challenge").map(str::to_owned),
                 nonce: query.get("nonce").map(str::to_owned),
-                offline_access: scopes.split(' ').any(|scope| scope == "offline_access"),
+                scopes: scopes.to_owned(),
                 expires_at: now + CODE_LIFETIME,
             });
             ("code", code.as_str())
         };
+        if redirect_uri == OUT_OF_BAND {
+            return shown(result);
+        }
         let mut pairs = vec![result];
         pairs.extend(query.get("state").map(|state| ("state", state)));
         message::redirect(&form::add_query(redirect_uri, &pairs))
@@ -67,6 +75,13 @@ impl Issuer {
             None
         }
     }
+}
+
+/// A page that shows the code, or the error, in place of a redirect.
+fn shown((name, value): (&str, &str)) -> Response<Bytes> {
+    let mut page = message::text(StatusCode::OK, "");
+    *page.body_mut() = format!("your {name}: {value}\n").into();
+    page
 }
 
 /// Whether a URI is a loopback redirect (RFC 8252, section 7.3).

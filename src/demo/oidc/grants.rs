@@ -1,12 +1,15 @@
-//! The authorization codes and refresh tokens that can be redeemed.
+//! The authorization codes, device codes and refresh tokens that can be redeemed.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use super::options::ClientAuthentication;
+use super::{
+    devices::{Devices, Poll},
+    options::ClientAuthentication,
+};
 use crate::demo::random::new_uuid;
 
 /// The grants of an issuer, and how many were redeemed.
@@ -17,6 +20,7 @@ pub(super) struct Grants(Mutex<State>);
 struct State {
     /// Logins by authorization code.
     codes: HashMap<String, Login>,
+    devices: Devices,
     /// When each refresh token expires.
     refresh_tokens: HashMap<String, SystemTime>,
     refuses_logins: bool,
@@ -31,8 +35,7 @@ pub(super) struct Login {
     /// The PKCE challenge, which a public client must send.
     pub(super) code_challenge: Option<String>,
     pub(super) nonce: Option<String>,
-    /// Whether a refresh token was requested.
-    pub(super) offline_access: bool,
+    pub(super) scopes: String,
     pub(super) expires_at: SystemTime,
 }
 
@@ -41,6 +44,9 @@ pub(super) struct Counts {
     pub(super) refreshes: usize,
     pub(super) logins: usize,
     pub(super) refused: usize,
+    pub(super) device_polls: usize,
+    pub(super) machine_logins: usize,
+    pub(super) wrong_passwords: usize,
 }
 
 impl Grants {
@@ -103,6 +109,47 @@ impl Grants {
             state.counts.refused += 1;
         }
         login
+    }
+
+    /// Begins a login by device code, and returns its device code and its user code.
+    pub(super) fn begin_device_login(
+        &self,
+        scopes: &str,
+        expires_at: SystemTime,
+        interval: Duration,
+    ) -> (String, String) {
+        self.state().devices.begin(scopes, expires_at, interval)
+    }
+
+    pub(super) fn decide_device_login(
+        &self,
+        user_code: &str,
+        allow: bool,
+        now: SystemTime,
+    ) -> bool {
+        self.state().devices.decide(user_code, allow, now)
+    }
+
+    pub(super) fn pending_user_codes(&self) -> Vec<String> {
+        self.state().devices.pending()
+    }
+
+    pub(super) fn poll_device(&self, device_code: &str, now: SystemTime) -> Poll {
+        let mut state = self.state();
+        let poll = state.devices.poll(device_code, now);
+        state.counts.device_polls += 1;
+        if let Poll::Granted(_) = poll {
+            state.counts.logins += 1;
+        }
+        poll
+    }
+
+    pub(super) fn note_machine_login(&self) {
+        self.state().counts.machine_logins += 1;
+    }
+
+    pub(super) fn note_wrong_password(&self) {
+        self.state().counts.wrong_passwords += 1;
     }
 
     pub(super) fn revoke(&self) {

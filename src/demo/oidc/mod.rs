@@ -1,8 +1,11 @@
-//! An `OpenID` Connect issuer: discovery, a key set, a login that needs no input, and refresh
-//! tokens that work once.
+//! An `OpenID` Connect issuer: discovery, a key set, logins that need no input, refresh tokens that
+//! work once, and the grants of machines.
 
 mod authorization_endpoint;
+mod device_endpoint;
+mod devices;
 mod grants;
+mod machine_grants;
 mod options;
 mod token_endpoint;
 
@@ -130,6 +133,31 @@ impl OidcIssuer {
         self.issuer.grants.counts().logins
     }
 
+    /// The user codes of the logins by device code that nobody has decided about yet.
+    #[must_use]
+    pub fn pending_user_codes(&self) -> Vec<String> {
+        self.issuer.grants.pending_user_codes()
+    }
+
+    /// How often a device has asked whether its user has logged in.
+    #[must_use]
+    pub fn device_polls(&self) -> usize {
+        self.issuer.grants.counts().device_polls
+    }
+
+    /// How many tokens were issued to machines: for a password, for the client alone, or for another
+    /// token.
+    #[must_use]
+    pub fn machine_logins(&self) -> usize {
+        self.issuer.grants.counts().machine_logins
+    }
+
+    /// How many wrong passwords were sent.
+    #[must_use]
+    pub fn wrong_passwords(&self) -> usize {
+        self.issuer.grants.counts().wrong_passwords
+    }
+
     /// How many codes and refresh tokens were refused as unknown, spent or expired.
     #[must_use]
     pub fn refused(&self) -> usize {
@@ -159,6 +187,10 @@ impl Issuer {
             },
             (&Method::GET, "/authorize") => self.authorize(request, now),
             (&Method::POST, "/token") => self.token(request, now),
+            (&Method::POST, "/device") if self.options.device_flow => {
+                self.authorize_device(request, now)
+            }
+            (&Method::GET, "/device") if self.options.device_flow => self.device_page(request, now),
             _ => message::text(StatusCode::NOT_FOUND, "there is nothing here"),
         }
     }
@@ -169,19 +201,22 @@ impl Issuer {
             Some(_) => json!(["client_secret_basic", "client_secret_post"]),
             None => json!(["none"]),
         };
-        let metadata = json!({
+        let mut metadata = json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
             "token_endpoint": format!("{issuer}/token"),
             "jwks_uri": format!("{issuer}/keys"),
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported": token_endpoint::GRANT_TYPES,
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "scopes_supported": ["openid", "email", "profile", "offline_access"],
             "token_endpoint_auth_methods_supported": methods,
             "code_challenge_methods_supported": ["S256"],
         });
+        if self.options.device_flow {
+            metadata["device_authorization_endpoint"] = format!("{issuer}/device").into();
+        }
         message::json(StatusCode::OK, &metadata)
     }
 }
@@ -189,7 +224,7 @@ impl Issuer {
 impl VendorExtension for Issuer {
     fn authenticate(&self, token: &str, now: SystemTime) -> Option<UserInfo> {
         let claims = self.signer.unexpired_claims(token, now)?;
-        // This issuer's access tokens have no audience.
+        // An access token has an audience only if the scope for it was requested.
         if claims["aud"] != self.options.client_id.as_str() {
             return None;
         }
