@@ -34,6 +34,16 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
+/// Returns [`printable`] text that is cut to `limit` characters, with `…` in place of the rest.
+#[must_use]
+pub fn excerpt(text: &str, limit: usize) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", printable(text[..end].trim_end())),
+        None => printable(text).into_owned(),
+    }
+}
+
 /// Returns a JSON text, or YAML whose quoted strings are JSON, with the characters that
 /// [`printable`] replaces written as escapes. Its values do not change.
 #[must_use]
@@ -103,6 +113,19 @@ mod tests {
             "a\u{fffd}[1m\n b \n"
         );
         assert!(matches!(printable_lines("a\nb"), Cow::Borrowed("a\nb")));
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_to_its_limit() {
+        for (text, shown) in [
+            (" größe\n", "größe"),
+            ("größer", "größe…"),
+            ("größ er", "größ…"),
+            ("\u{1b}[2J", "\u{fffd}[2J"),
+            ("", ""),
+        ] {
+            assert_eq!(excerpt(text, 5), shown);
+        }
     }
 
     #[test]

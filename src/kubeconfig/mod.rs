@@ -40,7 +40,7 @@ pub use edit::file_to_edit;
 pub use error::Error;
 pub use exec_info::{EXEC_INFO, ExecInfo};
 pub(crate) use load::warn_once;
-pub use oidc::{OidcConfig, OidcTokens};
+pub use oidc::{METADATA_PATH, OidcConfig, OidcTokens, issuer_name};
 pub use overrides::Overrides;
 pub use ownership::foreign_writers;
 pub use pem::Pem;

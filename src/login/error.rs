@@ -66,7 +66,7 @@ pub enum Error {
     /// The browser came back with something other than a code for this login.
     #[error("the login in the browser failed: {problem}")]
     Browser {
-        /// What is wrong, without any text of the issuer.
+        /// What is wrong; the issuer's words are cut and printable.
         problem: String,
     },
     /// No flag, argument or context names a server.

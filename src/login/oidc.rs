@@ -19,7 +19,7 @@ use super::{
 use crate::{
     credential::{
         self, exec_credential,
-        oidc::Client,
+        oidc::{Client, Metadata},
         secret_file,
         store::{LoginBinding, SavedLogin, Store},
     },
@@ -85,13 +85,16 @@ pub async fn log_in(
     let metadata = client.metadata().await?;
     let flow = BrowserFlow {
         extra_scopes: &flags.oidc_extra_scope,
+        extra_params: &flags.oidc_auth_request_extra_params,
         redirects: &request.redirects,
         browser: &request.browser,
     };
     let secret = saved.client_secret.clone();
-    let tokens = authorize(&client, &metadata, secret.as_ref(), &flow, env).await?;
+    let granted = authorize(&client, &metadata, secret.as_ref(), &flow, env).await?;
+    let tokens = granted.tokens;
     saved.refresh_token = None;
     saved.take(&tokens);
+    saved.scope = granted.scope;
     saved.keyring = request.keyring || saved.keyring;
 
     let planned = match &target {
@@ -113,7 +116,7 @@ pub async fn log_in(
     let file = planned.as_ref().map(|planned| planned.file.as_path());
     save_login(&store, binding, &flags.login, &saved, file, write).await?;
     if saved.refresh_token.is_none() {
-        warn_of_end(&saved);
+        warn_of_end(&saved, &metadata);
     }
     Ok(LoggedIn {
         login: flags.login,
@@ -199,11 +202,16 @@ async fn plan_context(
     })
 }
 
-fn warn_of_end(saved: &SavedLogin) {
+fn warn_of_end(saved: &SavedLogin, metadata: &Metadata) {
     let end = saved.expires_at.map(exec_credential::timestamp);
+    let why = if metadata.supports_offline_access() {
+        "have the issuer allow the scope offline_access for this client"
+    } else {
+        "the issuer does not support the scope offline_access, so see its documentation for how a \
+         client gets refresh tokens (--oidc-auth-request-extra-params)"
+    };
     tracing::warn!(
-        "the issuer gave no refresh token, so this login ends at {}; perhaps it requires \
-         --oidc-extra-scope offline_access",
+        "the issuer gave no refresh token, so this login ends at {}; {why}",
         end.as_deref().unwrap_or("an unknown time")
     );
 }

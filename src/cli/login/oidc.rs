@@ -9,7 +9,7 @@ use crate::{
     cli::output,
     kubeconfig::Overrides,
     login::oidc::{IssuerRequest, LoginRequest, Redirect, log_in},
-    settings::{BrowserFlags, ConnectionFlags, listen_address},
+    settings::{BrowserFlags, ConnectionFlags, checked_extra_params, listen_address},
 };
 
 pub(in crate::cli) const EXAMPLES: &str = "\
@@ -43,9 +43,20 @@ pub(in crate::cli) struct Flags {
     /// Scope to request besides openid; may be repeated
     #[arg(long, value_name = "SCOPE")]
     oidc_extra_scope: Vec<String>,
+    /// Extra parameter of the URL where a user logs in, such as audience, hd or kc_idp_hint; may be
+    /// repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = checked_extra_params)]
+    oidc_auth_request_extra_params: Vec<String>,
     /// File with the CA certificates to trust for the issuer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     oidc_certificate_authority: Option<PathBuf>,
+    /// CA certificates to trust for the issuer: PEM, in base64
+    #[arg(
+        long,
+        value_name = "BASE64",
+        conflicts_with = "oidc_certificate_authority"
+    )]
+    oidc_certificate_authority_data: Option<String>,
     /// URL that the issuer redirects the browser to
     /// [default: http://localhost:8000, else http://localhost:18000]
     #[arg(long, value_name = "URL")]
@@ -73,7 +84,9 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             client_id: flags.oidc_client_id.clone(),
             client_secret_file: flags.oidc_client_secret_file.clone(),
             extra_scopes: flags.oidc_extra_scope.clone(),
+            extra_params: flags.oidc_auth_request_extra_params.clone(),
             certificate_authority: flags.oidc_certificate_authority.clone(),
+            certificate_authority_data: flags.oidc_certificate_authority_data.clone(),
         },
         redirects,
         browser: flags.browser.clone(),

@@ -1,10 +1,99 @@
-//! Error codes of OAuth issuers, and the decoding of forms.
+//! Errors of OAuth issuers, and the decoding of forms.
+
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::issuer::Response;
+use super::issuer::{Response, form_encoded};
+use crate::printable::excerpt;
+
+/// Characters of an error code that are shown.
+const CODE_LIMIT: usize = 64;
+/// Characters of an error's description that are shown.
+const DESCRIPTION_LIMIT: usize = 300;
+/// The text in place of a secret.
+const REMOVED: &str = "[removed]";
+/// Shorter text that was sent is no secret when the issuer repeats it.
+const SHORTEST_SECRET: usize = 6;
+
+/// The `error` and `error_description` of an issuer, fit to be shown: cut, without control
+/// characters, and without the secrets that were sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OauthError {
+    code: String,
+    description: Option<String>,
+}
+
+impl OauthError {
+    /// Reads an error response (RFC 6749, section 5.2); `None` for a response of another form.
+    /// `sent` are the secrets of the request, which the description may repeat.
+    #[must_use]
+    pub fn of_response(response: &Response, sent: &[&str]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Refused {
+            error: String,
+            // Other values than text are ignored.
+            #[serde(default)]
+            error_description: serde_json::Value,
+        }
+        let refused: Refused = serde_json::from_slice(&response.body).ok()?;
+        Some(Self::new(
+            &refused.error,
+            refused.error_description.as_str(),
+            sent,
+        ))
+    }
+
+    /// Reads the error of a redirect (RFC 6749, section 4.1.2.1) from its query; `None` if it has
+    /// none.
+    #[must_use]
+    pub fn of_redirect(query: &str) -> Option<Self> {
+        let description = form_value(query, "error_description");
+        let description = description.as_ref().map(|text| text.as_str());
+        Some(Self::new(&form_value(query, "error")?, description, &[]))
+    }
+
+    fn new(code: &str, description: Option<&str>, sent: &[&str]) -> Self {
+        let description = description.map(|text| shown(text, sent, DESCRIPTION_LIMIT));
+        Self {
+            code: shown(code, sent, CODE_LIMIT),
+            description: description.filter(|text| !text.is_empty()),
+        }
+    }
+
+    /// Returns the error code, such as `invalid_grant`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl fmt::Display for OauthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.description {
+            Some(description) => write!(f, "{} ({description})", self.code),
+            None => f.write_str(&self.code),
+        }
+    }
+}
+
+/// Returns text of an issuer without the secrets that it repeats, as it may be shown.
+fn shown(text: &str, sent: &[&str], limit: usize) -> String {
+    let mut text = text.to_owned();
+    for secret in sent.iter().filter(|one| one.len() >= SHORTEST_SECRET) {
+        text = text.replace(secret, REMOVED);
+        text = text.replace(form_encoded(secret).as_str(), REMOVED);
+    }
+    // The issuer may quote another token than the one that was sent.
+    let words = text.split(' ').map(|word| {
+        let is_token = word.contains("eyJ") || word.contains("sha256~");
+        if is_token { REMOVED } else { word }
+    });
+    let text: Vec<&str> = words.collect();
+    excerpt(&text.join(" "), limit)
+}
 
 /// The error codes that an issuer may send (RFC 6749, sections 4.1.2.1 and 5.2; `OpenID` Connect
 /// Core, section 3.1.2.6). Other texts in their place are never shown.
@@ -64,6 +153,34 @@ mod tests {
         assert_eq!(form_value(form, "code").unwrap().as_str(), "sha256~a/b c");
         assert_eq!(form_value(form, "state").unwrap().as_str(), "");
         assert!(form_value(form, "ode").is_none());
+    }
+
+    #[test]
+    fn an_error_is_shown_cut_and_without_secrets() {
+        let error = |code: &str, description: &str| {
+            OauthError::new(code, Some(description), &["s&cret-1", "x"]).to_string()
+        };
+        for (description, expected) in [
+            ("Token is not active", "invalid_grant (Token is not active)"),
+            ("", "invalid_grant"),
+            (
+                "no s&cret-1 or s%26cret-1",
+                "invalid_grant (no [removed] or [removed])",
+            ),
+            ("a 'eyJh.eyJi.c' x", "invalid_grant (a [removed] x)"),
+            ("a\u{1b}[2J\r\nb", "invalid_grant (a\u{fffd}[2J  b)"),
+        ] {
+            assert_eq!(error("invalid_grant", description), expected);
+        }
+        let long = error(&"c".repeat(1000), &"d".repeat(100_000));
+        assert!(
+            long.chars().count() < CODE_LIMIT + DESCRIPTION_LIMIT + 10,
+            "{long}"
+        );
+        let query = "state=1&error=access_denied&error_description=not+in+the+group";
+        let told = OauthError::of_redirect(query).unwrap();
+        assert_eq!(told.to_string(), "access_denied (not in the group)");
+        assert_eq!(OauthError::of_redirect("code=1"), None);
     }
 
     #[test]

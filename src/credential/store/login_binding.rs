@@ -4,7 +4,7 @@
 use http::Uri;
 
 use super::{Error, SavedLogin};
-use crate::kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl};
+use crate::kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl, issuer_name};
 
 /// An issuer and an API server that a login is used with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl LoginBinding {
     /// The same with the issuer at `url`.
     #[must_use]
     pub fn with_issuer(self, url: &str) -> Self {
-        let issuer = Some(url.trim_end_matches('/').to_owned());
+        let issuer = Some(issuer_name(url).to_owned());
         Self { issuer, ..self }
     }
 

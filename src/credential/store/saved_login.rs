@@ -15,6 +15,13 @@ pub struct SavedLogin {
     pub api_key: Option<Secret>,
     /// OIDC, IBM Cloud.
     pub refresh_token: Option<Secret>,
+    /// The scopes to send with the refresh token of an OIDC issuer, separated by spaces.
+    pub scope: Option<String>,
+    /// When the issuer refused the refresh token, which is not sent again soon.
+    #[serde(deserialize_with = "time")]
+    pub refused_at: Option<SystemTime>,
+    /// The issuer's words then.
+    pub refusal: Option<String>,
     /// The client's secret at an OIDC issuer.
     pub client_secret: Option<Secret>,
     /// What goes into `Authorization: Bearer`: a session token or an ID token.
@@ -68,14 +75,20 @@ impl SavedLogin {
         for (name, time) in [
             ("issued-at", self.issued_at),
             ("expires-at", self.expires_at),
+            ("refused-at", self.refused_at),
         ] {
             if let Some(time) = time {
                 fields.push(Zeroizing::new(format!("  \"{name}\": {}", seconds(time))));
             }
         }
-        for (name, url) in [("issuer", &self.issuer), ("token-of", &self.token_of)] {
-            if let Some(url) = url {
-                let text = serde_json::json!(url);
+        for (name, text) in [
+            ("scope", &self.scope),
+            ("refusal", &self.refusal),
+            ("issuer", &self.issuer),
+            ("token-of", &self.token_of),
+        ] {
+            if let Some(text) = text {
+                let text = serde_json::json!(text);
                 fields.push(Zeroizing::new(format!("  \"{name}\": {text}")));
             }
         }

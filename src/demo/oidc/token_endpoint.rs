@@ -9,13 +9,7 @@ use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Issuer, devices::Poll, grants::Login, options::ClientAuthentication};
-use crate::demo::{
-    error::Error,
-    form::Form,
-    https::{QUOTED_SECRET, message},
-    jwt::seconds,
-    random::new_uuid,
-};
+use crate::demo::{error::Error, form::Form, https::message, jwt::seconds, random::new_uuid};
 
 pub(super) const EMAIL: &str = "jane@example.com";
 
@@ -67,7 +61,7 @@ impl Issuer {
         match answer {
             Ok(tokens) => message::json(StatusCode::OK, &tokens),
             Err(code @ "server_error") => error(StatusCode::INTERNAL_SERVER_ERROR, code),
-            Err(code) => error(StatusCode::BAD_REQUEST, code),
+            Err(code) => described(StatusCode::BAD_REQUEST, code, &repeated(&form)),
         }
     }
 
@@ -217,11 +211,21 @@ fn matches_login(form: &Form, login: &Login) -> bool {
     is_verified && form.get("redirect_uri") == Some(&login.redirect_uri)
 }
 
-/// An error response (RFC 6749, section 5.2). Its description quotes a secret, which clients must
-/// not show.
+/// An error response (RFC 6749, section 5.2).
 pub(super) fn error(status: StatusCode, code: &str) -> Response<Bytes> {
+    described(status, code, "see the documentation of the demo")
+}
+
+/// What a request sent as a secret, which clients must not show.
+fn repeated(form: &Form) -> String {
+    let names = ["refresh_token", "code", "password", "subject_token"];
+    let mut sent = names.iter().filter_map(|name| form.get(name));
+    format!("not valid: {}", sent.next().unwrap_or("the request"))
+}
+
+fn described(status: StatusCode, code: &str, description: &str) -> Response<Bytes> {
     message::json(
         status,
-        &json!({"error": code, "error_description": QUOTED_SECRET}),
+        &json!({"error": code, "error_description": description}),
     )
 }

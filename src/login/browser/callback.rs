@@ -1,10 +1,13 @@
-//! The listener for the redirect of the browser. The first request with a code or an error ends the
-//! login, so that codes cannot be tried one after another.
+//! The listener for the redirect of the browser. The first request with the state of this login, which
+//! nobody can guess, ends it; a stray visit, such as that of an old tab, does not.
 
 use std::{
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,16 +27,22 @@ use zeroize::Zeroizing;
 
 use crate::{
     credential::{
-        oauth::{form_value, known_error},
+        oauth::{OauthError, form_value},
         random_text,
     },
+    error::with_causes,
     login::Error,
+    printable::excerpt,
     secret::Secret,
 };
 
 /// The text of `oc login --web`.
 const RECEIVED: &str = "access token received successfully; please return to your terminal";
-const FAILED: &str = "the login failed; please return to your terminal, which says why";
+/// The text for a visit that is not the redirect of this login.
+const STRAY: &str = "this is not the login that kubegate waits for, perhaps an earlier one; use the page \
+                     that it opened last";
+/// Characters of an error that the browser shows.
+const ERROR_LIMIT: usize = 600;
 /// How long the browser may take to read the last page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -48,13 +57,15 @@ pub(in crate::login) struct Callback {
 struct Expected {
     path: String,
     state: Zeroizing<String>,
+    /// Whether a stray visit was logged.
+    has_warned: AtomicBool,
 }
 
 /// The request that ends the wait.
 struct Redirected {
     code: Result<Secret, Error>,
     /// Takes the text of the page to answer with.
-    page: oneshot::Sender<&'static str>,
+    page: oneshot::Sender<String>,
     /// Closed once the page is sent or the browser has closed the connection.
     closed: oneshot::Receiver<Infallible>,
 }
@@ -86,6 +97,7 @@ impl Callback {
             // A browser requests a URL without a path as `/`.
             path: if path.is_empty() { "/" } else { path }.to_owned(),
             state: random_text()?,
+            has_warned: AtomicBool::new(false),
         };
         Ok(Self {
             listener,
@@ -121,8 +133,8 @@ impl Callback {
     /// the browser.
     ///
     /// # Errors
-    /// No request within the limit; another state; an error of the issuer; the error of `redeem`.
-    pub(in crate::login) async fn complete<T, E: From<Error>>(
+    /// No request within the limit; an error of the issuer; the error of `redeem`.
+    pub(in crate::login) async fn complete<T, E: From<Error> + std::error::Error>(
         self,
         limit: Duration,
         redeem: impl AsyncFnOnce(Secret) -> Result<T, E>,
@@ -138,7 +150,13 @@ impl Callback {
             Err(error) => Err(error.into()),
         };
         // A browser that has closed the connection is not told; the terminal shows the outcome too.
-        let _ = page.send(if redeemed.is_ok() { RECEIVED } else { FAILED });
+        let _ = page.send(match &redeemed {
+            Ok(_) => RECEIVED.to_owned(),
+            Err(error) => format!(
+                "the login failed; please return to your terminal\n\n{}",
+                excerpt(&with_causes(error), ERROR_LIMIT)
+            ),
+        });
         let _ = timeout(PAGE_TIMEOUT, closed).await;
         tasks.shutdown().await;
         redeemed
@@ -166,7 +184,14 @@ async fn serve(stream: TcpStream, expected: Arc<Expected>, sender: mpsc::Sender<
         let (checked, sender, closed) = (expected.check(&request), sender.clone(), &closed);
         async move {
             let page = match checked {
-                Err(status) => return Ok::<_, Infallible>(response(status, "")),
+                Err(status) => {
+                    let text = if status == StatusCode::BAD_REQUEST {
+                        STRAY
+                    } else {
+                        ""
+                    };
+                    return Ok::<_, Infallible>(response(status, text));
+                }
                 Ok(code) => {
                     let closed = closed.lock().ok().and_then(|mut closed| closed.take());
                     deliver(code, closed, &sender).await
@@ -192,7 +217,7 @@ async fn deliver(
     code: Result<Secret, Error>,
     closed: Option<oneshot::Receiver<Infallible>>,
     sender: &mpsc::Sender<Redirected>,
-) -> Option<&'static str> {
+) -> Option<String> {
     let (page, shown) = oneshot::channel();
     let redirected = Redirected {
         code,
@@ -205,7 +230,8 @@ async fn deliver(
 }
 
 impl Expected {
-    /// Returns the code or the error that a request brings, or the status to answer if it has neither.
+    /// Returns the code or the error that a request brings, or the status to answer if it is not the
+    /// redirect of this login.
     fn check(&self, request: &Request<Incoming>) -> Result<Result<Secret, Error>, StatusCode> {
         if request.uri().path() != self.path {
             return Err(StatusCode::NOT_FOUND);
@@ -214,44 +240,52 @@ impl Expected {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
         let query = request.uri().query().unwrap_or_default();
-        match (form_value(query, "code"), form_value(query, "error")) {
+        let (code, error) = (form_value(query, "code"), OauthError::of_redirect(query));
+        if !self.is_own_state(query) {
+            self.warn_of_stray(code.is_some(), error.as_ref());
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        match (code, error) {
+            (_, Some(error)) => Ok(Err(Error::Browser {
+                problem: format!("the issuer says {error}"),
+            })),
+            (Some(code), None) => Ok(Ok(Secret::new(code.as_str()))),
             (None, None) => Err(StatusCode::BAD_REQUEST),
-            (_, Some(error)) => Ok(Err(failure(&error))),
-            (Some(code), None) => Ok(self.checked(&code, form_value(query, "state"))),
         }
     }
 
-    fn checked(&self, code: &str, state: Option<Zeroizing<String>>) -> Result<Secret, Error> {
-        let same = state.is_some_and(|state| {
+    fn is_own_state(&self, query: &str) -> bool {
+        form_value(query, "state").is_some_and(|state| {
             verify_slices_are_equal(state.as_bytes(), self.state.as_bytes()).is_ok()
-        });
-        if !same {
-            return Err(Error::Browser {
-                problem: "its state is not the one sent, so the code may be of another login; \
-                          run the command again"
-                    .to_owned(),
-            });
+        })
+    }
+
+    /// Warns once: the issuer may leave the state out of its errors, against RFC 6749, section 4.1.2.1.
+    fn warn_of_stray(&self, has_code: bool, error: Option<&OauthError>) {
+        let what = match error {
+            Some(error) => format!("the error {error}"),
+            None if has_code => "a code".to_owned(),
+            None => return,
+        };
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a browser came back with {what}, but not from this login, which goes on waiting"
+            );
         }
-        Ok(Secret::new(code))
     }
 }
 
-fn failure(error: &str) -> Error {
-    Error::Browser {
-        problem: match known_error(error) {
-            Some("access_denied") => "access was denied (access_denied)".to_owned(),
-            Some(code) => format!("the issuer says {code}"),
-            None => "the issuer reported an unknown error code".to_owned(),
-        },
-    }
-}
-
-fn response(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+fn response(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(CONTENT_TYPE, plain);
+    // The text may have words of the issuer.
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
     // Keeps the code, which is in the URL, out of other requests.
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     headers.insert("cache-control", HeaderValue::from_static("no-store"));

@@ -6,9 +6,9 @@ use super::redirect::Redirect;
 use crate::{
     credential::{
         Pkce,
-        oidc::{Client, Metadata},
+        oidc::{AuthorizationRequest, Client, Granted, Metadata},
+        random_text,
     },
-    kubeconfig::OidcTokens,
     login::{
         Error,
         browser::{self, Callback},
@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct BrowserFlow<'a> {
     /// The scopes to request besides `openid`.
     pub(super) extra_scopes: &'a [String],
+    /// Further parameters of the request, each `KEY=VALUE`.
+    pub(super) extra_params: &'a [String],
     /// The first whose port is free is used.
     pub(super) redirects: &'a [Redirect],
     /// How the browser is opened, and how long to wait for it.
@@ -37,23 +39,25 @@ pub(super) async fn authorize(
     secret: Option<&Secret>,
     flow: &BrowserFlow<'_>,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<OidcTokens, Error> {
+) -> Result<Granted, Error> {
     let callback = listen(flow.redirects).await?;
-    let redirect_uri = callback.redirect_uri().to_owned();
-    let pkce = Pkce::new()?;
-    let url = client.login_url(
-        metadata,
-        &redirect_uri,
-        callback.state(),
-        &pkce,
-        flow.extra_scopes,
-    )?;
+    let (redirect_uri, state) = (
+        callback.redirect_uri().to_owned(),
+        callback.state().to_owned(),
+    );
+    let nonce = random_text()?;
+    let request = AuthorizationRequest {
+        redirect_uri: &redirect_uri,
+        state: &state,
+        nonce: &nonce,
+        pkce: &Pkce::new()?,
+        extra_scopes: flow.extra_scopes,
+        extra_params: flow.extra_params,
+    };
+    let url = client.login_url(metadata, &request)?;
     browser::open(&url, flow.browser, env);
-    let redeem = async |code: Secret| -> Result<OidcTokens, Error> {
-        let tokens = client
-            .redeem(metadata, secret, &code, &redirect_uri, &pkce)
-            .await;
-        Ok(tokens?)
+    let redeem = async |code: Secret| -> Result<Granted, Error> {
+        Ok(client.redeem(metadata, secret, &code, &request).await?)
     };
     callback
         .complete(browser::limit(flow.browser), redeem)

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::redirect::Redirect;
 use crate::{
-    kubeconfig::{self, Overrides, Pem, Target},
+    kubeconfig::{self, Overrides, Pem, Target, issuer_name},
     login::{Error, confirm::confirm},
     settings::{BrowserFlags, Login, OidcFlags},
 };
@@ -39,8 +39,12 @@ pub struct IssuerRequest {
     pub client_secret_file: Option<PathBuf>,
     /// `--oidc-extra-scope`
     pub extra_scopes: Vec<String>,
+    /// `--oidc-auth-request-extra-params`, each `KEY=VALUE`
+    pub extra_params: Vec<String>,
     /// `--oidc-certificate-authority`
     pub certificate_authority: Option<PathBuf>,
+    /// `--oidc-certificate-authority-data`: PEM in base64
+    pub certificate_authority_data: Option<String>,
 }
 
 impl LoginRequest {
@@ -86,13 +90,22 @@ impl LoginRequest {
         let given = &self.issuer;
         let mut flags = target.and_then(previous_flags).unwrap_or_default();
         if let Some(url) = &given.url {
-            flags.oidc_issuer_url.clone_from(url);
+            issuer_name(url).clone_into(&mut flags.oidc_issuer_url);
         }
         if let Some(id) = &given.client_id {
             flags.oidc_client_id.clone_from(id);
         }
         if !given.extra_scopes.is_empty() {
             flags.oidc_extra_scope.clone_from(&given.extra_scopes);
+        }
+        if !given.extra_params.is_empty() {
+            flags
+                .oidc_auth_request_extra_params
+                .clone_from(&given.extra_params);
+        }
+        if let Some(data) = &given.certificate_authority_data {
+            flags.certificate_authority = None;
+            flags.certificate_authority_data = Some(data.clone());
         }
         if let Some(path) = &given.certificate_authority {
             let pem = Pem::from_flag("--oidc-certificate-authority", path).read()?;

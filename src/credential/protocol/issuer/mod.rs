@@ -1,6 +1,6 @@
 //! Calls to token endpoints: only over HTTPS, with the issuer's own trusted authorities, through
-//! the proxy of the environment, and bounded in time and size. The text of a response is never
-//! shown.
+//! the proxy of the environment, and bounded in time and size. Of a response's text, only the error
+//! of an OAuth issuer is shown.
 
 mod call_policy;
 mod client;
@@ -16,4 +16,4 @@ pub use error::IssuerError;
 pub use form::form_encoded;
 pub use response::Response;
 pub(in crate::credential) use response::StreamingResponse;
-pub use url::https;
+pub use url::{endpoint, https};

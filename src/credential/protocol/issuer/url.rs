@@ -5,11 +5,27 @@ use http::Uri;
 use super::IssuerError;
 use crate::{credential::Error, kubeconfig};
 
-/// Parses the URL of an issuer or of one of its endpoints; `what` names it.
+/// Parses the URL of an issuer; `what` names it.
 ///
 /// # Errors
 /// The URL is not https, or has user info or a query.
 pub fn https(what: &str, url: &str) -> Result<Uri, Error> {
+    let uri = endpoint(what, url)?;
+    if uri.query().is_some() {
+        return Err(Error::Issuer(IssuerError::Url {
+            what: what.to_owned(),
+            problem: "must have no query",
+        }));
+    }
+    Ok(uri)
+}
+
+/// Parses the URL of an issuer's endpoint, whose query is kept (RFC 6749, sections 3.1 and 3.2);
+/// `what` names it.
+///
+/// # Errors
+/// The URL is not https, or has user info.
+pub fn endpoint(what: &str, url: &str) -> Result<Uri, Error> {
     let bad = |problem| {
         Error::Issuer(IssuerError::Url {
             what: what.to_owned(),
@@ -23,8 +39,8 @@ pub fn https(what: &str, url: &str) -> Result<Uri, Error> {
         ));
     }
     // Errors would show the user info.
-    if uri.authority().is_none_or(|a| a.as_str().contains('@')) || uri.query().is_some() {
-        return Err(bad("must have a host, and no user info and no query"));
+    if uri.authority().is_none_or(|a| a.as_str().contains('@')) {
+        return Err(bad("must have a host, and no user info"));
     }
     Ok(uri)
 }
@@ -53,6 +69,16 @@ pub(super) fn without_query(url: &Uri) -> Uri {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn only_an_endpoint_may_have_a_query() {
+        let url = "https://issuer.example/token?p=b2c_1";
+        assert_eq!(endpoint("x", url).unwrap().query(), Some("p=b2c_1"));
+        assert!(https("x", url).is_err());
+        for url in ["http://issuer.example/?p", "https://a:b@issuer.example/?p"] {
+            assert!(endpoint("x", url).is_err(), "{url}");
+        }
+    }
 
     #[test]
     fn only_https_is_accepted() {

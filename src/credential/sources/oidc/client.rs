@@ -1,30 +1,31 @@
 //! [`Client`]: a client of an `OpenID` Connect issuer. Reads the issuer's metadata, redeems codes and
 //! refresh tokens, and revokes refresh tokens.
 
-use std::fmt::Write as _;
-
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
 
+use super::{
+    AuthorizationRequest, Granted, Metadata, Renewal,
+    metadata::scopes_to_refresh,
+    token_response::{self, EXPECTED},
+};
 use crate::{
     credential::{
-        Error, Pkce,
+        Error,
         protocol::{
             authorization,
             issuer::{self, Issuer, Response, form_encoded},
             jwt,
-            oauth::error_of,
+            oauth::OauthError,
         },
-        sources::ibm_iam,
     },
-    kubeconfig::OidcTokens,
+    kubeconfig::{METADATA_PATH, issuer_name},
+    printable::excerpt,
     secret::Secret,
 };
 
-/// The scope that requests a refresh token.
-const OFFLINE_ACCESS: &str = "offline_access";
-/// What a response is not, for errors.
-const EXPECTED: &str = "not the JSON that OpenID Connect requires";
+/// The fields of a form whose values are secrets.
+const SECRET_FIELDS: [&str; 4] = ["code", "code_verifier", "refresh_token", "token"];
 
 /// See the module.
 pub struct Client {
@@ -34,32 +35,11 @@ pub struct Client {
     id: String,
 }
 
-/// The issuer's metadata (`OpenID` Connect Discovery 1.0, section 3).
-#[derive(Deserialize)]
-pub struct Metadata {
-    issuer: String,
-    token_endpoint: String,
-    authorization_endpoint: Option<String>,
-    revocation_endpoint: Option<String>,
-    #[serde(default)]
-    scopes_supported: Vec<String>,
-    #[serde(default)]
-    token_endpoint_auth_methods_supported: Vec<String>,
-}
-
 /// How the client authenticates (RFC 6749, section 2.3.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ClientAuth {
     Basic,
     Form,
-}
-
-/// The result of redeeming a refresh token.
-pub enum Renewal {
-    /// A new ID token, and a new refresh token if the issuer rotates them.
-    Tokens(OidcTokens),
-    /// The refresh token was used before, revoked, or has expired.
-    Refused,
 }
 
 impl Client {
@@ -68,13 +48,12 @@ impl Client {
     /// # Errors
     /// The URL is not https.
     pub fn new(calls: Issuer, origin: &str, issuer: &str, id: &str) -> Result<Self, Error> {
-        // OpenID Connect Discovery 1.0, section 4.1.
-        let base = issuer.trim_end_matches('/');
-        let url = format!("{base}/.well-known/openid-configuration");
+        let issuer = issuer_name(issuer);
         Ok(Self {
             calls,
             issuer: issuer.to_owned(),
-            discovery: issuer::https(origin, &url)?,
+            // OpenID Connect Discovery 1.0, section 4.1.
+            discovery: issuer::https(origin, &format!("{issuer}{METADATA_PATH}"))?,
             id: id.to_owned(),
         })
     }
@@ -90,104 +69,102 @@ impl Client {
         }
         let metadata: Metadata = response.json(EXPECTED)?;
         // Section 4.3. As in client-go, a slash at the end makes no difference.
-        if metadata.issuer.trim_end_matches('/') != self.issuer.trim_end_matches('/') {
-            return Err(response.error("it calls itself another issuer; correct idp-issuer-url"));
+        if metadata.issuer.trim_end_matches('/') != self.issuer {
+            return Err(response.error(format!(
+                "it calls itself another issuer, {}; correct idp-issuer-url or --oidc-issuer-url",
+                excerpt(&metadata.issuer, 200)
+            )));
         }
         Ok(metadata)
     }
 
-    /// Returns the URL where a user logs in (RFC 6749, section 4.1.1; RFC 7636). The browser is then
-    /// redirected to `redirect_uri` with `state`.
+    /// Returns the URL where a user logs in.
     ///
     /// # Errors
     /// The issuer has no authorization endpoint.
     pub fn login_url(
         &self,
         metadata: &Metadata,
-        redirect_uri: &str,
-        state: &str,
-        pkce: &Pkce,
-        extra_scopes: &[String],
+        request: &AuthorizationRequest<'_>,
     ) -> Result<String, Error> {
         let origin = format!("authorization_endpoint of {}", self.issuer);
         let endpoint = metadata.authorization_endpoint.as_deref();
-        let endpoint = endpoint.unwrap_or_default();
-        // It may have a query (RFC 6749, section 3.1).
-        let (base, query) = endpoint.split_once('?').unwrap_or((endpoint, ""));
-        let base = issuer::https(&origin, base)?;
-        let mut scopes = vec!["openid"];
-        // Many issuers give no refresh token without this scope (OpenID Connect Core, section 11).
-        if metadata
-            .scopes_supported
-            .iter()
-            .any(|scope| scope == OFFLINE_ACCESS)
-        {
-            scopes.push(OFFLINE_ACCESS);
-        }
-        for scope in extra_scopes {
-            if !scopes.contains(&scope.as_str()) {
-                scopes.push(scope);
-            }
-        }
-        let mut url = format!("{base}?{query}");
-        for (key, value) in [
-            ("response_type", "code"),
-            ("client_id", &self.id),
-            ("redirect_uri", redirect_uri),
-            ("scope", &scopes.join(" ")),
-            ("state", state),
-            ("code_challenge", pkce.challenge()),
-            ("code_challenge_method", Pkce::METHOD),
-        ] {
-            let and = if url.ends_with(['?', '&']) { "" } else { "&" };
-            write!(url, "{and}{key}={}", *form_encoded(value))
-                .expect("writing to a String does not fail");
-        }
-        Ok(url)
+        let endpoint = issuer::endpoint(&origin, endpoint.unwrap_or_default())?;
+        Ok(request.url(&endpoint, &self.id, metadata))
     }
 
-    /// Redeems the code of a login (RFC 6749, section 4.1.3).
+    /// Redeems the code that `request` led to (RFC 6749, section 4.1.3), and checks the nonce of the
+    /// ID token (`OpenID` Connect Core, section 3.1.3.7).
     ///
     /// # Errors
-    /// The request fails, or its response has no tokens.
+    /// The request fails, its response has no ID token, or one for another login.
     pub async fn redeem(
         &self,
         metadata: &Metadata,
         secret: Option<&Secret>,
         code: &Secret,
-        redirect_uri: &str,
-        pkce: &Pkce,
-    ) -> Result<OidcTokens, Error> {
+        request: &AuthorizationRequest<'_>,
+    ) -> Result<Granted, Error> {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
-            ("redirect_uri", redirect_uri),
-            ("code_verifier", pkce.verifier()),
+            ("redirect_uri", request.redirect_uri),
+            ("code_verifier", request.pkce.verifier()),
         ];
         let url = self.token_endpoint(metadata)?;
         let response = self.call(metadata, secret, &url, &form).await?;
-        match renewal(&response)? {
-            Renewal::Tokens(tokens) => Ok(tokens),
-            Renewal::Refused => Err(response.error("it refused its own code; log in once more")),
+        let mut granted = match token_response::read(&response, &secrets(&form, secret))? {
+            Renewal::Granted(granted) => granted,
+            Renewal::NoIdToken { problem, .. } => return Err(response.error(problem)),
+            Renewal::Refused(refusal) => {
+                let words = refusal.in_its_words();
+                return Err(
+                    response.error(format!("it refused its own code{words}; log in once more"))
+                );
+            }
+        };
+        let token = granted.tokens.id_token.as_ref();
+        if !token.is_some_and(|token| has_nonce(token, request.nonce)) {
+            return Err(response.error(
+                "its ID token has not the nonce of this login, so it may be of another one; log in \
+                 once more",
+            ));
         }
+        let requested = metadata.scopes(request.extra_scopes);
+        granted.scope = Some(scopes_to_refresh(&requested, granted.scope.as_deref()));
+        Ok(granted)
     }
 
-    /// Redeems a refresh token (RFC 6749, section 6).
+    /// Redeems a refresh token (RFC 6749, section 6) for `scope`, or for the scopes of the issuer's
+    /// choice.
     ///
     /// # Errors
-    /// The request fails, or its response has no tokens.
+    /// The request fails, or the issuer refuses the client.
     pub async fn renew(
         &self,
         metadata: &Metadata,
         secret: Option<&Secret>,
         refresh: &Secret,
+        scope: Option<&str>,
     ) -> Result<Renewal, Error> {
-        let form = [
+        let url = self.token_endpoint(metadata)?;
+        let mut form = vec![
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh.expose()),
         ];
-        let url = self.token_endpoint(metadata)?;
-        renewal(&self.call(metadata, secret, &url, &form).await?)
+        let sent = secrets(&form, secret);
+        if let Some(scope) = scope {
+            form.push(("scope", scope));
+            let response = self.call(metadata, secret, &url, &form).await?;
+            match token_response::read(&response, &sent)? {
+                // Perhaps fewer scopes were granted. A request that is refused for its scopes uses up
+                // no token.
+                Renewal::Refused(refusal) if refusal.is_of_scope() => form.truncate(2),
+                renewal => return Ok(renewal),
+            }
+        }
+        let response = self.call(metadata, secret, &url, &form).await?;
+        token_response::read(&response, &sent)
     }
 
     /// Revokes a refresh token (RFC 7009). Returns false if the issuer has no revocation endpoint.
@@ -203,7 +180,7 @@ impl Client {
         let Some(endpoint) = &metadata.revocation_endpoint else {
             return Ok(false);
         };
-        let url = issuer::https(&format!("revocation_endpoint of {}", self.issuer), endpoint)?;
+        let url = issuer::endpoint(&format!("revocation_endpoint of {}", self.issuer), endpoint)?;
         let form = [
             ("token", refresh.expose()),
             ("token_type_hint", "refresh_token"),
@@ -212,12 +189,13 @@ impl Client {
         if response.status == StatusCode::OK {
             return Ok(true);
         }
-        Err(response.error(format!("it answered {}", response.status)))
+        let error = OauthError::of_response(&response, &secrets(&form, secret));
+        Err(token_response::failure(&response, error.as_ref()))
     }
 
     fn token_endpoint(&self, metadata: &Metadata) -> Result<Uri, Error> {
         let origin = format!("token_endpoint of {}", self.issuer);
-        issuer::https(&origin, &metadata.token_endpoint)
+        issuer::endpoint(&origin, &metadata.token_endpoint)
     }
 
     /// Posts a form as the client. If the metadata do not say how the client authenticates, both ways
@@ -237,10 +215,7 @@ impl Client {
             ClientAuth::Basic
         };
         let response = self.post(url, form, secret, first).await?;
-        if first == ClientAuth::Basic
-            && secret.is_some()
-            && oauth_error(&response) == Some("invalid_client")
-        {
+        if first == ClientAuth::Basic && secret.is_some() && refuses_client(&response) {
             return self.post(url, form, secret, ClientAuth::Form).await;
         }
         Ok(response)
@@ -270,47 +245,28 @@ impl Client {
     }
 }
 
-/// Reads the response of the token endpoint.
-fn renewal(response: &Response) -> Result<Renewal, Error> {
-    #[derive(Deserialize)]
-    struct Granted {
-        id_token: Option<Secret>,
-        refresh_token: Option<Secret>,
-    }
-
-    if response.status != StatusCode::OK {
-        return match oauth_error(response) {
-            Some("invalid_grant") => Ok(Renewal::Refused),
-            None if ibm_iam::ends_session(response) => Ok(Renewal::Refused),
-            Some(code @ "temporarily_unavailable") => {
-                Err(response.transient_error(format!("it answered {code}")))
-            }
-            Some(code) => Err(response.error(format!("it answered {code}"))),
-            None => Err(response.error(format!("it answered {}", response.status))),
-        };
-    }
-    let granted: Granted = response.json(EXPECTED)?;
-    let Some(token) = granted.id_token else {
-        return Err(response.error(
-            "its answer has no id_token; log in again with the scope openid, or ask the \
-             issuer's operator to return ID tokens on refresh",
-        ));
-    };
-    if jwt::claims(token.expose()).is_none() {
-        return Err(response.error("its id_token is not a JWT with an expiry"));
-    }
-    Ok(Renewal::Tokens(OidcTokens {
-        id_token: Some(token),
-        refresh_token: granted
-            .refresh_token
-            .filter(|token| !token.expose().is_empty()),
-    }))
+/// Returns whether the issuer refuses the client, which is a 4xx response.
+fn refuses_client(response: &Response) -> bool {
+    response.status.is_client_error()
+        && OauthError::of_response(response, &[])
+            .is_some_and(|error| error.code() == "invalid_client")
 }
 
-/// Returns the OAuth error of a refusal, which is a 4xx response.
-fn oauth_error(response: &Response) -> Option<&'static str> {
-    let refuses = response.status.is_client_error();
-    refuses.then(|| error_of(response)).flatten()
+/// Returns the secrets of a request, which its response may repeat.
+fn secrets<'a>(form: &[(&str, &'a str)], secret: Option<&'a Secret>) -> Vec<&'a str> {
+    let sent = form.iter().filter(|(key, _)| SECRET_FIELDS.contains(key));
+    let sent = sent.map(|(_, value)| *value);
+    sent.chain(secret.map(Secret::expose)).collect()
+}
+
+/// Returns whether an ID token is the one of the login with this nonce.
+fn has_nonce(token: &Secret, nonce: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        nonce: String,
+    }
+    let claims = jwt::payload::<Claims>(token.expose());
+    claims.is_some_and(|claims| claims.nonce == nonce)
 }
 
 /// Encodes the client's credentials, which are form-encoded first (RFC 6749, section 2.3.1).

@@ -6,7 +6,7 @@ use super::Client;
 use crate::{
     credential::{Error, protocol::issuer::Issuer},
     dial::Environment,
-    kubeconfig::{OidcConfig, Pem},
+    kubeconfig::{OidcConfig, Pem, issuer_name},
     settings::OidcFlags,
     tls::Trust,
 };
@@ -24,7 +24,7 @@ pub(super) struct IssuerConfig {
 impl IssuerConfig {
     pub(super) fn of_config(config: &OidcConfig) -> Self {
         Self {
-            issuer: config.issuer.clone(),
+            issuer: issuer_name(&config.issuer).to_owned(),
             origin: format!(
                 "kubeconfig {}: user {:?}: auth-provider.config.idp-issuer-url",
                 config.file.display(),
@@ -47,7 +47,7 @@ impl IssuerConfig {
             (None, None) => None,
         };
         Ok(Self {
-            issuer: flags.oidc_issuer_url.clone(),
+            issuer: issuer_name(&flags.oidc_issuer_url).to_owned(),
             origin: "--oidc-issuer-url".to_owned(),
             client_id: flags.oidc_client_id.clone(),
             authority,

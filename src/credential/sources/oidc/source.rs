@@ -3,13 +3,13 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use super::{
-    client::{Client, Metadata, Renewal},
+    Client, Metadata, Renewal,
     issuer_config::IssuerConfig,
-    token_storage::{StoredTokens, TokenStorage},
+    token_storage::{RefusedToken, StoredTokens, TokenStorage},
 };
 use crate::{
     credential::{
@@ -29,6 +29,8 @@ pub(in crate::credential) struct Oidc {
     config: IssuerConfig,
     client: Mutex<Arc<Client>>,
     storage: Arc<TokenStorage>,
+    /// The scopes to request besides `openid`, if the configuration of the login has them.
+    extra_scopes: Option<Vec<String>>,
     state: Mutex<State>,
 }
 
@@ -36,8 +38,11 @@ pub(in crate::credential) struct Oidc {
 const REFUSED: &str = "the refresh token was refused by the issuer";
 
 /// How long a refused refresh token is not sent again. A refusal is final, unless the issuer has lost its
-/// data for a while.
-const REFUSAL_TTL: Duration = Duration::from_secs(600);
+/// data for a while, or the user did there what it required.
+const REFUSAL_TTL: Duration = Duration::from_secs(3600);
+
+/// The scope without which some issuers give no ID token.
+const OPENID: &str = "openid";
 
 #[derive(Default)]
 struct State {
@@ -47,25 +52,39 @@ struct State {
     unsaved: bool,
     /// Whether the last read failed.
     unreadable: bool,
-    /// The refresh token that was refused last, and when.
-    refused: Option<(Secret, Instant)>,
+    /// The refresh token that was refused last.
+    refused: Option<RefusedToken>,
     /// The ID token that was returned last. A further fetch means that it is no longer accepted.
     returned: Option<Secret>,
+}
+
+/// The result of redeeming a refresh token.
+enum Outcome {
+    Renewed(OidcTokens),
+    /// With the issuer's words after a colon, or nothing.
+    Refused(String),
 }
 
 impl Oidc {
     pub(in crate::credential) fn new(config: OidcConfig) -> Result<Self, Error> {
         let issuer = IssuerConfig::of_config(&config);
+        // kubectl sends no scopes, which suits most issuers of such tokens.
+        let extra_scopes = config.extra_scopes;
+        let scope =
+            (!extra_scopes.is_empty()).then(|| format!("{OPENID} {}", extra_scopes.join(" ")));
         let storage = TokenStorage::Kubeconfig {
             file: config.file,
             user: config.user,
             client_secret: config.client_secret.clone(),
+            scope: scope.clone(),
         };
         let tokens = StoredTokens {
             tokens: config.tokens,
             client_secret: config.client_secret,
+            scope,
+            refusal: None,
         };
-        Self::with_storage(issuer, storage, tokens)
+        Self::with_storage(issuer, storage, tokens, None)
     }
 
     /// Creates the source for a kubegate login, which is not read before a credential is needed.
@@ -88,17 +107,20 @@ impl Oidc {
             ),
         };
         let issuer = IssuerConfig::of_flags(flags)?;
-        Self::with_storage(issuer, storage, StoredTokens::default())
+        let scopes = Some(flags.oidc_extra_scope.clone());
+        Self::with_storage(issuer, storage, StoredTokens::default(), scopes)
     }
 
     fn with_storage(
         config: IssuerConfig,
         storage: TokenStorage,
         tokens: StoredTokens,
+        extra_scopes: Option<Vec<String>>,
     ) -> Result<Self, Error> {
         Ok(Self {
             client: Mutex::new(Arc::new(config.client()?)),
             config,
+            extra_scopes,
             storage: Arc::new(storage),
             state: Mutex::new(State {
                 tokens,
@@ -134,15 +156,17 @@ impl Oidc {
             return Ok(credential);
         }
         let refresh = self.refresh_token(&stored.tokens)?;
-        if self.was_refused(&refresh) {
-            return Err(self.login_needed(REFUSED));
+        if let Some(words) = self.refusal_of(&refresh, &stored) {
+            return Err(self.refused(&words));
         }
         self.blocking(TokenStorage::check_editable).await?;
         let client = self.client().await?;
         let metadata = client.metadata().await?;
-        if let Some(new) = self.renew(&client, &metadata, &stored, &refresh).await? {
-            return self.store(new).await;
-        }
+        let issuer = (&*client, &metadata);
+        let words = match self.renew(issuer, &stored, &refresh).await? {
+            Outcome::Renewed(new) => return self.store(new).await,
+            Outcome::Refused(words) => words,
+        };
         // kubectl renews without a lock, and the user may have logged in. The stored tokens are used now,
         // even if newer ones could not be stored before.
         self.state().unsaved = false;
@@ -152,40 +176,93 @@ impl Oidc {
         }
         let newer = self.refresh_token(&stored.tokens)?;
         if newer != refresh
-            && let Some(new) = self.renew(&client, &metadata, &stored, &newer).await?
+            && self.refusal_of(&newer, &stored).is_none()
+            && let Outcome::Renewed(new) = self.renew(issuer, &stored, &newer).await?
         {
             return self.store(new).await;
         }
-        Err(self.login_needed(REFUSED))
+        Err(self.refused(&words))
     }
 
-    /// Returns new tokens, or `None` if the issuer refuses the refresh token.
+    /// Redeems a refresh token.
     async fn renew(
         &self,
-        client: &Client,
-        metadata: &Metadata,
+        (client, metadata): (&Client, &Metadata),
         stored: &StoredTokens,
         refresh: &Secret,
-    ) -> Result<Option<OidcTokens>, Error> {
+    ) -> Result<Outcome, Error> {
         let secret = stored.client_secret.as_ref();
-        let renewal = client.renew(metadata, secret, refresh).await?;
-        let mut state = self.state();
-        Ok(match renewal {
-            Renewal::Tokens(new) => {
-                state.refused = None;
-                Some(new)
+        let mut refresh = refresh.clone();
+        let mut scope = self.scope(metadata, stored);
+        loop {
+            match client
+                .renew(metadata, secret, &refresh, scope.as_deref())
+                .await?
+            {
+                Renewal::Granted(granted) => {
+                    self.state().refused = None;
+                    return Ok(Outcome::Renewed(granted.tokens));
+                }
+                Renewal::Refused(refusal) => {
+                    let words = refusal.in_its_words();
+                    self.note_refusal(&refresh, &words).await;
+                    return Ok(Outcome::Refused(words));
+                }
+                Renewal::NoIdToken {
+                    refresh_token,
+                    problem,
+                } => {
+                    if let Some(rotated) = refresh_token {
+                        refresh = rotated.clone();
+                        self.save(OidcTokens {
+                            id_token: None,
+                            refresh_token: Some(rotated),
+                        })
+                        .await;
+                    }
+                    if scope.replace(OPENID.to_owned()).is_some() {
+                        return Err(self.no_id_token(problem));
+                    }
+                }
             }
-            Renewal::Refused => {
-                state.refused = Some((refresh.clone(), Instant::now()));
-                None
-            }
-        })
+        }
     }
 
-    fn was_refused(&self, refresh: &Secret) -> bool {
+    /// Returns the scopes to send with the refresh token: those that were granted, or what the login
+    /// requested if that is not known.
+    fn scope(&self, metadata: &Metadata, stored: &StoredTokens) -> Option<String> {
+        let requested = || Some(metadata.scopes(self.extra_scopes.as_deref()?));
+        stored.scope.clone().or_else(requested)
+    }
+
+    /// Returns the issuer's words if it refused this refresh token lately, to this process or another.
+    fn refusal_of(&self, refresh: &Secret, stored: &StoredTokens) -> Option<String> {
         let state = self.state();
-        let refused = state.refused.as_ref();
-        refused.is_some_and(|(token, at)| token == refresh && at.elapsed() < REFUSAL_TTL)
+        let mut known = [&state.refused, &stored.refusal].into_iter().flatten();
+        let known = known.find(|refused| {
+            let age = refused.at.elapsed();
+            refused.token == *refresh && age.is_ok_and(|age| age < REFUSAL_TTL)
+        });
+        known.map(|refused| refused.words.clone())
+    }
+
+    async fn note_refusal(&self, refresh: &Secret, words: &str) {
+        let refused = RefusedToken {
+            token: refresh.clone(),
+            at: SystemTime::now(),
+            words: words.to_owned(),
+        };
+        self.state().refused = Some(refused.clone());
+        let noted = self
+            .blocking(move |storage| storage.write_refusal(&refused))
+            .await;
+        if let Err(error) = &noted {
+            let error = error as &dyn std::error::Error;
+            tracing::debug!(
+                error,
+                "other processes do not learn that the issuer refused"
+            );
+        }
     }
 
     /// Returns the last credential, unless another process has stored another ID token.
@@ -261,9 +338,16 @@ impl Oidc {
         self.blocking(TokenStorage::lock).await
     }
 
-    /// Stores new tokens and uses them. If they cannot be stored, they are kept in memory, since the
-    /// refresh token that they were obtained with may be used up.
-    async fn store(&self, mut new: OidcTokens) -> Result<Credential, Error> {
+    /// Stores new tokens and uses them.
+    async fn store(&self, new: OidcTokens) -> Result<Credential, Error> {
+        let token = new.id_token.clone().unwrap_or_else(|| Secret::new(""));
+        self.save(new).await;
+        self.credential(&token)
+    }
+
+    /// Stores new tokens; one that is `None` is left unchanged. If they cannot be stored, they are kept in
+    /// memory, since the refresh token that they were obtained with may be used up.
+    async fn save(&self, mut new: OidcTokens) {
         {
             let state = self.state();
             if state.unsaved && new.refresh_token.is_none() {
@@ -279,16 +363,14 @@ impl Oidc {
             let (file, error) = (self.storage.name(), error as &dyn std::error::Error);
             tracing::warn!(error, file, "renewed tokens are kept in memory only");
         }
-        let token = new.id_token.clone().unwrap_or_else(|| Secret::new(""));
-        {
-            let mut state = self.state();
-            state.unsaved = saved.is_err();
+        let mut state = self.state();
+        state.unsaved = saved.is_err();
+        if new.id_token.is_some() {
             state.tokens.tokens.id_token = new.id_token;
-            if new.refresh_token.is_some() {
-                state.tokens.tokens.refresh_token = new.refresh_token;
-            }
         }
-        self.credential(&token)
+        if new.refresh_token.is_some() {
+            state.tokens.tokens.refresh_token = new.refresh_token;
+        }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -299,10 +381,25 @@ impl Oidc {
         blocking(|| self.subject(), move || work(&storage)).await?
     }
 
-    fn login_needed(&self, problem: &'static str) -> Error {
+    fn refused(&self, words: &str) -> Error {
+        self.login_needed(&format!("{REFUSED}{words}"))
+    }
+
+    fn no_id_token(&self, problem: &str) -> Error {
         Error::LoginNeeded {
             subject: self.subject(),
-            problem: problem.into(),
+            problem: format!("{problem} when the login is renewed").into(),
+            remedy: format!(
+                "{}; if that does not help, have the issuer return ID tokens for refresh tokens",
+                self.storage.remedy()
+            ),
+        }
+    }
+
+    fn login_needed(&self, problem: &str) -> Error {
+        Error::LoginNeeded {
+            subject: self.subject(),
+            problem: problem.to_owned().into(),
             remedy: self.storage.remedy(),
         }
     }

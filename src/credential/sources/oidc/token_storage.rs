@@ -1,6 +1,6 @@
 //! [`TokenStorage`]: where a user's tokens are stored between renewals.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use crate::{
     credential::{
@@ -21,6 +21,8 @@ pub(super) enum TokenStorage {
         file: PathBuf,
         user: String,
         client_secret: Option<Secret>,
+        /// The scopes of the login, if the kubeconfig says.
+        scope: Option<String>,
     },
     /// A kubegate login.
     Saved {
@@ -38,6 +40,19 @@ pub(super) enum TokenStorage {
 pub(super) struct StoredTokens {
     pub(super) tokens: OidcTokens,
     pub(super) client_secret: Option<Secret>,
+    /// The scopes to send with the refresh token.
+    pub(super) scope: Option<String>,
+    /// The refusal of the refresh token by its issuer.
+    pub(super) refusal: Option<RefusedToken>,
+}
+
+/// A refresh token that its issuer refused.
+#[derive(Clone)]
+pub(super) struct RefusedToken {
+    pub(super) token: Secret,
+    pub(super) at: SystemTime,
+    /// The issuer's words after a colon, or nothing.
+    pub(super) words: String,
 }
 
 impl TokenStorage {
@@ -48,9 +63,12 @@ impl TokenStorage {
                 file,
                 user,
                 client_secret,
+                scope,
             } => Ok(StoredTokens {
                 tokens: OidcTokens::read(file, user).map_err(of_kubeconfig)?,
                 client_secret: client_secret.clone(),
+                scope: scope.clone(),
+                refusal: None,
             }),
             Self::Saved {
                 store,
@@ -62,12 +80,19 @@ impl TokenStorage {
                 let secret = file.as_deref();
                 let secret = secret.map(|file| secret_file::read("client secret", file));
                 let secret = secret.transpose()?;
+                let refused = saved.refused_at.zip(saved.refresh_token.clone());
                 Ok(StoredTokens {
+                    refusal: refused.map(|(at, token)| RefusedToken {
+                        token,
+                        at,
+                        words: saved.refusal.unwrap_or_default(),
+                    }),
                     tokens: OidcTokens {
                         id_token: saved.token,
                         refresh_token: saved.refresh_token,
                     },
                     client_secret: secret.or(saved.client_secret),
+                    scope: saved.scope,
                 })
             }
         }
@@ -85,6 +110,22 @@ impl TokenStorage {
                 store.write(login, &saved).map_err(Error::store)
             }
         }
+    }
+
+    /// Records that the issuer refused a refresh token, so that other processes do not send it again.
+    /// A kubeconfig has no place for that.
+    pub(super) fn write_refusal(&self, refused: &RefusedToken) -> Result<(), Error> {
+        let Self::Saved { store, login, .. } = self else {
+            return Ok(());
+        };
+        let saved = store.read(login).map_err(Error::store)?;
+        let saved = saved.filter(|saved| saved.refresh_token.as_ref() == Some(&refused.token));
+        let Some(mut saved) = saved else {
+            return Ok(());
+        };
+        saved.refused_at = Some(refused.at);
+        saved.refusal = Some(refused.words.clone());
+        store.write(login, &saved).map_err(Error::store)
     }
 
     /// Checks before a refresh token is used that [`TokenStorage::write`] can edit the file. A file that
@@ -156,6 +197,8 @@ impl SavedLogin {
         if new.refresh_token.is_some() {
             self.refresh_token.clone_from(&new.refresh_token);
         }
+        self.refused_at = None;
+        self.refusal = None;
     }
 }
 
