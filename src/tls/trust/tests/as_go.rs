@@ -1,10 +1,15 @@
 //! The cases in which webpki differs from Go's `crypto/x509`, and so from kubectl: certificates are
 //! accepted and refused as by Go.
 
-use super::*;
+use std::time::Duration;
 
-async fn refused_with_words(roots: &str, certificate: &str, asked: &str, words: &[&str]) {
-    let refusal = refused(&trust(&[roots]), certificate, asked)
+use rustls::pki_types::{ServerName, UnixTime};
+
+use super::{accepted, refused, timestamp, trust};
+use crate::tls::{Refusal, pem, refusal, testing::file};
+
+async fn refused_with_words(roots: &str, certificate: &str, server_name: &str, words: &[&str]) {
+    let refusal = refused(&trust(&[roots]), certificate, server_name)
         .await
         .to_string();
     for word in words {
@@ -16,14 +21,20 @@ async fn refused_with_words(roots: &str, certificate: &str, asked: &str, words: 
 }
 
 /// Verifies a chain at a given time.
-fn verified(roots: &[&str], certificate: &str, asked: &str, now: &str) -> Result<(), Refusal> {
+fn verified(
+    roots: &[&str],
+    certificate: &str,
+    server_name: &str,
+    now: &str,
+) -> Result<(), Refusal> {
     let chain = pem::certificates(&file(certificate), certificate).unwrap();
-    let now =
-        UnixTime::since_unix_epoch(Duration::from_secs(stamp(now).as_second().unsigned_abs()));
-    let asked = ServerName::try_from(asked).unwrap();
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(
+        timestamp(now).as_second().unsigned_abs(),
+    ));
+    let server_name = ServerName::try_from(server_name).unwrap();
     let verifier = trust(roots).verifier();
     verifier
-        .verify_server_cert(&chain[0], &chain[1..], &asked, &[], now)
+        .verify_server_cert(&chain[0], &chain[1..], &server_name, &[], now)
         .map(|_| ())
         .map_err(|error| refusal(&error).cloned().unwrap())
 }
@@ -47,7 +58,7 @@ async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
     .await;
 
     // Signature, name, purpose, the validity of both, name constraints and issuer are still checked.
-    for (roots, certificate, asked, words) in [
+    for (roots, certificate, server_name, words) in [
         (
             "same-name-ca.pem",
             "ca-true.pem",
@@ -75,7 +86,7 @@ async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
         ),
         ("ca.pem", "self-signed.pem", "localhost", "not issued by"),
     ] {
-        refused_with_words(roots, certificate, asked, &[words]).await;
+        refused_with_words(roots, certificate, server_name, &[words]).await;
     }
     let result = verified(
         &["ca.pem"],
@@ -102,11 +113,11 @@ async fn a_ca_certificate_as_server_is_accepted_directly_below_a_root() {
 #[test]
 fn a_ca_certificate_as_server_behind_an_intermediate_is_refused() {
     let chain = pem::certificates(&file("intermediate-ca.pem"), "x").unwrap();
-    let asked = ServerName::try_from("localhost").unwrap();
+    let server_name = ServerName::try_from("localhost").unwrap();
     // The intermediate as a server directly below its root passes these checks, but has no name.
     let verifier = trust(&["ca.pem"]).verifier();
     let error = verifier
-        .verify_server_cert(&chain[0], &[], &asked, &[], UnixTime::now())
+        .verify_server_cert(&chain[0], &[], &server_name, &[], UnixTime::now())
         .unwrap_err();
     assert!(
         matches!(refusal(&error), Some(Refusal::CommonNameOnly { .. })),
@@ -115,7 +126,7 @@ fn a_ca_certificate_as_server_behind_an_intermediate_is_refused() {
     // Below another intermediate it is refused.
     let deep = pem::certificates(&file("deep-6.pem"), "x").unwrap();
     let error = verifier
-        .verify_server_cert(&deep[1], &deep[2..], &asked, &[], UnixTime::now())
+        .verify_server_cert(&deep[1], &deep[2..], &server_name, &[], UnixTime::now())
         .unwrap_err();
     assert!(
         matches!(refusal(&error), Some(Refusal::CaAsServer { .. })),
@@ -128,7 +139,7 @@ async fn a_wildcard_below_a_top_level_name_matches_one_label() {
     let ca = trust(&["ca.pem"]);
     accepted(&ca, "wildcard-lan.pem", "k8s.lan").await;
     accepted(&ca, "wildcard-lan.pem", "K8S.LAN").await;
-    for asked in [
+    for server_name in [
         "lan",
         "a.k8s.lan",
         "k8s.lan.example",
@@ -136,12 +147,12 @@ async fn a_wildcard_below_a_top_level_name_matches_one_label() {
         "k8slan",
         "127.0.0.1",
     ] {
-        let refusal = verified(&["ca.pem"], "wildcard-lan.pem", asked, NOW).unwrap_err();
+        let refusal = verified(&["ca.pem"], "wildcard-lan.pem", server_name, NOW).unwrap_err();
         let of_names = matches!(
             refusal,
             Refusal::WrongName { .. } | Refusal::NoAddress { .. }
         );
-        assert!(of_names, "{asked}: {refusal}");
+        assert!(of_names, "{server_name}: {refusal}");
     }
     // The chain is verified first.
     refused_with_words(
