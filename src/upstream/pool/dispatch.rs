@@ -10,30 +10,23 @@ use std::{
 };
 
 use http::{HeaderValue, Uri};
-use tokio::{
-    sync::{Notify, oneshot},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     circuit_breaker::{CircuitBreaker, Verdict},
     connect::{Connected, Connector, Connectors},
     connections::Connections,
     health::HealthMonitor,
-    http1_connections::{Http1Connections, MAX_BUSY},
+    http1_connections::Http1Connections,
     http1_limit::{Http1Limit, max_busy_http1_only},
     http2_connections::PooledConnection,
     key::PoolKey,
-    lease::Lease,
     protocols::Protocols,
-    queue::WaitQueues,
-    reconnect::reconnect,
+    queue::{Enqueued, WaitQueues},
+    reconnect::{Reconnection, reconnect},
 };
-use crate::{
-    jitter,
-    upstream::{
-        error::Error, http2::INITIAL_MAX_STREAMS, timeouts::Timeouts, traffic_class::TrafficClass,
-    },
+use crate::upstream::{
+    error::Error, http2::INITIAL_MAX_STREAMS, timeouts::Timeouts, traffic_class::TrafficClass,
 };
 
 /// Opens connections for the requests that wait, and gives them out.
@@ -53,25 +46,7 @@ pub(super) struct Dispatcher {
 struct State {
     queues: WaitQueues,
     breaker: CircuitBreaker,
-    /// A task tries to reconnect.
-    reconnecting: bool,
-    /// An attempt of that task is in flight.
-    attempting: bool,
-}
-
-/// The result of [`Dispatcher::enqueue`].
-pub(super) enum Enqueued {
-    /// A connection became free in the meantime.
-    Ready(Lease),
-    /// The request waits for a lease.
-    Waiting {
-        /// Identifies the request, see [`Dispatcher::waits_for_others`].
-        id: u64,
-        /// Receives the lease.
-        receiver: oneshot::Receiver<Result<Lease, Error>>,
-        /// It waits until its client uses fewer connections.
-        held_back: bool,
-    },
+    reconnection: Reconnection,
 }
 
 impl Dispatcher {
@@ -160,9 +135,9 @@ impl Dispatcher {
             && limit.is_reached_by(waiter.client.as_ref(), &mut state.queues);
         if held_back {
             state.queues.hold_back(waiter);
-            self.count_queued(&state);
+            limit.publish_queued(&state.queues);
         } else {
-            let attempting = state.attempting;
+            let attempting = state.reconnection.is_attempting();
             if let Verdict::Fail(error) = state.breaker.verdict(now, attempting) {
                 return Err(error);
             }
@@ -184,8 +159,8 @@ impl Dispatcher {
     fn key_to_wait_for(&self, state: &mut State, class: TrafficClass) -> PoolKey {
         let key = self.connections.key(class);
         if key == PoolKey::Http1 && !self.protocols.http1_only() {
-            let ahead = state.queues.queue(key).len() + self.connections.http1().busy();
-            if ahead >= MAX_BUSY || state.breaker.is_open() {
+            let queue = state.queues.queue(key);
+            if self.http1_limit.is_exhausted_with(queue) || state.breaker.is_open() {
                 return PoolKey::Short;
             }
         }
@@ -219,18 +194,16 @@ impl Dispatcher {
     /// Opens as many connections as the requests in a queue need, or starts to reconnect.
     fn open_for_queue(self: &Arc<Self>, state: &mut State, key: PoolKey) {
         if key == PoolKey::Http1 {
-            self.count_queued(state);
+            self.http1_limit.publish_queued(&state.queues);
         }
         if state.breaker.is_open() {
             return self.start_reconnecting(state, key);
         }
         let queue = state.queues.queue(key);
-        let waiting = queue.len();
         let needed = if key == PoolKey::Http1 {
-            let long = queue.iter().filter(|w| w.class == TrafficClass::Long);
-            waiting.min(self.http1_limit.available() + long.count())
+            self.http1_limit.needed_by(queue)
         } else {
-            waiting.div_ceil(INITIAL_MAX_STREAMS)
+            queue.len().div_ceil(INITIAL_MAX_STREAMS)
         };
         let opening = queue.opening;
         for _ in opening..needed {
@@ -258,7 +231,7 @@ impl Dispatcher {
 
     /// Starts a task that tries to reconnect until it succeeds or no requests come any more.
     fn start_reconnecting(self: &Arc<Self>, state: &mut State, key: PoolKey) {
-        if std::mem::replace(&mut state.reconnecting, true) {
+        if !state.reconnection.start() {
             return;
         }
         let dispatcher = Arc::clone(self);
@@ -273,27 +246,17 @@ impl Dispatcher {
         });
     }
 
-    /// Returns the delay before the next attempt to reconnect. `None` ends the reconnecting
-    /// task, which this records.
     fn next_delay(&self) -> Option<Duration> {
-        let mut state = self.lock();
-        let now = Instant::now();
-        let breaker = &state.breaker;
-        let delay = if !breaker.is_open() {
-            None
-        } else if state.queues.first_waiting().is_some() && !breaker.in_grace(now) {
-            // The requests that wait have come after the last attempt began.
-            Some(breaker.shortest_delay(now))
-        } else {
-            breaker.delay(now, jitter::fraction())
-        };
-        state.reconnecting = delay.is_some();
-        delay
+        let state = &mut *self.lock();
+        let request_waits = state.queues.first_waiting().is_some();
+        state
+            .reconnection
+            .next_delay(&state.breaker, Instant::now(), request_waits)
     }
 
     fn begin_attempt(&self, key: PoolKey) -> PoolKey {
         let mut state = self.lock();
-        state.attempting = true;
+        state.reconnection.begin_attempt();
         state.queues.first_waiting().unwrap_or(key)
     }
 
@@ -301,7 +264,7 @@ impl Dispatcher {
         let began = Instant::now();
         let connected = self.connect(key).await;
         let mut state = self.lock();
-        state.attempting = false;
+        state.reconnection.end_attempt();
         self.settle(&mut state, key, began, connected);
     }
 
@@ -375,12 +338,6 @@ impl Dispatcher {
                 self.connections.http2(key).add(&connection);
             }
         }
-    }
-
-    /// Updates the number of queued requests. `on_freed` is called only while it is not zero.
-    fn count_queued(&self, state: &State) {
-        let queued = state.queues.waiting_for_http1();
-        self.connections.http1().set_queued(queued);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -5,10 +5,13 @@ use std::{sync::Arc, thread::available_parallelism};
 use http::HeaderValue;
 
 use super::{
-    connections::Connections, http1_connections::MAX_BUSY, key::PoolKey, protocols::Protocols,
-    queue::WaitQueues,
+    connections::Connections,
+    http1_connections::MAX_BUSY,
+    key::PoolKey,
+    protocols::Protocols,
+    queue::{WaitQueue, WaitQueues},
 };
-use crate::descriptors;
+use crate::{descriptors, upstream::traffic_class::TrafficClass};
 
 /// File descriptors for each busy connection where the server speaks HTTP/1.1 alone: each request
 /// also has a client's connection. All pools share the connections that result.
@@ -55,6 +58,26 @@ impl Http1Limit {
     pub(super) fn available(&self) -> usize {
         let busy = self.connections.http1().busy();
         self.max_busy().saturating_sub(busy)
+    }
+
+    /// Whether the connections that are busy and the requests in `queue` reach the limit of a
+    /// server that speaks HTTP/2 too.
+    pub(super) fn is_exhausted_with(&self, queue: &WaitQueue) -> bool {
+        queue.len() + self.connections.http1().busy() >= MAX_BUSY
+    }
+
+    /// How many connections the requests in `queue` need and may have. Long requests are not
+    /// limited.
+    pub(super) fn needed_by(&self, queue: &WaitQueue) -> usize {
+        let long = queue.iter().filter(|w| w.class == TrafficClass::Long);
+        queue.len().min(self.available() + long.count())
+    }
+
+    /// Tells the connections how many requests wait for one. Only while there are any do they
+    /// report that one is free.
+    pub(super) fn publish_queued(&self, queues: &WaitQueues) {
+        let queued = queues.waiting_for_http1();
+        self.connections.http1().set_queued(queued);
     }
 
     /// Whether `client` uses or waits for its share of the connections.

@@ -40,6 +40,21 @@ pub(super) struct Waiter {
     pub(super) reply: oneshot::Sender<Result<Lease, Error>>,
 }
 
+/// The outcome for a request that needs a connection.
+pub(super) enum Enqueued {
+    /// A connection became free in the meantime.
+    Ready(Lease),
+    /// The request waits for a lease.
+    Waiting {
+        /// Identifies the request, as [`Waiter::id`] does.
+        id: u64,
+        /// Receives the lease.
+        receiver: oneshot::Receiver<Result<Lease, Error>>,
+        /// It waits until its client uses fewer connections.
+        held_back: bool,
+    },
+}
+
 impl WaitQueues {
     pub(super) fn queue(&mut self, key: PoolKey) -> &mut WaitQueue {
         &mut self.queues[key as usize]

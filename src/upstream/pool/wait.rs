@@ -5,10 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    dispatch::{Dispatcher, Enqueued},
-    lease::Lease,
-};
+use super::{dispatch::Dispatcher, lease::Lease, queue::Enqueued};
 use crate::upstream::{error::Error, traffic_class::TrafficClass};
 
 /// The longest wait for other requests to end, in connect timeouts.
