@@ -2,7 +2,7 @@
 
 mod configure;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     console,
-    credential::store::{self, Registry, Store, registry_host},
+    credential::store::{self, Registry, Store, registry_host, registry_name},
     kubeconfig,
     printable::printable,
     settings::ConnectionFlags,
@@ -72,7 +72,7 @@ pub(super) struct ListFlags {
 pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Result<()> {
     let store = || Store::of_user(&|name| std::env::var_os(name));
     match action {
-        Action::Add { host, configure } => add(store, connection, &parsed(host)?, *configure),
+        Action::Add { host, configure } => add(store, connection, host, *configure),
         Action::Remove { host } => {
             let host = parsed(host)?;
             let removed = store()?.change_registries(|all| all.remove(&host))?;
@@ -88,9 +88,13 @@ pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Resu
 fn add(
     store: impl FnOnce() -> Result<Store, store::Error>,
     connection: &ConnectionFlags,
-    host: &str,
+    named: &str,
     configure: bool,
 ) -> anyhow::Result<()> {
+    let host = parsed(named)?;
+    // docker looks a registry up by the name that an image has, with the port 443 or without it.
+    let mut names = vec![host.clone()];
+    names.extend(registry_name(named).ok().filter(|name| *name != host));
     let name = connection
         .context
         .as_ref()
@@ -107,8 +111,8 @@ fn add(
         context: name.clone(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
-    let plan = configure.then(|| Plan::new(host)).transpose()?;
-    store()?.change_registries(|all| all.insert(host.to_owned(), registry))?;
+    let plan = configure.then(|| Plan::new(&names)).transpose()?;
+    store()?.change_registries(|all| all.insert(host.clone(), registry))?;
     output::print(&format!(
         "registry {host} takes the token of context {name}\n"
     ))?;
@@ -118,10 +122,11 @@ fn add(
         }
         return Ok(());
     }
+    let helpers: BTreeMap<_, _> = names.iter().map(|name| (name, "kubegate")).collect();
     console::eprint(&format!(
         "docker uses it with this line in ~/.docker/config.json and docker-credential-kubegate, a link to \
          kubegate, on PATH; --configure does both:\n  {}",
-        json!({"credHelpers": {host: "kubegate"}})
+        json!({"credHelpers": helpers})
     ));
     Ok(())
 }

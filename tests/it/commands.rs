@@ -283,6 +283,7 @@ async fn docker_gets_a_fresh_token_for_a_registry_with_a_context() {
     for server in [
         "registry.example:5000",
         "https://registry.example:5000/v2/\n",
+        "REGISTRY.example:5000/demo/image",
     ] {
         let got = home.docker(&helper, "get", server);
         assert_eq!((got.code, got.stderr.as_str()), (Some(0), ""), "{got:?}");
@@ -301,15 +302,63 @@ async fn docker_gets_a_fresh_token_for_a_registry_with_a_context() {
         json!({"ServerURL": "registry.example:5000", "Username": "u", "Secret": "sesame-cmd-4"});
     let stored = home.docker(&helper, "store", &login.to_string());
     assert_eq!((stored.code, stored.stdout.as_str()), (Some(0), ""));
-    assert_eq!(
-        home.docker(&helper, "erase", "https://registry.example:5000")
-            .code,
-        Some(0)
-    );
+    // A CI job logs out at its end, and the next one needs the registry again.
+    for server in ["https://registry.example:5000", "other.example", "http://x"] {
+        let erased = home.docker(&helper, "erase", server);
+        assert_eq!((erased.code, erased.stdout.as_str()), (Some(0), ""));
+    }
+    let again = home.docker(&helper, "get", "registry.example:5000");
+    assert_eq!(again.code, Some(0), "{again:?}");
+    home.out(&["registry", "remove", "registry.example:5000"]);
     assert_eq!(home.docker(&helper, "list", "").stdout, "{}");
     let gone = home.docker(&helper, "get", "registry.example:5000");
     assert_eq!(gone.code, Some(1));
     assert_eq!(gone.stdout, "credentials not found in native keychain\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_port_443_is_no_part_of_a_registry() {
+    let home = Home::new().await;
+    home.out(&[
+        "registry",
+        "add",
+        "https://R.example:443/",
+        "--context",
+        "demo",
+    ]);
+    let listed = home.out(&["registry", "list", "-o", "name"]);
+    assert_eq!(listed, "r.example\n");
+    let helper = home.helper();
+    for server in [
+        "r.example",
+        "R.Example:443",
+        "https://r.example/v2/",
+        "https://r.example:443",
+    ] {
+        let got = home.docker(&helper, "get", server);
+        assert_eq!(got.code, Some(0), "{server}: {got:?}");
+    }
+    assert_eq!(home.docker(&helper, "get", "r.example:444").code, Some(1));
+    home.out(&["registry", "remove", "r.example:443"]);
+    // docker looks for the name that an image has. The file begins with a mark, as editors on
+    // Windows write it.
+    let config = home.path(".docker/config.json");
+    fs::create_dir(home.path(".docker")).unwrap();
+    fs::write(&config, "\u{feff}{\"auths\": {\"a.example\": {}}}").unwrap();
+    home.out(&[
+        "registry",
+        "add",
+        "s.example:443",
+        "--context",
+        "demo",
+        "--configure",
+    ]);
+    let written: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    let helpers = json!({"s.example": "kubegate", "s.example:443": "kubegate"});
+    assert_eq!(
+        written,
+        json!({"auths": {"a.example": {}}, "credHelpers": helpers})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,12 +9,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
-use crate::kubeconfig::replacement::Replacement;
+use crate::kubeconfig::{replacement::Replacement, text};
 
 const HELPER: &str = "docker-credential-kubegate";
 /// The name of the helper in the configuration.
-const NAME: &str = "kubegate";
+const HELPER_NAME: &str = "kubegate";
 
 /// The changes to make. Obstacles are found while the plan is made, before anything is changed.
 pub(super) struct Plan {
@@ -24,17 +25,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans the changes for a registry.
-    pub(super) fn new(host: &str) -> anyhow::Result<Self> {
+    /// Plans the changes for a registry, by all its names.
+    pub(super) fn new(names: &[String]) -> anyhow::Result<Self> {
         let mut plan = Self {
             link: None,
             files: Vec::new(),
             messages: Vec::new(),
         };
         plan.plan_link(&env::current_exe().context("cannot tell where kubegate is")?)?;
-        plan.plan_line(docker_config()?, host)?;
+        plan.plan_lines(docker_config()?, names)?;
         for file in podman_configs() {
-            plan.plan_line(file, host)?;
+            plan.plan_lines(file, names)?;
         }
         Ok(plan)
     }
@@ -90,18 +91,20 @@ impl Plan {
         Ok(())
     }
 
-    /// Plans the line in a configuration file, unless the file already has it.
-    fn plan_line(&mut self, file: PathBuf, host: &str) -> anyhow::Result<()> {
+    /// Plans the lines in a configuration file that the file does not have yet.
+    fn plan_lines(&mut self, file: PathBuf, names: &[String]) -> anyhow::Result<()> {
         let shown = file.display().to_string();
-        let text = match fs::read_to_string(&file) {
-            Ok(text) if !text.trim().is_empty() => text,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).context(format!("cannot read {shown}"));
-            }
-            _ => "{}".to_owned(),
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
+            Err(error) => return Err(error).context(format!("cannot read {shown}")),
         };
+        let Ok(text) = text::decode(&bytes) else {
+            bail!("{shown} is not text; correct it first");
+        };
+        let text = if text.trim().is_empty() { "{}" } else { &text };
         // The parser's error is dropped, since it may quote a password.
-        let Ok(Value::Object(mut all)) = serde_json::from_str(&text) else {
+        let Ok(Value::Object(mut all)) = serde_json::from_str(text) else {
             bail!("{shown} is not a JSON object; correct it first");
         };
         let helpers = all
@@ -110,16 +113,24 @@ impl Plan {
         let Value::Object(helpers) = helpers else {
             bail!("credHelpers in {shown} is not a JSON object; correct it first");
         };
-        match helpers.get(host) {
-            Some(Value::String(name)) if name == NAME => {
-                self.messages
-                    .push(format!("{shown} already names kubegate for {host}"));
+        let mut changes = false;
+        for name in names {
+            match helpers.get(name) {
+                Some(Value::String(helper)) if helper == HELPER_NAME => {
+                    self.messages
+                        .push(format!("{shown} already names kubegate for {name}"));
+                }
+                Some(_) => {
+                    bail!("{shown} names another credential helper for {name}; remove it first")
+                }
+                None => {
+                    helpers.insert(name.clone(), json!(HELPER_NAME));
+                    changes = true;
+                }
             }
-            Some(_) => bail!("{shown} names another credential helper for {host}; remove it first"),
-            None => {
-                helpers.insert(host.to_owned(), json!(NAME));
-                self.files.push((file, Value::Object(all)));
-            }
+        }
+        if changes {
+            self.files.push((file, Value::Object(all)));
         }
         Ok(())
     }
@@ -188,8 +199,8 @@ fn replace(file: &Path, content: &Value) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(content)?;
     text.push(b'\n');
     let new = Replacement::new(&file, file.with_file_name(name))?;
-    new.file()
-        .set_permissions(fs::Permissions::from_mode(mode))?;
+    // A file system without modes may refuse this. The new file is then readable for nobody else.
+    let _ = new.file().set_permissions(fs::Permissions::from_mode(mode));
     new.put(&text, || Ok(true)).map(|_| ())
 }
 

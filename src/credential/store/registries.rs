@@ -30,10 +30,17 @@ impl Store {
         let Some(text) = private_file::read(&path)? else {
             return Ok(Registries::new());
         };
-        serde_json::from_slice(&text).map_err(|_| Error::Broken {
+        let saved: Registries = serde_json::from_slice(&text).map_err(|_| Error::Broken {
             path,
             problem: "is no list of registries; remove it and add them again",
-        })
+        })?;
+        // Version 0.1.0 kept the port 443.
+        let mut registries = Registries::new();
+        for (host, registry) in saved {
+            let host = registry_host(&host).unwrap_or(host);
+            registries.entry(host).or_insert(registry);
+        }
+        Ok(registries)
     }
 
     /// Changes the registries under a lock, and returns the result of `change`. Blocks.
@@ -47,8 +54,12 @@ impl Store {
         let path = self.registries_path();
         private_file::make_folder_of(self.folder(), &path)?;
         let _lock = RenewalLock::acquire(&path.with_extension("lock")).map_err(Error::Lock)?;
-        let mut registries = self.registries()?;
+        let before = self.registries()?;
+        let mut registries = before.clone();
         let outcome = change(&mut registries);
+        if registries == before {
+            return Ok(outcome);
+        }
         let text = serde_json::to_string_pretty(&registries)
             .map_err(|error| Error::io("write", &path)(error.into()))?;
         private_file::write(self.folder(), &path, text.as_bytes())?;
@@ -60,11 +71,23 @@ impl Store {
     }
 }
 
-/// The host and port of `text`, which is a registry's name, or a URL as docker gives it.
+/// The host of `text`, and its port unless that is 443. `text` is a registry's name, or a URL as
+/// docker gives it.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn registry_host(text: &str) -> Result<String, &'static str> {
+    let named = registry_name(text)?;
+    let host = named.strip_suffix(":443").map(str::to_owned);
+    Ok(host.unwrap_or(named))
+}
+
+/// As [`registry_host`], with the port 443 if `text` has it: docker looks a registry up by the name
+/// that an image has.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn registry_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let rest = match text.split_once("://") {
         None => text,
@@ -73,7 +96,7 @@ pub fn registry_host(text: &str) -> Result<String, &'static str> {
         Some(_) => return Err("must be reached over https"),
     };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if host.is_empty() {
+    if host.is_empty() || host.starts_with(':') {
         return Err("has no host");
     }
     let is_good = |sign: char| sign.is_ascii_alphanumeric() || ".-_:[]".contains(sign);
@@ -95,6 +118,15 @@ mod tests {
             ("https://registry.example/v2/", Ok("registry.example")),
             ("https://[::1]:5000/v2/", Ok("[::1]:5000")),
             ("HTTPS://registry.example", Ok("registry.example")),
+            ("registry.example:443", Ok("registry.example")),
+            (
+                "https://Registry.Example:443/v2/?a#b",
+                Ok("registry.example"),
+            ),
+            ("registry.example/demo/image", Ok("registry.example")),
+            ("[::1]:443", Ok("[::1]")),
+            ("registry.example:4430", Ok("registry.example:4430")),
+            (":443", Err("has no host")),
             ("http://registry.example", Err("must be reached over https")),
             ("", Err("has no host")),
             ("https:///x", Err("has no host")),
