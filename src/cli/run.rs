@@ -54,18 +54,18 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let command = cli.command.unwrap_or(Command::Proxy(Box::new(cli.proxy)));
     let timeout = cli.connection.request_timeout();
-    let reports_waiting = !command.serves();
-    issuer::set_call_policy(if reports_waiting {
+    let in_command = !command.serves();
+    issuer::set_call_policy(if in_command {
         CallPolicy {
             timeout,
-            reports_waiting,
+            in_command,
         }
     } else {
         // Without a limit, a renewal might never end.
         let timeout = timeout.or(Some(REQUEST_TIMEOUT));
         CallPolicy {
             timeout,
-            reports_waiting,
+            in_command,
         }
     });
     let done = match command {

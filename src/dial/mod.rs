@@ -21,7 +21,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use hyper_rustls::{
     FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream,
 };
@@ -59,6 +59,10 @@ impl Default for Tcp {
         }
     }
 }
+
+/// `User-Agent` of the requests that kubegate itself makes.
+pub const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
 
 /// Unanswered keep-alive probes after which a connection is closed.
 const KEEPALIVE_PROBES: u32 = 3;
@@ -141,7 +145,8 @@ impl Dialer {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let mut tunnel = Tunnel::new(uri, connector);
+        let agent = HeaderMap::from_iter([(header::USER_AGENT, USER_AGENT)]);
+        let mut tunnel = Tunnel::new(uri, connector).with_headers(agent);
         if let Some((user, password)) = &proxy.credentials {
             tunnel = tunnel.with_auth(basic(user, password.expose()).ok_or_else(invalid)?);
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     header::{ORIGIN, USER_AGENT},
 };
 use hyper::upgrade::OnUpgrade;
@@ -27,10 +27,10 @@ use super::{
     upgrade,
     watch::{WatchBody, WatchResponse},
 };
-use crate::upstream::{RequestBody, Upstream};
-
-const OUR_USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("kubegate/", env!("CARGO_PKG_VERSION")));
+use crate::{
+    dial,
+    upstream::{RequestBody, Upstream},
+};
 
 /// How watches and tunnels learn that the proxy drains, and how the drain waits for tunnels.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +81,7 @@ async fn forward(
     let protocol = extensions.remove::<Protocol>();
     let record = extensions.remove::<RequestRecord>();
     let headers = request.headers_mut();
-    headers.entry(USER_AGENT).or_insert(OUR_USER_AGENT);
+    headers.entry(USER_AGENT).or_insert(dial::USER_AGENT);
     if let (Some(protocol), Some(client)) = (protocol, extensions.remove::<OnUpgrade>()) {
         if protocol == Protocol::WebSocket && !request.headers().contains_key(ORIGIN) {
             // The API server refuses WebSocket watches without one (golang.org/x/net/websocket).

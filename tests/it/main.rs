@@ -33,6 +33,7 @@ mod module_order;
 mod odd_responses;
 mod oidc;
 mod openshift;
+mod own_requests;
 mod plugins;
 mod pool;
 mod proxies;

@@ -46,6 +46,8 @@ pub struct ReceivedRequest {
     pub method: Method,
     /// Its path, without the query.
     pub path: String,
+    /// Its `User-Agent`.
+    pub user_agent: Option<String>,
     /// The status of the response; `None` until there is one, and where the connection was cut.
     pub status: Option<StatusCode>,
 }
@@ -154,10 +156,12 @@ impl RequestLog {
 
     /// Adds a request and returns its index.
     fn add(&self, request: &Request<Bytes>) -> usize {
+        let agent = request.headers().get(header::USER_AGENT);
         let mut requests = self.requests();
         requests.push(ReceivedRequest {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            user_agent: agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
             status: None,
         });
         requests.len() - 1

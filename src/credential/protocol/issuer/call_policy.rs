@@ -1,4 +1,4 @@
-//! How long a call may take, and the log lines of a command that waits for one.
+//! How long a call may take, how a command waits for a busy server, and its log lines about that.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -6,7 +6,7 @@ use http::Uri;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::IssuerError;
-use crate::credential::Error;
+use crate::{credential::Error, jitter};
 
 /// How long a call may take, unless `--request-timeout` says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,13 +17,21 @@ const FIRST_NOTICE: Duration = Duration::from_secs(2);
 /// How often it logs that again.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long calls to issuers and API servers may take, and whether waiting is logged.
+/// The pause after the first response of a busy server that does not say when to call again. It
+/// doubles each time.
+const FIRST_BUSY_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a command calls a busy server again.
+const BUSY_RETRIES: u32 = 3;
+
+/// How long calls to issuers and API servers may take, and whether a command waits for them.
 #[derive(Clone, Copy, Debug)]
 pub struct CallPolicy {
     /// How long one call may take; `None` means without limit.
     pub timeout: Option<Duration>,
-    /// Whether it is logged which server is waited for, as in a command.
-    pub reports_waiting: bool,
+    /// Whether this process is a command. A command logs which server it waits for, and calls a
+    /// busy one again (429). In the proxy, the cache of credentials does so.
+    pub in_command: bool,
 }
 
 /// The policy of this process. Calls are made in many places, none of which knows what for.
@@ -39,8 +47,17 @@ impl CallPolicy {
     pub(super) fn of_process() -> Self {
         PROCESS.get().copied().unwrap_or(Self {
             timeout: Some(DEFAULT_TIMEOUT),
-            reports_waiting: false,
+            in_command: false,
         })
+    }
+
+    /// The pauses after responses of a busy server, in all no longer than one call may take.
+    pub(super) fn busy_pauses(self) -> BusyPauses {
+        BusyPauses {
+            retries: if self.in_command { BUSY_RETRIES } else { 0 },
+            left: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            next: FIRST_BUSY_PAUSE,
+        }
     }
 
     /// Begins a call of `server` at `url`.
@@ -52,6 +69,26 @@ impl CallPolicy {
             began,
             policy: self,
         }
+    }
+}
+
+/// The pauses in which a command waits for a busy server.
+pub(super) struct BusyPauses {
+    retries: u32,
+    left: Duration,
+    next: Duration,
+}
+
+impl BusyPauses {
+    /// Returns the next pause. `asked` is what the server asks for (`Retry-After`). `None` if it
+    /// asks for too much, or was called often enough.
+    pub(super) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        self.retries = self.retries.checked_sub(1)?;
+        let pause = asked.unwrap_or_default().max(self.next);
+        self.left = self.left.checked_sub(pause)?;
+        self.next *= 2;
+        // Many commands may have been answered at the same time.
+        Some(pause.mul_f64(1.0 + 0.1 * jitter::fraction()))
     }
 }
 
@@ -87,7 +124,7 @@ impl Call {
     }
 
     async fn with_notices<T>(&self, part: impl Future<Output = T>) -> T {
-        if !self.policy.reports_waiting {
+        if !self.policy.in_command {
             return part.await;
         }
         let mut part = std::pin::pin!(part);
@@ -101,13 +138,25 @@ impl Call {
         }
     }
 
-    fn log_waiting(&self) {
-        let Self { server, url, .. } = self;
-        let host = format!(
+    /// Logs that a busy server is called again after `pause`.
+    pub(super) fn log_busy(&self, pause: Duration) {
+        let (server, host) = (self.server, self.host());
+        let pause = pause.as_secs_f64().ceil();
+        tracing::info!("{server} at {host} is busy (429); trying again in {pause} s");
+    }
+
+    fn host(&self) -> String {
+        format!(
             "{}://{}",
-            url.scheme_str().unwrap_or_default(),
-            url.authority().map_or("", http::uri::Authority::as_str)
-        );
+            self.url.scheme_str().unwrap_or_default(),
+            self.url
+                .authority()
+                .map_or("", http::uri::Authority::as_str)
+        )
+    }
+
+    fn log_waiting(&self) {
+        let (server, host) = (self.server, self.host());
         if let Some(limit) = self.policy.timeout {
             let left = limit.saturating_sub(self.began.elapsed());
             let left = left.as_secs_f64().round();
@@ -136,7 +185,7 @@ mod tests {
     fn call(limit: Option<Duration>) -> Call {
         let policy = CallPolicy {
             timeout: limit,
-            reports_waiting: true,
+            in_command: true,
         };
         policy.begin("the API server", &Uri::from_static("https://a:6443/x?y"))
     }
@@ -163,6 +212,30 @@ mod tests {
             error.contains("the API server at https://a:6443") && error.contains("within 7 s"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_command_waits_for_a_busy_server_as_long_as_a_call_may_take() {
+        let command = CallPolicy {
+            timeout: Some(Duration::from_secs(10)),
+            in_command: true,
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let mut pauses = command.busy_pauses();
+        for asked in [seconds(1), seconds(8), None] {
+            let pause = pauses.next(asked);
+            assert_eq!(pause.is_some(), asked.is_some(), "{asked:?}");
+            assert!(pause >= asked && pause <= asked.map(|asked| asked.mul_f64(1.1)));
+        }
+        let mut pauses = command.busy_pauses();
+        let all = std::iter::from_fn(|| pauses.next(None));
+        assert_eq!(all.count(), 3);
+        assert_eq!(command.busy_pauses().next(seconds(11)), None);
+        let proxy = CallPolicy {
+            in_command: false,
+            ..command
+        };
+        assert_eq!(proxy.busy_pauses().next(seconds(1)), None);
     }
 
     #[tokio::test(start_paused = true)]

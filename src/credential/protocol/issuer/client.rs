@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Uri,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
+    HeaderValue, Request, StatusCode, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT},
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use rustls::sign::CertifiedKey;
 use super::{
     CallPolicy, IssuerError, Response, StreamingResponse,
     form::encoded,
+    response::retry_after,
     url::{address, without_query},
 };
 use crate::{
@@ -141,7 +142,8 @@ impl Issuer {
     }
 
     /// Sends a request as [`Issuer::send`] does, but returns when the head of the response has
-    /// arrived. Its body has no time limit.
+    /// arrived. Its body has no time limit. A command sends the request again if the server did
+    /// nothing with it because it is busy (429, RFC 6585 section 4).
     pub(in crate::credential) async fn open(
         &self,
         request: Request<Bytes>,
@@ -154,15 +156,25 @@ impl Issuer {
                 problem: "is no https:// URL: a credential would travel in plain text",
             }));
         }
-        let call = self.policy.begin(self.server, &url);
-        let exchange = self.exchange(&url, request, certificate);
-        let (head, incoming) = call.bounded(exchange).await?.into_parts();
-        Ok(StreamingResponse {
-            url,
-            head,
-            incoming,
-            call,
-        })
+        let mut pauses = self.policy.busy_pauses();
+        loop {
+            let call = self.policy.begin(self.server, &url);
+            let exchange = self.exchange(&url, request.clone(), certificate);
+            let (head, incoming) = call.bounded(exchange).await?.into_parts();
+            if head.status == StatusCode::TOO_MANY_REQUESTS
+                && let Some(pause) = pauses.next(retry_after(&head.headers))
+            {
+                call.log_busy(pause);
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            return Ok(StreamingResponse {
+                url,
+                head,
+                incoming,
+                call,
+            });
+        }
     }
 
     fn built(
@@ -187,7 +199,10 @@ impl Issuer {
             .map_err(|e| IssuerError::unreachable(self.server, url, e.into()))?;
         request.headers_mut().insert(HOST, authority);
         let accept = HeaderValue::from_static("application/json");
-        request.headers_mut().entry(ACCEPT).or_insert(accept);
+        let headers = request.headers_mut();
+        headers.entry(ACCEPT).or_insert(accept);
+        // Audit logs name a request's sender by this.
+        headers.entry(USER_AGENT).or_insert(dial::USER_AGENT);
         let dial = |error| Error::from(IssuerError::Dial(Arc::new(error)));
         let dialer = Dialer::to(url, self.proxy.as_ref(), &self.environment, Tcp::default())
             .map_err(dial)?;

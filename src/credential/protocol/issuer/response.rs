@@ -130,7 +130,7 @@ impl StreamingResponse {
             server: self.call.server,
             url: self.url,
             status: self.head.status,
-            retry_after: retry_after(&self.head.headers, Timestamp::now()),
+            retry_after: retry_after(&self.head.headers),
             headers: self.head.headers,
             body,
         };
@@ -141,8 +141,13 @@ impl StreamingResponse {
     }
 }
 
-/// `Retry-After` in both its forms (RFC 9110, section 10.2.3), an hour at most.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+/// `Retry-After`, an hour at most.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    retry_after_at(headers, Timestamp::now())
+}
+
+/// `Retry-After` in both its forms (RFC 9110, section 10.2.3).
+fn retry_after_at(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = if let Ok(seconds) = text.parse() {
         Duration::from_secs(seconds)
@@ -171,8 +176,8 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
             let expected = seconds.map(Duration::from_secs);
-            assert_eq!(retry_after(&headers, now), expected, "{text}");
+            assert_eq!(retry_after_at(&headers, now), expected, "{text}");
         }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+        assert_eq!(retry_after_at(&HeaderMap::new(), now), None);
     }
 }
