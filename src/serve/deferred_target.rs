@@ -28,7 +28,7 @@ use crate::{
 
 /// The pause after a failed attempt. It doubles with each failure in a row, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const MAX_PAUSE: Duration = Duration::from_secs(8);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct DeferredTarget {

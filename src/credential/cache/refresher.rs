@@ -15,7 +15,7 @@ use super::{
     entry::{Entry, within},
     in_flight::{InFlight, RefreshKind, run},
     login_files::LoginFiles,
-    state::State,
+    state::{Caller, State},
 };
 use crate::credential::{Credential, Error, RefreshPolicy, Source};
 
@@ -99,7 +99,7 @@ impl Refresher {
         kind: RefreshKind,
         now: SystemTime,
     ) -> Joined {
-        self.join_or_start_locked(self.lock(), seen, kind, now)
+        self.join_or_start_locked(self.lock(), seen, kind, now, Caller::Request)
     }
 
     fn join_or_start_locked(
@@ -108,6 +108,7 @@ impl Refresher {
         seen: Option<&Arc<Entry>>,
         kind: RefreshKind,
         now: SystemTime,
+        caller: Caller,
     ) -> Joined {
         if let Some(in_flight) = &state.in_flight {
             return Joined::InFlight(in_flight.clone());
@@ -117,7 +118,8 @@ impl Refresher {
         {
             return Joined::Completed(Arc::clone(&entry.credential));
         }
-        if let Some(error) = state.pause.as_ref().and_then(|pause| pause.error(now)) {
+        let pause = state.pause.as_ref();
+        if let Some(error) = pause.and_then(|pause| pause.error(now, caller)) {
             return Joined::Paused(error);
         }
         Joined::InFlight(self.start(&mut state, kind))
@@ -142,7 +144,8 @@ impl Refresher {
             }
             state.refused_at = Some(now);
         }
-        Some(self.join_or_start_locked(state, Some(&current), RefreshKind::Fetch, now))
+        let (kind, caller) = (RefreshKind::Fetch, Caller::Request);
+        Some(self.join_or_start_locked(state, Some(&current), kind, now, caller))
     }
 
     /// Starts a call in the background, unless one is in flight or a pause is running. Never
@@ -158,7 +161,7 @@ impl Refresher {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        self.join_or_start_locked(state, Some(held), kind, now);
+        self.join_or_start_locked(state, Some(held), kind, now, Caller::Background);
     }
 
     /// Starts a call in a task of its own, which continues when its callers are dropped.

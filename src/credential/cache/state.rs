@@ -8,22 +8,69 @@ use std::{
 use super::{backoff, entry::Entry, in_flight::InFlight};
 use crate::credential::{Backoff, Error, RefreshPolicy};
 
+/// The pause after a failed call, for a request that has no credential: an outage may have ended,
+/// and a person may be waiting.
+const MAX_REQUEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Who wants the source to be called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A request that has no credential, or was refused with the one that it had.
+    Request,
+    /// A renewal that no request waits for.
+    Background,
+}
+
 /// The pause after a failed call.
 pub(super) struct Pause {
-    pub(super) since: SystemTime,
-    pub(super) length: Duration,
-    pub(super) cause: Arc<Error>,
+    since: SystemTime,
+    length: Duration,
+    /// The length for requests that have no credential.
+    for_requests: Duration,
+    cause: Arc<Error>,
 }
 
 impl Pause {
-    /// The failure, while the pause is running.
-    pub(super) fn error(&self, now: SystemTime) -> Option<Error> {
-        let age = now.duration_since(self.since).ok()?;
-        let left = self.length.checked_sub(age)?;
-        (!left.is_zero()).then(|| self.failure(left))
+    /// A pause of `length` from `since`. The issuer may ask for `requested` of it.
+    pub(super) fn new(
+        since: SystemTime,
+        length: Duration,
+        requested: Duration,
+        cause: Arc<Error>,
+    ) -> Self {
+        let for_requests = if cause.is_transient() {
+            length.min(MAX_REQUEST_PAUSE.max(requested))
+        } else {
+            length
+        };
+        Self {
+            since,
+            length,
+            for_requests,
+            cause,
+        }
     }
 
-    pub(super) fn failure(&self, retry_after: Duration) -> Error {
+    /// The failure, while the pause is running for `caller`.
+    pub(super) fn error(&self, now: SystemTime, caller: Caller) -> Option<Error> {
+        let age = now.duration_since(self.since).ok()?;
+        let left = self.length_for(caller).checked_sub(age)?;
+        (!left.is_zero()).then(|| self.failure_after(left))
+    }
+
+    /// The failure at the beginning of the pause.
+    pub(super) fn failure(&self) -> Error {
+        self.failure_after(self.for_requests)
+    }
+
+    fn length_for(&self, caller: Caller) -> Duration {
+        match caller {
+            Caller::Request => self.for_requests,
+            Caller::Background => self.length,
+        }
+    }
+
+    fn failure_after(&self, retry_after: Duration) -> Error {
         Error::Backoff(Backoff {
             cause: Arc::clone(&self.cause),
             retry_after,

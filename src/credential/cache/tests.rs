@@ -81,6 +81,16 @@ impl Source for Scripted {
     }
 }
 
+/// An error of an issuer that cannot be reached, or that asks to be called again after `asked`.
+fn outage(asked: Option<Duration>) -> Error {
+    Error::Vendor {
+        vendor: "the issuer",
+        problem: "down".to_owned(),
+        transient: true,
+        retry_after: asked,
+    }
+}
+
 fn failure(call: usize) -> Error {
     Error::Unsendable {
         subject: format!("call {call}"),

@@ -15,6 +15,7 @@ use super::{Joined, Refresher};
 use crate::credential::cache::{
     entry::{Entry, Freshness},
     in_flight::{Outcome, RefreshKind},
+    state::Caller,
 };
 
 /// How often the wall clock is read: timers stop while a machine sleeps, and there is no event for
@@ -63,7 +64,8 @@ impl Refresher {
             Freshness::Expired if state.failures > 0 => return None,
             Freshness::Due(RefreshKind::Fetch) | Freshness::Expired => {}
         }
-        let joined = self.join_or_start_locked(state, Some(&entry), RefreshKind::Fetch, now);
+        let (kind, caller) = (RefreshKind::Fetch, Caller::Background);
+        let joined = self.join_or_start_locked(state, Some(&entry), kind, now, caller);
         Some(match joined {
             Joined::InFlight(in_flight) => Next::Outcome(in_flight.outcome),
             Joined::Paused(error) => Next::Time(error.retry_after().unwrap_or_default()),

@@ -51,7 +51,10 @@ impl Refresher {
 
     /// Starts the pause after a failure.
     fn fail(&self, state: &mut State, kind: RefreshKind, error: Error, now: SystemTime) -> Error {
-        let requested = error.retry_after().unwrap_or_default();
+        let requested = error
+            .retry_after()
+            .unwrap_or_default()
+            .min(LONGEST_RETRY_AFTER);
         let cause = match error {
             // From a source that calls another cache.
             Error::Backoff(backoff) => backoff.cause,
@@ -64,16 +67,12 @@ impl Refresher {
         let length = match kind {
             RefreshKind::Fetch => {
                 let own = state.back_off(held.as_deref(), now, self.policy);
-                own.max(requested.min(LONGEST_RETRY_AFTER))
+                own.max(requested)
             }
             RefreshKind::Recheck => self.policy.max_backoff.min(MAX_RECHECK_PAUSE),
         };
-        let pause = Pause {
-            since: now,
-            length,
-            cause,
-        };
-        let error = pause.failure(length);
+        let pause = Pause::new(now, length, requested, cause);
+        let error = pause.failure();
         state.pause = Some(pause);
         error
     }

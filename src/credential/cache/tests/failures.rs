@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{Fixture, Step, failure, millis, seconds, token, token_of, until};
+use super::{Fixture, Step, failure, millis, outage, seconds, token, token_of, until};
 use crate::credential::{Backoff, Error, RefreshPolicy, cache::state::State};
 
 #[tokio::test]
@@ -26,6 +26,30 @@ async fn after_a_failure_the_source_is_not_called_during_the_pause() {
         fixture.advance(millis(1));
     }
     assert!(longest_seen >= seconds(30), "{longest_seen:?}");
+}
+
+#[tokio::test]
+async fn after_an_outage_a_request_tries_at_once_when_the_last_try_is_five_seconds_old() {
+    for (asked, pause) in [(None, 5), (Some(seconds(2)), 5), (Some(seconds(120)), 120)] {
+        let fixture = Fixture::new(move |call| match call {
+            20 => Step::Give(token("back")),
+            _ => Step::FailWith(outage(asked)),
+        });
+        for call in 1..20 {
+            let error = fixture.cache.get().await.unwrap_err();
+            assert_eq!(fixture.calls(), call);
+            let left = error.retry_after().unwrap();
+            assert!(left <= seconds(pause), "{asked:?}: {left:?}");
+            if call > 5 {
+                assert_eq!(left, seconds(pause), "{asked:?}");
+            }
+            fixture.advance(left - millis(1));
+            fixture.get().await.unwrap_err();
+            assert_eq!(fixture.calls(), call, "called during the pause");
+            fixture.advance(millis(1));
+        }
+        assert_eq!(fixture.get().await.unwrap(), "back");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Fixture, Step, millis, seconds, start, until};
+use super::{Fixture, Step, millis, outage, seconds, start, until};
 use crate::credential::Credential;
 
 #[tokio::test]
@@ -50,6 +50,16 @@ async fn calls_by_second(fixture: &Fixture, end: u64) -> Vec<u64> {
         calls.extend((before..fixture.calls()).map(|_| second));
     }
     calls
+}
+
+#[tokio::test]
+async fn an_outage_while_a_credential_is_valid_has_the_longer_pauses() {
+    let fixture = Fixture::new(|call| match call {
+        1 => Step::Give(until(call, seconds(3600))),
+        _ => Step::FailWith(outage(None)),
+    });
+    let calls = calls_by_second(&fixture, 3600).await;
+    assert!((10..=50).contains(&calls.len()), "{calls:?}");
 }
 
 #[tokio::test]
