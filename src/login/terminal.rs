@@ -15,12 +15,14 @@ use rustix::termios::{
 use zeroize::Zeroizing;
 
 use super::Error;
-use crate::printable::printable_lines;
+use crate::{kubeconfig::text, printable::printable_lines};
 
 const CTRL_C: u8 = 0x03;
 const CTRL_BACKSLASH: u8 = 0x1c;
 /// The maximum length of a line, in bytes.
 const LIMIT: usize = 64 << 10;
+/// The byte order marks of UTF-16, in which a line break is not one byte.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Prompts for a line, and shows what is typed. `what` names the line in errors, such as `user name`;
 /// `instead` says what to do without a terminal, such as `give it by --username`.
@@ -154,18 +156,27 @@ fn read_line(input: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        let new = &buffer[filled..filled + read];
         filled += read;
+        if is_utf_16(&buffer[..filled]) {
+            continue;
+        }
+        let new = &buffer[filled - read..filled];
         if new.contains(&b'\n') || matches!(new.last(), Some(&(CTRL_C | CTRL_BACKSLASH))) {
             break;
         }
     }
     let end = buffer[..filled].iter().position(|byte| *byte == b'\n');
+    let end = end.filter(|_| !is_utf_16(&buffer[..filled]));
     buffer.truncate(end.map_or(filled, |at| at + 1));
     Ok(buffer)
 }
 
-/// Returns the line as text without its line break, or what is wrong with it.
+fn is_utf_16(bytes: &[u8]) -> bool {
+    UTF_16.iter().any(|mark| bytes.starts_with(mark))
+}
+
+/// Returns the line as text without its line break and without a byte order mark, or what is wrong
+/// with it.
 fn validated(
     typed: io::Result<Option<Zeroizing<Vec<u8>>>>,
     what: &'static str,
@@ -175,8 +186,8 @@ fn validated(
     if typed.len() > LIMIT {
         return Err(bad("has more than 64 KiB"));
     }
-    let text = std::str::from_utf8(&typed).map_err(|_| bad("is not UTF-8 text"))?;
-    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text::decode(&typed).map_err(|_| bad("is not UTF-8 text"))?;
+    let text = text.split_once('\n').map_or(&**text, |(line, _)| line);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
         return Err(bad("is empty"));

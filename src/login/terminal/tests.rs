@@ -95,11 +95,19 @@ fn the_first_piped_line_is_read_whole() {
         assert_eq!(piped(text.as_bytes()).unwrap().as_str(), "sesame");
     }
     assert_eq!(piped(b" sesame ").unwrap().as_str(), " sesame ");
+    // As `>` of Windows PowerShell writes it. One byte of the first character is a line break.
+    let marked = "\u{feff}\u{10a}sesame\r\nmore\r\n";
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| marked.encode_utf16().flat_map(bytes).collect();
+    let little: Vec<u8> = utf16(u16::to_le_bytes);
+    for bytes in [marked.as_bytes().to_vec(), little, utf16(u16::to_be_bytes)] {
+        assert_eq!(piped(&bytes).unwrap().as_str(), "\u{10a}sesame");
+    }
     let long = "a".repeat(LIMIT);
     assert_eq!(piped(long.as_bytes()).unwrap().len(), LIMIT);
     for (text, problem) in [
         (&b"\n"[..], "empty"),
         (b"", "empty"),
+        ("\u{feff}\n".as_bytes(), "empty"),
         (b"hunter2\xff\n", "UTF-8"),
         (format!("{long}a").as_bytes(), "64 KiB"),
     ] {
