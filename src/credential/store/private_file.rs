@@ -7,6 +7,7 @@ use std::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
     path::Path,
+    sync::Once,
 };
 
 use rustix::{fs::OFlags, process::geteuid};
@@ -39,7 +40,13 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     if !found.is_file() {
         return Err(broken("is no regular file; remove it and log in again"));
     }
-    make_private(path, &found, 0o600, |mode| file.set_permissions(mode))?;
+    let look = || file.metadata();
+    match make_private(path, &found, 0o600, |mode| file.set_permissions(mode), look)? {
+        Access::Private => {}
+        Access::Removed => warn_of_removed(path),
+        // A login, and each write, warns of it.
+        Access::Stays(_) => tracing::debug!(path = %path.display(), "{STAYS_OPEN}"),
+    }
     // The capacity is allocated at once: growing would leave copies that are not wiped.
     let capacity = usize::try_from(found.len().min(LIMIT)).unwrap_or(0) + 1;
     let mut text = Zeroizing::new(Vec::with_capacity(capacity));
@@ -54,9 +61,28 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
 
 /// Replaces the file at `path`, in a folder below `root`, as a whole.
 pub(super) fn write(root: &Path, path: &Path, text: &[u8]) -> Result<(), Error> {
+    write_after(root, path, text, || Ok(()))
+}
+
+/// As [`write`], and runs `work` when the new file is complete and only has to take its place. If
+/// `work` fails, the file stays as it was.
+pub(super) fn write_after(
+    root: &Path,
+    path: &Path,
+    text: &[u8],
+    work: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
     make_folder_of(root, path)?;
-    let new = path.with_extension(format!("new.{}", std::process::id()));
-    let written = Replacement::new(path, new).and_then(|new| new.put(text, || Ok(true)));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new.{}", std::process::id()));
+    let mut worked = Ok(());
+    let written = Replacement::new(path, path.with_file_name(name)).and_then(|new| {
+        new.put(text, || {
+            worked = work();
+            Ok(worked.is_ok())
+        })
+    });
+    worked?;
     written.map(drop).map_err(Error::io("write", path))
 }
 
@@ -69,21 +95,41 @@ pub(super) fn make_folder_of(root: &Path, path: &Path) -> Result<(), Error> {
         .create(folder)
         .map_err(Error::io("create the folder for saved logins,", folder))?;
     for folder in [root, folder] {
-        let found = fs::metadata(folder).map_err(Error::io("read", folder))?;
-        make_private(folder, &found, 0o700, |mode| {
-            fs::set_permissions(folder, mode)
-        })?;
+        let look = || fs::metadata(folder);
+        let found = look().map_err(Error::io("read", folder))?;
+        let set = |mode| fs::set_permissions(folder, mode);
+        match make_private(folder, &found, 0o700, set, look)? {
+            Access::Private => {}
+            Access::Removed => warn_of_removed(folder),
+            Access::Stays(why) => warn_of_open(folder, why.as_ref()),
+        }
     }
     Ok(())
 }
 
-/// Removes other users' access to `path`, which must belong to this process's user.
+/// What other users may do with a file or folder.
+#[derive(Debug)]
+enum Access {
+    /// Nothing, neither now nor before.
+    Private,
+    /// Nothing any more.
+    Removed,
+    /// As much as before, with the system's error if there was one.
+    Stays(Option<io::Error>),
+}
+
+const STAYS_OPEN: &str = "other users of this machine may be able to use this";
+
+/// Removes other users' access to `path`, which must belong to this process's user. Some file
+/// systems refuse to (vfat, CIFS), or accept the mode without keeping it (Windows' drives in WSL),
+/// so `look` reads the mode again.
 fn make_private(
     path: &Path,
     found: &Metadata,
     mode: u32,
     set: impl FnOnce(fs::Permissions) -> io::Result<()>,
-) -> Result<(), Error> {
+    look: impl FnOnce() -> io::Result<Metadata>,
+) -> Result<Access, Error> {
     if found.uid() != geteuid().as_raw() {
         return Err(Error::Broken {
             path: path.to_owned(),
@@ -91,15 +137,83 @@ fn make_private(
                       a folder of your own",
         });
     }
-    if found.mode() & 0o777 & !mode == 0 {
-        return Ok(());
+    let is_private = |found: &Metadata| found.mode() & 0o777 & !mode == 0;
+    if is_private(found) {
+        return Ok(Access::Private);
     }
-    set(fs::Permissions::from_mode(mode))
-        .map_err(Error::io("take other users' access from", path))?;
+    let done = set(fs::Permissions::from_mode(mode));
+    let now = look().map_err(Error::io("read", path))?;
+    Ok(if is_private(&now) {
+        Access::Removed
+    } else {
+        Access::Stays(done.err())
+    })
+}
+
+fn warn_of_removed(path: &Path) {
     tracing::warn!(
         path = %path.display(),
         "other users of this machine could use this; now they cannot. If one of them may have \
          read it, log out and in again"
     );
-    Ok(())
+}
+
+/// Warns once in this process.
+fn warn_of_open(path: &Path, why: Option<&io::Error>) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let why = why.map(tracing::field::display);
+        tracing::warn!(
+            path = %path.display(),
+            why,
+            "{STAYS_OPEN}: its file system does not keep who may. Set XDG_STATE_HOME to a folder \
+             on another file system, or log in with --keyring"
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A mode that a file system refuses to change, or does not keep, is never said to be changed.
+    #[test]
+    fn access_counts_as_removed_only_after_another_look() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        let look = || fs::metadata(path);
+        let found = look().unwrap();
+        let vfat = |_| Err(io::ErrorKind::PermissionDenied.into());
+        let refused = make_private(path, &found, 0o600, vfat, look).unwrap();
+        assert!(matches!(refused, Access::Stays(Some(_))), "{refused:?}");
+        let drvfs = |_| Ok(());
+        let ignored = make_private(path, &found, 0o600, drvfs, look).unwrap();
+        assert!(matches!(ignored, Access::Stays(None)), "{ignored:?}");
+        let ext4 = |mode| fs::set_permissions(path, mode);
+        let removed = make_private(path, &found, 0o600, ext4, look).unwrap();
+        assert!(matches!(removed, Access::Removed), "{removed:?}");
+        let found = look().unwrap();
+        let kept = make_private(path, &found, 0o600, vfat, look).unwrap();
+        assert!(matches!(kept, Access::Private), "{kept:?}");
+    }
+
+    #[test]
+    fn a_file_stays_if_the_work_before_its_replacement_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(folder.path(), &path, b"one").unwrap();
+        let fails = || {
+            // The new file is complete by then.
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+            Err(Error::NoFolder)
+        };
+        let failed = write_after(folder.path(), &path, b"two", fails);
+        assert!(matches!(failed, Err(Error::NoFolder)));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write_after(folder.path(), &path, b"two", || Ok(())).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+    }
 }

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    sync::Once,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -35,11 +36,21 @@ impl RenewalLock {
     }
 
     /// Waits for the lock on the lock file `lock`, which is created where it is missing. Blocks for
-    /// at most 90 s.
+    /// at most 90 s. On a file system without locks, such as NFS without a lock daemon, it is not
+    /// waited for, with a warning.
     ///
     /// # Errors
     /// A lock file that cannot be created, or that other processes hold all that time.
     pub fn acquire(lock: &Path) -> Result<Self, Error> {
+        Self::acquire_by(lock, |file| {
+            flock(file, FlockOperation::NonBlockingLockExclusive)
+        })
+    }
+
+    fn acquire_by(
+        lock: &Path,
+        try_lock: impl Fn(&File) -> Result<(), Errno>,
+    ) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -50,8 +61,12 @@ impl RenewalLock {
             .map_err(failed(lock))?;
         let started = Instant::now();
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match try_lock(&file) {
                 Ok(()) => return Ok(Self(file)),
+                Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    warn_without_locks(lock);
+                    return Ok(Self(file));
+                }
                 Err(Errno::WOULDBLOCK) if started.elapsed() < PATIENCE => sleep(RETRY),
                 Err(Errno::WOULDBLOCK) => {
                     return Err(Error::Locked {
@@ -62,5 +77,36 @@ impl RenewalLock {
                 Err(errno) => return Err(failed(lock)(errno.into())),
             }
         }
+    }
+}
+
+/// Warns once in this process.
+fn warn_without_locks(lock: &Path) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            file = %lock.display(),
+            "the file system has no locks, so nothing keeps two kubegates from renewing one login \
+             at the same time; set XDG_STATE_HOME to a folder on another file system"
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("a.lock");
+        for errno in [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS] {
+            let held = RenewalLock::acquire_by(&lock, |_| Err(errno));
+            assert!(held.is_ok(), "{errno:?}");
+        }
+        let failed = RenewalLock::acquire_by(&lock, |_| Err(Errno::IO)).unwrap_err();
+        assert!(failed.to_string().contains("a.lock"), "{failed}");
+        assert!(RenewalLock::acquire(&lock).is_ok());
     }
 }
