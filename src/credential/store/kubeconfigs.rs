@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{Error, Store, private_file};
+use crate::kubeconfig::edit::RenewalLock;
 
 /// The byte behind each path of a list: the only one that no path contains.
 const END: u8 = 0;
@@ -30,12 +31,21 @@ impl Store {
             .collect()
     }
 
-    /// Notes that a kubeconfig names a login. Blocks.
+    /// Notes that a kubeconfig names a login. Processes that do so at the same time take turns.
+    /// Blocks.
     ///
     /// # Errors
-    /// The list cannot be written.
+    /// The list cannot be locked or written.
     pub fn note_kubeconfig(&self, login: &str, kubeconfig: &Path) -> Result<(), Error> {
         let path = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
+        if self.kubeconfigs(login).contains(&path) {
+            return Ok(());
+        }
+        let file = self.kubeconfigs_path(login);
+        private_file::make_folder_of(self.folder(), &file)?;
+        // Not the lock of the login, which a renewal holds for as long as its issuer takes.
+        let lock = file.with_extension("kubeconfigs-lock");
+        let _turn = RenewalLock::acquire(&lock).map_err(Error::Lock)?;
         let mut known = self.kubeconfigs(login);
         if known.contains(&path) {
             return Ok(());
@@ -48,8 +58,7 @@ impl Store {
             list.extend_from_slice(path.as_os_str().as_bytes());
             list.push(END);
         }
-        let path = self.kubeconfigs_path(login);
-        private_file::write(self.folder(), &path, &list)
+        private_file::write(self.folder(), &file, &list)
     }
 
     /// Removes the list of the kubeconfigs that name a login.

@@ -8,13 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
 
-use super::{Error, LoginBinding, SavedLogin, keyring, private_file};
+use super::{Error, LoginBinding, SavedLogin, file_name, keyring, private_file};
 use crate::kubeconfig::edit::RenewalLock;
-
-/// The characters that a file's name has unencoded.
-const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b':');
 
 /// The state folder.
 #[derive(Clone, Debug)]
@@ -62,8 +59,15 @@ impl Store {
     /// The file of a login.
     #[must_use]
     pub fn path(&self, login: &str) -> PathBuf {
-        let name = file_name(login);
-        self.folder.join("logins").join(format!("{name}.json"))
+        let logins = self.folder.join("logins");
+        let path = logins.join(format!("{}.json", file_name::of_login(login)));
+        if !file_name::is_hashed(login) || path.exists() {
+            return path;
+        }
+        // Version 0.1.0 had the whole name, as far as the file system took it.
+        let before = logins.join(format!("{}.json", file_name::encoded(login)));
+        let is_known = before.exists() || before.with_extension("kubeconfigs").exists();
+        if is_known { before } else { path }
     }
 
     /// The names of the saved logins, sorted.
@@ -79,10 +83,12 @@ impl Store {
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.map_err(Error::io("read", &folder))?.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
-            let name = name.and_then(|name| percent_decode_str(name).decode_utf8().ok());
-            names.extend(name.map(std::borrow::Cow::into_owned));
+            let entry = entry.map_err(Error::io("read", &folder))?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) else {
+                continue;
+            };
+            names.extend(file_name::login_of(name).or_else(|| name_in(&entry.path())));
         }
         names.sort_unstable();
         Ok(names)
@@ -114,7 +120,7 @@ impl Store {
     fn read_unchecked(&self, login: &str) -> Result<Option<SavedLogin>, Error> {
         match self.read_without_keyring(login)? {
             Some(saved) if saved.keyring => {
-                let text = keyring::lookup(&file_name(login))?;
+                let text = keyring::lookup(&file_name::encoded(login))?;
                 let saved = parsed(&self.path(login), &text)?;
                 Ok(Some(SavedLogin {
                     keyring: true,
@@ -143,14 +149,21 @@ impl Store {
             Some(binding) => &binding.added_to(saved),
             None => saved,
         };
+        let name = file_name::is_hashed(login).then_some(login);
+        let item = file_name::encoded(login);
         if saved.keyring {
-            keyring::store(&file_name(login), &saved.to_json())?;
-            return private_file::write(&self.folder, &path, saved.marker().as_bytes());
+            let marker = saved.marker(name);
+            // The keyring changes when the file is ready to be replaced, so that a full disk leaves
+            // the former login in both.
+            return private_file::write_after(&self.folder, &path, marker.as_bytes(), || {
+                keyring::store(&item, &saved.to_json(None))
+            });
         }
         let was_in_keyring = is_in_keyring(&path)?;
-        private_file::write(&self.folder, &path, saved.to_json().as_bytes())?;
-        if was_in_keyring {
-            keyring::clear(&file_name(login))?;
+        private_file::write(&self.folder, &path, saved.to_json(name).as_bytes())?;
+        if was_in_keyring && let Err(error) = keyring::clear(&item) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, login, "the former login stays in the keyring");
         }
         Ok(())
     }
@@ -163,7 +176,7 @@ impl Store {
         let path = self.path(login);
         // A broken file is removed as well.
         if is_in_keyring(&path).unwrap_or(false) {
-            keyring::clear(&file_name(login))?;
+            keyring::clear(&file_name::encoded(login))?;
         }
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),
@@ -184,8 +197,15 @@ impl Store {
     }
 }
 
-fn file_name(login: &str) -> String {
-    utf8_percent_encode(login, FILE_NAME).to_string()
+/// Returns the name of the login in the file at `path`; `None` if it has none or cannot be read.
+fn name_in(path: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        login: String,
+    }
+    let text = private_file::read(path).ok()??;
+    let named: Named = serde_json::from_slice(&text).ok()?;
+    Some(named.login)
 }
 
 /// Parses the text of a login's file. The parser's error is dropped: it may quote a secret.

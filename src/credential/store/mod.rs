@@ -5,6 +5,7 @@
 //! it.
 
 mod error;
+mod file_name;
 mod keyring;
 mod kubeconfigs;
 mod login_binding;
@@ -16,7 +17,7 @@ mod saved_login;
 pub use error::Error;
 pub use login_binding::LoginBinding;
 pub use login_store::Store;
-pub use registries::{Registries, Registry, registry_host};
+pub use registries::{Registries, Registry, registry_host, registry_name};
 pub use saved_login::SavedLogin;
 
 #[cfg(test)]

@@ -44,21 +44,24 @@ pub struct SavedLogin {
 
 impl SavedLogin {
     /// The content of the file of a login that is in the keyring. It differs each time, so that a
-    /// process that watches the file notices a new login.
-    pub(super) fn marker(&self) -> String {
+    /// process that watches the file notices a new login. `login` is the name, unless the file's
+    /// name has it.
+    pub(super) fn marker(&self, login: Option<&str>) -> String {
+        let name = login.map(|login| format!("  \"login\": {},\n", serde_json::json!(login)));
         let end = self
             .expires_at
             .map(|end| format!("  \"expires-at\": {},\n", seconds(end)));
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let written_at = since.unwrap_or_default().as_nanos();
         format!(
-            "{{\n{}  \"keyring\": true,\n  \"written-at\": {written_at}\n}}\n",
+            "{{\n{}{}  \"keyring\": true,\n  \"written-at\": {written_at}\n}}\n",
+            name.unwrap_or_default(),
             end.unwrap_or_default()
         )
     }
 
-    /// The content of the file.
-    pub(super) fn to_json(&self) -> Zeroizing<String> {
+    /// The content of the file. `login` is the name, unless the file's name has it.
+    pub(super) fn to_json(&self, login: Option<&str>) -> Zeroizing<String> {
         let secrets = [
             ("api-key", &self.api_key),
             ("refresh-token", &self.refresh_token),
@@ -66,6 +69,10 @@ impl SavedLogin {
             ("token", &self.token),
         ];
         let mut fields = Vec::new();
+        if let Some(login) = login {
+            let text = serde_json::json!(login);
+            fields.push(Zeroizing::new(format!("  \"login\": {text}")));
+        }
         for (name, secret) in secrets {
             if let Some(secret) = secret {
                 let text = Zeroizing::new(serde_json::json!(secret.expose()).to_string());

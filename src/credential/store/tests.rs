@@ -196,3 +196,89 @@ fn a_list_of_kubeconfigs_with_one_path_per_line_is_read_and_kept() {
     store.note_kubeconfig("a", &new).unwrap();
     assert_eq!(store.kubeconfigs("a"), [old, other, new]);
 }
+
+#[test]
+fn a_login_with_a_long_name_is_saved_found_and_listed() {
+    let (_folder, store) = store();
+    let ou = "\u{55b6}\u{696d}\u{90e8}".repeat(40);
+    let login = format!("oidc:CN=\u{5c71}\u{7530} \u{592a}\u{90ce},OU={ou}/api-example:6443");
+    let saved = SavedLogin {
+        token: Some(Secret::new("t")),
+        ..SavedLogin::default()
+    };
+    for login in [login.clone(), format!("{login}/2"), "a".repeat(1000)] {
+        store.write(&login, &saved).unwrap();
+        assert_eq!(store.read(&login).unwrap().unwrap().token, saved.token);
+        let kubeconfig = Path::new("/home/jane/config");
+        store.note_kubeconfig(&login, kubeconfig).unwrap();
+        assert_eq!(store.kubeconfigs(&login), [kubeconfig]);
+        drop(store.lock_for_renewal(&login).unwrap());
+    }
+    let mut expected = [login.clone(), format!("{login}/2"), "a".repeat(1000)];
+    expected.sort_unstable();
+    assert_eq!(store.names().unwrap(), expected);
+    for file in fs::read_dir(store.folder().join("logins")).unwrap() {
+        let length = file.unwrap().file_name().len();
+        assert!(length <= 143 - ".new.4194304".len(), "{length}");
+    }
+    assert!(store.remove(&login).unwrap());
+    assert!(store.read(&login).unwrap().is_none());
+}
+
+#[test]
+fn a_long_file_name_of_before_is_found_and_kept() {
+    let (_folder, store) = store();
+    let login = "a".repeat(200);
+    store.write("b", &SavedLogin::default()).unwrap();
+    let before = store.folder().join("logins").join(format!("{login}.json"));
+    fs::rename(store.path("b"), &before).unwrap();
+    assert_eq!(store.path(&login), before);
+    assert_eq!(store.names().unwrap(), [login.as_str()]);
+    let saved = SavedLogin {
+        token: Some(Secret::new("t")),
+        ..SavedLogin::default()
+    };
+    store.write(&login, &saved).unwrap();
+    let files = fs::read_dir(store.folder().join("logins")).unwrap().count();
+    assert_eq!(files, 1, "no second file");
+    assert_eq!(store.read(&login).unwrap().unwrap().token, saved.token);
+}
+
+#[test]
+fn kubeconfigs_that_are_noted_at_the_same_time_are_all_kept() {
+    let (folder, store) = store();
+    let files: Vec<_> = (0..16).map(|n| folder.path().join(n.to_string())).collect();
+    for file in &files {
+        fs::write(file, "").unwrap();
+    }
+    std::thread::scope(|scope| {
+        for file in &files {
+            scope.spawn(|| store.note_kubeconfig("a", file).unwrap());
+        }
+    });
+    let mut noted = store.kubeconfigs("a");
+    noted.sort_unstable();
+    let mut expected = files.clone();
+    expected.sort_unstable();
+    assert_eq!(noted, expected);
+}
+
+#[test]
+fn a_registry_that_was_saved_with_its_port_is_found_without_it() {
+    let (_folder, store) = store();
+    assert!(
+        !store
+            .change_registries(|all| all.remove("a").is_some())
+            .unwrap()
+    );
+    let path = store.folder().join("registries.json");
+    assert!(!path.exists(), "nothing has changed");
+    let text = r#"{"a.example:443": {"context": "one"}, "b.example:5000": {"context": "two"}}"#;
+    fs::write(&path, text).unwrap();
+    let registries = store.registries().unwrap();
+    let hosts: Vec<_> = registries.keys().map(String::as_str).collect();
+    assert_eq!(hosts, ["a.example", "b.example:5000"]);
+    let removed = store.change_registries(|all| all.remove("a.example"));
+    assert_eq!(removed.unwrap().unwrap().context, "one");
+    assert_eq!(store.registries().unwrap().len(), 1);
+}
