@@ -86,8 +86,9 @@ fn warn_without_locks(lock: &Path) {
     ONCE.call_once(|| {
         tracing::warn!(
             file = %lock.display(),
-            "the file system has no locks, so nothing keeps two kubegates from renewing one login \
-             at the same time; set XDG_STATE_HOME to a folder on another file system"
+            "its file system has no locks, so two kubegates may use one refresh token at the same \
+             time, which ends some sessions; keep it on another file system (XDG_STATE_HOME for \
+             logins)"
         );
     });
 }
