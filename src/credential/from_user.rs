@@ -8,13 +8,12 @@ use super::{
     Cache, Error, Source, saved_login,
     sources::{
         anonymous::Anonymous,
-        basic::Basic,
         client_cert::{ClientCert, WithCertificate},
         exec::Exec,
         ibm_iam::IbmKubeconfigUser,
         oidc::Oidc,
         openshift,
-        static_token::StaticToken,
+        static_header::StaticHeader,
         token_file::TokenFile,
         token_request::TokenRequest,
         token_secret::TokenSecret,
@@ -44,7 +43,7 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
             Some(Arc::new(source))
         }
         Login::Basic { username, password } => {
-            Some(Arc::new(Basic::new(name, username, password)?))
+            Some(Arc::new(StaticHeader::basic(name, username, password)?))
         }
         Login::Oidc(config) if IbmKubeconfigUser::matches(config) => Some(Arc::new(
             IbmKubeconfigUser::new(config.clone(), &target.cluster)?,
@@ -77,7 +76,7 @@ fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Erro
         Arc::new(openshift::SavedSession::of_kubeconfig(access, token)?)
     } else {
         let user = target.user.name.as_deref();
-        Arc::new(StaticToken::new(user, token)?)
+        Arc::new(StaticHeader::bearer(user, token)?)
     })
 }
 

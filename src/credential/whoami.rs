@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     Cache, Error,
     protocol::{api_server::ApiServer, issuer::Response},
-    sources::static_token::StaticToken,
+    sources::static_header::StaticHeader,
 };
 use crate::{kubeconfig::Cluster, printable::printable, secret::Secret};
 
@@ -102,7 +102,7 @@ fn named(username: &str, groups: &[String]) -> Identity {
 /// # Errors
 /// A token that no header can carry.
 pub fn from_token(token: &Secret) -> Result<Arc<Cache>, Error> {
-    Ok(Cache::new(Arc::new(StaticToken::new(None, token)?)))
+    Ok(Cache::new(Arc::new(StaticHeader::bearer(None, token)?)))
 }
 
 fn refused(response: &Response) -> Error {
