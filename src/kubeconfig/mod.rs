@@ -16,6 +16,7 @@ mod error;
 mod exec;
 mod exec_info;
 mod fields;
+pub mod fingerprint;
 mod in_cluster;
 mod load;
 mod oidc;

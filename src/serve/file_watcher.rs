@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, Metadata},
-    io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use zeroize::Zeroizing;
-
-use crate::kubeconfig::own_writes::{self, Sha256};
+use crate::kubeconfig::{
+    fingerprint::{self, Fingerprint},
+    own_writes::{self, Sha256},
+};
 
 /// How many bytes of a file are compared. No watched file may have more.
 const LIMIT: u64 = 8 << 20;
@@ -37,15 +35,6 @@ struct FileState {
     settled: bool,
     /// The hash of the content, or `None` if it cannot be read.
     hash: Option<Sha256>,
-}
-
-/// Metadata that change with the content, as precisely as the file system records them.
-#[derive(Debug, PartialEq, Eq)]
-struct Fingerprint {
-    file: (u64, u64),
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl FileWatcher {
@@ -75,15 +64,12 @@ impl FileWatcher {
 impl FileState {
     /// Returns whether the content has changed.
     fn check(&mut self, path: &Path) -> bool {
-        // Network file systems answer a plain `stat` from a cache that is up to a minute old, but
-        // ask their server when a file is opened.
-        let opened = open(path).ok().flatten();
-        let metadata = opened.as_ref().map(|(_, found)| Fingerprint::of(found));
+        let opened = fingerprint::open(path);
+        let metadata = opened.as_ref().map(|(_, fingerprint)| *fingerprint);
         if metadata == self.metadata && self.settled {
             return false;
         }
-        let hash = opened.and_then(|(file, _)| content(file).ok());
-        let hash = hash.map(|content| own_writes::sha256(&content));
+        let hash = opened.and_then(|(file, _)| fingerprint::digest(file, LIMIT).ok());
         let changed = hash != self.hash;
         *self = Self {
             settled: metadata == self.metadata,
@@ -94,39 +80,10 @@ impl FileState {
     }
 }
 
-impl Fingerprint {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            file: (metadata.dev(), metadata.ino()),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-/// Returns `None` for anything but a regular file: opening a pipe without a writer would block.
-fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
-    if !fs::metadata(path)?.is_file() {
-        return Ok(None);
-    }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    Ok(Some((file, metadata)))
-}
-
-fn content(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
-    let length = file.metadata()?.len().min(LIMIT);
-    // Allocated at once, because growing would leave copies behind that are not wiped.
-    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
-    file.take(LIMIT).read_to_end(&mut content)?;
-    Ok(content)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
 

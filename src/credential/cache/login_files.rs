@@ -2,10 +2,7 @@
 //! returned, since a session that has ended is often followed by a login just then.
 
 use std::{
-    fs, io,
-    io::Read as _,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,9 +14,11 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
-use zeroize::Zeroizing;
 
-use crate::kubeconfig::own_writes;
+use crate::kubeconfig::{
+    fingerprint::{self, Fingerprint},
+    own_writes,
+};
 
 /// Of each file, only the first bytes up to this number are compared.
 const LIMIT: u64 = 1 << 20;
@@ -33,20 +32,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct LoginFiles {
     /// Locked for a check on blocking threads only.
-    recorded: Mutex<Vec<(PathBuf, Option<Stamp>)>>,
+    recorded: Mutex<Vec<(PathBuf, Option<Fingerprint>)>>,
     has_any: AtomicBool,
     /// The number of requested checks.
     requested: AtomicU64,
     checks: tokio::sync::Mutex<Checks>,
-}
-
-/// What changes with a file's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl LoginFiles {
@@ -62,8 +52,8 @@ impl LoginFiles {
             *recorded = files
                 .into_iter()
                 .map(|path| {
-                    let stamp = stamp(&path);
-                    (path, stamp)
+                    let found = fingerprint::open(&path);
+                    (path, found.map(|(_, fingerprint)| fingerprint))
                 })
                 .collect();
         };
@@ -102,17 +92,18 @@ impl LoginFiles {
     fn have_changed(&self) -> bool {
         let mut have_changed = false;
         for (path, before) in &mut *self.lock() {
-            let now = stamp(path);
+            let found = fingerprint::open(path);
+            let now = found.as_ref().map(|(_, fingerprint)| *fingerprint);
             if now != *before {
                 *before = now;
-                have_changed |= !content(path)
-                    .is_ok_and(|text| own_writes::contains(&own_writes::sha256(&text)));
+                let digest = found.and_then(|(file, _)| fingerprint::digest(file, LIMIT).ok());
+                have_changed |= !digest.as_ref().is_some_and(own_writes::contains);
             }
         }
         have_changed
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, Option<Stamp>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, Option<Fingerprint>)>> {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,31 +148,11 @@ impl Checks {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let found = fs::metadata(path).ok()?;
-    Some(Stamp {
-        file: (found.dev(), found.ino()),
-        length: found.len(),
-        modified: (found.mtime(), found.mtime_nsec()),
-        changed: (found.ctime(), found.ctime_nsec()),
-    })
-}
-
-fn content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    // The capacity is allocated at once: growing would leave copies that are not wiped.
-    let file = fs::File::open(path)?;
-    let capacity = usize::try_from(file.metadata()?.len().min(LIMIT)).unwrap_or_default() + 1;
-    let mut text = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(LIMIT).read_to_end(&mut text)?;
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use super::*;
 
     async fn changed(files: &Arc<LoginFiles>) -> bool {
