@@ -4,6 +4,7 @@
 //! pool. An upgrade gets an HTTP/1.1 connection of its own, which the same dialer makes and the same
 //! verifier checks.
 
+mod awaited_heads;
 mod body;
 mod error;
 mod http1;

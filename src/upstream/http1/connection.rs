@@ -19,6 +19,7 @@ use super::{
 use crate::{
     dial,
     upstream::{
+        awaited_heads::AwaitedHeads,
         body::RequestBody,
         last_disconnect::LastDisconnect,
         monitored_io::{Activity, MonitoredIo},
@@ -55,7 +56,7 @@ pub(in crate::upstream) struct ConnectionState {
     /// It is kept for the next request.
     idle: AtomicBool,
     /// Its request waits for the head of the response.
-    awaits_head: AtomicBool,
+    awaited_heads: AwaitedHeads,
     /// Tells that request that the server is unresponsive.
     unresponsive: Notify,
     /// The client of the request, where a pool counts the connections of each.
@@ -137,7 +138,7 @@ impl Connection {
         let replayable = replayable_copy(&request);
         to_origin_form(&mut request, uri, host);
         let max_headers = self.state.max_headers;
-        let _awaiting = AwaitingHead::begin(&self.state);
+        let _awaiting = self.state.awaited_heads.begin();
         tokio::select! {
             biased;
             sent = self.sender.try_send_request(request.map(SmallFrames::new)) => {
@@ -191,7 +192,7 @@ pub(in crate::upstream) async fn upgrade(
     let (mut sender, driver) = builder(max_headers).handshake(io).await.map_err(broken)?;
     tokio::spawn(driver.with_upgrades());
     to_origin_form(&mut request, uri, host);
-    let _awaiting = AwaitingHead::begin(&state);
+    let _awaiting = state.awaited_heads.begin();
     tokio::select! {
         biased;
         response = sender.send_request(request.map(SmallFrames::new)) => response.map_err(broken),
@@ -222,7 +223,7 @@ impl ConnectionState {
             used: AtomicBool::new(false),
             in_use: AtomicBool::new(false),
             idle: AtomicBool::new(false),
-            awaits_head: AtomicBool::new(false),
+            awaited_heads: AwaitedHeads::default(),
             unresponsive: Notify::new(),
             client: Mutex::new(None),
             is_upgrade,
@@ -262,7 +263,7 @@ impl ConnectionState {
     }
 
     pub(in crate::upstream) fn awaits_head(&self) -> bool {
-        self.awaits_head.load(Ordering::Relaxed)
+        self.awaited_heads.any()
     }
 
     /// Has the request that waits for its response fail as unresponsive.
@@ -292,21 +293,5 @@ impl ConnectionState {
     /// Whether the pool still uses or keeps the connection, so that its end is the server's doing.
     fn is_wanted(&self) -> bool {
         self.is_in_use() || self.idle.load(Ordering::Relaxed)
-    }
-}
-
-/// A request that waits for the head of its response, until dropped.
-struct AwaitingHead<'a>(&'a ConnectionState);
-
-impl<'a> AwaitingHead<'a> {
-    fn begin(state: &'a ConnectionState) -> Self {
-        state.awaits_head.store(true, Ordering::Relaxed);
-        Self(state)
-    }
-}
-
-impl Drop for AwaitingHead<'_> {
-    fn drop(&mut self) {
-        self.0.awaits_head.store(false, Ordering::Relaxed);
     }
 }

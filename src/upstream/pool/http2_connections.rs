@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     jitter,
     upstream::{
+        awaited_heads::AwaitedHeads,
         body::RequestBody,
         http2::{self, Connection, Stream},
         send_failure::SendFailure,
@@ -36,8 +37,7 @@ pub(super) struct PooledConnection {
     retires_at: Option<Instant>,
     /// The number of streams leased so far.
     leased: AtomicUsize,
-    /// The number of requests that wait for the head of their response.
-    awaiting_head: AtomicUsize,
+    awaited_heads: AwaitedHeads,
     /// A liveness probe is in flight.
     probing: AtomicBool,
     /// A liveness probe was not answered in time. No request uses the connection.
@@ -133,7 +133,7 @@ impl PooledConnection {
             http2,
             retires_at: after(Instant::now(), age),
             leased: AtomicUsize::new(0),
-            awaiting_head: AtomicUsize::new(0),
+            awaited_heads: AwaitedHeads::default(),
             probing: AtomicBool::new(false),
             unresponsive: AtomicBool::new(false),
             became_unresponsive: Notify::new(),
@@ -172,7 +172,7 @@ impl PooledConnection {
     }
 
     pub(super) fn awaits_head(&self) -> bool {
-        self.awaiting_head.load(Ordering::Relaxed) > 0
+        self.awaited_heads.any()
     }
 
     pub(super) fn is_probing(&self) -> bool {
@@ -250,23 +250,7 @@ impl StreamLease {
             let error = io::Error::from(io::ErrorKind::NotConnected);
             return Err(SendFailure::unsent(error, request));
         }
-        let _awaiting = AwaitingHead::begin(&self.connection);
+        let _awaiting = self.connection.awaited_heads.begin();
         http2::send(&self.stream, request, uri, unresponsive).await
-    }
-}
-
-/// A request that waits for the head of its response, until dropped.
-struct AwaitingHead<'a>(&'a PooledConnection);
-
-impl<'a> AwaitingHead<'a> {
-    fn begin(connection: &'a PooledConnection) -> Self {
-        connection.awaiting_head.fetch_add(1, Ordering::Relaxed);
-        Self(connection)
-    }
-}
-
-impl Drop for AwaitingHead<'_> {
-    fn drop(&mut self) {
-        self.0.awaiting_head.fetch_sub(1, Ordering::Relaxed);
     }
 }
