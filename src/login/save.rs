@@ -97,50 +97,23 @@ mod tests {
         let state = folder.path().as_os_str().to_owned();
         let store = Store::of_user(&|_| Some(state.clone())).unwrap();
         let (one, other) = (saved("one"), saved("other"));
-        let fails = async || -> Result<(), Error> {
-            assert!(token(&store).is_some());
-            Err(Error::NoServer)
+        let save = async |login: &SavedLogin, finishes: bool| {
+            let finish = async || -> Result<(), Error> {
+                assert!(token(&store).is_some());
+                finishes.then_some(()).ok_or(Error::NoServer)
+            };
+            let binding = LoginBinding::default();
+            save_login(&store, binding, "a", login, None, finish).await
         };
-        save_login(&store, LoginBinding::default(), "a", &one, None, fails)
-            .await
-            .unwrap_err();
+        save(&one, false).await.unwrap_err();
         assert_eq!(token(&store), None);
-        save_login(
-            &store,
-            LoginBinding::default(),
-            "a",
-            &one,
-            None,
-            async || Ok(()),
-        )
-        .await
-        .unwrap();
-        save_login(&store, LoginBinding::default(), "a", &other, None, fails)
-            .await
-            .unwrap_err();
+        save(&one, true).await.unwrap();
+        save(&other, false).await.unwrap_err();
         assert_eq!(token(&store), one.token);
-        save_login(
-            &store,
-            LoginBinding::default(),
-            "a",
-            &other,
-            None,
-            async || Ok(()),
-        )
-        .await
-        .unwrap();
+        save(&other, true).await.unwrap();
         assert_eq!(token(&store), other.token);
         fs::write(store.path("a"), "broken").unwrap();
-        save_login(
-            &store,
-            LoginBinding::default(),
-            "a",
-            &one,
-            None,
-            async || Ok(()),
-        )
-        .await
-        .unwrap();
+        save(&one, true).await.unwrap();
         assert_eq!(token(&store), one.token);
     }
 }
