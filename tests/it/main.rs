@@ -13,6 +13,7 @@ mod demo;
 mod documentation;
 mod drain;
 mod early_responses;
+mod exec_entries;
 mod faults;
 mod filters;
 mod first_request;

@@ -40,6 +40,14 @@ pub enum PluginError {
         /// The system's error.
         source: Arc<io::Error>,
     },
+    /// The plugin runs already above this process, and would run itself without end.
+    #[error("exec plugin {} was not run, because {what}: this process was started by it; let exec in the kubeconfig's user run a program that obtains a token, or kubegate with the --context of another user", command.display())]
+    Recursive {
+        /// The program.
+        command: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The plugin needs a terminal, and there is none for it.
     #[error("exec plugin {} needs a terminal (interactiveMode: Always), but {what}", command.display())]
     NeedsTerminal {
@@ -112,7 +120,10 @@ impl PluginError {
                 .raw_os_error()
                 .map(Errno::from_raw_os_error)
                 .is_some_and(|errno| TRANSIENT.contains(&errno)),
-            Self::NotFound { .. } | Self::NeedsTerminal { .. } | Self::BadOutput { .. } => false,
+            Self::NotFound { .. }
+            | Self::Recursive { .. }
+            | Self::NeedsTerminal { .. }
+            | Self::BadOutput { .. } => false,
         }
     }
 
@@ -133,7 +144,7 @@ impl PluginError {
             Self::BadOutput { .. } => {
                 "run it in a terminal to see what it prints, and see exec in the kubeconfig's user"
             }
-            Self::NotFound { .. } | Self::Stopped { .. } => return None,
+            Self::NotFound { .. } | Self::Recursive { .. } | Self::Stopped { .. } => return None,
         })
     }
 }

@@ -11,6 +11,7 @@ mod expiration;
 mod plugin;
 mod process;
 mod program;
+mod recursion;
 mod redact;
 mod shutdown;
 mod status;

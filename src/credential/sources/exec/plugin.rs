@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{
     PluginError, exec_info,
     process::{self, Output, RunError},
-    program,
+    program, recursion,
     redact::KnownSecrets,
     shutdown, status, stderr,
     stderr_log::StderrLog,
@@ -89,6 +89,9 @@ impl Plugin {
         let interactive = terminal::is_interactive(config, self.terminal)?;
         let program = program::find(&config.command, std::env::var_os("PATH").as_deref())
             .ok_or_else(|| self.not_found())?;
+        let above = std::env::var_os(recursion::VARIABLE);
+        let plugins = recursion::plugins_with(above.as_deref(), config, &self.cluster);
+        let plugins = plugins.map_err(|what| self.recursive(what))?;
         let request = self.request(interactive).await?;
         let mut command = Command::new(program);
         command.args(&config.args);
@@ -96,6 +99,7 @@ impl Plugin {
             command.env(name, value.expose());
         }
         command.env("KUBERNETES_EXEC_INFO", request.as_str());
+        command.env(recursion::VARIABLE, plugins);
         let limit = self.timeouts.limit(interactive);
         if interactive {
             self.log_terminal_use(limit);
@@ -228,6 +232,13 @@ impl Plugin {
 
     fn presentable(&self, output: &Output) -> String {
         stderr::presentable(&output.stderr, &output.stdout, &self.config.env)
+    }
+
+    fn recursive(&self, what: &'static str) -> Error {
+        Error::Plugin(PluginError::Recursive {
+            command: self.config.command.clone(),
+            what,
+        })
     }
 
     fn not_found(&self) -> Error {
