@@ -1,5 +1,7 @@
 //! Asks the API server whose credential it is.
 
+mod claims;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,13 +10,14 @@ use serde::Deserialize;
 
 use super::{
     Cache, Error,
-    protocol::{api_server::ApiServer, issuer::Response},
+    protocol::{api_server::ApiServer, exec_credential, issuer::Response},
     sources::static_header::StaticHeader,
 };
 use crate::{kubeconfig::Cluster, printable::printable, secret::Secret};
 
-const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+/// The versions of `SelfSubjectReview`: Kubernetes 1.28, 1.27 and 1.26 have them, the latter two only
+/// where they are turned on.
+const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 /// Asked if the token's scopes do not allow a review, or an `OpenShift` has no such API.
 const OWN_USER: &str = "/apis/user.openshift.io/v1/users/~";
 
@@ -25,6 +28,9 @@ pub struct Identity {
     pub username: String,
     /// The user's groups, in the server's order.
     pub groups: Vec<String>,
+    /// Whether the API server said so. Else they are the claims of the token, which the API server may
+    /// name differently.
+    pub is_confirmed: bool,
 }
 
 #[derive(Deserialize)]
@@ -57,43 +63,90 @@ struct Name {
     name: String,
 }
 
-/// Asks the API server of `cluster` who `user` is.
+/// Asks the API server of `cluster` who `user` is. If it has no such API, or does not allow it, the
+/// claims of the user's token tell, with a warning.
 ///
 /// # Errors
-/// No credential, no response, or one without the user.
+/// No credential, no response, a credential that is not accepted, or a server that does not tell about
+/// a credential without claims.
 pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Error> {
     let server = ApiServer::new(cluster, user)?;
-    let body = Bytes::from_static(REVIEW.as_bytes());
-    let response = server
-        .send(&Method::POST, &server.url(REVIEWS)?, body)
-        .await?;
-    match response.status {
-        StatusCode::OK | StatusCode::CREATED => {
-            let UserInfo { username, groups } = parsed::<Review>(&response)?.status.user_info;
-            return Ok(named(&username, &groups));
-        }
-        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {}
-        _ => return Err(refused(&response)),
-    }
+    let silent = match review(&server).await? {
+        Ok(UserInfo { username, groups }) => return Ok(named(&username, &groups, true)),
+        Err(silent) => silent,
+    };
     let own = server
         .send(&Method::GET, &server.url(OWN_USER)?, Bytes::new())
         .await?;
-    if own.status != StatusCode::OK {
-        return Err(refused(&response));
+    match own.status {
+        StatusCode::OK => {
+            let User { metadata, groups } = parsed(&own)?;
+            return Ok(named(&metadata.name, &groups.unwrap_or_default(), true));
+        }
+        StatusCode::UNAUTHORIZED => return Err(refused(&own)),
+        _ => {}
     }
-    let User { metadata, groups } = parsed(&own)?;
-    Ok(named(&metadata.name, &groups.unwrap_or_default()))
+    let credential = server.base().get().await?;
+    let claims = exec_credential::token(&credential, "")
+        .ok()
+        .and_then(|token| claims::identity(&token));
+    let (username, groups) = claims.ok_or_else(|| refused(&silent))?;
+    let identity = named(&username, &groups, false);
+    tracing::warn!(
+        "the API server {} does not say who the user is ({}); the name {} is that of the token's claims",
+        cluster.url(),
+        silent.status,
+        identity.username
+    );
+    Ok(identity)
+}
+
+/// Asks for a `SelfSubjectReview` in the newest version that the server has. Returns the response of a
+/// server that does not review.
+async fn review(server: &ApiServer) -> Result<Result<UserInfo, Response>, Error> {
+    let [newest, older @ ..] = VERSIONS;
+    let mut response = review_in(server, newest).await?;
+    for version in older {
+        if !is_missing(response.status) {
+            break;
+        }
+        response = review_in(server, version).await?;
+    }
+    match response.status {
+        StatusCode::OK | StatusCode::CREATED => {
+            Ok(Ok(parsed::<Review>(&response)?.status.user_info))
+        }
+        StatusCode::FORBIDDEN => Ok(Err(response)),
+        status if is_missing(status) => Ok(Err(response)),
+        _ => Err(refused(&response)),
+    }
+}
+
+async fn review_in(server: &ApiServer, version: &str) -> Result<Response, Error> {
+    let path = format!("/apis/authentication.k8s.io/{version}/selfsubjectreviews");
+    let review =
+        format!(r#"{{"apiVersion":"authentication.k8s.io/{version}","kind":"SelfSubjectReview"}}"#);
+    let url = server.url(&path)?;
+    server.send(&Method::POST, &url, review.into()).await
+}
+
+fn is_missing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+    )
 }
 
 /// Makes the names printable: they are shown on a terminal, and become part of the names of
 /// contexts.
-fn named(username: &str, groups: &[String]) -> Identity {
+fn named(username: &str, groups: &[String], is_confirmed: bool) -> Identity {
     Identity {
         username: printable(username).into_owned(),
         groups: groups
             .iter()
             .map(|group| printable(group).into_owned())
             .collect(),
+        is_confirmed,
     }
 }
 
@@ -143,7 +196,7 @@ mod tests {
             ("jane\u{1b}[2J", "jane\u{fffd}[2J"),
             ("g\u{9b}2J\u{202e}", "g\u{fffd}2J\u{fffd}"),
         ] {
-            let identity = named(user, &[user.to_owned()]);
+            let identity = named(user, &[user.to_owned()], true);
             assert_eq!((&*identity.username, &*identity.groups[0]), (shown, shown));
         }
     }

@@ -17,4 +17,7 @@ mod random;
 mod request_body;
 mod server;
 
-pub use self::{error::Error, kubernetes::ControlPlane};
+pub use self::{
+    error::Error,
+    kubernetes::{ControlPlane, SelfReviews},
+};

@@ -1,6 +1,9 @@
 //! What all requests to an API server share, and what is known of one request.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,6 +11,7 @@ use super::{
     authentication::{Authentication, user_info::UserInfo},
     encoding::response::Format,
     objects::store::Store,
+    self_review::SelfReviews,
 };
 use crate::demo::form::Form;
 
@@ -17,6 +21,8 @@ pub(crate) struct ApiServer {
     pub(crate) store: Arc<Store>,
     pub(crate) authentication: Authentication,
     pub(crate) address: SocketAddr,
+    /// Which version of `SelfSubjectReview` there is.
+    pub(crate) self_reviews: Mutex<SelfReviews>,
     /// Cancelled when the control plane stops.
     pub(crate) stop: CancellationToken,
 }

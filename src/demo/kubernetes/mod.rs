@@ -15,6 +15,7 @@ pub(crate) mod objects;
 pub(crate) mod route;
 mod router;
 mod seed;
+mod self_review;
 pub(crate) mod vendor;
 mod websocket_handshake;
 
@@ -23,12 +24,13 @@ mod tests;
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::self_review::SelfReviews;
 use self::{
     api_server::ApiServer,
     authentication::{Authentication, tokens::Tokens},
@@ -80,6 +82,7 @@ impl ControlPlane {
             store,
             authentication: Authentication::new(tokens, extension),
             address,
+            self_reviews: Mutex::default(),
             stop: stop.clone(),
         });
         let listener = Listener::start((socket, address), &server, &authority, stop.clone())?;
@@ -126,6 +129,12 @@ impl ControlPlane {
     /// below 600 s.
     pub fn allow_account_tokens_from(&self, shortest: Duration) {
         self.server.authentication.tokens().allow_from(shortest);
+    }
+
+    /// Changes which version of `SelfSubjectReview` there is.
+    pub fn set_self_reviews(&self, reviews: SelfReviews) {
+        let mut current = (self.server.self_reviews.lock()).unwrap_or_else(PoisonError::into_inner);
+        *current = reviews;
     }
 
     /// How many service account tokens were issued so far.

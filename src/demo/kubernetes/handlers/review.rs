@@ -24,7 +24,8 @@ pub(crate) fn respond(
     let map = as_map(&mut object);
     let version = group_version(review.group, "v1");
     map.insert("kind".to_owned(), json!(review.kind));
-    map.insert("apiVersion".to_owned(), json!(version));
+    // The version of the request: the router has checked it.
+    map.entry("apiVersion").or_insert_with(|| json!(version));
     let status = match review.kind {
         "SelfSubjectReview" => {
             map.insert(
