@@ -1,11 +1,14 @@
 //! `kubegate contexts`
 
+mod sessions;
+
 use std::time::SystemTime;
 
 use clap::Args;
 use http::uri::Scheme;
 use serde_json::{Value, json};
 
+use self::sessions::SessionEnds;
 use super::output::{self, Format};
 use crate::{
     credential::{CredentialStatus, Expiry, exec_credential, store::Store},
@@ -14,7 +17,8 @@ use crate::{
 };
 
 pub(super) const EXAMPLES: &str = "\
-Reads the kubeconfig and the saved logins; makes no request and runs no plugin.
+Reads the kubeconfig and the saved logins, and runs no plugin. The only requests are for the end of the
+sessions that `oc login` left, to their own servers; -o name makes none.
 
 Examples:
   kubegate contexts
@@ -31,7 +35,7 @@ pub(super) struct Flags {
 }
 
 /// Lists the contexts of the kubeconfig.
-pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let env = |name: &str| std::env::var_os(name);
     let contexts = kubeconfig::contexts(connection.kubeconfig(), &env)?;
     let store = Store::of_user(&env).ok();
@@ -40,9 +44,13 @@ pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result
             .iter()
             .map(|context| context.name.as_str())
             .collect();
+        if format == Format::Name {
+            return output::print_as(format, &Value::Null, &names);
+        }
+        let ends = SessionEnds::ask(&contexts).await;
         let objects = contexts
             .iter()
-            .map(|context| object(context, store.as_ref()));
+            .map(|context| object(context, store.as_ref(), &ends));
         return output::print_as(format, &objects.collect(), &names);
     }
     let header = [
@@ -53,12 +61,14 @@ pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result
         "VERIFIED BY",
         "EXPIRES IN",
     ];
+    let ends = SessionEnds::ask(&contexts).await;
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    rows.extend(contexts.iter().map(|context| row(context, store.as_ref())));
+    let row = |context| row(context, store.as_ref(), &ends);
+    rows.extend(contexts.iter().map(row));
     output::print_table(&rows)
 }
 
-fn row(context: &Context, store: Option<&Store>) -> Vec<String> {
+fn row(context: &Context, store: Option<&Store>, ends: &SessionEnds) -> Vec<String> {
     let current = if context.is_current { "*" } else { "" };
     let mut row = vec![current.to_owned(), context.name.clone()];
     match &context.target {
@@ -68,7 +78,7 @@ fn row(context: &Context, store: Option<&Store>) -> Vec<String> {
                 target.cluster.url(),
                 status.kind,
                 verified_by(&target.cluster),
-                in_words(status.expiry, SystemTime::now()),
+                in_words(ends.of(target).unwrap_or(status.expiry), SystemTime::now()),
             ]);
         }
         Err(error) => row.push(format!("({error})")),
@@ -76,20 +86,21 @@ fn row(context: &Context, store: Option<&Store>) -> Vec<String> {
     row
 }
 
-fn object(context: &Context, store: Option<&Store>) -> Value {
+fn object(context: &Context, store: Option<&Store>, ends: &SessionEnds) -> Value {
     let mut object = json!({"context": context.name, "current": context.is_current});
     match &context.target {
         Ok(target) => {
             let status = CredentialStatus::of(&target.user, store);
+            let expiry = ends.of(target).unwrap_or(status.expiry);
             object["server"] = json!(target.cluster.url());
             object["user"] = json!(status.kind);
             object["verifiedBy"] = json!(verified_by(&target.cluster));
-            object["expires"] = match status.expiry {
+            object["expires"] = match expiry {
                 Expiry::At(time) => json!(exec_credential::timestamp(time)),
                 _ => Value::Null,
             };
-            object["renewed"] = json!(status.expiry == Expiry::Renewed);
-            object["loginNeeded"] = json!(status.expiry == Expiry::LoginNeeded);
+            object["renewed"] = json!(expiry == Expiry::Renewed);
+            object["loginNeeded"] = json!(expiry == Expiry::LoginNeeded);
         }
         Err(error) => object["error"] = json!(error.to_string()),
     }

@@ -124,7 +124,8 @@ async fn get(
     let found = kubeconfig::resolve_pinned(registry.kubeconfig.as_deref(), &overrides, None, &env)?;
     login::note_use(&found, &env);
     let cache = credential::from_user(&found.target, connection.exec_timeout)?;
-    let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
+    let credential =
+        guarded(async { Ok(cache.fetch_once(credential::Need::Current).await?) }).await?;
     let token = exec_credential::token(&credential, &format!("context {}", registry.context))?;
     let secret = Zeroizing::new(json!(token.expose()).to_string());
     let (server, user) = (json!(host), json!(USERNAME));

@@ -11,7 +11,7 @@ use super::{
     target::target_to_use,
 };
 use crate::{
-    credential::{self, CredentialStatus, exec_credential},
+    credential::{self, CredentialStatus, Need, exec_credential},
     settings::ConnectionFlags,
 };
 
@@ -39,7 +39,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     let target = target_to_use(connection)?;
     let cache = credential::from_user(&target, connection.exec_timeout)?;
     if flags.show_token {
-        let credential = guarded(async { Ok(cache.fetch_once().await?) }).await?;
+        let credential = guarded(async { Ok(cache.fetch_once(Need::Current).await?) }).await?;
         let user = target.user.name.as_deref().unwrap_or("of the flags");
         let token = exec_credential::token(&credential, &format!("user {user}"))?;
         output::print_data(token.expose())?;
@@ -57,6 +57,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         let value = json!({
             "user": identity.username,
             "groups": identity.groups,
+            "confirmed": identity.is_confirmed,
             "context": target.context,
             "server": target.cluster.url(),
             "obtained": kind,

@@ -67,6 +67,17 @@ impl fmt::Debug for Credential {
 /// A future that a [`Source`] returns.
 pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, Error>> + Send + 'a>>;
 
+/// Which credential a command needs that uses it once and then ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The current one. While it is valid, no request is made.
+    Current,
+    /// The current one, and when it expires, even if only a server knows that.
+    WithExpiry,
+    /// A new one in place of the current one, where a new one can be obtained without the user.
+    Renewed,
+}
+
 /// One way to obtain a credential. It does no caching, sharing or retries, and limits its own time:
 /// the cache never cancels a fetch.
 pub trait Source: Send + Sync + 'static {
@@ -75,6 +86,11 @@ pub trait Source: Send + Sync + 'static {
 
     /// Obtains a credential now.
     fn fetch(&self) -> Fetch<'_>;
+
+    /// Obtains a credential for a command that uses it once and then ends.
+    fn fetch_once(&self, _need: Need) -> Fetch<'_> {
+        self.fetch()
+    }
 
     /// How often the cache calls the source.
     fn refresh_policy(&self) -> RefreshPolicy {

@@ -13,7 +13,7 @@ use super::{
     in_flight::{Outcome, RefreshKind},
     refresher::{Clock, Joined, Refresher},
 };
-use crate::credential::{Credential, Error, Source};
+use crate::credential::{Credential, Error, Need, Source};
 
 /// How long a request that has a credential waits for a recheck, counted from the recheck's start.
 const MAX_RECHECK_WAIT: Duration = Duration::from_secs(1);
@@ -56,18 +56,18 @@ impl Cache {
     ///
     /// # Errors
     /// The source's error.
-    pub async fn fetch_once(&self) -> Result<Credential, Error> {
-        let fetched = self.refresher.source().fetch().await;
+    pub async fn fetch_once(&self, need: Need) -> Result<Credential, Error> {
+        let fetched = self.refresher.source().fetch_once(need).await;
         fetched.map_err(Error::without_logged_messages)
     }
 
-    /// Fetches a credential as [`Cache::fetch_once`] does, and caches it for the requests of that
-    /// command.
+    /// Fetches a credential and its expiry as [`Cache::fetch_once`] does, and caches it for the
+    /// requests of that command.
     ///
     /// # Errors
     /// The source's error.
     pub async fn fetch_and_keep(&self) -> Outcome {
-        let credential = self.fetch_once().await?;
+        let credential = self.fetch_once(Need::WithExpiry).await?;
         Ok(self.refresher.keep_fetched(credential))
     }
 

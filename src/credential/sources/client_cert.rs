@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{self, SHA256};
 use rustls::sign::CertifiedKey;
 
 use crate::{
-    credential::{Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking},
+    credential::{Credential, Error, Fetch, Need, RefreshPolicy, Source, blocking::blocking},
     kubeconfig::{KeyPair, Pem},
     tls::identity,
 };
@@ -91,6 +91,22 @@ impl WithCertificate {
     pub(in crate::credential) fn new(certificate: ClientCert, login: Arc<dyn Source>) -> Self {
         Self { certificate, login }
     }
+
+    fn together_with<'a>(&'a self, login: Fetch<'a>) -> Fetch<'a> {
+        Box::pin(async {
+            // A pair that is just being replaced must not prevent the renewal of an expired login;
+            // the recheck reports what is wrong with it.
+            let certificate = match self.certificate.read().await {
+                Ok(certificate) => Some(certificate),
+                Err(error) => Some(self.certificate.0.last.get().ok_or(error)?),
+            };
+            let login = login.await?;
+            Ok(Credential {
+                certificate,
+                ..login
+            })
+        })
+    }
 }
 
 impl Source for WithCertificate {
@@ -99,19 +115,11 @@ impl Source for WithCertificate {
     }
 
     fn fetch(&self) -> Fetch<'_> {
-        Box::pin(async {
-            // A pair that is just being replaced must not prevent the renewal of an expired login;
-            // the recheck reports what is wrong with it.
-            let certificate = match self.certificate.read().await {
-                Ok(certificate) => Some(certificate),
-                Err(error) => Some(self.certificate.0.last.get().ok_or(error)?),
-            };
-            let login = self.login.fetch().await?;
-            Ok(Credential {
-                certificate,
-                ..login
-            })
-        })
+        self.together_with(self.login.fetch())
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        self.together_with(self.login.fetch_once(need))
     }
 
     fn refresh_policy(&self) -> RefreshPolicy {

@@ -255,3 +255,80 @@ async fn the_expiry_is_read_from_the_server_that_knows_it() {
         assert!(matches!(found, SessionExpiry::Ended(_)), "{found:?}");
     }
 }
+
+impl Cluster {
+    fn run(&self, config: &Path, args: &[&str]) -> crate::support::Refused {
+        let mut command = Kubegate::command(args);
+        command.args(["--kubeconfig", config.to_str().unwrap()]);
+        command.env("XDG_STATE_HOME", self.state());
+        Kubegate::refused(command)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoami_and_contexts_show_the_end_of_an_oc_login() {
+    let cluster = Cluster::with(lasting(7200)).await;
+    let token = cluster.openshift.issue_session("alice").unwrap();
+    let config = cluster.kubeconfig(&json!({"token": token.expose()}));
+    let who = cluster.run(&config, &["whoami"]);
+    assert!(
+        who.stdout.contains("in 1h59m") || who.stdout.contains("in 2h"),
+        "{who:?}"
+    );
+    let command = format!("oc login {}", cluster.openshift.api().url());
+    assert!(who.stdout.contains(&command), "{who:?}");
+    let table = cluster.run(&config, &["contexts"]);
+    assert!(
+        table.stdout.contains("1h59m") || table.stdout.contains("2h"),
+        "{table:?}"
+    );
+    let json = cluster.run(&config, &["contexts", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert!(
+        json[0]["expires"].as_str().unwrap().starts_with("20"),
+        "{json}"
+    );
+    // No names of contexts wait for a server.
+    let before = cluster.openshift.api().connections();
+    let names = cluster.run(&config, &["contexts", "-o", "name"]);
+    assert_eq!(names.stdout, "c\n");
+    assert_eq!(cluster.openshift.api().connections(), before);
+    assert!(cluster.openshift.revoke(token.expose()));
+    let table = cluster.run(&config, &["contexts"]);
+    assert!(table.stdout.contains("login needed"), "{table:?}");
+    // A server that cannot be reached delays nothing else.
+    let ca = cluster.openshift.api().ca_pem();
+    let gone = cluster.kubeconfig_for("https://127.0.0.1:1", ca, &json!({"token": "sha256~x"}));
+    let table = cluster.run(&gone, &["contexts"]);
+    assert_eq!(table.code, Some(0), "{table:?}");
+    assert!(
+        table.stdout.lines().nth(1).unwrap().ends_with('-'),
+        "{table:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_session_costs_no_request_and_cannot_be_renewed() {
+    let cluster = Cluster::with(lasting(7200)).await;
+    let token = cluster.openshift.issue_session("alice").unwrap();
+    cluster.save(&token);
+    let server = cluster.openshift.api().url();
+    for (is_own, command) in [(true, "kubegate login openshift"), (false, "oc login")] {
+        let config = if is_own {
+            cluster.own_kubeconfig()
+        } else {
+            cluster.kubeconfig(&json!({"token": token.expose()}))
+        };
+        let connections = || cluster.openshift.api().connections();
+        let before = connections();
+        for args in [&["token"][..], &["whoami", "-t"]] {
+            let ended = cluster.run(&config, args);
+            assert_eq!(ended.stdout, format!("{}\n", token.expose()), "{ended:?}");
+        }
+        assert_eq!(connections(), before, "{command}");
+        let ended = cluster.run(&config, &["token", "--renew"]);
+        assert_eq!(ended.stdout, format!("{}\n", token.expose()), "{ended:?}");
+        let says = ended.stderr.contains("cannot be renewed") && ended.stderr.contains(command);
+        assert!(says && ended.stderr.contains(&server), "{ended:?}");
+    }
+}

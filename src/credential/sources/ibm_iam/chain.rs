@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     credential::{
-        Credential, Error, Fetch, Source,
+        Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         protocol::{authorization, issuer::Issuer, jwt},
     },
@@ -158,6 +158,18 @@ impl Chain {
         self.accept_and_save(&mut state, tokens).await
     }
 
+    /// Obtains a new token even if the saved one is valid.
+    async fn obtain_new(&self) -> Result<Credential, Error> {
+        {
+            let mut state = self.state.lock().await;
+            if let Some(token) = self.saved_token(&state).await? {
+                // As if it were no longer accepted.
+                state.returned = Some(token);
+            }
+        }
+        self.obtain().await
+    }
+
     /// Uses new tokens for the cluster.
     fn accept(&self, state: &mut ChainState, tokens: Tokens) -> Result<Credential, Error> {
         state.cluster_refresh = tokens.refresh;
@@ -252,6 +264,13 @@ impl Source for Chain {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        match need {
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Renewed => Box::pin(self.obtain_new()),
+        }
     }
 
     fn files(&self) -> Vec<PathBuf> {

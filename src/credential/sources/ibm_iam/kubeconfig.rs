@@ -6,7 +6,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{Chain, CloudSession, default_chain, endpoints, error::ibm_error, login_command};
 use crate::{
-    credential::{Credential, Error, Fetch, Source, sources::oidc::Oidc, store::LoginBinding},
+    credential::{
+        Credential, Error, Fetch, Need, Source, sources::oidc::Oidc, store::LoginBinding,
+    },
     kubeconfig::{Cluster, OidcConfig},
     settings::IbmEndpoint,
     shell::quoted,
@@ -42,8 +44,9 @@ impl IbmKubeconfigUser {
         })
     }
 
-    async fn obtain(&self) -> Result<Credential, Error> {
-        match self.oidc.fetch().await {
+    /// `of_tokens` is what the kubeconfig's own tokens give.
+    async fn obtain(&self, of_tokens: Fetch<'_>) -> Result<Credential, Error> {
+        match of_tokens.await {
             Err(Error::LoginNeeded {
                 subject, problem, ..
             }) => match self.chain().await {
@@ -95,7 +98,11 @@ impl Source for IbmKubeconfigUser {
     }
 
     fn fetch(&self) -> Fetch<'_> {
-        Box::pin(self.obtain())
+        Box::pin(self.obtain(self.oidc.fetch()))
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        Box::pin(self.obtain(self.oidc.fetch_once(need)))
     }
 
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {

@@ -11,7 +11,7 @@ use std::{
 use super::{RootCredential, root_credential::RootSecret};
 use crate::{
     credential::{
-        Credential, Error, Fetch, Source,
+        Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         protocol::{authorization, jwt},
         sources::openshift::Access,
@@ -69,6 +69,16 @@ impl Roks {
         };
         self.save(&session).await;
         self.credential(session)
+    }
+
+    /// Starts a session even if the saved one is valid.
+    async fn obtain_new(&self) -> Result<Credential, Error> {
+        if let Some(session) = self.saved().await? {
+            let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+            // As if it were no longer accepted.
+            *returned = Some(session.token);
+        }
+        self.obtain().await
     }
 
     fn credential(&self, session: Session) -> Result<Credential, Error> {
@@ -187,6 +197,13 @@ impl Source for Roks {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        match need {
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Renewed => Box::pin(self.obtain_new()),
+        }
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     credential::{
-        Credential, Error, Fetch, Source,
+        Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         protocol::{authorization, jwt},
         store::{self, LoginBinding, Store},
@@ -182,6 +182,14 @@ impl Oidc {
             return self.store(new).await;
         }
         Err(self.refused(&words))
+    }
+
+    /// Renews the stored tokens, even if they are valid.
+    async fn obtain_new(&self) -> Result<Credential, Error> {
+        let stored = self.read().await?;
+        // As if it were no longer accepted. A newer one of another process is used.
+        self.state().returned = stored.tokens.id_token;
+        self.obtain().await
     }
 
     /// Redeems a refresh token.
@@ -416,6 +424,13 @@ impl Source for Oidc {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        match need {
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Renewed => Box::pin(self.obtain_new()),
+        }
     }
 
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {

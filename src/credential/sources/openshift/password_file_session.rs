@@ -13,7 +13,7 @@ use std::{
 use super::{Access, Session, SessionEnd, SessionExpiry, challenge::WRONG_PASSWORD};
 use crate::{
     credential::{
-        Credential, Error, Fetch, Source,
+        Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         protocol::authorization::bearer,
         secret_file,
@@ -64,6 +64,16 @@ impl PasswordFileSession {
         }
         self.save(&session).await?;
         self.accept(session)
+    }
+
+    /// Starts a session even if the saved one is valid.
+    async fn obtain_new(&self) -> Result<Credential, Error> {
+        if let Some(session) = self.saved_session().await? {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            // As if it were no longer accepted.
+            *last = Some(session);
+        }
+        self.obtain().await
     }
 
     /// Returns the session that another process saved, unless it is due.
@@ -187,6 +197,13 @@ impl Source for PasswordFileSession {
 
     fn fetch(&self) -> Fetch<'_> {
         Box::pin(self.obtain())
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        match need {
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Renewed => Box::pin(self.obtain_new()),
+        }
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -11,7 +11,7 @@ use std::{
 use super::{Access, SessionExpiry};
 use crate::{
     credential::{
-        Credential, Error, Fetch, RefreshPolicy, Source, blocking::blocking,
+        Credential, Error, Fetch, Need, RefreshPolicy, Source, blocking::blocking,
         protocol::authorization, store::Store,
     },
     secret::Secret,
@@ -119,6 +119,26 @@ impl Source for SavedSession {
                 _ => {
                     let expiry = self.0.ask_expiry(&stored).await?;
                     self.0.credential(&stored, Some(expiry))
+                }
+            }
+        })
+    }
+
+    /// A session cannot be renewed, but a new one may have been saved.
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        Box::pin(async move {
+            let stored = self.0.read().await?;
+            let ended = stored.ends_at.is_some_and(|end| end <= SystemTime::now());
+            if need == Need::Current && !ended {
+                return self.0.credential(&stored, None);
+            }
+            match self.0.ask_expiry(&stored).await {
+                Ok(expiry) => self.0.credential(&stored, Some(expiry)),
+                Err(error) if ended => Err(error),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "cannot find out when the session ends");
+                    self.0.credential(&stored, None)
                 }
             }
         })
