@@ -24,4 +24,4 @@ pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use upstream::UpstreamFlags;
 #[cfg(feature = "demo")]
 pub(crate) use values::duration;
-pub(crate) use values::{go_bool, listen_address};
+pub(crate) use values::{exec_api_version, go_bool, listen_address};

@@ -8,7 +8,10 @@ use super::{
     completions, contexts, credential, docker_credential, login, logout, options, proxy, registry,
     token, version, whoami,
 };
-use crate::settings::{ConnectionFlags, Login, ProxyFlags};
+use crate::{
+    kubeconfig::ExecApiVersion,
+    settings::{ConnectionFlags, Login, ProxyFlags, exec_api_version},
+};
 
 /// Shorter than [`proxy::EXAMPLES`], so that the help of the program fits a screen.
 const EXAMPLES_OF_THE_PROGRAM: &str = "\
@@ -50,6 +53,10 @@ pub(super) enum Command {
     Login {
         #[command(subcommand)]
         kind: login::Kind,
+        /// Version of the exec entry to write: v1, or v1beta1 for the official Java client, which
+        /// knows no other [default: that of the entry, else v1]
+        #[arg(long, global = true, value_name = "VERSION", value_parser = exec_api_version())]
+        exec_api_version: Option<ExecApiVersion>,
     },
     /// End a session and remove its tokens
     #[command(after_help = logout::EXAMPLES)]
@@ -81,6 +88,9 @@ pub(super) enum Command {
     Credential {
         #[command(subcommand)]
         login: Login,
+        /// Version of the output for a client that does not set KUBERNETES_EXEC_INFO [default: v1]
+        #[arg(long, global = true, value_name = "VERSION", value_parser = exec_api_version())]
+        exec_api_version: Option<ExecApiVersion>,
     },
     /// Print a script for completion in your shell
     #[command(after_help = completions::EXAMPLES)]

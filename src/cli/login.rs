@@ -6,7 +6,7 @@ mod openshift;
 
 use clap::Subcommand;
 
-use crate::settings::ConnectionFlags;
+use crate::{kubeconfig::ExecApiVersion, settings::ConnectionFlags};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -38,10 +38,14 @@ pub(super) enum Kind {
 }
 
 /// Logs in, and writes the context.
-pub(super) async fn run(connection: &ConnectionFlags, kind: &Kind) -> anyhow::Result<()> {
+pub(super) async fn run(
+    connection: &ConnectionFlags,
+    kind: &Kind,
+    exec_api_version: Option<ExecApiVersion>,
+) -> anyhow::Result<()> {
     match kind {
-        Kind::Ibm(flags) => ibm::run(connection, flags).await,
-        Kind::Oidc(flags) => oidc::run(connection, flags).await,
-        Kind::Openshift(flags) => openshift::run(connection, flags).await,
+        Kind::Ibm(flags) => ibm::run(connection, flags, exec_api_version).await,
+        Kind::Oidc(flags) => oidc::run(connection, flags, exec_api_version).await,
+        Kind::Openshift(flags) => openshift::run(connection, flags, exec_api_version).await,
     }
 }

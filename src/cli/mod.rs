@@ -7,6 +7,7 @@ mod credential;
 #[cfg(feature = "demo")]
 mod demo;
 mod docker_credential;
+mod exec_info;
 mod help;
 mod hint;
 mod interrupt;

@@ -72,16 +72,22 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Proxy(flags) => block_on(proxy::run(&cli.connection, &flags)),
         #[cfg(feature = "demo")]
         Command::Demo(flags) => block_on(demo::run(&flags)),
-        Command::Login { kind } => block_on(login::run(&cli.connection, &kind)),
+        Command::Login {
+            kind,
+            exec_api_version,
+        } => block_on(login::run(&cli.connection, &kind, exec_api_version)),
         Command::Logout(flags) => block_on(logout::run(&cli.connection, &flags)),
         Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),
         Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
-        Command::Contexts(flags) => contexts::run(&cli.connection, &flags),
+        Command::Contexts(flags) => block_on(contexts::run(&cli.connection, &flags)),
         Command::Registry { action } => registry::run(&cli.connection, &action),
         Command::DockerCredential { verb } => {
             return block_on(docker_credential::run(&cli.connection, verb));
         }
-        Command::Credential { login } => block_on(credential::run(&login)),
+        Command::Credential {
+            login,
+            exec_api_version,
+        } => block_on(credential::run(&cli.connection, &login, exec_api_version)),
         Command::Completions { shell } => completions::run(shell, parse::program()),
         Command::Options => options::run(),
         Command::Version(flags) => version::run(&flags),

@@ -32,9 +32,9 @@ pub use protocol::{
     exec_credential, issuer, oauth,
     pkce::{Pkce, random_text},
 };
-pub use source::{Credential, Fetch, RefreshPolicy, Source};
+pub use source::{Credential, Fetch, Need, RefreshPolicy, Source};
 pub use sources::{
-    exec::{PluginError, end_plugins},
+    exec::{PluginError, end_plugins, find_program},
     ibm_iam, oidc, openshift,
 };
 pub use status::{CredentialStatus, Expiry};

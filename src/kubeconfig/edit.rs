@@ -10,6 +10,7 @@
 //! something else to kubectl, which reads YAML 1.1 (`yes`, `0777`).
 
 mod context;
+mod exec_entry;
 mod in_place;
 mod login_note;
 mod new_context;
@@ -26,6 +27,7 @@ use std::{
 };
 
 pub use context::{add_context, forget_user, may_add_context, may_forget_user};
+pub use exec_entry::ExecEntry;
 pub use new_context::NewContext;
 pub use renewal_lock::RenewalLock;
 pub use tokens::{may_write_tokens, write_tokens};

@@ -8,6 +8,36 @@ use crate::{
     secret::Secret,
 };
 
+/// A version of the `exec` section and of what its plugin prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecApiVersion {
+    /// `client.authentication.k8s.io/v1`
+    #[default]
+    V1,
+    /// `client.authentication.k8s.io/v1beta1`, for clients that do not know `v1`.
+    V1beta1,
+}
+
+impl ExecApiVersion {
+    /// Group and version, as in `apiVersion`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => V1,
+            Self::V1beta1 => V1BETA1,
+        }
+    }
+
+    /// The version alone.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1beta1 => "v1beta1",
+        }
+    }
+}
+
 const GROUP: &str = "client.authentication.k8s.io/";
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";

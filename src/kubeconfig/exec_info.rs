@@ -18,7 +18,15 @@ pub struct ExecInfo {
     pub api_version: String,
     /// The API server, if the user's entry has `provideClusterInfo: true`.
     pub cluster: Option<Cluster>,
+    /// Whether the client gives the cluster to entries with `provideClusterInfo: true`, as client-go
+    /// does. The official client for .NET never does.
+    pub can_have_cluster: bool,
 }
+
+/// The kind, as client-go and most others write it.
+const KIND: &str = "ExecCredential";
+/// The kind, as the official client for .NET writes it.
+const KIND_OF_DOTNET: &str = "ExecCredentials";
 
 impl ExecInfo {
     /// Parses the variable's value. Its `spec.cluster` has the fields of a kubeconfig's cluster.
@@ -37,9 +45,11 @@ impl ExecInfo {
         };
         let location = FieldLocation::variable(EXEC_INFO);
         let top = Entry::new(location.clone(), top);
-        if top.fields().text("kind")? != Some("ExecCredential") {
-            return Err(bad("has a kind other than ExecCredential"));
-        }
+        let can_have_cluster = match top.fields().text("kind")? {
+            Some(KIND) => true,
+            Some(KIND_OF_DOTNET) => false,
+            _ => return Err(bad("has a kind other than ExecCredential")),
+        };
         let spec = Entry::new(location.clone(), spec);
         let cluster = match spec.fields().value("cluster") {
             Some(Value::Object(fields)) => {
@@ -51,6 +61,7 @@ impl ExecInfo {
         Ok(Self {
             api_version: api_version(&top.fields())?,
             cluster,
+            can_have_cluster,
         })
     }
 }
@@ -87,6 +98,16 @@ mod tests {
         let authority = cluster.certificate_authority.unwrap();
         assert_eq!(**authority.read().unwrap(), *b"-----BEGIN");
         assert!(info(&Value::Null).unwrap().cluster.is_none());
+    }
+
+    #[test]
+    fn the_client_for_dotnet_is_known_by_its_kind() {
+        for (kind, can_have_cluster) in [("ExecCredential", true), ("ExecCredentials", false)] {
+            let version = "client.authentication.k8s.io/v1";
+            let text = json!({"kind": kind, "apiVersion": version, "spec": {"interactive": true}});
+            let read = ExecInfo::read(&text.to_string()).unwrap();
+            assert_eq!(read.can_have_cluster, can_have_cluster, "{kind}");
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub use block::yaml;
 pub use contexts::{Context, Names, contexts, exec_users, names};
 pub use edit::file_to_edit;
 pub use error::Error;
+pub use exec::ExecApiVersion;
 pub use exec_info::{EXEC_INFO, ExecInfo};
 pub(crate) use load::warn_once;
 pub use oidc::{METADATA_PATH, OidcConfig, OidcTokens, issuer_name};

@@ -19,7 +19,7 @@ use crate::{
         ibm_iam::{self, CloudSession, Endpoints, IbmCluster, RootCredential, UserProof},
         store::{SavedLogin, Store},
     },
-    kubeconfig::{Cluster, Target, edit},
+    kubeconfig::{Cluster, ExecApiVersion, Target, edit},
     secret::Secret,
     settings::{IbmEndpoint, IbmFlags, Login},
 };
@@ -43,6 +43,8 @@ pub struct LoginRequest<'a> {
     pub kubeconfig: Option<&'a Path>,
     /// The context to renew, which an earlier login to the same cluster wrote.
     pub renewed: Option<&'a Target>,
+    /// `--exec-api-version`
+    pub exec_api_version: Option<ExecApiVersion>,
 }
 
 /// How the user proves who they are.
@@ -135,7 +137,8 @@ pub async fn log_in(
         ..IbmFlags::default()
     };
     let names = entry_names(&cluster, request.renewed);
-    let context = new_context(names, None, &config, config.url(), None, flags.to_args())?;
+    let exec = (flags.to_args(), request.exec_api_version);
+    let context = new_context(names, None, &config, config.url(), None, exec)?;
     let finish = async || {
         let user = verify(&flags, &config).await?;
         edit::add_context(file, &context, true)?;

@@ -10,6 +10,7 @@
 //! | `login_name` | chooses the name of a saved login |
 //! | `login_users` | finds and notes the kubeconfigs that use a saved login |
 //! | `new_context` | builds the context that a login writes |
+//! | `own_program` | the command by which kubectl runs this program |
 //! | `save` | saves a login and writes its context, or leaves both as they were |
 //!
 //! A login ends as a [`crate::credential`] in the state folder, which the proxy then uses. The proxy
@@ -24,6 +25,7 @@ mod login_users;
 mod new_context;
 pub mod oidc;
 pub mod openshift;
+mod own_program;
 mod save;
 pub mod terminal;
 mod trust;

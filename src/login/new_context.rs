@@ -1,8 +1,11 @@
 //! The context, cluster and user that a login writes into the kubeconfig.
 
-use super::Error;
+use super::{Error, own_program};
 use crate::{
-    kubeconfig::{self, Cluster, Pem, ProxyUrl, edit::NewContext},
+    kubeconfig::{
+        self, Cluster, ExecApiVersion, Pem, ProxyUrl,
+        edit::{ExecEntry, NewContext},
+    },
     secret::Secret,
 };
 
@@ -14,7 +17,7 @@ pub(super) struct EntryNames {
 }
 
 /// Builds the context that reaches `cluster` at the URL `server` and runs `kubegate` with
-/// `credential_args` for a credential. `proxy_url` is the flag's text, which the parsed URL of the
+/// `credential_args` for a credential. `exec_api_version` is `--exec-api-version`. `proxy_url` is the flag's text, which the parsed URL of the
 /// cluster no longer has.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ pub(super) fn new_context(
     cluster: &Cluster,
     server: String,
     proxy_url: Option<&Secret>,
-    credential_args: Vec<String>,
+    (credential_args, exec_api_version): (Vec<String>, Option<ExecApiVersion>),
 ) -> Result<NewContext, Error> {
     let authority = cluster.certificate_authority.as_ref();
     let authority = authority.map(Pem::read).transpose()?;
@@ -39,7 +42,11 @@ pub(super) fn new_context(
         certificate_authority: authority.map(|pem| pem.to_vec()),
         tls_server_name: cluster.tls_server_name.clone(),
         proxy_url: given.or_else(|| cluster.proxy_url.as_ref().map(ProxyUrl::to_text)),
-        credential_args,
+        exec: ExecEntry {
+            command: own_program::command(),
+            args: credential_args,
+            api_version: exec_api_version,
+        },
     })
 }
 

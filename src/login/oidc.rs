@@ -193,7 +193,7 @@ async fn plan_context(
         &target.cluster,
         target.cluster.url(),
         request.connection.proxy_url.as_ref(),
-        flags.to_args(),
+        (flags.to_args(), request.exec_api_version),
     )?;
     Ok(PlannedContext {
         file: kubeconfig::file_to_edit(request.kubeconfig.as_deref(), env)?,

@@ -21,7 +21,7 @@ use crate::{
         store::{LoginBinding, SavedLogin, Store},
     },
     kubeconfig::{
-        Cluster, Overrides, Target,
+        Cluster, ExecApiVersion, Overrides, Target,
         edit::{add_context, file_to_edit, may_add_context},
     },
     secret::Secret,
@@ -40,6 +40,8 @@ pub struct LoginRequest {
     pub files: OpenshiftFiles,
     /// How to log in.
     pub method: LoginMethod,
+    /// `--exec-api-version`
+    pub exec_api_version: Option<ExecApiVersion>,
 }
 
 /// How to log in.
@@ -135,7 +137,10 @@ pub async fn log_in(
         &cluster,
         access.server(),
         None,
-        credential_args(&login, &request.files),
+        (
+            credential_args(&login, &request.files),
+            request.exec_api_version,
+        ),
     )?;
     let saved = SavedLogin {
         token: Some(session.token.clone()),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 /// A login at an IBM Cloud cluster.
 // The doc comments are the help texts.
 #[allow(clippy::doc_markdown, rustdoc::bare_urls)]
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct IbmFlags {
     /// Name of the saved login
     #[arg(long, value_name = "NAME")]

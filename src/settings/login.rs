@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::{ibm::IbmFlags, oidc::OidcFlags};
-use crate::kubeconfig::ExecConfig;
+use super::{ConnectionFlags, ibm::IbmFlags, oidc::OidcFlags, values::exec_api_version};
+use crate::kubeconfig::{ExecApiVersion, ExecConfig};
 
 /// A login at an issuer. It never holds a secret; secrets are stored in the state folder.
 // The doc comments are the help texts.
 #[allow(clippy::doc_markdown)]
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Login {
     /// An OpenShift session
     Openshift(OpenshiftFlags),
@@ -22,7 +22,7 @@ pub enum Login {
 }
 
 /// A session at an `OpenShift` cluster.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenshiftFlags {
     /// Name of the saved login
     #[arg(
@@ -38,7 +38,7 @@ pub struct OpenshiftFlags {
 
 /// The files of an `OpenShift` login without user interaction.
 #[allow(clippy::doc_markdown)]
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "OpenShift")]
 pub struct OpenshiftFiles {
     /// File with the user name to log in to OpenShift with whenever a session is about to end
@@ -70,6 +70,9 @@ impl OpenshiftFiles {
 struct Entry {
     #[command(subcommand)]
     command: Command,
+    /// They are for the plugin: which cluster it is for, where the client does not say that.
+    #[command(flatten)]
+    _connection: ConnectionFlags,
 }
 
 #[derive(Subcommand)]
@@ -77,6 +80,9 @@ enum Command {
     Credential {
         #[command(subcommand)]
         login: Login,
+        /// The version of the plugin's output.
+        #[arg(long = "exec-api-version", global = true, value_parser = exec_api_version())]
+        _exec_api_version: Option<ExecApiVersion>,
     },
 }
 
@@ -86,13 +92,13 @@ impl Login {
     /// the program may be another version.
     #[must_use]
     pub fn of_exec(config: &ExecConfig) -> Option<Self> {
-        let is_own = config.command.file_name() == Some("kubegate".as_ref())
-            || std::env::current_exe().is_ok_and(|own| own == Path::new(&config.command));
+        let is_own =
+            config.command.file_name() == Some("kubegate".as_ref()) || is_own(&config.command);
         // Variables may choose another state folder.
         if !is_own || !config.env.is_empty() {
             return None;
         }
-        let Command::Credential { login } = Entry::try_parse_from(&config.args).ok()?.command;
+        let Command::Credential { login, .. } = Entry::try_parse_from(&config.args).ok()?.command;
         Some(login)
     }
 
@@ -124,4 +130,11 @@ impl Login {
             Self::Ibm(_) | Self::Oidc(_) => true,
         }
     }
+}
+
+/// Whether a path leads to this program.
+fn is_own(command: &Path) -> bool {
+    let own = std::env::current_exe().and_then(std::fs::canonicalize);
+    command.is_absolute()
+        && own.is_ok_and(|own| std::fs::canonicalize(command).is_ok_and(|path| path == own))
 }

@@ -8,7 +8,7 @@ use super::values::any_path;
 
 /// A login at an OIDC issuer, and kubegate's client registration there.
 #[allow(clippy::doc_markdown)]
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OidcFlags {
     /// Name of the saved login
     #[arg(long, value_name = "NAME")]

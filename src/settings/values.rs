@@ -6,11 +6,23 @@ use std::{
     time::Duration,
 };
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+
+use crate::kubeconfig::ExecApiVersion;
 
 /// Returns a parser of paths that, unlike clap's own, accepts an empty value.
 pub(super) fn any_path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Returns a parser of `v1` and `v1beta1`.
+pub(crate) fn exec_api_version() -> impl TypedValueParser<Value = ExecApiVersion> {
+    let versions = [ExecApiVersion::V1, ExecApiVersion::V1beta1];
+    PossibleValuesParser::new(versions.map(ExecApiVersion::version)).map(move |text| {
+        let mut versions = versions.into_iter();
+        let version = versions.find(|version| version.version() == text);
+        version.unwrap_or_default()
+    })
 }
 
 /// Parses a boolean as Go's `strconv.ParseBool` does.

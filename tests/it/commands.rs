@@ -126,7 +126,7 @@ fn credential_reports_what_kubectl_did_not_pass() {
     let v1 = "client.authentication.k8s.io/v1";
     let bare = format!(r#"{{"kind":"ExecCredential","apiVersion":"{v1}","spec":{{}}}}"#);
     for (env, says) in [
-        (None, "KUBERNETES_EXEC_INFO is not set"),
+        (None, "KUBERNETES_EXEC_INFO is not set, and no context"),
         (Some("sesame-cmd-1"), "is not a JSON object"),
         (Some(bare.as_str()), "provideClusterInfo: true"),
     ] {

@@ -2,11 +2,14 @@
 //! and ended.
 
 mod binding;
+mod clients;
 mod copies;
 mod keyring;
 mod login;
 mod logout;
+mod older_servers;
 mod renewal;
+mod token;
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -16,7 +19,7 @@ use kubegate::{
         ControlPlane,
         oidc::{OidcIssuer, Options},
     },
-    kubeconfig::edit::{NewContext, add_context},
+    kubeconfig::edit::{ExecEntry, NewContext, add_context},
     secret::Secret,
 };
 use tempfile::{TempDir, tempdir};
@@ -135,7 +138,11 @@ fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
         certificate_authority: Some(ca.as_bytes().to_vec()),
         tls_server_name: None,
         proxy_url: None,
-        credential_args: words.map(str::to_owned).to_vec(),
+        exec: ExecEntry {
+            command: "kubegate".to_owned(),
+            args: words.map(str::to_owned).to_vec(),
+            api_version: None,
+        },
     };
     add_context(&folder.path().join(".kube/config"), &new, true).unwrap();
     folder

@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     cli::{output, usage::bail_usage},
-    kubeconfig::{self, Overrides, Target, edit},
+    kubeconfig::{self, ExecApiVersion, Overrides, Target, edit},
     login::{
         ibm::{LoginMethod, LoginRequest, log_in},
         terminal,
@@ -67,7 +67,11 @@ pub(in crate::cli) struct Flags {
 }
 
 /// Logs in and writes the context.
-pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(
+    connection: &ConnectionFlags,
+    flags: &Flags,
+    exec_api_version: Option<ExecApiVersion>,
+) -> anyhow::Result<()> {
     let method = method(connection, flags)?;
     let env = |name: &str| std::env::var_os(name);
     let path = edit::file_to_edit(connection.kubeconfig(), &env)?;
@@ -86,6 +90,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         renewed: renewed.as_ref().map(|(target, _)| target),
         endpoint: flags.endpoint,
         keyring: flags.keyring,
+        exec_api_version,
     };
     let done = log_in(request, &path, &env).await?;
     output::print(&format!(

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     cli::output,
-    kubeconfig::Overrides,
+    kubeconfig::{ExecApiVersion, Overrides},
     login::oidc::{IssuerRequest, LoginRequest, Redirect, log_in},
     settings::{BrowserFlags, ConnectionFlags, checked_extra_params, listen_address},
 };
@@ -73,7 +73,11 @@ pub(in crate::cli) struct Flags {
 }
 
 /// Logs in with a browser, and prints the context.
-pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(
+    connection: &ConnectionFlags,
+    flags: &Flags,
+    exec_api_version: Option<ExecApiVersion>,
+) -> anyhow::Result<()> {
     let redirects = redirects(flags).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?;
     let request = LoginRequest {
         connection: Overrides::from(connection),
@@ -91,6 +95,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         redirects,
         browser: flags.browser.clone(),
         keyring: flags.keyring,
+        exec_api_version,
     };
     let done = log_in(&request, &|name| std::env::var_os(name)).await?;
     output::print(&match done.context {

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::{
     cli::{output, usage::bail_usage},
     credential::exec_credential::timestamp,
-    kubeconfig::Overrides,
+    kubeconfig::{ExecApiVersion, Overrides},
     login::{
         openshift::{LoginMethod, LoginRequest, log_in},
         terminal,
@@ -67,7 +67,11 @@ pub(in crate::cli) struct Flags {
 }
 
 /// Logs in, and prints as whom and for how long.
-pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
+pub(super) async fn run(
+    connection: &ConnectionFlags,
+    flags: &Flags,
+    exec_api_version: Option<ExecApiVersion>,
+) -> anyhow::Result<()> {
     let mut overrides = Overrides::from(connection);
     match (&flags.url, &overrides.server) {
         (Some(_), Some(_)) => {
@@ -82,6 +86,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         trust_fingerprint: flags.trust_fingerprint.clone(),
         files: flags.files.clone(),
         connection: overrides,
+        exec_api_version,
     };
     let done = log_in(request, &|name| std::env::var_os(name)).await?;
     let end = match done.ends_at {

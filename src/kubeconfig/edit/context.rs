@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::{
+    exec_entry::ExecEntry,
     in_place::{edit_file, try_edit},
     login_note,
     new_context::NewContext,
@@ -68,7 +69,7 @@ pub fn may_add_context(path: &Path) -> Result<(), Error> {
         certificate_authority: None,
         tls_server_name: None,
         proxy_url: None,
-        credential_args: Vec::new(),
+        exec: ExecEntry::default(),
     };
     try_edit(path, true, |text| {
         with_context(path, text, &any, true).map_err(|error| match error {
@@ -104,7 +105,8 @@ fn with_context(
             new.cluster_fields(),
             &CLUSTER,
         );
-        put(config, "user", &new.user, new.user_fields(), &USER);
+        let user = new.user_fields(config);
+        put(config, "user", &new.user, user, &USER);
         let owned = if new.namespace.is_some() {
             &CONTEXT[..]
         } else {

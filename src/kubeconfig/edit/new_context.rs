@@ -4,6 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::exec_entry::ExecEntry;
 use crate::kubeconfig::block::yaml;
 
 /// A context with its cluster and user, whose exec plugin is `kubegate credential`.
@@ -24,8 +25,8 @@ pub struct NewContext {
     pub tls_server_name: Option<String>,
     /// Proxy to reach the server through.
     pub proxy_url: Option<String>,
-    /// Arguments of `kubegate`: `credential openshift --login NAME ...`. They hold no secret.
-    pub credential_args: Vec<String>,
+    /// The user's plugin.
+    pub exec: ExecEntry,
 }
 
 impl NewContext {
@@ -45,14 +46,9 @@ impl NewContext {
         ])
     }
 
-    pub(super) fn user_fields(&self) -> Map<String, Value> {
-        let exec = json!({
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": "kubegate",
-            "args": self.credential_args,
-            "interactiveMode": "Never",
-            "provideClusterInfo": true,
-        });
+    /// The fields of the user in place of those of an entry of this name in `config`.
+    pub(super) fn user_fields(&self, config: &Map<String, Value>) -> Map<String, Value> {
+        let exec = self.exec.to_json(config, &self.user);
         filled([("exec", Some(exec))])
     }
 
@@ -74,7 +70,7 @@ impl NewContext {
         }
         let entries = json!({
             "clusters": [{"name": self.cluster, "cluster": cluster}],
-            "users": [{"name": self.user, "user": self.user_fields()}],
+            "users": [{"name": self.user, "user": self.user_fields(&Map::new())}],
             "contexts": [{"name": self.context, "context": self.context_fields()}],
         });
         yaml(&entries)

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::redirect::Redirect;
 use crate::{
-    kubeconfig::{self, Overrides, Pem, Target, issuer_name},
+    kubeconfig::{self, ExecApiVersion, Overrides, Pem, Target, issuer_name},
     login::{Error, confirm::confirm},
     settings::{BrowserFlags, Login, OidcFlags},
 };
@@ -27,6 +27,8 @@ pub struct LoginRequest {
     pub browser: BrowserFlags,
     /// Whether tokens are stored in the keyring of the operating system.
     pub keyring: bool,
+    /// `--exec-api-version`
+    pub exec_api_version: Option<ExecApiVersion>,
 }
 
 /// The flags of the issuer.

@@ -23,4 +23,5 @@ mod timeouts;
 
 pub use error::PluginError;
 pub(in crate::credential) use plugin::Exec;
+pub use program::find as find_program;
 pub use shutdown::end_plugins;

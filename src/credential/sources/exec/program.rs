@@ -10,7 +10,8 @@ use std::{
 /// Returns a path as it is, if it exists. A bare name is searched for in `search` (`PATH`), which
 /// finds only executable files. Relative folders in `PATH` are skipped, as by Go's
 /// `exec.LookPath`: no program should run because it is in the working folder.
-pub(super) fn find(command: &Path, search: Option<&OsStr>) -> Option<PathBuf> {
+#[must_use]
+pub fn find(command: &Path, search: Option<&OsStr>) -> Option<PathBuf> {
     if command.components().count() != 1 || command.has_root() {
         return command.exists().then(|| command.to_owned());
     }

@@ -51,7 +51,11 @@ fn new() -> NewContext {
         certificate_authority: Some(b"-----BEGIN".to_vec()),
         tls_server_name: None,
         proxy_url: None,
-        credential_args: args.split(' ').map(str::to_owned).collect(),
+        exec: ExecEntry {
+            command: "kubegate".to_owned(),
+            args: args.split(' ').map(str::to_owned).collect(),
+            api_version: None,
+        },
     }
 }
 
@@ -81,7 +85,7 @@ fn after(text: &str) -> String {
     let Login::Exec(exec) = target.user.login else {
         panic!("{:?}", target.user.login);
     };
-    assert_eq!(exec.args, new().credential_args);
+    assert_eq!(exec.args, new().exec.args);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     fs::read_to_string(path).unwrap()
 }
