@@ -1,6 +1,7 @@
 //! `kubegate login`: one file per kind of login.
 
 mod ibm;
+mod list;
 mod oidc;
 mod openshift;
 
@@ -12,6 +13,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   kubegate login openshift https://api.cluster.example:6443 -u alice
   kubegate login ibm --cluster production --sso
+  kubegate login list
   kubegate login oidc --context staging --oidc-issuer-url https://issuer.example \\
     --oidc-client-id kubernetes
 
@@ -29,6 +31,9 @@ pub(super) enum Kind {
     /// Log in to a cluster of IBM Cloud
     #[command(after_help = ibm::EXAMPLES)]
     Ibm(Box<ibm::Flags>),
+    /// List the saved logins
+    #[command(after_help = list::EXAMPLES)]
+    List(list::Flags),
     /// Log in at an OIDC issuer with a browser
     #[command(after_help = oidc::EXAMPLES)]
     Oidc(Box<oidc::Flags>),
@@ -37,7 +42,7 @@ pub(super) enum Kind {
     Openshift(Box<openshift::Flags>),
 }
 
-/// Logs in, and writes the context.
+/// Logs in, and writes the context; or lists the logins.
 pub(super) async fn run(
     connection: &ConnectionFlags,
     kind: &Kind,
@@ -45,6 +50,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     match kind {
         Kind::Ibm(flags) => ibm::run(connection, flags, exec_api_version).await,
+        Kind::List(flags) => list::run(connection, flags),
         Kind::Oidc(flags) => oidc::run(connection, flags, exec_api_version).await,
         Kind::Openshift(flags) => openshift::run(connection, flags, exec_api_version).await,
     }

@@ -5,6 +5,7 @@ mod binding;
 mod clients;
 mod copies;
 mod keyring;
+mod list;
 mod login;
 mod logout;
 mod older_servers;
