@@ -24,7 +24,7 @@ async fn a_login_writes_a_context_without_its_secrets() {
         "default/127-0-0-1:",
         "- credential",
         "- oidc",
-        concat!("command: ", env!("CARGO_BIN_EXE_kubegate")),
+        concat!("command: \"", env!("CARGO_BIN_EXE_kubegate"), "\""),
     ] {
         assert!(config.contains(part), "{part}: {config}");
     }

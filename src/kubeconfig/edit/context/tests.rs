@@ -139,6 +139,8 @@ users:
       - \"--scope\"
       - user:full
       command: kubegate
+      installHint: \"The user of this context logs in with kubegate, which was not found. \
+Install kubegate, or put it on PATH, and run the command again.\"
       interactiveMode: Never
       provideClusterInfo: true
 - name: other
