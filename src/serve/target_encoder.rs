@@ -82,12 +82,15 @@ impl TargetEncoder {
     /// returned by the next call.
     pub(super) fn encode(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut replaced = (!self.partial_char.is_empty()).then(Vec::new);
-        for (index, byte) in bytes.iter().enumerate() {
-            if self.part == Part::End {
+        let mut index = 0;
+        while let Some(byte) = bytes.get(index) {
+            let plain = self.count_plain(&bytes[index..]);
+            if plain > 0 {
                 if let Some(replaced) = &mut replaced {
-                    replaced.extend_from_slice(&bytes[index..]);
+                    replaced.extend_from_slice(&bytes[index..index + plain]);
                 }
-                break;
+                index += plain;
+                continue;
             }
             let encoding = self.step(*byte);
             if encoding != Encoding::Keep && replaced.is_none() {
@@ -96,8 +99,23 @@ impl TargetEncoder {
             if let Some(replaced) = &mut replaced {
                 self.write(*byte, &encoding, replaced);
             }
+            index += 1;
         }
         replaced
+    }
+
+    /// Returns how many bytes at the start are kept and leave the part as it is. They are most of a
+    /// target and everything after it.
+    fn count_plain(&self, bytes: &[u8]) -> usize {
+        match self.part {
+            Part::End => bytes.len(),
+            // Withheld bytes are written before the next one.
+            Part::Path | Part::Query if self.partial_char.is_empty() => {
+                let special = bytes.iter().position(|byte| is_special(*byte));
+                special.unwrap_or(bytes.len())
+            }
+            _ => 0,
+        }
     }
 
     fn step(&mut self, byte: u8) -> Encoding {
@@ -150,6 +168,14 @@ impl TargetEncoder {
         }
         replaced.append(&mut self.partial_char);
     }
+}
+
+/// Whether a byte may be encoded in a path or a query, or may end it.
+fn is_special(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'\r' | b'\n' | b' ' | b'?' | b'<' | b'>' | b'#' | b'`' | b'"' | 0x80..
+    )
 }
 
 /// Returns whether `http::Uri` accepts and keeps a byte in the path or the query.
