@@ -4,6 +4,7 @@
 mod fixed_target;
 mod ibm_cluster;
 mod listen;
+mod local_users;
 mod rules;
 mod target_source;
 mod upstreams;
@@ -26,7 +27,8 @@ use crate::{
     console, descriptors,
     proxy::{self, Drain, Prefix, ReloadHandle, guard::Guard},
     serve::{
-        self, DeferredTarget, Listener, ReloadSignals, Reloader, ShutdownSignals, TargetSource,
+        self, DeferredTarget, Listener, PeerCheck, ReloadSignals, Reloader, ShutdownSignals,
+        TargetSource,
     },
     settings::{ConnectionFlags, ProxyFlags},
     tls,
@@ -74,6 +76,7 @@ pub(super) async fn serve(
     let own = Arc::new(OnceLock::new());
     let drain = Drain::default();
     let (target, reload_handle) = resolve(source, flags, own.clone(), drain.clone()).await?;
+    let users = local_users::of_flags(flags, target.is_pod())?;
     let files = flags.www();
     let parts = proxy::Parts {
         guard: guard.clone(),
@@ -113,9 +116,16 @@ pub(super) async fn serve(
     });
     let limit = flags.drain_timeout;
     let serving = async {
-        serve::run(listener, proxies.collect(), drain, shutdown, limit)
-            .await
-            .context("cannot start the threads that serve requests")
+        serve::run(
+            listener,
+            PeerCheck::new(users),
+            proxies.collect(),
+            drain,
+            shutdown,
+            limit,
+        )
+        .await
+        .context("cannot start the threads that serve requests")
     };
     // SIGQUIT ends the process without a drain.
     guarded_from(&[SignalKind::quit()], serving).await
@@ -126,6 +136,16 @@ enum ProxyTarget {
     Resolved(Box<Reloader>),
     /// Looked up over the network at the first request: the network may not be up at the start.
     Deferred(Arc<DeferredTarget>),
+}
+
+impl ProxyTarget {
+    /// Whether requests are made as the service account of the pod that this process runs in.
+    fn is_pod(&self) -> bool {
+        match self {
+            Self::Resolved(reloader) => reloader.is_pod(),
+            Self::Deferred(_) => false,
+        }
+    }
 }
 
 /// Resolves the target of `source`, unless that takes the network. The flags are checked against the

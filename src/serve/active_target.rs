@@ -24,6 +24,11 @@ pub(super) struct TargetBuilder {
 }
 
 impl TargetBuilder {
+    /// Whether the user is the service account of the pod that this process runs in.
+    pub(super) fn is_pod(&self) -> bool {
+        self.source.is_pod()
+    }
+
     pub(super) fn new(source: Box<dyn TargetSource>, make_upstream: MakeUpstream) -> Self {
         Self {
             source,

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    proxy::{self, Peer, Proxy, guard::CutTarget},
+    proxy::{
+        self, Peer, Proxy,
+        guard::{CutTarget, PeerRefusal},
+    },
 };
 
 /// How many bytes of a response hyper buffers for a client that does not read, plus one frame.
@@ -61,11 +64,16 @@ impl<P> ConnectionContext<P> {
 struct ConnectionService<P> {
     context: ConnectionContext<P>,
     peer: Peer,
+    /// The refusal for every request, if the user behind the connection may not use the proxy.
+    refusal: Option<PeerRefusal>,
 }
 
 impl<P: Proxy> ConnectionService<P> {
     fn call(&self, mut request: Request<Incoming>) -> P::Future {
         self.peer.set_forwarded_headers(request.headers_mut());
+        if let Some(refusal) = &self.refusal {
+            request.extensions_mut().insert(refusal.clone());
+        }
         let proxy = self.context.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
         let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
@@ -74,11 +82,21 @@ impl<P: Proxy> ConnectionService<P> {
     }
 }
 
-/// Serves an accepted connection until it ends.
-pub(super) async fn serve(accepted: Accepted, peer: Peer, context: ConnectionContext<impl Proxy>) {
+/// Serves an accepted connection until it ends. With a `refusal`, every request gets it.
+pub(super) async fn serve(
+    accepted: Accepted,
+    peer: Peer,
+    refusal: Option<PeerRefusal>,
+    context: ConnectionContext<impl Proxy>,
+) {
+    let service = ConnectionService {
+        context,
+        peer,
+        refusal,
+    };
     let served = match accepted {
-        Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), peer, context).await,
-        Accepted::Unix(stream) => serve_stream(UnixStream::from_std(stream), peer, context).await,
+        Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), service).await,
+        Accepted::Unix { stream, .. } => serve_stream(UnixStream::from_std(stream), service).await,
     };
     if let Err(error) = served {
         tracing::debug!(
@@ -90,16 +108,14 @@ pub(super) async fn serve(accepted: Accepted, peer: Peer, context: ConnectionCon
 
 async fn serve_stream<S>(
     stream: io::Result<S>,
-    peer: Peer,
-    context: ConnectionContext<impl Proxy>,
+    requests: ConnectionService<impl Proxy>,
 ) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let draining = context.0.draining.clone();
+    let draining = requests.context.0.draining.clone();
     let stream = ServerIo::new(stream?);
     let state = stream.state();
-    let requests = ConnectionService { context, peer };
     let service = service_fn(move |mut request: Request<Incoming>| {
         state.start_request(&request);
         if state.may_have_cut_target() {

@@ -78,7 +78,7 @@ impl ConnectionLimit {
             let sending = match accepted {
                 Accepted::Tcp(stream) => TcpStream::from_std(stream)
                     .map(|s| reject::send_after_request(&response, s).left_future()),
-                Accepted::Unix(stream) => UnixStream::from_std(stream)
+                Accepted::Unix { stream, .. } => UnixStream::from_std(stream)
                     .map(|s| reject::send_after_request(&response, s).right_future()),
             };
             if let Ok(sending) = sending {
@@ -140,7 +140,7 @@ fn reject_at_once(accepted: Accepted, response: &[u8]) {
             let _ = stream.read(&mut request);
             stream.write_all(response)
         }
-        Accepted::Unix(mut stream) => {
+        Accepted::Unix { mut stream, .. } => {
             let _ = stream.read(&mut request);
             stream.write_all(response)
         }

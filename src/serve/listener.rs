@@ -80,7 +80,12 @@ pub enum Accepted {
     /// TCP
     Tcp(net::TcpStream),
     /// A unix socket.
-    Unix(unix::net::UnixStream),
+    Unix {
+        /// The connection.
+        stream: unix::net::UnixStream,
+        /// The user that connected (`SO_PEERCRED`); `None` if the system does not tell.
+        uid: Option<u32>,
+    },
 }
 
 impl Listener {
@@ -127,7 +132,9 @@ impl Listener {
             }
             Self::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Accepted::Unix(stream.into_std()?), Peer::new(None)))
+                let uid = stream.peer_cred().ok().map(|user| user.uid());
+                let stream = stream.into_std()?;
+                Ok((Accepted::Unix { stream, uid }, Peer::new(None)))
             }
         }
     }

@@ -13,11 +13,14 @@ mod head_memory;
 mod head_timeout;
 mod lingering_close;
 mod listener;
+mod peer_check;
 mod reject;
 mod reload;
 mod server;
 mod server_io;
 mod signals;
+#[cfg(target_os = "linux")]
+mod socket_owner;
 mod target_encoder;
 mod target_source;
 mod unencoded_hash;
@@ -27,6 +30,7 @@ mod workers;
 
 pub use deferred_target::DeferredTarget;
 pub use listener::{Accepted, Address, Error, Listener};
+pub use peer_check::PeerCheck;
 pub use reload::Reloader;
 pub use server::run;
 pub use signals::{ReloadSignals, ShutdownSignals};

@@ -58,6 +58,12 @@ impl Reloader {
         &self.active.target
     }
 
+    /// Returns whether the user is the service account of the pod that this process runs in.
+    #[must_use]
+    pub fn is_pod(&self) -> bool {
+        self.builder.is_pod()
+    }
+
     /// Returns where requests are sent.
     #[must_use]
     pub fn destination(&self) -> &Destination {

@@ -8,12 +8,13 @@ use super::{
     connection::{self, ConnectionContext},
     connection_limit::ConnectionLimit,
     listener::Listener,
+    peer_check::PeerCheck,
     signals::ShutdownSignals,
     workers::Workers,
 };
 use crate::{
     credential, descriptors,
-    proxy::{Drain, Proxy},
+    proxy::{Drain, Proxy, guard::PeerRefusal},
 };
 
 /// The pause after an accept that failed for lack of file descriptors or memory: long enough to
@@ -22,11 +23,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until a signal comes, then drains: no more connections are accepted, requests may
 /// complete, watches end at the next event boundary, and what still runs after `limit` is cut off.
+/// Requests of users that `peers` does not accept are refused.
 ///
 /// # Errors
 /// The system refuses to start a thread for each of `proxies`.
 pub async fn run<P: Proxy>(
     listener: Listener,
+    peers: PeerCheck,
     proxies: Vec<P>,
     drain: Drain,
     mut signals: ShutdownSignals,
@@ -38,7 +41,7 @@ pub async fn run<P: Proxy>(
     let workers = Workers::start(contexts.collect())?;
     let connections = TaskTracker::new();
     tokio::select! {
-        () = accept_all(&listener, &workers, &drain, &connections) => {}
+        () = accept_all(&listener, peers, &workers, &drain, &connections) => {}
         () = signals.received() => {}
     }
     drop(listener);
@@ -69,6 +72,7 @@ pub async fn run<P: Proxy>(
 
 async fn accept_all<P: Proxy>(
     listener: &Listener,
+    mut peers: PeerCheck,
     workers: &Workers<ConnectionContext<P>>,
     drain: &Drain,
     connections: &TaskTracker,
@@ -80,8 +84,9 @@ async fn accept_all<P: Proxy>(
                 limit.reject(stream);
             }
             Ok((stream, peer)) => {
+                let refusal = peers.check(&stream).err().map(PeerRefusal::new);
                 workers.spawn(connections, move |context| {
-                    connection::serve(stream, peer, context)
+                    connection::serve(stream, peer, refusal, context)
                 });
             }
             // Only the connection that was to be accepted is lost.

@@ -34,6 +34,11 @@ pub trait TargetSource: Send + Sync + 'static {
         None
     }
 
+    /// Returns whether the user is the service account of the pod that this process runs in.
+    fn is_pod(&self) -> bool {
+        false
+    }
+
     /// Makes the credentials for a resolved target. May block on files.
     ///
     /// # Errors

@@ -94,6 +94,14 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub trust_proxied_pages: bool,
+    /// Users of this machine that may connect besides you and root: names or uids, separated by commas.
+    /// Needed for a reverse proxy or an app that runs as another user
+    #[arg(long, value_name = "USERS", value_delimiter = ',')]
+    pub allow_uid: Vec<String>,
+    /// Allow every user of this machine to connect, and so to act in the cluster with your credential
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub allow_any_uid: bool,
     /// Web origins whose pages may use this proxy, such as https://dashboard.example
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allow_origin: Vec<String>,

@@ -28,6 +28,7 @@ mod issuer_faults;
 mod kubeconfig;
 mod listening;
 mod liveness;
+mod local_users;
 mod logins;
 mod logs;
 mod module_order;

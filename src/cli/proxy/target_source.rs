@@ -76,6 +76,13 @@ impl TargetSource for Kubeconfig {
         })
     }
 
+    fn is_pod(&self) -> bool {
+        self.0
+            .first
+            .get()
+            .is_some_and(|first| first.pin == Pin::Pod)
+    }
+
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
         Ok(credential::from_user(target, self.0.exec_timeout)?)
     }
@@ -98,6 +105,10 @@ impl TargetSource for OwnLogin {
 
     fn placeholder(&self) -> Option<&Target> {
         self.base.placeholder()
+    }
+
+    fn is_pod(&self) -> bool {
+        self.base.is_pod()
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
@@ -123,6 +134,10 @@ impl TargetSource for ServiceAccount {
 
     fn placeholder(&self) -> Option<&Target> {
         self.base.placeholder()
+    }
+
+    fn is_pod(&self) -> bool {
+        self.base.is_pod()
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {

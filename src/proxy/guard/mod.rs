@@ -6,6 +6,7 @@
 //!
 //! | concern | file |
 //! |---|---|
+//! | the user of this machine that connects | `local_users` |
 //! | message framing that is open to two readings | `framing` |
 //! | the Host and absolute-form targets | `host` |
 //! | pages in a browser | `origin` |
@@ -20,6 +21,7 @@ mod filter;
 mod framing;
 mod host;
 mod layer;
+mod local_users;
 mod origin;
 mod read_only;
 mod rules;
@@ -40,7 +42,8 @@ use origin::AllowedOrigins;
 pub use origin::Caller;
 pub use rules::Rules;
 
-pub use layer::{CheckOrigin, CheckRequest, CutTarget, origin_layer, request_layer};
+pub use layer::{CheckOrigin, CheckRequest, CutTarget, PeerRefusal, origin_layer, request_layer};
+pub use local_users::{LocalUsers, UnknownOwner};
 
 /// The rules, compiled.
 // Independent flags, except that `read_only` implies `checks_methods`.

@@ -1,0 +1,57 @@
+//! [`PeerCheck`]: decides at accept whether the user behind a connection may use the proxy.
+
+use super::listener::Accepted;
+#[cfg(target_os = "linux")]
+use super::socket_owner::SocketOwners;
+use crate::proxy::guard::{LocalUsers, Refusal, UnknownOwner};
+
+/// Looks up the user behind each connection, once, and compares it with the users that may connect.
+#[derive(Debug)]
+pub struct PeerCheck {
+    users: LocalUsers,
+    #[cfg(target_os = "linux")]
+    owners: SocketOwners,
+}
+
+impl PeerCheck {
+    /// Accepts connections of `users`.
+    #[must_use]
+    pub fn new(users: LocalUsers) -> Self {
+        Self {
+            users,
+            #[cfg(target_os = "linux")]
+            owners: SocketOwners::new(),
+        }
+    }
+
+    /// Checks an accepted connection. Connections from other machines pass: they have no user here.
+    ///
+    /// # Errors
+    /// The refusal for every request of the connection.
+    pub(super) fn check(&mut self, accepted: &Accepted) -> Result<(), Refusal> {
+        if self.users == LocalUsers::Any {
+            return Ok(());
+        }
+        match accepted {
+            Accepted::Unix { uid, .. } => self.users.check(uid.ok_or(UnknownOwner::NoList)),
+            #[cfg(target_os = "linux")]
+            Accepted::Tcp(stream) => self.check_tcp(stream),
+            #[cfg(not(target_os = "linux"))]
+            Accepted::Tcp(_) => Ok(()),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn check_tcp(&mut self, stream: &std::net::TcpStream) -> Result<(), Refusal> {
+        let (Ok(client), Ok(server)) = (stream.peer_addr(), stream.local_addr()) else {
+            // It is closed already.
+            return self.users.check(Err(UnknownOwner::NotListed));
+        };
+        let is_loopback = |address: std::net::SocketAddr| address.ip().to_canonical().is_loopback();
+        // A client of this machine may have bound any of its addresses before it connects to loopback.
+        if !is_loopback(client) && !is_loopback(server) {
+            return Ok(());
+        }
+        self.users.check(self.owners.of_client(client, server))
+    }
+}

@@ -1,0 +1,180 @@
+//! [`SocketOwners`]: finds the user that owns the client's end of a loopback connection.
+
+mod proc_net;
+mod sock_diag;
+
+use std::net::{IpAddr, SocketAddr};
+
+use self::sock_diag::SockDiag;
+use crate::proxy::guard::UnknownOwner;
+
+/// The two addresses of a connection, as one of its two sockets has them.
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+/// A socket as the kernel lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ListedSocket {
+    uid: u32,
+    /// 0 for a socket that no process holds any more: it is closed, or in TIME-WAIT. Its uid is then
+    /// 0, whoever owned it.
+    inode: u64,
+}
+
+/// Looks the owners of sockets up: at the kernel's `sock_diag` interface, or where there is none in
+/// `/proc/net/tcp`.
+#[derive(Debug)]
+pub(super) struct SocketOwners {
+    sock_diag: Option<SockDiag>,
+}
+
+impl SocketOwners {
+    pub(super) fn new() -> Self {
+        Self {
+            sock_diag: SockDiag::open().ok(),
+        }
+    }
+
+    /// Returns the uid of the client of a connection from `client` that was accepted at `server`.
+    pub(super) fn of_client(
+        &mut self,
+        client: SocketAddr,
+        server: SocketAddr,
+    ) -> Result<u32, UnknownOwner> {
+        let end = Connection {
+            local: canonical(client),
+            remote: canonical(server),
+        };
+        match self.find(end)? {
+            Some(ListedSocket { uid, inode }) if inode != 0 => Ok(uid),
+            _ => Err(UnknownOwner::NotListed),
+        }
+    }
+
+    fn find(&mut self, end: Connection) -> Result<Option<ListedSocket>, UnknownOwner> {
+        if let Some(sock_diag) = &self.sock_diag {
+            match sock_diag.find(end) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                // The answer is the same where the kernel cannot list TCP sockets. It can if it lists
+                // the accepted end of this connection, which exists.
+                Ok(None) if matches!(sock_diag.find(end.reversed()), Ok(Some(_))) => {
+                    return Ok(None);
+                }
+                Ok(None) | Err(_) => self.sock_diag = None,
+            }
+        }
+        proc_net::find(end).map_err(|_| UnknownOwner::NoList)
+    }
+}
+
+impl Connection {
+    fn reversed(self) -> Self {
+        Self {
+            local: self.remote,
+            remote: self.local,
+        }
+    }
+}
+
+/// Returns an IPv4 address as one, also where an IPv6 socket uses it.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The four 32-bit words of an address in network byte order; one word and zeros for IPv4.
+fn words(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mut words = [0; 16];
+            words[..4].copy_from_slice(&ip.octets());
+            words
+        }
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn own_uid() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    /// Returns a client's and the accepted end of a connection that is accepted at `listen` and made to
+    /// `host`.
+    fn connect(listen: &str, host: &str) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((listen, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect((host, port)).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    fn both_ways(client: SocketAddr, server: SocketAddr) -> [Result<u32, UnknownOwner>; 2] {
+        let mut by_netlink = SocketOwners::new();
+        assert!(
+            by_netlink.sock_diag.is_some(),
+            "this system has no sock_diag"
+        );
+        let by_netlink_found = by_netlink.of_client(client, server);
+        assert!(by_netlink.sock_diag.is_some(), "sock_diag was given up");
+        let mut by_proc = SocketOwners { sock_diag: None };
+        [by_netlink_found, by_proc.of_client(client, server)]
+    }
+
+    #[test]
+    fn the_owner_is_the_user_of_the_client() {
+        for (listen, host) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1", "localhost"),
+            ("::1", "::1"),
+            ("::", "::1"),
+            // An IPv4 client of an IPv6 listener.
+            ("::", "127.0.0.1"),
+            // Both ends are IPv6 sockets with IPv4 addresses.
+            ("::", "::ffff:127.0.0.1"),
+            ("0.0.0.0", "127.0.0.2"),
+        ] {
+            let (_client, accepted) = connect(listen, host);
+            let (peer, own) = (
+                accepted.peer_addr().unwrap(),
+                accepted.local_addr().unwrap(),
+            );
+            assert_eq!(both_ways(peer, own), [Ok(own_uid()); 2], "{listen} {host}");
+        }
+    }
+
+    #[test]
+    fn a_closed_client_has_no_owner() {
+        let (client, accepted) = connect("127.0.0.1", "127.0.0.1");
+        let (peer, own) = (
+            accepted.peer_addr().unwrap(),
+            accepted.local_addr().unwrap(),
+        );
+        drop(client);
+        assert_eq!(both_ways(peer, own), [Err(UnknownOwner::NotListed); 2]);
+    }
+
+    #[test]
+    fn a_client_that_is_reset_has_no_owner() {
+        let (client, accepted) = connect("127.0.0.1", "127.0.0.1");
+        let (peer, own) = (
+            accepted.peer_addr().unwrap(),
+            accepted.local_addr().unwrap(),
+        );
+        rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        let mut by_proc = SocketOwners { sock_diag: None };
+        let found = [
+            SocketOwners::new().of_client(peer, own),
+            by_proc.of_client(peer, own),
+        ];
+        assert_eq!(found, [Err(UnknownOwner::NotListed); 2]);
+    }
+}
