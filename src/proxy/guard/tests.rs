@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod callers;
-mod requests;
+mod commands;
+mod patterns;
+mod read_only;
 mod spellings;
+mod untrusted_content;
 
 use std::sync::Arc;
 
