@@ -30,8 +30,8 @@ fn take(requests: &Requests) -> Vec<Message> {
     std::mem::take(&mut *requests.lock().unwrap())
 }
 
-/// A server that answers by `answer` and what it was asked.
-async fn recorded(answer: fn(&Message) -> &'static str) -> (Upstream, Requests) {
+/// A server that answers by `response` and what it was asked.
+async fn recorded(response: fn(&Message) -> &'static str) -> (Upstream, Requests) {
     let requests = Requests::default();
     let upstream = Upstream::tls("localhost", {
         let requests = requests.clone();
@@ -39,9 +39,9 @@ async fn recorded(answer: fn(&Message) -> &'static str) -> (Upstream, Requests) 
             let requests = requests.clone();
             async move {
                 while let Some(request) = connection.request().await {
-                    let answer = answer(&request);
+                    let response = response(&request);
                     requests.lock().unwrap().push(request);
-                    connection.write(answer).await;
+                    connection.write(response).await;
                 }
             }
         }
@@ -92,9 +92,9 @@ async fn the_clients_own_credential_is_replaced_or_refused_as_told() {
         );
     }
     let kubegate = Kubegate::before(&upstream, &["--client-credentials=refuse"]);
-    let answer = get_with(&kubegate, "Authorization: Bearer mine\r\n").await;
-    assert_eq!(status(&answer), 403, "{answer}");
-    assert!(answer.contains("--client-credentials"), "{answer}");
+    let response = get_with(&kubegate, "Authorization: Bearer mine\r\n").await;
+    assert_eq!(status(&response), 403, "{response}");
+    assert!(response.contains("--client-credentials"), "{response}");
     assert!(take(&requests).is_empty());
     assert_eq!(status(&get_with(&kubegate, "").await), 200);
     assert_eq!(
@@ -150,13 +150,13 @@ async fn a_token_subprotocol_is_the_clients_own_credential() {
 async fn over_plain_http_nothing_of_ours_is_sent() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get_with(&kubegate, "").await;
-    assert_eq!(status(&answer), 200);
-    assert!(!answer.contains("authorization"), "{answer}");
-    let answer = get_with(&kubegate, "Authorization: Bearer mine\r\n").await;
+    let response = get_with(&kubegate, "").await;
+    assert_eq!(status(&response), 200);
+    assert!(!response.contains("authorization"), "{response}");
+    let response = get_with(&kubegate, "Authorization: Bearer mine\r\n").await;
     assert!(
-        answer.contains("authorization: Bearer mine\r\n"),
-        "{answer}"
+        response.contains("authorization: Bearer mine\r\n"),
+        "{response}"
     );
 }
 
@@ -192,9 +192,9 @@ async fn whom_to_act_as_is_ours_alone_where_it_is_set() {
         "Impersonate-Uid: 0",
         "Impersonate-User: jane",
     ] {
-        let answer = get_with(&kubegate, &format!("{line}\r\n")).await;
-        assert_eq!(status(&answer), 403, "{line}: {answer}");
-        assert!(answer.contains("--as"), "{answer}");
+        let response = get_with(&kubegate, &format!("{line}\r\n")).await;
+        assert_eq!(status(&response), 403, "{line}: {response}");
+        assert!(response.contains("--as"), "{response}");
     }
     assert!(take(&requests).is_empty());
 
@@ -308,8 +308,8 @@ fn posted(body: &[u8], chunk: Option<usize>) -> Vec<u8> {
 #[tokio::test]
 async fn a_token_changed_on_disk_is_read_after_a_401_and_the_request_sent_again() {
     let (rotating, _upstream, requests) = rotating(true, &[]).await;
-    let answer = get_with(&rotating.kubegate, "X-A: b\r\n").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get_with(&rotating.kubegate, "X-A: b\r\n").await;
+    assert_eq!(status(&response), 200, "{response}");
     let requests = take(&requests);
     assert_eq!(requests.len(), 2, "{requests:?}");
     assert_eq!(values(&requests[0], "authorization"), ["Bearer old"]);
@@ -327,8 +327,8 @@ async fn a_small_body_is_sent_again_byte_for_byte() {
     ] {
         let (rotating, _upstream, requests) = rotating(true, &[]).await;
         let body = body(length);
-        let answer = post(&rotating.kubegate, &body, chunk).await;
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = post(&rotating.kubegate, &body, chunk).await;
+        assert_eq!(status(&response), 200, "{response}");
         let requests = take(&requests);
         assert_eq!(requests.len(), 2, "{length}");
         assert!(
@@ -345,11 +345,11 @@ async fn a_large_body_is_not_sent_again_and_its_401_passes() {
     for chunk in [None, Some(5000)] {
         let (rotating, _upstream, requests) = rotating(true, &[]).await;
         let body = body(100 << 10);
-        let answer = post(&rotating.kubegate, &body, chunk).await;
-        assert_eq!(status(&answer), 401, "{answer}");
+        let response = post(&rotating.kubegate, &body, chunk).await;
+        assert_eq!(status(&response), 401, "{response}");
         assert!(
-            answer.contains("x-from: the server\r\n") && answer.ends_with("no"),
-            "{answer}"
+            response.contains("x-from: the server\r\n") && response.ends_with("no"),
+            "{response}"
         );
         {
             let requests = requests.lock().unwrap();
@@ -357,8 +357,8 @@ async fn a_large_body_is_not_sent_again_and_its_401_passes() {
             assert!(requests[0].body == body);
         }
         // The credential was renewed all the same: the client's next try works.
-        let answer = post(&rotating.kubegate, &body, chunk).await;
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = post(&rotating.kubegate, &body, chunk).await;
+        assert_eq!(status(&response), 200, "{response}");
         assert!(take(&requests)[1].body == body);
     }
 }
@@ -366,13 +366,13 @@ async fn a_large_body_is_not_sent_again_and_its_401_passes() {
 #[tokio::test]
 async fn nothing_is_sent_a_third_time_and_nothing_is_refreshed_twice_in_10_seconds() {
     let (rotating, _upstream, requests) = rotating(false, &[]).await;
-    let answer = get(&rotating.kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 401, "{answer}");
-    assert!(answer.contains("x-from: the server\r\n"), "{answer}");
+    let response = get(&rotating.kubegate.address, "/x").await;
+    assert_eq!(status(&response), 401, "{response}");
+    assert!(response.contains("x-from: the server\r\n"), "{response}");
     assert_eq!(take(&requests).len(), 2);
     for _ in 0..5 {
-        let answer = get(&rotating.kubegate.address, "/x").await;
-        assert_eq!(status(&answer), 401, "{answer}");
+        let response = get(&rotating.kubegate.address, "/x").await;
+        assert_eq!(status(&response), 401, "{response}");
         let requests = take(&requests);
         assert_eq!(requests.len(), 1, "{requests:?}");
         assert_eq!(values(&requests[0], "authorization"), ["Bearer new"]);
@@ -383,16 +383,16 @@ async fn nothing_is_sent_a_third_time_and_nothing_is_refreshed_twice_in_10_secon
 async fn a_credential_that_cannot_change_is_not_tried_twice() {
     let (upstream, requests) = recorded(|_| UNAUTHORIZED).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get_with(&kubegate, "").await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get_with(&kubegate, "").await;
+    assert_eq!(status(&response), 401, "{response}");
     assert_eq!(take(&requests).len(), 1);
 }
 
 #[tokio::test]
 async fn a_401_to_the_clients_own_credential_is_the_clients() {
     let (rotating, _upstream, requests) = rotating(true, &[]).await;
-    let answer = get_with(&rotating.kubegate, "Authorization: Bearer old\r\n").await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get_with(&rotating.kubegate, "Authorization: Bearer old\r\n").await;
+    assert_eq!(status(&response), 401, "{response}");
     assert_eq!(take(&requests).len(), 1);
 }
 
@@ -409,10 +409,10 @@ async fn a_401_of_an_application_behind_a_proxy_path_passes_and_refreshes_nothin
         ("/api/v1/namespaces/x/services/web?x=/proxy/", 2),
     ] {
         let (rotating, _upstream, requests) = rotating(true, &[]).await;
-        let answer = get(&rotating.kubegate.address, path).await;
+        let response = get(&rotating.kubegate.address, path).await;
         let requests = take(&requests);
         assert_eq!(requests.len(), sent, "{path}: {requests:?}");
-        assert_eq!(status(&answer) == 401, sent == 1, "{path}: {answer}");
+        assert_eq!(status(&response) == 401, sent == 1, "{path}: {response}");
     }
 }
 
@@ -465,7 +465,11 @@ async fn over_http_2_a_refused_request_is_sent_again_too() {
     let body = body(10 << 10);
     let mut client = Connection::open(&rotating.kubegate.address).await;
     client.write(posted(&body, Some(1000))).await;
-    let answer = in_time(client.response()).await.unwrap();
-    assert!(answer.head.starts_with("HTTP/1.1 200 "), "{}", answer.head);
-    assert!(answer.body == body, "{:?}", answer.body);
+    let response = in_time(client.response()).await.unwrap();
+    assert!(
+        response.head.starts_with("HTTP/1.1 200 "),
+        "{}",
+        response.head
+    );
+    assert!(response.body == body, "{:?}", response.body);
 }

@@ -84,14 +84,19 @@ async fn assert_at_rest(kubegate: &Kubegate) {
 /// Asserts that a new connection is served within the time for recovery.
 async fn assert_recovers(kubegate: &Kubegate) {
     let started = Instant::now();
-    let answer = loop {
-        let answer = get(&kubegate.address, "/").await;
-        if status(&answer) == 200 || started.elapsed() > RECOVERY + SLACK {
-            break answer;
+    let response = loop {
+        let response = get(&kubegate.address, "/").await;
+        if status(&response) == 200 || started.elapsed() > RECOVERY + SLACK {
+            break response;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    assert_eq!(status(&answer), 200, "{:?}: {answer}", started.elapsed());
+    assert_eq!(
+        status(&response),
+        200,
+        "{:?}: {response}",
+        started.elapsed()
+    );
     println!("recovered after {:?}", started.elapsed());
 }
 
@@ -100,16 +105,16 @@ async fn visit(address: &str) -> Option<String> {
     let mut client = Connection::open(address).await;
     let ask = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
     client.write(ask).await;
-    let answer = client.response().await?;
+    let response = client.response().await?;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    Some(answer.head + &String::from_utf8(answer.body).unwrap())
+    Some(response.head + &String::from_utf8(response.body).unwrap())
 }
 
-fn assert_rejected(answer: &str) {
-    assert_eq!(status(answer), 503, "{answer}");
-    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
-    assert!(answer.contains("raise ulimit -n"), "{answer}");
+fn assert_rejected(response: &str) {
+    assert_eq!(status(response), 503, "{response}");
+    assert!(response.contains("\r\nretry-after: 1\r\n"), "{response}");
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert!(response.contains("raise ulimit -n"), "{response}");
 }
 
 #[tokio::test]
@@ -129,8 +134,8 @@ async fn five_thousand_connections_in_two_seconds_are_all_served() {
             let mut client = Connection::open(&address).await;
             let ask = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
             client.write(ask).await;
-            let answer = client.response().await.unwrap();
-            assert_eq!(status(&answer.head), 200, "{}", answer.head);
+            let response = client.response().await.unwrap();
+            assert_eq!(status(&response.head), 200, "{}", response.head);
             client
         });
     }
@@ -161,9 +166,9 @@ async fn without_descriptors_connections_are_rejected_until_some_close() {
     let (mut served, mut away, mut cut) = (0, 0, 0);
     for visit in visits.expect("clients hang") {
         match visit {
-            Some(answer) if answer.ends_with("served") => served += 1,
-            Some(answer) => {
-                assert_rejected(&answer);
+            Some(response) if response.ends_with("served") => served += 1,
+            Some(response) => {
+                assert_rejected(&response);
                 away += 1;
             }
             None => cut += 1,
@@ -234,8 +239,8 @@ async fn the_soft_limit_is_raised_but_not_for_plugins() {
         client
             .write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await;
-        let answer = in_time(client.response()).await.unwrap();
-        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+        let response = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&response.head), 200, "{}", response.head);
     }
     let hard = getrlimit(Resource::Nofile).maximum.unwrap();
     let seen = std::fs::read_to_string(seen).unwrap();
@@ -268,15 +273,15 @@ async fn requests_without_a_descriptor_for_the_server_get_503() {
     }
     let mut dialled = 0;
     // The held ones get no response.
-    while let Ok(Some(answer)) =
+    while let Ok(Some(response)) =
         tokio::time::timeout(Duration::from_secs(1), clients.join_next()).await
     {
-        let answer = answer.unwrap().expect("an answer");
-        let answer = answer.head + &String::from_utf8(answer.body).unwrap();
-        assert_eq!(status(&answer), 503, "{answer}");
-        assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
-        assert!(answer.contains("raise ulimit -n"), "{answer}");
-        dialled += usize::from(answer.contains("cannot connect"));
+        let response = response.unwrap().expect("an answer");
+        let response = response.head + &String::from_utf8(response.body).unwrap();
+        assert_eq!(status(&response), 503, "{response}");
+        assert!(response.contains("\r\nretry-after: 1\r\n"), "{response}");
+        assert!(response.contains("raise ulimit -n"), "{response}");
+        dialled += usize::from(response.contains("cannot connect"));
     }
     println!("{} held, {dialled} not dialled for", clients.len());
     assert!(!clients.is_empty());
@@ -300,10 +305,10 @@ async fn held(stream: &mut tokio::net::TcpStream) {
 
 /// Returns the first bytes of a response, or `None` if there is none in this time.
 async fn begins(stream: &mut tokio::net::TcpStream, within: Duration) -> Option<String> {
-    let mut answer = vec![0; 2000];
-    let read = tokio::time::timeout(within, stream.read(&mut answer)).await;
+    let mut response = vec![0; 2000];
+    let read = tokio::time::timeout(within, stream.read(&mut response)).await;
     let read = read.ok()?.unwrap();
-    Some(String::from_utf8_lossy(&answer[..read]).into_owned())
+    Some(String::from_utf8_lossy(&response[..read]).into_owned())
 }
 
 /// A server for HTTP/1.1 alone that neither answers `/held` nor reads the bodies sent there.
@@ -358,8 +363,8 @@ async fn over_http_1_no_client_takes_every_connection() {
         assert!(get(&kubegate.address, "/x").await.ends_with("served"));
     }
     let mut clients = Vec::new();
-    let asked = (share + 10) * worker_count();
-    for _ in 0..asked {
+    let count = (share + 10) * worker_count();
+    for _ in 0..count {
         let mut client = from([127, 0, 0, 1], &kubegate).await;
         held(&mut client).await;
         clients.push(client);
@@ -369,18 +374,18 @@ async fn over_http_1_no_client_takes_every_connection() {
         .map(|mut client| async move { begins(&mut client, PATIENCE).await })
         .collect();
     // The held ones get no response.
-    for _ in share * worker_count()..asked {
-        let answer = in_time(clients.join_next())
+    for _ in share * worker_count()..count {
+        let response = in_time(clients.join_next())
             .await
             .unwrap()
             .unwrap()
             .unwrap();
-        assert_eq!(status(&answer), 503, "{answer}");
+        assert_eq!(status(&response), 503, "{response}");
         assert!(
-            answer.contains("requests to it are in progress"),
-            "{answer}"
+            response.contains("requests to it are in progress"),
+            "{response}"
         );
-        assert!(!answer.contains("retry-after"), "{answer}");
+        assert!(!response.contains("retry-after"), "{response}");
     }
     // Other clients are served until no connection is left,
     for _ in 0..worker_count() {
@@ -389,8 +394,8 @@ async fn over_http_1_no_client_takes_every_connection() {
             .write_all(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await
             .unwrap();
-        let answer = begins(&mut other, Duration::from_secs(10)).await.unwrap();
-        assert!(answer.ends_with("served"), "{answer}");
+        let response = begins(&mut other, Duration::from_secs(10)).await.unwrap();
+        assert!(response.ends_with("served"), "{response}");
     }
     // and then get the same response.
     let mut others = Vec::new();
@@ -401,11 +406,14 @@ async fn over_http_1_no_client_takes_every_connection() {
     }
     let mut last = from([127, 0, 0, 3], &kubegate).await;
     held(&mut last).await;
-    let answer = begins(&mut last, Duration::from_secs(15)).await.unwrap();
-    assert_eq!(status(&answer), 503, "{answer}");
+    let response = begins(&mut last, Duration::from_secs(15)).await.unwrap();
+    assert_eq!(status(&response), 503, "{response}");
     assert!(
-        answer.contains("requests to it are in progress"),
-        "{answer}"
+        response.contains("requests to it are in progress"),
+        "{response}"
     );
-    assert!(answer.contains(&upstream.port().to_string()), "{answer}");
+    assert!(
+        response.contains(&upstream.port().to_string()),
+        "{response}"
+    );
 }

@@ -118,11 +118,11 @@ fn errors_are_one_line_without_control_characters() {
         let refused = Kubegate::refused(Kubegate::command(arguments));
         assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
         assert_harmless(&format!("{arguments:?}"), &refused.stderr);
-        let said = refused
+        let errors = refused
             .stderr
             .lines()
             .filter(|line| line.starts_with("kubegate: "));
-        assert_eq!(said.count(), 1, "{refused:?}");
+        assert_eq!(errors.count(), 1, "{refused:?}");
     }
 }
 
@@ -171,8 +171,8 @@ async fn the_log_and_responses_have_no_foreign_control_characters() {
     }});
     let path = config(home.path(), &upstream.url(), &exec);
     let kubegate = Kubegate::start(["--kubeconfig", &path]);
-    let answer = get(&kubegate.address, "/x").await;
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let response = get(&kubegate.address, "/x").await;
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
     let status: Value = serde_json::from_str(body).unwrap();
     let message = status["message"].as_str().unwrap();
     assert!(

@@ -107,24 +107,24 @@ fn prints_status(status: &str, version: &str) -> String {
 }
 
 /// The token that an echoed request carried.
-pub fn bearer(answer: &str) -> &str {
-    let token = answer.split("authorization: Bearer ").nth(1);
-    let token = token.unwrap_or_else(|| panic!("no token in {answer}"));
+pub fn bearer(response: &str) -> &str {
+    let token = response.split("authorization: Bearer ").nth(1);
+    let token = token.unwrap_or_else(|| panic!("no token in {response}"));
     token.split("\r\n").next().unwrap()
 }
 
 /// Answers of as many requests at once.
 async fn at_once(n: usize, address: &str) -> Vec<String> {
     let address = address.to_owned();
-    let asked = (0..n).map(|_| {
+    let requests = (0..n).map(|_| {
         let address = address.clone();
         tokio::spawn(async move { get(&address, "/x").await })
     });
-    let mut answers = Vec::new();
-    for answer in asked.collect::<Vec<_>>() {
-        answers.push(answer.await.unwrap());
+    let mut responses = Vec::new();
+    for response in requests.collect::<Vec<_>>() {
+        responses.push(response.await.unwrap());
     }
-    answers
+    responses
 }
 
 async fn echo() -> Upstream {
@@ -147,14 +147,14 @@ async fn a_token_or_password_goes_upstream_as_it_stands() {
         ),
     ] {
         let kubegate = Home::new().start(&upstream, &user);
-        let answer = get(&kubegate.address, "/x").await;
-        assert!(answer.contains(header), "{answer}");
-        assert_eq!(answer.matches("authorization").count(), 1, "{answer}");
+        let response = get(&kubegate.address, "/x").await;
+        assert!(response.contains(header), "{response}");
+        assert_eq!(response.matches("authorization").count(), 1, "{response}");
     }
     let kubegate = Home::new().start(&upstream, &json!({}));
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 200);
-    assert!(!answer.contains("authorization"), "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 200);
+    assert!(!response.contains("authorization"), "{response}");
 }
 
 #[tokio::test]
@@ -178,14 +178,14 @@ async fn a_client_certificate_is_shown_to_the_server() {
     let expected = format!("{} {}", der.len(), fingerprint(&der));
     let user = json!({"client-certificate": cert("client.pem"), "client-key": cert("client.key")});
     let kubegate = Home::new().start(&upstream, &user);
-    let answer = get(&kubegate.address, "/x").await;
-    assert!(answer.ends_with(&expected), "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert!(response.ends_with(&expected), "{response}");
 
     let kubegate = Home::new().start(&upstream, &json!({"token": "t"}));
-    let answer = get(&kubegate.address, "/x").await;
+    let response = get(&kubegate.address, "/x").await;
     assert!(
-        answer.ends_with(&format!("0 {}", fingerprint(&[]))),
-        "{answer}"
+        response.ends_with(&format!("0 {}", fingerprint(&[]))),
+        "{response}"
     );
 
     // A plugin may bring one too.
@@ -194,17 +194,17 @@ async fn a_client_certificate_is_shown_to_the_server() {
         let pem = fs::read_to_string(cert(name)).unwrap();
         serde_json::to_string(&pem).unwrap()
     };
-    let answer = format!(
+    let response = format!(
         r#"{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{{
         "clientCertificateData":{},"clientKeyData":{}}}}}"#,
         data("client.pem"),
         data("client.key")
     );
-    fs::write(home.path("answer"), answer).unwrap();
+    fs::write(home.path("answer"), response).unwrap();
     home.plugin("cat answer");
     let kubegate = home.start(&upstream, &exec(&json!({})));
-    let answer = get(&kubegate.address, "/x").await;
-    assert!(answer.ends_with(&expected), "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert!(response.ends_with(&expected), "{response}");
 }
 
 /// Enough to tell certificates apart.
@@ -316,17 +316,20 @@ async fn a_plugin_gets_its_arguments_environment_and_question_untouched() {
         assert_eq!(home.read("home"), "/nonexistent");
         assert!(!home.path("owned").exists());
 
-        let asked: Value = serde_json::from_str(&home.read("question")).unwrap();
-        assert_eq!(asked["apiVersion"], more["apiVersion"]);
-        assert_eq!(asked["kind"], "ExecCredential");
-        assert_eq!(asked["spec"]["interactive"], false);
-        let cluster = &asked["spec"]["cluster"];
+        let exec_info: Value = serde_json::from_str(&home.read("question")).unwrap();
+        assert_eq!(exec_info["apiVersion"], more["apiVersion"]);
+        assert_eq!(exec_info["kind"], "ExecCredential");
+        assert_eq!(exec_info["spec"]["interactive"], false);
+        let cluster = &exec_info["spec"]["cluster"];
         assert_eq!(
             cluster["server"].as_str().unwrap().trim_end_matches('/'),
             upstream.url()
         );
         assert_eq!(cluster["config"]["audience"], "a b");
-        assert!(cluster["certificate-authority-data"].is_string(), "{asked}");
+        assert!(
+            cluster["certificate-authority-data"].is_string(),
+            "{exec_info}"
+        );
     }
 }
 
@@ -340,14 +343,14 @@ async fn without_provide_cluster_info_a_plugin_learns_nothing_of_the_cluster() {
     ));
     let kubegate = home.start(&upstream, &exec(&json!({})));
     assert_eq!(bearer(&get(&kubegate.address, "/x").await), "t");
-    let asked: Value = serde_json::from_str(&home.read("question")).unwrap();
-    assert!(asked["spec"].get("cluster").is_none(), "{asked}");
+    let exec_info: Value = serde_json::from_str(&home.read("question")).unwrap();
+    assert!(exec_info["spec"].get("cluster").is_none(), "{exec_info}");
 }
 
 /// The message of a `Status` with this code.
-fn message(answer: &str, code: u16) -> String {
-    assert_eq!(status(answer), code, "{answer}");
-    let body = answer.split("\r\n\r\n").nth(1).unwrap();
+fn message(response: &str, code: u16) -> String {
+    assert_eq!(status(response), code, "{response}");
+    let body = response.split("\r\n\r\n").nth(1).unwrap();
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(
         (&body["kind"], &body["code"]),
@@ -403,11 +406,11 @@ async fn one_plugin_serves_all_who_wait() {
     let home = Home::new();
     home.plugin(&format!("sleep 1\n{}", prints("shared")));
     let kubegate = home.start(&upstream, &exec(&json!({})));
-    for answer in at_once(50, &kubegate.address).await {
-        assert_eq!(bearer(&answer), "shared");
+    for response in at_once(50, &kubegate.address).await {
+        assert_eq!(bearer(&response), "shared");
     }
-    for answer in at_once(50, &kubegate.address).await {
-        assert_eq!(bearer(&answer), "shared");
+    for response in at_once(50, &kubegate.address).await {
+        assert_eq!(bearer(&response), "shared");
     }
     assert_eq!(home.spawns(), 1);
 }
@@ -421,8 +424,8 @@ async fn a_failing_plugin_is_not_asked_for_every_request() {
         prints("hunter2-hunter2-hunter2")
     ));
     let kubegate = home.start(&upstream, &exec(&json!({})));
-    for answer in at_once(50, &kubegate.address).await {
-        let message = message(&answer, 401);
+    for response in at_once(50, &kubegate.address).await {
+        let message = message(&response, 401);
         assert!(message.contains("session of jane expired"), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
     }
@@ -443,11 +446,11 @@ async fn a_failing_plugin_is_not_asked_for_every_request() {
     home.plugin(&prints("again"));
     let started = Instant::now();
     loop {
-        let answer = get(&kubegate.address, "/x").await;
-        if status(&answer) == 200 {
-            break assert_eq!(bearer(&answer), "again");
+        let response = get(&kubegate.address, "/x").await;
+        if status(&response) == 200 {
+            break assert_eq!(bearer(&response), "again");
         }
-        assert!(started.elapsed() < Duration::from_secs(15), "{answer}");
+        assert!(started.elapsed() < Duration::from_secs(15), "{response}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -522,9 +525,9 @@ async fn twenty_tokens_of_a_plugin_are_renewed_before_they_end() {
     let kubegate = home.start(&upstream, &exec(&json!({})));
     let (started, mut tokens) = (Instant::now(), Vec::new());
     while tokens.len() < 21 {
-        let answer = get(&kubegate.address, "/x").await;
-        assert_eq!(status(&answer), 200, "{answer}");
-        tokens.push(bearer(&answer).to_owned());
+        let response = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&response), 200, "{response}");
+        tokens.push(bearer(&response).to_owned());
         tokens.dedup();
         assert!(started.elapsed() < SAID * 40, "too few renewals");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -584,11 +587,11 @@ async fn a_401_is_cured_by_one_run_of_the_plugin_and_one_replay() {
             kubegate.address,
             body.len()
         );
-        let answer = exchange(&kubegate.address, head).await;
-        assert_eq!(status(&answer), 200, "{answer}");
-        assert_eq!(bearer(&answer), "t-2");
+        let response = exchange(&kubegate.address, head).await;
+        assert_eq!(status(&response), 200, "{response}");
+        assert_eq!(bearer(&response), "t-2");
         assert!(
-            answer.ends_with(&format!("\r\n\r\n{body}")),
+            response.ends_with(&format!("\r\n\r\n{body}")),
             "the body was not replayed whole"
         );
         assert_eq!((home.spawns(), requests.load(Ordering::SeqCst)), (2, 2));
@@ -606,11 +609,11 @@ async fn a_storm_of_401_runs_the_plugin_once_more_and_no_more() {
     let kubegate = home.start(&upstream, &exec(&json!({})));
     let started = Instant::now();
     for _ in 0..4 {
-        for answer in at_once(25, &kubegate.address).await {
-            assert_eq!(status(&answer), 401, "{answer}");
+        for response in at_once(25, &kubegate.address).await {
+            assert_eq!(status(&response), 401, "{response}");
             assert!(
-                answer.ends_with("refused"),
-                "not the server's own: {answer}"
+                response.ends_with("refused"),
+                "not the server's own: {response}"
             );
         }
     }

@@ -14,8 +14,8 @@ use tempfile::tempdir;
 
 use crate::support::{Kubegate, get, status};
 
-fn body(answer: &str) -> Value {
-    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+fn body(response: &str) -> Value {
+    serde_json::from_str(response.split("\r\n\r\n").nth(1).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -80,12 +80,15 @@ fn the_login_in_the_openshift_demos_greeting_works() {
         .unwrap()
         .write_all(b"developer\n")
         .unwrap();
-    let said = shell.wait_with_output().unwrap();
+    let output = shell.wait_with_output().unwrap();
     demo.kill().unwrap();
     demo.wait().unwrap();
-    let said = String::from_utf8(said.stdout).unwrap();
-    assert!(said.contains("Logged in as developer"), "{script}\n{said}");
-    assert!(said.ends_with("\ndeveloper\n"), "{script}\n{said}");
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.contains("Logged in as developer"),
+        "{script}\n{output}"
+    );
+    assert!(output.ends_with("\ndeveloper\n"), "{script}\n{output}");
 }
 
 #[tokio::test]
@@ -138,8 +141,8 @@ async fn the_ibm_demo_renews_its_tokens_and_says_how_to_log_in() {
     demo.signal("TERM");
     let ended = demo.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let said = format!("--apikey-file {}\n", key.display());
-    assert!(ended.stdout.contains(&said), "{}", ended.stdout);
+    let output = format!("--apikey-file {}\n", key.display());
+    assert!(ended.stdout.contains(&output), "{}", ended.stdout);
     assert!(!folder.exists(), "it leaves {} behind", folder.display());
 }
 

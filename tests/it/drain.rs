@@ -149,8 +149,8 @@ async fn a_request_in_flight_completes() {
         kubegate.signal(signal);
         closed(&kubegate.address).await;
         go_on.notify_one();
-        let answer = client.rest().await;
-        assert!(answer.ends_with("\r\n\r\nfirst last"), "{answer}");
+        let response = client.rest().await;
+        assert!(response.ends_with("\r\n\r\nfirst last"), "{response}");
         let ended = kubegate.ended();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.took < AT_ONCE, "{ended:?}");
@@ -170,8 +170,11 @@ async fn a_request_that_only_looks_like_a_watch_completes() {
         kubegate.signal("TERM");
         closed(&kubegate.address).await;
         go_on.notify_one();
-        let answer = client.rest().await;
-        assert!(answer.ends_with("}\n\r\n0\r\n\r\n"), "{path}: {answer:?}");
+        let response = client.rest().await;
+        assert!(
+            response.ends_with("}\n\r\n0\r\n\r\n"),
+            "{path}: {response:?}"
+        );
         assert_eq!(kubegate.ended().code, Some(0));
     }
 }
@@ -181,10 +184,10 @@ async fn a_watch_ends_cleanly_and_at_once() {
     let (_upstream, kubegate) = start(&Arc::default(), &[]).await;
     let client = Client::ask(&kubegate.address, "/api/v1/pods?watch=1", "}\n").await;
     kubegate.signal("TERM");
-    let answer = client.rest().await;
+    let response = client.rest().await;
     assert!(
-        answer.ends_with("\r\n{\"a\":1}\n\r\n0\r\n\r\n"),
-        "{answer:?}"
+        response.ends_with("\r\n{\"a\":1}\n\r\n0\r\n\r\n"),
+        "{response:?}"
     );
     let ended = kubegate.ended();
     assert_eq!(ended.code, Some(0));
@@ -199,10 +202,10 @@ async fn a_watch_ends_after_the_current_event() {
     kubegate.signal("TERM");
     closed(&kubegate.address).await;
     go_on.notify_one();
-    let answer = client.rest().await;
+    let response = client.rest().await;
     assert!(
-        answer.ends_with("4\r\n{\"a\"\r\n4\r\n:1}\n\r\n0\r\n\r\n"),
-        "{answer:?}"
+        response.ends_with("4\r\n{\"a\"\r\n4\r\n:1}\n\r\n0\r\n\r\n"),
+        "{response:?}"
     );
     let ended = kubegate.ended();
     assert_eq!(ended.code, Some(0));
@@ -259,8 +262,11 @@ async fn requests_watches_and_tunnels_together_end_as_alone() {
     let started = Instant::now();
     kubegate.signal("TERM");
     for watch in watches {
-        let answer = watch.rest().await;
-        assert!(answer.ends_with("{\"a\":1}\n\r\n0\r\n\r\n"), "{answer:?}");
+        let response = watch.rest().await;
+        assert!(
+            response.ends_with("{\"a\":1}\n\r\n0\r\n\r\n"),
+            "{response:?}"
+        );
     }
     assert!(started.elapsed() < LIMIT, "watches end only with the rest");
     closed(&address).await;
@@ -269,8 +275,8 @@ async fn requests_watches_and_tunnels_together_end_as_alone() {
     }
     for request in requests {
         go_on.notify_one();
-        let answer = request.rest().await;
-        assert!(answer.ends_with("\r\n\r\nfirst last"), "{answer}");
+        let response = request.rest().await;
+        assert!(response.ends_with("\r\n\r\nfirst last"), "{response}");
     }
     assert!(
         started.elapsed() < LIMIT,

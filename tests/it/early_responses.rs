@@ -33,13 +33,13 @@ fn blocking(address: &str, pieces: &[&[u8]]) -> io::Result<String> {
         }
         stream.write_all(piece)?;
     }
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut byte = [0; 4096];
     // Reads to the end of the response.
     loop {
         let read = stream.read(&mut byte)?;
-        answer.extend_from_slice(&byte[..read]);
-        let text = String::from_utf8_lossy(&answer);
+        response.extend_from_slice(&byte[..read]);
+        let text = String::from_utf8_lossy(&response);
         let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
             let length = head.to_lowercase();
             let length = length.split("content-length: ").nth(1);
@@ -65,8 +65,10 @@ async fn sent(address: &str, pieces: &[&[u8]]) -> String {
         .expect("the response is lost in a reset")
 }
 
-fn closes(answer: &str) -> bool {
-    answer.to_lowercase().contains("\r\nconnection: close\r\n")
+fn closes(response: &str) -> bool {
+    response
+        .to_lowercase()
+        .contains("\r\nconnection: close\r\n")
 }
 
 /// Requests that fail: refused by the guard (403, 405), or without an API server (502).
@@ -93,19 +95,19 @@ async fn refused_everywhere(address: &str) {
             &[long.as_bytes(), &large],
         ];
         for pieces in cases {
-            let answer = sent(address, pieces).await;
-            assert_eq!(status(&answer), code, "{pieces:?}: {answer}");
+            let response = sent(address, pieces).await;
+            assert_eq!(status(&response), code, "{pieces:?}: {response}");
             assert!(
-                closes(&answer),
-                "{:?}: {answer}",
+                closes(&response),
+                "{:?}: {response}",
                 String::from_utf8_lossy(pieces[0])
             );
         }
         // A body that arrives with the head is discarded, and the connection stays open.
         let whole = length + "hello";
-        let answer = sent(address, &[whole.as_bytes()]).await;
-        assert_eq!(status(&answer), code, "{answer}");
-        assert_eq!(closes(&answer), code == 405, "{answer}");
+        let response = sent(address, &[whole.as_bytes()]).await;
+        assert_eq!(status(&response), code, "{response}");
+        assert_eq!(closes(&response), code == 405, "{response}");
     }
 }
 
@@ -134,8 +136,8 @@ async fn hasty(reads: bool) -> Upstream {
             } else {
                 ("413 Too Large", "Connection: close\r\n")
             };
-            let answer = format!("HTTP/1.1 {code}\r\n{close}Content-Length: 2\r\n\r\nno");
-            connection.write(answer).await;
+            let response = format!("HTTP/1.1 {code}\r\n{close}Content-Length: 2\r\n\r\nno");
+            connection.write(response).await;
             if !reads {
                 return;
             }
@@ -161,9 +163,9 @@ async fn an_early_response_of_the_server_announces_the_close() {
         ] {
             let head =
                 format!("POST /api/v1/pods HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n");
-            let answer = sent(&kubegate.address, &[head.as_bytes(), body]).await;
-            assert_eq!(status(&answer), code, "{framing}: {answer}");
-            assert!(closes(&answer), "{framing}: {answer}");
+            let response = sent(&kubegate.address, &[head.as_bytes(), body]).await;
+            assert_eq!(status(&response), code, "{framing}: {response}");
+            assert!(closes(&response), "{framing}: {response}");
         }
     }
 }
@@ -195,12 +197,12 @@ async fn a_response_after_the_body_keeps_the_connection() {
                     client.write(piece).await;
                 }
             }
-            let mut answer = client.response().await.unwrap();
-            if answer.head.starts_with("HTTP/1.1 100 ") {
-                answer = client.response().await.unwrap();
+            let mut response = client.response().await.unwrap();
+            if response.head.starts_with("HTTP/1.1 100 ") {
+                response = client.response().await.unwrap();
             }
-            assert_eq!(status(&answer.head), 200, "{framing}: {answer:?}");
-            assert!(!closes(&answer.head), "{framing}: {answer:?}");
+            assert_eq!(status(&response.head), 200, "{framing}: {response:?}");
+            assert!(!closes(&response.head), "{framing}: {response:?}");
         }
     }
 }

@@ -3,12 +3,12 @@
 use crate::support::{Connection, Kubegate, Upstream, exchange, in_time, status};
 
 /// A kubegate before an echoing server.
-struct Bench {
+struct Fixture {
     upstream: Upstream,
     kubegate: Kubegate,
 }
 
-impl Bench {
+impl Fixture {
     async fn start(flags: &[&str]) -> Self {
         let upstream = Upstream::plain(Connection::echo).await;
         let kubegate = Kubegate::before(&upstream, flags);
@@ -24,11 +24,11 @@ impl Bench {
 
     /// The request passes, and its path arrives byte for byte.
     async fn passes(&self, method: &str, path: &str) {
-        let answer = self.send(method, path, "").await;
-        assert_eq!(status(&answer), 200, "{method} {path}: {answer}");
+        let response = self.send(method, path, "").await;
+        assert_eq!(status(&response), 200, "{method} {path}: {response}");
         if method != "HEAD" {
             let line = format!("\r\n\r\n{method} {path} HTTP/1.1\r\n");
-            assert!(answer.contains(&line), "{method} {path}: {answer}");
+            assert!(response.contains(&line), "{method} {path}: {response}");
         }
     }
 
@@ -39,14 +39,14 @@ impl Bench {
 
     async fn refuses_with(&self, method: &str, path: &str, lines: &str, code: u16, why: &str) {
         let before = self.upstream.bytes();
-        let answer = self.send(method, path, lines).await;
-        assert_eq!(status(&answer), code, "{method} {path}: {answer}");
+        let response = self.send(method, path, lines).await;
+        assert_eq!(status(&response), code, "{method} {path}: {response}");
         if method != "HEAD" {
             assert!(
-                answer.contains("\"kind\":\"Status\""),
-                "{method} {path}: {answer}"
+                response.contains("\"kind\":\"Status\""),
+                "{method} {path}: {response}"
             );
-            assert!(answer.contains(why), "{method} {path}: {answer}");
+            assert!(response.contains(why), "{method} {path}: {response}");
         }
         assert_eq!(self.upstream.bytes(), before, "{method} {path}");
     }
@@ -64,7 +64,7 @@ async fn host(kubegate: &Kubegate, target: &str, lines: &str) -> u16 {
 
 #[tokio::test]
 async fn a_host_is_parsed_and_not_matched_as_text() {
-    let Bench { upstream, kubegate } = Bench::start(&[]).await;
+    let Fixture { upstream, kubegate } = Fixture::start(&[]).await;
     for (name, code) in [
         ("evil.example", 403),
         ("evil.example:8001", 403),
@@ -159,7 +159,7 @@ async fn the_host_is_checked_on_a_unix_socket_too() {
 
 #[tokio::test]
 async fn accept_hosts_takes_patterns_as_kubectl_does() {
-    let bench = Bench::start(&["--accept-hosts", r"^kubegate\.example$,^10\."]).await;
+    let fixture = Fixture::start(&["--accept-hosts", r"^kubegate\.example$,^10\."]).await;
     for (name, code) in [
         ("kubegate.example:8001", 200),
         ("KUBEGATE.example", 200),
@@ -169,42 +169,42 @@ async fn accept_hosts_takes_patterns_as_kubectl_does() {
         ("localhost", 403),
         ("kubegate.example.", 400),
     ] {
-        let got = host(&bench.kubegate, "/x", &format!("Host: {name}\r\n")).await;
+        let got = host(&fixture.kubegate, "/x", &format!("Host: {name}\r\n")).await;
         assert_eq!(got, code, "{name}");
     }
-    let answer = bench.send("GET", "/x", "").await;
-    assert!(answer.contains("--accept-hosts"), "{answer}");
-    let bench = Bench::start(&["--accept-hosts", ".*"]).await;
+    let response = fixture.send("GET", "/x", "").await;
+    assert!(response.contains("--accept-hosts"), "{response}");
+    let fixture = Fixture::start(&["--accept-hosts", ".*"]).await;
     assert_eq!(
-        host(&bench.kubegate, "/x", "Host: any.example\r\n").await,
+        host(&fixture.kubegate, "/x", "Host: any.example\r\n").await,
         200
     );
-    let bench = Bench::start(&["--disable-filter"]).await;
+    let fixture = Fixture::start(&["--disable-filter"]).await;
     assert_eq!(
-        host(&bench.kubegate, "/x", "Host: any.example\r\n").await,
+        host(&fixture.kubegate, "/x", "Host: any.example\r\n").await,
         200
     );
     // Malformed stays malformed.
     assert_eq!(
-        host(&bench.kubegate, "/x", "Host: u@any.example\r\n").await,
+        host(&fixture.kubegate, "/x", "Host: u@any.example\r\n").await,
         400
     );
-    assert_eq!(host(&bench.kubegate, "/x", "").await, 400);
+    assert_eq!(host(&fixture.kubegate, "/x", "").await, 400);
 }
 
 #[tokio::test]
 async fn paths_and_methods_are_filtered_by_their_flags() {
-    let bench = Bench::start(&["--accept-paths", "^/api/,^/version$"]).await;
+    let fixture = Fixture::start(&["--accept-paths", "^/api/,^/version$"]).await;
     for path in ["/api/v1/pods", "/version", "/%61pi/v1", "/version?x=/other"] {
-        bench.passes("GET", path).await;
+        fixture.passes("GET", path).await;
     }
     for path in ["/apis/apps/v1", "/version/", "/", "/healthz?x=/api/"] {
-        bench.refuses("GET", path, 403, "--accept-paths").await;
+        fixture.refuses("GET", path, 403, "--accept-paths").await;
     }
 
-    let bench = Bench::start(&["--reject-paths", "^/api/v1/secrets,/nodes/"]).await;
+    let fixture = Fixture::start(&["--reject-paths", "^/api/v1/secrets,/nodes/"]).await;
     for path in ["/api/v1/pods", "/api/v1/nodes", "/x?/nodes/"] {
-        bench.passes("GET", path).await;
+        fixture.passes("GET", path).await;
     }
     for path in [
         "/api/v1/secrets",
@@ -214,15 +214,15 @@ async fn paths_and_methods_are_filtered_by_their_flags() {
         "/api%2fv1/secrets",
         "/api/v1/nodes/n",
     ] {
-        bench.refuses("GET", path, 403, "--reject-paths").await;
+        fixture.refuses("GET", path, 403, "--reject-paths").await;
     }
 
-    let bench = Bench::start(&["--reject-methods", "^DELETE$,PATCH"]).await;
+    let fixture = Fixture::start(&["--reject-methods", "^DELETE$,PATCH"]).await;
     for method in ["GET", "POST", "PUT", "delete"] {
-        bench.passes(method, "/api/v1/pods").await;
+        fixture.passes(method, "/api/v1/pods").await;
     }
     for method in ["DELETE", "PATCH"] {
-        bench
+        fixture
             .refuses(method, "/api/v1/pods", 403, "--reject-methods")
             .await;
     }
@@ -233,45 +233,45 @@ async fn paths_and_methods_are_filtered_by_their_flags() {
         "--reject-paths=.*",
         "--reject-methods=GET",
     ];
-    let bench = Bench::start(&flags).await;
-    bench.passes("GET", "/api/v1/pods").await;
+    let fixture = Fixture::start(&flags).await;
+    fixture.passes("GET", "/api/v1/pods").await;
 }
 
 #[tokio::test]
 async fn patterns_are_gos_regular_expressions() {
     // Go's syntax, and commas that are part of an expression.
     let list = r"^/\Qa.b(\E$,^/x{2,3}$,^/[,y]$,^/\d$,^/\101$,^/z{$,^/(?U)w+$,^/\<$";
-    let bench = Bench::start(&["--reject-paths", list]).await;
+    let fixture = Fixture::start(&["--reject-paths", list]).await;
     for path in [
         "/a.b(", "/xx", "/xxx", "/,", "/y", "/7", "/A", "/z{", "/ww", "/%3C",
     ] {
-        bench.refuses("GET", path, 403, "--reject-paths").await;
+        fixture.refuses("GET", path, 403, "--reject-paths").await;
     }
     for path in [
         "/axb(", "/x", "/x{2", "/3}$", "/%D9%A4", "/101", "/z", "/<w",
     ] {
-        bench.passes("GET", &path.replace('<', "%3C")).await;
+        fixture.passes("GET", &path.replace('<', "%3C")).await;
     }
-    let bench = Bench::start(&["--accept-hosts", r"^\Qkubegate.example\E$,^h\d{1,2}$"]).await;
+    let fixture = Fixture::start(&["--accept-hosts", r"^\Qkubegate.example\E$,^h\d{1,2}$"]).await;
     for (name, code) in [
         ("kubegate.example", 200),
         ("h12", 200),
         ("kubegatexexample", 403),
         ("h123", 403),
     ] {
-        let got = host(&bench.kubegate, "/x", &format!("Host: {name}\r\n")).await;
+        let got = host(&fixture.kubegate, "/x", &format!("Host: {name}\r\n")).await;
         assert_eq!(got, code, "{name}");
     }
-    let bench = Bench::start(&[
+    let fixture = Fixture::start(&[
         "--reject-methods",
         r"^\QPUT\E|DELETE\z",
         "--accept-paths",
         r"^/\pL+$",
     ]);
-    let bench = bench.await;
-    bench.passes("GET", "/x").await;
-    bench.refuses("PUT", "/x", 403, "--reject-methods").await;
-    bench.refuses("GET", "/1", 403, "--accept-paths").await;
+    let fixture = fixture.await;
+    fixture.passes("GET", "/x").await;
+    fixture.refuses("PUT", "/x", 403, "--reject-methods").await;
+    fixture.refuses("GET", "/1", 403, "--accept-paths").await;
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_pattern_that_go_refuses_is_named_at_the_start() {
 
 #[tokio::test]
 async fn what_runs_commands_is_refused_in_every_spelling() {
-    let bench = Bench::start(&[]).await;
+    let fixture = Fixture::start(&[]).await;
     for path in [
         "/api/v1/namespaces/x/pods/p/exec",
         "/api/v1/namespaces/x/pods/p/exec?command=sh&stdin=true",
@@ -329,8 +329,10 @@ async fn what_runs_commands_is_refused_in_every_spelling() {
         for method in ["GET", "POST", "PATCH"] {
             let code = if path.contains("..") { 400 } else { 403 };
             let why = if code == 403 { "--allow-exec" } else { ".." };
-            bench.refuses(method, path, code, why).await;
-            bench.refuses_with(method, path, WEBSOCKET, code, why).await;
+            fixture.refuses(method, path, code, why).await;
+            fixture
+                .refuses_with(method, path, WEBSOCKET, code, why)
+                .await;
         }
     }
     for path in [
@@ -349,13 +351,13 @@ async fn what_runs_commands_is_refused_in_every_spelling() {
         "/api/v1/nodes/n/proxy/healthz",
         "/api/v1/nodes/n",
     ] {
-        bench.passes("GET", path).await;
+        fixture.passes("GET", path).await;
     }
-    bench.passes("POST", &format!("{POD}/portforward")).await;
-    bench
+    fixture.passes("POST", &format!("{POD}/portforward")).await;
+    fixture
         .refuses("POST", "/api/v1/nodes/n/proxy/metrics", 403, "--allow-exec")
         .await;
-    bench
+    fixture
         .refuses_with(
             "GET",
             "/api/v1/nodes/n/proxy/metrics",
@@ -369,20 +371,20 @@ async fn what_runs_commands_is_refused_in_every_spelling() {
 #[tokio::test]
 async fn three_flags_allow_what_runs_commands() {
     for flag in ["--allow-exec", "--disable-filter", "--reject-paths="] {
-        let bench = Bench::start(&[flag]).await;
+        let fixture = Fixture::start(&[flag]).await;
         for path in ["exec?command=sh", "attach", "ephemeralcontainers", "%65xec"] {
-            bench.passes("POST", &format!("{POD}/{path}")).await;
+            fixture.passes("POST", &format!("{POD}/{path}")).await;
         }
-        bench.passes("GET", "/api/v1/nodes/n/proxy/run/x").await;
+        fixture.passes("GET", "/api/v1/nodes/n/proxy/run/x").await;
     }
     // An explicit list decides alone.
-    let bench = Bench::start(&["--reject-paths", "/attach$"]).await;
-    bench.passes("POST", &format!("{POD}/exec")).await;
-    bench
+    let fixture = Fixture::start(&["--reject-paths", "/attach$"]).await;
+    fixture.passes("POST", &format!("{POD}/exec")).await;
+    fixture
         .refuses("POST", &format!("{POD}/attach"), 403, "--reject-paths")
         .await;
-    let bench = Bench::start(&["--allow-exec=false"]).await;
-    bench
+    let fixture = Fixture::start(&["--allow-exec=false"]).await;
+    fixture
         .refuses("POST", &format!("{POD}/exec"), 403, "--allow-exec")
         .await;
 }
@@ -390,7 +392,7 @@ async fn three_flags_allow_what_runs_commands() {
 #[tokio::test]
 async fn ambiguous_paths_are_400_and_never_a_redirect() {
     for flags in [&[][..], &["--disable-filter"]] {
-        let bench = Bench::start(flags).await;
+        let fixture = Fixture::start(flags).await;
         for path in [
             "/..",
             "/a/../b",
@@ -412,7 +414,7 @@ async fn ambiguous_paths_are_400_and_never_a_redirect() {
             "/%2",
             "/%zz",
         ] {
-            bench.refuses("GET", path, 400, "the path").await;
+            fixture.refuses("GET", path, 400, "the path").await;
         }
         for path in [
             "/a/.../b",
@@ -422,14 +424,14 @@ async fn ambiguous_paths_are_400_and_never_a_redirect() {
             "/a//b",
             "/./a",
         ] {
-            bench.passes("GET", path).await;
+            fixture.passes("GET", path).await;
         }
     }
 }
 
 #[tokio::test]
 async fn read_only_passes_only_reads_and_reviews() {
-    let bench = Bench::start(&["--read-only"]).await;
+    let fixture = Fixture::start(&["--read-only"]).await;
     for (method, path) in [
         ("GET", "/api/v1/pods"),
         ("HEAD", "/api/v1/pods"),
@@ -449,7 +451,7 @@ async fn read_only_passes_only_reads_and_reviews() {
         ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews"),
         ("POST", "/apis/authentication.k8s.io/v1/tokenreviews"),
     ] {
-        bench.passes(method, path).await;
+        fixture.passes(method, path).await;
     }
     for (method, path) in [
         ("POST", "/api/v1/namespaces/x/pods"),
@@ -474,7 +476,7 @@ async fn read_only_passes_only_reads_and_reviews() {
         ("FROB", "/api/v1/pods"),
         ("GET", "/api/v1/namespaces/x/pods/p/portforward"),
     ] {
-        bench.refuses(method, path, 403, "--read-only").await;
+        fixture.refuses(method, path, 403, "--read-only").await;
     }
     for path in [
         "/api/v1/namespaces/x/pods/p/exec",
@@ -483,13 +485,13 @@ async fn read_only_passes_only_reads_and_reviews() {
         "/version",
         "/api/v1/pods",
     ] {
-        bench
+        fixture
             .refuses_with("GET", path, WEBSOCKET, 403, "--read-only")
             .await;
     }
     // As curl --http2 sends it. The offer of HTTP/2 is not passed on.
     let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n";
-    let response = bench.send("GET", "/api/v1/pods", h2c).await;
+    let response = fixture.send("GET", "/api/v1/pods", h2c).await;
     assert_eq!(status(&response), 200, "{response}");
     assert!(!response.to_lowercase().contains("upgrade"), "{response}");
     // A watch may be a WebSocket; that the server does not upgrade is its own answer.
@@ -501,16 +503,16 @@ async fn read_only_passes_only_reads_and_reviews() {
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &["--read-only", "--allow-exec"]);
-    let bench = Bench { upstream, kubegate };
+    let fixture = Fixture { upstream, kubegate };
     for path in ["/api/v1/pods?watch=1", "/api/v1/watch/pods"] {
-        let answer = bench.send("GET", path, WEBSOCKET).await;
+        let response = fixture.send("GET", path, WEBSOCKET).await;
         assert!(
-            answer.contains("x-from: the server\r\n"),
-            "{path}: {answer}"
+            response.contains("x-from: the server\r\n"),
+            "{path}: {response}"
         );
     }
     // Whatever else is allowed.
-    bench
+    fixture
         .refuses("POST", &format!("{POD}/exec"), 403, "--read-only")
         .await;
 }
@@ -523,8 +525,8 @@ async fn read_only_passes_a_get_of_an_app_with_allow_proxy() {
         "/api/v1/namespaces/x/pods/p%2Fproxy%2Freset",
         "/api/v1/nodes/n:9100/proxy/metrics",
     ];
-    let closed = Bench::start(&["--read-only"]).await;
-    let open = Bench::start(&["--read-only", "--allow-proxy"]).await;
+    let closed = Fixture::start(&["--read-only"]).await;
+    let open = Fixture::start(&["--read-only", "--allow-proxy"]).await;
     for path in APPS {
         closed.refuses("GET", path, 403, "--allow-proxy").await;
         open.passes("GET", path).await;
@@ -540,7 +542,7 @@ async fn read_only_passes_a_get_of_an_app_with_allow_proxy() {
 #[tokio::test]
 async fn no_header_names_another_method_where_a_rule_checks_it() {
     for flags in [&["--read-only"][..], &["--reject-methods", "DELETE"]] {
-        let bench = Bench::start(flags).await;
+        let fixture = Fixture::start(flags).await;
         for name in [
             "X-HTTP-Method-Override",
             "X-HTTP-Method",
@@ -549,22 +551,22 @@ async fn no_header_names_another_method_where_a_rule_checks_it() {
         ] {
             let line = format!("{name}: DELETE\r\n");
             let why = name.to_lowercase();
-            bench
+            fixture
                 .refuses_with("GET", "/api/v1/pods", &line, 403, &why)
                 .await;
         }
-        bench.passes("GET", "/api/v1/pods").await;
+        fixture.passes("GET", "/api/v1/pods").await;
     }
-    let bench = Bench::start(&[]).await;
-    let answer = bench
+    let fixture = Fixture::start(&[]).await;
+    let response = fixture
         .send("GET", "/api/v1/pods", "X-HTTP-Method: GET\r\n")
         .await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(status(&response), 200, "{response}");
 }
 
 #[tokio::test]
 async fn a_rejected_path_is_rejected_in_every_form() {
-    let bench = Bench::start(&["--reject-paths", "^/api/v1/secrets$"]).await;
+    let fixture = Fixture::start(&["--reject-paths", "^/api/v1/secrets$"]).await;
     for path in [
         "/api/v1/secrets",
         "/api/v1/secrets/",
@@ -577,7 +579,7 @@ async fn a_rejected_path_is_rejected_in_every_form() {
         "/api/v1/watch/secrets",
         "/api/v1/watch/secrets/?watch=1",
     ] {
-        bench.refuses("GET", path, 403, "--reject-paths").await;
+        fixture.refuses("GET", path, 403, "--reject-paths").await;
     }
     for path in [
         "/api/v1/secrets/s",
@@ -585,15 +587,15 @@ async fn a_rejected_path_is_rejected_in_every_form() {
         "/api/v1/namespaces/secrets",
         "/api/v1/pods/",
     ] {
-        bench.passes("GET", path).await;
+        fixture.passes("GET", path).await;
     }
-    let bench = Bench::start(&["--accept-paths", "^/api/v1/namespaces/"]).await;
-    bench.passes("GET", "/api/v1/namespaces/x/secrets/").await;
+    let fixture = Fixture::start(&["--accept-paths", "^/api/v1/namespaces/"]).await;
+    fixture.passes("GET", "/api/v1/namespaces/x/secrets/").await;
     for path in [
         "/api/v1/namespaces//secrets",
         "/api/v1/namespaces%2f/secrets",
     ] {
-        bench.refuses("GET", path, 403, "--accept-paths").await;
+        fixture.refuses("GET", path, 403, "--accept-paths").await;
     }
 }
 
@@ -604,22 +606,22 @@ async fn consoles_of_virtual_machines_are_refused_like_exec() {
             "/apis/subresources.kubevirt.io/{version}/namespaces/x/virtualmachineinstances/m/{part}"
         )
     };
-    let bench = Bench::start(&[]).await;
+    let fixture = Fixture::start(&[]).await;
     for part in ["console", "vnc", "vnc/screenshot", "usbredir", "%63onsole"] {
         for version in ["v1", "v1alpha3"] {
             let path = vm(version, part);
-            bench.refuses("GET", &path, 403, "--allow-exec").await;
-            bench
+            fixture.refuses("GET", &path, 403, "--allow-exec").await;
+            fixture
                 .refuses_with("GET", &path, WEBSOCKET, 403, "--allow-exec")
                 .await;
         }
     }
     for part in ["portforward/22/tcp", "vsock?port=9", "guestosinfo", ""] {
-        bench.passes("GET", &vm("v1", part)).await;
+        fixture.passes("GET", &vm("v1", part)).await;
     }
-    let open = Bench::start(&["--allow-exec"]).await;
+    let open = Fixture::start(&["--allow-exec"]).await;
     open.passes("GET", &vm("v1", "console")).await;
-    let bench = Bench::start(&["--read-only", "--allow-exec", "--allow-proxy"]).await;
+    let fixture = Fixture::start(&["--read-only", "--allow-exec", "--allow-proxy"]).await;
     for part in [
         "console",
         "vnc",
@@ -627,9 +629,9 @@ async fn consoles_of_virtual_machines_are_refused_like_exec() {
         "portforward/22",
         "vsock?port=9",
     ] {
-        bench
+        fixture
             .refuses("GET", &vm("v1", part), 403, "--read-only")
             .await;
     }
-    bench.passes("GET", &vm("v1", "guestosinfo")).await;
+    fixture.passes("GET", &vm("v1", "guestosinfo")).await;
 }

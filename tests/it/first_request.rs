@@ -14,14 +14,14 @@ async fn a_get_reaches_the_server_verified_and_with_our_token() {
         "--token",
         "sesame",
     ]);
-    let answer = get(&kubegate.address, "/api//v1/%2F?x=%20").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/api//v1/%2F?x=%20").await;
+    assert_eq!(status(&response), 200, "{response}");
     assert!(
-        answer.contains("\r\n\r\nGET /api//v1/%2F?x=%20 HTTP/1.1\r\n"),
-        "{answer}"
+        response.contains("\r\n\r\nGET /api//v1/%2F?x=%20 HTTP/1.1\r\n"),
+        "{response}"
     );
     assert!(
-        answer.contains("authorization: Bearer sesame\r\n"),
-        "{answer}"
+        response.contains("authorization: Bearer sesame\r\n"),
+        "{response}"
     );
 }

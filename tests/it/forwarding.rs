@@ -8,15 +8,15 @@ use std::sync::{
 use crate::support::{Connection, Kubegate, Upstream, exchange, get, in_time, status};
 
 /// The request line that reached an echoing server.
-fn asked(answer: &str) -> &str {
-    assert_eq!(status(answer), 200, "{answer}");
-    let body = answer.split("\r\n\r\n").nth(1).unwrap();
+fn request_line_of(response: &str) -> &str {
+    assert_eq!(status(response), 200, "{response}");
+    let body = response.split("\r\n\r\n").nth(1).unwrap();
     body.split("\r\n").next().unwrap()
 }
 
 /// The values of a header in what an echoing server was asked.
-fn values<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
-    let (_, request) = answer.split_once("\r\n\r\n").unwrap();
+fn values<'a>(response: &'a str, name: &str) -> Vec<&'a str> {
+    let (_, request) = response.split_once("\r\n\r\n").unwrap();
     let lines = request.split("\r\n").skip(1);
     lines
         .filter_map(|line| line.split_once(": "))
@@ -53,12 +53,12 @@ async fn paths_and_queries_go_through_byte_for_byte() {
         "/%25252e",
         "/?a=/../b%00%0d%0a",
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(asked(&answer), format!("GET {path} HTTP/1.1"));
+        let response = get(&kubegate.address, path).await;
+        assert_eq!(request_line_of(&response), format!("GET {path} HTTP/1.1"));
     }
     let long = format!("/{}?{}", "a".repeat(30_000), "b".repeat(20_000));
-    let answer = get(&kubegate.address, &long).await;
-    assert_eq!(asked(&answer), format!("GET {long} HTTP/1.1"));
+    let response = get(&kubegate.address, &long).await;
+    assert_eq!(request_line_of(&response), format!("GET {long} HTTP/1.1"));
 }
 
 #[tokio::test]
@@ -71,11 +71,11 @@ async fn an_api_prefix_is_taken_off_unless_it_begins_with_api() {
         ("/k8s/?x", "GET /?x HTTP/1.1"),
         ("/k8s//x", "GET //x HTTP/1.1"),
     ] {
-        assert_eq!(asked(&get(&kubegate.address, path).await), line);
+        assert_eq!(request_line_of(&get(&kubegate.address, path).await), line);
     }
-    let answer = get(&kubegate.address, "/k8s?x").await;
-    assert_eq!(status(&answer), 307, "{answer}");
-    assert!(answer.contains("location: /k8s/?x\r\n"), "{answer}");
+    let response = get(&kubegate.address, "/k8s?x").await;
+    assert_eq!(status(&response), 307, "{response}");
+    assert!(response.contains("location: /k8s/?x\r\n"), "{response}");
     for path in [
         "/",
         "/api/v1",
@@ -84,17 +84,17 @@ async fn an_api_prefix_is_taken_off_unless_it_begins_with_api() {
         "//k8s/api",
         "/%6b8s/api",
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(status(&answer), 404, "{path}: {answer}");
-        assert!(answer.contains("--api-prefix"), "{answer}");
+        let response = get(&kubegate.address, path).await;
+        assert_eq!(status(&response), 404, "{path}: {response}");
+        assert!(response.contains("--api-prefix"), "{response}");
     }
     // What the prefix hides from a pattern of paths, taking it off shows.
-    let answer = get(&kubegate.address, "/k8s/api/v1/namespaces/x/pods/p/exec").await;
-    assert_eq!(status(&answer), 403, "{answer}");
+    let response = get(&kubegate.address, "/k8s/api/v1/namespaces/x/pods/p/exec").await;
+    assert_eq!(status(&response), 403, "{response}");
 
     let kubegate = Kubegate::before(&upstream, &["--api-prefix", "/api/v1/"]);
-    let answer = get(&kubegate.address, "/api/v1/pods").await;
-    assert_eq!(asked(&answer), "GET /api/v1/pods HTTP/1.1");
+    let response = get(&kubegate.address, "/api/v1/pods").await;
+    assert_eq!(request_line_of(&response), "GET /api/v1/pods HTTP/1.1");
     assert_eq!(status(&get(&kubegate.address, "/version").await), 404);
 }
 
@@ -111,27 +111,27 @@ async fn the_servers_own_path_comes_before_the_requests_unless_turned_off() {
         ("/", "GET /k8s/clusters/c-1/ HTTP/1.1"),
         ("/?x", "GET /k8s/clusters/c-1/?x HTTP/1.1"),
     ] {
-        assert_eq!(asked(&get(&kubegate.address, path).await), line);
+        assert_eq!(request_line_of(&get(&kubegate.address, path).await), line);
     }
     let kubegate = Kubegate::before_url(&url, &["--append-server-path=false"]);
-    let answer = get(&kubegate.address, "/api?x").await;
-    assert_eq!(asked(&answer), "GET /api?x HTTP/1.1");
+    let response = get(&kubegate.address, "/api?x").await;
+    assert_eq!(request_line_of(&response), "GET /api?x HTTP/1.1");
 }
 
 #[tokio::test]
 async fn the_host_is_the_api_servers() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get_with(&kubegate, "X-Forwarded-Host: evil.example\r\n").await;
+    let response = get_with(&kubegate, "X-Forwarded-Host: evil.example\r\n").await;
     let host = format!("localhost:{}", upstream.port());
-    assert_eq!(values(&answer, "host"), [host]);
+    assert_eq!(values(&response, "host"), [host]);
 }
 
 #[tokio::test]
 async fn what_connection_lines_name_is_taken_off() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get_with(
+    let response = get_with(
         &kubegate,
         "Connection: X-One, ,x-two\r\nconnection:\tX-Three\r\nX-One: 1\r\nX-Two: 2\r\n\
          x-three: 3\r\nX-Three: 4\r\nX-Four: 4\r\nKeep-Alive: timeout=5\r\n\
@@ -139,8 +139,8 @@ async fn what_connection_lines_name_is_taken_off() {
          Upgrade: h2c\r\nHTTP2-Settings: AAAA\r\nX-Five: 5\r\nX-Five: 6\r\n",
     )
     .await;
-    assert_eq!(asked(&answer), "GET /x HTTP/1.1");
-    for gone in [
+    assert_eq!(request_line_of(&response), "GET /x HTTP/1.1");
+    for removed in [
         "connection",
         "x-one",
         "x-two",
@@ -152,10 +152,13 @@ async fn what_connection_lines_name_is_taken_off() {
         "upgrade",
         "http2-settings",
     ] {
-        assert!(values(&answer, gone).is_empty(), "{gone}: {answer}");
+        assert!(
+            values(&response, removed).is_empty(),
+            "{removed}: {response}"
+        );
     }
-    assert_eq!(values(&answer, "x-four"), ["4"]);
-    assert_eq!(values(&answer, "x-five"), ["5", "6"]);
+    assert_eq!(values(&response, "x-four"), ["4"]);
+    assert_eq!(values(&response, "x-five"), ["5", "6"]);
 }
 
 #[tokio::test]
@@ -176,19 +179,19 @@ async fn what_the_servers_connection_lines_name_is_taken_off_its_answer() {
     client
         .write("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    let answer = in_time(client.response()).await.unwrap();
-    let head = answer.head.to_lowercase();
-    for gone in [
+    let response = in_time(client.response()).await.unwrap();
+    let head = response.head.to_lowercase();
+    for removed in [
         "x-one",
         "x-two",
         "keep-alive",
         "proxy-authenticate",
         "connection",
     ] {
-        assert!(!head.contains(gone), "{gone}: {head}");
+        assert!(!head.contains(removed), "{removed}: {head}");
     }
     assert!(head.contains("x-three: 3\r\n"), "{head}");
-    assert_eq!(answer.body, b"ok");
+    assert_eq!(response.body, b"ok");
     // The server's wish to close was about its own connection.
     client
         .write("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -215,19 +218,19 @@ async fn a_connection_that_names_a_protected_header_is_400() {
         "x-a, authorization",
         "a b",
     ] {
-        let answer = get_with(&kubegate, &format!("Connection: {name}\r\n")).await;
-        assert_eq!(status(&answer), 400, "{name}: {answer}");
+        let response = get_with(&kubegate, &format!("Connection: {name}\r\n")).await;
+        assert_eq!(status(&response), 400, "{name}: {response}");
     }
     assert_eq!(upstream.connections(), 0);
-    let answer = get_with(&kubegate, "Connection: x-a, X_b\r\n").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get_with(&kubegate, "Connection: x-a, X_b\r\n").await;
+    assert_eq!(status(&response), 200, "{response}");
 }
 
 #[tokio::test]
 async fn what_only_a_front_proxy_may_say_never_passes() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get_with(
+    let response = get_with(
         &kubegate,
         "X-Remote-User: admin\r\nX-Remote-Group: system:masters\r\nx-remote-extra-a: b\r\n\
          X_Remote_User: admin\r\nX-Remote_Group: g\r\nx_remote-uid: 0\r\nX-Remote-User: two\r\n\
@@ -235,10 +238,10 @@ async fn what_only_a_front_proxy_may_say_never_passes() {
          X-Request-Id: 7\r\n",
     )
     .await;
-    assert_eq!(values(&answer, "x-request-id"), ["7"]);
-    let request = answer.split("\r\n\r\n").nth(1).unwrap().to_lowercase();
-    for gone in ["remote", "admin", "auth-request", "masters"] {
-        assert!(!request.contains(gone), "{gone}: {request}");
+    assert_eq!(values(&response, "x-request-id"), ["7"]);
+    let request = response.split("\r\n\r\n").nth(1).unwrap().to_lowercase();
+    for removed in ["remote", "admin", "auth-request", "masters"] {
+        assert!(!request.contains(removed), "{removed}: {request}");
     }
 }
 
@@ -250,8 +253,8 @@ async fn x_forwarded_for_is_the_peers_address_alone() {
         "",
         "X-Forwarded-For: 8.8.8.8\r\nX-Forwarded-For: 9.9.9.9, 1.1.1.1\r\n",
     ] {
-        let answer = get_with(&kubegate, lines).await;
-        assert_eq!(values(&answer, "x-forwarded-for"), ["127.0.0.1"]);
+        let response = get_with(&kubegate, lines).await;
+        assert_eq!(values(&response, "x-forwarded-for"), ["127.0.0.1"]);
     }
 }
 
@@ -267,8 +270,8 @@ async fn behind_a_unix_socket_there_is_no_address_to_name() {
     client
         .write("GET /x HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 8.8.8.8\r\n\r\n")
         .await;
-    let answer = in_time(client.response()).await.unwrap();
-    let request = String::from_utf8(answer.body).unwrap();
+    let response = in_time(client.response()).await.unwrap();
+    let request = String::from_utf8(response.body).unwrap();
     assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
     assert!(!request.to_lowercase().contains("forwarded"), "{request}");
 }
@@ -277,12 +280,12 @@ async fn behind_a_unix_socket_there_is_no_address_to_name() {
 async fn a_user_agent_passes_and_ours_stands_in_for_none() {
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get_with(&kubegate, "User-Agent: kubectl/v1.35.0\r\n").await;
-    assert_eq!(values(&answer, "user-agent"), ["kubectl/v1.35.0"]);
-    let answer = get_with(&kubegate, "").await;
+    let response = get_with(&kubegate, "User-Agent: kubectl/v1.35.0\r\n").await;
+    assert_eq!(values(&response, "user-agent"), ["kubectl/v1.35.0"]);
+    let response = get_with(&kubegate, "").await;
     assert!(
-        values(&answer, "user-agent")[0].starts_with("kubegate/"),
-        "{answer}"
+        values(&response, "user-agent")[0].starts_with("kubegate/"),
+        "{response}"
     );
 }
 
@@ -326,14 +329,14 @@ async fn nothing_is_compressed_that_the_client_did_not_ask_for() {
 async fn answers_without_a_body_leave_the_connection_in_step() {
     let upstream = Upstream::plain(async |mut connection: Connection| {
         while let Some(request) = connection.request().await {
-            let answer = match request.head.split(' ').nth(1).unwrap() {
+            let response = match request.head.split(' ').nth(1).unwrap() {
                 "/204" => "HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n",
                 "/304" => "HTTP/1.1 304 Not Modified\r\nEtag: \"e\"\r\nContent-Length: 9\r\n\r\n",
                 "/head" => "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n",
                 "/chunked" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
                 _ => "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nend",
             };
-            connection.write(answer).await;
+            connection.write(response).await;
         }
     })
     .await;
@@ -381,10 +384,10 @@ async fn large_and_many_headers_pass_both_ways() {
         "x".repeat(60_000),
         "X-Many: y\r\n".repeat(90)
     );
-    let answer = get_with(&kubegate, &lines).await;
-    assert_eq!(status(&answer), 200, "{answer}");
-    assert_eq!(answer.matches("set-cookie: ").count(), 200);
-    let (_, length) = answer.split_once("\r\n\r\n").unwrap();
+    let response = get_with(&kubegate, &lines).await;
+    assert_eq!(status(&response), 200, "{response}");
+    assert_eq!(response.matches("set-cookie: ").count(), 200);
+    let (_, length) = response.split_once("\r\n\r\n").unwrap();
     assert!(length.parse::<usize>().unwrap() > lines.len(), "{length}");
 }
 
@@ -403,18 +406,18 @@ async fn redirects_and_errors_pass_as_they_are() {
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get(&kubegate.address, "/moved").await;
-    assert_eq!(status(&answer), 302, "{answer}");
+    let response = get(&kubegate.address, "/moved").await;
+    assert_eq!(status(&response), 302, "{response}");
     assert!(
-        answer.contains("location: http://127.0.0.1:1/x\r\n"),
-        "{answer}"
+        response.contains("location: http://127.0.0.1:1/x\r\n"),
+        "{response}"
     );
-    assert!(answer.ends_with("\r\n\r\nno"), "{answer}");
-    let answer = get(&kubegate.address, "/tea").await;
-    assert_eq!(status(&answer), 418, "{answer}");
+    assert!(response.ends_with("\r\n\r\nno"), "{response}");
+    let response = get(&kubegate.address, "/tea").await;
+    assert_eq!(status(&response), 418, "{response}");
     assert!(
-        answer.contains("x-a: b\r\n") && answer.ends_with("\r\n\r\ntea"),
-        "{answer}"
+        response.contains("x-a: b\r\n") && response.ends_with("\r\n\r\ntea"),
+        "{response}"
     );
 }
 
@@ -427,8 +430,8 @@ async fn sequential_requests_share_one_connection() {
         client
             .write(format!("GET /{n} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             .await;
-        let answer = in_time(client.response()).await.unwrap();
-        assert!(answer.body.starts_with(format!("GET /{n} ").as_bytes()));
+        let response = in_time(client.response()).await.unwrap();
+        assert!(response.body.starts_with(format!("GET /{n} ").as_bytes()));
     }
     // Another client shares it too.
     assert_eq!(status(&get(&kubegate.address, "/x").await), 200);
@@ -453,8 +456,8 @@ async fn a_kept_connection_that_the_server_closed_is_not_the_clients_trouble() {
         client
             .write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await;
-        let answer = in_time(client.response()).await.unwrap();
-        assert!(answer.head.starts_with("HTTP/1.1 200 "), "{answer:?}");
+        let response = in_time(client.response()).await.unwrap();
+        assert!(response.head.starts_with("HTTP/1.1 200 "), "{response:?}");
     }
 }
 
@@ -510,10 +513,10 @@ async fn a_server_that_refuses_connections_is_a_502_with_cause_and_fix_and_no_ti
             let head = format!(
                 "GET {prefix}{path} HTTP/1.1\r\nHost: localhost\r\n{lines}Connection: close\r\n\r\n"
             );
-            let answer = exchange(&kubegate.address, head).await;
-            assert_eq!(status(&answer), 502, "{path}: {answer}");
-            assert!(!answer.contains("retry-after"), "{path}: {answer}");
-            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let response = exchange(&kubegate.address, head).await;
+            assert_eq!(status(&response), 502, "{path}: {response}");
+            assert!(!response.contains("retry-after"), "{path}: {response}");
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
             let kind = head.split("content-type: ").nth(1).unwrap();
             let kind = kind.split("\r\n").next().unwrap().to_owned();
             (kind, body.to_owned())
@@ -578,8 +581,8 @@ async fn chunks_count_and_not_the_length_beside_them() {
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
     for path in ["/both", "/chunked"] {
-        let answer = get(&kubegate.address, path).await;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let response = get(&kubegate.address, path).await;
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(!head.contains("content-length"), "{path}: {head}");
         assert_eq!(body, "5\r\nhello\r\n0\r\n\r\n", "{path}");
     }
@@ -600,10 +603,10 @@ async fn a_101_that_nobody_asked_for_is_a_502_status() {
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get(&kubegate.address, "/switch").await;
-    assert_eq!(status(&answer), 502, "{answer}");
-    assert!(answer.contains("101"), "{answer}");
-    assert!(!answer.contains("evil"), "{answer}");
+    let response = get(&kubegate.address, "/switch").await;
+    assert_eq!(status(&response), 502, "{response}");
+    assert!(response.contains("101"), "{response}");
+    assert!(!response.contains("evil"), "{response}");
     assert!(get(&kubegate.address, "/").await.ends_with("\r\n\r\nok"));
 }
 
@@ -612,12 +615,20 @@ async fn a_path_too_long_behind_the_servers_own_is_refused_and_not_shortened() {
     let upstream = Upstream::plain(Connection::echo).await;
     let base = format!("/k8s/clusters/{}", "c".repeat(300));
     let kubegate = Kubegate::before_url(&(upstream.url() + &base), &[]);
-    let answer = get(&kubegate.address, &format!("/{}", "a".repeat(65_400))).await;
-    assert_eq!(status(&answer), 414, "{}", &answer[..answer.len().min(300)]);
+    let response = get(&kubegate.address, &format!("/{}", "a".repeat(65_400))).await;
+    assert_eq!(
+        status(&response),
+        414,
+        "{}",
+        &response[..response.len().min(300)]
+    );
     assert_eq!(upstream.bytes(), 0);
     let path = format!("/{}", "a".repeat(65_000));
-    let answer = get(&kubegate.address, &path).await;
-    assert_eq!(asked(&answer), format!("GET {base}{path} HTTP/1.1"));
+    let response = get(&kubegate.address, &path).await;
+    assert_eq!(
+        request_line_of(&response),
+        format!("GET {base}{path} HTTP/1.1")
+    );
 }
 
 #[tokio::test]
@@ -629,10 +640,10 @@ async fn a_server_that_speaks_no_tls_is_told_with_the_url_to_try() {
     .await;
     let url = format!("https://127.0.0.1:{}", upstream.port());
     let kubegate = Kubegate::before_url(&url, &[]);
-    let answer = get(&kubegate.address, "/api").await;
-    assert_eq!(status(&answer), 502, "{answer}");
-    assert!(answer.contains("does not speak TLS"), "{answer}");
-    assert!(answer.contains("use an http:// URL"), "{answer}");
+    let response = get(&kubegate.address, "/api").await;
+    assert_eq!(status(&response), 502, "{response}");
+    assert!(response.contains("does not speak TLS"), "{response}");
+    assert!(response.contains("use an http:// URL"), "{response}");
 }
 
 #[tokio::test]
@@ -649,9 +660,9 @@ async fn a_server_that_answers_nonsense_or_nothing_is_a_502_status() {
         })
         .await;
         let kubegate = Kubegate::before(&upstream, &[]);
-        let answer = get(&kubegate.address, "/api/v1/pods").await;
-        assert_eq!(status(&answer), 502, "{nonsense:?}: {answer}");
-        assert!(answer.contains("\"kind\":\"Status\""), "{answer}");
+        let response = get(&kubegate.address, "/api/v1/pods").await;
+        assert_eq!(status(&response), 502, "{nonsense:?}: {response}");
+        assert!(response.contains("\"kind\":\"Status\""), "{response}");
         // What may have been carried out is not sent again.
         assert_eq!(upstream.connections(), 1, "{nonsense:?}");
     }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use crate::support::{Connection, Kubegate, Message, Upstream, exchange, in_time, status};
 
 /// A kubegate before a server that answers each whole request and then closes.
-struct Bench {
+struct Fixture {
     kubegate: Kubegate,
     upstream: Upstream,
     requests: Arc<Mutex<Vec<Message>>>,
 }
 
-impl Bench {
+impl Fixture {
     async fn start() -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let upstream = Upstream::plain({
@@ -42,8 +42,8 @@ impl Bench {
     /// other side and all is over upstream: what the client saw, and each whole request that
     /// reached the server.
     async fn send(&self, bytes: impl AsRef<[u8]>) -> (String, Vec<Message>) {
-        let answer = exchange(&self.kubegate.address, bytes).await;
-        (answer, self.take().await)
+        let response = exchange(&self.kubegate.address, bytes).await;
+        (response, self.take().await)
     }
 
     /// The whole requests that reached the server since the last look, once all is over there.
@@ -61,12 +61,15 @@ impl Bench {
     /// Sends what must not reach the server.
     async fn refuses(&self, bytes: impl AsRef<[u8]>) {
         let shown = String::from_utf8_lossy(bytes.as_ref()).into_owned();
-        let (answer, requests) = self.send(bytes).await;
-        assert!(answer.starts_with("HTTP/1.1 4"), "{shown:?}: {answer:?}");
+        let (response, requests) = self.send(bytes).await;
+        assert!(
+            response.starts_with("HTTP/1.1 4"),
+            "{shown:?}: {response:?}"
+        );
         assert_eq!(
-            answer.matches("HTTP/1.1 ").count(),
+            response.matches("HTTP/1.1 ").count(),
             1,
-            "{shown:?}: {answer}"
+            "{shown:?}: {response}"
         );
         assert!(requests.is_empty(), "{shown:?}: {requests:?}");
     }
@@ -77,7 +80,7 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
 async fn well_framed_bodies_pass_byte_for_byte() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for (rest, body) in [
         ("Connection: close\r\n\r\n", ""),
         ("Connection: close\r\nContent-Length: 0\r\n\r\n", ""),
@@ -99,8 +102,8 @@ async fn well_framed_bodies_pass_byte_for_byte() {
             "hello",
         ),
     ] {
-        let (answer, requests) = bench.post(rest).await;
-        assert_eq!(status(&answer), 200, "{rest:?}: {answer}");
+        let (response, requests) = fixture.post(rest).await;
+        assert_eq!(status(&response), 200, "{rest:?}: {response}");
         assert_eq!(requests.len(), 1, "{rest:?}: {requests:?}");
         assert_eq!(requests[0].body, body.as_bytes(), "{rest:?}");
     }
@@ -108,13 +111,13 @@ async fn well_framed_bodies_pass_byte_for_byte() {
 
 #[tokio::test]
 async fn a_chunked_body_passes_with_every_method() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for method in ["GET", "DELETE", "PATCH", "OPTIONS", "SEARCH"] {
         let request = format!(
             "{method} /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         );
-        let (answer, requests) = bench.send(request).await;
-        assert_eq!(status(&answer), 200, "{method}: {answer}");
+        let (response, requests) = fixture.send(request).await;
+        assert_eq!(status(&response), 200, "{method}: {response}");
         assert_eq!(requests[0].body, b"hello", "{method}: {requests:?}");
         assert!(requests[0].head.starts_with(method), "{requests:?}");
     }
@@ -122,23 +125,23 @@ async fn a_chunked_body_passes_with_every_method() {
 
 #[tokio::test]
 async fn a_length_beside_chunks_never_counts() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
         "Transfer-Encoding: chunked\r\nContent-Length: 900",
         "Transfer-Encoding: chunked\r\nContent-Length: +1",
     ] {
-        let (answer, requests) = bench
+        let (response, requests) = fixture
             .post(&format!("{lines}\r\n\r\n0\r\n\r\n{SMUGGLED}"))
             .await;
         // Refused, or read as chunks alone; closed either way, and nothing behind it is read.
         assert_eq!(
-            answer.matches("HTTP/1.1 ").count(),
+            response.matches("HTTP/1.1 ").count(),
             1,
-            "{lines:?}: {answer}"
+            "{lines:?}: {response}"
         );
-        if !answer.starts_with("HTTP/1.1 4") {
+        if !response.starts_with("HTTP/1.1 4") {
             assert_eq!(requests.len(), 1, "{lines:?}: {requests:?}");
             assert!(requests[0].body.is_empty(), "{requests:?}");
             assert!(
@@ -157,7 +160,7 @@ async fn a_length_beside_chunks_never_counts() {
 
 #[tokio::test]
 async fn odd_codings_and_lengths_are_refused() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     let body = "5\r\nhello\r\n0\r\n\r\n";
     for lines in [
         "Transfer-Encoding: gzip, chunked",
@@ -183,28 +186,28 @@ async fn odd_codings_and_lengths_are_refused() {
         "Content-Length: 5\r\nContent-Length: 6",
         "Content-Length: 15\r\nContent-Length:",
     ] {
-        bench
+        fixture
             .refuses(format!(
                 "POST /x HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n{body}"
             ))
             .await;
     }
-    bench
+    fixture
         .refuses(format!(
             "POST /x HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
         ))
         .await;
-    let (answer, requests) = bench
+    let (response, requests) = fixture
         .post(&format!(
             "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
         ))
         .await;
-    assert_eq!((status(&answer), requests.len()), (200, 1), "{answer}");
+    assert_eq!((status(&response), requests.len()), (200, 1), "{response}");
 }
 
 #[tokio::test]
 async fn bad_chunks_are_400_and_the_request_never_becomes_whole_upstream() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for chunks in [
         "5\r\nhelloX\r\n0\r\n\r\n",
         "5\r\nhello0\r\n\r\n",
@@ -227,56 +230,56 @@ async fn bad_chunks_are_400_and_the_request_never_becomes_whole_upstream() {
             "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
         );
         // An end of the client's bytes tells a body that was cut from one still to come.
-        let mut client = Connection::open(&bench.kubegate.address).await;
+        let mut client = Connection::open(&fixture.kubegate.address).await;
         client.write(&request).await;
         if chunks.ends_with('X') || chunks.ends_with("wor") {
             drop(client);
-            assert!(bench.take().await.is_empty(), "{chunks:?}");
+            assert!(fixture.take().await.is_empty(), "{chunks:?}");
             continue;
         }
-        let answer = in_time(client.rest()).await;
-        let answer = String::from_utf8_lossy(&answer);
+        let response = in_time(client.rest()).await;
+        let response = String::from_utf8_lossy(&response);
         assert!(
-            answer.starts_with("HTTP/1.1 400 "),
-            "{chunks:?}: {answer:?}"
+            response.starts_with("HTTP/1.1 400 "),
+            "{chunks:?}: {response:?}"
         );
         assert_eq!(
-            answer.matches("HTTP/1.1 ").count(),
+            response.matches("HTTP/1.1 ").count(),
             1,
-            "{chunks:?}: {answer}"
+            "{chunks:?}: {response}"
         );
-        let requests = bench.take().await;
+        let requests = fixture.take().await;
         assert!(requests.is_empty(), "{chunks:?}: {requests:?}");
     }
 }
 
 #[tokio::test]
 async fn a_body_that_ends_early_never_becomes_whole_upstream() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for rest in [
         "Content-Length: 10\r\n\r\nhello",
         "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         "Transfer-Encoding: chunked\r\n\r\na\r\nhello",
     ] {
-        let mut client = Connection::open(&bench.kubegate.address).await;
+        let mut client = Connection::open(&fixture.kubegate.address).await;
         client
             .write(format!("POST /x HTTP/1.1\r\nHost: localhost\r\n{rest}"))
             .await;
         client.shutdown().await;
-        let answer = in_time(client.rest()).await;
-        let answer = String::from_utf8_lossy(&answer);
+        let response = in_time(client.rest()).await;
+        let response = String::from_utf8_lossy(&response);
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
-            "{rest:?}: {answer}"
+            response.is_empty() || response.starts_with("HTTP/1.1 400 "),
+            "{rest:?}: {response}"
         );
-        let requests = bench.take().await;
+        let requests = fixture.take().await;
         assert!(requests.is_empty(), "{rest:?}: {requests:?}");
     }
 }
 
 #[tokio::test]
 async fn malformed_heads_are_refused() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for head in [
         // Folded lines, in all places.
         "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
@@ -328,21 +331,21 @@ async fn malformed_heads_are_refused() {
         "CONNECT /api HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
-        bench.refuses(head).await;
+        fixture.refuses(head).await;
     }
-    let (answer, requests) = bench
+    let (response, requests) = fixture
         .send("GET http://localhost:8001/api?x HTTP/1.1\r\nHost: localhost:8001\r\nX: a\tb \r\nConnection: close\r\n\r\n")
         .await;
-    assert_eq!((status(&answer), requests.len()), (200, 1), "{answer}");
+    assert_eq!((status(&response), requests.len()), (200, 1), "{response}");
     assert!(
         requests[0].head.starts_with("GET /api?x HTTP/1.1\r\n"),
         "{requests:?}"
     );
     assert!(requests[0].head.contains("x: a\tb\r\n"), "{requests:?}");
-    let (answer, requests) = bench
+    let (response, requests) = fixture
         .send("GET http://localhost?q=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await;
-    assert_eq!((status(&answer), requests.len()), (200, 1), "{answer}");
+    assert_eq!((status(&response), requests.len()), (200, 1), "{response}");
     assert!(
         requests[0].head.starts_with("GET /?q=a HTTP/1.1\r\n"),
         "{requests:?}"
@@ -351,7 +354,7 @@ async fn malformed_heads_are_refused() {
 
 #[tokio::test]
 async fn bare_line_feeds_are_refused_or_become_line_ends_once_and_for_all() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     let length = SMUGGLED.len();
     for head in [
         "GET /x HTTP/1.1\nHost: localhost\nConnection: close\n\n".to_owned(),
@@ -359,11 +362,11 @@ async fn bare_line_feeds_are_refused_or_become_line_ends_once_and_for_all() {
         "POST /x HTTP/1.1\r\nHost: localhost\r\nX: a\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_owned(),
         format!("POST /x HTTP/1.1\r\nHost: localhost\r\nX: a\nContent-Length: {length}\nConnection: close\r\n\r\n{SMUGGLED}"),
     ] {
-        let (answer, requests) = bench.send(&head).await;
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head:?}: {answer}");
+        let (response, requests) = fixture.send(&head).await;
+        assert_eq!(response.matches("HTTP/1.1 ").count(), 1, "{head:?}: {response}");
         assert!(
-            answer.starts_with("HTTP/1.1 4") == requests.is_empty(),
-            "{head:?}: {answer}"
+            response.starts_with("HTTP/1.1 4") == requests.is_empty(),
+            "{head:?}: {response}"
         );
         for request in requests {
             let lines = request.head.replace("\r\n", "");
@@ -378,7 +381,7 @@ async fn bare_line_feeds_are_refused_or_become_line_ends_once_and_for_all() {
 
 #[tokio::test]
 async fn a_raw_hash_never_cuts_off_the_rest_of_a_target() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     let maps = "/api/v1/namespaces/default/configmaps";
     for (line, sent) in [
         // The controls: what a target that is cut off at the # would ask for.
@@ -404,15 +407,15 @@ async fn a_raw_hash_never_cuts_off_the_rest_of_a_target() {
         ("GET /#?#".into(), "GET /%23?%23".into()),
         ("GET http://localhost".into(), "GET /".into()),
     ] {
-        let (answer, requests) = bench
+        let (response, requests) = fixture
             .send(format!(
                 "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             ))
             .await;
         assert_eq!(
-            (status(&answer), requests.len()),
+            (status(&response), requests.len()),
             (200, 1),
-            "{line}: {answer}"
+            "{line}: {response}"
         );
         let sent = format!("{sent} HTTP/1.1\r\n");
         assert!(requests[0].head.starts_with(&sent), "{line}: {requests:?}");
@@ -426,31 +429,34 @@ async fn a_raw_hash_never_cuts_off_the_rest_of_a_target() {
         "http://localhost#/a",
         "http://localhost:80#/a",
     ] {
-        let (answer, requests) = bench
+        let (response, requests) = fixture
             .send(format!(
                 "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             ))
             .await;
-        assert_eq!(status(&answer), 400, "{target}: {answer}");
-        assert!(answer.contains("# before its path"), "{target}: {answer}");
+        assert_eq!(status(&response), 400, "{target}: {response}");
+        assert!(
+            response.contains("# before its path"),
+            "{target}: {response}"
+        );
         assert!(requests.is_empty(), "{target}: {requests:?}");
     }
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &["--api-prefix=/k8s/"]);
-    let answer = exchange(
+    let response = exchange(
         &kubegate.address,
         format!("DELETE /k8s{maps}/#a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
     )
     .await;
     assert!(
-        answer.contains(&format!("DELETE {maps}/%23a HTTP/1.1")),
-        "{answer}"
+        response.contains(&format!("DELETE {maps}/%23a HTTP/1.1")),
+        "{response}"
     );
 }
 
 #[tokio::test]
 async fn a_raw_hash_behind_an_unanswered_request_is_400() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     let raw = "DELETE /api/v1/namespaces/default/configmaps/#a HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let post = |rest: &str| format!("POST /x HTTP/1.1\r\nHost: localhost\r\n{rest}");
     for first in [
@@ -466,18 +472,18 @@ async fn a_raw_hash_behind_an_unanswered_request_is_400() {
             first.len() + 46,
             first.len() + 60,
         ] {
-            let mut client = Connection::open(&bench.kubegate.address).await;
+            let mut client = Connection::open(&fixture.kubegate.address).await;
             client.write(&bytes[..cut]).await;
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             client.write(&bytes[cut..]).await;
-            let answer = in_time(client.rest()).await;
-            let answer = String::from_utf8_lossy(&answer);
+            let response = in_time(client.rest()).await;
+            let response = String::from_utf8_lossy(&response);
             // Behind a chunked body, whose end is not known, part of a head ends the connection.
             let closes = first.contains("chunked") && cut < bytes.len();
-            let refused = answer.contains("HTTP/1.1 400 ");
-            assert!(refused || closes, "{cut}: {answer}");
-            assert!(answer.starts_with("HTTP/1.1 200 "), "{cut}: {answer}");
-            let requests = bench.take().await;
+            let refused = response.contains("HTTP/1.1 400 ");
+            assert!(refused || closes, "{cut}: {response}");
+            assert!(response.starts_with("HTTP/1.1 200 "), "{cut}: {response}");
+            let requests = fixture.take().await;
             assert_eq!(requests.len(), 1, "{cut}: {requests:?}");
             assert!(!requests[0].head.starts_with("DELETE"), "{requests:?}");
         }
@@ -492,8 +498,8 @@ async fn a_raw_hash_behind_an_unanswered_request_is_400() {
             "Transfer-Encoding: chunked\r\n\r\n5\r\n#####\r\n0\r\n\r\n",
         ] {
             client.write(post(rest)).await;
-            let answer = in_time(client.response()).await.unwrap();
-            assert_eq!(status(&answer.head), 200, "{answer:?}");
+            let response = in_time(client.response()).await.unwrap();
+            assert_eq!(status(&response.head), 200, "{response:?}");
         }
     }
 }
@@ -545,10 +551,10 @@ async fn what_is_raw_in_a_target_is_encoded_and_nothing_else() {
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                     client.write(&bytes[cut..]).await;
                 }
-                let answer = in_time(client.response()).await.unwrap();
+                let response = in_time(client.response()).await.unwrap();
                 let shown = String::from_utf8_lossy(raw).into_owned();
-                assert_eq!(status(&answer.head), 200, "{shown}: {answer:?}");
-                let echo = String::from_utf8_lossy(&answer.body).into_owned();
+                assert_eq!(status(&response.head), 200, "{shown}: {response:?}");
+                let echo = String::from_utf8_lossy(&response.body).into_owned();
                 let line = format!("{method} {sent} HTTP/1.1\r\n");
                 assert!(echo.starts_with(&line), "{shown}: {echo}");
                 assert!(
@@ -566,7 +572,7 @@ async fn what_is_raw_in_a_target_is_encoded_and_nothing_else() {
 
 #[tokio::test]
 async fn the_guard_judges_a_raw_target_as_it_is_sent() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     for (target, code) in [
         (&b"/api/v1/namespaces/x/pods/p/exec?command=<"[..], 403),
         (b"/api/v1/namespaces/x/pods/p/exec?command=#", 403),
@@ -585,24 +591,24 @@ async fn the_guard_judges_a_raw_target_as_it_is_sent() {
             target,
             b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         ];
-        let (answer, requests) = bench.send(request.concat()).await;
-        assert_eq!(status(&answer), code, "{target:?}: {answer}");
+        let (response, requests) = fixture.send(request.concat()).await;
+        assert_eq!(status(&response), code, "{target:?}: {response}");
         assert!(requests.is_empty(), "{requests:?}");
     }
     // Behind a request that did not wait for its answer a raw line is not known for one.
-    let (answer, requests) = bench
+    let (response, requests) = fixture
         .send(format!(
             "{SMUGGLED}GET /< HTTP/1.1\r\nHost: localhost\r\n\r\n"
         ))
         .await;
-    assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
-    assert!(answer.contains("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(response.matches("HTTP/1.1 ").count(), 2, "{response}");
+    assert!(response.contains("HTTP/1.1 400 "), "{response}");
     assert_eq!(requests.len(), 1, "{requests:?}");
 }
 
 #[tokio::test]
 async fn a_request_hidden_in_a_body_stays_a_body() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     let length = SMUGGLED.len();
     for rest in [
         format!("Connection: close\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
@@ -614,23 +620,27 @@ async fn a_request_hidden_in_a_body_stays_a_body() {
         format!("X: y\r\nHost: two\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
         format!("Origin: null\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
     ] {
-        let (answer, requests) = bench.post(&rest).await;
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{rest:?}: {answer}");
+        let (response, requests) = fixture.post(&rest).await;
+        assert_eq!(
+            response.matches("HTTP/1.1 ").count(),
+            1,
+            "{rest:?}: {response}"
+        );
         assert!(requests.len() <= 1, "{rest:?}: {requests:?}");
         if let [request] = &requests[..] {
             assert_eq!(request.body, SMUGGLED.as_bytes(), "{rest:?}");
         } else {
-            assert!(answer.starts_with("HTTP/1.1 4"), "{rest:?}: {answer}");
+            assert!(response.starts_with("HTTP/1.1 4"), "{rest:?}: {response}");
         }
     }
     // The control: behind a whole body it is a request.
-    let (answer, requests) = bench
+    let (response, requests) = fixture
         .post(&format!(
             "Content-Length: 5\r\n\r\nhello{}",
             SMUGGLED.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
         ))
         .await;
-    assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+    assert_eq!(response.matches("HTTP/1.1 200").count(), 2, "{response}");
     assert!(
         requests[1].head.starts_with("GET /smuggled "),
         "{requests:?}"
@@ -639,23 +649,23 @@ async fn a_request_hidden_in_a_body_stays_a_body() {
 
 #[tokio::test]
 async fn a_refused_body_is_not_read_as_the_next_request() {
-    let bench = Bench::start().await;
+    let fixture = Fixture::start().await;
     // A 403 keeps the connection; its body must be gone when the next request is read.
     let length = SMUGGLED.len();
     let refused = format!(
         "POST /x HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
     );
     let next = "GET /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let (answer, requests) = bench.send(format!("{refused}{next}")).await;
-    assert_eq!(status(&answer), 403, "{answer}");
+    let (response, requests) = fixture.send(format!("{refused}{next}")).await;
+    assert_eq!(status(&response), 403, "{response}");
     assert!(
         requests.iter().all(|r| r.head.starts_with("GET /next ")),
         "{requests:?}"
     );
     assert_eq!(
-        answer.matches("HTTP/1.1 200").count(),
+        response.matches("HTTP/1.1 200").count(),
         requests.len(),
-        "{answer}"
+        "{response}"
     );
 }
 
@@ -670,7 +680,7 @@ async fn pipelined_requests_are_answered_in_order() {
     bytes += &get(3, "Origin: null\r\n");
     bytes += "POST /4 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     bytes += &get(5, "Connection: close\r\n");
-    let answer = exchange(&kubegate.address, bytes).await;
+    let response = exchange(&kubegate.address, bytes).await;
     let places: Vec<_> = [
         "GET /1 ",
         "POST /2 ",
@@ -678,21 +688,21 @@ async fn pipelined_requests_are_answered_in_order() {
         "POST /4 ",
         "GET /5 ",
     ]
-    .map(|mark| answer.find(mark))
+    .map(|mark| response.find(mark))
     .into();
-    assert!(places.is_sorted() && places[0].is_some(), "{answer}");
-    assert!(answer.contains("\r\n\r\nhello"), "{answer}");
-    assert!(answer.contains("\r\n\r\nabc"), "{answer}");
-    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 4, "{answer}");
+    assert!(places.is_sorted() && places[0].is_some(), "{response}");
+    assert!(response.contains("\r\n\r\nhello"), "{response}");
+    assert!(response.contains("\r\n\r\nabc"), "{response}");
+    assert_eq!(response.matches("HTTP/1.1 200 OK").count(), 4, "{response}");
 }
 
 #[tokio::test]
 async fn http_1_0_is_served_and_closed() {
-    let bench = Bench::start().await;
-    let (answer, requests) = bench
+    let fixture = Fixture::start().await;
+    let (response, requests) = fixture
         .send("POST /x HTTP/1.0\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
         .await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(status(&response), 200, "{response}");
     assert!(
         requests[0].head.starts_with("POST /x HTTP/1.1\r\n"),
         "{requests:?}"
@@ -702,12 +712,12 @@ async fn http_1_0_is_served_and_closed() {
 
 #[tokio::test]
 async fn a_client_that_speaks_http_2_at_once_reaches_nothing() {
-    let bench = Bench::start().await;
-    let (answer, requests) = bench.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let fixture = Fixture::start().await;
+    let (response, requests) = fixture.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     // A 4xx in HTTP/1.1 would be noise to it: its preface is made so that others close.
     assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-        "{answer}"
+        response.is_empty() || response.starts_with("HTTP/1.1 4"),
+        "{response}"
     );
     assert!(requests.is_empty());
 }

@@ -32,8 +32,8 @@ fn ordinary(address: &str) -> String {
 async fn used(address: &str) -> Connection {
     let mut client = Connection::open(address).await;
     client.write(ordinary(address)).await;
-    let answer = in_time(client.response()).await.unwrap();
-    assert_eq!(status(&answer.head), 200, "{}", answer.head);
+    let response = in_time(client.response()).await.unwrap();
+    assert_eq!(status(&response.head), 200, "{}", response.head);
     client
 }
 
@@ -41,26 +41,26 @@ async fn used(address: &str) -> Connection {
 /// byte to the close, and the response.
 async fn trickle(mut client: Connection, head: String) -> (Duration, String) {
     let started = Instant::now();
-    let answer = async {
+    let response = async {
         let mut bytes = head.bytes();
         loop {
             client.write([bytes.next().unwrap()]).await;
-            let answer = tokio::time::timeout(Duration::from_secs(5), client.rest()).await;
-            if let Ok(answer) = answer {
-                return answer;
+            let response = tokio::time::timeout(Duration::from_secs(5), client.rest()).await;
+            if let Ok(response) = response {
+                return response;
             }
         }
     };
-    let answer = tokio::time::timeout(LIMIT + LATE, answer).await;
-    let answer = answer.expect("the connection of a slow head stays open");
-    (started.elapsed(), String::from_utf8(answer).unwrap())
+    let response = tokio::time::timeout(LIMIT + LATE, response).await;
+    let response = response.expect("the connection of a slow head stays open");
+    (started.elapsed(), String::from_utf8(response).unwrap())
 }
 
-fn assert_closed_in_time(after: Duration, answer: &str) {
+fn assert_closed_in_time(after: Duration, response: &str) {
     assert!(after >= LIMIT, "{after:?}");
     assert!(after < LIMIT + LATE, "{after:?}");
-    assert_eq!(status(answer), 408, "{answer}");
-    assert!(answer.contains("within 10 s"), "{answer}");
+    assert_eq!(status(response), 408, "{response}");
+    assert!(response.contains("within 10 s"), "{response}");
 }
 
 #[tokio::test]
@@ -85,8 +85,8 @@ async fn each_head_has_ten_seconds_of_its_own() {
         client.write(first).await;
         tokio::time::sleep(Duration::from_secs(6)).await;
         client.write(rest).await;
-        let answer = in_time(client.response()).await.unwrap();
-        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+        let response = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&response.head), 200, "{}", response.head);
     }
 }
 
@@ -98,8 +98,8 @@ async fn idle_connections_stay_open() {
     tokio::time::sleep(Duration::from_secs(13)).await;
     for client in [&mut used, &mut unused] {
         client.write(ordinary(&kubegate.address)).await;
-        let answer = in_time(client.response()).await.unwrap();
-        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+        let response = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&response.head), 200, "{}", response.head);
     }
 }
 
@@ -116,8 +116,8 @@ async fn a_slow_body_is_not_refused() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         client.write(byte).await;
     }
-    let answer = in_time(client.response()).await.unwrap();
-    assert!(answer.body.ends_with(b"slow"), "{answer:?}");
+    let response = in_time(client.response()).await.unwrap();
+    assert!(response.body.ends_with(b"slow"), "{response:?}");
 }
 
 /// A request with this many fields, `Host` and `Connection` among them.
@@ -140,15 +140,15 @@ fn of_length(address: &str, by_path: bool, length: usize) -> String {
     filled(&"a".repeat(length - filled("").len()))
 }
 
-fn assert_too_large(answer: &str) {
-    let message = too_large(answer);
+fn assert_too_large(response: &str) {
+    let message = too_large(response);
     assert!(message.contains("100 fields or 64 KiB"), "{message}");
 }
 
 /// The message of a 431.
-fn too_large(answer: &str) -> String {
-    assert_eq!(status(answer), 431, "{answer}");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+fn too_large(response: &str) -> String {
+    assert_eq!(status(response), 431, "{response}");
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("connection: close"), "{head}");
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["kind"], "Status");
@@ -159,13 +159,13 @@ fn too_large(answer: &str) -> String {
 #[tokio::test]
 async fn a_head_of_more_than_100_fields_is_refused_with_431() {
     let (upstream, kubegate) = start().await;
-    let answer = exchange(&kubegate.address, with_fields(&kubegate.address, 100)).await;
-    assert_eq!(status(&answer), 200, "{answer}");
-    assert!(answer.contains("x-field-99: 99\r\n"), "{answer}");
-    let asked = upstream.bytes();
-    let answer = exchange(&kubegate.address, with_fields(&kubegate.address, 101)).await;
-    assert_too_large(&answer);
-    assert_eq!(upstream.bytes(), asked);
+    let response = exchange(&kubegate.address, with_fields(&kubegate.address, 100)).await;
+    assert_eq!(status(&response), 200, "{response}");
+    assert!(response.contains("x-field-99: 99\r\n"), "{response}");
+    let received = upstream.bytes();
+    let response = exchange(&kubegate.address, with_fields(&kubegate.address, 101)).await;
+    assert_too_large(&response);
+    assert_eq!(upstream.bytes(), received);
 }
 
 #[tokio::test]
@@ -173,14 +173,14 @@ async fn a_head_of_more_than_64_kib_is_refused_with_431() {
     let (upstream, kubegate) = start().await;
     for by_path in [false, true] {
         let longest = of_length(&kubegate.address, by_path, 64 * 1024);
-        let answer = exchange(&kubegate.address, longest).await;
-        assert_eq!(status(&answer), 200, "{answer}");
-        let asked = upstream.bytes();
+        let response = exchange(&kubegate.address, longest).await;
+        assert_eq!(status(&response), 200, "{response}");
+        let received = upstream.bytes();
         for length in [64 * 1024 + 1, 300_000] {
             let request = of_length(&kubegate.address, by_path, length);
             assert_too_large(&exchange(&kubegate.address, request).await);
         }
-        assert_eq!(upstream.bytes(), asked);
+        assert_eq!(upstream.bytes(), received);
     }
 }
 
@@ -214,9 +214,9 @@ async fn a_client_that_still_sends_receives_the_refusal() {
     let request = of_length(&kubegate.address, false, 900_000);
     // A failed write would mean that the connection was reset and the response lost.
     in_time(client.write_all(request.as_bytes())).await.unwrap();
-    let mut answer = String::new();
-    in_time(client.read_to_string(&mut answer)).await.unwrap();
-    assert_too_large(&answer);
+    let mut response = String::new();
+    in_time(client.read_to_string(&mut response)).await.unwrap();
+    assert_too_large(&response);
 }
 
 #[tokio::test]
@@ -234,16 +234,16 @@ async fn incomplete_heads_share_a_limited_memory() {
         crowd.push(client);
     }
     // The last one is refused with the reason.
-    let answer = String::from_utf8(in_time(crowd.pop().unwrap().rest()).await).unwrap();
-    assert_eq!(status(&answer), 503, "{answer}");
-    assert!(answer.contains("connection: close\r\n"), "{answer}");
-    assert!(answer.contains("less than 8 KiB"), "{answer}");
+    let response = String::from_utf8(in_time(crowd.pop().unwrap().rest()).await).unwrap();
+    assert_eq!(status(&response), 503, "{response}");
+    assert!(response.contains("connection: close\r\n"), "{response}");
+    assert!(response.contains("less than 8 KiB"), "{response}");
     // Without the limit, 600 heads of 60 KB in buffers of up to 137 KB would take 80 MB.
     let grown = kubegate.resident().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB");
     for length in [200, 8 * 1024] {
-        let answer = exchange(address, of_length(address, false, length)).await;
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = exchange(address, of_length(address, false, length)).await;
+        assert_eq!(status(&response), 200, "{response}");
     }
     assert_eq!(status(&exchange(address, large()).await), 503);
     drop(crowd);
@@ -263,11 +263,11 @@ async fn responses_before_a_bad_head_arrive_complete() {
         .write(format!("{good}{good}no request\r\n\r\n"))
         .await;
     for _ in 0..2 {
-        let answer = in_time(client.response()).await.unwrap();
-        assert_eq!(status(&answer.head), 200, "{}", answer.head);
+        let response = in_time(client.response()).await.unwrap();
+        assert_eq!(status(&response.head), 200, "{}", response.head);
     }
-    let answer = String::from_utf8(in_time(client.rest()).await).unwrap();
-    assert_eq!(status(&answer), 400, "{answer}");
-    assert!(answer.contains("cannot be understood"), "{answer}");
-    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+    let response = String::from_utf8(in_time(client.rest()).await).unwrap();
+    assert_eq!(status(&response), 400, "{response}");
+    assert!(response.contains("cannot be understood"), "{response}");
+    assert_eq!(response.matches("HTTP/1.1").count(), 1, "{response}");
 }

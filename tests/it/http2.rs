@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// What the server was asked, as text, with the body's length behind it.
-async fn told(request: Request<Incoming>) -> Response<Frames> {
+async fn echo_head(request: Request<Incoming>) -> Response<Frames> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(Collected::to_bytes);
     let text = format!(
@@ -54,24 +54,24 @@ async fn handed() -> (
 
 #[tokio::test]
 async fn a_get_arrives_as_the_client_wrote_it() {
-    let upstream = Upstream::http2(told).await;
+    let upstream = Upstream::http2(echo_head).await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = exchange(
+    let response = exchange(
         &kubegate.address,
         "GET /version//v1/%2F?x=%20 HTTP/1.1\r\nHost: localhost\r\nConnection: close, X-Own\r\n\
          X-Own: 1\r\nX-Remote-User: admin\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nX-A: b\r\n\r\n",
     )
     .await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(status(&response), 200, "{response}");
     let line = format!("HTTP/2.0 GET {}/version//v1/%2F?x=%20\n", upstream.url());
-    assert!(answer.contains(&line), "{answer}");
+    assert!(response.contains(&line), "{response}");
     assert!(
-        answer.contains("\"x-a\": \"b\"") && answer.ends_with("\n0\r\n0\r\n\r\n"),
-        "{answer}"
+        response.contains("\"x-a\": \"b\"") && response.ends_with("\n0\r\n0\r\n\r\n"),
+        "{response}"
     );
-    for gone in ["x-own", "x-remote", "keep-alive\":", "upgrade\":", "\"host"] {
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(!body.contains(gone), "{gone}: {answer}");
+    for removed in ["x-own", "x-remote", "keep-alive\":", "upgrade\":", "\"host"] {
+        let (_, body) = response.split_once("\r\n\r\n").unwrap();
+        assert!(!body.contains(removed), "{removed}: {response}");
     }
     // Sequential requests and other clients share the connection.
     for _ in 0..10 {
@@ -96,23 +96,27 @@ async fn the_token_goes_over_http_2_and_heads_stay_heads() {
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = exchange(
+    let response = exchange(
         &kubegate.address,
         "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n\
          GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     )
     .await;
-    assert_eq!(answer.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{answer}");
-    assert_eq!(answer.matches("body").count(), 1, "{answer}");
+    assert_eq!(
+        response.matches("HTTP/1.1 200 OK\r\n").count(),
+        2,
+        "{response}"
+    );
+    assert_eq!(response.matches("body").count(), 1, "{response}");
     assert!(
-        answer.contains("x-method: HEAD\r\n") && answer.contains("x-method: GET\r\n"),
-        "{answer}"
+        response.contains("x-method: HEAD\r\n") && response.contains("x-method: GET\r\n"),
+        "{response}"
     );
 }
 
 #[tokio::test]
 async fn te_passes_only_where_it_says_trailers_and_nothing_else() {
-    let upstream = Upstream::http2(told).await;
+    let upstream = Upstream::http2(echo_head).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     for (lines, passes) in [
         ("TE: trailers\r\n", true),
@@ -121,9 +125,9 @@ async fn te_passes_only_where_it_says_trailers_and_nothing_else() {
         ("TE: gzip\r\n", false),
     ] {
         let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n");
-        let answer = exchange(&kubegate.address, head).await;
-        assert_eq!(status(&answer), 200, "{lines:?}: {answer}");
-        assert_eq!(answer.contains("\"te\""), passes, "{lines:?}: {answer}");
+        let response = exchange(&kubegate.address, head).await;
+        assert_eq!(status(&response), 200, "{lines:?}: {response}");
+        assert_eq!(response.contains("\"te\""), passes, "{lines:?}: {response}");
     }
 }
 
@@ -136,7 +140,7 @@ async fn bodies_stream_both_ways() {
         client
             .write("POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
             .await;
-        let (request, answer) = requests.recv().await.unwrap();
+        let (request, response) = requests.recv().await.unwrap();
         let mut body = request.into_body();
         let one = "one".to_owned();
         let large = "large".repeat(40_000);
@@ -155,14 +159,14 @@ async fn bodies_stream_both_ways() {
         assert!(body.collect().await.unwrap().to_bytes().is_empty());
         client.head().await.unwrap();
         for part in [&one, &large] {
-            answer.send(Frame::data(part.clone().into())).unwrap();
+            response.send(Frame::data(part.clone().into())).unwrap();
             let mut arrived = Vec::new();
             while arrived.len() < part.len() {
                 arrived.extend(client.chunk().await.unwrap());
             }
             assert_eq!(arrived, part.as_bytes());
         }
-        drop(answer);
+        drop(response);
         assert_eq!(client.chunk().await.unwrap(), b"");
     })
     .await;
@@ -181,18 +185,18 @@ async fn trailers_pass_both_ways() {
                  X-Remote-User: admin\r\nAuthorization: Bearer mine\r\n\r\n",
             )
             .await;
-        let (request, answer) = requests.recv().await.unwrap();
+        let (request, response) = requests.recv().await.unwrap();
         assert_eq!(request.headers()["te"], "trailers");
         let body = request.into_body().collect().await.unwrap();
         let trailers = body.trailers().unwrap();
         assert_eq!(trailers["x-sum"], "7");
         // Not even unannounced, as HTTP/2 would let them pass.
         assert_eq!(trailers.len(), 1, "{trailers:?}");
-        answer.send(Frame::data("b".into())).unwrap();
+        response.send(Frame::data("b".into())).unwrap();
         let mut trailers = HeaderMap::new();
         trailers.insert("x-end", "8".parse().unwrap());
-        answer.send(Frame::trailers(trailers)).unwrap();
-        drop(answer);
+        response.send(Frame::trailers(trailers)).unwrap();
+        drop(response);
         client.head().await.unwrap();
         assert_eq!(client.chunk().await.unwrap(), b"b");
         assert_eq!(client.chunk().await.unwrap(), b"");
@@ -263,9 +267,9 @@ async fn a_client_that_goes_away_cancels_its_stream_and_gives_its_place_back() {
                 .write("GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 .await;
             client.head().await.unwrap();
-            let (_, answer) = requests.recv().await.unwrap();
+            let (_, response) = requests.recv().await.unwrap();
             drop(client);
-            answer.closed().await;
+            response.closed().await;
         }
     })
     .await;
@@ -318,20 +322,20 @@ async fn a_client_that_goes_away_before_the_head_cancels_its_stream() {
 async fn bad_chunks_reset_the_stream_and_are_400() {
     let (upstream, mut requests) = handed_late().await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = exchange(
+    let response = exchange(
         &kubegate.address,
         "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n",
     )
     .await;
-    assert_eq!(status(&answer), 400, "{answer}");
+    assert_eq!(status(&response), 400, "{response}");
     assert!(in_time(requests.recv()).await.unwrap().is_err());
     // The control, over the same connection.
-    let answer = exchange(
+    let response = exchange(
         &kubegate.address,
         "POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     )
     .await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(status(&response), 200, "{response}");
     assert_eq!(in_time(requests.recv()).await.unwrap().unwrap(), "hello");
     assert_eq!(upstream.connections(), 1);
 }
@@ -368,8 +372,8 @@ async fn a_large_answer_head_passes() {
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let answer = get(&kubegate.address, "/").await;
-    assert_eq!(answer.matches("set-cookie: ").count(), 200, "{answer}");
+    let response = get(&kubegate.address, "/").await;
+    assert_eq!(response.matches("set-cookie: ").count(), 200, "{response}");
 }
 
 /// Frames of the first stream (RFC 9113 section 6), each with its length and type.
@@ -380,33 +384,36 @@ const RESET_WITHOUT_ERROR: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\0";
 const GO_AWAY_WITHOUT_ERROR: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
 
 /// Answers the first request by these frames, and ends the connection.
-async fn frames(mut server: Connection, answer: &[&[u8]]) {
+async fn frames(mut server: Connection, response: &[&[u8]]) {
     if server.first_http2_request().await.is_none() {
         return;
     }
-    server.write(answer.concat()).await;
+    server.write(response.concat()).await;
     server.shutdown().await;
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_without_an_error_is_seen_to_break_off() {
-    let answers: [(&[&[u8]], bool); 5] = [
+    let responses: [(&[&[u8]], bool); 5] = [
         (&[HEAD, HELLO, END], true),
         (&[HEAD, HELLO, END, GO_AWAY_WITHOUT_ERROR], true),
         (&[HEAD, HELLO, RESET_WITHOUT_ERROR], false),
         (&[HEAD, HELLO, GO_AWAY_WITHOUT_ERROR], false),
         (&[HEAD, HELLO], false),
     ];
-    for (i, (answer, whole)) in answers.into_iter().enumerate() {
+    for (i, (response, whole)) in responses.into_iter().enumerate() {
         let upstream = Upstream::with(tls_config("localhost", &[b"h2"]), move |server| {
-            frames(server, answer)
+            frames(server, response)
         })
         .await;
         let kubegate = Kubegate::before(&upstream, &[]);
-        let answer = get(&kubegate.address, "/").await;
-        let ended = answer.ends_with("5\r\nhello\r\n0\r\n\r\n");
-        assert_eq!(ended, whole, "{i}: {answer}");
+        let response = get(&kubegate.address, "/").await;
+        let ended = response.ends_with("5\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(ended, whole, "{i}: {response}");
         // Where all comes at once, the head may fall with the body.
-        assert!(answer.is_empty() || status(&answer) == 200, "{i}: {answer}");
+        assert!(
+            response.is_empty() || status(&response) == 200,
+            "{i}: {response}"
+        );
     }
 }

@@ -86,9 +86,9 @@ fn a_hundred_contexts_with_their_engines_idle_take_less_than_30_mb() {
         .env(CHILD, kubeconfig(&folder))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find(|line| line.contains(LINE));
-    let line = line.unwrap_or_else(|| panic!("{said} {output:?}"));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = stdout.lines().find(|line| line.contains(LINE));
+    let line = line.unwrap_or_else(|| panic!("{stdout} {output:?}"));
     let (kib, contexts) = line.split_once(LINE).unwrap();
     assert_eq!(contexts, "100");
     let kib: u64 = kib.parse().unwrap();

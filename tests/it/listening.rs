@@ -126,14 +126,14 @@ async fn a_unix_socket_is_private_and_removed_at_the_end() {
 
     let request =
         |host: &str| format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    let answer = exchange_unix(&path, request("localhost")).await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = exchange_unix(&path, request("localhost")).await;
+    assert_eq!(status(&response), 200, "{response}");
     assert!(
-        !answer.to_lowercase().contains("x-forwarded-for"),
-        "{answer}"
+        !response.to_lowercase().contains("x-forwarded-for"),
+        "{response}"
     );
-    let answer = exchange_unix(&path, request("evil.example")).await;
-    assert_eq!(status(&answer), 403, "{answer}");
+    let response = exchange_unix(&path, request("evil.example")).await;
+    assert_eq!(status(&response), 403, "{response}");
 
     kubegate.signal("TERM");
     let ended = kubegate.ended();
@@ -234,12 +234,12 @@ async fn one_of_several_processes_started_at_one_socket_serves() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let request = "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
-    let answer = exchange_unix(&path, request).await;
+    let response = exchange_unix(&path, request).await;
     for mut child in started {
         let _ = child.kill();
         let _ = child.wait();
     }
-    assert_eq!(status(&answer), 403, "{answer}");
+    assert_eq!(status(&response), 403, "{response}");
 }
 
 #[test]

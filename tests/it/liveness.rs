@@ -104,9 +104,9 @@ async fn a_frozen_server_is_detected_within_five_seconds_and_found_again() {
             })
             .into_iter()
             .collect();
-        for asked in asking {
-            let answer = in_time(asked).await.unwrap();
-            assert_eq!(status(&answer), 504, "{answer}");
+        for pending in asking {
+            let response = in_time(pending).await.unwrap();
+            assert_eq!(status(&response), 504, "{response}");
         }
         assert!(
             started.elapsed() < Duration::from_secs(5) + SLACK,
@@ -166,11 +166,11 @@ async fn a_post_is_not_sent_twice_to_a_frozen_server() {
     relay.freeze();
     let post =
         "POST /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    let answer = exchange(&kubegate.address, post).await;
-    assert_eq!(status(&answer), 504, "{answer}");
+    let response = exchange(&kubegate.address, post).await;
+    assert_eq!(status(&response), 504, "{response}");
     assert!(
-        answer.contains("did not answer liveness probes"),
-        "{answer}"
+        response.contains("did not answer liveness probes"),
+        "{response}"
     );
     relay.thaw();
     in_time(async {
@@ -199,6 +199,6 @@ async fn a_server_with_a_slow_handshake_counts_as_alive() {
     assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
     let slow = "POST /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Length: 0\r\n\r\n";
-    let answer = exchange(&kubegate.address, slow).await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = exchange(&kubegate.address, slow).await;
+    assert_eq!(status(&response), 200, "{response}");
 }

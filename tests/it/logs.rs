@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::support::{
-    Connection, Habits, Kubegate, Served, Upstream, cert, exchange, get, in_time, status,
+    Connection, Kubegate, Served, ServerOptions, Upstream, cert, exchange, get, in_time, status,
 };
 
 const EXEC: &str = "/api/v1/namespaces/default/pods/web/exec";
@@ -162,7 +162,7 @@ async fn a_401_of_the_cluster_is_one_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_down_is_named_once_and_once_when_it_is_back() {
-    let mut server = Served::start("127.0.7.9", Habits::default()).await;
+    let mut server = Served::start("127.0.7.9", ServerOptions::default()).await;
     server.stop().await;
     let mut command = Kubegate::command(["-v", "0", "--server", &server.url()]);
     command.args(["--token", "sesame", "--tls-server-name", "localhost"]);
@@ -197,7 +197,7 @@ async fn a_server_that_is_down_is_named_once_and_once_when_it_is_back() {
 
 #[tokio::test]
 async fn from_verbosity_2_on_each_request_is_a_line_at_its_end_without_its_query() {
-    let answers = |mut connection: Connection| async move {
+    let responses = |mut connection: Connection| async move {
         while let Some(request) = connection.request().await {
             if request.head.contains("watch=1") {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
@@ -211,12 +211,12 @@ async fn from_verbosity_2_on_each_request_is_a_line_at_its_end_without_its_query
             }
         }
     };
-    let upstream = Upstream::tls("localhost", answers).await;
+    let upstream = Upstream::tls("localhost", responses).await;
     let kubegate = Kubegate::before(&upstream, &["-v", "2"]);
     let get_it = get(&kubegate.address, "/api/v1/pods?labelSelector=hunter2").await;
     assert_eq!(status(&get_it), 200);
-    let told = line(&kubegate, &["INFO", "GET /api/v1/pods 200 ", " ms 5 bytes"]).await;
-    assert!(!told.contains('?'), "{told}");
+    let request_line = line(&kubegate, &["INFO", "GET /api/v1/pods 200 ", " ms 5 bytes"]).await;
+    assert!(!request_line.contains('?'), "{request_line}");
     let exec = get(&kubegate.address, &format!("{EXEC}?command=hunter2")).await;
     assert_eq!(status(&exec), 403);
     line(&kubegate, &["INFO", &format!("GET {EXEC} 403 ")]).await;

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use crate::support::{Connection, Kubegate, Upstream, exchange, get, in_time, status, tls_config};
 
 /// Answers the request of each connection with these bytes, and closes the connection cleanly.
-async fn answering(answer: impl Into<Vec<u8>>) -> Upstream {
-    let answer = answer.into();
+async fn answering(response: impl Into<Vec<u8>>) -> Upstream {
+    let response = response.into();
     Upstream::with(
         tls_config("localhost", &[b"http/1.1"]),
         move |mut server: Connection| {
-            let answer = answer.clone();
+            let response = response.clone();
             async move {
                 if server.head().await.is_some() {
-                    server.write(answer).await;
+                    server.write(response).await;
                     server.shutdown().await;
                     server.rest().await;
                 }
@@ -24,8 +24,8 @@ async fn answering(answer: impl Into<Vec<u8>>) -> Upstream {
 }
 
 /// The head and the body of the response that a client gets.
-async fn passed_on(answer: &str) -> (String, String) {
-    let upstream = answering(answer).await;
+async fn passed_on(response: &str) -> (String, String) {
+    let upstream = answering(response).await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let got = get(&kubegate.address, "/x").await;
     let (head, body) = got.split_once("\r\n\r\n").unwrap_or((&got, ""));
@@ -65,8 +65,8 @@ async fn equal_lengths_become_one_and_differing_ones_are_502() {
         "Transfer-Encoding: chunked, chunked",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
     ] {
-        let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
-        let (head, body) = passed_on(&answer).await;
+        let response = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+        let (head, body) = passed_on(&response).await;
         assert!(head.starts_with("http/1.1 502 "), "{lines:?}: {head}");
         assert!(body.contains("\"kind\":\"Status\""), "{lines:?}: {body}");
     }
@@ -97,16 +97,16 @@ async fn an_http_1_0_response_becomes_http_1_1_on_a_persistent_connection() {
             client
                 .write("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 .await;
-            let answer = in_time(client.response()).await.unwrap();
+            let response = in_time(client.response()).await.unwrap();
             assert!(
-                answer.head.starts_with("HTTP/1.1 200 OK\r\n"),
+                response.head.starts_with("HTTP/1.1 200 OK\r\n"),
                 "{}",
-                answer.head
+                response.head
             );
-            let head = answer.head.to_ascii_lowercase();
+            let head = response.head.to_ascii_lowercase();
             assert!(values(&head, "connection").is_empty(), "{head}");
             assert!(values(&head, "keep-alive").is_empty(), "{head}");
-            assert_eq!(answer.body, body.as_bytes());
+            assert_eq!(response.body, body.as_bytes());
         }
     }
     // HTTP/1.0 has no chunked framing.
@@ -117,7 +117,7 @@ async fn an_http_1_0_response_becomes_http_1_1_on_a_persistent_connection() {
 
 #[tokio::test]
 async fn odd_heads_are_mended_where_they_have_one_meaning() {
-    for (answer, name, value) in [
+    for (response, name, value) in [
         (
             "HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 2\r\n\r\nok",
             "x-a",
@@ -155,22 +155,22 @@ async fn odd_heads_are_mended_where_they_have_one_meaning() {
             "1",
         ),
     ] {
-        let (head, body) = passed_on(answer).await;
-        assert!(head.starts_with("http/1.1 200 "), "{answer:?}: {head}");
-        assert_eq!(values(&head, name), [value], "{answer:?}: {head}");
-        assert_eq!(body, "ok", "{answer:?}");
+        let (head, body) = passed_on(response).await;
+        assert!(head.starts_with("http/1.1 200 "), "{response:?}: {head}");
+        assert_eq!(values(&head, name), [value], "{response:?}: {head}");
+        assert_eq!(body, "ok", "{response:?}");
         assert!(!head.contains("link"), "{head}");
     }
     // As in Go's transport, a line that is not a header is an error.
-    for answer in [
+    for response in [
         "HTTP/1.1 200 OK\r\nX(A): 1\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nX-A: 1\0\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ] {
-        let (head, _) = passed_on(answer).await;
-        assert!(head.starts_with("http/1.1 502 "), "{answer:?}: {head}");
+        let (head, _) = passed_on(response).await;
+        assert!(head.starts_with("http/1.1 502 "), "{response:?}: {head}");
     }
 }
 
@@ -183,7 +183,7 @@ async fn heads_of_upgrade_responses_are_mended_too() {
         let _ = write!(lines, "X-{n}: {}\r\n", "v".repeat(1000));
         lines
     });
-    for (answer, code) in [
+    for (response, code) in [
         (
             format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection : Upgrade\r\n\
@@ -200,7 +200,7 @@ async fn heads_of_upgrade_responses_are_mended_too() {
             502,
         ),
     ] {
-        let upstream = answering(answer).await;
+        let upstream = answering(response).await;
         let kubegate = Kubegate::before(&upstream, &[]);
         let got = exchange(&kubegate.address, ASK).await;
         let (head, rest) = got.split_once("\r\n\r\n").unwrap();
@@ -230,8 +230,8 @@ async fn a_head_of_a_megabyte_comes_through_over_http_1() {
         lines
     });
     assert!(lines.len() >= 1_000_000);
-    let answer = format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok");
-    let (head, body) = passed_on(&answer).await;
+    let response = format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok");
+    let (head, body) = passed_on(&response).await;
     assert!(head.starts_with("http/1.1 200 "), "{head:.200}");
     assert_eq!(head.matches("\r\nx-").count(), LINES);
     assert_eq!(body, "ok");
@@ -264,8 +264,8 @@ async fn a_head_of_thousands_of_lines_comes_through_over_http_1() {
             assert_eq!(body, "ok", "{lines} in round {round}");
         }
         // Only the first request is sent twice, as the number of lines is known after that.
-        let asked = if lines < 512 { 2 } else { 3 };
-        assert_eq!(upstream.connections(), asked, "{lines}");
+        let attempts = if lines < 512 { 2 } else { 3 };
+        assert_eq!(upstream.connections(), attempts, "{lines}");
     }
     // The control: for still more lines, the error says how many are taken.
     let upstream = answering(many_lines(16_400)).await;
@@ -296,7 +296,7 @@ async fn a_head_of_a_megabyte_comes_through_over_http_2_in_small_frames() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let address = kubegate.address.clone();
-    let asked = tokio::spawn(async move { get(&address, "/x").await });
+    let pending = tokio::spawn(async move { get(&address, "/x").await });
     let mut server = connections.next().await;
     let (stream, _) = server.request().await;
     // Each line is a literal without indexing (RFC 7541 section 6.2.2), the length of its value an
@@ -315,16 +315,16 @@ async fn a_head_of_a_megabyte_comes_through_over_http_2_in_small_frames() {
     }
     assert!(block.len() >= 1_000_000);
     server.answer_with(stream, &block, b"ok").await;
-    let answer = in_time(asked).await.unwrap();
-    assert_eq!(status(&answer), 200, "{answer:.300}");
-    assert_eq!(answer.matches("\r\nx-0").count(), LINES);
-    assert!(answer.contains("ok"), "{answer:.300}");
+    let response = in_time(pending).await.unwrap();
+    assert_eq!(status(&response), 200, "{response:.300}");
+    assert_eq!(response.matches("\r\nx-0").count(), LINES);
+    assert!(response.contains("ok"), "{response:.300}");
     // The connection still works.
     let address = kubegate.address.clone();
-    let asked = tokio::spawn(async move { get(&address, "/x").await });
+    let pending = tokio::spawn(async move { get(&address, "/x").await });
     let (stream, _) = server.request().await;
     server.inform(stream).await;
     server.answer_with(stream, &[0x88], b"ok").await;
-    assert_eq!(status(&in_time(asked).await.unwrap()), 200);
+    assert_eq!(status(&in_time(pending).await.unwrap()), 200);
     assert_eq!(upstream.connections(), 1);
 }

@@ -53,17 +53,17 @@ async fn what_a_plugin_says_is_logged_while_it_waits_and_its_token_is_not() {
         prints("sesame-of-a-plugin-1")
     ));
     let kubegate = start(&home, &upstream, &[]);
-    let asked = asks(&kubegate);
+    let pending = asks(&kubegate);
     let lines = [
         "open https://issuer.example/device and enter ABCD-EFGH\n",
         "/plugin: then wait here\n",
     ];
     let shown = || lines.iter().all(|line| kubegate.log().contains(line));
     until(shown, || kubegate.log());
-    assert!(!asked.is_finished() && !home.path("go").exists());
+    assert!(!pending.is_finished() && !home.path("go").exists());
     fs::write(home.path("go"), "").unwrap();
-    let answer = in_time(asked).await.unwrap();
-    assert_eq!(bearer(&answer), "sesame-of-a-plugin-1");
+    let response = in_time(pending).await.unwrap();
+    assert_eq!(bearer(&response), "sesame-of-a-plugin-1");
     let log = kubegate.log();
     assert!(log.contains("/plugin: got [removed]\n"), "{log}");
     assert!(
@@ -80,12 +80,12 @@ fn each_command_shows_what_a_plugin_says_and_tells_its_failure_once() {
     for command in ["token", "whoami"] {
         let args = [command, "--kubeconfig", config.to_str().unwrap(), "-v", "0"];
         let ended = Kubegate::refused(Kubegate::command(args));
-        let said = &ended.stderr;
-        assert_eq!(ended.code, Some(1), "{said}");
-        assert!(said.contains("/plugin: enter ABCD-EFGH\n"), "{said}");
-        assert_eq!(said.matches("ABCD-EFGH").count(), 1, "{said}");
-        assert_eq!(said.matches("exit status: 3").count(), 1, "{said}");
-        assert!(!said.contains("next try"), "{said}");
+        let output = &ended.stderr;
+        assert_eq!(ended.code, Some(1), "{output}");
+        assert!(output.contains("/plugin: enter ABCD-EFGH\n"), "{output}");
+        assert_eq!(output.matches("ABCD-EFGH").count(), 1, "{output}");
+        assert_eq!(output.matches("exit status: 3").count(), 1, "{output}");
+        assert!(!output.contains("next try"), "{output}");
     }
     home.plugin(&format!(
         "echo 'enter ABCD-EFGH' >&2; {}",
@@ -111,12 +111,12 @@ async fn a_plugin_that_says_nothing_is_named_and_one_that_prints_without_end_is_
     ));
     let gates = [(&silent, "45s"), (&loud, "3m")]
         .map(|(home, limit)| start(home, &upstream, &["--exec-timeout", limit]));
-    let asked = gates.each_ref().map(asks);
+    let pending = gates.each_ref().map(asks);
     let named =
         |log: String| log.contains("waiting for exec plugin /") && log.contains(", 42 s left");
     until(|| named(gates[0].log()), || gates[0].log());
     fs::write(silent.path("go"), "").unwrap();
-    for one in asked {
+    for one in pending {
         assert_eq!(status(&in_time(one).await.unwrap()), 200);
     }
     let log = gates[1].log();
@@ -171,11 +171,11 @@ async fn a_plugin_has_the_time_that_it_is_given() {
     drop(kubegate);
     home.plugin("exec sleep 1000");
     let kubegate = start(&home, &upstream, &["--exec-timeout", "1s"]);
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 503, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 503, "{response}");
     assert!(
-        answer.contains("did not finish within 1 s") && answer.contains("--exec-timeout"),
-        "{answer}"
+        response.contains("did not finish within 1 s") && response.contains("--exec-timeout"),
+        "{response}"
     );
     let bad = Kubegate::refused(Kubegate::command(["--exec-timeout", "soon"]));
     assert!(
@@ -189,7 +189,7 @@ async fn what_gos_decoder_takes_is_taken() {
     let upstream = echo().await;
     let home = Home::new();
     let version = "client.authentication.k8s.io/v1";
-    for answer in [
+    for response in [
         format!(
             "# by hand\napiVersion: {version}\nstatus:\n  token: given\n  expirationTimestamp: 9999-12-31T23:59:59Z\n"
         ),
@@ -197,12 +197,12 @@ async fn what_gos_decoder_takes_is_taken() {
             "\u{feff}{{\"apiVersion\":\"{version}\",\"status\":{{\"token\":\"given\",\"expirationTimestamp\":\"9999-12-31T23:59:59Z\"}}}}"
         ),
     ] {
-        fs::write(home.path("answer"), &answer).unwrap();
+        fs::write(home.path("answer"), &response).unwrap();
         home.plugin("cat answer");
         let kubegate = start(&home, &upstream, &[]);
         let got = get(&kubegate.address, "/x").await;
         assert_eq!(status(&got), 200, "{got}");
-        assert_eq!(bearer(&got), "given", "{answer}");
+        assert_eq!(bearer(&got), "given", "{response}");
     }
     fs::write(home.path("answer"), "status:\n  token: given\n").unwrap();
     let kubegate = start(&home, &upstream, &[]);
@@ -250,7 +250,7 @@ fn runs(pid: u32) -> bool {
     state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
-fn gone(family: &[u32]) {
+fn assert_ended(family: &[u32]) {
     until(
         || !family.iter().any(|pid| runs(*pid)),
         || format!("the end of {family:?}"),
@@ -271,11 +271,11 @@ fn ended(mut child: Child) -> (Option<i32>, String) {
         assert!(began.elapsed() < PATIENCE, "it does not end");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let mut said = String::new();
+    let mut output = String::new();
     if let Some(mut stderr) = child.stderr.take() {
-        stderr.read_to_string(&mut said).unwrap();
+        stderr.read_to_string(&mut output).unwrap();
     }
-    (child.wait().unwrap().code(), said)
+    (child.wait().unwrap().code(), output)
 }
 
 /// Whether this process was started to ignore a signal, as below nohup(1), and so are its children.
@@ -311,9 +311,9 @@ fn a_signal_ends_a_command_with_its_plugin_and_all_that_it_started() {
                 let kubegate = kubegate.stderr(Stdio::piped()).spawn().unwrap();
                 let family = family(&home);
                 send(signal, kubegate.id());
-                let (ended_with, said) = ended(kubegate);
-                assert_eq!(ended_with, Some(code), "{command} {signal}: {said}");
-                gone(&family);
+                let (ended_with, output) = ended(kubegate);
+                assert_eq!(ended_with, Some(code), "{command} {signal}: {output}");
+                assert_ended(&family);
             });
         }
     });
@@ -333,7 +333,7 @@ async fn a_proxy_that_ends_leaves_no_plugin_behind() {
         let home = Home::new();
         home.plugin(FAMILY);
         let kubegate = start(&home, &upstream, more);
-        let asked = asks(&kubegate);
+        let pending = asks(&kubegate);
         let family = family(&home);
         send(signal, kubegate.id());
         if signal == "INT" {
@@ -344,8 +344,8 @@ async fn a_proxy_that_ends_leaves_no_plugin_behind() {
         }
         let (ended_with, log) = kubegate.wait();
         assert_eq!(ended_with, Some(code), "{signal}: {log}");
-        gone(&family);
-        asked.abort();
+        assert_ended(&family);
+        pending.abort();
     }
 }
 
@@ -379,7 +379,7 @@ fn a_plugin_with_the_terminal_ends_with_its_command_too() {
             let family = members(&home, &["leader", "child"]);
             script.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
             assert_eq!(ended(script).0, Some(130));
-            gone(&family);
+            assert_ended(&family);
         });
         scope.spawn(|| {
             let home = Home::new();
@@ -388,7 +388,7 @@ fn a_plugin_with_the_terminal_ends_with_its_command_too() {
             let family = family(&home);
             send("TERM", home.read("parent").trim().parse().unwrap());
             assert_eq!(ended(script).0, Some(143));
-            gone(&family);
+            assert_ended(&family);
         });
     });
 }

@@ -23,7 +23,7 @@ const WATCH: &str = "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\
 type Senders = Arc<Mutex<Vec<mpsc::UnboundedSender<Frame<bytes::Bytes>>>>>;
 
 /// Answers a watch with one event and leaves it open, and anything else with its HTTP version.
-fn answer(request: &Request<Incoming>, watches: &Senders) -> Response<Frames> {
+fn respond(request: &Request<Incoming>, watches: &Senders) -> Response<Frames> {
     if request.uri().query() != Some("watch=1") {
         return Response::new(Frames::of(format!("{:?}", request.version())));
     }
@@ -37,8 +37,8 @@ async fn watched() -> (Upstream, Senders) {
     let watches = Senders::default();
     let held = watches.clone();
     let upstream = Upstream::http2(move |request| {
-        let answer = answer(&request, &held);
-        async { answer }
+        let response = respond(&request, &held);
+        async { response }
     });
     (upstream.await, watches)
 }
@@ -109,10 +109,10 @@ async fn an_old_connection_takes_no_new_requests_and_finishes_its_own() {
 
 /// Speaks the protocol that the client chose. Requests over HTTP/1.1 are counted, and each is
 /// answered when it gets a permit.
-async fn both(http1: Arc<AtomicUsize>, gate: Arc<Semaphore>) -> Upstream {
+async fn both(http1: Arc<AtomicUsize>, permits: Arc<Semaphore>) -> Upstream {
     let config = tls_config("localhost", &[b"h2", b"http/1.1"]);
     Upstream::with(config, move |mut connection: Connection| {
-        let (http1, gate) = (http1.clone(), gate.clone());
+        let (http1, permits) = (http1.clone(), permits.clone());
         async move {
             let handshake = connection.handshake.as_ref().unwrap();
             if handshake.alpn.as_deref() == Some("h2") {
@@ -123,7 +123,7 @@ async fn both(http1: Arc<AtomicUsize>, gate: Arc<Semaphore>) -> Upstream {
             }
             while connection.request().await.is_some() {
                 http1.fetch_add(1, Ordering::SeqCst);
-                let _permit = gate.acquire().await.unwrap();
+                let _permit = permits.acquire().await.unwrap();
                 connection.answer("HTTP/1.1").await;
             }
         }
@@ -145,20 +145,20 @@ async fn lists_use_http_1_and_other_requests_http_2() {
         ("/api/v1/namespaces/x/pods/p", "HTTP/2.0"),
         ("/version", "HTTP/2.0"),
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = get(&kubegate.address, path).await;
+        assert_eq!(status(&response), 200, "{response}");
         assert!(
-            answer.contains(&format!("\r\n\r\n{version}"))
-                || answer.contains(&format!("\r\n{version}\r\n")),
-            "{path}: {answer}"
+            response.contains(&format!("\r\n\r\n{version}"))
+                || response.contains(&format!("\r\n{version}\r\n")),
+            "{path}: {response}"
         );
     }
 }
 
 #[tokio::test]
 async fn six_hundred_lists_open_no_more_than_the_limit_of_connections() {
-    let (http1, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
-    let upstream = both(http1.clone(), gate.clone()).await;
+    let (http1, permits) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let upstream = both(http1.clone(), permits.clone()).await;
     // The server counts as alive, however busy this machine is.
     let kubegate = Kubegate::before(&upstream, &["--upstream-ping-after", "60s"]);
     let answered = Arc::new(AtomicUsize::new(0));
@@ -166,9 +166,9 @@ async fn six_hundred_lists_open_no_more_than_the_limit_of_connections() {
         .map(|_| {
             let (address, answered) = (kubegate.address.clone(), answered.clone());
             tokio::spawn(async move {
-                let answer = get(&address, "/api/v1/pods").await;
+                let response = get(&address, "/api/v1/pods").await;
                 answered.fetch_add(1, Ordering::SeqCst);
-                status(&answer)
+                status(&response)
             })
         })
         .collect();
@@ -181,7 +181,7 @@ async fn six_hundred_lists_open_no_more_than_the_limit_of_connections() {
     .await;
     let waiting = http1.load(Ordering::SeqCst);
     assert!((1..=64 * worker_count()).contains(&waiting), "{waiting}");
-    gate.add_permits(1);
+    permits.add_permits(1);
     for list in lists {
         assert_eq!(in_time(list).await.unwrap(), 200);
     }
@@ -195,8 +195,8 @@ async fn lists_use_http_2_where_the_server_accepts_no_more_connections() {
     assert_eq!(status(&get(&kubegate.address, "/version").await), 200);
     relay.close();
     for _ in 0..3 {
-        let answer = get(&kubegate.address, "/api/v1/pods").await;
-        assert_eq!(status(&answer), 200, "{answer}");
-        assert!(answer.contains("HTTP/2.0"), "{answer}");
+        let response = get(&kubegate.address, "/api/v1/pods").await;
+        assert_eq!(status(&response), 200, "{response}");
+        assert!(response.contains("HTTP/2.0"), "{response}");
     }
 }

@@ -21,7 +21,7 @@ const UPGRADE: &str = "POST /api/v1/namespaces/default/pods/web/portforward HTTP
 const ELSEWHERE: &str = "other.example";
 
 /// What a scripted proxy was told, one entry a connection.
-type Told = Arc<Mutex<Vec<String>>>;
+type Heads = Arc<Mutex<Vec<String>>>;
 
 /// The API server: answers by the request's head; an upgrade goes no further than its 101.
 async fn server(mut connection: Connection) {
@@ -45,11 +45,11 @@ async fn relay(connection: Connection, port: u16) {
 }
 
 /// An HTTP proxy for connections alone (RFC 9110 section 9.3.6).
-async fn connect(mut connection: Connection, port: u16, told: Told) {
+async fn connect(mut connection: Connection, port: u16, heads: Heads) {
     let Some(head) = connection.head().await else {
         return;
     };
-    told.lock().unwrap().push(head);
+    heads.lock().unwrap().push(head);
     connection
         .write("HTTP/1.1 200 Connection established\r\n\r\n")
         .await;
@@ -57,7 +57,7 @@ async fn connect(mut connection: Connection, port: u16, told: Told) {
 }
 
 /// A SOCKS 5 proxy (RFC 1928) that asks for name and password (RFC 1929).
-async fn socks(mut connection: Connection, port: u16, told: Told) {
+async fn socks(mut connection: Connection, port: u16, heads: Heads) {
     assert_eq!(byte(&mut connection).await, 5);
     let methods = text(&mut connection).await;
     assert!(methods.contains('\u{2}'), "{methods:?}");
@@ -69,11 +69,12 @@ async fn socks(mut connection: Connection, port: u16, told: Told) {
     let request = connection.exactly(4).await.unwrap();
     assert_eq!(request, [5, 1, 0, 3]);
     let name = text(&mut connection).await;
-    let asked = connection.exactly(2).await.unwrap();
-    let asked = u16::from_be_bytes([asked[0], asked[1]]);
-    told.lock()
+    let requested = connection.exactly(2).await.unwrap();
+    let requested = u16::from_be_bytes([requested[0], requested[1]]);
+    heads
+        .lock()
         .unwrap()
-        .push(format!("{user}:{password}@{name}:{asked}"));
+        .push(format!("{user}:{password}@{name}:{requested}"));
     connection.write([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await;
     relay(connection, port).await;
 }
@@ -89,19 +90,19 @@ async fn text(connection: &mut Connection) -> String {
 }
 
 /// `script` as a proxy to the server at `port`: over TLS where `leaf` names a certificate.
-async fn proxy<S, F>(leaf: Option<&str>, port: u16, script: S) -> (Upstream, Told)
+async fn proxy<S, F>(leaf: Option<&str>, port: u16, script: S) -> (Upstream, Heads)
 where
-    S: Fn(Connection, u16, Told) -> F + Send + Sync + 'static,
+    S: Fn(Connection, u16, Heads) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let told = Told::default();
-    let listening = told.clone();
+    let heads = Heads::default();
+    let listening = heads.clone();
     let script = move |connection| script(connection, port, listening.clone());
     let proxy = match leaf {
         Some(leaf) => Upstream::tls(leaf, script).await,
         None => Upstream::plain(script).await,
     };
-    (proxy, told)
+    (proxy, heads)
 }
 
 /// A kubeconfig for `server`, which `certs/{ca}.pem` vouches for, with a token.
@@ -127,24 +128,32 @@ fn kubeconfig(server: &str, ca: &str, proxy_url: Option<&str>) -> (TempDir, Comm
 
 /// A request and an upgrade arrive with our token, each by a connection of its own.
 async fn both_arrive(kubegate: &Kubegate) {
-    for (asked, expected) in [(GET, 200), (UPGRADE, 101)] {
-        let answer = exchange(&kubegate.address, asked).await;
-        assert_eq!(status(&answer), expected, "{answer}\n{}", kubegate.log());
-        assert!(
-            answer.contains("authorization: Bearer sesame\r\n"),
-            "{answer}"
+    for (request, expected) in [(GET, 200), (UPGRADE, 101)] {
+        let response = exchange(&kubegate.address, request).await;
+        assert_eq!(
+            status(&response),
+            expected,
+            "{response}\n{}",
+            kubegate.log()
         );
-        assert!(!answer.to_lowercase().contains("proxy-auth"), "{answer}");
+        assert!(
+            response.contains("authorization: Bearer sesame\r\n"),
+            "{response}"
+        );
+        assert!(
+            !response.to_lowercase().contains("proxy-auth"),
+            "{response}"
+        );
     }
 }
 
 /// A request and an upgrade are refused; the message of the last.
 async fn both_fail(kubegate: &Kubegate) -> String {
     let mut messages = Vec::new();
-    for asked in [GET, UPGRADE] {
-        let answer = exchange(&kubegate.address, asked).await;
-        assert_eq!(status(&answer), 502, "{answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    for request in [GET, UPGRADE] {
+        let response = exchange(&kubegate.address, request).await;
+        assert_eq!(status(&response), 502, "{response}");
+        let (_, body) = response.split_once("\r\n\r\n").unwrap();
         let body: Value = serde_json::from_str(body).unwrap();
         let message = body["message"].as_str().unwrap();
         assert!(!message.contains("hunter2"), "{message}");
@@ -156,21 +165,21 @@ async fn both_fail(kubegate: &Kubegate) -> String {
 #[tokio::test]
 async fn a_connect_proxy_carries_requests_and_upgrades_and_gets_its_password() {
     let server = Upstream::tls("wrong-san", server).await;
-    let (proxy, told) = proxy(None, server.port(), connect).await;
+    let (proxy, heads) = proxy(None, server.port(), connect).await;
     let url = format!("http://me:hunter2%21@localhost:{}", proxy.port());
     let there = server.url_for(ELSEWHERE);
     let (_folder, command) = kubeconfig(&there, "ca", Some(&url));
     both_arrive(&Kubegate::spawn(command)).await;
 
-    let told = told.lock().unwrap();
+    let heads = heads.lock().unwrap();
     assert_eq!(
-        told.len(),
+        heads.len(),
         2,
         "one tunnel for the request, one for the upgrade"
     );
-    let asked = format!("CONNECT {ELSEWHERE}:{} HTTP/1.1\r\n", server.port());
-    for head in told.iter() {
-        assert!(head.starts_with(&asked), "{head}");
+    let requested = format!("CONNECT {ELSEWHERE}:{} HTTP/1.1\r\n", server.port());
+    for head in heads.iter() {
+        assert!(head.starts_with(&requested), "{head}");
         // base64 of me:hunter2!
         assert!(head.contains("Basic bWU6aHVudGVyMiE=\r\n"), "{head}");
         assert!(!head.contains("sesame"), "{head}");
@@ -181,12 +190,12 @@ async fn a_connect_proxy_carries_requests_and_upgrades_and_gets_its_password() {
 #[tokio::test]
 async fn an_https_proxy_is_verified_by_the_systems_roots_and_not_the_clusters() {
     let server = Upstream::tls("self-signed", server).await;
-    let (proxy, told) = proxy(Some("localhost"), server.port(), connect).await;
+    let (proxy, heads) = proxy(Some("localhost"), server.port(), connect).await;
     let url = format!("https://me:hunter2@localhost:{}", proxy.port());
     let (_folder, mut command) = kubeconfig(&server.url(), "self-signed", Some(&url));
     command.env("SSL_CERT_FILE", cert("ca.pem"));
     both_arrive(&Kubegate::spawn(command)).await;
-    assert_eq!(told.lock().unwrap().len(), 2);
+    assert_eq!(heads.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -210,7 +219,7 @@ async fn an_untrusted_https_proxy_gets_nothing_and_is_named() {
 #[tokio::test]
 async fn behind_a_proxy_the_servers_certificate_is_checked_all_the_same() {
     let server = Upstream::tls("localhost", server).await;
-    let (proxy, told) = proxy(None, server.port(), connect).await;
+    let (proxy, heads) = proxy(None, server.port(), connect).await;
     let there = server.url_for(ELSEWHERE);
     let (_folder, command) = kubeconfig(&there, "ca", Some(&proxy.url()));
     let message = both_fail(&Kubegate::spawn(command)).await;
@@ -219,7 +228,7 @@ async fn behind_a_proxy_the_servers_certificate_is_checked_all_the_same() {
         "{message}"
     );
     assert!(message.contains("not for \"other.example\""), "{message}");
-    assert!(told.lock().unwrap().len() >= 2);
+    assert!(heads.lock().unwrap().len() >= 2);
     server.settled().await;
     assert_eq!((server.handshakes(), server.bytes()), (0, 0));
 }
@@ -227,13 +236,13 @@ async fn behind_a_proxy_the_servers_certificate_is_checked_all_the_same() {
 #[tokio::test]
 async fn a_socks_proxy_carries_both_and_resolves_the_name() {
     let server = Upstream::tls("wrong-san", server).await;
-    let (proxy, told) = proxy(None, server.port(), socks).await;
+    let (proxy, heads) = proxy(None, server.port(), socks).await;
     let url = format!("socks5://me:hunter2@localhost:{}", proxy.port());
     let there = server.url_for(ELSEWHERE);
     let (_folder, command) = kubeconfig(&there, "ca", Some(&url));
     both_arrive(&Kubegate::spawn(command)).await;
-    let asked = format!("me:hunter2@{ELSEWHERE}:{}", server.port());
-    assert_eq!(*told.lock().unwrap(), [asked.clone(), asked]);
+    let requested = format!("me:hunter2@{ELSEWHERE}:{}", server.port());
+    assert_eq!(*heads.lock().unwrap(), [requested.clone(), requested]);
 }
 
 #[tokio::test]
@@ -285,7 +294,7 @@ async fn the_proxy_of_the_environment_is_taken_then_proxy_url_then_the_flag() {
 #[tokio::test]
 async fn no_proxy_goes_past_the_proxy_of_the_environment() {
     let server = Upstream::tls("localhost", server).await;
-    let (proxy, told) = proxy(None, server.port(), connect).await;
+    let (proxy, heads) = proxy(None, server.port(), connect).await;
     // Reaches this machine, and is no loopback address, which would never be proxied.
     let here = server.url_for("0.0.0.0");
     for (no_proxy, tunnels) in [("0.0.0.0,other.example", 0), ("other.example", 2)] {
@@ -296,14 +305,14 @@ async fn no_proxy_goes_past_the_proxy_of_the_environment() {
             ("NO_PROXY", no_proxy),
         ]);
         both_arrive(&Kubegate::spawn(command)).await;
-        assert_eq!(told.lock().unwrap().len(), tunnels, "{no_proxy}");
+        assert_eq!(heads.lock().unwrap().len(), tunnels, "{no_proxy}");
     }
 }
 
 #[tokio::test]
 async fn the_environments_proxy_is_read_as_go_reads_it() {
     let server = Upstream::tls("wrong-san", server).await;
-    let (proxy, told) = proxy(None, server.port(), connect).await;
+    let (proxy, heads) = proxy(None, server.port(), connect).await;
     let there = server.url_for(ELSEWHERE);
     let below = ELSEWHERE.split_once('.').unwrap().1;
     let port = proxy.port();
@@ -319,7 +328,7 @@ async fn the_environments_proxy_is_read_as_go_reads_it() {
         command.envs([("https_proxy", &value), ("NO_PROXY", &no_proxy)]);
         both_arrive(&Kubegate::spawn(command)).await;
         assert_eq!(
-            told.lock().unwrap().drain(..).count(),
+            heads.lock().unwrap().drain(..).count(),
             2,
             "{value} {no_proxy}"
         );
@@ -331,5 +340,5 @@ async fn the_environments_proxy_is_read_as_go_reads_it() {
         ("NO_PROXY", format!("*.{below}")),
     ]);
     both_fail(&Kubegate::spawn(command)).await;
-    assert!(told.lock().unwrap().is_empty());
+    assert!(heads.lock().unwrap().is_empty());
 }

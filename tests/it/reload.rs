@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Answered, Connection, Frames, Kubegate, Load, PATIENCE, Upstream, cert, command_like, get,
+    Completed, Connection, Frames, Kubegate, Load, PATIENCE, Upstream, cert, command_like, get,
     in_time, status, tls_config,
 };
 
@@ -99,7 +99,7 @@ async fn http2_echo_as(leaf: &str) -> Upstream {
             let handshake = connection.handshake.clone().unwrap();
             let shown = handshake.certificate.map(|der| fingerprint(&der));
             let who = format!("certificate {shown:?} resumed {}", handshake.resumed);
-            let answer = move |request: Request<Incoming>| {
+            let response = move |request: Request<Incoming>| {
                 let host = request.uri().authority().map(ToString::to_string);
                 let token = request.headers().get("authorization").cloned();
                 let token = token.map(|token| token.to_str().unwrap().to_owned());
@@ -110,7 +110,7 @@ async fn http2_echo_as(leaf: &str) -> Upstream {
                 );
                 async { Response::new(Frames::of(text)) }
             };
-            connection.serve_http2(answer).await;
+            connection.serve_http2(response).await;
         },
     )
     .await
@@ -132,13 +132,13 @@ fn fingerprint(der: &[u8]) -> u64 {
 async fn in_force(kubegate: &Kubegate, mark: &str) -> Duration {
     let started = Instant::now();
     loop {
-        let answer = get(&kubegate.address, "/x").await;
-        if answer.contains(mark) {
+        let response = get(&kubegate.address, "/x").await;
+        if response.contains(mark) {
             return started.elapsed();
         }
         assert!(
             started.elapsed() < IN_FORCE,
-            "no {mark:?} in {answer}\n{}",
+            "no {mark:?} in {response}\n{}",
             kubegate.log()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -268,20 +268,20 @@ async fn changes_under_load(one: Upstream, other: Upstream) {
         changes.push((Instant::now(), mark.clone()));
         took.push(in_force(&kubegate, &mark).await);
     }
-    let answers = load.off().await;
-    eprintln!("{} answers; in force after {took:?}", answers.len());
-    assert!(answers.len() > 200, "{}", answers.len());
-    for Answered { answer, .. } in &answers {
-        assert_eq!(status(answer), 200, "{answer}\n{}", kubegate.log());
+    let responses = load.off().await;
+    eprintln!("{} answers; in force after {took:?}", responses.len());
+    assert!(responses.len() > 200, "{}", responses.len());
+    for Completed { response, .. } in &responses {
+        assert_eq!(status(response), 200, "{response}\n{}", kubegate.log());
     }
     // A change that is in force stays in force.
     for (at, (since, mark)) in changes.iter().enumerate() {
         let until = changes.get(at + 1).map(|next| next.0);
-        let late = answers.iter().filter(|answered| {
+        let late = responses.iter().filter(|answered| {
             answered.began > *since + took[at] && until.is_none_or(|until| answered.began < until)
         });
-        for Answered { answer, .. } in late {
-            assert!(answer.contains(mark), "no {mark:?} in {answer}");
+        for Completed { response, .. } in late {
+            assert!(response.contains(mark), "no {mark:?} in {response}");
         }
     }
     assert_eq!(warnings(&kubegate), 0, "{}", kubegate.log());
@@ -389,11 +389,11 @@ async fn flags_take_precedence_over_what_is_reloaded() {
         config(&other, &json!({"token": "sesame-file-2", "as": "joe"})),
     );
     in_force(&kubegate, "impersonate-user: joe").await;
-    let answer = get(&kubegate.address, "/x").await;
-    assert!(answer.contains("Bearer sesame-flag"), "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert!(response.contains("Bearer sesame-flag"), "{response}");
     assert!(
-        answer.contains(&format!("host: localhost:{}", other.port())),
-        "{answer}"
+        response.contains(&format!("host: localhost:{}", other.port())),
+        "{response}"
     );
 }
 
@@ -478,7 +478,7 @@ async fn a_broken_file_changes_nothing_and_causes_one_warning() {
             "server",
         ),
     ];
-    for (at, (break_it, says)) in cases.into_iter().enumerate() {
+    for (at, (break_it, expected)) in cases.into_iter().enumerate() {
         let home = Home::new();
         home.write("config", text(last));
         let kubegate = home.start(&[]);
@@ -489,7 +489,7 @@ async fn a_broken_file_changes_nothing_and_causes_one_warning() {
         in_force(&kubegate, last).await;
         let log = kubegate.log();
         assert_eq!(warnings(&kubegate), 1, "{at}: {log}");
-        assert!(log.contains(says), "{at}: {says:?}: {log}");
+        assert!(log.contains(expected), "{at}: {expected:?}: {log}");
         home.write("config", text("sesame-mended"));
         in_force(&kubegate, "sesame-mended").await;
         logged(&kubegate, "can be used again").await;
@@ -651,8 +651,8 @@ async fn a_replaced_ca_is_used_for_new_connections_only() {
     let mut watch = Watch::begin(&kubegate, &mut handed).await;
     ca("other-ca.pem");
     logged(&kubegate, "reloaded; changed: cluster").await;
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 502, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 502, "{response}");
     watch.passes("\"on the connection of before\"").await;
     // Both CAs, as in a rotation.
     let both = [cert("ca.pem"), cert("other-ca.pem")].map(|path| fs::read(path).unwrap());
@@ -770,8 +770,8 @@ async fn a_replaced_certificate_is_used_for_its_watches_only() {
     put("client-purpose.key", "tls.key");
     in_force(&kubegate, &who("client-purpose.pem")).await;
     for _ in 0..50 {
-        let answer = get(&kubegate.address, "/x").await;
-        assert!(answer.contains(&who("client-purpose.pem")), "{answer}");
+        let response = get(&kubegate.address, "/x").await;
+        assert!(response.contains(&who("client-purpose.pem")), "{response}");
     }
     let mut watch = Watch { client, server };
     watch.passes("\"with the replaced certificate\"").await;

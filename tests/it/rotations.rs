@@ -38,15 +38,15 @@ async fn certified() -> Upstream {
 
 /// Asks until the answer holds `mark`; every answer on the way must be good.
 async fn until(kubegate: &Kubegate, mark: &str) -> usize {
-    let (started, mut asked) = (Instant::now(), 0);
+    let (started, mut requests) = (Instant::now(), 0);
     loop {
-        let answer = get(&kubegate.address, "/x").await;
-        assert_eq!(status(&answer), 200, "{answer}\n{}", kubegate.log());
-        asked += 1;
-        if answer.contains(mark) {
-            return asked;
+        let response = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&response), 200, "{response}\n{}", kubegate.log());
+        requests += 1;
+        if response.contains(mark) {
+            return requests;
         }
-        assert!(started.elapsed() < PATIENCE, "no {mark}: {answer}");
+        assert!(started.elapsed() < PATIENCE, "no {mark}: {response}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -86,14 +86,14 @@ async fn twenty_tokens_of_a_file_follow_each_other_unnoticed() {
     let home = Home::new();
     fs::write(home.path("token"), issue(0)).unwrap();
     let kubegate = home.start(&upstream, &json!({"tokenFile": "token"}));
-    let mut asked = until(&kubegate, "sesame-file-00").await;
+    let mut requests = until(&kubegate, "sesame-file-00").await;
     for n in 1..=ROTATIONS {
         let token = issue(n);
         fs::write(home.path("new"), &token).unwrap();
         fs::rename(home.path("new"), home.path("token")).unwrap();
-        asked += until(&kubegate, &token).await;
+        requests += until(&kubegate, &token).await;
     }
-    println!("{ROTATIONS} tokens of a file, {asked} requests, none refused");
+    println!("{ROTATIONS} tokens of a file, {requests} requests, none refused");
     // The first one is refused by now.
     fs::write(home.path("token"), "sesame-file-00").unwrap();
     let refused = async {
@@ -123,12 +123,12 @@ async fn twenty_certificates_in_files_follow_each_other_unnoticed() {
     put(0);
     let user = json!({"client-certificate": "..data/pem", "client-key": "..data/key"});
     let kubegate = home.start(&upstream, &user);
-    let mut asked = until(&kubegate, "certificate Some(0)").await;
+    let mut requests = until(&kubegate, "certificate Some(0)").await;
     for n in 1..=ROTATIONS {
         put(n);
-        asked += until(&kubegate, &format!("certificate Some({})", n % 2)).await;
+        requests += until(&kubegate, &format!("certificate Some({})", n % 2)).await;
     }
-    println!("{ROTATIONS} certificates in files, {asked} requests, none refused");
+    println!("{ROTATIONS} certificates in files, {requests} requests, none refused");
     // Each connection was made with one of them, and none is used for another.
     assert!(upstream.connections() > ROTATIONS);
 }
@@ -142,21 +142,21 @@ async fn twenty_certificates_of_a_plugin_follow_each_other_unnoticed() {
             let pem = fs::read_to_string(cert(&format!("{name}.{kind}"))).unwrap();
             serde_json::to_string(&pem).unwrap()
         });
-        let answer = format!(
+        let response = format!(
             r#"{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
             "status":{{"clientCertificateData":{certificate},"clientKeyData":{key},
             "expirationTimestamp":"@when@"}}}}"#
         );
-        fs::write(home.path(&format!("answer-{n}")), answer).unwrap();
+        fs::write(home.path(&format!("answer-{n}")), response).unwrap();
     }
     home.plugin(
         "n=$(wc -l <spawns)\nend=$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
          sed \"s/@when@/$end/\" answer-$(((n + 1) % 2))",
     );
     let kubegate = home.start(&upstream, &exec(&json!({})));
-    let mut asked = until(&kubegate, "certificate Some(0)").await;
+    let mut requests = until(&kubegate, "certificate Some(0)").await;
     for n in 1..=ROTATIONS {
-        asked += until(&kubegate, &format!("certificate Some({})", n % 2)).await;
+        requests += until(&kubegate, &format!("certificate Some({})", n % 2)).await;
     }
-    println!("{ROTATIONS} certificates of a plugin, {asked} requests, none refused");
+    println!("{ROTATIONS} certificates of a plugin, {requests} requests, none refused");
 }

@@ -17,7 +17,7 @@ fn what_looks_like_a_secret_is_found_and_what_does_not_is_not() {
         "sha256~0123456789012345678901234567890123456789012",
         "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBkg4xNLa0aP",
     ] {
-        assert_eq!(secrets::told(text).len(), 1, "{text}");
+        assert_eq!(secrets::secrets_in(text).len(), 1, "{text}");
     }
     for text in [
         "authorization: Sensitive",
@@ -25,10 +25,10 @@ fn what_looks_like_a_secret_is_found_and_what_does_not_is_not() {
         "sha256~",
         "PEM with a line \"-----BEGIN PRIVATE KEY-----\" (or RSA or EC PRIVATE KEY)",
     ] {
-        assert!(secrets::told(text).is_empty(), "{text}");
+        assert!(secrets::secrets_in(text).is_empty(), "{text}");
     }
     secrets::register("planted-in-the-register");
-    assert!(!secrets::told("x planted-in-the-register y").is_empty());
+    assert!(!secrets::secrets_in("x planted-in-the-register y").is_empty());
 }
 
 #[tokio::test]
@@ -60,20 +60,20 @@ async fn a_secret_in_a_log_an_answer_or_an_argument_would_be_found() {
     let path = home.path().join("config");
     fs::write(&path, config.to_string()).unwrap();
     let kubegate = Kubegate::start(["--kubeconfig", path.to_str().unwrap()]);
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 401, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 401, "{response}");
     let (log, arguments) = kubegate.unsearched();
     let planted = [
-        ("answer", answer, "planted-by-a-plugin"),
+        ("answer", response, "planted-by-a-plugin"),
         ("log", log, "planted-by-a-plugin"),
         ("arguments", arguments, "planted-in-an-argument"),
     ];
     for (what, text, _) in &planted {
-        assert!(secrets::told(text).is_empty(), "{what}: {text}");
+        assert!(secrets::secrets_in(text).is_empty(), "{what}: {text}");
     }
     for (what, text, planted) in planted {
         secrets::register(planted);
-        assert_eq!(secrets::told(&text), [planted], "{what}: {text}");
+        assert_eq!(secrets::secrets_in(&text), [planted], "{what}: {text}");
     }
 }
 
@@ -154,16 +154,16 @@ async fn no_memory_of_ours_is_dumped_and_plugins_are_as_they_were() {
     let memory = fs::metadata(format!("/proc/{}/environ", kubegate.id())).unwrap();
     assert_eq!(memory.uid(), 0, "it is dumpable");
     // The controls: its plugin has what kubegate was started with.
-    let said = |name: &str| {
+    let reported = |name: &str| {
         fs::read_to_string(seen.join(name))
             .unwrap()
             .trim()
             .to_owned()
     };
-    assert_eq!(said("owner"), us.to_string());
+    assert_eq!(reported("owner"), us.to_string());
     let hard = std::process::Command::new("sh")
         .args(["-c", "ulimit -Hc"])
         .output();
     let hard = String::from_utf8(hard.unwrap().stdout).unwrap();
-    assert_eq!(said("limit"), hard.trim());
+    assert_eq!(reported("limit"), hard.trim());
 }

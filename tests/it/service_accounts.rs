@@ -49,9 +49,9 @@ impl Home {
 
     /// Does something as the admin.
     async fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
-        let answer = send(&self.admin.address, method, path, body).await;
-        assert!(status(&answer) < 300, "{method} {path}: {answer}");
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_default()
+        let response = send(&self.admin.address, method, path, body).await;
+        assert!(status(&response) < 300, "{method} {path}: {response}");
+        serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap_or_default()
     }
 
     async fn add_account(&self, name: &str) {
@@ -127,11 +127,11 @@ async fn send(address: &str, method: &str, path: &str, body: &Value) -> String {
 /// As whom the API server sees the proxy's requests; the answer where it does not know them.
 async fn whoami(kubegate: &Kubegate) -> Result<String, String> {
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    let answer = send(&kubegate.address, "POST", path, &json!({})).await;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let response = send(&kubegate.address, "POST", path, &json!({})).await;
+    let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let review: Value = serde_json::from_str(body).unwrap_or_default();
     let name = review["status"]["userInfo"]["username"].as_str();
-    name.map(str::to_owned).ok_or(answer)
+    name.map(str::to_owned).ok_or(response)
 }
 
 /// Waits until requests are made as `name`, and says how long that took.
@@ -165,19 +165,19 @@ async fn twenty_renewals_under_steady_load_go_unnoticed() {
     home.plane.allow_account_tokens_from(Duration::from_secs(1));
     let account = ["--service-account", "default/default"];
     let kubegate = home.start(&[&account[..], &["--service-account-lifetime", "3s"]].concat());
-    let (mut asked, mut refused) = (0, 0);
+    let (mut requests, mut refused) = (0, 0);
     let started = Instant::now();
     while home.plane.account_tokens() <= 20 {
         assert!(
             started.elapsed() < Duration::from_secs(120),
             "too few renewals"
         );
-        asked += 1;
+        requests += 1;
         refused += usize::from(status(&get(&kubegate.address, "/api/v1/nodes").await) != 200);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(refused, 0, "of {asked}: {}", kubegate.log());
-    assert!(asked > 200, "{asked}");
+    assert_eq!(refused, 0, "of {requests}: {}", kubegate.log());
+    assert!(requests > 200, "{requests}");
     let log = kubegate.log();
     assert!(!log.contains("WARN") && !log.contains("eyJ"), "{log}");
 }
@@ -208,9 +208,9 @@ async fn what_the_real_server_refuses_is_told_with_what_to_do() {
             "is not of type kubernetes.io/service-account-token",
         ),
     ] {
-        let answer = get(&home.start(args).address, "/api/v1/nodes").await;
-        assert_eq!(status(&answer), 401, "{answer}");
-        assert!(answer.contains(part), "{answer}");
+        let response = get(&home.start(args).address, "/api/v1/nodes").await;
+        assert_eq!(status(&response), 401, "{response}");
+        assert!(response.contains(part), "{response}");
     }
     // The shortest that is granted.
     let args = [
@@ -219,8 +219,8 @@ async fn what_the_real_server_refuses_is_told_with_what_to_do() {
         "--service-account-lifetime",
         "600s",
     ];
-    let answer = get(&home.start(&args).address, "/api/v1/nodes").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&home.start(&args).address, "/api/v1/nodes").await;
+    assert_eq!(status(&response), 200, "{response}");
 }
 
 #[tokio::test]
@@ -287,29 +287,33 @@ async fn answers_of_all_kinds_are_understood_and_not_quoted() {
         ),
         ("201 Created", "hunter2".repeat(1_500_000), 401, "more than"),
     ] {
-        let answers = format!(
+        let responses = format!(
             "HTTP/1.1 {line}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let upstream = Upstream::tls("localhost", move |mut connection: Connection| {
-            let answers = answers.clone();
+            let responses = responses.clone();
             async move {
                 while connection.request().await.is_some() {
-                    connection.write(answers.clone()).await;
+                    connection.write(responses.clone()).await;
                 }
             }
         })
         .await;
         let kubegate = Kubegate::before(&upstream, &["--service-account", "default/robot"]);
-        let answer = get(&kubegate.address, "/x").await;
-        assert_eq!(status(&answer), code, "{line}: {answer}");
-        assert!(answer.contains(part), "{line}: {answer}");
+        let response = get(&kubegate.address, "/x").await;
+        assert_eq!(status(&response), code, "{line}: {response}");
+        assert!(response.contains(part), "{line}: {response}");
         let log = kubegate.log();
         assert!(
-            !answer.contains("hunter2") && !log.contains("hunter2"),
-            "{answer} {log}"
+            !response.contains("hunter2") && !log.contains("hunter2"),
+            "{response} {log}"
         );
-        assert_eq!(answer.contains("retry-after: "), code == 503, "{answer}");
+        assert_eq!(
+            response.contains("retry-after: "),
+            code == 503,
+            "{response}"
+        );
     }
 }
 
@@ -411,17 +415,17 @@ async fn twenty_changes_of_a_secret_under_steady_load_go_unnoticed() {
     home.add_secret("token", "default").await;
     home.change_secret("token", "default", 6).await;
     let kubegate = home.start(&["--service-account-secret", "default/token"]);
-    let (mut asked, mut changed) = (0, 0);
+    let (mut requests, mut changed) = (0, 0);
     let mut last = Instant::now();
     while changed < 20 {
-        let answer = get(&kubegate.address, "/api/v1/nodes").await;
+        let response = get(&kubegate.address, "/api/v1/nodes").await;
         assert_eq!(
-            status(&answer),
+            status(&response),
             200,
-            "{asked} {changed} {answer}: {}",
+            "{requests} {changed} {response}: {}",
             kubegate.log()
         );
-        asked += 1;
+        requests += 1;
         // A token of 6 s, changed after 2 s, must be out of use before it ends.
         if last.elapsed() > Duration::from_secs(2) {
             last = Instant::now();
@@ -430,16 +434,16 @@ async fn twenty_changes_of_a_secret_under_steady_load_go_unnoticed() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(asked > 200, "{asked}");
+    assert!(requests > 200, "{requests}");
 }
 
 /// A door to the control plane whose connections a test can cut.
-struct Door {
+struct Forwarder {
     url: String,
     open: Arc<Mutex<JoinSet<()>>>,
 }
 
-impl Door {
+impl Forwarder {
     async fn to(plane: &ControlPlane) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -468,14 +472,20 @@ async fn a_watch_that_breaks_is_opened_again() {
     let home = Home::new().await;
     home.add_account("robot").await;
     home.add_secret("token", "robot").await;
-    let door = Door::to(&home.plane).await;
+    let forwarder = Forwarder::to(&home.plane).await;
     let user = json!({"token": home.plane.token().0.expose()});
-    write(&home.folder, "door", &door.url, home.plane.ca_pem(), &user);
+    write(
+        &home.folder,
+        "door",
+        &forwarder.url,
+        home.plane.ca_pem(),
+        &user,
+    );
     let secret = ["--service-account-secret", "default/token"];
     let kubegate = start(&home.folder, "door", &secret);
     until(&kubegate, "system:serviceaccount:default:robot").await;
     for account in ["default", "robot", "default"] {
-        door.cut();
+        forwarder.cut();
         home.change_secret("token", account, 600).await;
         let name = format!("system:serviceaccount:default:{account}");
         let took = until(&kubegate, &name).await;
@@ -497,7 +507,7 @@ async fn what_may_be_read_but_not_watched_is_read() {
         let (secret, watches) = (secret.clone(), counted.clone());
         async move {
             while let Some(request) = connection.request().await {
-                let answer = if request.head.contains("watch=1") {
+                let response = if request.head.contains("watch=1") {
                     *watches.lock().unwrap() += 1;
                     "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_owned()
                 } else if request
@@ -516,22 +526,22 @@ async fn what_may_be_read_but_not_watched_is_read() {
                     let line = if right { "200 OK" } else { "401 Unauthorized" };
                     format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n")
                 };
-                connection.write(answer).await;
+                connection.write(response).await;
             }
         }
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &["--service-account-secret", "default/token"]);
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
     in_time(async {
         while *watches.lock().unwrap() < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
     let log = kubegate.log();
     assert_eq!(
         log.matches("WARN the Secret is not watched").count(),

@@ -49,9 +49,9 @@ async fn static_files_are_served_beside_the_api() {
         ("/version", "GET /version HTTP/1.1"),
         ("/statics", "GET /statics HTTP/1.1"),
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(status(&answer), 200, "{path}: {answer}");
-        assert!(answer.contains(text), "{path}: {answer}");
+        let response = get(&kubegate.address, path).await;
+        assert_eq!(status(&response), 200, "{path}: {response}");
+        assert!(response.contains(text), "{path}: {response}");
     }
     assert_eq!(status(&get(&kubegate.address, "/static/no.txt").await), 404);
     // A folder without a trailing slash is redirected to the folder, under the prefix.
@@ -60,11 +60,11 @@ async fn static_files_are_served_beside_the_api() {
         ("/static", "/static/"),
         ("/static?a=b", "/static/?a=b"),
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert!(matches!(status(&answer), 301 | 307), "{answer}");
-        let location = answer.split("\r\nlocation: ").nth(1).unwrap();
+        let response = get(&kubegate.address, path).await;
+        assert!(matches!(status(&response), 301 | 307), "{response}");
+        let location = response.split("\r\nlocation: ").nth(1).unwrap();
         let location = location.split("\r\n").next().unwrap();
-        assert_eq!(location, to, "{answer}");
+        assert_eq!(location, to, "{response}");
     }
     assert_eq!(upstream.connections(), 1);
 }
@@ -95,9 +95,12 @@ async fn static_files_are_confined_to_their_folder() {
         "/ui/..%5csecret",
         "/ui//../secret",
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert!((400..500).contains(&status(&answer)), "{path}: {answer}");
-        assert!(!answer.contains("out of reach"), "{path}: {answer}");
+        let response = get(&kubegate.address, path).await;
+        assert!(
+            (400..500).contains(&status(&response)),
+            "{path}: {response}"
+        );
+        assert!(!response.contains("out of reach"), "{path}: {response}");
     }
     assert_eq!(upstream.connections(), 0);
 }
@@ -143,11 +146,14 @@ async fn pipes_devices_and_outside_links_are_not_found_at_once() {
     // None of these requests waits.
     let ask = async |kubegate: &Kubegate, path: &str, count: usize| {
         let path = format!("/static{path}");
-        let asked = (0..count).map(|_| get(&kubegate.address, &path));
-        let answers = futures_util::future::join_all(asked).await;
-        let statuses = answers.iter().map(|answer| status(answer));
+        let requests = (0..count).map(|_| get(&kubegate.address, &path));
+        let responses = futures_util::future::join_all(requests).await;
+        let statuses = responses.iter().map(|response| status(response));
         let statuses: std::collections::BTreeSet<u16> = statuses.collect();
-        (statuses.into_iter().collect::<Vec<_>>(), answers[0].clone())
+        (
+            statuses.into_iter().collect::<Vec<_>>(),
+            responses[0].clone(),
+        )
     };
     for path in [
         "/pipe",
@@ -188,25 +194,25 @@ async fn pipes_devices_and_outside_links_are_not_found_at_once() {
         ("/whole/", "<p>nested</p>"),
         ("/nested/", "<p>nested</p>"),
     ] {
-        let (statuses, answer) = ask(&plain, path, 1).await;
+        let (statuses, response) = ask(&plain, path, 1).await;
         assert_eq!(statuses, [200], "{path}");
-        assert!(answer.ends_with(text), "{path}: {answer}");
+        assert!(response.ends_with(text), "{path}: {response}");
     }
     // A range, a HEAD request, and a folder that is replaced as a whole.
     let request =
         |head: &str| format!("{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     let part = request("GET /static/nested/deep.js") + "Range: bytes=1-2\r\n\r\n";
-    let answer = exchange(&plain.address, part).await;
+    let response = exchange(&plain.address, part).await;
     assert!(
-        answer.starts_with("HTTP/1.1 206 ") && answer.ends_with("\r\n\r\nee"),
-        "{answer}"
+        response.starts_with("HTTP/1.1 206 ") && response.ends_with("\r\n\r\nee"),
+        "{response}"
     );
-    let answer = exchange(
+    let response = exchange(
         &plain.address,
         request("HEAD /static/nested/deep.js") + "\r\n",
     )
     .await;
-    assert!(answer.contains("content-length: 4\r\n"), "{answer}");
+    assert!(response.contains("content-length: 4\r\n"), "{response}");
     fs::rename(&www, folder.path().join("before")).unwrap();
     fs::create_dir(&www).unwrap();
     fs::write(www.join("index.html"), "new").unwrap();
@@ -229,9 +235,9 @@ async fn the_longer_prefix_decides_between_page_and_api() {
         ("/apis/apps/v1", 404, ""),
         ("/api", 307, "location: /api/\r\n"),
     ] {
-        let answer = get(&kubegate.address, path).await;
-        assert_eq!(status(&answer), code, "{path}: {answer}");
-        assert!(answer.contains(text), "{path}: {answer}");
+        let response = get(&kubegate.address, path).await;
+        assert_eq!(status(&response), code, "{path}: {response}");
+        assert!(response.contains(text), "{path}: {response}");
     }
     for (www_prefix, api_prefix) in [("/", "/"), ("/a", "a/")] {
         let prefixes = ["--www-prefix", www_prefix, "--api-prefix", api_prefix];

@@ -326,7 +326,7 @@ async fn a_client_that_goes_away_cancels_upstream() {
         ("Content-Length: 3\r\n", "one"),
     ] {
         // Waiting for the head; in mid-body; in mid-body of a watch.
-        for (target, answer) in [
+        for (target, response) in [
             ("/x", ""),
             ("/x", CHUNKED),
             ("/api/v1/pods?watch=1", CHUNKED),
@@ -344,8 +344,8 @@ async fn a_client_that_goes_away_cancels_upstream() {
                 if !body.is_empty() {
                     server.exactly(body.len()).await.unwrap();
                 }
-                if !answer.is_empty() {
-                    server.write(answer).await;
+                if !response.is_empty() {
+                    server.write(response).await;
                     client.head().await.unwrap();
                 }
                 drop(client);
@@ -410,10 +410,10 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
             "POST",
             &format!("{lines}Content-Length: {}\r\n", body.len()),
         );
-        let answer = exchange(&kubegate.address, head + &body).await;
+        let response = exchange(&kubegate.address, head + &body).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {code} ")),
-            "{answer:?}"
+            response.starts_with(&format!("HTTP/1.1 {code} ")),
+            "{response:?}"
         );
     }
     assert_eq!(upstream.connections(), 0);
@@ -438,8 +438,8 @@ async fn an_answer_that_does_not_wait_for_the_body_reaches_the_client() {
             "{lines}Connection: close\r\nContent-Length: {}\r\n",
             body.len()
         );
-        let answer = exchange(&kubegate.address, request("POST", &lines) + &body).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer:?}");
-        assert!(answer.ends_with("\r\n\r\nno"), "{answer:?}");
+        let response = exchange(&kubegate.address, request("POST", &lines) + &body).await;
+        assert!(response.starts_with("HTTP/1.1 413 "), "{response:?}");
+        assert!(response.ends_with("\r\n\r\nno"), "{response:?}");
     }
 }

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// An ordinary request and both kinds of upgrade. Each one asks to close the connection.
-const ASKED: [&str; 3] = [
+const REQUESTS: [&str; 3] = [
     "GET /api/v1/pods HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n\
      Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -75,10 +75,10 @@ fn command(upstream: &str, trust: &[String]) -> Command {
 
 /// All requests are refused with a 502, whose Status contains all of `words`.
 async fn all_refused(kubegate: &Kubegate, upstream: &Upstream, words: &[&str]) {
-    for asked in ASKED {
-        let answer = exchange(&kubegate.address, asked).await;
-        assert_eq!(status(&answer), 502, "{asked}{answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    for request in REQUESTS {
+        let response = exchange(&kubegate.address, request).await;
+        assert_eq!(status(&response), 502, "{request}{response}");
+        let (_, body) = response.split_once("\r\n\r\n").unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(
             (&body["kind"], &body["code"]),
@@ -91,7 +91,7 @@ async fn all_refused(kubegate: &Kubegate, upstream: &Upstream, words: &[&str]) {
     }
     upstream.settled().await;
     assert!(
-        upstream.connections() >= ASKED.len(),
+        upstream.connections() >= REQUESTS.len(),
         "each request must have tried to connect"
     );
     assert_eq!((upstream.handshakes(), upstream.bytes()), (0, 0));
@@ -99,11 +99,11 @@ async fn all_refused(kubegate: &Kubegate, upstream: &Upstream, words: &[&str]) {
 
 /// All requests arrive, and the responses contain all of `facts`.
 async fn all_answered(kubegate: &Kubegate, upstream: &Upstream, facts: &[&str]) {
-    for (asked, expected) in ASKED.iter().zip([200, 101, 101]) {
-        let answer = exchange(&kubegate.address, asked).await;
-        assert_eq!(status(&answer), expected, "{asked}{answer}");
+    for (request, expected) in REQUESTS.iter().zip([200, 101, 101]) {
+        let response = exchange(&kubegate.address, request).await;
+        assert_eq!(status(&response), expected, "{request}{response}");
         for fact in facts {
-            assert!(answer.contains(fact), "{fact:?} is not in {answer:?}");
+            assert!(response.contains(fact), "{fact:?} is not in {response:?}");
         }
     }
     assert!(upstream.bytes() > 0);
@@ -336,8 +336,12 @@ async fn the_kubeconfig_can_skip_verification() {
         let config = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&config, file.to_string()).unwrap();
         let kubegate = Kubegate::start(["--kubeconfig".as_ref(), config.path()]);
-        let answer = exchange(&kubegate.address, ASKED[0]).await;
-        assert_eq!(status(&answer), if skips { 200 } else { 502 }, "{answer}");
+        let response = exchange(&kubegate.address, REQUESTS[0]).await;
+        assert_eq!(
+            status(&response),
+            if skips { 200 } else { 502 },
+            "{response}"
+        );
         kubegate.signal("TERM");
         let (_, log) = kubegate.wait();
         assert_eq!(log.contains("NOT verified"), skips, "{log}");
@@ -402,15 +406,15 @@ async fn a_refused_server_gets_no_client_certificate() {
 async fn a_request_with_its_own_authorization_uses_no_client_certificate() {
     let upstream = Upstream::tls("localhost", echo_handshake).await;
     let kubegate = Kubegate::spawn(command(&upstream.url(), &client_certificate()));
-    for asked in ASKED {
-        let own = asked.replace("Host:", "Authorization: Bearer mine\r\nHost:");
-        let answer = exchange(&kubegate.address, own).await;
+    for request in REQUESTS {
+        let own = request.replace("Host:", "Authorization: Bearer mine\r\nHost:");
+        let response = exchange(&kubegate.address, own).await;
         assert!(
-            answer.contains("authorization: Bearer mine\r\n"),
-            "{answer}"
+            response.contains("authorization: Bearer mine\r\n"),
+            "{response}"
         );
-        assert!(answer.contains("client=none"), "{answer}");
-        assert!(!answer.contains("sesame"), "{answer}");
+        assert!(response.contains("client=none"), "{response}");
+        assert!(!response.contains("sesame"), "{response}");
     }
     // The control: the next request without a header uses the configured credential again.
     all_answered(&kubegate, &upstream, &["client=client.pem", "sesame"]).await;
@@ -432,17 +436,17 @@ async fn over_plain_http_no_credential_is_sent() {
     for login in logins {
         let server = ["--server".to_owned(), url.clone()];
         let kubegate = Kubegate::start(server.iter().chain(&login));
-        for (asked, expected) in ASKED.iter().zip([200, 101, 101]) {
-            let answer = exchange(&kubegate.address, asked).await;
-            assert_eq!(status(&answer), expected, "{answer}");
-            let lower = answer.to_ascii_lowercase();
-            assert!(!lower.contains("authorization:"), "{login:?}: {answer}");
+        for (request, expected) in REQUESTS.iter().zip([200, 101, 101]) {
+            let response = exchange(&kubegate.address, request).await;
+            assert_eq!(status(&response), expected, "{response}");
+            let lower = response.to_ascii_lowercase();
+            assert!(!lower.contains("authorization:"), "{login:?}: {response}");
 
-            let own = asked.replace("Host:", "Authorization: Bearer mine\r\nHost:");
-            let answer = exchange(&kubegate.address, own).await;
+            let own = request.replace("Host:", "Authorization: Bearer mine\r\nHost:");
+            let response = exchange(&kubegate.address, own).await;
             assert!(
-                answer.contains("authorization: Bearer mine\r\n"),
-                "{answer}"
+                response.contains("authorization: Bearer mine\r\n"),
+                "{response}"
             );
         }
         kubegate.signal("TERM");
@@ -488,19 +492,19 @@ async fn http_2_is_offered_for_requests_and_never_for_upgrades() {
     })
     .await;
     let kubegate = Kubegate::spawn(command(&upstream.url(), &trusting("ca")));
-    for asked in &ASKED[1..] {
-        let answer = exchange(&kubegate.address, asked).await;
-        assert_eq!(status(&answer), 101, "{answer}");
+    for request in &REQUESTS[1..] {
+        let response = exchange(&kubegate.address, request).await;
+        assert_eq!(status(&response), 101, "{response}");
         let alpn = agreed.recv().await.unwrap();
-        assert_ne!(alpn.as_deref(), Some("h2"), "{asked}");
+        assert_ne!(alpn.as_deref(), Some("h2"), "{request}");
     }
     // The control: this server would have accepted HTTP/2.
     let short = "GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let answer = exchange(&kubegate.address, short).await;
+    let response = exchange(&kubegate.address, short).await;
     assert_eq!(
-        status(&answer),
+        status(&response),
         502,
-        "the script speaks no HTTP/2: {answer}"
+        "the script speaks no HTTP/2: {response}"
     );
     assert_eq!(agreed.recv().await.unwrap().as_deref(), Some("h2"));
 }

@@ -28,7 +28,7 @@ async fn a_refused_request_is_sent_again_with_its_body() {
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut server = None;
     for (request, body) in [(GET.to_owned(), ""), (post("hello"), "hello")] {
-        let asked = sent(&kubegate, request);
+        let pending = sent(&kubegate, request);
         if server.is_none() {
             server = Some(connections.next().await);
         }
@@ -39,16 +39,16 @@ async fn a_refused_request_is_sent_again_with_its_body() {
         assert!(stream > refused);
         assert_eq!((first, again), (body.into(), body.into()));
         server.answer(stream).await;
-        let answer = in_time(asked).await.unwrap();
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = in_time(pending).await.unwrap();
+        assert_eq!(status(&response), 200, "{response}");
     }
     // The server received nothing else.
-    let asked = sent(&kubegate, GET.to_owned());
+    let pending = sent(&kubegate, GET.to_owned());
     let mut server = server.unwrap();
     let (stream, _) = server.request().await;
     assert_eq!(stream, 9);
     server.answer(stream).await;
-    assert_eq!(status(&in_time(asked).await.unwrap()), 200);
+    assert_eq!(status(&in_time(pending).await.unwrap()), 200);
     assert_eq!(upstream.connections(), 1);
 }
 
@@ -56,26 +56,26 @@ async fn a_refused_request_is_sent_again_with_its_body() {
 async fn a_refused_request_with_a_body_that_is_not_kept_is_502() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let asked = sent(&kubegate, post(&"x".repeat(200_000)));
+    let pending = sent(&kubegate, post(&"x".repeat(200_000)));
     let mut server = connections.next().await;
     let (stream, body) = server.request().await;
     assert_eq!(body.len(), 200_000);
     server.reset(stream, REFUSED_STREAM).await;
-    let answer = in_time(asked).await.unwrap();
-    assert_eq!(status(&answer), 502, "{answer}");
+    let response = in_time(pending).await.unwrap();
+    assert_eq!(status(&response), 502, "{response}");
     // The connection still works, and carried nothing else.
-    let asked = sent(&kubegate, GET.to_owned());
+    let pending = sent(&kubegate, GET.to_owned());
     let (next, _) = server.request().await;
     assert_eq!(next, stream + 2);
     server.answer(next).await;
-    assert_eq!(status(&in_time(asked).await.unwrap()), 200);
+    assert_eq!(status(&in_time(pending).await.unwrap()), 200);
 }
 
 #[tokio::test]
 async fn a_server_that_refuses_everything_is_tried_a_few_times() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
-    let asked = sent(&kubegate, GET.to_owned());
+    let pending = sent(&kubegate, GET.to_owned());
     let mut server = connections.next().await;
     let refusing = tokio::spawn(async move {
         let mut refused = 0;
@@ -87,8 +87,8 @@ async fn a_server_that_refuses_everything_is_tried_a_few_times() {
         }
         refused
     });
-    let answer = in_time(asked).await.unwrap();
-    assert_eq!(status(&answer), 502, "{answer}");
+    let response = in_time(pending).await.unwrap();
+    assert_eq!(status(&response), 502, "{response}");
     drop(kubegate);
     let refused = in_time(refusing).await.unwrap();
     assert!((2..=10).contains(&refused), "{refused}");
@@ -123,15 +123,15 @@ async fn after_a_goaway_unprocessed_requests_use_the_next_connection() {
         assert!(body.is_empty() || body == b"hello");
         next.answer(stream).await;
     }
-    for asked in untaken {
-        let answer = in_time(asked).await.unwrap();
-        assert_eq!(status(&answer), 200, "{answer}");
+    for pending in untaken {
+        let response = in_time(pending).await.unwrap();
+        assert_eq!(status(&response), 200, "{response}");
     }
     // The server answers the request that it accepted, and then the connection ends.
     assert!(!taken.is_finished());
     leaving.answer(1).await;
-    let answer = in_time(taken).await.unwrap();
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = in_time(taken).await.unwrap();
+    assert_eq!(status(&response), 200, "{response}");
     assert!(leaving.next().await.is_none());
     assert_eq!(upstream.connections(), 2);
 }
@@ -141,13 +141,13 @@ async fn after_a_goaway_processed_requests_are_not_sent_again() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     // A GET could be sent again: it changes nothing.
-    let asked = sent(&kubegate, post("hello"));
+    let pending = sent(&kubegate, post("hello"));
     let mut leaving = connections.next().await;
     let (stream, _) = leaving.request().await;
     leaving.go_away(stream).await;
     drop(leaving);
-    let answer = in_time(asked).await.unwrap();
-    assert_eq!(status(&answer), 502, "{answer}");
+    let response = in_time(pending).await.unwrap();
+    assert_eq!(status(&response), 502, "{response}");
     assert_eq!(upstream.connections(), 1);
 }
 
@@ -177,10 +177,17 @@ async fn an_early_response_before_a_no_error_reset_keeps_its_end() {
             server.begin_answer(head.stream).await;
         }
         server.reset(head.stream, NO_ERROR).await;
-        let answer = in_time(client.rest()).await;
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || status(&answer) == 200, "{answer}");
-        assert_eq!(answer.ends_with("2\r\nok\r\n0\r\n\r\n"), whole, "{answer}");
+        let response = in_time(client.rest()).await;
+        let response = String::from_utf8_lossy(&response);
+        assert!(
+            response.is_empty() || status(&response) == 200,
+            "{response}"
+        );
+        assert_eq!(
+            response.ends_with("2\r\nok\r\n0\r\n\r\n"),
+            whole,
+            "{response}"
+        );
     }
 }
 

@@ -227,6 +227,6 @@ async fn the_proxy_does_not_limit_slow_responses() {
     })
     .await;
     let kubegate = Kubegate::before(&upstream, &["--request-timeout", "1s"]);
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
 }

@@ -139,7 +139,7 @@ async fn a_response_that_is_not_read_is_not_buffered() {
 #[tokio::test]
 async fn a_watch_announces_that_it_closes_its_connection() {
     let crowded = Crowded::new().await;
-    let (mut stream, mut answer) = (
+    let (mut stream, mut response) = (
         tokio::net::TcpStream::connect(crowded.client.address)
             .await
             .unwrap(),
@@ -149,12 +149,12 @@ async fn a_watch_announces_that_it_closes_its_connection() {
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
         .await
         .unwrap();
-    in_time(stream.read_to_string(&mut answer)).await.unwrap();
-    assert_eq!(status(&answer), 200, "{answer}");
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    in_time(stream.read_to_string(&mut response)).await.unwrap();
+    assert_eq!(status(&response), 200, "{response}");
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
     assert!(
-        answer.contains("\r\ntransfer-encoding: chunked\r\n"),
-        "{answer}"
+        response.contains("\r\ntransfer-encoding: chunked\r\n"),
+        "{response}"
     );
-    assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+    assert!(response.ends_with("\r\n0\r\n\r\n"), "{response}");
 }

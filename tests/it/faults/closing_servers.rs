@@ -11,7 +11,7 @@ use std::{
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{client, head};
-use crate::support::{Habits, Kubegate, Served, in_time, status};
+use crate::support::{Kubegate, Served, ServerOptions, in_time, status};
 
 /// The number of concurrent clients, and of requests of each, half of them POSTs.
 const CLIENTS: usize = 24;
@@ -33,7 +33,7 @@ async fn ordinary_requests(kubegate: &Arc<Kubegate>) -> Vec<String> {
             let mut failed = Vec::new();
             let mut client = client(&kubegate).await;
             for number in 0..REQUESTS {
-                let asked = if number % 2 == 0 {
+                let request = if number % 2 == 0 {
                     head(
                         &format!("POST /{client_number}-{number}"),
                         "Content-Length: 4\r\n",
@@ -41,14 +41,14 @@ async fn ordinary_requests(kubegate: &Arc<Kubegate>) -> Vec<String> {
                 } else {
                     head("GET /x", "")
                 };
-                client.write(asked).await;
-                let answer = timeout(Duration::from_secs(30), client.response()).await;
-                let answer = answer.expect("it hangs");
-                let answer = answer.map_or("no answer".to_owned(), |answer| {
-                    answer.head + &String::from_utf8_lossy(&answer.body)
+                client.write(request).await;
+                let response = timeout(Duration::from_secs(30), client.response()).await;
+                let response = response.expect("it hangs");
+                let response = response.map_or("no answer".to_owned(), |response| {
+                    response.head + &String::from_utf8_lossy(&response.body)
                 });
-                if !answer.starts_with("HTTP/1.1 200 ") {
-                    failed.push(format!("{client_number}-{number}: {answer}"));
+                if !response.starts_with("HTTP/1.1 200 ") {
+                    failed.push(format!("{client_number}-{number}: {response}"));
                     client = super::client(&kubegate).await;
                 }
             }
@@ -102,10 +102,10 @@ impl Watches {
 async fn watch(kubegate: &Kubegate, events: usize) {
     let mut client = client(kubegate).await;
     client.write(head("GET /api/v1/pods?watch=1", "")).await;
-    let answer = in_time(client.response()).await;
-    let answer = answer.unwrap_or_else(|| panic!("cut off: {}", kubegate.log()));
-    assert_eq!(status(&answer.head), 200, "{}", answer.head);
-    let events_seen = String::from_utf8(answer.body).unwrap();
+    let response = in_time(client.response()).await;
+    let response = response.unwrap_or_else(|| panic!("cut off: {}", kubegate.log()));
+    assert_eq!(status(&response.head), 200, "{}", response.head);
+    let events_seen = String::from_utf8(response.body).unwrap();
     let expected = (1..=events).map(|n| format!("{{\"type\":\"ADDED\",\"number\":{n}}}\n"));
     let expected = expected.collect::<Vec<_>>().concat();
     assert_eq!(events_seen, expected);
@@ -113,13 +113,13 @@ async fn watch(kubegate: &Kubegate, events: usize) {
 
 /// Runs requests and watches with a server of these habits. Returns how many connections it closed
 /// and how many streams it refused.
-async fn nothing_fails(habits: Habits) -> (usize, usize) {
+async fn nothing_fails(options: ServerOptions) -> (usize, usize) {
     const EVENTS: usize = 12;
-    let habits = Habits {
+    let options = ServerOptions {
         events: EVENTS,
-        ..habits
+        ..options
     };
-    let server = Served::start("127.0.0.1", habits).await;
+    let server = Served::start("127.0.0.1", options).await;
     let kubegate = Arc::new(before(&server));
     let watches = Watches::on(&kubegate, EVENTS);
     let failed = ordinary_requests(&kubegate).await;
@@ -150,10 +150,10 @@ async fn nothing_fails(habits: Habits) -> (usize, usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_fails_where_a_first_goaway_announces_the_second() {
     for http1 in [false, true] {
-        let (leaves, _) = nothing_fails(Habits {
+        let (leaves, _) = nothing_fails(ServerOptions {
             goaway: 20,
             http1,
-            ..Habits::default()
+            ..ServerOptions::default()
         })
         .await;
         assert!(leaves > 20, "{leaves}");
@@ -162,9 +162,9 @@ async fn nothing_fails_where_a_first_goaway_announces_the_second() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_fails_where_connections_are_closed_as_api_servers_do() {
-    let (leaves, _) = nothing_fails(Habits {
+    let (leaves, _) = nothing_fails(ServerOptions {
         leave_after: 40,
-        ..Habits::default()
+        ..ServerOptions::default()
     })
     .await;
     assert!(leaves > 20, "{leaves}");
@@ -172,9 +172,9 @@ async fn nothing_fails_where_connections_are_closed_as_api_servers_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_fails_where_streams_are_refused() {
-    let (_, refusals) = nothing_fails(Habits {
+    let (_, refusals) = nothing_fails(ServerOptions {
         refuse: 20,
-        ..Habits::default()
+        ..ServerOptions::default()
     })
     .await;
     assert!(refusals > 50, "{refusals}");

@@ -73,9 +73,9 @@ async fn ask(kubegate: &Kubegate, ask: &str) -> (u16, Duration) {
     let mut client = client(kubegate).await;
     let lines = "Connection: close\r\nContent-Length: 0\r\n";
     client.write(head(ask, lines)).await;
-    let answer = timeout(END + SLOW, client.rest()).await.expect("it hangs");
-    let answer = String::from_utf8(answer).unwrap();
-    (status(&answer), began.elapsed())
+    let response = timeout(END + SLOW, client.rest()).await.expect("it hangs");
+    let response = String::from_utf8(response).unwrap();
+    (status(&response), began.elapsed())
 }
 
 /// A stream under way, with the name of its kind.

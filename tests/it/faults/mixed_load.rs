@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{client, head};
-use crate::support::{Connection, Habits, Kubegate, Served, in_time, status};
+use crate::support::{Connection, Kubegate, Served, ServerOptions, in_time, status};
 
 /// The variable with a number of seconds, in place of [`MINUTES`].
 const SECONDS: &str = "KUBEGATE_SOAK_SECONDS";
@@ -76,23 +76,23 @@ impl User {
         }
     }
 
-    async fn begin(&self, asked: impl AsRef<[u8]>) -> Connection {
+    async fn begin(&self, request: impl AsRef<[u8]>) -> Connection {
         let mut client = client(&self.kubegate).await;
-        client.write(asked).await;
+        client.write(request).await;
         client
     }
 
     async fn succeeds(&self, client: &mut Connection) -> Vec<u8> {
-        let answer = client.response().await;
-        let answer = answer.unwrap_or_else(|| panic!("no answer: {}", self.kubegate.log()));
+        let response = client.response().await;
+        let response = response.unwrap_or_else(|| panic!("no answer: {}", self.kubegate.log()));
         assert_eq!(
-            status(&answer.head),
+            status(&response.head),
             200,
             "{} {}",
-            answer.head,
+            response.head,
             self.kubegate.log()
         );
-        answer.body
+        response.body
     }
 
     /// Sends some requests over one connection.
@@ -130,10 +130,10 @@ impl User {
 
     async fn tunnels(&self, number: usize) {
         let lines = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n";
-        let asked = head("POST /api/v1/namespaces/x/pods/p/portforward", lines);
-        let mut client = self.begin(asked).await;
-        let answer = client.head().await.expect("no tunnel");
-        assert_eq!(status(&answer), 101, "{answer}");
+        let request = head("POST /api/v1/namespaces/x/pods/p/portforward", lines);
+        let mut client = self.begin(request).await;
+        let response = client.head().await.expect("no tunnel");
+        assert_eq!(status(&response), 101, "{response}");
         client.write("echo".repeat(5000)).await;
         client.exactly(20_000).await.expect("no echo");
         if number.is_multiple_of(2) {
@@ -144,13 +144,13 @@ impl User {
 
     /// Disconnects before the request or response is complete.
     async fn leaves(&self, number: usize) {
-        let asked = match number % 4 {
+        let request = match number % 4 {
             0 => head("GET /slow/300", ""),
             1 => head("POST /left", "Content-Length: 900\r\n") + "half",
             2 => head("GET /flow/5000000", ""),
             _ => "GET /x HTT".to_owned(),
         };
-        let mut client = self.begin(asked).await;
+        let mut client = self.begin(request).await;
         if number % 4 == 2 {
             client.exactly(100_000).await.expect("nothing flows");
         }
@@ -166,10 +166,10 @@ async fn minutes_of_mixed_load_leak_no_memory_and_no_descriptors() {
     let time = seconds.map_or(MINUTES, Duration::from_secs);
     let server = Served::start(
         "127.0.0.1",
-        Habits {
+        ServerOptions {
             goaway: 100,
             events: EVENTS,
-            ..Habits::default()
+            ..ServerOptions::default()
         },
     )
     .await;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::{SLACK, client, head};
-use crate::support::{Answered, Habits, Kubegate, Load, Served, cert, get, in_time, status};
+use crate::support::{
+    Completed, Kubegate, Load, Served, ServerOptions, cert, get, in_time, status,
+};
 
 /// The time limit for the first success after the server listens again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -25,7 +27,7 @@ fn before(server: &Served) -> Kubegate {
 }
 
 async fn succeeded(load: &Load, more: usize) {
-    let good = |answered: &Answered| status(&answered.answer) == 200;
+    let good = |completed: &Completed| status(&completed.response) == 200;
     let enough = load.count(good) + more;
     in_time(async {
         while load.count(good) < enough {
@@ -36,11 +38,11 @@ async fn succeeded(load: &Load, more: usize) {
 }
 
 async fn restart_under_load(http1: bool) {
-    let habits = Habits {
+    let options = ServerOptions {
         http1,
-        ..Habits::default()
+        ..ServerOptions::default()
     };
-    let mut server = Served::start(HOST, habits).await;
+    let mut server = Served::start(HOST, options).await;
     let kubegate = before(&server);
     let load = Load::of(&kubegate.address, |number| {
         let method = if number % 2 == 0 { "GET" } else { "POST" };
@@ -53,46 +55,52 @@ async fn restart_under_load(http1: bool) {
     let listens = Instant::now();
     server.start_again().await;
     succeeded(&load, 300).await;
-    let answers = load.off().await;
+    let responses = load.off().await;
 
     let (mut failed, mut slowest) = (0, Duration::ZERO);
-    for answered in &answers {
-        let (code, took) = (status(&answered.answer), answered.ended - answered.began);
+    for completed in &responses {
+        let (code, took) = (
+            status(&completed.response),
+            completed.ended - completed.began,
+        );
         slowest = slowest.max(took);
-        let down = answered.ended > stopped && answered.began < listens + AGAIN + SLACK;
-        assert!(code == 200 || down, "{answered:?} {}", kubegate.log());
+        let down = completed.ended > stopped && completed.began < listens + AGAIN + SLACK;
+        assert!(code == 200 || down, "{completed:?} {}", kubegate.log());
         if code == 200 {
             continue;
         }
         failed += 1;
-        assert!((502..=503).contains(&code), "{answered:?}");
-        assert!(took < QUICK + SLACK, "{took:?} {answered:?}");
+        assert!((502..=503).contains(&code), "{completed:?}");
+        assert!(took < QUICK + SLACK, "{took:?} {completed:?}");
         // client-go tries ten times where there is a Retry-After.
-        let head = answered.answer.to_ascii_lowercase();
-        assert!(!head.contains("\r\nretry-after: "), "{answered:?}");
+        let head = completed.response.to_ascii_lowercase();
+        assert!(!head.contains("\r\nretry-after: "), "{completed:?}");
     }
-    let first = answers
+    let first = responses
         .iter()
-        .filter(|answered| answered.ended > listens && status(&answered.answer) == 200);
+        .filter(|completed| completed.ended > listens && status(&completed.response) == 200);
     let first = first
-        .map(|answered| answered.ended - listens)
+        .map(|completed| completed.ended - listens)
         .min()
         .unwrap();
     eprintln!(
         "{} requests, {failed} failed, the slowest took {slowest:?}; the first success came \
          {first:?} after the server listened",
-        answers.len()
+        responses.len()
     );
     assert!(failed > 50, "it was not down: {failed}");
     assert!(first < AGAIN + SLACK / 4, "{first:?} {}", kubegate.log());
     assert!(slowest < QUICK + SLACK, "{slowest:?}");
     let posts = server.record.posts();
-    for answered in answers.iter().filter(|answered| answered.number % 2 == 1) {
-        let times = posts.get(&format!("/{}", answered.number));
+    for completed in responses
+        .iter()
+        .filter(|completed| completed.number % 2 == 1)
+    {
+        let times = posts.get(&format!("/{}", completed.number));
         let times = times.copied().unwrap_or_default();
-        let succeeded = status(&answered.answer) == 200;
-        assert!(times <= 1, "executed {times} times: {answered:?}");
-        assert!(times == 1 || !succeeded, "not executed: {answered:?}");
+        let succeeded = status(&completed.response) == 200;
+        assert!(times <= 1, "executed {times} times: {completed:?}");
+        assert!(times == 1 || !succeeded, "not executed: {completed:?}");
     }
 }
 
@@ -106,11 +114,11 @@ async fn a_restart_under_load_repeats_no_request_and_is_noticed_at_once() {
 #[tokio::test]
 async fn a_request_on_a_closed_idle_connection_uses_another() {
     for http1 in [false, true] {
-        let habits = Habits {
+        let options = ServerOptions {
             http1,
-            ..Habits::default()
+            ..ServerOptions::default()
         };
-        let mut server = Served::start(HOST, habits).await;
+        let mut server = Served::start(HOST, options).await;
         let kubegate = before(&server);
         for number in 0..20 {
             let path = format!("/{number}");
@@ -119,11 +127,11 @@ async fn a_request_on_a_closed_idle_connection_uses_another() {
             client
                 .write(head(&format!("POST {path}"), lines) + "ok")
                 .await;
-            let answer = in_time(client.response()).await.unwrap().head;
+            let response = in_time(client.response()).await.unwrap().head;
             assert_eq!(
-                status(&answer),
+                status(&response),
                 200,
-                "{number}: {answer} {}",
+                "{number}: {response} {}",
                 kubegate.log()
             );
             assert_eq!(server.record.posts().get(&path), Some(&1));
@@ -139,16 +147,16 @@ async fn a_request_on_a_closed_idle_connection_uses_another() {
 async fn requests_wait_for_a_server_that_left_within_the_last_second() {
     const GRACE: Duration = Duration::from_secs(1);
     for http1 in [false, true] {
-        let habits = Habits {
+        let options = ServerOptions {
             http1,
-            ..Habits::default()
+            ..ServerOptions::default()
         };
-        let mut server = Served::start(HOST, habits).await;
+        let mut server = Served::start(HOST, options).await;
         let kubegate = before(&server);
         let took = async || {
-            let asked = Instant::now();
-            let answer = get(&kubegate.address, "/api/v1/pods").await;
-            (status(&answer), asked.elapsed())
+            let began = Instant::now();
+            let response = get(&kubegate.address, "/api/v1/pods").await;
+            (status(&response), began.elapsed())
         };
         assert_eq!(took().await.0, 200);
         server.stop().await;

@@ -15,7 +15,9 @@ use tokio::{
 };
 
 use super::{client, head};
-use crate::support::{Connection, Habits, Kubegate, Served, Upstream, halt, in_time, tls_config};
+use crate::support::{
+    Connection, Kubegate, Served, ServerOptions, Upstream, halt, in_time, tls_config,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -46,17 +48,17 @@ async fn read_all(client: &mut Connection) {
 }
 
 async fn slow_clients(http1: bool) {
-    let habits = Habits {
+    let options = ServerOptions {
         http1,
-        ..Habits::default()
+        ..ServerOptions::default()
     };
-    let server = Served::start("127.0.0.1", habits).await;
+    let server = Served::start("127.0.0.1", options).await;
     let url = format!("https://localhost:{}", server.port());
     let kubegate = Kubegate::before_url(&url, &[]);
-    let asked = head(&format!("GET /flow/{MUCH}"), "");
+    let request = head(&format!("GET /flow/{MUCH}"), "");
     // The control: a client that reads gets everything. kubegate allocates what it needs once.
     let mut reader = client(&kubegate).await;
-    reader.write(&asked).await;
+    reader.write(&request).await;
     timeout(Duration::from_secs(60), read_all(&mut reader))
         .await
         .expect("it hangs");
@@ -68,7 +70,7 @@ async fn slow_clients(http1: bool) {
     let mut clients = Vec::new();
     for _ in 0..ENDS {
         let mut slow = client(&kubegate).await;
-        slow.write(&asked).await;
+        slow.write(&request).await;
         clients.push(slow);
     }
     let halted_at = in_time(halt(&server.record.sent)).await - sent;
@@ -180,11 +182,11 @@ async fn servers_that_do_not_read_stop_the_client_and_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_response_delays_no_other_request() {
     for http1 in [false, true] {
-        let habits = Habits {
+        let options = ServerOptions {
             http1,
-            ..Habits::default()
+            ..ServerOptions::default()
         };
-        let server = Served::start("127.0.0.1", habits).await;
+        let server = Served::start("127.0.0.1", options).await;
         let url = format!("https://localhost:{}", server.port());
         let kubegate = Kubegate::before_url(&url, &[]);
         let mut slow = client(&kubegate).await;
@@ -192,8 +194,8 @@ async fn a_slow_response_delays_no_other_request() {
         for _ in 0..20 {
             let mut other = client(&kubegate).await;
             other.write(head("GET /x", "")).await;
-            let answer = timeout(Duration::from_secs(2), other.response()).await;
-            assert_eq!(answer.expect("it waits").unwrap().body, b"ok");
+            let response = timeout(Duration::from_secs(2), other.response()).await;
+            assert_eq!(response.expect("it waits").unwrap().body, b"ok");
         }
         sleep(Duration::from_millis(10)).await;
         assert_eq!(in_time(slow.response()).await.unwrap().body, b"slow");

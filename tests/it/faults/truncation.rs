@@ -13,7 +13,7 @@ const WHOLE: i32 = 0;
 /// How an upstream sends one response, and whether it is complete.
 struct Case {
     name: &'static str,
-    answer: Vec<u8>,
+    response: Vec<u8>,
     end: End,
     whole: bool,
 }
@@ -30,10 +30,10 @@ enum End {
     Open,
 }
 
-fn case(name: &'static str, answer: impl Into<Vec<u8>>, end: End, whole: bool) -> Case {
+fn case(name: &'static str, response: impl Into<Vec<u8>>, end: End, whole: bool) -> Case {
     Case {
         name,
-        answer: answer.into(),
+        response: response.into(),
         end,
         whole,
     }
@@ -230,16 +230,16 @@ fn over_http2() -> Vec<Case> {
 }
 
 /// Answers the first request with the bytes of a case.
-async fn serve(mut server: Connection, http2: bool, answer: Vec<u8>, end: End) {
-    let asked = if http2 {
+async fn serve(mut server: Connection, http2: bool, response: Vec<u8>, end: End) {
+    let request = if http2 {
         server.first_http2_request().await
     } else {
         server.head().await.map(drop)
     };
-    if asked.is_none() {
+    if request.is_none() {
         return;
     }
-    server.write(answer).await;
+    server.write(response).await;
     match end {
         End::Close => server.shutdown().await,
         End::Cut => return,
@@ -269,31 +269,31 @@ async fn assert_seen(http2: bool) {
         let cases = if http2 { over_http2() } else { over_http1() };
         for Case {
             name,
-            answer,
+            response,
             end,
             whole,
         } in cases
         {
             let alpn: &[u8] = if http2 { b"h2" } else { b"http/1.1" };
             let upstream = Upstream::with(tls_config("localhost", &[alpn]), move |server| {
-                serve(server, http2, answer.clone(), end)
+                serve(server, http2, response.clone(), end)
             })
             .await;
             let kubegate = Kubegate::before(&upstream, &[]);
             let url = format!("http://{}{path}", kubegate.address);
             let output = curl(&url, &into).await;
-            let said = format!("{path}, {name}, HTTP/2 {http2}: {output:?}");
+            let description = format!("{path}, {name}, HTTP/2 {http2}: {output:?}");
             let code = output.status.code().unwrap();
             if whole {
-                assert_eq!(code, WHOLE, "{said}");
+                assert_eq!(code, WHOLE, "{description}");
                 let body = fs::read(&into).unwrap();
-                assert!(body.starts_with(b"hello"), "{said}");
+                assert!(body.starts_with(b"hello"), "{description}");
                 continue;
             }
             // 18: partial file; 22: a 502; 52: empty reply; 56: failure in receiving.
             assert!(
                 matches!(code, 18 | 22 | 52 | 56),
-                "{said} {}",
+                "{description} {}",
                 kubegate.log()
             );
         }

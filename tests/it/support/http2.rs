@@ -18,26 +18,26 @@ use super::{Connection, Upstream, tls_config};
 
 impl Upstream {
     /// Speaks only HTTP/2, with at most 100 streams per connection like real API servers.
-    pub async fn http2<S, F>(answer: S) -> Self
+    pub async fn http2<S, F>(response: S) -> Self
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Frames>> + Send + 'static,
     {
-        let script = move |connection: Connection| connection.serve_http2(answer.clone());
+        let script = move |connection: Connection| connection.serve_http2(response.clone());
         Self::with(tls_config("localhost", &[b"h2"]), script).await
     }
 }
 
 impl Connection {
     /// Responds to every request over HTTP/2, at most 100 at once.
-    pub async fn serve_http2<S, F>(self, answer: S)
+    pub async fn serve_http2<S, F>(self, response: S)
     where
         S: Fn(Request<Incoming>) -> F,
         F: Future<Output = Response<Frames>> + Send + 'static,
     {
         let service = service_fn(move |request| {
-            let answer = answer(request);
-            async { Ok::<_, Infallible>(answer.await) }
+            let response = response(request);
+            async { Ok::<_, Infallible>(response.await) }
         });
         // An error means that the client has disconnected.
         let _ = http2::Builder::new(TokioExecutor::new())

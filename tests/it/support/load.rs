@@ -14,14 +14,14 @@ use super::{exchange, in_time};
 
 /// Requests at a constant rate, each over its own connection and independent of earlier ones.
 pub struct Load {
-    answers: Arc<Mutex<Vec<Answered>>>,
+    responses: Arc<Mutex<Vec<Completed>>>,
     on: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 /// A completed request.
 #[derive(Debug)]
-pub struct Answered {
+pub struct Completed {
     /// Its index among all requests.
     pub number: usize,
     /// The time when it was sent.
@@ -29,7 +29,7 @@ pub struct Answered {
     /// The time when its connection was closed.
     pub ended: Instant,
     /// The response, head and body.
-    pub answer: String,
+    pub response: String,
 }
 
 impl Load {
@@ -40,11 +40,11 @@ impl Load {
 
     /// Sends requests without a body. `request_line` returns method and path by index.
     pub fn of(address: &str, request_line: impl Fn(usize) -> String + Send + 'static) -> Self {
-        let (answers, on) = (
+        let (responses, on) = (
             Arc::new(Mutex::new(Vec::new())),
             Arc::new(AtomicBool::new(true)),
         );
-        let (completed, is_on, address) = (answers.clone(), on.clone(), address.to_owned());
+        let (completed, is_on, address) = (responses.clone(), on.clone(), address.to_owned());
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(5));
             let mut requests = Vec::new();
@@ -61,13 +61,13 @@ impl Load {
                 );
                 requests.push(tokio::spawn(async move {
                     let began = Instant::now();
-                    let answer = exchange(&address, head).await;
+                    let response = exchange(&address, head).await;
                     let ended = Instant::now();
-                    completed.lock().unwrap().push(Answered {
+                    completed.lock().unwrap().push(Completed {
                         number,
                         began,
                         ended,
-                        answer,
+                        response,
                     });
                 }));
             }
@@ -75,19 +75,26 @@ impl Load {
                 request.await.unwrap();
             }
         });
-        Self { answers, on, task }
+        Self {
+            responses,
+            on,
+            task,
+        }
     }
 
     /// How many of the requests completed so far match.
-    pub fn count(&self, matches: impl Fn(&Answered) -> bool) -> usize {
-        let answers = self.answers.lock().unwrap();
-        answers.iter().filter(|answered| matches(answered)).count()
+    pub fn count(&self, matches: impl Fn(&Completed) -> bool) -> usize {
+        let responses = self.responses.lock().unwrap();
+        responses
+            .iter()
+            .filter(|answered| matches(answered))
+            .count()
     }
 
     /// Ends the load. Returns all requests in the order of their completion.
-    pub async fn off(self) -> Vec<Answered> {
+    pub async fn off(self) -> Vec<Completed> {
         self.on.store(false, Ordering::SeqCst);
         in_time(self.task).await.unwrap();
-        std::mem::take(&mut *self.answers.lock().unwrap())
+        std::mem::take(&mut *self.responses.lock().unwrap())
     }
 }

@@ -1,6 +1,5 @@
 //! The basis of the tests: the compiled program, scripted API servers, raw clients.
 
-mod answers;
 mod cable;
 mod connection;
 pub mod frames;
@@ -10,6 +9,7 @@ mod kubegate;
 mod load;
 mod process;
 mod relay;
+mod responses;
 pub mod secrets;
 mod served;
 mod terminal;
@@ -19,10 +19,10 @@ pub use cable::{Cable, Cut, FAR};
 pub use connection::{Connection, Message};
 pub use http2::Frames;
 pub use kubegate::{Kubegate, Refused, command_like};
-pub use load::{Answered, Load};
+pub use load::{Completed, Load};
 pub use process::ServerProcess;
 pub use relay::Relay;
-pub use served::{Habits, Served};
+pub use served::{Served, ServerOptions};
 pub use terminal::on_terminal;
 pub use upstream::{Handed, Upstream, certified, tls_config};
 
@@ -70,28 +70,28 @@ pub async fn exchange(address: &str, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may respond and close before it has read all of it.
     let _ = in_time(stream.write_all(bytes.as_ref())).await;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     // A reset after the response is an ordinary end here.
-    let _ = in_time(stream.read_to_end(&mut answer)).await;
-    searched(&answer)
+    let _ = in_time(stream.read_to_end(&mut response)).await;
+    searched(&response)
 }
 
 /// Checks that a response of kubegate itself has no secret in it.
-fn searched(answer: &[u8]) -> String {
-    let answer = String::from_utf8_lossy(answer).into_owned();
-    if answer.contains(r#""message":"kubegate: "#) {
-        secrets::assert_none("an answer", &answer);
+fn searched(response: &[u8]) -> String {
+    let response = String::from_utf8_lossy(response).into_owned();
+    if response.contains(r#""message":"kubegate: "#) {
+        secrets::assert_none("an answer", &response);
     }
-    answer
+    response
 }
 
 /// Like [`exchange`], over a unix socket.
 pub async fn exchange_unix(path: &Path, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = UnixStream::connect(path).await.unwrap();
     stream.write_all(bytes.as_ref()).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = in_time(stream.read_to_end(&mut answer)).await;
-    searched(&answer)
+    let mut response = Vec::new();
+    let _ = in_time(stream.read_to_end(&mut response)).await;
+    searched(&response)
 }
 
 /// Sends a GET request that closes its connection. Returns the response, head and body.
@@ -101,10 +101,10 @@ pub async fn get(address: &str, path: &str) -> String {
 }
 
 /// The status of a response.
-pub fn status(answer: &str) -> u16 {
-    answer
+pub fn status(response: &str) -> u16 {
+    response
         .split(' ')
         .nth(1)
         .and_then(|code| code.parse().ok())
-        .unwrap_or_else(|| panic!("no status in {answer:?}"))
+        .unwrap_or_else(|| panic!("no status in {response:?}"))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use super::{Connection, Habits, Kubegate, Served, status};
+use super::{Connection, Kubegate, Served, ServerOptions, status};
 
 /// The variable with the host to listen on.
 const CHILD: &str = "KUBEGATE_TEST_SERVE_ON";
@@ -82,11 +82,11 @@ impl Drop for ServerProcess {
 async fn a_server_in_its_own_process_responds() {
     if let Some(host) = std::env::var_os(CHILD) {
         let http1 = std::env::var_os(HTTP1).is_some();
-        let habits = Habits {
+        let options = ServerOptions {
             http1,
-            ..Habits::default()
+            ..ServerOptions::default()
         };
-        let served = Served::start(host.to_str().unwrap(), habits).await;
+        let served = Served::start(host.to_str().unwrap(), options).await;
         println!("\n{PORT}{}", served.port());
         let parent = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         let _ = parent.await;

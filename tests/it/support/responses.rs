@@ -27,12 +27,12 @@ use super::{Frames, served::Record};
 
 /// Responds according to the path of the request. A watch ends after `events` events, or never if
 /// that is 0.
-pub(super) async fn answer(
+pub(super) async fn response(
     request: Request<Incoming>,
     events: usize,
     record: Arc<Record>,
     cut: CancellationToken,
-) -> Response<Answer> {
+) -> Response<ResponseBody> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     if request.headers().contains_key(UPGRADE) {
@@ -51,7 +51,7 @@ pub(super) async fn answer(
             let read = frame.data_ref().map_or(0, Bytes::len);
             record.read.fetch_add(read, Ordering::SeqCst);
         }
-        return Response::new(Answer::text("created"));
+        return Response::new(ResponseBody::text("created"));
     }
     let number = path.rsplit('/').next().and_then(|last| last.parse().ok());
     let number: usize = number.unwrap_or_default();
@@ -62,22 +62,22 @@ pub(super) async fn answer(
         // Responds after this number of milliseconds.
         "slow" => {
             sleep(Duration::from_millis(number as u64)).await;
-            Response::new(Answer::text("slow"))
+            Response::new(ResponseBody::text("slow"))
         }
         // Sends this number of bytes as fast as the client reads.
-        "flow" => Response::new(Answer::Flow(number, record.sent.clone())),
+        "flow" => Response::new(ResponseBody::Flow(number, record.sent.clone())),
         // Sends the head and the start of the body, and nothing more.
-        "stall" => Response::new(Answer::Frames(stalled())),
+        "stall" => Response::new(ResponseBody::Frames(stalled())),
         "requests" => {
             let requests = record.requests.load(Ordering::SeqCst);
-            Response::new(Answer::text(requests.to_string()))
+            Response::new(ResponseBody::text(requests.to_string()))
         }
-        _ => Response::new(Answer::text("ok")),
+        _ => Response::new(ResponseBody::text("ok")),
     }
 }
 
 /// Sends an event at once, and one every 100 ms.
-fn watch(events: usize) -> Response<Answer> {
+fn watch(events: usize) -> Response<ResponseBody> {
     let (sender, frames) = Frames::channel();
     tokio::spawn(async move {
         let mut ticks = interval(Duration::from_millis(100));
@@ -90,7 +90,7 @@ fn watch(events: usize) -> Response<Answer> {
         }
     });
     let response = Response::builder().header("content-type", "application/json");
-    response.body(Answer::Frames(frames)).unwrap()
+    response.body(ResponseBody::Frames(frames)).unwrap()
 }
 
 /// A body that stalls after its first part.
@@ -102,7 +102,7 @@ fn stalled() -> Frames {
 }
 
 /// Accepts any upgrade and echoes the bytes of the client.
-fn echo(mut request: Request<Incoming>, cut: CancellationToken) -> Response<Answer> {
+fn echo(mut request: Request<Incoming>, cut: CancellationToken) -> Response<ResponseBody> {
     let protocol = request.headers()[UPGRADE].clone();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(cut.run_until_cancelled_owned(async move {
@@ -117,12 +117,12 @@ fn echo(mut request: Request<Incoming>, cut: CancellationToken) -> Response<Answ
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header("connection", "Upgrade")
         .header(UPGRADE, protocol)
-        .body(Answer::text(""))
+        .body(ResponseBody::text(""))
         .unwrap()
 }
 
 /// The body of a response.
-pub enum Answer {
+pub enum ResponseBody {
     Text(Option<Bytes>),
     /// The number of bytes left to send, and the counter of those that were sent.
     Flow(usize, Arc<AtomicUsize>),
@@ -132,14 +132,14 @@ pub enum Answer {
 /// A frame of a flow.
 static ZEROS: [u8; 16 * 1024] = [b'0'; 16 * 1024];
 
-impl Answer {
+impl ResponseBody {
     fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self::Text((!text.is_empty()).then_some(text))
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 

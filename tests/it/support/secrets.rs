@@ -48,7 +48,7 @@ pub fn register_head(head: &str) {
 }
 
 /// The secrets in a text.
-pub fn told(text: &str) -> Vec<String> {
+pub fn secrets_in(text: &str) -> Vec<String> {
     let used = USED.lock().unwrap();
     let words = WORDS.iter().copied().chain(used.iter().map(String::as_str));
     let words = words.filter(|word| text.contains(word)).map(str::to_owned);
@@ -60,10 +60,10 @@ pub fn told(text: &str) -> Vec<String> {
 
 /// Fails the test if there is a secret in a text of `subject`.
 pub fn assert_none(subject: &str, text: &str) {
-    let told = told(text);
+    let secrets = secrets_in(text);
     assert!(
-        told.is_empty(),
-        "{subject} has secrets in it, {told:?}: {text}"
+        secrets.is_empty(),
+        "{subject} has secrets in it, {secrets:?}: {text}"
     );
 }
 

@@ -26,11 +26,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{answers::answer, go_away::go_away_after, tls_config};
+use super::{go_away::go_away_after, responses::response, tls_config};
 
 /// The behavior of a server.
 #[derive(Clone, Copy, Default)]
-pub struct Habits {
+pub struct ServerOptions {
     /// Whether it speaks only HTTP/1.1.
     pub http1: bool,
     /// Closes a connection gracefully after one request of this number at random, like API servers
@@ -66,7 +66,7 @@ pub struct Record {
 /// A running server.
 pub struct Served {
     address: SocketAddr,
-    habits: Habits,
+    options: ServerOptions,
     /// The counts of its requests.
     pub record: Arc<Record>,
     running: CancellationToken,
@@ -80,9 +80,9 @@ impl Record {
     }
 
     /// The number of streams after which the connection accepted last is closed.
-    fn streams(&self, habits: Habits) -> usize {
+    fn streams(&self, options: ServerOptions) -> usize {
         let few = self.connections.load(Ordering::SeqCst) % 7;
-        habits.leave_after / 2 + few * habits.leave_after / 6
+        options.leave_after / 2 + few * options.leave_after / 6
     }
 }
 
@@ -94,11 +94,11 @@ fn chance(number: usize, one_of: usize) -> bool {
 
 impl Served {
     /// Listens on a free port of `host`, over TLS with `certs/localhost.pem`.
-    pub async fn start(host: &str, habits: Habits) -> Self {
+    pub async fn start(host: &str, options: ServerOptions) -> Self {
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let served = Self {
             address: listener.local_addr().unwrap(),
-            habits,
+            options,
             record: Arc::default(),
             running: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -133,13 +133,13 @@ impl Served {
     }
 
     fn run(&self, listener: TcpListener) {
-        let alpn: &[&[u8]] = if self.habits.http1 {
+        let alpn: &[&[u8]] = if self.options.http1 {
             &[b"http/1.1"]
         } else {
             &[b"h2", b"http/1.1"]
         };
         let acceptor = TlsAcceptor::from(Arc::new(tls_config("localhost", alpn)));
-        let (habits, record) = (self.habits, self.record.clone());
+        let (options, record) = (self.options, self.record.clone());
         let (running, tasks) = (self.running.clone(), self.tasks.clone());
         let accepting = async move {
             while let Ok((tcp, _)) = listener.accept().await {
@@ -150,16 +150,16 @@ impl Served {
                 tasks.spawn(running.clone().run_until_cancelled_owned(async move {
                     if let Ok(tls) = acceptor.accept(tcp).await {
                         let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-                        if http2 && habits.leave_after > 0 {
+                        if http2 && options.leave_after > 0 {
                             let (inner, outer) = duplex(64 * 1024);
-                            let relayed = go_away_after(record.streams(habits), tls, outer);
+                            let relayed = go_away_after(record.streams(options), tls, outer);
                             let (left, ()) = tokio::join!(
                                 relayed,
-                                connection(inner, http2, habits, record.clone(), cut)
+                                connection(inner, http2, options, record.clone(), cut)
                             );
                             record.leaves.fetch_add(left.into(), Ordering::SeqCst);
                         } else {
-                            connection(tls, http2, habits, record, cut).await;
+                            connection(tls, http2, options, record, cut).await;
                         }
                     }
                 }));
@@ -180,7 +180,7 @@ impl Drop for Served {
 async fn connection(
     io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     http2: bool,
-    habits: Habits,
+    options: ServerOptions,
     record: Arc<Record>,
     cut: CancellationToken,
 ) {
@@ -191,23 +191,23 @@ async fn connection(
         let (record, leave, cut) = (record.clone(), leave.clone(), cut.clone());
         async move {
             let number = record.requests.fetch_add(1, Ordering::SeqCst);
-            if http2 && chance(number, habits.refuse) {
+            if http2 && chance(number, options.refuse) {
                 record.refusals.fetch_add(1, Ordering::SeqCst);
                 return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
             }
-            let leaves = chance(number, habits.goaway);
+            let leaves = chance(number, options.goaway);
             if leaves && http2 {
                 leave.notify_one();
             } else if leaves {
                 record.leaves.fetch_add(1, Ordering::SeqCst);
             }
-            let mut answer = answer(request, habits.events, record, cut).await;
+            let mut response = response(request, options.events, record, cut).await;
             if leaves && !http2 {
                 // Without this header, a client could not know whether a POST in transit was served.
                 let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(CONNECTION, close);
+                response.headers_mut().insert(CONNECTION, close);
             }
-            Ok(answer)
+            Ok(response)
         }
     });
     let io = TokioIo::new(io);

@@ -28,13 +28,13 @@ sys.exit(os.waitstatus_to_exitcode(status))
 "#;
 
 /// Wraps `command` so that it runs on a terminal on which each prompt gets its answer.
-pub fn on_terminal(command: &Command, answers: &[(&str, &str)]) -> Command {
-    let count = answers.len().to_string();
+pub fn on_terminal(command: &Command, responses: &[(&str, &str)]) -> Command {
+    let count = responses.len().to_string();
     let mut args = vec!["-c", SCRIPT, &count];
     args.extend(
-        answers
+        responses
             .iter()
-            .flat_map(|(prompt, answer)| [*prompt, *answer]),
+            .flat_map(|(prompt, response)| [*prompt, *response]),
     );
     args.push(command.get_program().to_str().unwrap());
     args.extend(command.get_args().map(|arg| arg.to_str().unwrap()));

@@ -156,16 +156,16 @@ async fn unsupported_keys_ciphers_and_versions_of_a_server_are_named() {
     ] {
         let server = OpenSsl::start(leaf, args);
         let kubegate = Kubegate::spawn(command(&server.url, &trusting("ca")));
-        for asked in ASKED {
-            let answer = exchange(&kubegate.address, asked).await;
-            assert_eq!(status(&answer), 502, "{answer}");
+        for request in REQUESTS {
+            let response = exchange(&kubegate.address, request).await;
+            assert_eq!(status(&response), 502, "{response}");
             for word in words {
                 assert!(
-                    answer.contains(word),
-                    "{args:?}: {word:?} is not in {answer}"
+                    response.contains(word),
+                    "{args:?}: {word:?} is not in {response}"
                 );
             }
-            assert!(!answer.contains("posing"), "{answer}");
+            assert!(!response.contains("posing"), "{response}");
         }
         let output = server.output();
         assert!(
@@ -176,9 +176,9 @@ async fn unsupported_keys_ciphers_and_versions_of_a_server_are_named() {
     // The control: it prints the requests that it receives.
     let server = OpenSsl::start("rsa", &[]);
     let kubegate = Kubegate::spawn(command(&server.url, &trusting("ca")));
-    let asked = exchange(&kubegate.address, ASKED[0]);
-    tokio::pin!(asked);
-    let waited = tokio::time::timeout(std::time::Duration::from_millis(700), &mut asked).await;
+    let request = exchange(&kubegate.address, REQUESTS[0]);
+    tokio::pin!(request);
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(700), &mut request).await;
     assert!(waited.is_err(), "openssl does not respond by itself");
     let output = server.output();
     assert!(

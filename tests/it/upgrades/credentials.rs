@@ -1,6 +1,6 @@
 //! With whose credential an upgrade travels.
 
-use super::{Door, PORT_FORWARD, WATCH, lines, spdy, websocket};
+use super::{PORT_FORWARD, Setup, WATCH, lines, spdy, websocket};
 use crate::support::{in_time, status};
 
 /// The prefix of the subprotocol by which browsers pass a token; behind it base64url of "mine".
@@ -8,25 +8,25 @@ const TOKEN: &str = "base64url.bearer.authorization.k8s.io.bWluZQ";
 
 #[tokio::test]
 async fn a_clients_token_subprotocol_is_its_credential() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let offered = format!("Sec-WebSocket-Protocol: {TOKEN}, v4.channel.k8s.io\r\n");
-    let head = door.upstream_sees(websocket(WATCH, &offered)).await;
+    let head = setup.upstream_sees(websocket(WATCH, &offered)).await;
     assert!(lines(&head, "authorization").is_empty(), "{head}");
     let passed = [format!("{TOKEN}, v4.channel.k8s.io")];
     assert_eq!(lines(&head, "sec-websocket-protocol"), passed);
     // The control: other subprotocols are no credential.
     let other = "Sec-WebSocket-Protocol: v4.channel.k8s.io\r\n";
-    let head = door.upstream_sees(websocket(WATCH, other)).await;
+    let head = setup.upstream_sees(websocket(WATCH, other)).await;
     assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
 }
 
 #[tokio::test]
 async fn replace_takes_the_clients_credentials_off_and_puts_ours() {
-    let mut door = Door::new(&["--client-credentials=replace"]).await;
+    let mut setup = Setup::new(&["--client-credentials=replace"]).await;
     let both = format!(
         "Authorization: Bearer mine\r\nSec-WebSocket-Protocol: {TOKEN}, v4.channel.k8s.io\r\n"
     );
-    let head = door.upstream_sees(websocket(WATCH, &both)).await;
+    let head = setup.upstream_sees(websocket(WATCH, &both)).await;
     assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
     assert_eq!(
         lines(&head, "sec-websocket-protocol"),
@@ -34,11 +34,11 @@ async fn replace_takes_the_clients_credentials_off_and_puts_ours() {
     );
 
     let alone = format!("Sec-WebSocket-Protocol: {TOKEN}\r\n");
-    let head = door.upstream_sees(websocket(WATCH, &alone)).await;
+    let head = setup.upstream_sees(websocket(WATCH, &alone)).await;
     assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
     assert!(lines(&head, "sec-websocket-protocol").is_empty(), "{head}");
 
-    let head = door
+    let head = setup
         .upstream_sees(spdy(PORT_FORWARD, "Authorization: Bearer mine\r\n"))
         .await;
     assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
@@ -46,7 +46,7 @@ async fn replace_takes_the_clients_credentials_off_and_puts_ours() {
 
 #[tokio::test]
 async fn refuse_refuses_the_clients_credentials() {
-    let mut door = Door::new(&["--client-credentials=refuse"]).await;
+    let mut setup = Setup::new(&["--client-credentials=refuse"]).await;
     let token = format!("Sec-WebSocket-Protocol: v4.channel.k8s.io, {TOKEN}\r\n");
     let own = "Authorization: Bearer mine\r\n";
     for ask in [
@@ -54,26 +54,29 @@ async fn refuse_refuses_the_clients_credentials() {
         websocket(WATCH, own),
         spdy(PORT_FORWARD, own),
     ] {
-        let answer = door.refuses(ask).await;
-        assert_eq!(status(&answer), 403, "{answer}");
-        assert!(answer.contains("--client-credentials=refuse"), "{answer}");
-        assert!(!answer.contains("bWluZQ"), "{answer}");
+        let response = setup.refuses(ask).await;
+        assert_eq!(status(&response), 403, "{response}");
+        assert!(
+            response.contains("--client-credentials=refuse"),
+            "{response}"
+        );
+        assert!(!response.contains("bWluZQ"), "{response}");
     }
-    let head = door.upstream_sees(websocket(WATCH, "")).await;
+    let head = setup.upstream_sees(websocket(WATCH, "")).await;
     assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
 }
 
 #[tokio::test]
 async fn upstream_sees_exactly_one_authorization() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let own = "Authorization: Bearer mine\r\n";
     for make in [websocket, spdy] {
-        let head = door.upstream_sees(make(PORT_FORWARD, own)).await;
+        let head = setup.upstream_sees(make(PORT_FORWARD, own)).await;
         assert_eq!(lines(&head, "authorization"), ["Bearer mine"]);
-        let head = door.upstream_sees(make(PORT_FORWARD, "")).await;
+        let head = setup.upstream_sees(make(PORT_FORWARD, "")).await;
         assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
-        let answer = door.refuses(make(PORT_FORWARD, &own.repeat(2))).await;
-        assert_eq!(status(&answer), 400, "{answer}");
+        let response = setup.refuses(make(PORT_FORWARD, &own.repeat(2))).await;
+        assert_eq!(status(&response), 400, "{response}");
     }
 }
 
@@ -91,15 +94,15 @@ async fn an_upgrade_that_is_answered_401_goes_out_again_with_a_fresh_token() {
     let config = folder.path().join("config");
     std::fs::write(&config, file.to_string()).unwrap();
     let config = config.display().to_string();
-    let mut door = Door::with_login(&["--kubeconfig", &config], &[]).await;
+    let mut setup = Setup::with_login(&["--kubeconfig", &config], &[]).await;
 
-    let (request, mut client, mut refusing) = door.forwarded(spdy(PORT_FORWARD, "")).await;
+    let (request, mut client, mut refusing) = setup.forwarded(spdy(PORT_FORWARD, "")).await;
     assert_eq!(lines(&request.head, "authorization"), ["Bearer old"]);
     std::fs::write(&token, "new").unwrap();
     let unauthorized = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno";
     refusing.write(unauthorized).await;
 
-    let mut server = door.handed.next().await;
+    let mut server = setup.handed.next().await;
     let request = in_time(server.request()).await.unwrap();
     assert_eq!(lines(&request.head, "authorization"), ["Bearer new"]);
     assert_eq!(lines(&request.head, "upgrade"), ["SPDY/3.1"]);

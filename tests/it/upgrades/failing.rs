@@ -1,6 +1,6 @@
 //! Upgrades that come to nothing: said so, and neither connection carries anything more.
 
-use super::{Door, PORT_FORWARD, WATCH, lines, spdy, websocket};
+use super::{PORT_FORWARD, Setup, WATCH, lines, spdy, websocket};
 use crate::support::{in_time, status};
 
 /// Bytes that a client sends behind an upgrade, in the hope that they reach the API server
@@ -9,7 +9,7 @@ const SMUGGLED: &str = "GET /api/v1/secrets HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 #[tokio::test]
 async fn a_declined_upgrade_is_relayed_and_its_connections_carry_nothing_more() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let bodies = [
         "Content-Length: 9\r\n\r\nnot today",
         "Transfer-Encoding: chunked\r\n\r\n9\r\nnot today\r\n0\r\n\r\n",
@@ -26,7 +26,7 @@ async fn a_declined_upgrade_is_relayed_and_its_connections_carry_nothing_more() 
             .iter()
             .zip(bodies)
         {
-            let (_, mut client, mut server) = door.forwarded(format!("{ask}{SMUGGLED}")).await;
+            let (_, mut client, mut server) = setup.forwarded(format!("{ask}{SMUGGLED}")).await;
             server
                 .write(format!("HTTP/1.1 {code}\r\nX-Mine: 1\r\n{body}"))
                 .await;
@@ -44,18 +44,18 @@ async fn a_declined_upgrade_is_relayed_and_its_connections_carry_nothing_more() 
             assert_eq!(in_time(server.rest()).await, b"", "after {code}");
         }
     }
-    let asked = door.upstream.connections();
+    let count = setup.upstream.connections();
     assert_eq!(
-        asked, 12,
+        count, 12,
         "one connection an upgrade, and none for what was behind it"
     );
 }
 
 #[tokio::test]
 async fn what_is_neither_the_101_asked_for_nor_an_error_is_502_and_not_followed() {
-    let mut door = Door::new(&[]).await;
-    let elsewhere = format!("302 Found\r\nLocation: {}/elsewhere", door.upstream.url());
-    let answers = [
+    let mut setup = Setup::new(&[]).await;
+    let elsewhere = format!("302 Found\r\nLocation: {}/elsewhere", setup.upstream.url());
+    let responses = [
         "200 OK\r\nContent-Length: 9",
         "204 No Content",
         &elsewhere,
@@ -65,52 +65,52 @@ async fn what_is_neither_the_101_asked_for_nor_an_error_is_502_and_not_followed(
         "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: SPDY/3.1",
         "101 Switching Protocols\r\nConnection: Upgrade",
     ];
-    let mut asked = 0;
-    for answer in answers {
+    let mut count = 0;
+    for response in responses {
         for ask in [websocket(WATCH, ""), spdy(PORT_FORWARD, "")] {
-            let (_, mut client, mut server) = door.forwarded(format!("{ask}{SMUGGLED}")).await;
-            asked += 1;
+            let (_, mut client, mut server) = setup.forwarded(format!("{ask}{SMUGGLED}")).await;
+            count += 1;
             server
-                .write(format!("HTTP/1.1 {answer}\r\n\r\nnot today"))
+                .write(format!("HTTP/1.1 {response}\r\n\r\nnot today"))
                 .await;
             let head = in_time(client.head()).await.unwrap();
-            assert_eq!(status(&head), 502, "{answer}: {head}");
-            assert_eq!(lines(&head, "connection"), ["close"], "{answer}");
+            assert_eq!(status(&head), 502, "{response}: {head}");
+            assert_eq!(lines(&head, "connection"), ["close"], "{response}");
             assert!(lines(&head, "location").is_empty(), "{head}");
             client.write(SMUGGLED).await;
             let body = String::from_utf8(in_time(client.rest()).await).unwrap();
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
             assert_eq!(body["kind"], "Status");
             let message = body["message"].as_str().unwrap();
-            assert!(message.contains(&answer[..3]), "{message}");
-            assert_eq!(in_time(server.rest()).await, b"", "{answer}");
+            assert!(message.contains(&response[..3]), "{message}");
+            assert_eq!(in_time(server.rest()).await, b"", "{response}");
         }
     }
-    assert_eq!(door.upstream.connections(), asked, "nothing was followed");
+    assert_eq!(setup.upstream.connections(), count, "nothing was followed");
 }
 
 #[tokio::test]
 async fn a_101_that_names_the_other_protocol_is_502() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for (ask, other) in [
         (websocket(WATCH, ""), "SPDY/3.1"),
         (spdy(PORT_FORWARD, ""), "websocket"),
     ] {
-        let (_, mut client, mut server) = door.forwarded(ask).await;
+        let (_, mut client, mut server) = setup.forwarded(ask).await;
         let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ";
         server.write(format!("{switch}{other}\r\n\r\n")).await;
-        let answer = String::from_utf8(in_time(client.rest()).await).unwrap();
-        assert_eq!(status(&answer), 502, "{answer}");
-        assert!(answer.contains(other), "{answer}");
+        let response = String::from_utf8(in_time(client.rest()).await).unwrap();
+        assert_eq!(status(&response), 502, "{response}");
+        assert!(response.contains(other), "{response}");
         assert_eq!(in_time(server.rest()).await, b"");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_leaves_without_an_answer_is_502() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for ask in [websocket(WATCH, ""), spdy(PORT_FORWARD, "")] {
-        let (_, mut client, server) = door.forwarded(ask).await;
+        let (_, mut client, server) = setup.forwarded(ask).await;
         drop(server);
         let head = in_time(client.head()).await.unwrap();
         assert_eq!(status(&head), 502, "{head}");
@@ -119,9 +119,9 @@ async fn a_server_that_leaves_without_an_answer_is_502() {
 
 #[tokio::test]
 async fn a_client_that_leaves_before_the_answer_ends_the_upgrade_upstream() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for ask in [websocket(WATCH, ""), spdy(PORT_FORWARD, "")] {
-        let (_, client, mut server) = door.forwarded(ask).await;
+        let (_, client, mut server) = setup.forwarded(ask).await;
         drop(client);
         assert_eq!(in_time(server.rest()).await, b"");
     }

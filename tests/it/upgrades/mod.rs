@@ -12,13 +12,13 @@ const PORT_FORWARD: &str = "/api/v1/namespaces/default/pods/web/portforward";
 const WATCH: &str = "/api/v1/pods?watch=1";
 
 /// kubegate before a server that the test itself speaks for.
-struct Door {
+struct Setup {
     kubegate: Kubegate,
     upstream: Upstream,
     handed: Handed,
 }
 
-impl Door {
+impl Setup {
     async fn new(flags: &[&str]) -> Self {
         Self::with_login(&["--token", "sesame"], flags).await
     }
@@ -41,17 +41,17 @@ impl Door {
         client
     }
 
-    /// Sends `asked`: the request as it comes upstream, and both ends.
-    async fn forwarded(&mut self, asked: impl AsRef<[u8]>) -> (Message, Connection, Connection) {
-        let client = self.client(asked).await;
+    /// Sends `bytes`: the request as it comes upstream, and both ends.
+    async fn forwarded(&mut self, bytes: impl AsRef<[u8]>) -> (Message, Connection, Connection) {
+        let client = self.client(bytes).await;
         let mut server = self.handed.next().await;
         let request = in_time(server.request()).await.unwrap();
         (request, client, server)
     }
 
-    /// What comes upstream of `asked`, which the server then declines.
-    async fn upstream_sees(&mut self, asked: impl AsRef<[u8]>) -> String {
-        let (request, mut client, mut server) = self.forwarded(asked).await;
+    /// What comes upstream of `bytes`, which the server then declines.
+    async fn upstream_sees(&mut self, bytes: impl AsRef<[u8]>) -> String {
+        let (request, mut client, mut server) = self.forwarded(bytes).await;
         let declined = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         server.write(declined).await;
         let head = in_time(client.head()).await.unwrap();
@@ -59,10 +59,10 @@ impl Door {
         request.head
     }
 
-    /// The answer to `asked`, which never comes upstream.
-    async fn refuses(&self, asked: impl AsRef<[u8]>) -> String {
+    /// The answer to `bytes`, which never comes upstream.
+    async fn refuses(&self, bytes: impl AsRef<[u8]>) -> String {
         let before = self.upstream.connections();
-        let mut client = self.client(asked).await;
+        let mut client = self.client(bytes).await;
         let head = in_time(client.head()).await.unwrap();
         let length = lines(&head, "content-length")[0].parse().unwrap();
         let body = in_time(client.exactly(length)).await.unwrap();

@@ -1,15 +1,15 @@
 //! What may begin an upgrade, and how it looks on the other side.
 
-use super::{Door, PORT_FORWARD, WATCH, lines, spdy, websocket};
+use super::{PORT_FORWARD, Setup, WATCH, lines, spdy, websocket};
 use crate::support::{in_time, status};
 
 const EXEC: &str = "/api/v1/namespaces/default/pods/web/exec?command=id";
 
 #[tokio::test]
 async fn a_port_forward_over_spdy_passes_with_its_stream_protocol() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let version = "X-Stream-Protocol-Version: portforward.k8s.io\r\n";
-    let (request, mut client, mut server) = door.forwarded(spdy(PORT_FORWARD, version)).await;
+    let (request, mut client, mut server) = setup.forwarded(spdy(PORT_FORWARD, version)).await;
     let head = request.head;
     assert!(
         head.starts_with(&format!("POST {PORT_FORWARD} HTTP/1.1\r\n")),
@@ -23,7 +23,7 @@ async fn a_port_forward_over_spdy_passes_with_its_stream_protocol() {
     );
     assert_eq!(
         lines(&head, "host"),
-        [format!("localhost:{}", door.upstream.port())]
+        [format!("localhost:{}", setup.upstream.port())]
     );
     assert_eq!(lines(&head, "authorization"), ["Bearer sesame"]);
     // Only browsers' WebSockets have one.
@@ -44,11 +44,11 @@ async fn a_port_forward_over_spdy_passes_with_its_stream_protocol() {
 
 #[tokio::test]
 async fn a_port_forward_over_websocket_passes_with_every_sec_header_as_it_is() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let more = "Sec-WebSocket-Protocol: SPDY/3.1+portforward.k8s.io,v2  ,  other\r\n\
                 Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\
                 Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
-    let (request, mut client, mut server) = door.forwarded(websocket(PORT_FORWARD, more)).await;
+    let (request, mut client, mut server) = setup.forwarded(websocket(PORT_FORWARD, more)).await;
     let head = request.head;
     assert_eq!(lines(&head, "upgrade"), ["websocket"]);
     assert_eq!(lines(&head, "connection"), ["Upgrade"]);
@@ -88,8 +88,8 @@ async fn a_port_forward_over_websocket_passes_with_every_sec_header_as_it_is() {
 
 #[tokio::test]
 async fn other_upgrades_are_ordinary_requests_upstream() {
-    let mut door = Door::new(&[]).await;
-    let asked = [
+    let mut setup = Setup::new(&[]).await;
+    let cases = [
         ("HTTP/1.1", "Connection: Upgrade\r\nUpgrade: foo\r\n"),
         (
             "HTTP/1.1",
@@ -114,13 +114,13 @@ async fn other_upgrades_are_ordinary_requests_upstream() {
         ("HTTP/1.0", "Connection: Upgrade\r\nUpgrade: websocket\r\n"),
     ];
     let mut server = None;
-    for (version, header) in asked {
+    for (version, header) in cases {
         let head = format!("GET {WATCH} {version}\r\nHost: localhost\r\n{header}\r\n");
-        let mut client = door.client(head).await;
+        let mut client = setup.client(head).await;
         // They share a pooled connection, as ordinary requests do.
         let server = match &mut server {
             Some(server) => server,
-            None => server.insert(door.handed.next().await),
+            None => server.insert(setup.handed.next().await),
         };
         let request = in_time(server.request()).await.unwrap();
         assert!(
@@ -144,24 +144,24 @@ async fn other_upgrades_are_ordinary_requests_upstream() {
         assert!(lines(&head, "upgrade").is_empty(), "{head}");
     }
     // The control: what is left of it makes a real upgrade.
-    let head = door.upstream_sees(websocket(WATCH, "")).await;
+    let head = setup.upstream_sees(websocket(WATCH, "")).await;
     assert_eq!(lines(&head, "upgrade"), ["websocket"]);
 }
 
 #[tokio::test]
 async fn a_websocket_without_origin_gets_the_servers_own() {
-    let mut door = Door::new(&[]).await;
-    let head = door.upstream_sees(websocket(WATCH, "")).await;
-    assert_eq!(lines(&head, "origin"), [door.upstream.url()]);
+    let mut setup = Setup::new(&[]).await;
+    let head = setup.upstream_sees(websocket(WATCH, "")).await;
+    assert_eq!(lines(&head, "origin"), [setup.upstream.url()]);
 }
 
 #[tokio::test]
 async fn an_allowed_origin_passes_as_it_is_and_a_foreign_one_not_at_all() {
-    let mut door = Door::new(&["--allow-origin=https://dashboard.example"]).await;
+    let mut setup = Setup::new(&["--allow-origin=https://dashboard.example"]).await;
     // Our own: the authority that the request names as its host.
     for origin in ["http://localhost", "https://dashboard.example"] {
         let line = format!("Origin: {origin}\r\n");
-        let head = door.upstream_sees(websocket(WATCH, &line)).await;
+        let head = setup.upstream_sees(websocket(WATCH, &line)).await;
         assert_eq!(lines(&head, "origin"), [origin]);
     }
     // No flag allows `null`: any sandboxed page has it.
@@ -172,40 +172,40 @@ async fn an_allowed_origin_passes_as_it_is_and_a_foreign_one_not_at_all() {
     ] {
         let line = format!("Origin: {origin}\r\n");
         for ask in [websocket(WATCH, &line), spdy(PORT_FORWARD, &line)] {
-            let answer = door.refuses(ask).await;
-            assert_eq!(status(&answer), 403, "{origin}: {answer}");
-            assert!(answer.contains(hint), "{answer}");
+            let response = setup.refuses(ask).await;
+            assert_eq!(status(&response), 403, "{origin}: {response}");
+            assert!(response.contains(hint), "{response}");
         }
     }
 }
 
 #[tokio::test]
 async fn exec_needs_its_flag_and_port_forward_does_not() {
-    let mut door = Door::new(&[]).await;
-    let mut open = Door::new(&["--allow-exec"]).await;
+    let mut setup = Setup::new(&[]).await;
+    let mut open = Setup::new(&["--allow-exec"]).await;
     for make in [websocket, spdy] {
         for path in [
             EXEC,
             &EXEC.replace("/exec", "/attach"),
             &EXEC.replace("/exec", "/%65xec"),
         ] {
-            let answer = door.refuses(make(path, "")).await;
-            assert_eq!(status(&answer), 403, "{path}: {answer}");
-            assert!(answer.contains("--allow-exec"), "{answer}");
+            let response = setup.refuses(make(path, "")).await;
+            assert_eq!(status(&response), 403, "{path}: {response}");
+            assert!(response.contains("--allow-exec"), "{response}");
             let head = open.upstream_sees(make(path, "")).await;
             assert!(head.contains(&format!(" {path} HTTP/1.1\r\n")), "{head}");
         }
-        let head = door.upstream_sees(make(PORT_FORWARD, "")).await;
+        let head = setup.upstream_sees(make(PORT_FORWARD, "")).await;
         assert!(head.contains(PORT_FORWARD), "{head}");
     }
 }
 
 #[tokio::test]
 async fn front_proxy_identities_do_not_pass_on_upgrades_either() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let forged = "X-Remote-User: admin\r\nX_Remote_Group: system:masters\r\nX-Mine: 1\r\n";
     for make in [websocket, spdy] {
-        let head = door
+        let head = setup
             .upstream_sees(make(PORT_FORWARD, forged))
             .await
             .to_lowercase();

@@ -10,7 +10,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{Door, PORT_FORWARD, spdy, websocket};
+use super::{PORT_FORWARD, Setup, spdy, websocket};
 use crate::support::{Connection, halt, in_time};
 
 const MIB: usize = 1024 * 1024;
@@ -29,12 +29,12 @@ struct Tunnel {
     server: Connection,
 }
 
-impl Door {
+impl Setup {
     /// Sends an upgrade, and behind it in the same segment what is `early`; the server has read
     /// the request, but not answered yet.
     async fn ask(&mut self, ask: Ask, early: &str) -> Tunnel {
-        let asked = ask(PORT_FORWARD, "") + early;
-        let (_, client, server) = self.forwarded(asked).await;
+        let request = ask(PORT_FORWARD, "") + early;
+        let (_, client, server) = self.forwarded(request).await;
         Tunnel { client, server }
     }
 
@@ -87,9 +87,9 @@ fn same(got: &[u8], sent: &[u8]) {
 
 #[tokio::test]
 async fn a_mebibyte_each_way_at_once_arrives_byte_for_byte() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
-        let tunnel = door.tunnel(kind).await;
+        let tunnel = setup.tunnel(kind).await;
         let (up, down) = (noise(1, MIB), noise(2, MIB));
         let both =
             async { tokio::join!(converse(tunnel.client, &up), converse(tunnel.server, &down)) };
@@ -101,12 +101,12 @@ async fn a_mebibyte_each_way_at_once_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn when_the_client_has_said_all_the_server_still_speaks() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
         let Tunnel {
             mut client,
             mut server,
-        } = door.tunnel(kind).await;
+        } = setup.tunnel(kind).await;
         client.write("that is all").await;
         client.shutdown().await;
         assert_eq!(in_time(server.rest()).await, b"that is all");
@@ -126,12 +126,12 @@ async fn when_the_client_has_said_all_the_server_still_speaks() {
 
 #[tokio::test]
 async fn when_the_server_has_said_all_the_client_still_speaks() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
         let Tunnel {
             mut client,
             mut server,
-        } = door.tunnel(kind).await;
+        } = setup.tunnel(kind).await;
         server.write("that is all").await;
         server.shutdown().await;
         assert_eq!(in_time(client.rest()).await, b"that is all");
@@ -150,12 +150,12 @@ async fn when_the_server_has_said_all_the_client_still_speaks() {
 
 #[tokio::test]
 async fn bytes_in_the_same_segment_as_the_101_arrive() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for (ask, protocol) in BOTH {
         let Tunnel {
             mut client,
             mut server,
-        } = door.ask(ask, "").await;
+        } = setup.ask(ask, "").await;
         server.write(switch(protocol) + "at once").await;
         let head = in_time(client.head()).await.unwrap();
         assert!(head.starts_with(SWITCHED), "{head}");
@@ -168,11 +168,11 @@ async fn bytes_in_the_same_segment_as_the_101_arrive() {
 
 #[tokio::test]
 async fn a_101_its_data_and_the_end_in_one_go_all_arrive() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     let Tunnel {
         mut client,
         mut server,
-    } = door.ask(spdy, "").await;
+    } = setup.ask(spdy, "").await;
     let down = noise(5, 100_000);
     let text = [switch("SPDY/3.1").as_bytes(), &down].concat();
     let ((), got) = in_time(async {
@@ -192,12 +192,12 @@ async fn a_101_its_data_and_the_end_in_one_go_all_arrive() {
 
 #[tokio::test]
 async fn bytes_in_the_same_segment_as_the_request_arrive_after_the_101() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for (ask, protocol) in BOTH {
         let Tunnel {
             mut client,
             mut server,
-        } = door.ask(ask, "early").await;
+        } = setup.ask(ask, "early").await;
         server.write(switch(protocol)).await;
         in_time(client.head()).await.unwrap();
         assert_eq!(in_time(server.exactly(5)).await.unwrap(), b"early");
@@ -206,15 +206,15 @@ async fn bytes_in_the_same_segment_as_the_request_arrive_after_the_101() {
 
 #[tokio::test]
 async fn a_server_that_does_not_read_stops_the_client() {
-    let mut door = Door::new(&[]).await;
-    let Tunnel { client, server } = door.tunnel((spdy, "SPDY/3.1")).await;
+    let mut setup = Setup::new(&[]).await;
+    let Tunnel { client, server } = setup.tunnel((spdy, "SPDY/3.1")).await;
     stops_and_goes_on(client, server).await;
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_stops_the_server() {
-    let mut door = Door::new(&[]).await;
-    let Tunnel { client, server } = door.tunnel((spdy, "SPDY/3.1")).await;
+    let mut setup = Setup::new(&[]).await;
+    let Tunnel { client, server } = setup.tunnel((spdy, "SPDY/3.1")).await;
     stops_and_goes_on(server, client).await;
 }
 
@@ -254,9 +254,9 @@ async fn write_counted(stream: impl AsyncRead + AsyncWrite + Unpin, progress: Ar
 
 #[tokio::test]
 async fn a_client_that_is_gone_ends_the_servers_side() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
-        let Tunnel { client, mut server } = door.tunnel(kind).await;
+        let Tunnel { client, mut server } = setup.tunnel(kind).await;
         drop(client);
         assert_eq!(in_time(server.rest()).await, b"");
         // What it still says finds nobody, and soon it is told so.
@@ -266,9 +266,9 @@ async fn a_client_that_is_gone_ends_the_servers_side() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_ends_the_clients_side() {
-    let mut door = Door::new(&[]).await;
+    let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
-        let Tunnel { mut client, server } = door.tunnel(kind).await;
+        let Tunnel { mut client, server } = setup.tunnel(kind).await;
         drop(server);
         assert_eq!(in_time(client.rest()).await, b"");
         in_time(until_refused(client)).await;
@@ -285,33 +285,33 @@ async fn until_refused(end: Connection) {
 
 #[tokio::test]
 async fn the_log_has_one_line_of_a_tunnel_at_its_end_and_a_break_only_where_one_is() {
-    let mut door = Door::new(&[]).await;
-    let mut tunnel = door.tunnel(BOTH[0]).await;
+    let mut setup = Setup::new(&[]).await;
+    let mut tunnel = setup.tunnel(BOTH[0]).await;
     tunnel.client.write("1234567").await;
     in_time(tunnel.server.exactly(7)).await.unwrap();
     tunnel.server.write("123").await;
     in_time(tunnel.client.exactly(3)).await.unwrap();
-    let asked = format!("GET {PORT_FORWARD} 101 ");
-    assert!(!door.kubegate.log().contains(&asked));
+    let request = format!("GET {PORT_FORWARD} 101 ");
+    assert!(!setup.kubegate.log().contains(&request));
     // As an exec ends: the server says that nothing more comes, and the client leaves.
     in_time(tunnel.server.shutdown()).await;
     assert!(in_time(tunnel.client.rest()).await.is_empty());
     tunnel.client.reset();
-    logged(&door, &asked).await;
-    let log = door.kubegate.log();
-    let line = log.lines().find(|line| line.contains(&asked)).unwrap();
+    logged(&setup, &request).await;
+    let log = setup.kubegate.log();
+    let line = log.lines().find(|line| line.contains(&request)).unwrap();
     assert!(line.ends_with(" 3 bytes, 7 bytes sent"), "{line}");
     assert!(!log.contains("tunnel broke"), "{log}");
     // The control: a server that is gone in the middle.
-    let mut tunnel = door.tunnel(BOTH[0]).await;
+    let mut tunnel = setup.tunnel(BOTH[0]).await;
     tunnel.server.reset();
     in_time(tunnel.client.rest()).await;
-    logged(&door, "tunnel broke").await;
+    logged(&setup, "tunnel broke").await;
 }
 
-async fn logged(door: &Door, part: &str) {
+async fn logged(setup: &Setup, part: &str) {
     in_time(async {
-        while !door.kubegate.log().contains(part) {
+        while !setup.kubegate.log().contains(part) {
             sleep(Duration::from_millis(5)).await;
         }
     })
