@@ -1,15 +1,16 @@
 //! The extension of the control plane: `OpenShift`'s tokens, users, projects and discovery.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     oauth_server::OAuthServer,
     options::Flows,
-    resources::{OAUTH_TOKENS, PROJECTS, USERS, VENDOR_RESOURCES},
+    projects,
+    resources::{OAUTH_TOKENS, USERS, VENDOR_RESOURCES},
     scopes::{self, SCOPES},
     sessions::OAUTH_GROUP,
 };
@@ -24,11 +25,7 @@ use crate::demo::{
             view::View,
         },
         handlers::{read, watch},
-        objects::{
-            metadata::metadata_mut,
-            resources::{self, Resource},
-            store::Key,
-        },
+        objects::{metadata::metadata_mut, resources::Resource},
         route::Target,
         vendor::{self, VendorExtension, VendorRequest},
     },
@@ -196,7 +193,9 @@ impl OAuthServer {
                 self.delete_token(name, None, (resource, &view))
             }
             ("users", Some("~")) if is_read => self.user_object(user, &view),
-            ("projects", _) if is_read && !query.flag("watch") => projects(request, &target, &view),
+            ("projects", _) if is_read && !query.flag("watch") => {
+                projects::respond(&self.options(), request, &target, &view)
+            }
             _ => Err(Status::method_not_allowed()),
         }
     }
@@ -231,40 +230,4 @@ impl OAuthServer {
         }
         response::json(StatusCode::OK, &view.one(&USERS, &object), &view.format)
     }
-}
-
-/// One namespace or all, as projects.
-fn projects(
-    request: &VendorRequest<'_>,
-    target: &Target,
-    view: &View,
-) -> Result<Response<Body>, Status> {
-    let store: &Arc<_> = request.store;
-    let namespaces = resources::find("", "v1", "namespaces").ok_or_else(Status::no_such_path)?;
-    if let Some(name) = &target.name {
-        let namespace = store.get(&Key::new(namespaces, "", name));
-        let namespace = namespace.ok_or_else(|| Status::not_found(&PROJECTS, name))?;
-        let project = project(&namespace.value);
-        return response::json(StatusCode::OK, &view.one(&PROJECTS, &project), &view.format);
-    }
-    let listing = store.list(namespaces, None);
-    let objects = listing.objects.iter();
-    let projects: Vec<Value> = objects.map(|(_, object)| project(&object.value)).collect();
-    let shown: Vec<&Value> = projects.iter().collect();
-    let metadata = json!({"resourceVersion": listing.revision.to_string()});
-    view.list(&PROJECTS, &shown, metadata)
-}
-
-fn project(namespace: &Value) -> Value {
-    let mut metadata = namespace["metadata"].clone();
-    if let Value::Object(map) = &mut metadata {
-        map.remove("managedFields");
-    }
-    json!({
-        "kind": PROJECTS.kind,
-        "apiVersion": PROJECTS.api_version(),
-        "metadata": metadata,
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": namespace["status"],
-    })
 }

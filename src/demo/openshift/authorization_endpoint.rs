@@ -13,7 +13,7 @@ use super::{
     codes::{Challenge, Code},
     oauth_request::OAuthRequest,
     oauth_server::OAuthServer,
-    options::Flows,
+    options::{self, Flows},
     pages,
     responses::{self, OAuthError},
     scopes::{self, FULL},
@@ -35,6 +35,26 @@ pub(super) fn respond(
     request: &OAuthRequest<'_>,
     now: SystemTime,
 ) -> Response<Bytes> {
+    let asks = server.options().challenge.clone();
+    respond_asking(server, request, &asks, now)
+}
+
+/// Responds as the proxy of a request-header identity provider: it asks for the password itself, and
+/// passes the user on to the OAuth server.
+pub(super) fn respond_as_proxy(
+    server: &OAuthServer,
+    request: &OAuthRequest<'_>,
+    now: SystemTime,
+) -> Response<Bytes> {
+    respond_asking(server, request, &options::Challenge::Basic, now)
+}
+
+fn respond_asking(
+    server: &OAuthServer,
+    request: &OAuthRequest<'_>,
+    asks: &options::Challenge,
+    now: SystemTime,
+) -> Response<Bytes> {
     let Some(client) = clients::find(request.get("client_id")) else {
         return OAuthError::UnauthorizedClient.response();
     };
@@ -47,10 +67,11 @@ pub(super) fn respond(
             return redirect_with_error(&redirect, error, description, request.get("state"));
         }
     };
-    let user = match (user(server, request), server.options().challenge) {
-        (Ok(Some(user)), _) => user,
-        (Err(_), true) => return pages::authentication_failed(request),
-        (_, challenge) => return request_login(server, client, request, challenge),
+    let takes_password = *asks == options::Challenge::Basic;
+    let user = match user(server, request, takes_password) {
+        Ok(Some(user)) => user,
+        Err(_) if takes_password => return pages::authentication_failed(request),
+        _ => return request_login(server, client, request, asks),
     };
     let scopes = match request.get("scope") {
         "" => FULL,
@@ -122,10 +143,12 @@ fn response_type(
 
 /// The user, if the request is authenticated by password or cookie. The error is that of a Basic
 /// header that cannot be decoded.
-fn user(server: &OAuthServer, request: &OAuthRequest<'_>) -> Result<Option<String>, OAuthError> {
-    if server.options().challenge
-        && let Some(basic) = request.basic()
-    {
+fn user(
+    server: &OAuthServer,
+    request: &OAuthRequest<'_>,
+    takes_password: bool,
+) -> Result<Option<String>, OAuthError> {
+    if takes_password && let Some(basic) = request.basic() {
         let (name, password) = basic?;
         if let Some(user) = server.log_in(&name, password.expose()) {
             return Ok(Some(user));
@@ -140,24 +163,34 @@ fn request_login(
     server: &OAuthServer,
     client: &Client,
     request: &OAuthRequest<'_>,
-    challenge: bool,
+    asks: &options::Challenge,
 ) -> Response<Bytes> {
     if !client.answers_challenges {
         let then = form::encode(&[("then", request.target)]);
         return responses::redirect(&format!("/login?{then}"));
     }
-    if !challenge {
-        let page = format!("{}/oauth/token/request", server.url());
-        let line = format!("You must obtain an API token by visiting {page}");
-        let related = format!("<{page}>; rel=\"related\"");
-        return responses::with_header(responses::warning(&line), header::LINK, &related);
-    }
+    let scheme = match asks {
+        options::Challenge::None => {
+            let page = format!("{}/oauth/token/request", server.url());
+            let line = format!("You must obtain an API token by visiting {page}");
+            let related = format!("<{page}>; rel=\"related\"");
+            return responses::with_header(responses::warning(&line), header::LINK, &related);
+        }
+        options::Challenge::Redirect(url) => {
+            let query = request
+                .target
+                .split_once('?')
+                .map_or("", |(_, query)| query);
+            return responses::redirect(&format!("{url}?{query}"));
+        }
+        options::Challenge::Basic => "Basic realm=\"openshift\"",
+        options::Challenge::Negotiate => "Negotiate",
+    };
     if request.header(CSRF).is_none_or(str::is_empty) {
         return responses::warning(CSRF_NEEDED);
     }
     let response = responses::empty(StatusCode::UNAUTHORIZED);
-    let basic = "Basic realm=\"openshift\"";
-    responses::with_header(response, header::WWW_AUTHENTICATE, basic)
+    responses::with_header(response, header::WWW_AUTHENTICATE, scheme)
 }
 
 /// Sends an error to the client, with its usual description if `description` is `None`.

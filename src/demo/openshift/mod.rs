@@ -18,6 +18,7 @@ mod oauth_routes;
 mod oauth_server;
 mod options;
 mod pages;
+mod projects;
 mod registry;
 mod resources;
 mod responses;
@@ -34,7 +35,7 @@ use bytes::Bytes;
 use http::Request;
 
 pub(crate) use self::oauth_server::UserDirectory;
-pub use self::options::{Flows, Options};
+pub use self::options::{Challenge, Flows, Options, Projects};
 use self::{oauth_server::OAuthServer, registry::Registry};
 use crate::{
     demo::{
@@ -158,6 +159,22 @@ impl OpenShift {
         self.images.add_image(repository)
     }
 
+    /// Starts the proxy of a request-header identity provider, with a CA of its own, and lets the OAuth
+    /// server redirect programs to it.
+    ///
+    /// # Errors
+    /// It did not start.
+    pub async fn start_challenging_proxy(&self) -> Result<HttpsServer, Error> {
+        let server = self.server.clone();
+        let handler = move |request: Request<Bytes>, now| {
+            oauth_routes::respond_as_proxy(&server, &request, now)
+        };
+        let proxy = HttpsServer::start(&[], Faults::default(), handler).await?;
+        let url = format!("{}{}", proxy.url(), oauth_routes::PROXY_PATH);
+        self.change(|options| options.challenge = Challenge::Redirect(url));
+        Ok(proxy)
+    }
+
     /// Adds a user, or sets the password of an existing one.
     pub fn add_user(&self, name: &str, password: &str) {
         self.server.add_user(name, password);
@@ -198,6 +215,12 @@ impl OpenShift {
     #[must_use]
     pub fn logins(&self) -> usize {
         self.server.logins()
+    }
+
+    /// How many wrong passwords were sent so far, for users that exist.
+    #[must_use]
+    pub fn wrong_passwords(&self) -> usize {
+        self.server.wrong_passwords()
     }
 
     /// The requests that the OAuth server received so far.

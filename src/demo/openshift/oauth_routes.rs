@@ -10,6 +10,9 @@ use super::{
     responses, token_endpoint,
 };
 
+/// The path of the proxy of a request-header identity provider.
+pub(super) const PROXY_PATH: &str = "/challenging-proxy/oauth/authorize";
+
 /// Responds to a request; `now` is the time by this server's clock.
 pub(super) fn respond(
     server: &OAuthServer,
@@ -30,6 +33,20 @@ pub(super) fn respond(
         "/oauth/token/implicit" => pages::implicit(),
         "/login" => pages::login(server, &parsed),
         "/healthz" => responses::text(StatusCode::OK, "ok"),
+        _ => responses::text(StatusCode::NOT_FOUND, "404 page not found"),
+    }
+}
+
+/// Responds to a request to the proxy of a request-header identity provider.
+pub(super) fn respond_as_proxy(
+    server: &OAuthServer,
+    request: &Request<Bytes>,
+    now: SystemTime,
+) -> Response<Bytes> {
+    match request.uri().path() {
+        PROXY_PATH => {
+            authorization_endpoint::respond_as_proxy(server, &OAuthRequest::parse(request), now)
+        }
         _ => responses::text(StatusCode::NOT_FOUND, "404 page not found"),
     }
 }

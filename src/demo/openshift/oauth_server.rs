@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct User {
     pub(super) uid: String,
     password: Secret,
+    /// Wrong passwords since the last right one.
+    wrong: u32,
 }
 
 /// Users that another system authenticates.
@@ -47,6 +49,7 @@ pub(super) struct OAuthServer {
     /// Users who are logged in with a browser, by cookie.
     browsers: Mutex<HashMap<String, String>>,
     logins: AtomicUsize,
+    wrong_passwords: AtomicUsize,
     /// The queries of the requests to `/oauth/authorize`.
     authorizations: Mutex<Vec<String>>,
 }
@@ -62,6 +65,7 @@ impl OAuthServer {
             directory,
             browsers: Mutex::default(),
             logins: AtomicUsize::new(0),
+            wrong_passwords: AtomicUsize::new(0),
             authorizations: Mutex::default(),
         }
     }
@@ -75,14 +79,19 @@ impl OAuthServer {
         lock(&self.options)
     }
 
-    /// Adds a user, or sets the password of an existing one.
+    /// Adds a user, or sets the password of an existing one and unlocks its account.
     pub(super) fn add_user(&self, name: &str, password: &str) {
         let mut users = lock(&self.users);
         let uid = users
             .get(name)
             .map_or_else(new_uuid, |user| user.uid.clone());
         let password = Secret::new(password);
-        users.insert(name.to_owned(), User { uid, password });
+        let user = User {
+            uid,
+            password,
+            wrong: 0,
+        };
+        users.insert(name.to_owned(), user);
     }
 
     pub(super) fn user(&self, name: &str) -> Option<User> {
@@ -103,8 +112,24 @@ impl OAuthServer {
             }
             return Some(user);
         }
-        let user = self.user(name)?;
-        (user.password.expose() == password).then(|| name.to_owned())
+        let lock_after = self.options().lock_after;
+        let mut users = lock(&self.users);
+        let user = users.get_mut(name)?;
+        let is_locked = lock_after > 0 && user.wrong >= lock_after;
+        let is_right = user.password.expose() == password;
+        if is_right && !is_locked {
+            user.wrong = 0;
+            return Some(name.to_owned());
+        }
+        if !is_right {
+            user.wrong += 1;
+            self.wrong_passwords.fetch_add(1, Ordering::Relaxed);
+        }
+        None
+    }
+
+    pub(super) fn wrong_passwords(&self) -> usize {
+        self.wrong_passwords.load(Ordering::Relaxed)
     }
 
     /// Issues a token to a user. Returns it with its lifetime in seconds.

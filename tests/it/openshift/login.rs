@@ -5,7 +5,10 @@ use std::{fs::File, process::Command};
 use bytes::Bytes;
 use http::Response;
 use kubegate::{
-    demo::https::{Faults, HttpsServer},
+    demo::{
+        https::{Faults, HttpsServer},
+        openshift::Challenge,
+    },
     kubeconfig::{self, Login, Overrides},
 };
 
@@ -131,7 +134,7 @@ async fn a_failed_login_says_why_and_writes_nothing() {
     }
     cluster
         .openshift
-        .change(|options| options.challenge = false);
+        .change(|options| options.challenge = Challenge::None);
     let ended = cluster.login_with_cas(&["-u", "alice", "--password-stdin"], "sesame-os-1");
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("--web"), "{ended:?}");

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use kubegate::demo::{
     https::{Faults, FaultyResponse, HttpsServer},
-    openshift::Flows,
+    openshift::{Challenge, Flows},
 };
 
 use super::*;
 
 impl Cluster {
     /// Starts the proxy with alice's user name and this password in files.
-    fn with_password(&self, password: &str) -> Kubegate {
+    pub(super) fn with_password(&self, password: &str) -> Kubegate {
         let config = self.kubeconfig(&json!({}));
         self.with_credentials(&config, "alice\n", password)
     }
@@ -122,7 +122,7 @@ async fn the_flow_is_one_that_the_server_offers() {
 async fn a_cluster_without_password_logins_is_reported() {
     let (without_challenge, without_oauth) = (
         Options {
-            challenge: false,
+            challenge: Challenge::None,
             ..Options::default()
         },
         Options {
@@ -163,8 +163,12 @@ async fn faulty_responses_of_the_oauth_server_are_named_and_not_quoted() {
         (FaultyResponse::Html, "a page"),
         (FaultyResponse::Oversized, "more than 1048576 bytes"),
         (
-            FaultyResponse::Redirect("https://127.0.0.1:1".to_owned()),
+            FaultyResponse::Redirect("http://127.0.0.1:1".to_owned()),
             "redirects elsewhere",
+        ),
+        (
+            FaultyResponse::Redirect("https://127.0.0.1:1".to_owned()),
+            "cannot reach",
         ),
         (FaultyResponse::TruncatedJson, "a page"),
         (FaultyResponse::Empty, "a page"),
