@@ -1,15 +1,18 @@
-//! The warning before a credential expires that only a human can replace: logged once, and added
-//! to every response.
+//! Warnings about a credential that only a human can replace: before it expires, which is logged once
+//! and added to every response, and in the 401 that follows its end.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use super::timestamp::timestamp;
+use super::{Credential, Error, timestamp::timestamp};
 use crate::printable::printable;
 
 /// The warning is due this long before the expiry, or earlier, if the lifetime allows it.
 const AT_LEAST: Duration = Duration::from_secs(60);
+
+/// Characters that the text of a warning may have.
+const MAX_LENGTH: usize = 2000;
 
 /// The warning for the last tenth of a credential's lifetime, ready to be sent.
 #[derive(Debug)]
@@ -60,9 +63,34 @@ impl ExpiryWarning {
     }
 }
 
+impl Error {
+    /// Returns the value of a `Warning` header that says why a human must log in, and how; `None` if the
+    /// error is another one.
+    #[must_use]
+    pub fn login_warning(&self) -> Option<HeaderValue> {
+        match self {
+            Self::LoginNeeded { .. } => warning(&self.to_string()),
+            Self::Backoff(backoff) => backoff.cause.login_warning(),
+            _ => None,
+        }
+    }
+}
+
+impl Credential {
+    /// Returns the value of a `Warning` header for a 401 of the API server to this credential of
+    /// `subject`; `None` if it is renewed automatically.
+    pub(super) fn refusal_warning(&self, subject: &str) -> Option<HeaderValue> {
+        let command = self.renewed_by.as_deref()?;
+        warning(&format!(
+            "{subject} is not accepted by the API server (401); run `{command}`"
+        ))
+    }
+}
+
 /// `299 - "TEXT"` (RFC 7234, section 5.5), which kubectl shows to its user.
 fn warning(text: &str) -> Option<HeaderValue> {
-    let quoted = printable(text).replace(['"', '\\'], "'");
+    let text: String = text.chars().take(MAX_LENGTH).collect();
+    let quoted = printable(&text).replace(['"', '\\'], "'");
     HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()).ok()
 }
 
@@ -100,12 +128,42 @@ mod tests {
     }
 
     #[test]
+    fn only_an_error_that_a_login_mends_is_a_warning() {
+        let ended = Error::LoginNeeded {
+            subject: "the session".to_owned(),
+            problem: "it was revoked".into(),
+            remedy: "run `oc login https://a`".to_owned(),
+        };
+        let expected = "299 - \"the session: it was revoked; run `oc login https://a`\"";
+        assert_eq!(ended.login_warning().unwrap(), expected);
+        let paused = Error::Backoff(crate::credential::Backoff {
+            cause: std::sync::Arc::new(ended),
+            retry_after: Duration::from_secs(7),
+        });
+        assert_eq!(paused.login_warning().unwrap(), expected);
+        assert_eq!(Error::NoRandomness.login_warning(), None);
+        let credential = Credential {
+            renewed_by: Some("oc login https://a".into()),
+            ..Credential::default()
+        };
+        let warning = credential.refusal_warning("the session").unwrap();
+        assert!(
+            warning
+                .to_str()
+                .unwrap()
+                .ends_with("(401); run `oc login https://a`\"")
+        );
+        assert_eq!(Credential::default().refusal_warning("the session"), None);
+    }
+
+    #[test]
     fn the_header_names_the_expiry_and_the_command_for_kubectl() {
         let header = expiry_warning(Some(0), 86_400, 0).unwrap().header.clone();
         let expected =
             "299 - \"the session ends at 1970-01-02T00:00:00Z; run `oc login https://a`\"";
         assert_eq!(header, expected);
         assert_eq!(warning("a\"b\\c").unwrap(), "299 - \"a'b'c\"");
+        assert!(warning(&"a".repeat(1 << 20)).unwrap().len() < 3000);
         for (text, shown) in [("größe", "größe"), ("a\r\nb\u{9b}c", "a  b\u{fffd}c")] {
             let header = warning(text).unwrap();
             assert_eq!(header.as_bytes(), format!("299 - \"{shown}\"").as_bytes());

@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 use super::{
     body::Body,
     error::Error,
-    expiry_warning::with_expiry_warning,
+    expiry_warning::{with_expiry_warning, with_login_warning},
     hop_by_hop::{Protocol, strip_trailers},
     refusal::Refusal,
     request_info::{Reading, RequestInfo, Verb},
@@ -213,15 +213,16 @@ where
             "401 without a newer credential",
             "it answered 401, and there is no newer credential",
         );
-        return Ok(response);
+        return Ok(with_login_warning(response, credentials, &credential));
     };
     // Called only now: it ends the first body, which must continue if the 401 is passed on.
     let Some(body) = body_again() else {
         return Ok(response);
     };
     drop(response);
-    let response = inner.call(authorized(&head, body, &fresh)).await?;
+    let mut response = inner.call(authorized(&head, body, &fresh)).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
+        response = with_login_warning(response, credentials, &fresh);
         warn_of_refusal(
             credentials,
             "401 to a fresh credential",

@@ -54,6 +54,11 @@ pub(super) fn error_response(error: &Error) -> ErrorResponse {
         status,
         message: with_causes(error) + &remedy(error),
         retry_after,
+        warning: match error {
+            Error::Credential(e) => e.login_warning(),
+            Error::Unresolved(e) => e.downcast_ref().and_then(credential::Error::login_warning),
+            _ => None,
+        },
         close: match error {
             Error::Refused(refusal) => refusal.close,
             // What follows a broken body or a failed upgrade is not a request.

@@ -129,7 +129,7 @@ mod tests {
 
     use http::{
         StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+        header::{CONTENT_TYPE, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS},
     };
     use http_body_util::BodyExt;
 
@@ -203,6 +203,12 @@ mod tests {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert!(response.headers().get(RETRY_AFTER).is_none());
         assert_eq!(status["reason"], "Unauthorized");
+        // kubectl prints it where it shows no message.
+        assert_eq!(
+            response.headers()[WARNING],
+            "299 - \"OIDC issuer https://issuer.example: the refresh token was refused; run \
+             `kubegate login`\""
+        );
         assert_eq!(
             status["message"],
             "kubegate: no credential for the API server: OIDC issuer https://issuer.example: the \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS},
 };
 use serde_json::json;
 
@@ -17,6 +17,8 @@ pub(super) struct ErrorResponse {
     pub(super) status: StatusCode,
     pub(super) message: String,
     pub(super) retry_after: Option<Duration>,
+    /// A `Warning` header, which kubectl prints.
+    pub(super) warning: Option<HeaderValue>,
     /// Whether the connection closes after the response.
     pub(super) close: bool,
 }
@@ -68,6 +70,9 @@ impl ErrorResponse {
         if let Some(seconds) = self.retry_seconds() {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        if let Some(warning) = &self.warning {
+            headers.insert(WARNING, warning.clone());
+        }
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -82,6 +87,7 @@ pub fn encode_refusal(refusal: Refusal, retry_after: Option<Duration>) -> Vec<u8
         status: refusal.status,
         message: refusal.message,
         retry_after,
+        warning: None,
         close: true,
     };
     let (head, body) = response.into_status().into_parts();

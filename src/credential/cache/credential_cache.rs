@@ -6,12 +6,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     entry::{Entry, Freshness},
     in_flight::{Outcome, RefreshKind},
     refresher::{Clock, Joined, Refresher},
+    state::Pause,
 };
 use crate::credential::{Credential, Error, Need, Source};
 
@@ -114,6 +116,16 @@ impl Cache {
                 }
             }
         }
+    }
+
+    /// Returns the value of a `Warning` header for a 401 of the API server to `used`: why the source has
+    /// no other credential, and the command for a new one. `None` if it is not known that a human must
+    /// log in.
+    #[must_use]
+    pub fn login_warning(&self, used: &Credential) -> Option<HeaderValue> {
+        let failure = self.refresher.lock().pause.as_ref().map(Pause::warning);
+        let failure = failure.flatten();
+        failure.or_else(|| used.refusal_warning(&self.subject()))
     }
 
     /// Forgets past failures, because an input of the source has changed: a kubeconfig, a file, a

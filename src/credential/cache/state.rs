@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::HeaderValue;
+
 use super::{backoff, entry::Entry, in_flight::InFlight};
 use crate::credential::{Backoff, Error, RefreshPolicy};
 
@@ -56,6 +58,11 @@ impl Pause {
         let age = now.duration_since(self.since).ok()?;
         let left = self.length_for(caller).checked_sub(age)?;
         (!left.is_zero()).then(|| self.failure_after(left))
+    }
+
+    /// The `Warning` header about the failure, if a human must log in.
+    pub(super) fn warning(&self) -> Option<HeaderValue> {
+        self.cause.login_warning()
     }
 
     /// The failure at the beginning of the pause.

@@ -74,6 +74,11 @@ async fn an_invalid_refresh_token_asks_for_a_login() {
     for part in ["log in again", "jane", &home.issuer.url()] {
         assert!(response.contains(part), "{part}: {response}");
     }
+    // kubectl prints this header, whatever it makes of the rest.
+    assert!(
+        response.contains("\r\nwarning: 299 - \"OIDC issuer "),
+        "{response}"
+    );
     assert!(!response.contains("hunter2") && !kubegate.log().contains("hunter2"));
 
     // It is not sent again while nothing changes.

@@ -118,6 +118,39 @@ async fn a_revoked_session_is_reported_within_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_401_after_a_revocation_has_the_command_for_kubectl() {
+    let cluster = Cluster::with(Options::default()).await;
+    for is_own in [false, true] {
+        let token = cluster.openshift.issue_session("alice").unwrap();
+        let (config, command) = if is_own {
+            cluster.save(&token);
+            (cluster.own_kubeconfig(), "kubegate login openshift")
+        } else {
+            let user = json!({"token": token.expose()});
+            (cluster.kubeconfig(&user), "oc login")
+        };
+        let kubegate = cluster.start(&config, &[]);
+        assert!(is_ok(&get(&kubegate.address, OWN_USER).await));
+        assert!(cluster.openshift.revoke(token.expose()));
+        // The first 401 is the API server's; later ones are the proxy's own.
+        for _ in 0..3 {
+            let response = get(&kubegate.address, OWN_USER).await;
+            assert_eq!(status(&response), 401, "{response}");
+            let header = warning(&response).unwrap_or_else(|| panic!("{response}"));
+            assert!(
+                header.starts_with("299 - \"") && header.contains(&format!("run `{command}")),
+                "{header}"
+            );
+        }
+        assert!(
+            !kubegate.log().contains(token.expose()),
+            "{}",
+            kubegate.log()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_in_use_does_not_end_by_inactivity() {
     let cluster = Cluster::with(Options {
         inactivity_timeout: 3,

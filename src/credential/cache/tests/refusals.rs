@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Fixture, Step, millis, seconds, start, token, token_of, until};
-use crate::credential::{Credential, RefreshPolicy};
+use crate::credential::{Credential, Error, RefreshPolicy};
 
 #[tokio::test(start_paused = true)]
 async fn refused_requests_share_one_refresh() {
@@ -82,4 +82,37 @@ async fn a_refusal_during_a_recheck_still_causes_a_fetch() {
         "new"
     );
     assert_eq!(fixture.calls(), 3);
+}
+
+#[tokio::test]
+async fn after_a_refusal_the_warning_says_how_to_log_in() {
+    let ended = Error::LoginNeeded {
+        subject: "OIDC issuer https://issuer.example".to_owned(),
+        problem: "the refresh token was refused".into(),
+        remedy: "run `kubegate login`".to_owned(),
+    };
+    let fixture = Fixture::new(move |call| match call {
+        1 => Step::Give(until(call, seconds(1000))),
+        _ => Step::FailWith(ended.clone()),
+    });
+    let used = fixture.cache.get().await.unwrap();
+    assert_eq!(fixture.cache.login_warning(&used), None);
+    assert!(fixture.cache.replace_refused(&used).await.is_none());
+    let warning = fixture.cache.login_warning(&used).unwrap();
+    assert!(warning.to_str().unwrap().contains("run `kubegate login`"));
+    // Of a credential that no source can replace, the source's error is not needed.
+    let own = Credential {
+        renewed_by: Some("oc login https://a".into()),
+        ..token("own")
+    };
+    let fixture = Fixture::new(move |_| Step::Give(own.clone()));
+    let used = fixture.cache.get().await.unwrap();
+    assert!(fixture.cache.replace_refused(&used).await.is_none());
+    let warning = fixture.cache.login_warning(&used).unwrap();
+    assert!(
+        warning
+            .to_str()
+            .unwrap()
+            .contains("run `oc login https://a`")
+    );
 }
