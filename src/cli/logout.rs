@@ -13,7 +13,7 @@ use crate::{
     credential::{
         self,
         oidc::Client,
-        openshift::Access,
+        openshift::{Access, object_name},
         store::{self, SavedLogin, Store},
     },
     kubeconfig::{
@@ -225,6 +225,13 @@ async fn end(login: &Login, saved: &SavedLogin, cluster: &Cluster) -> anyhow::Re
     match login {
         Login::Openshift(flags) => {
             if let Some(token) = &saved.token {
+                if object_name(token).is_none() {
+                    tracing::info!(
+                        "the token belongs to no session that could be ended; it is valid until it \
+                         expires"
+                    );
+                    return Ok(());
+                }
                 let authority = flags.files.oauth_certificate_authority.as_deref();
                 // Also succeeds for a session that has ended.
                 Access::new(cluster, authority).revoke(token).await?;

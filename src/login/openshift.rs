@@ -2,9 +2,10 @@
 //! gives, and saves the session in the state folder.
 
 mod api_server;
+mod project;
 mod session;
 
-use std::{ffi::OsString, path::PathBuf, time::SystemTime};
+use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, time::SystemTime};
 
 use self::api_server::ServerChoice;
 use super::{
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     credential::{
         self,
-        openshift::{Access, Session},
+        openshift::{Access, Session, object_name, session_from_files},
         store::{LoginBinding, SavedLogin, Store},
     },
     kubeconfig::{
@@ -25,7 +26,7 @@ use crate::{
         edit::{add_context, file_to_edit, may_add_context},
     },
     secret::Secret,
-    settings::OpenshiftFiles,
+    settings::{BrowserFlags, OpenshiftFiles},
 };
 
 /// What the command line asks for.
@@ -54,7 +55,12 @@ pub enum LoginMethod {
         password: Option<Secret>,
     },
     /// In a browser.
-    Web,
+    Web {
+        /// How the browser is used.
+        browser: BrowserFlags,
+        /// The port that the browser is sent back to; 0 for any.
+        callback_port: u16,
+    },
     /// With the token of an existing session.
     Token(Secret),
 }
@@ -103,7 +109,7 @@ pub async fn log_in(
         .take()
         .or_else(|| choice.known_oauth_authority(&cluster, env));
     let access = Access::new(&cluster, authority.as_deref());
-    let session = begin(
+    let begun = begin(
         request.method,
         &request.files,
         &access,
@@ -111,17 +117,24 @@ pub async fn log_in(
         renewed.as_ref(),
         env,
     );
-    let session = session.await?;
+    let begun = begun.await?;
+    let session = &begun.session;
 
-    let identity = credential::whoami(&cluster, credential::from_token(&session.token)?).await?;
-    let namespace = match &request.connection.namespace {
-        Some(namespace) => Some(namespace.clone()),
-        None => match renewed.as_ref().and_then(|one| one.namespace.clone()) {
-            Some(namespace) => Some(namespace),
-            None => default_project(access.projects(&session.token).await?),
-        },
+    let identity = credential::whoami(&cluster, credential::from_token(&session.token)?).await;
+    let identity = match identity {
+        Ok(identity) => identity,
+        // Of a token that no OAuth server was asked about, this is the first request.
+        Err(error) => return Err(trust::with_certificates(&cluster, error).await),
     };
     let user = &identity.username;
+    let kept = renewed.as_ref().and_then(|one| one.namespace.clone());
+    let namespace = match request.connection.namespace.clone().or(kept) {
+        Some(namespace) => Some(namespace),
+        None => {
+            let earlier = choice.earlier_namespace(&cluster, user, env);
+            project::starting_project(&access, &session.token, earlier).await
+        }
+    };
     let names = entry_names(&cluster, user, namespace.as_deref(), renewed.as_ref());
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let name = NameRequest {
@@ -151,13 +164,40 @@ pub async fn log_in(
     let write = async || Ok(add_context(&file, &context, true)?);
     let binding = LoginBinding::of_cluster(&cluster);
     save_login(&store, binding, &login, &saved, Some(&file), write).await?;
+    begun.forget_refused_passwords(&store, user);
     Ok(LoggedIn {
+        ends_at: session.ends.at(),
         user: identity.username,
         server: context.server,
         context: context.context,
         file,
-        ends_at: session.ends.at(),
     })
+}
+
+/// A session, and what is known of its account.
+struct Begun {
+    session: Session,
+    /// The OAuth server; `None` for a token that is no session.
+    issuer: Option<String>,
+    /// The user name that was typed.
+    typed: Option<String>,
+}
+
+impl Begun {
+    /// Lets passwords of files be sent again that were refused: the account works again. `user` is its
+    /// name in the cluster, which the name that was typed may differ from.
+    fn forget_refused_passwords(&self, store: &Store, user: &str) {
+        let Some(issuer) = &self.issuer else {
+            return;
+        };
+        let typed = self.typed.as_deref().filter(|typed| *typed != user);
+        for name in [user].into_iter().chain(typed) {
+            if let Err(error) = store.forget_refused_passwords(issuer, name) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot forget which passwords were refused");
+            }
+        }
+    }
 }
 
 /// Begins a session by the method of the request, or by its files.
@@ -168,33 +208,59 @@ async fn begin(
     cluster: &Cluster,
     renewed: Option<&Target>,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Session, Error> {
+) -> Result<Begun, Error> {
+    let by_files = files.username_and_password();
+    if by_files.is_none()
+        && let LoginMethod::Token(token) = &method
+        && object_name(token).is_none()
+    {
+        return Ok(Begun {
+            session: session::of_token(access, token.clone()).await?,
+            issuer: None,
+            typed: None,
+        });
+    }
     let oauth = match access.discover().await {
         Ok(oauth) => oauth,
         Err(error) => return Err(trust::with_certificates(cluster, error).await),
     };
-    let session = match method {
-        _ if files.username_and_password().is_some() => session::from_files(files, cluster).await,
-        LoginMethod::Password { user, password } => {
-            let user = user.or_else(|| user_of(renewed?));
-            session::with_password(&oauth, user, password).await
+    let issuer = Some(oauth.issuer().to_owned());
+    let mut typed = None;
+    let session = match (by_files, method) {
+        (Some((user, password)), _) => {
+            // A person may try again what a script may not.
+            let is_person = std::io::stdin().is_terminal();
+            let session = session_from_files(access, user, password, is_person).await;
+            session.map_err(Error::from)
         }
-        LoginMethod::Web => session::in_browser(oauth, env).await,
-        LoginMethod::Token(token) => session::of_token(access, token).await,
+        (None, LoginMethod::Password { user, password }) => {
+            let user = user.or_else(|| user_of(renewed?));
+            let begun = session::with_password(&oauth, user, password).await;
+            begun.map(|(session, user)| {
+                typed = Some(user);
+                session
+            })
+        }
+        (
+            None,
+            LoginMethod::Web {
+                browser,
+                callback_port,
+            },
+        ) => session::in_browser(oauth, &browser, callback_port, env).await,
+        (None, LoginMethod::Token(token)) => session::of_token(access, token).await,
     };
-    session.map_err(trust::of_oauth_server)
+    Ok(Begun {
+        session: session.map_err(trust::of_oauth_server)?,
+        issuer,
+        typed,
+    })
 }
 
 /// Returns the user name in the name of a user entry, which is `USER/CLUSTER`.
 fn user_of(target: &Target) -> Option<String> {
     let entry = target.user.name.as_ref()?;
     entry.split('/').next().map(str::to_owned)
-}
-
-/// Returns the project that `oc` starts in: `default` if the user may see it, else the first.
-fn default_project(projects: Vec<String>) -> Option<String> {
-    let default = projects.iter().position(|project| project == "default");
-    projects.into_iter().nth(default.unwrap_or(0))
 }
 
 /// Returns the names that `oc` gives, or those of the context that is renewed. The user entry is kept
@@ -206,14 +272,10 @@ fn entry_names(
     renewed: Option<&Target>,
 ) -> EntryNames {
     let own = cluster_entry_name(cluster);
-    let is_of_user = |entry: &String| {
-        let rest = entry.strip_prefix(user);
-        rest.is_some_and(|rest| rest.starts_with('/'))
-    };
     let entry = renewed.and_then(|renewed| renewed.user.name.clone());
     EntryNames {
         user: entry
-            .filter(is_of_user)
+            .filter(|entry| api_server::is_entry_of(entry, user))
             .unwrap_or_else(|| format!("{user}/{own}")),
         context: renewed
             .and_then(|renewed| renewed.context.clone())
@@ -276,17 +338,5 @@ mod tests {
         }
         let names = entry_names(&cluster("https://a:1"), "alice", None, None);
         assert_eq!(names.context, "/a:1/alice");
-    }
-
-    #[test]
-    fn the_project_is_the_one_that_oc_starts_in() {
-        for (projects, chosen) in [
-            (&["a", "default", "z"][..], Some("default")),
-            (&["a", "z"], Some("a")),
-            (&[], None),
-        ] {
-            let projects = projects.iter().map(|&name| name.to_owned()).collect();
-            assert_eq!(default_project(projects).as_deref(), chosen);
-        }
     }
 }

@@ -5,7 +5,11 @@ mod browser_login;
 mod existing_sessions;
 mod login;
 mod password_files;
+mod projects;
+mod redirected_challenges;
+mod refused_passwords;
 mod saved_login;
+mod tokens;
 
 use std::{
     fs,

@@ -11,7 +11,7 @@ use crate::{
         terminal,
     },
     secret::Secret,
-    settings::{ConnectionFlags, OpenshiftFiles},
+    settings::{BrowserFlags, ConnectionFlags, OpenshiftFiles, go_bool},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -19,8 +19,9 @@ Examples:
   # With a user name and a password from a prompt
   kubegate login openshift --server https://api.cluster.example:6443
 
-  # In a browser
+  # In a browser; or on another machine, with the URL that is printed, and port 8000 forwarded to here
   kubegate login openshift https://api.cluster.example:6443 --web
+  kubegate login openshift https://api.cluster.example:6443 --web --no-browser --callback-port 8000
 
   # From a script, once or for every session to come
   pass show cluster | kubegate login openshift https://api.cluster.example:6443 -u alice \\
@@ -56,12 +57,21 @@ pub(in crate::cli) struct Flags {
     /// Log in with a browser
     #[arg(short, long, conflicts_with = "token_stdin")]
     web: bool,
-    /// Read the token of a session from the first line of standard input
+    /// Read the token of a session or of a service account from the first line of standard input
     #[arg(long)]
     token_stdin: bool,
     /// SHA-256 fingerprint of the server's certificate to trust
     #[arg(long, value_name = "SHA256")]
     trust_fingerprint: Option<String>,
+    /// Port on this machine that the browser is sent back to [default: any]
+    #[arg(long, value_name = "PORT", requires = "web", help_heading = "Browser")]
+    callback_port: Option<u16>,
+    /// Open a browser; with false, print the URL for the login and wait for it, as --no-browser does
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, help_heading = "Browser")]
+    auto_open_browser: Option<bool>,
+    #[command(flatten)]
+    browser: BrowserFlags,
     #[command(flatten)]
     files: OpenshiftFiles,
 }
@@ -111,15 +121,20 @@ fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
         );
     };
     if flags.web {
-        return Ok(LoginMethod::Web);
+        let mut browser = flags.browser.clone();
+        browser.no_browser |= flags.auto_open_browser == Some(false);
+        return Ok(LoginMethod::Web {
+            browser,
+            callback_port: flags.callback_port.unwrap_or_default(),
+        });
     }
     if flags.token_stdin {
         let token = terminal::secret_from_stdin("token")?;
-        return Ok(LoginMethod::Token(Secret::new(token.as_str())));
+        return Ok(LoginMethod::Token(pasted_token(&token)?));
     }
     if let Some(token) = &overrides.token {
         warn_of("token", "--token-stdin");
-        return Ok(LoginMethod::Token(token.clone()));
+        return Ok(LoginMethod::Token(pasted_token(token.expose())?));
     }
     let password = if flags.password_stdin {
         Some(Secret::new(
@@ -137,4 +152,41 @@ fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
         user: user.cloned(),
         password,
     })
+}
+
+/// Returns the token of a text that may have been copied with `Bearer ` or a whole `Authorization` header.
+fn pasted_token(text: &str) -> anyhow::Result<Secret> {
+    let mut token = text.trim();
+    for prefix in ["authorization:", "bearer "] {
+        let head = token.get(..prefix.len());
+        if head.is_some_and(|head| head.eq_ignore_ascii_case(prefix)) {
+            token = token[prefix.len()..].trim_start();
+        }
+    }
+    if token.is_empty() || token.eq_ignore_ascii_case("bearer") {
+        bail_usage!("the token is empty");
+    }
+    Ok(Secret::new(token))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_token_may_be_copied_with_its_header() {
+        for text in [
+            "sha256~a",
+            " sha256~a ",
+            "Bearer sha256~a",
+            "bearer  sha256~a",
+            "Authorization: Bearer sha256~a",
+        ] {
+            assert_eq!(pasted_token(text).unwrap().expose(), "sha256~a", "{text}");
+        }
+        for text in ["", "Bearer", "Bearer "] {
+            assert!(pasted_token(text).is_err(), "{text}");
+        }
+    }
 }

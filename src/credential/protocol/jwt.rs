@@ -20,7 +20,7 @@ const LAST_PART: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::credential) struct Claims {
     pub(in crate::credential) expires_at: SystemTime,
-    issued_at: Option<SystemTime>,
+    pub(in crate::credential) issued_at: Option<SystemTime>,
     /// `kubernetes.io.warnafter` of a service account's token: after this time the API server warns
     /// that the token should have been renewed.
     pub(in crate::credential) warn_after: Option<SystemTime>,

@@ -11,12 +11,14 @@ mod kubeconfigs;
 mod login_binding;
 mod login_store;
 mod private_file;
+mod refused_passwords;
 mod registries;
 mod saved_login;
 
 pub use error::Error;
 pub use login_binding::LoginBinding;
 pub use login_store::Store;
+pub use refused_passwords::{AccountTurn, PasswordRefusal};
 pub use registries::{Registries, Registry, registry_host, registry_name};
 pub use saved_login::SavedLogin;
 

@@ -104,6 +104,25 @@ impl ServerChoice<'_> {
         })
     }
 
+    /// Returns the namespace of a context that an earlier login of the user at the same API server wrote:
+    /// of the current one, else of the first.
+    pub(super) fn earlier_namespace(
+        &self,
+        cluster: &Cluster,
+        user: &str,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<String> {
+        let mut contexts = kubeconfig::contexts(self.kubeconfig, env).ok()?;
+        contexts.sort_by_key(|context| !context.is_current);
+        let targets = contexts.into_iter().filter_map(|one| one.target.ok());
+        let mut own = targets.filter(|target| {
+            let entry = target.user.name.as_deref();
+            target.cluster.server == cluster.server
+                && entry.is_some_and(|entry| is_entry_of(entry, user))
+        });
+        own.find_map(|target| target.namespace)
+    }
+
     /// Returns the cluster entry of the same server, by the name that a login gives it.
     fn known_cluster(
         &self,
@@ -120,6 +139,12 @@ impl ServerChoice<'_> {
             .cluster;
         (known.server == cluster.server).then_some(known)
     }
+}
+
+/// Whether a user entry, whose name is `USER/CLUSTER`, is that of `user`.
+pub(super) fn is_entry_of(entry: &str, user: &str) -> bool {
+    let rest = entry.strip_prefix(user);
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a login of this kind wrote the context, which can then be renewed under its names.

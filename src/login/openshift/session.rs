@@ -1,24 +1,28 @@
 //! How a session begins.
 
-use std::{ffi::OsString, time::SystemTime};
+use std::{ffi::OsString, net::Ipv4Addr, time::SystemTime};
 
 use crate::{
     credential::{
-        self, exec_credential,
-        openshift::{Access, Oauth, Session, SessionEnd, SessionExpiry},
+        self,
+        openshift::{Access, Oauth, Session, SessionExpiry},
     },
-    kubeconfig::Cluster,
-    login::{Error, browser, terminal},
+    login::{
+        Error,
+        browser::{self, Callback},
+        terminal,
+    },
     secret::Secret,
-    settings::{BrowserFlags, Login, OpenshiftFiles, OpenshiftFlags},
+    settings::BrowserFlags,
 };
 
-/// Begins a session with a user name and a password, and asks for what is missing.
+/// Begins a session with a user name and a password, and asks for what is missing. Returns the user name
+/// too.
 pub(super) async fn with_password(
     oauth: &Oauth,
     user: Option<String>,
     password: Option<Secret>,
-) -> Result<Session, Error> {
+) -> Result<(Session, String), Error> {
     // First, since nothing has to be typed if only a browser can log in.
     oauth.challenges().await?;
     let user = match user {
@@ -32,62 +36,41 @@ pub(super) async fn with_password(
         let typed = terminal::ask_hidden("Password: ", "password", instead)?;
         Secret::new(typed.as_str())
     };
-    Ok(oauth.challenge_login(&user, &password).await?)
+    let session = oauth.challenge_login(&user, &password).await?;
+    Ok((session, user))
 }
 
 /// Begins a session in the browser.
 pub(super) async fn in_browser(
     oauth: Oauth,
+    flags: &BrowserFlags,
+    port: u16,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Session, Error> {
-    let callback = browser::Callback::listen().await?;
+    // The OAuth server knows the client by this URL, with any port.
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    let callback = Callback::listen_on(address, "127.0.0.1", "/callback").await?;
     let login = oauth.web_login(callback.redirect_uri(), callback.state())?;
-    let flags = BrowserFlags::default();
-    browser::open(&login.url, &flags, env);
+    browser::open(&login.url, flags, env);
     let redeem = async |code| Ok(login.redeem(&code).await?);
-    callback.complete(browser::limit(&flags), redeem).await
+    callback.complete(browser::limit(flags), redeem).await
 }
 
-/// Takes over the session of a token, whose end it asks the cluster for.
+/// Takes over a token: the session that it belongs to, whose end it asks the cluster for, or a JWT such as
+/// that of a service account.
 pub(super) async fn of_token(access: &Access, token: Secret) -> Result<Session, Error> {
-    let ends = match access.expiry(&token).await? {
-        SessionExpiry::Valid {
-            ends_at: Some(end),
-            by_inactivity: false,
-            ..
-        } => SessionEnd::At(end),
-        SessionExpiry::Valid { .. } => SessionEnd::Never,
-        SessionExpiry::Unknown => SessionEnd::Unknown,
-        SessionExpiry::Ended(why) => {
-            return Err(credential::Error::LoginNeeded {
-                subject: format!("the token for {}", access.server()),
-                problem: why.into(),
-                remedy: "give another, or log in with a password or --web".to_owned(),
-            }
-            .into());
+    let expiry = access.expiry(&token).await?;
+    if let SessionExpiry::Ended(why) = expiry {
+        return Err(credential::Error::LoginNeeded {
+            subject: format!("the token for {}", access.server()),
+            problem: why.into(),
+            remedy: "give another, or log in with a password or --web".to_owned(),
         }
-    };
+        .into());
+    }
     Ok(Session {
         token,
         issued_at: SystemTime::now(),
-        ends,
-    })
-}
-
-/// Begins the first session of a login that reads user name and password from files.
-pub(super) async fn from_files(
-    files: &OpenshiftFiles,
-    cluster: &Cluster,
-) -> Result<Session, Error> {
-    let login = Login::Openshift(OpenshiftFlags {
-        login: None,
-        files: files.clone(),
-    });
-    let source = credential::saved_login::source(&login, cluster)?;
-    let begun = source.fetch().await?;
-    Ok(Session {
-        token: exec_credential::token(&begun, &source.subject())?,
-        issued_at: begun.issued_at.unwrap_or_else(SystemTime::now),
-        ends: begun.expires_at.map_or(SessionEnd::Unknown, SessionEnd::At),
+        ends: expiry.session_end(),
     })
 }

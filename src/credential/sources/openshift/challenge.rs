@@ -1,34 +1,30 @@
-//! Login with user name and password, as `oc login -u USER -p PASSWORD` does it. The authorize endpoint
-//! sends a Basic challenge (RFC 7617), and then redirects with a code to a page that is not opened.
+//! Login with user name and password, as `oc login -u USER -p PASSWORD` does it. The authorize endpoint,
+//! or a proxy of an identity provider that it redirects to, sends a Basic challenge (RFC 7617). The end
+//! is a redirect with a code to a page that is not opened.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, StatusCode, Uri,
-    header::{AUTHORIZATION, LINK, LOCATION, WARNING, WWW_AUTHENTICATE},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{LINK, LOCATION, WARNING, WWW_AUTHENTICATE},
 };
 
 use super::{
     Access, Oauth, Session,
+    authorize::redirect_target,
     grant::{self, Client},
 };
 use crate::{
     credential::{
-        Error, Pkce,
+        Error,
         protocol::{
             authorization,
-            issuer::{IssuerError, Response, form_encoded},
+            issuer::Response,
             oauth::{error_of, form_value, known_error},
         },
     },
     secret::Secret,
 };
-
-/// How often the request is tried if the response is a page instead of a redirect, which some servers
-/// behind a load balancer send now and then.
-const MAX_TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The words of `oc`.
 pub(super) const WRONG_PASSWORD: &str = "Login failed (401 Unauthorized)";
@@ -64,17 +60,25 @@ impl Oauth {
             ));
         }
         let pkce = self.pkce_if_supported()?;
-        let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
-        let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
+        let redirect_uri = self.redirect_uri();
+        let mut url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
         let asked_at = SystemTime::now();
-        let mut response = self.ask(&url, None).await?;
+        let mut response = self.follow(&mut url, &redirect_uri).await?;
         if response.status == StatusCode::UNAUTHORIZED {
-            if !is_challenge(&response.headers) {
+            if !offers(&response.headers, "basic") {
                 return Err(self.no_challenge(&response));
             }
-            response = self
-                .ask(&url, Some(&basic_credentials(user, password)?))
-                .await?;
+            let proof = basic_credentials(user, password)?;
+            response = self.ask(&url, Some(&proof)).await?;
+            if let Some(mut next) = redirect_target(&response, &url, &redirect_uri)? {
+                response = self.follow(&mut next, &redirect_uri).await?;
+                if response.status == StatusCode::UNAUTHORIZED {
+                    return Err(response.error(
+                        "it asks for a password again after another server has accepted it; log \
+                         in with --web",
+                    ));
+                }
+            }
         }
         match self.evaluate(&response, &redirect_uri, asked_at)? {
             Redirected::Session(session) => Ok(session),
@@ -90,72 +94,16 @@ impl Oauth {
     /// # Errors
     /// [`Error::LoginNeeded`] if it does not, with what to do instead.
     pub async fn challenges(&self) -> Result<(), Error> {
-        let redirect_uri = format!("{}/oauth/token/implicit", self.issuer);
+        let redirect_uri = self.redirect_uri();
         let pkce = self.pkce_if_supported()?;
-        let url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
-        let response = self.ask(&url, None).await?;
+        let mut url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
+        let response = self.follow(&mut url, &redirect_uri).await?;
         match response.status {
-            StatusCode::UNAUTHORIZED if is_challenge(&response.headers) => Ok(()),
+            StatusCode::UNAUTHORIZED if offers(&response.headers, "basic") => Ok(()),
             StatusCode::UNAUTHORIZED => Err(self.no_challenge(&response)),
             _ => self
                 .evaluate(&response, &redirect_uri, SystemTime::now())
                 .map(drop),
-        }
-    }
-
-    /// Returns a PKCE verifier if the server supports codes and PKCE.
-    fn pkce_if_supported(&self) -> Result<Option<Pkce>, Error> {
-        (self.codes && self.pkce).then(Pkce::new).transpose()
-    }
-
-    fn authorize_url(&self, pkce: Option<&Pkce>, redirect_uri: &str) -> Result<Uri, Error> {
-        let client = Client::Challenging.id();
-        let redirect = form_encoded(redirect_uri);
-        let query = match (self.codes, pkce) {
-            (true, Some(pkce)) => format!(
-                "client_id={client}&code_challenge={}&code_challenge_method={}&redirect_uri={}\
-                 &response_type=code",
-                pkce.challenge(),
-                Pkce::METHOD,
-                *redirect,
-            ),
-            (true, None) => {
-                format!(
-                    "client_id={client}&redirect_uri={}&response_type=code",
-                    *redirect
-                )
-            }
-            (false, _) => format!("response_type=token&client_id={client}"),
-        };
-        format!("{}?{query}", self.authorize).parse().map_err(|_| {
-            Error::Issuer(IssuerError::Url {
-                what: self.authorize.to_string(),
-                problem: "is too long for a login",
-            })
-        })
-    }
-
-    async fn ask(&self, url: &Uri, proof: Option<&HeaderValue>) -> Result<Response, Error> {
-        let mut tries = 1;
-        loop {
-            // The server requires this header so that a web page cannot make a browser prompt for the
-            // password.
-            let mut request = Request::get(url).header("X-CSRF-Token", "1");
-            if let Some(proof) = proof {
-                request = request.header(AUTHORIZATION, proof);
-            }
-            let request = request.body(Bytes::new()).map_err(|_| {
-                Error::Issuer(IssuerError::Url {
-                    what: self.authorize.to_string(),
-                    problem: "cannot be requested",
-                })
-            })?;
-            let response = self.client.send(request, None).await?;
-            if response.status != StatusCode::OK || tries == MAX_TRIES {
-                return Ok(response);
-            }
-            tries += 1;
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -174,7 +122,7 @@ impl Oauth {
             )),
             StatusCode::OK => Err(response.error(
                 "it showed a page where a redirect with a code was expected; try again, or log \
-                 in with a browser",
+                 in with a browser (--web)",
             )),
             StatusCode::BAD_REQUEST => {
                 let code = error_of(response).unwrap_or("400");
@@ -233,6 +181,8 @@ impl Oauth {
             response.headers.contains_key(LINK) || response.headers.contains_key(WARNING);
         let problem = if says_where {
             "users of this cluster can only log in with a browser"
+        } else if offers(&response.headers, "negotiate") {
+            "the OAuth server asks for a Kerberos ticket (Negotiate), and for no password"
         } else {
             "the OAuth server asks for no user name and password (401 without a challenge)"
         };
@@ -260,15 +210,15 @@ fn basic_credentials(user: &str, password: &Secret) -> Result<HeaderValue, Error
     })
 }
 
-/// Returns whether one of the challenges (RFC 9110, section 11.6.1) is Basic.
-fn is_challenge(headers: &HeaderMap) -> bool {
+/// Returns whether one of the challenges (RFC 9110, section 11.6.1) has this scheme.
+fn offers(headers: &HeaderMap, wanted: &str) -> bool {
     let lines = headers.get_all(WWW_AUTHENTICATE).into_iter();
     let mut parts = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','));
     parts.any(|part| {
         let scheme = part.split_whitespace().next().unwrap_or_default();
-        scheme.eq_ignore_ascii_case("basic")
+        scheme.eq_ignore_ascii_case(wanted)
     })
 }
 
@@ -287,10 +237,10 @@ mod tests {
             &["Negotiate", "basic realm=\"openshift\""],
             &["Negotiate, Basic realm=\"a\""],
         ] {
-            assert!(is_challenge(&headers(lines)), "{lines:?}");
+            assert!(offers(&headers(lines), "basic"), "{lines:?}");
         }
         for lines in [&[][..], &["Negotiate"], &["Bearer realm=\"basic\""]] {
-            assert!(!is_challenge(&headers(lines)), "{lines:?}");
+            assert!(!offers(&headers(lines), "basic"), "{lines:?}");
         }
     }
 }

@@ -25,6 +25,14 @@ pub struct Oauth {
     pub(super) codes: bool,
 }
 
+impl Oauth {
+    /// Returns its URL, without a slash at the end.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
 impl Access {
     /// Finds the OAuth server.
     ///

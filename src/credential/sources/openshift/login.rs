@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Access, SavedSession, password_file_session::PasswordFileSession};
+use super::{
+    Access, SavedSession, password_file_session::PasswordFileSession, password_login::PasswordFiles,
+};
 use crate::{
     credential::{
         Error, Source,
@@ -30,9 +32,8 @@ pub(in crate::credential) fn source(
         None => None,
     };
     if let Some((user, password)) = flags.files.username_and_password() {
-        return Ok(Arc::new(PasswordFileSession::new(
-            access, user, password, saved,
-        )));
+        let files = PasswordFiles::new(user, password);
+        return Ok(Arc::new(PasswordFileSession::new(access, files, saved)));
     }
     let (store, login) = saved.ok_or_else(|| Error::LoginNeeded {
         subject: format!("the OpenShift login at {}", access.server()),

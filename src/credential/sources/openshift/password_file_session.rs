@@ -5,21 +5,17 @@
 //! refused, another session is started.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use super::{Access, Session, SessionEnd, SessionExpiry, challenge::WRONG_PASSWORD};
-use crate::{
-    credential::{
-        Credential, Error, Fetch, Need, Source,
-        blocking::blocking,
-        protocol::authorization::bearer,
-        secret_file,
-        store::{SavedLogin, Store},
-    },
-    secret::Secret,
+use super::{Access, Session, SessionEnd, password_login::PasswordFiles};
+use crate::credential::{
+    Credential, Error, Fetch, Need, Source,
+    blocking::blocking,
+    protocol::authorization::bearer,
+    store::{SavedLogin, Store},
 };
 
 /// How long a replaced session is kept for requests that were sent with it and are not authenticated yet.
@@ -28,8 +24,7 @@ const REVOKE_AFTER: Duration = Duration::from_secs(60);
 /// See the module.
 pub(in crate::credential) struct PasswordFileSession {
     access: Access,
-    username_file: PathBuf,
-    password_file: PathBuf,
+    files: PasswordFiles,
     /// Store and name for later processes, since each `kubegate credential` obtains one session.
     saved: Option<(Store, String)>,
     last: Mutex<Option<Session>>,
@@ -39,14 +34,12 @@ impl PasswordFileSession {
     /// `saved` is the store for sessions, and the name of the login.
     pub(in crate::credential) fn new(
         access: Access,
-        username_file: &Path,
-        password_file: &Path,
+        files: PasswordFiles,
         saved: Option<(Store, String)>,
     ) -> Self {
         Self {
             access,
-            username_file: username_file.to_owned(),
-            password_file: password_file.to_owned(),
+            files,
             saved,
             last: Mutex::default(),
         }
@@ -56,13 +49,14 @@ impl PasswordFileSession {
         if let Some(session) = self.saved_session().await? {
             return self.accept(session);
         }
-        let (user, password) = self.read_files().await?;
-        let session = self.access.challenge_login(user.expose(), &password).await;
-        let mut session = session.map_err(|error| self.with_files(error))?;
-        if session.ends == SessionEnd::Unknown {
-            session.ends = self.ask_end(&session).await;
+        let mut login = self.files.login(&self.access).await?;
+        // Another process may have begun a session while this one waited for its turn.
+        if let Some(session) = self.saved_session().await? {
+            return self.accept(session);
         }
+        let session = login.send_unless_refused().await?;
         self.save(&session).await?;
+        drop(login);
         self.accept(session)
     }
 
@@ -96,37 +90,6 @@ impl PasswordFileSession {
             last.is_some_and(|last| last.token == session.token)
         };
         Ok(session.filter(|session| !session.is_due(SystemTime::now()) && !is_last(session)))
-    }
-
-    /// Reads user name and password from their files.
-    async fn read_files(&self) -> Result<(Secret, Secret), Error> {
-        let (user, password) = (self.username_file.clone(), self.password_file.clone());
-        self.blocking(move || {
-            Ok((
-                secret_file::read("user name", &user)?,
-                secret_file::read("password", &password)?,
-            ))
-        })
-        .await?
-    }
-
-    /// Asks when a session ends, if its token came without that. The session is used even if this
-    /// fails.
-    async fn ask_end(&self, session: &Session) -> SessionEnd {
-        match self.access.expiry(&session.token).await {
-            Ok(SessionExpiry::Valid {
-                ends_at: Some(end),
-                by_inactivity: false,
-                ..
-            }) => SessionEnd::At(end),
-            Ok(SessionExpiry::Valid { .. }) => SessionEnd::Never,
-            Ok(SessionExpiry::Ended(_) | SessionExpiry::Unknown) => SessionEnd::Unknown,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot find out when the session ends");
-                SessionEnd::Unknown
-            }
-        }
     }
 
     async fn save(&self, session: &Session) -> Result<(), Error> {
@@ -166,22 +129,6 @@ impl PasswordFileSession {
         last.clone()
     }
 
-    /// Names the files in the error of a wrong password.
-    fn with_files(&self, error: Error) -> Error {
-        let (subject, problem) = match error {
-            Error::LoginNeeded {
-                subject, problem, ..
-            } if problem == WRONG_PASSWORD => (subject, problem),
-            error => return error,
-        };
-        let (user, password) = (self.username_file.display(), self.password_file.display());
-        Error::LoginNeeded {
-            subject,
-            problem,
-            remedy: format!("correct the user name in {user} or the password in {password}"),
-        }
-    }
-
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -208,7 +155,7 @@ impl Source for PasswordFileSession {
 
     fn files(&self) -> Vec<PathBuf> {
         let saved = self.saved.as_ref().map(|(store, login)| store.path(login));
-        let own = [self.username_file.clone(), self.password_file.clone()];
+        let own = self.files.paths();
         own.into_iter().chain(saved).collect()
     }
 }

@@ -9,13 +9,14 @@ use http::{HeaderMap, StatusCode, header::DATE};
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde::Deserialize;
 
-use super::{Access, TOKEN_PREFIX};
+use super::{Access, SessionEnd, TOKEN_PREFIX};
 use crate::{
     credential::{
         Error,
         protocol::{
             authorization::bearer,
             issuer::{self, Response},
+            jwt,
         },
     },
     secret::Secret,
@@ -25,6 +26,9 @@ use crate::{
 pub(super) const OBJECTS: &str = "/apis/oauth.openshift.io/v1/useroauthaccesstokens/";
 /// The clock difference from which times of the server are corrected by its `Date`.
 const MAX_SKEW: Duration = Duration::from_secs(5);
+
+/// How long the API server may still accept a JWT after its `exp`: go-jose's leeway.
+const JWT_LEEWAY: Duration = Duration::from_secs(60);
 
 /// The reason if the server answers 401, or has no object for the session.
 const OVER: &str = "the session has ended or was revoked";
@@ -45,6 +49,22 @@ pub enum SessionExpiry {
     Ended(&'static str),
     /// Neither server tells.
     Unknown,
+}
+
+impl SessionExpiry {
+    /// Returns the end as a session has it. An end by inactivity is none: use postpones it.
+    #[must_use]
+    pub fn session_end(self) -> SessionEnd {
+        match self {
+            Self::Valid {
+                ends_at: Some(end),
+                by_inactivity: false,
+                ..
+            } => SessionEnd::At(end),
+            Self::Valid { .. } => SessionEnd::Never,
+            Self::Ended(_) | Self::Unknown => SessionEnd::Unknown,
+        }
+    }
 }
 
 /// Returns the name of a session's object, which is not secret: a hash of the token (oauth-apiserver's
@@ -96,14 +116,16 @@ struct Details {
 }
 
 impl Access {
-    /// Returns when the session of `token` ends.
+    /// Returns when the session of `token` ends. No server is asked about any other token, such as that
+    /// of a service account: a JWT names its end itself.
     ///
     /// # Errors
     /// A request fails, or its response is invalid.
     pub async fn expiry(&self, token: &Secret) -> Result<SessionExpiry, Error> {
-        if let Some(name) = object_name(token)
-            && let Some(expiry) = self.expiry_of_object(token, &name).await?
-        {
+        let Some(name) = object_name(token) else {
+            return Ok(expiry_of_jwt(token, SystemTime::now()));
+        };
+        if let Some(expiry) = self.expiry_of_object(token, &name).await? {
             return Ok(expiry);
         }
         self.expiry_of_info(token).await
@@ -179,6 +201,21 @@ impl Access {
             }
             status => Err(response.error(format!("it answered {status} about the session's end"))),
         }
+    }
+}
+
+fn expiry_of_jwt(token: &Secret, now: SystemTime) -> SessionExpiry {
+    let Some(claims) = jwt::claims(token.expose()) else {
+        return SessionExpiry::Unknown;
+    };
+    let end = claims.expires_at;
+    if end.checked_add(JWT_LEEWAY).is_some_and(|end| end <= now) {
+        return SessionExpiry::Ended("the token has expired");
+    }
+    SessionExpiry::Valid {
+        issued_at: claims.issued_at,
+        ends_at: Some(end),
+        by_inactivity: false,
     }
 }
 
@@ -322,6 +359,35 @@ mod tests {
             );
         }
         assert!(expiry(json!({"expiresIn": -1}), DATE_GMT, NOW).is_err());
+    }
+
+    #[test]
+    fn a_jwt_names_its_end_itself() {
+        let jwt = |claims: Value| {
+            let payload = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+            Secret::new(format!("e30.{payload}.c2ln"))
+        };
+        let now = at("2026-11-22T12:00:00Z");
+        let seconds = |time: SystemTime| {
+            let since = time.duration_since(SystemTime::UNIX_EPOCH);
+            since.unwrap().as_secs()
+        };
+        let hour = Duration::from_secs(3600);
+        let found = expiry_of_jwt(&jwt(json!({"exp": seconds(now + hour)})), now);
+        let expected = SessionExpiry::Valid {
+            issued_at: None,
+            ends_at: Some(now + hour),
+            by_inactivity: false,
+        };
+        assert_eq!(found, expected);
+        // The API server may still accept it.
+        let found = expiry_of_jwt(&jwt(json!({"exp": seconds(now) - 30})), now);
+        assert!(matches!(found, SessionExpiry::Valid { .. }), "{found:?}");
+        let found = expiry_of_jwt(&jwt(json!({"exp": seconds(now) - 61})), now);
+        assert!(matches!(found, SessionExpiry::Ended(_)), "{found:?}");
+        for token in [jwt(json!({"sub": "a"})), Secret::new("opaque")] {
+            assert_eq!(expiry_of_jwt(&token, now), SessionExpiry::Unknown);
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Requests to the API server as the user of a session: ends the session, and lists the projects.
+//! Requests to the API server as the user of a session, and the one that ends it.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::AUTHORIZATION};
-use serde::Deserialize;
 
 use super::{Access, object_name, session_expiry::OBJECTS};
 use crate::{
@@ -16,23 +15,6 @@ use crate::{
     secret::Secret,
     shell::quoted,
 };
-
-const PROJECTS: &str = "/apis/project.openshift.io/v1/projects";
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Projects {
-    items: Vec<Project>,
-}
-
-#[derive(Deserialize)]
-struct Project {
-    metadata: Name,
-}
 
 impl Access {
     /// Ends the session of `token` at the server. Returns false if it had ended before.
@@ -56,23 +38,6 @@ impl Access {
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refused(&response, "the end of the session")),
         }
-    }
-
-    /// Returns the projects that the user of `token` may see, in the server's order, or none if the
-    /// user may not list them.
-    ///
-    /// # Errors
-    /// The request fails.
-    pub async fn projects(&self, token: &Secret) -> Result<Vec<String>, Error> {
-        let response = self.call(Method::GET, PROJECTS, token).await?;
-        if response.status != StatusCode::OK {
-            return Ok(Vec::new());
-        }
-        let projects = response
-            .json::<Projects>("no list of projects")?
-            .items
-            .into_iter();
-        Ok(projects.map(|project| project.metadata.name).collect())
     }
 
     async fn call(&self, method: Method, path: &str, token: &Secret) -> Result<Response, Error> {

@@ -1,0 +1,246 @@
+//! Passwords in files that the OAuth server refuses: they are not sent again and again, and many processes
+//! make one login.
+
+use std::process::{Child, Command, Stdio};
+
+use http::StatusCode;
+use kubegate::{
+    credential::store::{SavedLogin, Store},
+    demo::https::FaultyResponse,
+};
+
+use super::*;
+use crate::support::{Refused, on_terminal};
+
+/// Directories lock an account after about as many.
+const LOCK_AFTER: u32 = 3;
+
+impl Cluster {
+    /// A cluster with a context that logs in with alice's password from a file.
+    async fn with_password_files() -> Self {
+        let cluster = Self::with(Options {
+            lock_after: LOCK_AFTER,
+            ..Options::default()
+        })
+        .await;
+        let ended = cluster.log_in_with_files("sesame-os-1");
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        cluster
+    }
+
+    /// `kubegate login openshift` with alice's name and this password in files.
+    fn log_in_with_files(&self, password: &str) -> Refused {
+        let (user, password) = (self.file("u", "alice"), self.file("p", password));
+        let args = [
+            "--openshift-username-file",
+            user.to_str().unwrap(),
+            "--openshift-password-file",
+            password.to_str().unwrap(),
+        ];
+        self.login_with_cas(&args, "")
+    }
+
+    fn token_command(&self) -> Command {
+        let mut command = Kubegate::command(["token", "--kubeconfig", &self.config()]);
+        command.env("XDG_STATE_HOME", self.state());
+        command
+    }
+
+    fn token(&self) -> Refused {
+        Kubegate::refused(self.token_command())
+    }
+
+    /// The outputs of `kubegate token` run as often as that at once.
+    fn tokens_at_once(&self, number: usize) -> Vec<String> {
+        let start = |_| {
+            let mut command = self.token_command();
+            command.stdout(Stdio::piped()).stderr(Stdio::null());
+            command.spawn().unwrap()
+        };
+        let children: Vec<Child> = (0..number).map(start).collect();
+        let output = |child: Child| child.wait_with_output().unwrap().stdout;
+        let outputs = children.into_iter().map(output);
+        outputs.map(|out| String::from_utf8(out).unwrap()).collect()
+    }
+
+    /// Ends the saved session as if its time were over.
+    fn end_session(&self) {
+        let state = self.state().into_os_string();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        let login = store.names().unwrap().pop().unwrap();
+        let saved = store.read(&login).unwrap().unwrap();
+        let ended = SavedLogin {
+            expires_at: Some(std::time::SystemTime::now() - Duration::from_secs(1)),
+            ..saved
+        };
+        store.write(&login, &ended).unwrap();
+    }
+
+    /// Lets time pass since the last refusal of a password.
+    fn age_refusals(&self, seconds: u64) {
+        let folder = self.state().join("kubegate/refused-passwords");
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                let text = fs::read_to_string(&path).unwrap();
+                let mut refused: Value = serde_json::from_str(&text).unwrap();
+                let at = refused[0]["refused-at"].as_u64().unwrap();
+                refused[0]["refused-at"] = json!(at - seconds);
+                fs::write(&path, refused.to_string()).unwrap();
+            }
+        }
+    }
+}
+
+const NOT_SENT: &str = "this password is not sent again before";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_tokens_at_a_sessions_end_are_one_login() {
+    let cluster = Cluster::with_password_files().await;
+    let before = cluster.openshift.logins();
+    cluster.end_session();
+    let mut tokens = cluster.tokens_at_once(40);
+    assert_eq!(cluster.openshift.logins(), before + 1);
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1, "they differ");
+    assert!(tokens[0].starts_with("sha256~"), "no token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_with_an_outdated_password_are_one_wrong_login() {
+    let cluster = Cluster::with_password_files().await;
+    cluster.openshift.add_user("alice", "sesame-os-2");
+    cluster.end_session();
+    let mut said = Vec::new();
+    for _ in 0..5 {
+        let ended = cluster.token();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        said.push(ended.stderr);
+    }
+    assert!(!said[0].contains(NOT_SENT), "{}", said[0]);
+    for text in &said {
+        let file = cluster.folder.path().join("p").display().to_string();
+        assert!(
+            text.contains("Login failed (401 Unauthorized)") && text.contains(&file),
+            "{text}"
+        );
+    }
+    for text in &said[1..] {
+        assert!(text.contains(NOT_SENT), "{text}");
+    }
+    assert!(cluster.tokens_at_once(10).iter().all(String::is_empty));
+    assert_eq!(cluster.openshift.wrong_passwords(), 1);
+    // The account is not locked, so the new password works at once.
+    cluster.file("p", "sesame-os-2");
+    let ended = cluster.token();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_do_not_repeat_a_refused_password_either() {
+    let cluster = Cluster::with(Options::default()).await;
+    for is_sent in [true, false] {
+        let kubegate = cluster.with_password("sesame-os-wrong");
+        let response = get(&kubegate.address, OWN_USER).await;
+        assert_eq!(status(&response), 401, "{response}");
+        assert_eq!(response.contains(NOT_SENT), !is_sent, "{response}");
+        assert_eq!(cluster.openshift.wrong_passwords(), 1);
+        // A pause of the proxy is over after a second.
+        let response =
+            wait_until(&kubegate, OWN_USER, |response| response.contains(NOT_SENT)).await;
+        assert_eq!(status(&response), 401, "{response}");
+        assert_eq!(cluster.openshift.wrong_passwords(), 1);
+        assert!(!kubegate.log().contains("sesame"), "{}", kubegate.log());
+    }
+    let kubegate = cluster.with_password("sesame-os-1");
+    wait_until(&kubegate, OWN_USER, is_ok).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_sent_again_after_an_hour_and_then_after_two() {
+    let cluster = Cluster::with_password_files().await;
+    cluster.openshift.add_user("alice", "sesame-os-2");
+    cluster.end_session();
+    for (passed, wrong) in [(0, 1), (3590, 1), (10, 2), (3600, 2), (3600, 3)] {
+        if passed > 0 {
+            cluster.age_refusals(passed);
+        }
+        assert_eq!(cluster.token().code, Some(1));
+        assert_eq!(cluster.openshift.wrong_passwords(), wrong, "{passed}");
+    }
+    // Unlocked by an administrator, with the password of the file.
+    cluster.openshift.add_user("alice", "sesame-os-1");
+    cluster.age_refusals(4 * 3600);
+    let ended = cluster.token();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_its_user_lets_the_password_be_sent_again() {
+    for with_files in [false, true] {
+        let cluster = Cluster::with_password_files().await;
+        cluster.openshift.add_user("alice", "sesame-os-2");
+        cluster.end_session();
+        assert_eq!(cluster.token().code, Some(1));
+        cluster.openshift.add_user("alice", "sesame-os-1");
+        assert!(cluster.token().stderr.contains(NOT_SENT));
+        // A script may not try again; a person may, with the files or by typing.
+        let ended = cluster.log_in_with_files("sesame-os-1");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(NOT_SENT), "{ended:?}");
+        let url = cluster.openshift.api().url();
+        let ca = cluster.file("ca.pem", cluster.openshift.api().ca_pem());
+        let (user, password) = (cluster.file("u", "alice"), cluster.file("p", "sesame-os-1"));
+        let other = cluster.folder.path().join("other");
+        let mut command = Kubegate::command(["login", "openshift", &url]);
+        command.args(["--certificate-authority", ca.to_str().unwrap()]);
+        command.args(["--oauth-certificate-authority", &cluster.oauth_ca()]);
+        command.args(["--kubeconfig", other.to_str().unwrap()]);
+        command.env("XDG_STATE_HOME", cluster.state());
+        let answers = if with_files {
+            command.args(["--openshift-username-file", user.to_str().unwrap()]);
+            command.args(["--openshift-password-file", password.to_str().unwrap()]);
+            &[][..]
+        } else {
+            &[("Username: ", "alice"), ("Password: ", "sesame-os-1")]
+        };
+        let ended = Kubegate::refused(on_terminal(&command, answers));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let ended = cluster.token();
+        assert_eq!(ended.code, Some(0), "{with_files} {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_server_is_no_refusal() {
+    let cluster = Cluster::with_password_files().await;
+    cluster.end_session();
+    for status in [
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::FORBIDDEN,
+    ] {
+        let faults = cluster.openshift.faults();
+        faults.only_on("/oauth/authorize");
+        faults.respond_with(Some(FaultyResponse::Status(status)));
+        assert_eq!(cluster.token().code, Some(1), "{status}");
+        faults.clear();
+    }
+    let ended = cluster.token();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_state_folder_a_process_remembers_by_itself() {
+    let cluster = Cluster::with(Options::default()).await;
+    // A file where the folder should be.
+    cluster.file("state", "");
+    let kubegate = cluster.with_password("sesame-os-wrong");
+    wait_until(&kubegate, OWN_USER, |response| response.contains(NOT_SENT)).await;
+    assert_eq!(cluster.openshift.wrong_passwords(), 1);
+    cluster.file("password", "sesame-os-1");
+    wait_until(&kubegate, OWN_USER, is_ok).await;
+}
