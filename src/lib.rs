@@ -13,7 +13,7 @@
 //! |---|---|
 //! | [`secret`] | holds secrets: redacted in `Debug`, wiped on drop |
 //! | [`printable`], [`shell`] | show text from elsewhere, on a terminal and in a command line |
-//! | [`mod@error`], [`jitter`] | the boxed error type and its text; random delays |
+//! | [`mod@error`], [`jitter`], [`hex`] | the boxed error type and its text; random delays; hexadecimal digits |
 //! | [`console`] | writes to standard output and standard error |
 //! | [`kubeconfig`] | reads, merges, selects from and edits kubeconfig files |
 //! | [`tls`] | decides which servers are trusted, and prepares client certificates |
@@ -41,6 +41,7 @@ pub mod credential;
 pub mod descriptors;
 pub mod dial;
 pub mod error;
+pub mod hex;
 pub mod jitter;
 pub mod kubeconfig;
 pub mod login;

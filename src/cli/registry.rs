@@ -93,9 +93,9 @@ fn add(
 ) -> anyhow::Result<()> {
     let host = parsed(named)?;
     // docker looks a registry up by the name that an image has, with the port 443 or without it.
-    let mut names = vec![host.clone()];
-    names.extend(registry_name(named).ok().filter(|name| *name != host));
-    let name = connection
+    let mut hosts = vec![host.clone()];
+    hosts.extend(registry_name(named).ok().filter(|name| *name != host));
+    let context = connection
         .context
         .as_ref()
         .filter(|name| !name.is_empty())
@@ -104,17 +104,17 @@ fn add(
         })?;
     let explicit = connection.kubeconfig();
     let contexts = kubeconfig::contexts(explicit, &|name| std::env::var_os(name))?;
-    if contexts.iter().all(|context| context.name != *name) {
-        bail!("there is no context {name:?}; see `kubegate contexts`");
+    if contexts.iter().all(|known| known.name != *context) {
+        bail!("there is no context {context:?}; see `kubegate contexts`");
     }
     let registry = Registry {
-        context: name.clone(),
+        context: context.clone(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
-    let plan = configure.then(|| Plan::new(&names)).transpose()?;
+    let plan = configure.then(|| Plan::new(&hosts)).transpose()?;
     store()?.change_registries(|all| all.insert(host.clone(), registry))?;
     output::print(&format!(
-        "registry {host} takes the token of context {name}\n"
+        "registry {host} takes the token of context {context}\n"
     ))?;
     if let Some(plan) = plan {
         for line in plan.run()? {
@@ -122,7 +122,7 @@ fn add(
         }
         return Ok(());
     }
-    let helpers: BTreeMap<_, _> = names.iter().map(|name| (name, "kubegate")).collect();
+    let helpers: BTreeMap<_, _> = hosts.iter().map(|name| (name, "kubegate")).collect();
     console::eprint(&format!(
         "docker uses it with this line in ~/.docker/config.json and docker-credential-kubegate, a link to \
          kubegate, on PATH; --configure does both:\n  {}",

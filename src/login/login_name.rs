@@ -72,10 +72,10 @@ pub(super) fn choose_login_name_of_kind(
             .map(|(_, name)| name)
     };
     let is_former = |name: &str| is_numbered(name, secret.former) && read(name).is_some();
-    let named = names(&|user, _| Some(user) == request.user)
+    let saved = names(&|user, _| Some(user) == request.user)
         .or_else(|| names(&|_, name| is_numbered(name, request.preferred)))
         .or_else(|| names(&|_, name| is_former(name)));
-    if let Some(name) = named {
+    if let Some(name) = saved {
         return name;
     }
     let mut number = 1;

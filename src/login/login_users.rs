@@ -62,7 +62,7 @@ pub fn contexts_of(
 ) -> Vec<LoginContext> {
     let find = |file: Option<&Path>| {
         let all = kubeconfig::contexts(file, env).unwrap_or_default();
-        let used = all.into_iter().filter_map(|one| {
+        let of_user = all.into_iter().filter_map(|one| {
             let target = one.target.ok()?;
             let binding = LoginBinding::of_cluster(&target.cluster);
             (target.user.name.as_ref() == Some(&user.user)).then_some(LoginContext {
@@ -70,7 +70,7 @@ pub fn contexts_of(
                 server: binding.server()?.to_owned(),
             })
         });
-        used.collect::<Vec<_>>()
+        of_user.collect::<Vec<_>>()
     };
     let own = find(Some(&user.file));
     if own.is_empty() { find(explicit) } else { own }

@@ -13,7 +13,7 @@ use imports::{Crate, Source};
 /// The modules in layers, from the lowest. A module imports from the layers below its own;
 /// `demo` is for `cli` and for tests alone.
 const LAYERS: &[&[&str]] = &[
-    &["secret", "printable", "shell", "error", "jitter"],
+    &["secret", "printable", "shell", "error", "jitter", "hex"],
     &["console"],
     &["kubeconfig"],
     &["tls"],

@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::kubeconfig::own_writes::sha256;
+use crate::{hex, kubeconfig::own_writes::sha256};
 
 /// The characters that are not encoded.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b':');
@@ -34,8 +34,7 @@ pub(super) fn of_login(login: &str) -> String {
         }
         start.push_str(part);
     }
-    let hash = sha256(login.as_bytes());
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(&sha256(login.as_bytes()));
     format!("{start}{MARK}{hash}")
 }
 

@@ -76,8 +76,8 @@ impl Http1Limit {
     /// Tells the connections how many requests wait for one. Only while there are any do they
     /// report that one is free.
     pub(super) fn publish_queued(&self, queues: &WaitQueues) {
-        let queued = queues.waiting_for_http1();
-        self.connections.http1().set_queued(queued);
+        let waiting = queues.waiting_for_http1();
+        self.connections.http1().set_queued(waiting);
     }
 
     /// Whether `client` uses or waits for its share of the connections.

@@ -128,7 +128,7 @@ async fn the_command_is_a_name_only_where_path_leads_to_this_program() {
         (Some(&other), BINARY),
         (None, BINARY),
     ] {
-        home.log_in_as(&[], path.map(|path| path.as_path()));
+        home.log_in_as(&[], path.map(std::path::PathBuf::as_path));
         let entry = home.entry();
         assert_eq!(entry.command.to_str(), Some(command));
         let hint = entry.install_hint.unwrap();

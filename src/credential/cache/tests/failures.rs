@@ -43,7 +43,7 @@ async fn after_an_outage_a_request_tries_at_once_when_the_last_try_is_five_secon
             if call > 5 {
                 assert_eq!(left, seconds(pause), "{asked:?}");
             }
-            fixture.advance(left - millis(1));
+            fixture.advance(left.saturating_sub(millis(1)));
             fixture.get().await.unwrap_err();
             assert_eq!(fixture.calls(), call, "called during the pause");
             fixture.advance(millis(1));

@@ -6,7 +6,10 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use crate::kubeconfig::{Cluster, ExecConfig};
+use crate::{
+    hex,
+    kubeconfig::{Cluster, ExecConfig},
+};
 
 /// The variable. Its value is a comma-separated list of [`fingerprint`]s.
 pub(super) const VARIABLE: &str = "KUBEGATE_EXEC_PLUGINS";
@@ -57,8 +60,7 @@ fn fingerprint(config: &ExecConfig, cluster: &Cluster) -> String {
         add(value.expose().as_bytes());
     }
     let digest = digest.finish();
-    let bytes = digest.as_ref().iter().take(FINGERPRINT);
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest.as_ref().get(..FINGERPRINT).unwrap_or_default())
 }
 
 #[cfg(test)]
