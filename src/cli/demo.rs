@@ -3,6 +3,7 @@
 mod folder;
 mod ibm;
 mod kubernetes;
+mod oidc;
 mod openshift;
 mod program;
 mod serve;
@@ -23,6 +24,9 @@ Examples:
   # Commands in pods are refused unless you allow them
   kubegate demo --port 8002 --allow-exec
   kubectl -s http://127.0.0.1:8002 exec -it hello -- sh
+
+  # An OIDC issuer, and what to log in with
+  kubegate demo --flavor oidc
 
   # OpenShift's logins, sessions, projects and image registry
   kubegate demo --flavor openshift
@@ -53,6 +57,8 @@ enum Flavor {
     /// Plain Kubernetes
     #[default]
     Kubernetes,
+    /// Plain Kubernetes, with an OIDC issuer
+    Oidc,
     // The doc comment is the text of the help.
     #[allow(clippy::doc_markdown)]
     /// OpenShift, with its OAuth server and its image registry
@@ -81,6 +87,7 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     }
     match flags.flavor {
         Flavor::Kubernetes => kubernetes::run(flags.token_ttl, proxy).await,
+        Flavor::Oidc => oidc::run(flags.token_ttl, proxy).await,
         Flavor::Openshift => openshift::run(flags.token_ttl, proxy).await,
         Flavor::Ibm => ibm::run(flags.token_ttl, proxy).await,
     }

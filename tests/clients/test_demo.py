@@ -97,6 +97,14 @@ class Demo(Case):
             self.assertIn("PodList", said[0])
             self.assertIn("\nin-the-pod\n", said[-1])
 
+    def test_each_line_of_the_oidc_demo_works(self):
+        with self.demo("--flavor=oidc", "--token-ttl=1h") as demo:
+            *first, pods = self.lines(demo, "kubectl get pods")
+            output = self.paste([*first, pods])
+            self.assertIn("oidc:jane@example.com", output[1])
+            self.assertIn("hello", output[-1])
+            self.assertFalse(os.path.exists(os.path.join(self.home, ".local")))
+
     def test_each_line_of_the_openshift_demo_works(self):
         with self.demo("--flavor=openshift", "--token-ttl=1h") as demo:
             lines = self.lines(demo, "signatures/")
