@@ -2,11 +2,13 @@
 
 mod cluster;
 
+use std::sync::Arc;
+
 use anyhow::bail;
 
 use super::{exec_info, output};
 use crate::{
-    credential::{self, Need, exec_credential},
+    credential::{self, CommandContext, Need, exec_credential},
     kubeconfig::{Cluster, ExecApiVersion, ExecInfo},
     login,
     settings::{ConnectionFlags, Login},
@@ -32,7 +34,11 @@ pub(super) async fn run(
     let info = exec_info::read()?;
     let cluster = cluster_of(info.as_ref(), connection, login)?;
     login::note_use_by_kubectl(login, &|name| std::env::var_os(name));
-    let source = credential::saved_login::source(login, &cluster)?;
+    let (of_error, at) = (login.clone(), cluster.clone());
+    let context = CommandContext::Searched(Arc::new(move || {
+        login::context_of(&of_error, &at, &|name| std::env::var_os(name))
+    }));
+    let source = credential::saved_login::source(login, &cluster, &context)?;
     let credential = source.fetch_once(Need::Current).await?;
     let version = exec_info::output_version(info.as_ref(), exec_api_version);
     let answer = exec_credential::to_json(&credential, &version, &source.subject())?;

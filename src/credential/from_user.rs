@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::uri::Scheme;
 
 use super::{
-    Cache, Error, Source, saved_login,
+    Cache, CommandContext, Error, Source, saved_login,
     sources::{
         anonymous::Anonymous,
         client_cert::{ClientCert, WithCertificate},
@@ -35,6 +35,7 @@ use crate::{
 pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<Cache>, Error> {
     let user = &target.user;
     let name = user.name.as_deref();
+    let context = || CommandContext::from(target.context_ref.clone());
     let login: Option<Arc<dyn Source>> = match &user.login {
         Login::None => None,
         Login::Token(token) => Some(token_source(target, token)?),
@@ -48,9 +49,9 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
         Login::Oidc(config) if IbmKubeconfigUser::matches(config) => Some(Arc::new(
             IbmKubeconfigUser::new(config.clone(), &target.cluster)?,
         )),
-        Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone())?)),
+        Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone(), context())?)),
         Login::Exec(config) => Some(match settings::Login::of_exec(config) {
-            Some(login) => saved_login::source(&login, target.login_cluster())?,
+            Some(login) => saved_login::source(&login, target.login_cluster(), &context())?,
             None => Arc::new(Exec::new(config, &target.cluster, exec_timeout)),
         }),
     };

@@ -13,6 +13,7 @@ mod cache;
 mod error;
 mod expiry_warning;
 mod from_user;
+mod login_command;
 mod protocol;
 pub mod saved_login;
 pub mod secret_file;
@@ -27,6 +28,7 @@ pub use cache::Cache;
 pub use error::{Backoff, Error};
 pub use expiry_warning::ExpiryWarning;
 pub use from_user::{as_service_account, from_user, is_same_source};
+pub use login_command::CommandContext;
 pub use protocol::{
     authorization::bearer,
     exec_credential, issuer, oauth,

@@ -4,21 +4,27 @@
 use std::sync::Arc;
 
 use super::{
-    Error, Source,
+    CommandContext, Error, Source,
+    login_command::of_context,
     sources::{ibm_iam, oidc::Oidc, openshift},
     store::LoginBinding,
 };
 use crate::{kubeconfig::Cluster, settings::Login};
 
-/// The source for a saved login at `cluster`.
+/// The source for a saved login at `cluster`. Its errors name `context` in the command to log in again.
 ///
 /// # Errors
 /// A state folder or flag that cannot be used.
-pub fn source(login: &Login, cluster: &Cluster) -> Result<Arc<dyn Source>, Error> {
+pub fn source(
+    login: &Login,
+    cluster: &Cluster,
+    context: &CommandContext,
+) -> Result<Arc<dyn Source>, Error> {
+    let command = context.known().map(|known| of_context(login.kind(), known));
     match login {
-        Login::Openshift(flags) => openshift::source(flags, cluster),
-        Login::Ibm(flags) => ibm_iam::source(flags, cluster),
-        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags, cluster)?)),
+        Login::Openshift(flags) => openshift::source(flags, cluster, command),
+        Login::Ibm(flags) => ibm_iam::source(flags, cluster, command),
+        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags, cluster, context.clone())?)),
     }
 }
 

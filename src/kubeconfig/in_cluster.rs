@@ -52,6 +52,7 @@ pub(super) fn target(
     user.apply(flags)?;
     Ok(Some(Target {
         context: None,
+        context_ref: None,
         namespace: flags.namespace.clone().or(namespace),
         cluster: cluster.finish()?,
         file_cluster: None,

@@ -50,5 +50,5 @@ pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub use resolve::{Pin, Resolved, resolve, resolve_pinned};
 pub use server_url::{host, port};
 pub use target::{
-    Cluster, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Target, User,
+    Cluster, ContextRef, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Target, User,
 };

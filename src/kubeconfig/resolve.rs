@@ -3,10 +3,12 @@
 
 use std::{
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 
-use crate::kubeconfig::{Error, Overrides, Target, in_cluster, load, read::is_pipe, select};
+use crate::kubeconfig::{
+    ContextRef, Error, Overrides, Target, in_cluster, load, read::is_pipe, select,
+};
 
 /// A target and the files that it was resolved from.
 #[derive(Clone, Debug)]
@@ -78,14 +80,25 @@ pub fn resolve_pinned(
     if let Some(Pin::Context(name)) = pin {
         config.current_context.clone_from(name);
     }
-    let target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
+    let mut target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
+    let from_pipe = files.iter().any(|path| is_pipe(path));
+    let is_whole = flags.cluster.is_none() && flags.user.is_none() && !from_pipe;
+    target.context_ref = target
+        .context
+        .clone()
+        .filter(|_| is_whole)
+        .map(|name| ContextRef {
+            name,
+            // A later command may run in another folder.
+            kubeconfig: explicit.map(|file| absolute(file).unwrap_or_else(|_| file.to_owned())),
+        });
     let user = target.user.name.as_ref();
     let user = user.and_then(|name| config.users.get(name));
     Ok(Resolved {
         pin: Pin::Context(target.context.clone()),
         user_file: user.map(|entry| entry.path().to_owned()),
         target,
-        from_pipe: files.iter().any(|path| is_pipe(path)),
+        from_pipe,
         files,
     })
 }

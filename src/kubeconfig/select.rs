@@ -68,6 +68,7 @@ pub(super) fn target(config: &Kubeconfig, flags: &Overrides) -> Result<Target, E
             None => context_field("namespace")?.map(str::to_owned),
         },
         context: context.as_ref().map(|(name, _)| (*name).to_owned()),
+        context_ref: None,
         cluster: cluster.finish()?,
         file_cluster: file_cluster.map(Box::new),
         user: user.finish()?,

@@ -10,6 +10,7 @@ use http::Uri;
 use crate::{
     kubeconfig::{OidcConfig, OidcTokens, Pem, ProxyUrl},
     secret::Secret,
+    shell::in_quotes,
 };
 
 /// One API server and the user to authenticate as.
@@ -17,6 +18,9 @@ use crate::{
 pub struct Target {
     /// Name of the context, where one was chosen.
     pub context: Option<String>,
+    /// How to name that context to a later command; `None` where flags replace its cluster or user, or
+    /// the kubeconfig can be read only once.
+    pub context_ref: Option<ContextRef>,
     /// Default namespace of the context.
     pub namespace: Option<String>,
     /// The API server.
@@ -45,6 +49,30 @@ impl Target {
         let named = [self.cluster.certificate_authority.as_ref(), issuers];
         let files = named.into_iter().flatten().filter_map(Pem::path);
         files.map(Path::to_owned).collect()
+    }
+}
+
+/// A context of a kubeconfig, as flags name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextRef {
+    /// Its name.
+    pub name: String,
+    /// `--kubeconfig`, if that named the file.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+impl ContextRef {
+    /// Returns the flags, quoted for a shell: `--context 'NAME' --kubeconfig 'FILE'`.
+    #[must_use]
+    pub fn to_flags(&self) -> String {
+        let context = format!("--context {}", in_quotes(&self.name));
+        match &self.kubeconfig {
+            Some(file) => format!(
+                "{context} --kubeconfig {}",
+                in_quotes(&file.to_string_lossy())
+            ),
+            None => context,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     credential::{
-        self, Cache,
+        self, Cache, CommandContext,
         ibm_iam::{self, CloudSession, Endpoints, IbmCluster, RootCredential, UserProof},
         store::{SavedLogin, Store},
     },
@@ -222,7 +222,8 @@ async fn begin_with_root(
 
 /// Asks the cluster who the user is, with the credential that the saved login will give.
 async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
-    let source = credential::saved_login::source(&Login::Ibm(flags.clone()), cluster)?;
+    let login = Login::Ibm(flags.clone());
+    let source = credential::saved_login::source(&login, cluster, &CommandContext::Unknown)?;
     let identity = credential::whoami(cluster, Cache::new(source)).await?;
     Ok(identity.username)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     credential::store::{LoginBinding, Store},
-    kubeconfig::{self, Resolved, edit},
+    kubeconfig::{self, Cluster, ContextRef, Resolved, edit},
     settings::Login,
 };
 
@@ -74,6 +74,35 @@ pub fn contexts_of(
     };
     let own = find(Some(&user.file));
     if own.is_empty() { find(explicit) } else { own }
+}
+
+/// Returns the context that uses `login` at `cluster`, in the kubeconfig that kubectl would use.
+#[must_use]
+pub fn context_of(
+    login: &Login,
+    cluster: &Cluster,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Option<ContextRef> {
+    let server = LoginBinding::of_cluster(cluster);
+    let all = kubeconfig::contexts(None, env)
+        .unwrap_or_default()
+        .into_iter();
+    let used = all.filter(|one| {
+        one.target.as_ref().is_ok_and(|target| {
+            let found = match &target.user.login {
+                kubeconfig::Login::Exec(entry) => Login::of_exec(entry),
+                _ => None,
+            };
+            let is_same =
+                |found: Login| found.kind() == login.kind() && found.saved_as() == login.saved_as();
+            LoginBinding::of_cluster(&target.cluster) == server && found.is_some_and(is_same)
+        })
+    });
+    let used = used.max_by_key(|one| one.is_current)?;
+    Some(ContextRef {
+        name: used.name,
+        kubeconfig: None,
+    })
 }
 
 /// Notes in the state folder which kubeconfig uses the saved login of `resolved`, so that a logout

@@ -32,5 +32,5 @@ mod trust;
 
 pub use error::Error;
 pub use login_users::{
-    LoginContext, LoginUser, contexts_of, note_use, note_use_by_kubectl, users_of,
+    LoginContext, LoginUser, context_of, contexts_of, note_use, note_use_by_kubectl, users_of,
 };

@@ -9,7 +9,10 @@ use std::{ffi::OsString, path::PathBuf};
 pub use redirect::Redirect;
 pub use request::{IssuerRequest, LoginRequest};
 
-use self::authorization::{BrowserFlow, authorize};
+use self::{
+    authorization::{BrowserFlow, authorize},
+    request::secret_of_kubeconfig,
+};
 use super::{
     Error,
     login_name::{NameRequest, choose_login_name},
@@ -72,6 +75,9 @@ pub async fn log_in(
     let mut flags = request.issuer_flags(target.as_ref())?;
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let mut saved = previous_login(&store, request, &flags)?;
+    if saved.client_secret.is_none() {
+        saved.client_secret = target.as_ref().and_then(secret_of_kubeconfig);
+    }
     if let Some(path) = &request.issuer.client_secret_file {
         saved.client_secret = Some(secret_file::read("client secret", path)?);
     }

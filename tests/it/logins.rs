@@ -4,11 +4,13 @@
 mod binding;
 mod clients;
 mod copies;
+mod issuers;
 mod keyring;
 mod list;
 mod login;
 mod logout;
 mod older_servers;
+mod remedies;
 mod renewal;
 mod token;
 

@@ -10,7 +10,7 @@ use super::{
     serve::{serve, target},
 };
 use crate::{
-    credential,
+    credential::{self, CommandContext},
     demo::openshift::{OpenShift, Options},
     settings::{Login, OpenshiftFiles, OpenshiftFlags, ProxyFlags},
 };
@@ -44,7 +44,8 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
         },
     });
     let target = target(cluster.api())?;
-    let source = credential::saved_login::source(&login, &target.cluster)?;
+    let source =
+        credential::saved_login::source(&login, &target.cluster, &CommandContext::Unknown)?;
     let greet = |address| greeting(address, &cluster, &folder, life);
     serve(target, source, flags, greet).await
 }

@@ -30,6 +30,7 @@ pub(super) async fn serve(
 pub(super) fn target(cluster: &ControlPlane) -> anyhow::Result<Target> {
     Ok(Target {
         context: Some("demo".to_owned()),
+        context_ref: None,
         namespace: Some("default".to_owned()),
         cluster: Cluster {
             name: Some("demo".to_owned()),

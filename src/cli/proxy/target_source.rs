@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     cli::{plugin_file, usage::bail_usage},
-    credential::{self, Cache},
+    credential::{self, Cache, CommandContext},
     error::BoxError,
     kubeconfig::{self, Overrides, Pin, Target},
     login,
@@ -112,7 +112,11 @@ impl TargetSource for OwnLogin {
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
-        let source = credential::saved_login::source(&self.login, &target.cluster)?;
+        let source = credential::saved_login::source(
+            &self.login,
+            &target.cluster,
+            &CommandContext::Unknown,
+        )?;
         Ok(Cache::new(source))
     }
 

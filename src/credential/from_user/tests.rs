@@ -22,6 +22,7 @@ use crate::{
 fn target(certificate: Option<KeyPair>, login: Login) -> Target {
     Target {
         context: None,
+        context_ref: None,
         namespace: None,
         cluster: Cluster {
             name: None,

@@ -20,7 +20,9 @@ const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
 impl Issuer {
     pub(super) fn authorize(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
-        let query = Form::parse(request.uri().query());
+        let query = request.uri().query();
+        self.quirks.note_authorization(query.unwrap_or_default());
+        let query = Form::parse(query);
         // RFC 6749, section 4.1.2.1: do not redirect to a URI that is not known to be the
         // client's.
         if query.get("client_id") != Some(&self.options.client_id) {
@@ -38,12 +40,17 @@ impl Issuer {
         let result = if let Some(error) = self.error(&query) {
             ("error", error)
         } else {
-            let scopes = query.get("scope").unwrap_or_default();
+            let mut scopes = query.get("scope").unwrap_or_default().to_owned();
+            let by_access_type = query.get("access_type") == Some("offline")
+                && query.get("prompt") == Some("consent");
+            if by_access_type && self.quirks.get().offline_by_access_type {
+                scopes.push_str(" offline_access");
+            }
             code = self.grants.new_code(Login {
                 redirect_uri: redirect_uri.to_owned(),
                 code_challenge: query.get("code_challenge").map(str::to_owned),
                 nonce: query.get("nonce").map(str::to_owned),
-                scopes: scopes.to_owned(),
+                scopes,
                 expires_at: now + CODE_LIFETIME,
             });
             ("code", code.as_str())
@@ -52,6 +59,9 @@ impl Issuer {
             return shown(result);
         }
         let mut pairs = vec![result];
+        if result.0 == "error" {
+            pairs.push(("error_description", "the demo says no\u{1b}[2J"));
+        }
         pairs.extend(query.get("state").map(|state| ("state", state)));
         message::redirect(&form::add_query(redirect_uri, &pairs))
     }

@@ -7,6 +7,7 @@ mod devices;
 mod grants;
 mod machine_grants;
 mod options;
+mod quirks;
 mod token_endpoint;
 
 use std::{sync::Arc, time::SystemTime};
@@ -15,8 +16,11 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use self::grants::Grants;
-pub use self::options::{ClientAuthentication, Options};
+use self::{grants::Grants, quirks::QuirkState};
+pub use self::{
+    options::{ClientAuthentication, Options},
+    quirks::Quirks,
+};
 use crate::demo::{
     error::Error,
     https::{Faults, HttpsServer, message},
@@ -37,6 +41,7 @@ struct Issuer {
     options: Options,
     signer: Signer,
     grants: Grants,
+    quirks: QuirkState,
 }
 
 impl OidcIssuer {
@@ -51,6 +56,7 @@ impl OidcIssuer {
             options,
             signer: Signer::generate()?,
             grants: Grants::default(),
+            quirks: QuirkState::default(),
         });
         let faults = Faults::default();
         let handler = {
@@ -121,6 +127,23 @@ impl OidcIssuer {
         self.issuer.grants.restrict_client_authentication(to);
     }
 
+    /// Makes it differ from other issuers.
+    pub fn set_quirks(&self, quirks: Quirks) {
+        self.issuer.quirks.set(quirks);
+    }
+
+    /// The queries of the requests to the authorization endpoint so far, oldest first.
+    #[must_use]
+    pub fn authorization_queries(&self) -> Vec<String> {
+        self.issuer.quirks.authorization_queries()
+    }
+
+    /// The scopes that were sent with refresh tokens so far, oldest first.
+    #[must_use]
+    pub fn refresh_scopes(&self) -> Vec<Option<String>> {
+        self.issuer.quirks.refresh_scopes()
+    }
+
     /// How many refresh tokens were redeemed.
     #[must_use]
     pub fn refreshes(&self) -> usize {
@@ -177,6 +200,18 @@ impl OidcIssuer {
 
 impl Issuer {
     fn handle(&self, request: &Request<Bytes>, now: SystemTime) -> Response<Bytes> {
+        let is_endpoint = ["/authorize", "/token"].contains(&request.uri().path());
+        if let Some(query) = self.quirks.get().endpoint_query.filter(|_| is_endpoint)
+            && !request
+                .uri()
+                .query()
+                .is_some_and(|sent| sent.starts_with(query))
+        {
+            return message::text(
+                StatusCode::NOT_FOUND,
+                "the query of the endpoint is missing",
+            );
+        }
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/.well-known/openid-configuration") => {
                 self.metadata(&message::origin(request))
@@ -201,10 +236,13 @@ impl Issuer {
             Some(_) => json!(["client_secret_basic", "client_secret_post"]),
             None => json!(["none"]),
         };
+        let quirks = self.quirks.get();
+        let query = quirks.endpoint_query.map(|query| format!("?{query}"));
+        let query = query.unwrap_or_default();
         let mut metadata = json!({
             "issuer": issuer,
-            "authorization_endpoint": format!("{issuer}/authorize"),
-            "token_endpoint": format!("{issuer}/token"),
+            "authorization_endpoint": format!("{issuer}/authorize{query}"),
+            "token_endpoint": format!("{issuer}/token{query}"),
             "jwks_uri": format!("{issuer}/keys"),
             "response_types_supported": ["code"],
             "grant_types_supported": token_endpoint::GRANT_TYPES,
@@ -214,6 +252,12 @@ impl Issuer {
             "token_endpoint_auth_methods_supported": methods,
             "code_challenge_methods_supported": ["S256"],
         });
+        if let Some(scopes) = quirks.scopes_supported {
+            metadata["scopes_supported"] = json!(scopes);
+        }
+        if quirks.hides_scopes {
+            metadata["scopes_supported"].take();
+        }
         if self.options.device_flow {
             metadata["device_authorization_endpoint"] = format!("{issuer}/device").into();
         }

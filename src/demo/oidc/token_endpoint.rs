@@ -71,17 +71,30 @@ impl Issuer {
             |login: &Login| asked.now < login.expires_at && matches_login(asked.form, login);
         let login = self.grants.redeem_code(code, is_acceptable);
         let login = login.ok_or("invalid_grant")?;
-        self.granted(asked, &login.scopes, login.nonce.as_deref())
+        let nonce = self.quirks.get().nonce.or(login.nonce.as_deref());
+        self.granted(asked, &login.scopes, nonce)
     }
 
     fn redeem_refresh_token(&self, asked: &TokenRequest<'_>) -> TokenAnswer {
         let reusable = self.options.reusable;
         let token = asked.form.get("refresh_token").unwrap_or_default();
+        let quirks = self.quirks.get();
+        let scopes = asked.form.get("scope");
+        self.quirks.note_refresh(scopes);
+        if quirks.refuses_scopes_on_refresh && scopes.is_some() {
+            return Err("invalid_scope");
+        }
         if !self.grants.redeem_refresh_token(token, reusable, asked.now) {
             return Err("invalid_grant");
         }
-        let scopes = asked.form.get("scope").unwrap_or_default();
-        self.tokens(asked, None, !reusable, scopes)
+        let scopes = scopes.unwrap_or_default();
+        let mut tokens = self.tokens(asked, None, !reusable, scopes)?;
+        if quirks.no_id_token_on_refresh
+            || quirks.id_token_needs_scope && !has_scope(scopes, "openid")
+        {
+            tokens["id_token"].take();
+        }
+        Ok(tokens)
     }
 
     fn redeem_device_code(&self, asked: &TokenRequest<'_>) -> TokenAnswer {

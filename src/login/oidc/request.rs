@@ -8,6 +8,7 @@ use super::redirect::Redirect;
 use crate::{
     kubeconfig::{self, ExecApiVersion, Overrides, Pem, Target, issuer_name},
     login::{Error, confirm::confirm},
+    secret::Secret,
     settings::{BrowserFlags, Login, OidcFlags},
 };
 
@@ -90,7 +91,8 @@ impl LoginRequest {
     /// the target has already.
     pub(super) fn issuer_flags(&self, target: Option<&Target>) -> Result<OidcFlags, Error> {
         let given = &self.issuer;
-        let mut flags = target.and_then(previous_flags).unwrap_or_default();
+        let previous = target.map(previous_flags).transpose()?.flatten();
+        let mut flags = previous.unwrap_or_default();
         if let Some(url) = &given.url {
             issuer_name(url).clone_into(&mut flags.oidc_issuer_url);
         }
@@ -124,13 +126,33 @@ impl LoginRequest {
     }
 }
 
-/// Returns the flags of the OIDC login that a context has already.
-fn previous_flags(target: &Target) -> Option<OidcFlags> {
-    let kubeconfig::Login::Exec(entry) = &target.user.login else {
-        return None;
-    };
-    match Login::of_exec(entry)? {
-        Login::Oidc(flags) => Some(flags),
+/// Returns the client's secret that the context's `auth-provider` has.
+pub(super) fn secret_of_kubeconfig(target: &Target) -> Option<Secret> {
+    match &target.user.login {
+        kubeconfig::Login::Oidc(config) => config.client_secret.clone(),
         _ => None,
     }
+}
+
+/// Returns the flags of the OIDC login that a context has already: one of kubegate, or an
+/// `auth-provider`.
+fn previous_flags(target: &Target) -> Result<Option<OidcFlags>, Error> {
+    Ok(match &target.user.login {
+        kubeconfig::Login::Exec(entry) => match Login::of_exec(entry) {
+            Some(Login::Oidc(flags)) => Some(flags),
+            _ => None,
+        },
+        kubeconfig::Login::Oidc(config) => {
+            let authority = config.certificate_authority.as_ref();
+            let authority = authority.map(Pem::read).transpose()?;
+            Some(OidcFlags {
+                oidc_issuer_url: issuer_name(&config.issuer).to_owned(),
+                oidc_client_id: config.client_id.clone(),
+                oidc_extra_scope: config.extra_scopes.clone(),
+                certificate_authority_data: authority.map(|pem| BASE64_STANDARD.encode(&*pem)),
+                ..OidcFlags::default()
+            })
+        }
+        _ => None,
+    })
 }

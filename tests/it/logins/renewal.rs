@@ -111,7 +111,7 @@ async fn after_an_expired_login_a_new_one_takes_effect_at_once() {
     let response = get(&kubegate.address, "/api/v1/nodes").await;
     assert_eq!(status(&response), 401, "{response}");
     assert!(
-        response.contains("kubegate login oidc --login"),
+        response.contains("kubegate login oidc --context"),
         "{response}"
     );
     let table = home.out(&["contexts", "-o", "name"]);

@@ -7,7 +7,8 @@ use std::{path::PathBuf, sync::Arc};
 use super::{Chain, CloudSession, default_chain, endpoints, error::ibm_error, login_command};
 use crate::{
     credential::{
-        Credential, Error, Fetch, Need, Source, sources::oidc::Oidc, store::LoginBinding,
+        CommandContext, Credential, Error, Fetch, Need, Source, sources::oidc::Oidc,
+        store::LoginBinding,
     },
     kubeconfig::{Cluster, OidcConfig},
     settings::IbmEndpoint,
@@ -37,7 +38,7 @@ impl IbmKubeconfigUser {
         // IBM's tools name the entry NAME/ID.
         let name = cluster.name.as_deref().and_then(|n| n.split('/').next());
         Ok(Self {
-            oidc: Oidc::new(config)?,
+            oidc: Oidc::new(config, CommandContext::Unknown)?,
             binding: LoginBinding::of_cluster(cluster),
             cluster: name.filter(|name| !name.is_empty()).map(str::to_owned),
             chain: tokio::sync::OnceCell::new(),

@@ -32,13 +32,14 @@ pub fn endpoints(iam: Option<&str>) -> Result<Endpoints, Error> {
     Endpoints::read(&env, iam.map(|url| ("--iam", url)).or(by_file))
 }
 
-/// Returns the source that the flags of an `exec` entry describe.
+/// Returns the source that the flags of an `exec` entry describe. `command` logs in again.
 ///
 /// # Errors
 /// There is no root credential, or a URL is invalid.
 pub(in crate::credential) fn source(
     flags: &IbmFlags,
     cluster: &Cluster,
+    command: Option<String>,
 ) -> Result<Arc<dyn Source>, Error> {
     let endpoints = endpoints(flags.iam.as_deref())?;
     let asked = RootOptions {
@@ -46,7 +47,7 @@ pub(in crate::credential) fn source(
         profile: flags.profile.as_deref(),
         login: flags.login.as_deref(),
     };
-    let login = login_command(flags.cluster.as_deref());
+    let login = command.unwrap_or_else(|| login_command(flags.cluster.as_deref()));
     let root =
         RootCredential::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
     let names_root = flags.login.is_some() || flags.profile.is_some();

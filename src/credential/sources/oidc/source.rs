@@ -13,15 +13,16 @@ use super::{
 };
 use crate::{
     credential::{
-        Credential, Error, Fetch, Need, Source,
+        CommandContext, Credential, Error, Fetch, Need, Source,
         blocking::blocking,
+        login_command::LoginCommand,
         protocol::{authorization, jwt},
         store::{self, LoginBinding, Store},
     },
     kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::RenewalLock},
     secret::Secret,
     settings::OidcFlags,
-    shell::{in_quotes, quoted},
+    shell,
 };
 
 /// See the module.
@@ -40,6 +41,9 @@ const REFUSED: &str = "the refresh token was refused by the issuer";
 /// How long a refused refresh token is not sent again. A refusal is final, unless the issuer has lost its
 /// data for a while, or the user did there what it required.
 const REFUSAL_TTL: Duration = Duration::from_secs(3600);
+
+/// The kind of login, as `kubegate login` names it.
+const KIND: &str = "oidc";
 
 /// The scope without which some issuers give no ID token.
 const OPENID: &str = "openid";
@@ -66,7 +70,10 @@ enum Outcome {
 }
 
 impl Oidc {
-    pub(in crate::credential) fn new(config: OidcConfig) -> Result<Self, Error> {
+    pub(in crate::credential) fn new(
+        config: OidcConfig,
+        context: CommandContext,
+    ) -> Result<Self, Error> {
         let issuer = IssuerConfig::of_config(&config);
         // kubectl sends no scopes, which suits most issuers of such tokens.
         let extra_scopes = config.extra_scopes;
@@ -77,6 +84,11 @@ impl Oidc {
             user: config.user,
             client_secret: config.client_secret.clone(),
             scope: scope.clone(),
+            command: LoginCommand {
+                kind: KIND,
+                context,
+                otherwise: None,
+            },
         };
         let tokens = StoredTokens {
             tokens: config.tokens,
@@ -91,6 +103,7 @@ impl Oidc {
     pub(in crate::credential) fn of_login(
         flags: &OidcFlags,
         cluster: &Cluster,
+        context: CommandContext,
     ) -> Result<Self, Error> {
         let store = Store::of_user(&|name| std::env::var_os(name));
         let store = store.map_err(Error::store)?;
@@ -99,12 +112,11 @@ impl Oidc {
             store: store.bound_to(binding),
             login: flags.login.clone(),
             secret_file: flags.oidc_client_secret_file.clone(),
-            command: format!(
-                "kubegate login oidc --login {} --oidc-issuer-url {} --oidc-client-id {}",
-                in_quotes(&flags.login),
-                quoted(&flags.oidc_issuer_url),
-                quoted(&flags.oidc_client_id)
-            ),
+            command: LoginCommand {
+                kind: KIND,
+                context,
+                otherwise: Some(login_command(flags)),
+            },
         };
         let issuer = IssuerConfig::of_flags(flags)?;
         let scopes = Some(flags.oidc_extra_scope.clone());
@@ -440,6 +452,19 @@ impl Source for Oidc {
     fn files(&self) -> Vec<PathBuf> {
         self.storage.files()
     }
+}
+
+/// Returns the command that logs in again with every flag of an entry, whose context is not known.
+fn login_command(flags: &OidcFlags) -> String {
+    let args = flags.to_args();
+    // The command has flags of these names for the API server.
+    let of_issuer = |arg: &String| match arg.strip_prefix("--certificate-authority") {
+        Some(rest) => format!("--oidc-certificate-authority{rest}"),
+        None => arg.clone(),
+    };
+    let args: Vec<String> = args.iter().skip(2).map(of_issuer).collect();
+    let words = ["kubegate", "login", KIND].into_iter();
+    shell::line(words.chain(args.iter().map(String::as_str)))
 }
 
 fn is_bound_elsewhere(error: &Error) -> bool {

@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use crate::{
     credential::{
-        Error, secret_file,
+        Error,
+        login_command::LoginCommand,
+        secret_file,
         store::{self, SavedLogin, Store},
     },
     kubeconfig::{
@@ -23,6 +25,8 @@ pub(super) enum TokenStorage {
         client_secret: Option<Secret>,
         /// The scopes of the login, if the kubeconfig says.
         scope: Option<String>,
+        /// The command that logs in again.
+        command: LoginCommand,
     },
     /// A kubegate login.
     Saved {
@@ -31,7 +35,7 @@ pub(super) enum TokenStorage {
         /// A file with the client secret, in place of the saved one.
         secret_file: Option<PathBuf>,
         /// The command that logs in again.
-        command: String,
+        command: LoginCommand,
     },
 }
 
@@ -64,6 +68,7 @@ impl TokenStorage {
                 user,
                 client_secret,
                 scope,
+                ..
             } => Ok(StoredTokens {
                 tokens: OidcTokens::read(file, user).map_err(of_kubeconfig)?,
                 client_secret: client_secret.clone(),
@@ -170,10 +175,23 @@ impl TokenStorage {
     /// Returns what the user must do for new tokens.
     pub(super) fn remedy(&self) -> String {
         match self {
-            Self::Kubeconfig { file, user, .. } => {
-                format!("log in again for user {user:?} of {}", file.display())
+            Self::Kubeconfig {
+                file,
+                user,
+                command,
+                ..
+            } => {
+                let file = file.display();
+                match command.text() {
+                    Some(command) => {
+                        format!("run `{command}`, or log in again for user {user:?} of {file}")
+                    }
+                    None => format!("log in again for user {user:?} of {file}"),
+                }
             }
-            Self::Saved { command, .. } => format!("run `{command}`"),
+            Self::Saved { command, .. } => {
+                format!("run `{}`", command.text().unwrap_or_default())
+            }
         }
     }
 

@@ -16,9 +16,11 @@ use crate::{
 
 /// Returns the source for a kubegate login at `cluster`: the session that is saved in the state
 /// folder or, if there are files with user name and password, sessions that are started with them.
+/// `command` logs in again.
 pub(in crate::credential) fn source(
     flags: &OpenshiftFlags,
     cluster: &Cluster,
+    command: Option<String>,
 ) -> Result<Arc<dyn Source>, Error> {
     let access = Access::new(cluster, flags.files.oauth_certificate_authority.as_deref());
     let saved = match &flags.login {
@@ -40,5 +42,7 @@ pub(in crate::credential) fn source(
         problem: "neither a saved login nor a file with a password is given".into(),
         remedy: "give --login, or --openshift-username-file and --openshift-password-file".into(),
     })?;
-    Ok(Arc::new(SavedSession::of_store(access, store, &login)))
+    Ok(Arc::new(SavedSession::of_store(
+        access, store, &login, command,
+    )))
 }

@@ -83,10 +83,16 @@ impl SavedSession {
         ))
     }
 
-    /// Creates the source for a login in the state folder.
-    pub(in crate::credential) fn of_store(access: Access, store: Store, login: &str) -> Self {
+    /// Creates the source for a login in the state folder. `command` logs in again.
+    pub(in crate::credential) fn of_store(
+        access: Access,
+        store: Store,
+        login: &str,
+        command: Option<String>,
+    ) -> Self {
         let server = access.server();
-        let command = format!("kubegate login openshift --server {}", quoted(&server));
+        let command = command
+            .unwrap_or_else(|| format!("kubegate login openshift --server {}", quoted(&server)));
         let login = login.to_owned();
         Self::new(access, TokenOrigin::Store { store, login }, &command)
     }
