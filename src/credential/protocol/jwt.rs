@@ -54,7 +54,10 @@ pub(in crate::credential) fn claims(token: &str) -> Option<Claims> {
     }
     let payload: Payload = payload(token)?;
     let warn_after = payload.kubernetes.as_ref();
-    let warn_after = warn_after.and_then(|claim| claim["warnafter"].as_f64());
+    let warn_after = warn_after.and_then(|claim| match &claim["warnafter"] {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => other.as_f64(),
+    });
     Some(Claims {
         expires_at: payload.exp.time()?,
         issued_at: payload.iat.and_then(|issued| issued.time()),
@@ -137,6 +140,8 @@ mod tests {
     #[test]
     fn a_service_accounts_token_has_a_time_for_its_renewal() {
         let token = jwt(r#"{"exp": 9000, "kubernetes.io": {"namespace": "a", "warnafter": 3607}}"#);
+        assert_eq!(claims(&token).unwrap().warn_after, Some(at(3607)));
+        let token = jwt(r#"{"exp": "9000", "kubernetes.io": {"warnafter": "3607"}}"#);
         assert_eq!(claims(&token).unwrap().warn_after, Some(at(3607)));
         for token in [
             r#"{"exp": 1, "kubernetes.io": {}}"#,

@@ -306,7 +306,7 @@ async fn an_issuer_may_be_typed_as_the_url_of_its_metadata() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let config = home.kubeconfig();
         assert!(
-            config.contains(&format!("--oidc-issuer-url={url}\n")),
+            config.contains(&format!("--oidc-issuer-url={url}\"\n")),
             "{config}"
         );
         home.expire_id_token();
