@@ -118,7 +118,7 @@ where
     let state = stream.state();
     let service = service_fn(move |mut request: Request<Incoming>| {
         state.start_request(&request);
-        if state.may_have_cut_target() {
+        if state.may_have_cut_target(request.uri()) {
             request.extensions_mut().insert(CutTarget);
         }
         let can_hijack = watch_response::can_hijack(&request);

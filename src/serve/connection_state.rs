@@ -5,13 +5,13 @@
 //! `Send`.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
 };
 
-use http::{Request, header::UPGRADE};
+use http::{Request, Uri, header::UPGRADE};
 
-use super::head_memory::Reservation;
+use super::{head_memory::Reservation, unencoded_hash::CutLines};
 
 /// See the module. Clones share one state.
 #[derive(Clone, Default)]
@@ -39,9 +39,10 @@ struct Shared {
     writing: AtomicBool,
     /// Whether the request line of the next request was percent-encoded.
     line_encoded: AtomicBool,
-    /// Whether a line that may be a request line with a raw `#` was received since the last encoded
-    /// request line.
+    /// Whether [`Shared::cut_lines`] has any.
     hash_received: AtomicBool,
+    /// The lines that may be request lines with a raw `#` since the last encoded request line.
+    cut_lines: Mutex<CutLines>,
 }
 
 /// A number of bytes received after a head.
@@ -148,12 +149,12 @@ impl ConnectionState {
         shared.request_number.store(number.wrapping_add(1), Relaxed);
     }
 
-    /// Returns whether the request that has just been parsed may have lost the rest of its target:
-    /// its request line was not percent-encoded, and may have a `#`, where hyper ends the target.
+    /// Returns whether the request that has just been parsed with `target` may have lost the rest of
+    /// it: its request line was not percent-encoded, and may have a `#`, where hyper ends the target.
     /// Called once for each request.
-    pub(super) fn may_have_cut_target(&self) -> bool {
+    pub(super) fn may_have_cut_target(&self, target: &Uri) -> bool {
         let encoded = self.0.line_encoded.swap(false, Relaxed);
-        !encoded && self.0.hash_received.load(Relaxed)
+        !encoded && self.0.hash_received.load(Relaxed) && self.cut_lines().may_be_of(target)
     }
 
     /// Returns how much of the current request's body was received. A chunked body ends with an
@@ -232,12 +233,20 @@ impl ConnectionState {
     /// A request line starts that is percent-encoded. hyper has parsed all bytes before it.
     pub(super) fn start_encoded_line(&self) {
         self.0.line_encoded.store(true, Relaxed);
-        self.0.hash_received.store(false, Relaxed);
+        if self.0.hash_received.swap(false, Relaxed) {
+            *self.cut_lines() = CutLines::default();
+        }
     }
 
-    /// A line was received that may be a request line with a raw `#`.
-    pub(super) fn received_hash(&self) {
+    /// A line was received that may be a request line with a raw `#` after `before`.
+    pub(super) fn received_hash(&self, before: &[u8]) {
         self.0.hash_received.store(true, Relaxed);
+        self.cut_lines().add(before);
+    }
+
+    fn cut_lines(&self) -> MutexGuard<'_, CutLines> {
+        let lines = self.0.cut_lines.lock();
+        lines.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reserves memory for a head of which `length` bytes were received. Returns whether there is

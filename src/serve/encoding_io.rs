@@ -120,9 +120,9 @@ impl<S> EncodingIo<S> {
                 }
                 NextBytes::Head => false,
                 NextBytes::Other => {
-                    if self.unencoded_hash.find(&buffer.filled()[before..]) {
-                        self.state.received_hash();
-                    }
+                    let bytes = &buffer.filled()[before..];
+                    let found = |before: &[u8]| self.state.received_hash(before);
+                    self.unencoded_hash.find(bytes, found);
                     self.last_bytes.push(&buffer.filled()[before..]);
                     let empty_line = self.last_bytes.is_empty_line();
                     self.state.body_received(length, empty_line);
@@ -150,9 +150,8 @@ impl<S> EncodingIo<S> {
         let bytes = encoded
             .as_deref()
             .unwrap_or_else(|| &buffer.filled()[before..]);
-        if self.unencoded_hash.find(bytes) {
-            self.state.received_hash();
-        }
+        let found = |before: &[u8]| self.state.received_hash(before);
+        self.unencoded_hash.find(bytes, found);
         head.encoded += bytes.len();
         self.last_bytes.push(bytes);
         let after_head = head.bytes_after_end(bytes, follows_empty_lines);

@@ -488,6 +488,24 @@ async fn a_raw_hash_behind_an_unanswered_request_is_400() {
             assert!(!requests[0].head.starts_with("DELETE"), "{requests:?}");
         }
     }
+    // The control: a line of a body that is no request line, however its end arrives.
+    let harmless = post("Transfer-Encoding: chunked\r\n\r\n11\r\n\n# see HTTP/1.1.\n\r\n0\r\n\r\n");
+    let second = "GET /y HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for cut in [harmless.len() - 2, harmless.len() + second.len()] {
+        let bytes = format!("{harmless}{second}");
+        let mut client = Connection::open(&fixture.kubegate.address).await;
+        client.write(&bytes[..cut]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        client.write(&bytes[cut..]).await;
+        let response = in_time(client.rest()).await;
+        let response = String::from_utf8_lossy(&response);
+        let served = response.matches("HTTP/1.1 200 ").count();
+        assert_eq!(
+            (served, fixture.take().await.len()),
+            (2, 2),
+            "{cut}: {response}"
+        );
+    }
     // The control: a # elsewhere does no harm to requests that wait.
     let upstream = Upstream::plain(Connection::echo).await;
     let kubegate = Kubegate::before(&upstream, &[]);
