@@ -51,8 +51,7 @@ impl<'a> Replacement<'a> {
     /// returns `true`.
     ///
     /// # Errors
-    /// Errors of the system. The target is then unchanged; or, if its folder cannot be synced, it is
-    /// replaced, but may be the old file after a power failure.
+    /// Errors of the system. The target is then unchanged.
     pub fn put(
         mut self,
         bytes: &[u8],
@@ -68,7 +67,12 @@ impl<'a> Replacement<'a> {
         self.renamed = true;
         let folder = self.target.parent();
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        // The target is replaced, so this is no failure: some network file systems sync no folders.
+        // After a power failure, the target may be the old file.
+        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|f| f.sync_all());
+        if let Err(error) = synced {
+            tracing::debug!(%error, file = %self.target.display(), "the folder is not synced");
+        }
         Ok(true)
     }
 }
