@@ -166,8 +166,8 @@ fn warn_of_open(path: &Path, why: Option<&io::Error>) {
         tracing::warn!(
             path = %path.display(),
             why,
-            "{STAYS_OPEN}: its file system does not keep who may. Set XDG_STATE_HOME to a folder \
-             on another file system, or log in with --keyring"
+            "{STAYS_OPEN}: its file system does not store permissions. Set XDG_STATE_HOME to a \
+             folder on another file system, or log in with --keyring"
         );
     });
 }
