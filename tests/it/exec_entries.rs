@@ -94,3 +94,33 @@ fn a_plugin_may_run_kubegate_for_another_user() {
     assert_eq!((ended.code, &*ended.stdout), (Some(0), "sesame\n"));
     assert_eq!(home.spawns(), 3);
 }
+
+#[test]
+fn renew_runs_a_plugin_once_and_says_what_cannot_be_renewed() {
+    let home = Home::new();
+    let config = home.path("config");
+    home.plugin(&prints("sesame"));
+    let users = [
+        ("a", exec(&home.path("plugin"))),
+        ("b", json!({"token": "sesame-fixed-1"})),
+    ];
+    write(&config, &users);
+    let token = |context: &str| {
+        let config = config.to_str().unwrap();
+        let args = [
+            "token",
+            "--renew",
+            "--kubeconfig",
+            config,
+            "--context",
+            context,
+        ];
+        Kubegate::refused(Kubegate::command([&args[..], &["-v", "0"]].concat()))
+    };
+    let ended = token("a");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "sesame\n"));
+    assert_eq!((home.spawns(), &*ended.stderr), (1, ""));
+    let ended = token("b");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "sesame-fixed-1\n"));
+    assert!(ended.stderr.contains("cannot be renewed"), "{ended:?}");
+}

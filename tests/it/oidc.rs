@@ -4,6 +4,7 @@
 mod availability;
 mod faults;
 mod kubeconfig;
+mod renew;
 mod renewal;
 
 use std::{

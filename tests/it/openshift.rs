@@ -8,6 +8,7 @@ mod password_files;
 mod projects;
 mod redirected_challenges;
 mod refused_passwords;
+mod renew;
 mod saved_login;
 mod tokens;
 

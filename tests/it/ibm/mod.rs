@@ -10,5 +10,6 @@ mod openshift;
 mod renewals;
 mod root_credentials;
 mod shared_logins;
+mod tokens;
 
 use self::cloud::Cloud;

@@ -42,10 +42,16 @@ async fn the_proxy_renews_a_login_unnoticed_and_without_a_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_works_with_the_context_and_through_the_proxy() {
     let home = Home::new(2).await;
-    home.log_in();
     let tools = home.path("tools");
     fs::create_dir(&tools).unwrap();
     let path = std::env::var("PATH").unwrap();
+    let with_it = format!("{}:{path}", tools.display());
+    let program = tools.join("kubegate");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kubegate"), program).unwrap();
+    let mut login = home.first_login();
+    login.env("PATH", &with_it);
+    let ended = Kubegate::refused(login);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     let kubectl = |path: &str, args: &[&str]| {
         // kubectl is found on the test's PATH and runs with the given one.
         let mut command = Command::new(find("kubectl"));
@@ -57,9 +63,6 @@ async fn kubectl_works_with_the_context_and_through_the_proxy() {
     // The control: without the plugin, kubectl gets no access.
     let without = kubectl(&path, &[]);
     assert_ne!(without.code, Some(0), "{without:?}");
-    let with_it = format!("{}:{path}", tools.display());
-    let program = tools.join("kubegate");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kubegate"), program).unwrap();
     let before = home.issuer.refreshes();
     for _ in 0..2 {
         let ended = kubectl(&with_it, &[]);

@@ -199,6 +199,9 @@ impl Oidc {
     /// Renews the stored tokens, even if they are valid.
     async fn obtain_new(&self) -> Result<Credential, Error> {
         let stored = self.read().await?;
+        if stored.tokens.refresh_token.is_none() {
+            return Err(self.login_needed("there is no refresh token to renew the ID token with"));
+        }
         // As if it were no longer accepted. A newer one of another process is used.
         self.state().returned = stored.tokens.id_token;
         self.obtain().await
