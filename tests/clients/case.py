@@ -1,4 +1,4 @@
-"""What the suites share: the two doors, and commands that cannot hang."""
+"""What the suites share: the two proxies, and commands that cannot hang."""
 
 import json
 import os

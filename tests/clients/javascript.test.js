@@ -1,4 +1,4 @@
-// The official JavaScript client, on Node's test runner; `run` names the two doors.
+// The official JavaScript client, on Node's test runner; `run` names the two proxies.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -8,7 +8,7 @@ import { test } from "node:test";
 
 import * as k8s from "@kubernetes/client-node";
 
-function door(server) {
+function configFor(server) {
   const config = new k8s.KubeConfig();
   config.loadFromOptions({
     // This client takes plain HTTP only where the cluster says that nothing is verified.
@@ -20,8 +20,8 @@ function door(server) {
   return config;
 }
 
-const open = door(process.env.KUBEGATE_URL);
-const guarded = door(process.env.KUBEGATE_GUARDED_URL);
+const open = configFor(process.env.KUBEGATE_URL);
+const guarded = configFor(process.env.KUBEGATE_GUARDED_URL);
 const core = open.makeApiClient(k8s.CoreV1Api);
 const namespace = "default";
 

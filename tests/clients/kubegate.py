@@ -18,8 +18,8 @@ SECRETS = re.compile(
 
 
 class Kubegate:
-    """Starts on a port of its own, which `url` names, and tells all that it can. Stops with
-    SIGTERM; anything else than a clean exit is an error that shows what it said, and so is a
+    """Starts on a port of its own, which `url` names, and logs at the highest verbosity. Stops with
+    SIGTERM; anything else than a clean exit is an error that shows its output, and so is a
     secret in it."""
 
     def __init__(self, *arguments, environment=None):
@@ -36,7 +36,7 @@ class Kubegate:
             text=True,
         )
         self._lines = queue.Queue()
-        self.said = []
+        self.output = []
         self._readers = [
             threading.Thread(target=self._read, args=[stream], daemon=True)
             for stream in (self._process.stdout, self._process.stderr)
@@ -51,7 +51,7 @@ class Kubegate:
         if not found:
             self._process.kill()
             self._process.wait()
-            raise RuntimeError(f"kubegate said {self.greeting!r}: {''.join(self.said)}")
+            raise RuntimeError(f"kubegate printed {self.greeting!r}: {''.join(self.output)}")
         self.url = f"http://{found[1]}"
         return self
 
@@ -61,7 +61,7 @@ class Kubegate:
 
     def _read(self, stream):
         for line in stream:
-            self.said.append(line)
+            self.output.append(line)
             if stream is self._process.stdout:
                 self._lines.put(line)
         if stream is self._process.stdout:
@@ -75,10 +75,10 @@ class Kubegate:
             self._process.kill()
             status = f"{self._process.wait()} after SIGKILL"
         if status != 0:
-            sys.stdout.write("".join(self.said))
+            sys.stdout.write("".join(self.output))
             raise RuntimeError(f"kubegate ended with status {status} after SIGTERM")
         for reader in self._readers:
             reader.join(timeout=5)
-        told = SECRETS.findall("".join(self.said))
-        if told:
-            raise RuntimeError(f"kubegate told secrets: {told}")
+        secrets = SECRETS.findall("".join(self.output))
+        if secrets:
+            raise RuntimeError(f"kubegate printed secrets: {secrets}")

@@ -336,14 +336,14 @@ class Requests(Beside):
             refusing = f"https://127.0.0.1:{free.getsockname()[1]}"
         stopped = {name: self.serve() for name in PROXIES}
         # The server's URL, and the causes that kubectl proxy and kubegate name.
-        for url, *said in [
+        for url, *causes in [
             (refusing, "connection refused", "Connection refused"),
             ("https://no-such-host.invalid:6443", "no-such-host.invalid", "no-such-host.invalid"),
             (stranger.url, "unknown authority", "was not issued by a CA trusted here"),
             (None, "connection refused", "Connection refused"),
         ]:
             took = {}
-            for name, cause in zip(PROXIES, said):
+            for name, cause in zip(PROXIES, causes):
                 server = url or stopped[name].url
                 proxy = self.start(name, f"--server={server}", "--token=sesame")
                 if not url:
@@ -427,7 +427,7 @@ class Certificates(Beside):
     def setUpClass(cls):
         super().setUpClass()
         cls.made = Certs(pathlib.Path(cls.home))
-        cls.said = {}
+        cls.messages = {}
 
     def judge(self, cases):
         """Returns for each case, by name, whether kubectl accepts it and whether kubegate does. A case is
@@ -454,16 +454,16 @@ class Certificates(Beside):
             line = process.stdout.readline()
             if line:
                 process.port = int(line.rsplit(":", 1)[1])
-                status, said = self.ask(process, "/version")
+                status, message = self.ask(process, "/version")
             else:
-                status, said = 0, process.stderr.read().encode()
+                status, message = 0, process.stderr.read().encode()
         finally:
             process.kill()
             process.communicate()
         if status != 200:
             self.assertIn(status, (0, 502), name)
-            self.assertRegex(said.decode(), "certificate|private key", name)
-            self.said[name] = said.decode()
+            self.assertRegex(message.decode(), "certificate|private key", name)
+            self.messages[name] = message.decode()
         return direct.returncode == 0, status == 200
 
     def leaf(self, ca, leaf, folder=CERTS, **cluster):
@@ -515,7 +515,7 @@ class Certificates(Beside):
         }
         self.assertEqual(self.judge(cases), {name: (False, False) for name in cases})
         for why in cases:
-            self.assertIn(f"is not a CA certificate: {why}", self.said[why])
+            self.assertIn(f"is not a CA certificate: {why}", self.messages[why])
 
     def test_certificates_that_kubectl_alone_accepts(self):
         cases = {

@@ -76,26 +76,26 @@ class Demo(Case):
     def one(self, terminal, line):
         if any(stream in line for stream in STREAMS):
             terminal.type(f"timeout --foreground 5 {line}; echo ENDED=$?\n")
-            said = terminal.until(r"ENDED=\d+")
-            self.assertRegex(said, r"\w.*\nENDED=124", f"{line}\n{said}")
-            return said
+            output = terminal.until(r"ENDED=\d+")
+            self.assertRegex(output, r"\w.*\nENDED=124", f"{line}\n{output}")
+            return output
         if "--port" in line:
             # It goes on as well, beside the lines that follow.
             terminal.type(f"{line} &\n")
             return terminal.until("Starting to serve on")
         # In one, since what asks for a password throws away what was typed before.
         terminal.type(f"{line}; echo ENDED=$?\n")
-        said = terminal.until(r"ENDED=\d+")
-        self.assertRegex(said, r"ENDED=0\b", f"{line}\n{said}")
-        return said
+        output = terminal.until(r"ENDED=\d+")
+        self.assertRegex(output, r"ENDED=0\b", f"{line}\n{output}")
+        return output
 
     def test_each_line_of_the_kubernetes_demo_works(self):
         with self.demo("--allow-exec") as demo:
             lines = self.lines(demo, "exec -it")
-            said = self.paste(lines, [(r"[#$] $", "echo in-the-pod; exit\n")])
+            output = self.paste(lines, [(r"[#$] $", "echo in-the-pod; exit\n")])
             self.assertEqual(len(lines), 6, lines)
-            self.assertIn("PodList", said[0])
-            self.assertIn("\nin-the-pod\n", said[-1])
+            self.assertIn("PodList", output[0])
+            self.assertIn("\nin-the-pod\n", output[-1])
 
     def test_each_line_of_the_oidc_demo_works(self):
         with self.demo("--flavor=oidc", "--token-ttl=1h") as demo:
@@ -108,9 +108,9 @@ class Demo(Case):
     def test_each_line_of_the_openshift_demo_works(self):
         with self.demo("--flavor=openshift", "--token-ttl=1h") as demo:
             lines = self.lines(demo, "signatures/")
-            said = self.paste(lines, [(r"(?i)password.*: $", "developer\n")])
-            self.assertIn("developer", said[0])
-            self.assertIn("signatures", said[-1])
+            output = self.paste(lines, [(r"(?i)password.*: $", "developer\n")])
+            self.assertIn("developer", output[0])
+            self.assertIn("signatures", output[-1])
             (login,) = [line for line in lines if " login " in line]
             self.assertTrue(login.strip().startswith(os.environ["KUBEGATE"]), login)
 
@@ -118,13 +118,13 @@ class Demo(Case):
         with self.demo("--flavor=ibm") as demo:
             *first, pods = self.lines(demo, "kubectl get pods")
             answers = [
-                (r"(?i)passcode[^\n]*: $", lambda said: re.findall(r"\"passcode\": ?\"(\w+)\"", said)[-1] + "\n"),
+                (r"(?i)passcode[^\n]*: $", lambda output: re.findall(r"\"passcode\": ?\"(\w+)\"", output)[-1] + "\n"),
                 (r"(?i)password[^\n]*: $", "sesame-ibm-password\n"),
-                (r"Number of the account: $", lambda said: re.findall(r"(\d+)  \"Example Production\" ", said)[-1] + "\n"),
+                (r"Number of the account: $", lambda output: re.findall(r"(\d+)  \"Example Production\" ", output)[-1] + "\n"),
                 (r"Number of the \w+: $", "1\n"),
             ]
-            said = self.paste([*first, pods], answers)
-            self.assertIn("hello", said[-1])
+            output = self.paste([*first, pods], answers)
+            self.assertIn("hello", output[-1])
             self.assertFalse(os.path.exists(os.path.join(self.home, ".kube/config")))
             self.assertFalse(os.path.exists(os.path.join(self.home, ".local")))
 
@@ -153,9 +153,9 @@ class Terminal:
             self._seen += text
             self._all += text
             self._answer()
-        said, self._seen = self._seen[: found.end()], self._seen[found.end() :]
+        output, self._seen = self._seen[: found.end()], self._seen[found.end() :]
         self._asked = 0
-        return said
+        return output
 
     def _answer(self):
         for question, answer in self._answers.items():

@@ -110,8 +110,8 @@ class OnTheDemo(Deploy):
             "deployment.apps/kubegate-example",
         ]
         for what in ("created", "unchanged"):
-            said = self.kubectl("apply").splitlines()
-            self.assertEqual(said, [f"{name} {what}" for name in names])
+            lines = self.kubectl("apply").splitlines()
+            self.assertEqual(lines, [f"{name} {what}" for name in names])
         found = self.kubectl("get", "-o", "name").splitlines()
         self.assertEqual(found, names)
         deleted = self.kubectl("delete").splitlines()

@@ -103,14 +103,14 @@ class Nginx(Case):
             "users": [{"name": "somebody", "user": {"token": TOKEN}}],
         }
         path = self.file(f"{authority}.kubeconfig", kubeconfig)
-        door = Kubegate(f"--kubeconfig={path}", environment=self.environment)
-        self.addCleanup(door.__exit__)
-        return door.__enter__()
+        proxy = Kubegate(f"--kubeconfig={path}", environment=self.environment)
+        self.addCleanup(proxy.__exit__)
+        return proxy.__enter__()
 
     def test_it_is_reached_verified_and_authenticated_over_either_protocol(self):
         for protocol, port in self.ports.items():
-            door = self.proxy(protocol)
-            done = self.command("curl", "-sS", "--max-time", "20", f"{door.url}/a%2Fb//c?d=%20e")
+            proxy = self.proxy(protocol)
+            done = self.command("curl", "-sS", "--max-time", "20", f"{proxy.url}/a%2Fb//c?d=%20e")
             self.assertEqual(
                 json.loads(self.output(done)),
                 {
@@ -123,15 +123,15 @@ class Nginx(Case):
 
     def test_a_large_body_comes_unchanged_over_either_protocol(self):
         for protocol in self.ports:
-            door = self.proxy(protocol)
-            done = self.command("curl", "-sS", "--max-time", "30", f"{door.url}/large")
+            proxy = self.proxy(protocol)
+            done = self.command("curl", "-sS", "--max-time", "30", f"{proxy.url}/large")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(len(done.stdout), LARGE, protocol)
             self.assertTrue(done.stdout == self.large, protocol)
 
     def test_with_another_authority_nothing_is_sent(self):
-        door = self.proxy("HTTP/2.0", authority="other-ca")
-        done = self.command("curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", door.url)
+        proxy = self.proxy("HTTP/2.0", authority="other-ca")
+        done = self.command("curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", proxy.url)
         body, _, status = self.output(done).rpartition("\n")
         self.assertEqual((status, json.loads(body)["kind"]), ("502", "Status"))
         self.assertNotIn(TOKEN, body)

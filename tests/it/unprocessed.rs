@@ -151,19 +151,21 @@ async fn after_a_goaway_processed_requests_are_not_sent_again() {
     assert_eq!(upstream.connections(), 1);
 }
 
+/// A client that has sent the first chunk of its body.
+async fn client_that_sends(kubegate: &Kubegate) -> Connection {
+    let mut client = Connection::open(&kubegate.address).await;
+    let head = "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.write(format!("{head}1\r\na\r\n")).await;
+    client
+}
+
 #[tokio::test]
 async fn an_early_response_before_a_no_error_reset_keeps_its_end() {
     let (upstream, mut connections) = Upstream::http2_frames().await;
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut server = None;
     for whole in [true, false] {
-        let mut client = Connection::open(&kubegate.address).await;
-        client
-            .write(
-                "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
-                 1\r\na\r\n",
-            )
-            .await;
+        let mut client = client_that_sends(&kubegate).await;
         if server.is_none() {
             server = Some(connections.next().await);
         }
@@ -197,13 +199,7 @@ async fn a_client_that_disconnects_while_sending_cancels_its_stream() {
     let kubegate = Kubegate::before(&upstream, &[]);
     let mut server = None;
     for answered in [false, true] {
-        let mut client = Connection::open(&kubegate.address).await;
-        client
-            .write(
-                "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
-                 1\r\na\r\n",
-            )
-            .await;
+        let mut client = client_that_sends(&kubegate).await;
         if server.is_none() {
             server = Some(connections.next().await);
         }

@@ -213,17 +213,27 @@ async fn a_layer_passes_only_what_its_check_allows() {
     let guard = Arc::new(guard(|_| ()));
     let inner =
         service_fn(async |_: Request<()>| Ok::<_, proxy::Error>(Response::new(Body::Empty)));
-    let mut origin = layer::origin_layer(guard.clone()).layer(inner);
-    let asked = layer::request_layer(guard).layer(inner);
-    let mut asked = proxy::request_info::layer().layer(asked);
-    let here = [("host", "localhost")];
-    let there = [("host", "evil.example")];
+    let mut origin_check = layer::origin_layer(guard.clone()).layer(inner);
+    let request_check = layer::request_layer(guard).layer(inner);
+    let mut request_check = proxy::request_info::layer().layer(request_check);
+    let local = [("host", "localhost")];
+    let foreign = [("host", "evil.example")];
 
-    assert!(origin.call(request("GET", "/a%2Fb", &here)).await.is_ok());
-    let refused = origin.call(request("GET", "/", &there)).await;
+    assert!(
+        origin_check
+            .call(request("GET", "/a%2Fb", &local))
+            .await
+            .is_ok()
+    );
+    let refused = origin_check.call(request("GET", "/", &foreign)).await;
     assert!(matches!(refused, Err(proxy::Error::Refused(r)) if r.status == StatusCode::FORBIDDEN));
-    assert!(asked.call(request("GET", "/a%2Fb", &there)).await.is_ok());
-    let refused = asked.call(request("GET", "/..", &here)).await;
+    assert!(
+        request_check
+            .call(request("GET", "/a%2Fb", &foreign))
+            .await
+            .is_ok()
+    );
+    let refused = request_check.call(request("GET", "/..", &local)).await;
     assert!(
         matches!(refused, Err(proxy::Error::Refused(r)) if r.status == StatusCode::BAD_REQUEST)
     );

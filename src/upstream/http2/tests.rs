@@ -183,8 +183,8 @@ async fn one_ping_answers_all_who_asked_before_it_was_sent() {
     server.pong().await;
     // A second answers those that asked while the first was in flight.
     server.pong().await;
-    for asked in asking {
-        in_time(asked).await.unwrap().ok().unwrap();
+    for request in asking {
+        in_time(request).await.unwrap().ok().unwrap();
     }
     let before = connection.last_read();
     let (ping, ()) = tokio::join!(connection.ping(), async {
@@ -230,7 +230,7 @@ async fn a_ping_over_a_connection_that_ends_is_an_error() {
 #[tokio::test]
 async fn a_retired_connection_closes_when_its_last_stream_has_ended() {
     let (connection, mut server) = connected(&[]).await;
-    let asked = spawn_get(connection.reserve().unwrap());
+    let request = spawn_get(connection.reserve().unwrap());
     let spare = connection.reserve().unwrap();
     let stream = server.request().await;
     connection.retire();
@@ -242,8 +242,8 @@ async fn a_retired_connection_closes_when_its_last_stream_has_ended() {
         let flags = END_STREAM | END_HEADERS;
         server.send(HEADERS, flags, stream, OK).await;
     }
-    for asked in [asked, late] {
-        assert_eq!(in_time(asked).await.unwrap().ok().unwrap().status(), 200);
+    for request in [request, late] {
+        assert_eq!(in_time(request).await.unwrap().ok().unwrap().status(), 200);
     }
     assert_eq!(server.next().await.unwrap().kind, GO_AWAY);
     assert!(server.next().await.is_none());
@@ -260,13 +260,13 @@ async fn a_connection_that_is_retired_while_idle_closes_at_once() {
 #[tokio::test]
 async fn a_dropped_connection_closes_after_its_last_stream() {
     let (connection, mut server) = connected(&[]).await;
-    let asked = spawn_get(connection.reserve().unwrap());
+    let request = spawn_get(connection.reserve().unwrap());
     drop(connection);
     let stream = server.request().await;
     server
         .send(HEADERS, END_STREAM | END_HEADERS, stream, OK)
         .await;
-    assert!(in_time(asked).await.unwrap().is_ok());
+    assert!(in_time(request).await.unwrap().is_ok());
     assert_eq!(server.next().await.unwrap().kind, GO_AWAY);
 }
 
@@ -301,14 +301,14 @@ async fn a_request_is_unsent_only_where_the_server_did_not_process_it() {
         (GO_AWAY, 0, &went(1), false),
     ] {
         let (connection, mut server) = connected(&[]).await;
-        let asked = spawn_get(connection.reserve().unwrap());
+        let request = spawn_get(connection.reserve().unwrap());
         assert_eq!(server.request().await, 1);
         server.send(kind, 0, stream, payload).await;
         if kind == GO_AWAY {
             until(|| !connection.is_open()).await;
             drop(server);
         }
-        let failure = in_time(asked).await.unwrap().err().unwrap();
+        let failure = in_time(request).await.unwrap().err().unwrap();
         let is_unsent = failure.unsent.is_some();
         assert_eq!(is_unsent, unsent, "{payload:?}: {}", failure.error);
     }
@@ -336,13 +336,13 @@ async fn a_request_is_unsent_where_the_connection_ended_before_its_first_byte() 
 async fn a_request_that_is_dropped_cancels_its_stream_at_once() {
     let (connection, mut server) = connected(&[]).await;
     for answered in [false, true] {
-        let asked = spawn_get(connection.reserve().unwrap());
+        let request = spawn_get(connection.reserve().unwrap());
         let stream = server.request().await;
         if answered {
             server.send(HEADERS, END_HEADERS, stream, OK).await;
-            drop(in_time(asked).await.unwrap().ok().unwrap());
+            drop(in_time(request).await.unwrap().ok().unwrap());
         } else {
-            asked.abort();
+            request.abort();
         }
         let reset = server.next().await.unwrap();
         assert_eq!((reset.kind, reset.stream), (RST_STREAM, stream));

@@ -99,52 +99,39 @@ async fn a_mebibyte_each_way_at_once_arrives_byte_for_byte() {
     }
 }
 
+/// Ends the direction of `first`, then sends a mebibyte of `second` and ends that.
+async fn half_close(mut first: Connection, mut second: Connection) {
+    first.write("that is all").await;
+    first.shutdown().await;
+    assert_eq!(in_time(second.rest()).await, b"that is all");
+    // Only now, after the end of the other direction.
+    let bytes = noise(3, MIB);
+    let ((), received) = in_time(async {
+        let send = async {
+            second.write(&bytes).await;
+            second.shutdown().await;
+        };
+        tokio::join!(send, first.rest())
+    })
+    .await;
+    same(&received, &bytes);
+}
+
 #[tokio::test]
-async fn when_the_client_has_said_all_the_server_still_speaks() {
+async fn after_the_end_of_the_clients_direction_the_server_still_sends() {
     let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
-        let Tunnel {
-            mut client,
-            mut server,
-        } = setup.tunnel(kind).await;
-        client.write("that is all").await;
-        client.shutdown().await;
-        assert_eq!(in_time(server.rest()).await, b"that is all");
-        // Only now, after the end of the other direction.
-        let down = noise(3, MIB);
-        let ((), got) = in_time(async {
-            let speak = async {
-                server.write(&down).await;
-                server.shutdown().await;
-            };
-            tokio::join!(speak, client.rest())
-        })
-        .await;
-        same(&got, &down);
+        let Tunnel { client, server } = setup.tunnel(kind).await;
+        half_close(client, server).await;
     }
 }
 
 #[tokio::test]
-async fn when_the_server_has_said_all_the_client_still_speaks() {
+async fn after_the_end_of_the_servers_direction_the_client_still_sends() {
     let mut setup = Setup::new(&[]).await;
     for kind in BOTH {
-        let Tunnel {
-            mut client,
-            mut server,
-        } = setup.tunnel(kind).await;
-        server.write("that is all").await;
-        server.shutdown().await;
-        assert_eq!(in_time(client.rest()).await, b"that is all");
-        let up = noise(4, MIB);
-        let ((), got) = in_time(async {
-            let speak = async {
-                client.write(&up).await;
-                client.shutdown().await;
-            };
-            tokio::join!(speak, server.rest())
-        })
-        .await;
-        same(&got, &up);
+        let Tunnel { client, server } = setup.tunnel(kind).await;
+        half_close(server, client).await;
     }
 }
 
