@@ -22,8 +22,8 @@ async fn send_to(kubegate: &Kubegate, host: &str, method: &str, path: &str, line
 }
 
 /// The value of a response's header.
-fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    let (head, _) = response.split_once("\r\n\r\n").unwrap();
     let mut lines = head.split("\r\n").filter_map(|line| line.split_once(": "));
     lines
         .find(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -50,9 +50,9 @@ async fn a_foreign_origin_is_403_for_every_method_and_reaches_nothing() {
                 "Sec-Fetch-Site: cross-site\r\n".to_owned(),
                 "Sec-Fetch-Site: same-site\r\n".to_owned(),
             ] {
-                let answer = send(&kubegate, method, "/api/v1/pods", &lines).await;
-                assert_eq!(status(&answer), 403, "{method} {lines:?}: {answer}");
-                assert_eq!(header(&answer, "access-control-allow-origin"), None);
+                let response = send(&kubegate, method, "/api/v1/pods", &lines).await;
+                assert_eq!(status(&response), 403, "{method} {lines:?}: {response}");
+                assert_eq!(header(&response, "access-control-allow-origin"), None);
             }
         }
         assert_eq!(upstream.connections(), before);
@@ -67,8 +67,8 @@ async fn a_foreign_origin_is_403_for_every_method_and_reaches_nothing() {
                 "Sec-Fetch-Site: same-origin\r\n".to_owned(),
                 "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\n".to_owned(),
             ] {
-                let answer = send(&kubegate, method, "/api/v1/pods", &lines).await;
-                assert_eq!(status(&answer), 200, "{method} {lines:?}: {answer}");
+                let response = send(&kubegate, method, "/api/v1/pods", &lines).await;
+                assert_eq!(status(&response), 200, "{method} {lines:?}: {response}");
             }
         }
     }
@@ -97,8 +97,9 @@ async fn a_foreign_origin_is_403_for_every_upgrade_and_reaches_nothing() {
                 "Origin: null",
                 "Sec-Fetch-Site: cross-site",
             ] {
-                let answer = send(&kubegate, "GET", path, &format!("{upgrade}{foreign}\r\n")).await;
-                assert_eq!(status(&answer), 403, "{path} {foreign}: {answer}");
+                let response =
+                    send(&kubegate, "GET", path, &format!("{upgrade}{foreign}\r\n")).await;
+                assert_eq!(status(&response), 403, "{path} {foreign}: {response}");
             }
         }
     }
@@ -122,9 +123,9 @@ async fn a_page_behind_dns_rebinding_is_403() {
         "Sec-Fetch-Site: same-origin\r\n".to_owned(),
         String::new(),
     ] {
-        let answer = send_to(&kubegate, &host, "GET", "/api", &lines).await;
-        assert_eq!(status(&answer), 403, "{answer}");
-        assert!(answer.contains("--accept-hosts"), "{answer}");
+        let response = send_to(&kubegate, &host, "GET", "/api", &lines).await;
+        assert_eq!(status(&response), 403, "{response}");
+        assert!(response.contains("--accept-hosts"), "{response}");
     }
     assert_eq!(upstream.connections(), 0);
     // What turns the check of hosts off says so at the start.
@@ -177,9 +178,9 @@ async fn with_a_page() -> Upstream {
 }
 
 /// The response's head, each line with its line end.
-fn head(answer: &str) -> &str {
-    let end = answer.find("\r\n\r\n").unwrap();
-    &answer[..end + 2]
+fn head(response: &str) -> &str {
+    let end = response.find("\r\n\r\n").unwrap();
+    &response[..end + 2]
 }
 
 const WIDER: [&str; 6] = [
@@ -210,20 +211,24 @@ async fn a_page_of_a_pod_or_service_is_sandboxed_in_every_spelling() {
         "/logs/pods/p.log",
     ] {
         for lines in [&browser, ""] {
-            let answer = send(&kubegate, "GET", path, lines).await;
-            assert_eq!(status(&answer), 200, "{path}: {answer}");
-            let head = head(&answer);
-            assert!(head.contains(SANDBOX), "{path}: {answer}");
+            let response = send(&kubegate, "GET", path, lines).await;
+            assert_eq!(status(&response), 200, "{path}: {response}");
+            let head = head(&response);
+            assert!(head.contains(SANDBOX), "{path}: {response}");
             let own = "content-security-policy: default-src 'self'\r\n";
-            assert!(head.contains(own), "{path}: {answer}");
-            assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"));
+            assert!(head.contains(own), "{path}: {response}");
+            assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
             for name in WIDER {
-                assert_eq!(header(&answer, name), None, "{path}: {answer}");
+                assert_eq!(header(&response, name), None, "{path}: {response}");
             }
-            assert_eq!(header(&answer, "x-app"), Some("1"));
+            assert_eq!(header(&response, "x-app"), Some("1"));
             // Browsers keep cookies by host, whatever the port: other servers would get it.
             let cookie = lines.is_empty().then_some("session=app");
-            assert_eq!(header(&answer, "set-cookie"), cookie, "{path}: {answer}");
+            assert_eq!(
+                header(&response, "set-cookie"),
+                cookie,
+                "{path}: {response}"
+            );
         }
     }
     // A page from elsewhere, such as an aggregated API server, is one to a browser alone.
@@ -232,14 +237,14 @@ async fn a_page_of_a_pod_or_service_is_sandboxed_in_every_spelling() {
         "/debug/pprof/",
         "/api/v1/namespaces/x/pods/proxy",
     ] {
-        let answer = send(&kubegate, "GET", path, &browser).await;
-        assert!(head(&answer).contains(SANDBOX), "{path}: {answer}");
-        assert_eq!(header(&answer, "set-cookie"), None, "{path}: {answer}");
-        let answer = send(&kubegate, "GET", path, "").await;
-        assert!(!head(&answer).contains(SANDBOX), "{path}: {answer}");
-        assert_eq!(header(&answer, "x-content-type-options"), None);
-        let hsts = header(&answer, "strict-transport-security");
-        assert_eq!(hsts, Some("max-age=9"), "{path}: {answer}");
+        let response = send(&kubegate, "GET", path, &browser).await;
+        assert!(head(&response).contains(SANDBOX), "{path}: {response}");
+        assert_eq!(header(&response, "set-cookie"), None, "{path}: {response}");
+        let response = send(&kubegate, "GET", path, "").await;
+        assert!(!head(&response).contains(SANDBOX), "{path}: {response}");
+        assert_eq!(header(&response, "x-content-type-options"), None);
+        let hsts = header(&response, "strict-transport-security");
+        assert_eq!(hsts, Some("max-age=9"), "{path}: {response}");
     }
     assert!(
         kubegate.log().contains("--trust-proxied-pages"),
@@ -268,11 +273,15 @@ async fn data_of_the_api_server_is_not_sandboxed() {
         "/api/v1/namespaces/x/pods/proxy",
     ] {
         for lines in [OPENED, ""] {
-            let answer = send(&kubegate, "GET", path, lines).await;
-            assert_eq!(header(&answer, "content-security-policy"), None, "{answer}");
-            assert_eq!(header(&answer, "x-content-type-options"), None);
+            let response = send(&kubegate, "GET", path, lines).await;
             assert_eq!(
-                header(&answer, "strict-transport-security"),
+                header(&response, "content-security-policy"),
+                None,
+                "{response}"
+            );
+            assert_eq!(header(&response, "x-content-type-options"), None);
+            assert_eq!(
+                header(&response, "strict-transport-security"),
                 Some("max-age=9")
             );
         }
@@ -288,18 +297,18 @@ async fn our_own_error_for_such_a_page_is_sandboxed_too() {
     let path = format!("{APP}<script>alert(1)</script>")
         .replace('<', "%3C")
         .replace('>', "%3E");
-    let answer = send(&kubegate, "GET", &path, OPENED).await;
-    assert_eq!(status(&answer), 502, "{answer}");
-    assert!(head(&answer).contains(SANDBOX), "{answer}");
+    let response = send(&kubegate, "GET", &path, OPENED).await;
+    assert_eq!(status(&response), 502, "{response}");
+    assert!(head(&response).contains(SANDBOX), "{response}");
     let refused = send(&kubegate, "GET", "/api/v1/nodes/n/proxy/run", OPENED).await;
     assert_eq!(status(&refused), 403, "{refused}");
-    for answer in [answer, refused] {
+    for response in [response, refused] {
         assert_eq!(
-            header(&answer, "x-content-type-options"),
+            header(&response, "x-content-type-options"),
             Some("nosniff"),
-            "{answer}"
+            "{response}"
         );
-        assert_eq!(header(&answer, "content-type"), Some("application/json"));
+        assert_eq!(header(&response, "content-type"), Some("application/json"));
     }
 }
 
@@ -318,9 +327,9 @@ async fn no_page_installs_a_service_worker() {
             "Service-Worker: script\r\n",
             "Sec-Fetch-Dest: serviceworker\r\n",
         ] {
-            let answer = send(&kubegate, "GET", path, lines).await;
-            assert_eq!(status(&answer), 403, "{lines:?}: {answer}");
-            assert!(answer.contains("--trust-proxied-pages"), "{answer}");
+            let response = send(&kubegate, "GET", path, lines).await;
+            assert_eq!(status(&response), 403, "{lines:?}: {response}");
+            assert!(response.contains("--trust-proxied-pages"), "{response}");
         }
     }
     assert_eq!(upstream.connections(), 0);
@@ -332,10 +341,10 @@ async fn trusted_pages_keep_everything_and_the_start_warns() {
     let upstream = with_a_page().await;
     let kubegate = Kubegate::before(&upstream, &["--trust-proxied-pages"]);
     for path in [APP, LOG] {
-        let answer = send(&kubegate, "GET", path, OPENED).await;
-        assert!(!head(&answer).contains(SANDBOX), "{answer}");
+        let response = send(&kubegate, "GET", path, OPENED).await;
+        assert!(!head(&response).contains(SANDBOX), "{response}");
         for name in WIDER.into_iter().chain(["set-cookie"]) {
-            assert!(header(&answer, name).is_some(), "{name}: {answer}");
+            assert!(header(&response, name).is_some(), "{name}: {response}");
         }
         assert_eq!(
             status(&send(&kubegate, "GET", path, SERVICE_WORKER).await),
@@ -343,8 +352,8 @@ async fn trusted_pages_keep_everything_and_the_start_warns() {
         );
     }
     let cookie = format!("{OPENED}Cookie: session=app\r\n");
-    let answer = send(&kubegate, "GET", APP, &cookie).await;
-    assert!(answer.contains("session=app\r\n"), "{answer}");
+    let response = send(&kubegate, "GET", APP, &cookie).await;
+    assert!(response.contains("session=app\r\n"), "{response}");
     let log = kubegate.log();
     let warning = log
         .lines()
@@ -374,14 +383,18 @@ async fn only_cookies_of_programs_reach_apps() {
         ("/", &own, false),
     ] {
         let lines = format!("{lines}Cookie: a=1; session=app\r\nCookie: b=2\r\n");
-        let answer = send(&kubegate, "GET", path, &lines).await;
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = send(&kubegate, "GET", path, &lines).await;
+        assert_eq!(status(&response), 200, "{response}");
         assert_eq!(
-            answer.contains("session=app"),
+            response.contains("session=app"),
             passes,
-            "{path} {lines}: {answer}"
+            "{path} {lines}: {response}"
         );
-        assert_eq!(answer.contains("b=2"), passes, "{path} {lines}: {answer}");
+        assert_eq!(
+            response.contains("b=2"),
+            passes,
+            "{path} {lines}: {response}"
+        );
     }
 }
 
@@ -414,14 +427,14 @@ async fn over_plain_http_beyond_loopback_names_an_unmarked_browser_is_403() {
             "Referer: https://evil.example/\r\n",
         ] {
             for method in ["GET", "HEAD", "POST"] {
-                let answer = send_to(&kubegate, &host, method, "/api/v1/secrets", lines).await;
-                assert_eq!(status(&answer), 403, "{method} {lines:?}: {answer}");
-                assert!(method == "HEAD" || answer.contains("https"), "{answer}");
+                let response = send_to(&kubegate, &host, method, "/api/v1/secrets", lines).await;
+                assert_eq!(status(&response), 403, "{method} {lines:?}: {response}");
+                assert!(method == "HEAD" || response.contains("https"), "{response}");
             }
             // So is it for an upgrade, should a browser ever send one without an Origin.
             let lines = format!("{lines}{WEBSOCKET}");
-            let answer = send_to(&kubegate, &host, "GET", "/api/v1/pods?watch=1", &lines).await;
-            assert_eq!(status(&answer), 403, "{answer}");
+            let response = send_to(&kubegate, &host, "GET", "/api/v1/pods?watch=1", &lines).await;
+            assert_eq!(status(&response), 403, "{response}");
         }
         assert_eq!(upstream.connections(), before);
         let from_tls = format!("{AGENT}{OPENED}");
@@ -439,13 +452,13 @@ async fn over_plain_http_beyond_loopback_names_an_unmarked_browser_is_403() {
             &own_origin,
             &own_referer,
         ] {
-            let answer = send_to(&kubegate, &host, "GET", "/api/v1/pods", lines).await;
-            assert_eq!(status(&answer), 200, "{lines:?}: {answer}");
+            let response = send_to(&kubegate, &host, "GET", "/api/v1/pods", lines).await;
+            assert_eq!(status(&response), 200, "{lines:?}: {response}");
         }
         for name in ["localhost", "kubegate.localhost"] {
             let host = format!("{name}:{port}");
-            let answer = send_to(&kubegate, &host, "GET", "/api/v1/pods", AGENT).await;
-            assert_eq!(status(&answer), 200, "{host}: {answer}");
+            let response = send_to(&kubegate, &host, "GET", "/api/v1/pods", AGENT).await;
+            assert_eq!(status(&response), 200, "{host}: {response}");
         }
         assert!(
             kubegate.log().contains("loopback names"),
@@ -476,19 +489,22 @@ async fn allowed_origins_pass_and_may_read_the_response() {
             // The API server serves no OPTIONS that a page would read.
             for method in METHODS.into_iter().filter(|method| *method != "OPTIONS") {
                 let lines = format!("Origin: {origin}\r\nSec-Fetch-Site: cross-site\r\n");
-                let answer = send(&kubegate, method, "/api/v1/pods", &lines).await;
-                assert_eq!(status(&answer), 200, "{method}: {answer}");
-                assert_eq!(header(&answer, "access-control-allow-origin"), Some(origin));
+                let response = send(&kubegate, method, "/api/v1/pods", &lines).await;
+                assert_eq!(status(&response), 200, "{method}: {response}");
+                assert_eq!(
+                    header(&response, "access-control-allow-origin"),
+                    Some(origin)
+                );
                 assert!(
-                    header(&answer, "vary")
+                    header(&response, "vary")
                         .unwrap()
                         .to_lowercase()
                         .contains("origin")
                 );
                 if method != "HEAD" {
                     assert!(
-                        answer.contains(&format!("origin: {origin}\r\n")),
-                        "{answer}"
+                        response.contains(&format!("origin: {origin}\r\n")),
+                        "{response}"
                     );
                 }
             }
@@ -499,16 +515,16 @@ async fn allowed_origins_pass_and_may_read_the_response() {
             "https://a.ui.example",
             "null",
         ] {
-            let answer = send(&kubegate, "GET", "/api", &format!("Origin: {foreign}\r\n")).await;
-            assert_eq!(status(&answer), 403, "{foreign}: {answer}");
-            assert_eq!(header(&answer, "access-control-allow-origin"), None);
+            let response = send(&kubegate, "GET", "/api", &format!("Origin: {foreign}\r\n")).await;
+            assert_eq!(status(&response), 403, "{foreign}: {response}");
+            assert_eq!(header(&response, "access-control-allow-origin"), None);
         }
         // A request without an Origin gets no CORS headers.
-        let answer = send(&kubegate, "GET", "/api", "").await;
+        let response = send(&kubegate, "GET", "/api", "").await;
         assert_eq!(
-            header(&answer, "access-control-allow-origin"),
+            header(&response, "access-control-allow-origin"),
             None,
-            "{answer}"
+            "{response}"
         );
     }
 }
@@ -526,27 +542,27 @@ async fn preflights_of_allowed_origins_are_answered_here_and_foreign_ones_refuse
         let ask = "Access-Control-Request-Method: PATCH\r\n\
                    Access-Control-Request-Headers: authorization,content-type\r\n";
         let lines = format!("Origin: https://ui.example\r\n{ask}");
-        let answer = send(&kubegate, "OPTIONS", "/api/v1/pods", &lines).await;
-        assert_eq!(status(&answer), 200, "{answer}");
+        let response = send(&kubegate, "OPTIONS", "/api/v1/pods", &lines).await;
+        assert_eq!(status(&response), 200, "{response}");
         assert_eq!(
-            header(&answer, "access-control-allow-origin"),
+            header(&response, "access-control-allow-origin"),
             Some("https://ui.example")
         );
         assert_eq!(
-            header(&answer, "access-control-allow-methods"),
+            header(&response, "access-control-allow-methods"),
             Some("PATCH")
         );
         assert_eq!(
-            header(&answer, "access-control-allow-headers"),
+            header(&response, "access-control-allow-headers"),
             Some("authorization,content-type")
         );
         for origin in ["https://evil.example", "null"] {
             let lines = format!("Origin: {origin}\r\n{ask}");
-            let answer = send(&kubegate, "OPTIONS", "/api/v1/pods", &lines).await;
-            assert_eq!(status(&answer), 403, "{answer}");
+            let response = send(&kubegate, "OPTIONS", "/api/v1/pods", &lines).await;
+            assert_eq!(status(&response), 403, "{response}");
             for name in ["origin", "methods", "headers"] {
                 assert_eq!(
-                    header(&answer, &format!("access-control-allow-{name}")),
+                    header(&response, &format!("access-control-allow-{name}")),
                     None
                 );
             }
@@ -567,10 +583,10 @@ async fn an_allowed_page_may_read_refusals_and_failures_too() {
         ("/api/v1/namespaces/x/pods/p/exec", 403),
         ("/a/../b", 400),
     ] {
-        let answer = send(&kubegate, "GET", path, "Origin: https://ui.example\r\n").await;
-        assert_eq!(status(&answer), code, "{answer}");
+        let response = send(&kubegate, "GET", path, "Origin: https://ui.example\r\n").await;
+        assert_eq!(status(&response), code, "{response}");
         assert_eq!(
-            header(&answer, "access-control-allow-origin"),
+            header(&response, "access-control-allow-origin"),
             Some("https://ui.example")
         );
     }
@@ -591,16 +607,16 @@ async fn static_files_are_served_only_to_own_pages() {
         ("/static/", "<h1>home</h1>", "text/html"),
         ("/static/app.js", "run()", "text/javascript"),
     ] {
-        let answer = send(&kubegate, "GET", path, "Sec-Fetch-Site: same-origin\r\n").await;
-        assert_eq!(status(&answer), 200, "{answer}");
-        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
-        assert_eq!(header(&answer, "content-type"), Some(kind));
+        let response = send(&kubegate, "GET", path, "Sec-Fetch-Site: same-origin\r\n").await;
+        assert_eq!(status(&response), 200, "{response}");
+        assert!(response.ends_with(&format!("\r\n\r\n{body}")), "{response}");
+        assert_eq!(header(&response, "content-type"), Some(kind));
         for lines in [
             "Origin: https://evil.example\r\n",
             "Sec-Fetch-Site: cross-site\r\n",
         ] {
-            let answer = send(&kubegate, "GET", path, lines).await;
-            assert_eq!(status(&answer), 403, "{answer}");
+            let response = send(&kubegate, "GET", path, lines).await;
+            assert_eq!(status(&response), 403, "{response}");
         }
     }
     for path in [
@@ -611,11 +627,14 @@ async fn static_files_are_served_only_to_own_pages() {
         "/static/%2fetc/passwd",
         "/static/none",
     ] {
-        let answer = send(&kubegate, "GET", path, "").await;
-        assert!((400..500).contains(&status(&answer)), "{path}: {answer}");
+        let response = send(&kubegate, "GET", path, "").await;
         assert!(
-            !answer.contains("hidden") && !answer.contains("root:"),
-            "{path}: {answer}"
+            (400..500).contains(&status(&response)),
+            "{path}: {response}"
+        );
+        assert!(
+            !response.contains("hidden") && !response.contains("root:"),
+            "{path}: {response}"
         );
     }
     assert_eq!(upstream.connections(), 0);
@@ -623,6 +642,6 @@ async fn static_files_are_served_only_to_own_pages() {
     assert_eq!(status(&send(&kubegate, "GET", "/api", "").await), 200);
 
     let kubegate = Kubegate::before(&upstream, &["-w", www, "-P", "/ui"]);
-    let answer = send(&kubegate, "GET", "/ui/app.js", "").await;
-    assert!(answer.ends_with("\r\n\r\nrun()"), "{answer}");
+    let response = send(&kubegate, "GET", "/ui/app.js", "").await;
+    assert!(response.ends_with("\r\n\r\nrun()"), "{response}");
 }

@@ -312,9 +312,15 @@ fn no_value_of_the_environment_makes_completion_panic() {
                 let output = command.output().unwrap();
                 // 2 with an empty shell, for which the words are a wrong command line.
                 let code = output.status.code();
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(matches!(code, Some(0..=2)), "{variable} {value:?}: {said}");
-                assert!(!said.contains("panicked"), "{variable} {value:?}: {said}");
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                assert!(
+                    matches!(code, Some(0..=2)),
+                    "{variable} {value:?}: {stderr}"
+                );
+                assert!(
+                    !stderr.contains("panicked"),
+                    "{variable} {value:?}: {stderr}"
+                );
             }
         }
     }

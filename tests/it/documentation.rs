@@ -1,5 +1,7 @@
 //! The documentation names flags, tests, files and code that exist.
 
+mod commands;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -8,8 +10,6 @@ use std::{
 
 use clap::{Arg, Args as _, Command};
 use kubegate::settings::{ConnectionFlags, ProxyFlags};
-
-use crate::support::Kubegate;
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -86,60 +86,6 @@ fn the_documentation_names_every_flag_for_cluster_and_user() {
         };
         assert!(page.contains(&long), "docs/flags.md does not name {long}");
     }
-}
-
-/// The words of what a command prints.
-fn printed_words(args: &[&str]) -> BTreeSet<String> {
-    let output = Kubegate::command(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    words.map(str::to_owned).collect()
-}
-
-/// Returns the subcommand that a command line of kubegate names, and its flags.
-fn command_line(line: &str) -> (Vec<&str>, Vec<&str>) {
-    let is_command = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let command = words.iter().skip(1).copied().take_while(is_command);
-    let flags = words.iter().filter(|word| word.starts_with('-'));
-    let flags = flags.map(|flag| flag.split('=').next().unwrap());
-    (command.collect(), flags.collect())
-}
-
-#[test]
-fn commands_and_flags_for_users_of_other_tools_exist() {
-    let page = read("docs/coming-from-other-tools.md");
-    let global = printed_words(&["options"]);
-    let mut count = 0;
-    for section in page.split("\n## ").skip(1) {
-        let mut rows = rows(section);
-        let header = rows.next().unwrap();
-        let default = code(header[1]).next().unwrap_or("kubegate proxy");
-        for row in rows {
-            for line in code(row[1]) {
-                let (command, flags) = match line.split(' ').next() {
-                    Some("kubegate") => command_line(line),
-                    _ => (command_line(default).0, command_line(line).1),
-                };
-                let command = if command.is_empty() {
-                    vec!["proxy"]
-                } else {
-                    command
-                };
-                let help = printed_words(&[&command[..], &["--help"]].concat());
-                assert!(help.contains(*command.last().unwrap()), "{line}");
-                for flag in flags {
-                    let exists = global.contains(flag) || help.contains(flag);
-                    assert!(exists, "{command:?} has no {flag}");
-                    count += 1;
-                }
-            }
-        }
-    }
-    assert!(count > 30, "{count} flags");
-    let help = printed_words(&["login", "oidc", "--help"]);
-    assert!(help.contains("--oidc-issuer-url") && !help.contains("--no-such-flag"));
 }
 
 #[test]

@@ -44,11 +44,11 @@ fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
 async fn chosen(mut command: Command) -> (String, String) {
     command.args(["--port", "0"]);
     let kubegate = Kubegate::spawn(command);
-    let answer = get(&kubegate.address, "/x").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
     let between = |start: &str, end: &str| {
-        let rest = answer.split(start).nth(1);
-        let rest = rest.unwrap_or_else(|| panic!("no {start:?} in {answer}"));
+        let rest = response.split(start).nth(1);
+        let rest = rest.unwrap_or_else(|| panic!("no {start:?} in {response}"));
         rest.split(end).next().unwrap().to_owned()
     };
     (
@@ -202,23 +202,23 @@ fn utf16(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
     marked.encode_utf16().flat_map(bytes_of).collect()
 }
 
-/// Writes the text and checks that a proxy uses the user `expected`, and logs only the warning `says`.
-async fn is_read(folder: &TempDir, text: &[u8], expected: &str, says: Option<&str>) {
+/// Writes the text and checks that a proxy uses the user `expected`, and logs only the warning `warning`.
+async fn is_read(folder: &TempDir, text: &[u8], expected: &str, warning: Option<&str>) {
     let shown = String::from_utf8_lossy(text).into_owned();
     let path = folder.path().join("config");
     fs::write(&path, text).unwrap();
     let kubegate = Kubegate::start(["--kubeconfig", path.to_str().unwrap()]);
-    let answer = get(&kubegate.address, "/x").await;
+    let response = get(&kubegate.address, "/x").await;
     let bearer = format!("authorization: Bearer {expected}\r\n");
-    assert!(answer.contains(&bearer), "{shown}: {answer}");
+    assert!(response.contains(&bearer), "{shown}: {response}");
     let log = kubegate.log();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
-    match says {
+    match warning {
         None => assert!(warnings.is_empty(), "{shown}: {log}"),
-        Some(says) => {
+        Some(warning) => {
             assert_eq!(warnings.len(), 1, "{shown}: {log}");
             let named = warnings[0].contains(path.to_str().unwrap());
-            assert!(named && warnings[0].contains(says), "{shown}: {log}");
+            assert!(named && warnings[0].contains(warning), "{shown}: {log}");
         }
     }
 }
@@ -229,7 +229,7 @@ async fn every_form_kubectl_reads_is_read_with_warnings_of_ignored_parts() {
     let folder = tempdir().unwrap();
     let (a, b) = (config("a", &upstream), config("b", &upstream));
     let twice = a.replace("{token: a}", "{token: b, token: a}");
-    for (text, says) in [
+    for (text, warning) in [
         (a.clone(), None),
         (format!("\u{feff}{a}"), None),
         (a.replace('\n', "\r\n"), None),
@@ -259,7 +259,7 @@ async fn every_form_kubectl_reads_is_read_with_warnings_of_ignored_parts() {
             Some("the key \"y\" is given twice"),
         ),
     ] {
-        is_read(&folder, text.as_bytes(), "a", says).await;
+        is_read(&folder, text.as_bytes(), "a", warning).await;
     }
     is_read(&folder, &utf16(&a, u16::to_le_bytes), "a", None).await;
     is_read(
@@ -330,8 +330,11 @@ async fn a_named_pipe_is_read_once() {
     writer.join().unwrap().unwrap();
     kubegate.signal("HUP");
     for _ in 0..3 {
-        let answer = get(&kubegate.address, "/x").await;
-        assert!(answer.contains("authorization: Bearer a\r\n"), "{answer}");
+        let response = get(&kubegate.address, "/x").await;
+        assert!(
+            response.contains("authorization: Bearer a\r\n"),
+            "{response}"
+        );
     }
 }
 
@@ -372,8 +375,8 @@ async fn the_path_of_the_server_url_is_prepended_by_default() {
         ("--append-server-path=false", "GET /x?y "),
     ] {
         let kubegate = Kubegate::start(["--kubeconfig", path.to_str().unwrap(), flag]);
-        let answer = get(&kubegate.address, "/x?y").await;
-        assert!(answer.contains(expected), "{answer}");
+        let response = get(&kubegate.address, "/x?y").await;
+        assert!(response.contains(expected), "{response}");
     }
 }
 
@@ -423,14 +426,14 @@ async fn without_a_kubeconfig_a_pod_uses_its_service_account() {
         return;
     };
     let kubegate = Kubegate::spawn(command);
-    let answer = get(&kubegate.address, "/x").await;
-    assert!(answer.contains("GET /x HTTP/1.1"), "{answer}");
+    let response = get(&kubegate.address, "/x").await;
+    assert!(response.contains("GET /x HTTP/1.1"), "{response}");
     assert!(
-        answer.contains("authorization: Bearer of-pod\r\n"),
-        "{answer}"
+        response.contains("authorization: Bearer of-pod\r\n"),
+        "{response}"
     );
     let host = format!("127.0.0.1:{}", upstream.port());
-    assert!(answer.contains(&host), "{answer}");
+    assert!(response.contains(&host), "{response}");
 
     // A flag that names an entry of a kubeconfig is refused.
     for flag in ["--context=prod", "--cluster=prod", "--user=prod"] {

@@ -10,12 +10,12 @@ use tempfile::{TempDir, tempdir};
 use crate::support::{Kubegate, exchange, get, status};
 
 /// A cluster, and a kubeconfig with contexts for it.
-struct Setting {
+struct Setup {
     cluster: OpenShift,
     folder: TempDir,
 }
 
-impl Setting {
+impl Setup {
     /// The context `session` has a valid session, `ended` a revoked one, and `login` begins one at the
     /// cluster's OAuth server.
     async fn new() -> Self {
@@ -25,27 +25,27 @@ impl Setting {
         let ended = cluster.issue_session("jane").unwrap();
         assert!(cluster.revoke(ended.expose()));
         let folder = tempdir().unwrap();
-        let setting = Self { cluster, folder };
-        fs::write(setting.path("api-ca.pem"), setting.cluster.api().ca_pem()).unwrap();
-        let registry_ca = setting.cluster.registry_ca_pem();
-        fs::write(setting.path("registry-ca.pem"), registry_ca).unwrap();
+        let setup = Self { cluster, folder };
+        fs::write(setup.path("api-ca.pem"), setup.cluster.api().ca_pem()).unwrap();
+        let registry_ca = setup.cluster.registry_ca_pem();
+        fs::write(setup.path("registry-ca.pem"), registry_ca).unwrap();
         let context = |name| json!({"name": name, "context": {"cluster": "api", "user": name}});
         let user = |name, token: &str| json!({"name": name, "user": {"token": token}});
         for (name, text) in [
             ("username", "jane"),
             ("password", "sesame-registry-1"),
-            ("oauth-ca.pem", setting.cluster.oauth_ca_pem()),
+            ("oauth-ca.pem", setup.cluster.oauth_ca_pem()),
         ] {
-            fs::write(setting.path(name), text).unwrap();
+            fs::write(setup.path(name), text).unwrap();
         }
         let login = json!({"name": "login", "user": {"exec": {
             "apiVersion": "client.authentication.k8s.io/v1",
             "command": "kubegate",
             "args": [
                 "credential", "openshift",
-                "--openshift-username-file", setting.path("username"),
-                "--openshift-password-file", setting.path("password"),
-                "--oauth-certificate-authority", setting.path("oauth-ca.pem"),
+                "--openshift-username-file", setup.path("username"),
+                "--openshift-password-file", setup.path("password"),
+                "--oauth-certificate-authority", setup.path("oauth-ca.pem"),
             ],
             "interactiveMode": "Never",
             "provideClusterInfo": true,
@@ -54,13 +54,13 @@ impl Setting {
             "current-context": "ended",
             "contexts": [context("session"), context("ended"), context("login")],
             "clusters": [{"name": "api", "cluster": {
-                "server": setting.cluster.api().url(),
+                "server": setup.cluster.api().url(),
                 "certificate-authority": "api-ca.pem",
             }}],
             "users": [user("session", session.expose()), user("ended", ended.expose()), login],
         });
-        fs::write(setting.path("config"), config.to_string()).unwrap();
-        setting
+        fs::write(setup.path("config"), config.to_string()).unwrap();
+        setup
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -93,43 +93,43 @@ async fn put(kubegate: &Kubegate, path: &str, body: &str) -> String {
     exchange(address, head).await
 }
 
-fn body(answer: &str) -> Value {
-    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+fn body(response: &str) -> Value {
+    serde_json::from_str(response.split("\r\n\r\n").nth(1).unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn a_contexts_session_works_at_the_registry() {
-    let setting = Setting::new().await;
-    let kubegate = setting.before_the_registry("session");
-    let answer = get(&kubegate.address, "/v2/").await;
-    assert_eq!(status(&answer), 200, "{answer}");
+    let setup = Setup::new().await;
+    let kubegate = setup.before_the_registry("session");
+    let response = get(&kubegate.address, "/v2/").await;
+    assert_eq!(status(&response), 200, "{response}");
     assert!(
-        answer.contains("\r\nx-registry-supports-signatures: 1\r\n"),
-        "{answer}"
+        response.contains("\r\nx-registry-supports-signatures: 1\r\n"),
+        "{response}"
     );
 
-    let ended = setting.before_the_registry("ended");
+    let ended = setup.before_the_registry("ended");
     let refused = get(&ended.address, "/v2/").await;
     assert_eq!(status(&refused), 401, "{refused}");
 }
 
 #[tokio::test]
 async fn a_login_is_bound_to_its_cluster_and_not_the_registry() {
-    let setting = Setting::new().await;
-    let kubegate = setting.before_the_registry("login");
-    let answer = get(&kubegate.address, "/v2/").await;
-    assert_eq!(status(&answer), 200, "{answer}");
-    let requests = setting.cluster.registry_requests();
+    let setup = Setup::new().await;
+    let kubegate = setup.before_the_registry("login");
+    let response = get(&kubegate.address, "/v2/").await;
+    assert_eq!(status(&response), 200, "{response}");
+    let requests = setup.cluster.registry_requests();
     let paths: Vec<_> = requests.iter().map(|seen| seen.path.as_str()).collect();
     assert_eq!(paths, ["/v2/"]);
 }
 
 #[tokio::test]
 async fn signatures_can_be_written_and_read() {
-    let setting = Setting::new().await;
-    let digest = setting.cluster.add_image("demo/signed");
+    let setup = Setup::new().await;
+    let digest = setup.cluster.add_image("demo/signed");
     let path = format!("/extensions/v2/demo/signed/signatures/{digest}");
-    let kubegate = setting.before_the_registry("session");
+    let kubegate = setup.before_the_registry("session");
 
     let before = get(&kubegate.address, &path).await;
     assert_eq!(status(&before), 200, "{before}");
@@ -154,7 +154,7 @@ async fn signatures_can_be_written_and_read() {
     let after = get(&kubegate.address, &path).await;
     assert_eq!(body(&after), json!({"signatures": [signature]}));
 
-    let ended = setting.before_the_registry("ended");
+    let ended = setup.before_the_registry("ended");
     let refused = put(&ended, &path, &signature.to_string()).await;
     assert_eq!(status(&refused), 401, "{refused}");
 }
