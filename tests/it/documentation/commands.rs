@@ -53,7 +53,10 @@ fn command_lines(page: &str) -> Vec<Vec<&str>> {
                 words.pop();
                 continue;
             }
-            if let Some(start) = words.iter().position(|word| *word == "kubegate") {
+            // After a pipe or variables; elsewhere it is an argument.
+            let begins = |at: usize| at == 0 || words[at - 1] == "|" || words[at - 1].contains('=');
+            let start = (0..words.len()).find(|at| words[*at] == "kubegate" && begins(*at));
+            if let Some(start) = start {
                 let rest = words[start + 1..].iter();
                 let own = rest.take_while(|word| !["|", "&&", "<"].contains(word));
                 lines.push(own.copied().collect());
@@ -111,6 +114,7 @@ fn command_lines_of_the_documentation_name_commands_and_flags_that_exist() {
         }
     }
     assert!(count > 15, "{count} command lines");
-    let page = "```sh\npass x | kubegate login \\\n  -u jane # so\n```\nkubegate no\n";
+    let page =
+        "```sh\npass x | kubegate login \\\n  -u jane # so\nls kubegate -x\n```\nkubegate no\n";
     assert_eq!(command_lines(page), [["login", "-u", "jane"]]);
 }

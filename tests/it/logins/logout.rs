@@ -49,7 +49,7 @@ async fn logout_forget_restores_the_kubeconfig() {
     assert_eq!(home.kubeconfig(), before);
     let left = fs::read_dir(home.path(".local/state/kubegate/logins")).unwrap();
     let left: Vec<_> = left.map(|file| file.unwrap().path()).collect();
-    let is_lock = |path: &PathBuf| path.extension().is_some_and(|end| end == "lock");
+    let is_lock = |path: &PathBuf| path.to_str().is_some_and(|name| name.ends_with("lock"));
     assert!(left.iter().all(is_lock), "{left:?}");
     let again = Kubegate::refused(home.command(&["logout"]));
     assert_eq!(again.code, Some(1), "{again:?}");
