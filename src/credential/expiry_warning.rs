@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use super::{Credential, Error, timestamp::timestamp};
+use super::{Error, timestamp::timestamp};
 use crate::printable::printable;
 
 /// The warning is due this long before the expiry, or earlier, if the lifetime allows it.
@@ -76,19 +76,8 @@ impl Error {
     }
 }
 
-impl Credential {
-    /// Returns the value of a `Warning` header for a 401 of the API server to this credential of
-    /// `subject`; `None` if it is renewed automatically.
-    pub(super) fn refusal_warning(&self, subject: &str) -> Option<HeaderValue> {
-        let command = self.renewed_by.as_deref()?;
-        warning(&format!(
-            "{subject} is not accepted by the API server (401); run `{command}`"
-        ))
-    }
-}
-
 /// `299 - "TEXT"` (RFC 7234, section 5.5), which kubectl shows to its user.
-fn warning(text: &str) -> Option<HeaderValue> {
+pub(super) fn warning(text: &str) -> Option<HeaderValue> {
     let text: String = text.chars().take(MAX_LENGTH).collect();
     let quoted = printable(&text).replace(['"', '\\'], "'");
     HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()).ok()
@@ -142,18 +131,6 @@ mod tests {
         });
         assert_eq!(paused.login_warning().unwrap(), expected);
         assert_eq!(Error::NoRandomness.login_warning(), None);
-        let credential = Credential {
-            renewed_by: Some("oc login https://a".into()),
-            ..Credential::default()
-        };
-        let warning = credential.refusal_warning("the session").unwrap();
-        assert!(
-            warning
-                .to_str()
-                .unwrap()
-                .ends_with("(401); run `oc login https://a`\"")
-        );
-        assert_eq!(Credential::default().refusal_warning("the session"), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
-use super::{Error, ExpiryWarning};
+use super::{Error, ExpiryWarning, expiry_warning::warning};
 
 /// What identifies the user of a request: a header, a client certificate, or both.
 #[derive(Clone, Default)]
@@ -38,6 +38,15 @@ impl Credential {
             && self.issued_at == other.issued_at
             && self.expires_at == other.expires_at
             && self.renewed_by == other.renewed_by
+    }
+
+    /// Returns the value of a `Warning` header for a 401 of the API server to this credential of
+    /// `subject`; `None` if it is renewed automatically.
+    pub(super) fn refusal_warning(&self, subject: &str) -> Option<HeaderValue> {
+        let command = self.renewed_by.as_deref()?;
+        warning(&format!(
+            "{subject} is not accepted by the API server (401); run `{command}`"
+        ))
     }
 
     /// Whether both are the same to the API server, apart from their expiry.

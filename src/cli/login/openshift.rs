@@ -64,7 +64,7 @@ pub(in crate::cli) struct Flags {
     #[arg(long, value_name = "SHA256")]
     trust_fingerprint: Option<String>,
     /// Port on this machine that the browser is sent back to [default: any]
-    #[arg(long, value_name = "PORT", requires = "web", help_heading = "Browser")]
+    #[arg(long, value_name = "PORT", help_heading = "Browser")]
     callback_port: Option<u16>,
     /// Open a browser; with false, print the URL for the login and wait for it, as --no-browser does
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1, require_equals = true,
@@ -120,6 +120,9 @@ fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
              it by {instead}"
         );
     };
+    if flags.callback_port.is_some() && !flags.web {
+        bail_usage!("--callback-port is for a login in a browser; give --web too");
+    }
     if flags.web {
         let mut browser = flags.browser.clone();
         browser.no_browser |= flags.auto_open_browser == Some(false);

@@ -6,6 +6,7 @@
 //! locked account does not stop a service for ever.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -96,8 +97,12 @@ impl Store {
         private_file::make_folder_of(self.folder(), &folder.join("key"))?;
         let key = self.key(&folder)?;
         let account = [issuer.to_owned(), user.to_owned()];
-        let path = folder.join(format!("{}.json", hmac_of(&key, &account, None)));
-        let lock = RenewalLock::acquire(&path.with_extension("lock")).map_err(Error::Lock)?;
+        let name = hmac_of(&key, &account, None);
+        let path = folder.join(format!("{name}.json"));
+        // A lock file is never removed, so few of them serve all accounts.
+        let lock = name.get(..1).unwrap_or_default();
+        let lock = folder.join(format!("{lock}.lock"));
+        let lock = RenewalLock::acquire(&lock).map_err(Error::Lock)?;
         Ok(AccountTurn {
             _lock: lock,
             store: self.clone(),
@@ -201,6 +206,14 @@ impl AccountTurn {
     }
 
     fn write(&self) -> Result<(), Error> {
+        if self.refused.is_empty() {
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::io("remove", &self.path)(error))
+                }
+                _ => Ok(()),
+            };
+        }
         let text = serde_json::to_string_pretty(&self.refused)
             .map_err(|error| Error::io("write", &self.path)(error.into()))?;
         private_file::write(self.store.folder(), &self.path, text.as_bytes())
@@ -240,7 +253,7 @@ fn hmac_of(key: &hmac::Key, account: &[String; 2], password: Option<&Secret>) ->
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -301,8 +314,11 @@ mod tests {
         turn(&store, "alice").note_accepted(&old).unwrap();
         assert_eq!(turn(&store, "alice").refusal(&old), None);
         assert!(turn(&store, "alice").refusal(&new).is_some());
+        let path = turn(&store, "alice").path;
+        assert!(path.exists());
         store.forget_refused_passwords(ISSUER, "alice").unwrap();
         assert_eq!(turn(&store, "alice").refusal(&new), None);
+        assert!(!path.exists());
     }
 
     #[test]
