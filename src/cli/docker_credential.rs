@@ -20,14 +20,14 @@ use super::{
 };
 use crate::{
     credential::{
-        self, exec_credential,
+        self, exec_credential, ibm_iam,
         store::{Store, registry_host},
     },
-    kubeconfig::{self, Overrides},
+    kubeconfig::{self, Overrides, Target},
     login,
     printable::printable,
     secret::Secret,
-    settings::ConnectionFlags,
+    settings::{ConnectionFlags, Login},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -45,6 +45,8 @@ const NO_SERVER: &str = "no credentials server URL";
 const NO_USERNAME: &str = "no credentials username";
 /// `OpenShift`'s registry accepts any user name together with a token.
 const USERNAME: &str = "kubegate";
+/// IBM Cloud's registry accepts this user name together with an access token of IAM.
+const IBM_USERNAME: &str = "iambearer";
 /// The maximum length of the input, in bytes.
 const LIMIT: u64 = 1 << 20;
 
@@ -96,7 +98,8 @@ async fn perform(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<Zer
         }
         Verb::List => {
             let registries = store.registries()?;
-            let names: BTreeMap<_, _> = registries.keys().map(|host| (host, USERNAME)).collect();
+            let names = registries.keys().map(|host| (host, username(host)));
+            let names: BTreeMap<_, _> = names.collect();
             json!(names).to_string()
         }
         Verb::Version => concat!(
@@ -123,16 +126,45 @@ async fn get(
     let env = |name: &str| std::env::var_os(name);
     let found = kubeconfig::resolve_pinned(registry.kubeconfig.as_deref(), &overrides, None, &env)?;
     login::note_use(&found, &env);
-    let cache = credential::from_user(&found.target, connection.exec_timeout)?;
-    let credential =
-        guarded(async { Ok(cache.fetch_once(credential::Need::Current).await?) }).await?;
-    let token = exec_credential::token(&credential, &format!("context {}", registry.context))?;
+    let token = if is_ibm(host) {
+        guarded(ibm_token(&found.target, &registry.context)).await?
+    } else {
+        let cache = credential::from_user(&found.target, connection.exec_timeout)?;
+        let fetched = guarded(async { Ok(cache.fetch_once(credential::Need::Current).await?) });
+        let credential = fetched.await?;
+        exec_credential::token(&credential, &format!("context {}", registry.context))?
+    };
     let secret = Zeroizing::new(json!(token.expose()).to_string());
-    let (server, user) = (json!(host), json!(USERNAME));
+    let (server, user) = (json!(host), json!(username(host)));
     Ok(Zeroizing::new(format!(
         "{{\"ServerURL\":{server},\"Username\":{user},\"Secret\":{}}}\n",
         *secret
     )))
+}
+
+/// Returns an access token of IAM: IBM Cloud's registry does not accept the token of a cluster.
+async fn ibm_token(target: &Target, context: &str) -> anyhow::Result<Secret> {
+    let login = match &target.user.login {
+        kubeconfig::Login::Exec(entry) => Login::of_exec(entry),
+        _ => None,
+    };
+    let Some(Login::Ibm(flags)) = login else {
+        bail!(
+            "the registry of IBM Cloud takes the login of `kubegate login ibm`, and context \
+             {context:?} has another; run `kubegate registry add` with a context of such a login"
+        );
+    };
+    Ok(ibm_iam::access_token(&flags, &target.cluster).await?)
+}
+
+/// Whether it is IBM Cloud's registry: `icr.io`, or that of a region, public or private.
+fn is_ibm(host: &str) -> bool {
+    let name = host.split(':').next().unwrap_or_default();
+    name == "icr.io" || name.ends_with(".icr.io")
+}
+
+fn username(host: &str) -> &'static str {
+    if is_ibm(host) { IBM_USERNAME } else { USERNAME }
 }
 
 /// Accepts the credential of `docker login` if the registry has a context, without storing it: `get`
@@ -140,7 +172,7 @@ async fn get(
 fn accept_login(store: &Store, input: &str) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Login {
+    struct StoredLogin {
         #[serde(default, rename = "ServerURL")]
         server_url: String,
         #[serde(default)]
@@ -149,7 +181,7 @@ fn accept_login(store: &Store, input: &str) -> anyhow::Result<()> {
         _secret: Secret,
     }
     // The parser's error is dropped, since it may quote the secret.
-    let Ok(login) = serde_json::from_str::<Login>(input) else {
+    let Ok(login) = serde_json::from_str::<StoredLogin>(input) else {
         bail!("standard input is not the JSON that docker sends");
     };
     if login.server_url.is_empty() {

@@ -31,6 +31,9 @@ Examples:
   ln -s \"$(command -v kubegate)\" ~/.local/bin/docker-credential-kubegate
   # and in ~/.docker/config.json: {\"credHelpers\": {\"HOST\": \"kubegate\"}}
 
+  # IBM Cloud's registry, with an access token of IAM
+  kubegate registry add us.icr.io --context production/bq7s5gd20ev1ndpa4vg0 --configure
+
   kubegate registry list -o json
   kubegate registry remove default-route-openshift-image-registry.apps.example
 

@@ -16,7 +16,9 @@ use super::{
 use crate::{
     credential::{
         self, Cache, CommandContext,
-        ibm_iam::{self, CloudSession, Endpoints, IbmCluster, RootCredential, UserProof},
+        ibm_iam::{
+            self, CloudSession, Endpoints, IbmCluster, RootCredential, RootOptions, UserProof,
+        },
         store::{SavedLogin, Store},
     },
     kubeconfig::{Cluster, ExecApiVersion, Target, edit},
@@ -49,8 +51,15 @@ pub struct LoginRequest<'a> {
 
 /// How the user proves who they are.
 pub enum LoginMethod {
-    /// With the API key in this file.
+    /// With the API key in this file; `-` is standard input.
     KeyFile(PathBuf),
+    /// With the identity of this pod or virtual server.
+    ComputeResource {
+        /// Whether it is a virtual server in a VPC.
+        vpc_cri: bool,
+        /// Its trusted profile.
+        profile: Option<String>,
+    },
     /// With the API key or pod token of the environment; if there is none, asks for an API key.
     Environment,
     /// With a one-time passcode; asks for it if it is `None`.
@@ -74,8 +83,8 @@ struct Begun {
     session: CloudSession,
     /// What to save for later renewals.
     saved: SavedLogin,
-    /// The trusted profile of a pod, whose token is its own root credential.
-    profile: Option<String>,
+    /// The flags for the identity of a pod or virtual server, which is at hand and not saved.
+    at_hand: Option<IbmFlags>,
 }
 
 /// Logs in, asks the cluster who the user is, saves what renewals need, and writes the context into
@@ -93,7 +102,7 @@ pub async fn log_in(
     let Begun {
         session,
         mut saved,
-        profile,
+        at_hand,
     } = begin(&request, &endpoints).await?;
     saved.keyring = request.keyring;
     let cluster = match request.cluster {
@@ -123,18 +132,16 @@ pub async fn log_in(
         },
     };
     let flags = IbmFlags {
-        login: match (&profile, &store) {
+        login: match (&at_hand, &store) {
             (None, Ok(store)) => Some(choose_login_name_of_kind(store, &name, &secret, env)),
             // Without a state folder the login fails below.
             (None, Err(_)) => Some(name.preferred.to_owned()),
-            // A pod has its token at hand, so nothing is saved.
             (Some(_), _) => None,
         },
         cluster: Some(cluster.id.clone()),
-        profile,
         openshift: cluster.is_openshift(),
         iam: endpoints.other_iam(),
-        ..IbmFlags::default()
+        ..at_hand.unwrap_or_default()
     };
     let names = entry_names(&cluster, request.renewed);
     let exec = (flags.to_args(), request.exec_api_version);
@@ -161,16 +168,25 @@ pub async fn log_in(
 
 /// Begins a session in the account of the request.
 async fn begin(request: &LoginRequest<'_>, endpoints: &Endpoints) -> Result<Begun, Error> {
+    let find = |asked| RootCredential::from_environment(asked);
     let proof = match &request.method {
         LoginMethod::KeyFile(path) => {
-            let root = RootCredential::KeyFile(path.clone());
+            let root = find(RootOptions {
+                apikey_file: Some(path),
+                ..RootOptions::default()
+            })?;
+            return begin_with_root(request, endpoints, root).await;
+        }
+        LoginMethod::ComputeResource { vpc_cri, profile } => {
+            let root = find(RootOptions {
+                vpc_cri: *vpc_cri,
+                profile: profile.as_deref(),
+                ..RootOptions::default()
+            })?;
             return begin_with_root(request, endpoints, root).await;
         }
         LoginMethod::Environment => {
-            let root = match RootCredential::from_environment()? {
-                Some(root) => root,
-                None => RootCredential::typed(prompts::ask_api_key()?),
-            };
+            let root = find(RootOptions::default())?;
             return begin_with_root(request, endpoints, root).await;
         }
         LoginMethod::Passcode(Some(passcode)) => UserProof::Passcode(passcode.clone()),
@@ -194,21 +210,26 @@ async fn begin(request: &LoginRequest<'_>, endpoints: &Endpoints) -> Result<Begu
     Ok(Begun {
         session,
         saved,
-        profile: None,
+        at_hand: None,
     })
 }
 
-/// Begins a session with an API key or a pod's token.
+/// Begins a session with an API key, which is asked for if there is no root credential, or with the
+/// identity of a pod or virtual server.
 async fn begin_with_root(
     request: &LoginRequest<'_>,
     endpoints: &Endpoints,
-    root: RootCredential,
+    root: Option<RootCredential>,
 ) -> Result<Begun, Error> {
+    let root = match root {
+        Some(root) => root,
+        None => RootCredential::typed(&prompts::ask_api_key()?)?,
+    };
     let saved = SavedLogin {
         api_key: root.api_key()?,
         ..SavedLogin::default()
     };
-    let profile = root.profile().map(str::to_owned);
+    let at_hand = root.entry_flags();
     let account = request.account.map(str::to_owned);
     let login = ibm_iam::login_command(request.cluster);
     let chain = ibm_iam::Chain::new(ibm_iam::issuer(), endpoints, root, account, login)?;
@@ -216,7 +237,7 @@ async fn begin_with_root(
     Ok(Begun {
         session,
         saved,
-        profile,
+        at_hand,
     })
 }
 

@@ -18,10 +18,13 @@ pub struct IbmFlags {
     /// File with an API key, in place of a saved login
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub apikey_file: Option<PathBuf>,
-    /// Trusted profile (name, ID or CRN) to log in to with the token of the pod, in place of a saved
-    /// login
+    /// Trusted profile (name, ID or CRN) to log in to with the token of the pod, or with --vpc-cri
+    /// (ID or CRN) with the virtual server's identity, in place of a saved login
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Log in with the identity of this virtual server in a VPC, in place of a saved login
+    #[arg(long)]
+    pub vpc_cri: bool,
     /// The cluster is Red Hat OpenShift on IBM Cloud: log in at its OAuth server
     #[arg(long)]
     pub openshift: bool,
@@ -49,6 +52,7 @@ impl IbmFlags {
         for (flag, value) in values {
             args.extend(value.map(|value| format!("{flag}={value}")));
         }
+        args.extend(self.vpc_cri.then(|| "--vpc-cri".to_owned()));
         args.extend(self.openshift.then(|| "--openshift".to_owned()));
         args
     }
@@ -69,9 +73,13 @@ pub struct IbmTargetFlags {
     /// ID of the account of the cluster
     #[arg(long, value_name = "ID", requires = "ibm_cluster")]
     pub ibm_account: Option<String>,
-    /// File with an IBM Cloud API key
+    /// File with an IBM Cloud API key, or - for standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "ibm_cluster")]
     pub apikey_file: Option<PathBuf>,
+    /// Log in to IBM Cloud with the identity of this virtual server in a VPC; its trusted profile may
+    /// be in IBMCLOUD_CR_PROFILE
+    #[arg(long, requires = "ibm_cluster", conflicts_with = "apikey_file")]
+    pub vpc_cri: bool,
 }
 
 /// One of a cluster's endpoints.
@@ -81,4 +89,8 @@ pub enum IbmEndpoint {
     Public,
     /// In IBM Cloud's private network
     Private,
+    /// In the cluster's VPC
+    Vpe,
+    /// Through the Link of the cluster's Satellite location
+    Link,
 }

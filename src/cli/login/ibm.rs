@@ -19,6 +19,7 @@ pub(in crate::cli) const EXAMPLES: &str = "\
 Examples:
   # With an API key from a file, from IBMCLOUD_API_KEY, or from a prompt
   kubegate login ibm --cluster production --apikey-file ~/apikey.json
+  pass ibm-key | kubegate login ibm --cluster production --apikey-file -
   kubegate login ibm --cluster production
 
   # With a one-time passcode, as federated IDs require
@@ -27,6 +28,9 @@ Examples:
   # With a user name and a password, which may come from a pipe
   kubegate login ibm -u jane@example.com --account 0123456789abcdef0123456789abcdef
   pass ibm | kubegate login ibm -u jane@example.com --password-stdin --cluster production
+
+  # With the identity of a virtual server in a VPC, whose trusted profile may be named
+  kubegate login ibm --cluster production --vpc-cri --profile Profile-...
 
   # Again, after a logout: the context names the cluster
   kubegate login ibm --context production/bq7s5gd20ev1ndpa4vg0 --sso
@@ -43,7 +47,8 @@ pub(in crate::cli) struct Flags {
     /// Name or id of the cluster [default: a choice from the list]
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// Log in with the API key in this file: the key alone, or IBM's JSON
+    /// Log in with the API key in this file (- is standard input): the key alone, IBM's JSON, or lines
+    /// such as IBMCLOUD_API_KEY=...
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "how")]
     apikey_file: Option<PathBuf>,
     /// Log in with a one-time passcode that IBM Cloud shows in a browser
@@ -52,6 +57,12 @@ pub(in crate::cli) struct Flags {
     /// Log in with this user name and a password (not for federated IDs)
     #[arg(short = 'u', value_name = "USER", group = "how")]
     login_user: Option<String>,
+    /// Log in with the identity of this virtual server in a VPC
+    #[arg(long, group = "how")]
+    vpc_cri: bool,
+    /// Trusted profile to log in to: its ID or CRN with --vpc-cri, or its name with the token of a pod
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["apikey_file", "sso", "login_user"])]
+    profile: Option<String>,
     /// Read the password or the one-time passcode from standard input
     #[arg(long)]
     password_stdin: bool,
@@ -130,11 +141,20 @@ fn method(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<LoginMe
     if let Some(path) = &flags.apikey_file {
         return Ok(LoginMethod::KeyFile(path.clone()));
     }
+    if flags.vpc_cri || flags.profile.is_some() {
+        return Ok(LoginMethod::ComputeResource {
+            vpc_cri: flags.vpc_cri,
+            profile: flags.profile.clone(),
+        });
+    }
     if flags.sso {
         let passcode = flags
             .password_stdin
             .then(|| terminal::secret_from_stdin("one-time passcode"));
-        let passcode = passcode.transpose()?.map(|text| Secret::new(text.trim()));
+        let passcode = passcode.transpose()?.map(|text| {
+            let text = text.trim().trim_start_matches('\u{feff}');
+            Secret::new(text)
+        });
         return Ok(LoginMethod::Passcode(passcode));
     }
     let user = flags.login_user.as_ref().or(connection.username.as_ref());

@@ -8,7 +8,7 @@ use crate::{
     cli::usage::bail_usage,
     credential::{
         Cache,
-        ibm_iam::{self, Chain, CloudSession, Endpoints},
+        ibm_iam::{self, Chain, CloudSession, Endpoints, RootCredential, RootOptions},
     },
     error::BoxError,
     kubeconfig::{self, Overrides, Target},
@@ -28,14 +28,23 @@ pub(super) fn source(
 ) -> anyhow::Result<Box<dyn TargetSource>> {
     let overrides = Overrides::from(connection);
     refuse_other_choice(connection, &overrides)?;
+    let placeholder = target(&overrides, PLACEHOLDER_SERVER).context("--ibm-cluster")?;
+    let asked = RootOptions {
+        apikey_file: flags.apikey_file.as_deref(),
+        vpc_cri: flags.vpc_cri,
+        ..RootOptions::default()
+    };
+    let (root, endpoints) = ibm_iam::default_root(asked, flags.ibm_account.as_deref(), Some(name))?;
     let source = NamedCluster {
-        placeholder: target(&overrides, PLACEHOLDER_SERVER).context("--ibm-cluster")?,
+        placeholder,
         overrides,
         flags: flags.clone(),
         name: name.to_owned(),
+        root,
+        endpoints,
         found: OnceLock::new(),
     };
-    source.chain()?.0.check_root()?;
+    source.chain()?.check_root()?;
     Ok(Box::new(source))
 }
 
@@ -44,6 +53,9 @@ struct NamedCluster {
     overrides: Overrides,
     flags: IbmTargetFlags,
     name: String,
+    /// Found once: an API key from a pipe cannot be read again.
+    root: RootCredential,
+    endpoints: Endpoints,
     placeholder: Target,
     /// Kept for the life of the process: the server and the CA of a cluster do not change.
     found: OnceLock<(Target, Arc<Cache>)>,
@@ -81,9 +93,9 @@ impl TargetSource for NamedCluster {
 }
 
 impl NamedCluster {
-    fn chain(&self) -> Result<(Chain, Endpoints), crate::credential::Error> {
-        ibm_iam::default_chain(
-            self.flags.apikey_file.as_deref(),
+    fn chain(&self) -> Result<Chain, crate::credential::Error> {
+        ibm_iam::chain_from(
+            (self.root.clone(), &self.endpoints),
             self.flags.ibm_account.as_deref(),
             Some(&self.name),
         )
@@ -91,8 +103,8 @@ impl NamedCluster {
 
     /// Looks the cluster up at IBM Cloud. The flags take precedence over what it answers.
     async fn look_up(&self) -> Result<(Target, Arc<Cache>), BoxError> {
-        let (chain, endpoints) = self.chain()?;
-        let session = CloudSession::from_chain(endpoints, &chain).await?;
+        let chain = self.chain()?;
+        let session = CloudSession::from_chain(self.endpoints.clone(), &chain).await?;
         let cluster = session.cluster(&self.name).await?;
         let reached = session
             .cluster_config(&cluster, self.flags.ibm_endpoint)

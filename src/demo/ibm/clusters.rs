@@ -18,6 +18,10 @@ pub(super) struct Cluster {
     pub(super) public: Option<String>,
     /// URL of the private endpoint, if it has one.
     pub(super) private: Option<String>,
+    /// URL of the endpoint in its VPC, if it is in one.
+    pub(super) vpe: Option<String>,
+    /// URL of the endpoint of its Satellite location, if it is in one. Only a kubeconfig names it.
+    pub(super) link: Option<String>,
     /// See [`ApiServer::ca_pem`].
     pub(super) ca_pem: Option<String>,
 }
@@ -34,6 +38,8 @@ pub(super) enum Infrastructure {
 pub(super) struct ApiServer {
     pub(super) public: String,
     pub(super) private: String,
+    pub(super) vpe: String,
+    pub(super) link: String,
     /// The CA of its certificate; `None` if it is the cloud's CA, which clients trust already.
     pub(super) ca_pem: Option<String>,
 }
@@ -41,6 +47,8 @@ pub(super) struct ApiServer {
 /// All clusters. Several have similar names, one has only a private endpoint, and one is still
 /// being deployed and has no endpoint.
 pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
+    let vpe = Some(iks.vpe);
+    let link = Some(iks.link);
     let iks = Cluster {
         account: ACCOUNT,
         id: "bkiks0prod0000000001",
@@ -50,6 +58,8 @@ pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
         state: "normal",
         public: Some(iks.public),
         private: Some(iks.private),
+        vpe: None,
+        link: None,
         ca_pem: iks.ca_pem,
     };
     vec![
@@ -59,6 +69,7 @@ pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
             name: "kubegate-iks-2",
             infrastructure: Infrastructure::Vpc,
             state: "warning",
+            vpe: vpe.clone(),
             ..iks.clone()
         },
         Cluster {
@@ -68,6 +79,7 @@ pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
             is_openshift: true,
             public: Some(roks.public),
             private: Some(roks.private),
+            vpe: Some(roks.vpe),
             ca_pem: roks.ca_pem,
             ..iks.clone()
         },
@@ -76,6 +88,7 @@ pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
             name: "kubegate-private",
             infrastructure: Infrastructure::Vpc,
             public: None,
+            vpe,
             ..iks.clone()
         },
         Cluster {
@@ -91,6 +104,7 @@ pub(super) fn all(iks: ApiServer, roks: ApiServer) -> Vec<Cluster> {
             id: "bkiks0edge0000000005",
             name: "edge-satellite",
             infrastructure: Infrastructure::Satellite,
+            link,
             ..iks.clone()
         },
         Cluster {
@@ -143,6 +157,9 @@ impl Cluster {
             }
         } else {
             details["serviceEndpoints"] = self.endpoints();
+        }
+        if let Some(vpe) = &self.vpe {
+            details["virtualPrivateEndpointURL"] = vpe.as_str().into();
         }
         details
     }

@@ -33,6 +33,12 @@ const NO_PRIVATE_ENDPOINT: ApiError = ApiError(
     "The private service endpoint is not enabled for the cluster.",
 );
 
+const NO_SUCH_ENDPOINT: ApiError = ApiError(
+    400,
+    "E0114",
+    "The cluster has no service endpoint of this type.",
+);
+
 impl Cloud {
     pub(super) fn handle_containers(
         &self,
@@ -68,8 +74,9 @@ impl Cloud {
                 let synchronized = self.iam.is_role_known(options.unsynchronized);
                 json!({"synchronized": synchronized, "error": ""})
             }),
-            (&Method::GET, "/v2/getKubeconfig") => one(query.get("cluster"))
-                .and_then(|cluster| self.kubeconfig(cluster, false, request, now)),
+            (&Method::GET, "/v2/getKubeconfig") => one(query.get("cluster")).and_then(|cluster| {
+                self.kubeconfig(cluster, query.get("endpointType"), request, now)
+            }),
             (&Method::POST, "/v2/applyRBACAndGetKubeconfig") => {
                 self.apply_roles(&account, request, now)
             }
@@ -136,25 +143,26 @@ impl Cloud {
             return Err(BAD_BODY);
         }
         let name = body["cluster"].as_str().ok_or(BAD_BODY)?;
-        let private = body["endpointType"] == "private";
-        self.kubeconfig(self.cluster(account, name)?, private, request, now)
+        let endpoint = body["endpointType"].as_str();
+        self.kubeconfig(self.cluster(account, name)?, endpoint, request, now)
     }
 
     /// The kubeconfig of a cluster. It contains tokens only if the request has a refresh token.
     fn kubeconfig(
         &self,
         cluster: &Cluster,
-        private: bool,
+        endpoint: Option<&str>,
         request: &Request<Bytes>,
         now: SystemTime,
     ) -> Result<Value, ApiError> {
         if cluster.default_url().is_empty() {
             return Err(NOT_READY);
         }
-        let server = if private {
-            cluster.private.as_deref().ok_or(NO_PRIVATE_ENDPOINT)?
-        } else {
-            cluster.default_url()
+        let server = match endpoint {
+            Some("private") => cluster.private.as_deref().ok_or(NO_PRIVATE_ENDPOINT)?,
+            Some("vpe") => cluster.vpe.as_deref().ok_or(NO_SUCH_ENDPOINT)?,
+            Some("link") => cluster.link.as_deref().ok_or(NO_SUCH_ENDPOINT)?,
+            _ => cluster.default_url(),
         };
         let refresh_token = request.headers().get("x-auth-refresh-token");
         let refresh_token = refresh_token.and_then(|token| token.to_str().ok());

@@ -1,5 +1,5 @@
-//! An IBM Cloud in miniature: IAM, the account service and the container service, each an HTTPS
-//! server, and clusters whose API servers accept the ID tokens that IAM issues for `kube`.
+//! An IBM Cloud in miniature: IAM, the account service, the container service and the metadata
+//! service of a virtual server, each an HTTPS server, and clusters whose API servers accept the ID tokens that IAM issues for `kube`.
 //!
 //! The users, keys and clusters are fixed (`fixtures`, `clusters`). A request for a token takes
 //! the path `iam` -> `token_endpoint` -> `iam_state` (sessions and refresh tokens) -> `claims`.
@@ -15,6 +15,7 @@ mod iam_error;
 mod iam_state;
 mod iks;
 mod kubeconfig;
+mod metadata;
 mod options;
 mod roks;
 mod token_endpoint;
@@ -57,9 +58,11 @@ pub struct IbmCloud {
     iam: HttpsServer,
     accounts: HttpsServer,
     containers: HttpsServer,
+    metadata: HttpsServer,
     iam_faults: Faults,
     accounts_faults: Faults,
     containers_faults: Faults,
+    metadata_faults: Faults,
     cloud: Arc<Cloud>,
     iks: ControlPlane,
     iks_private: Listener,
@@ -67,7 +70,7 @@ pub struct IbmCloud {
     roks_private: Listener,
 }
 
-/// The state that the three services share.
+/// The state that the services share.
 #[derive(Debug)]
 struct Cloud {
     options: Mutex<Options>,
@@ -84,6 +87,11 @@ impl Cloud {
     fn options(&self) -> MutexGuard<'_, Options> {
         self.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The URL of a server by its name, which tells it from the one by its address.
+fn by_name(url: &str) -> String {
+    url.replace("127.0.0.1", "localhost")
 }
 
 type Handler = fn(&Cloud, &Request<Bytes>, SystemTime) -> Response<Bytes>;
@@ -108,11 +116,15 @@ impl IbmCloud {
             ApiServer {
                 public: iks.url(),
                 private: iks_private.url(),
+                vpe: by_name(&iks_private.url()),
+                link: by_name(&iks.url()),
                 ca_pem: Some(iks.ca_pem().to_owned()),
             },
             ApiServer {
                 public: roks.api().url(),
                 private: roks_private.url(),
+                vpe: by_name(&roks_private.url()),
+                link: by_name(&roks.api().url()),
                 ca_pem: None,
             },
         );
@@ -132,17 +144,21 @@ impl IbmCloud {
             HttpsServer::start_with_authority(&authority, &names, faults.clone(), handler).await
         };
         let (accounts_faults, containers_faults) = (Faults::default(), Faults::default());
+        let metadata_faults = Faults::default();
         let iam = start("iam", &iam_faults, Cloud::handle_iam).await?;
         cloud.iam_url.get_or_init(|| iam.url());
         let accounts = start("accounts", &accounts_faults, Cloud::handle_accounts).await?;
         let containers = start("containers", &containers_faults, Cloud::handle_containers).await?;
+        let metadata = start("api.metadata", &metadata_faults, Cloud::handle_metadata).await?;
         Ok(Self {
             iam,
             accounts,
             containers,
+            metadata,
             iam_faults,
             accounts_faults,
             containers_faults,
+            metadata_faults,
             cloud,
             iks,
             iks_private,
@@ -168,7 +184,7 @@ impl IbmCloud {
         .into()
     }
 
-    /// The CA of the three services, in PEM. Clusters have CAs of their own.
+    /// The CA of the services, in PEM. Clusters have CAs of their own.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         self.iam.ca_pem()
@@ -190,6 +206,13 @@ impl IbmCloud {
     #[must_use]
     pub fn containers(&self) -> (&HttpsServer, &Faults) {
         (&self.containers, &self.containers_faults)
+    }
+
+    /// The metadata service of a virtual server, which issues its identity. A client finds it by the
+    /// variable `IBMCLOUD_CR_VPC_URL`, which [`Self::environment`] does not have.
+    #[must_use]
+    pub fn metadata(&self) -> (&HttpsServer, &Faults) {
+        (&self.metadata, &self.metadata_faults)
     }
 
     /// The control plane of the clusters of type `kubernetes`.

@@ -217,7 +217,7 @@ impl Cloud {
         self.tokens(session.ok()?, Client::Kube, issuer, now).ok()
     }
 
-    fn tokens(
+    pub(super) fn tokens(
         &self,
         session: usize,
         client: Client,

@@ -76,6 +76,9 @@ pub(super) fn choose_cluster(mut clusters: Vec<IbmCluster>) -> Result<IbmCluster
     Ok(clusters.swap_remove(chosen))
 }
 
+/// How often a choice is asked for. Beginning again would take another one-time passcode.
+const MAX_TRIES: usize = 5;
+
 /// Returns the index of the only choice, or of the one that the user types the number of.
 fn choose<T>(
     what: &'static str,
@@ -101,13 +104,23 @@ fn choose<T>(
     let numbered = lines.iter().zip(1..);
     let list: Vec<String> = numbered.map(|(line, n)| format!("{n:3}  {line}")).collect();
     let prompt = format!("{}\nNumber of the {what}: ", list.join("\n"));
-    let typed = terminal::ask(&prompt, what, flag)?;
-    let number: Option<usize> = typed.trim().parse().ok();
-    let index = number.and_then(|number| number.checked_sub(1));
-    index
-        .filter(|index| *index < all.len())
-        .ok_or(Error::BadInput {
-            what,
-            problem: "is none of these numbers",
-        })
+    let wrong = Error::BadInput {
+        what,
+        problem: "is none of these numbers",
+    };
+    let mut ask = prompt;
+    for _ in 0..MAX_TRIES {
+        let typed = match terminal::ask(&ask, what, flag) {
+            Ok(typed) => typed,
+            Err(Error::BadInput { .. }) => Default::default(),
+            Err(error) => return Err(error),
+        };
+        let number: Option<usize> = typed.trim().parse().ok();
+        let index = number.and_then(|number| number.checked_sub(1));
+        if let Some(index) = index.filter(|index| *index < all.len()) {
+            return Ok(index);
+        }
+        ask = format!("That is none of these numbers.\nNumber of the {what}: ");
+    }
+    Err(wrong)
 }

@@ -2,14 +2,19 @@
 //! credential.
 #![cfg(feature = "demo")]
 
+mod accounts;
 mod cloud;
+mod endpoints;
 mod errors;
+mod keys;
 mod kubeconfigs;
 mod logins;
 mod openshift;
+mod registry;
 mod renewals;
 mod root_credentials;
 mod shared_logins;
 mod tokens;
+mod virtual_servers;
 
 use self::cloud::Cloud;

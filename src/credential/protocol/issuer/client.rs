@@ -43,6 +43,8 @@ pub struct Issuer {
     server_name: Option<String>,
     server: &'static str,
     policy: CallPolicy,
+    /// Whether a credential may travel over plain http.
+    plain_http: bool,
 }
 
 impl Issuer {
@@ -56,6 +58,7 @@ impl Issuer {
             server_name: None,
             server: ISSUER,
             policy: CallPolicy::of_process(),
+            plain_http: false,
         }
     }
 
@@ -63,6 +66,16 @@ impl Issuer {
     #[must_use]
     pub(in crate::credential) fn named(self, server: &'static str) -> Self {
         Self { server, ..self }
+    }
+
+    /// The same client, which sends a credential over plain http too. Only for a service whose
+    /// connections do not leave this machine.
+    #[must_use]
+    pub(in crate::credential) fn over_plain_http(self) -> Self {
+        Self {
+            plain_http: true,
+            ..self
+        }
     }
 
     /// The same client through `proxy`, if that is given, in place of the environment's.
@@ -85,6 +98,7 @@ impl Issuer {
             server_name: cluster.tls_server_name.clone(),
             server: API_SERVER,
             policy: CallPolicy::of_process(),
+            plain_http: false,
         })
     }
 
@@ -150,7 +164,8 @@ impl Issuer {
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<StreamingResponse, Error> {
         let url = without_query(request.uri());
-        if url.scheme_str() != Some("https") && request.headers().contains_key(AUTHORIZATION) {
+        let is_plain = url.scheme_str() != Some("https") && !self.plain_http;
+        if is_plain && request.headers().contains_key(AUTHORIZATION) {
             return Err(Error::Issuer(IssuerError::Url {
                 what: url.to_string(),
                 problem: "is no https:// URL: a credential would travel in plain text",

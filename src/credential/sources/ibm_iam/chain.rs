@@ -244,9 +244,9 @@ impl Chain {
     }
 
     fn refused(&self, refusal: &Refusal) -> Error {
-        // The general remedies are for users, not for pods.
+        // The general remedies are for users, not for pods and servers.
         let remedy = match self.root {
-            RootCredential::Pod { .. } => None,
+            RootCredential::Pod { .. } | RootCredential::Vpc(_) => None,
             _ => refusal.remedy().map(str::to_owned),
         };
         Error::LoginNeeded {

@@ -183,12 +183,23 @@ impl CloudSession {
         cluster: &IbmCluster,
         end: Option<IbmEndpoint>,
     ) -> Result<Cluster, Error> {
-        let server = cluster.endpoint(end)?;
-        let authority = if cluster.is_openshift() {
+        // Some endpoints are only in a kubeconfig that is made for them.
+        let special = [IbmEndpoint::Vpe, IbmEndpoint::Link];
+        let special = end.filter(|end| special.contains(end));
+        let described = cluster.endpoint(end);
+        let (server, authority) = match special {
+            Some(special) if described.is_err() => {
+                let found = container::kubeconfig(&self.services(), cluster, end).await?;
+                let server = cluster.endpoint_of_kubeconfig(special, found.server.as_deref())?;
+                (server, found.authority)
+            }
             // Its certificate is publicly trusted.
-            None
-        } else {
-            container::authority(&self.services(), cluster, end).await?
+            _ if cluster.is_openshift() => (described?, None),
+            _ => {
+                let server = described?;
+                let found = container::kubeconfig(&self.services(), cluster, end).await?;
+                (server, found.authority)
+            }
         };
         Ok(Cluster {
             name: Some(format!("{}/{}", cluster.name, cluster.id)),

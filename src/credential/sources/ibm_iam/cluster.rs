@@ -29,6 +29,9 @@ pub struct IbmCluster {
     /// The same in version 1 of the API.
     #[serde(rename = "serverURL")]
     server: Option<String>,
+    /// The endpoint in the cluster's VPC.
+    #[serde(rename = "virtualPrivateEndpointURL")]
+    vpe: Option<String>,
     #[serde(rename = "serviceEndpoints")]
     nested: Option<ServiceEndpoints>,
     #[serde(flatten)]
@@ -53,6 +56,7 @@ impl ServiceEndpoints {
         let (enabled, url) = match end {
             IbmEndpoint::Public => (self.public_enabled, &self.public),
             IbmEndpoint::Private => (self.private_enabled, &self.private),
+            IbmEndpoint::Vpe | IbmEndpoint::Link => return None,
         };
         let url = url.as_deref().filter(|url| !url.is_empty());
         url.filter(|_| enabled != Some(false))
@@ -63,6 +67,7 @@ impl ServiceEndpoints {
         match end {
             IbmEndpoint::Public => self.public_enabled.is_some(),
             IbmEndpoint::Private => self.private_enabled.is_some(),
+            IbmEndpoint::Vpe | IbmEndpoint::Link => true,
         }
     }
 }
@@ -108,6 +113,7 @@ impl IbmCluster {
         };
         let url = match asked {
             None => default,
+            Some(IbmEndpoint::Vpe) => self.vpe.as_deref().filter(|url| !url.is_empty()),
             Some(end) => of(end).or_else(|| only(end)),
         };
         let name = &self.name;
@@ -118,23 +124,60 @@ impl IbmCluster {
                     "private ",
                     "; enable it in IBM Cloud, or ask for --ibm-endpoint public",
                 ),
+                Some(IbmEndpoint::Vpe) => (
+                    "virtual private ",
+                    ", which only clusters in a VPC have; ask for --ibm-endpoint private",
+                ),
+                Some(IbmEndpoint::Link) => (
+                    "Satellite Link ",
+                    ", which only clusters in a Satellite location have; ask for --ibm-endpoint \
+                     public",
+                ),
                 None => ("", " yet; wait until its master is deployed"),
             };
             ibm_error(format!(
                 "cluster {name:?} has no {kind}service endpoint{other}"
             ))
         })?;
+        let url = self.server_url(url)?;
+        // The endpoint in a VPC has a certificate of its own name.
+        Ok(if self.is_openshift() && asked != Some(IbmEndpoint::Vpe) {
+            trusted_name(url)
+        } else {
+            url
+        })
+    }
+
+    /// Returns the URL of an endpoint that only a kubeconfig of IBM Cloud names, as that of a Satellite
+    /// Link; `named` is the server of the kubeconfig that was requested for `asked`.
+    ///
+    /// # Errors
+    /// There is none, or it is another endpoint: the service does not know this kind.
+    pub(super) fn endpoint_of_kubeconfig(
+        &self,
+        asked: IbmEndpoint,
+        named: Option<&str>,
+    ) -> Result<Uri, Error> {
+        self.check_state()?;
+        let Some(named) = named.filter(|url| !url.is_empty()) else {
+            return self.endpoint(Some(asked));
+        };
+        let url = self.server_url(named)?;
+        let others = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
+        let mut others = others.into_iter().filter_map(|end| self.endpoint(end).ok());
+        if others.any(|other| other == url || other == trusted_name(url.clone())) {
+            return self.endpoint(Some(asked));
+        }
+        Ok(url)
+    }
+
+    fn server_url(&self, url: &str) -> Result<Uri, Error> {
         let url = if url.contains("://") {
             url.to_owned()
         } else {
             format!("https://{url}")
         };
-        let url = issuer::https(&format!("the endpoint of cluster {name:?}"), &url)?;
-        Ok(if self.is_openshift() {
-            trusted_name(url)
-        } else {
-            url
-        })
+        issuer::https(&format!("the endpoint of cluster {:?}", self.name), &url)
     }
 
     /// Returns an error if the cluster cannot serve in its state. The states are those of IBM Cloud's

@@ -90,16 +90,31 @@ async fn unknown(services: &Services, asked: &str) -> Result<Error, Error> {
     )))
 }
 
-/// Returns the CA of the cluster as PEM, or `None` if its kubeconfig names none because it is publicly
-/// trusted. The request also makes the cluster apply the user's roles.
-pub(super) async fn authority(
+/// What the cluster's kubeconfig says about its server.
+pub(super) struct KubeconfigCluster {
+    /// The API server's URL.
+    pub(super) server: Option<String>,
+    /// Its CA as PEM; `None` if it is publicly trusted.
+    pub(super) authority: Option<Vec<u8>>,
+}
+
+/// Returns the server of the cluster's kubeconfig for one of its endpoints. The request also makes the
+/// cluster apply the user's roles.
+pub(super) async fn kubeconfig(
     services: &Services,
     cluster: &IbmCluster,
     end: Option<IbmEndpoint>,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<KubeconfigCluster, Error> {
+    // The public endpoint is the default, where there is one.
+    let kind = end.and_then(|end| match end {
+        IbmEndpoint::Public => None,
+        IbmEndpoint::Private => Some("private"),
+        IbmEndpoint::Vpe => Some("vpe"),
+        IbmEndpoint::Link => Some("link"),
+    });
     let mut body = json!({"cluster": cluster.id, "format": "json", "admin": false});
-    if end == Some(IbmEndpoint::Private) {
-        body["endpointType"] = json!("private");
+    if let Some(kind) = kind {
+        body["endpointType"] = json!(kind);
     }
     let url = services
         .endpoints
@@ -107,31 +122,39 @@ pub(super) async fn authority(
     let mut response = services.post(&url, &body).await?;
     if is_absent(&response) {
         let id = form_encoded(&cluster.id);
-        let path = format!("/v2/getKubeconfig?cluster={}&format=json", *id);
+        let kind = kind.map(|kind| format!("&endpointType={kind}"));
+        let kind = kind.unwrap_or_default();
+        let path = format!("/v2/getKubeconfig?cluster={}&format=json{kind}", *id);
         response = services.get(&services.endpoints.containers(&path)?).await?;
     } else if response.status == StatusCode::OK {
         wait_for_roles(services, cluster).await;
     }
+    // The cluster has no such endpoint.
+    if response.status == StatusCode::BAD_REQUEST
+        && let Some(end @ (IbmEndpoint::Vpe | IbmEndpoint::Link)) = end
+    {
+        cluster.endpoint(Some(end))?;
+    }
     let config: Value = parsed(&response, "a kubeconfig")?;
-    let Some(data) = authority_data(&config) else {
-        return Ok(None);
-    };
-    let pem = BASE64_STANDARD.decode(data.trim()).ok();
-    let bad = || problem(&response, "its certificate-authority-data is not base64");
-    pem.map(Some).ok_or_else(bad)
+    let authority = field(&config, "certificate-authority-data").map(|data| {
+        let pem = BASE64_STANDARD.decode(data.trim());
+        pem.map_err(|_| problem(&response, "its certificate-authority-data is not base64"))
+    });
+    Ok(KubeconfigCluster {
+        server: field(&config, "server").map(str::to_owned),
+        authority: authority.transpose()?,
+    })
 }
 
-/// Returns the first `certificate-authority-data` at any depth of a response.
-fn authority_data(value: &Value) -> Option<&str> {
+/// Returns the first text of a field at any depth of a response.
+fn field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     match value {
         Value::Object(fields) => {
-            let data = fields
-                .get("certificate-authority-data")
-                .and_then(Value::as_str)
-                .filter(|data| !data.is_empty());
-            data.or_else(|| fields.values().find_map(authority_data))
+            let text = fields.get(name).and_then(Value::as_str);
+            let text = text.filter(|text| !text.is_empty());
+            text.or_else(|| fields.values().find_map(|inner| field(inner, name)))
         }
-        Value::Array(items) => items.iter().find_map(authority_data),
+        Value::Array(items) => items.iter().find_map(|inner| field(inner, name)),
         _ => None,
     }
 }
@@ -213,15 +236,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_authority_is_found_at_any_depth() {
+    fn a_field_is_found_at_any_depth() {
         let inner = json!({"clusters": [{"name": "a", "cluster": {"server": "https://a",
             "certificate-authority-data": "Y2E="}}]});
-        assert_eq!(authority_data(&inner), Some("Y2E="));
+        let authority = |value| field(value, "certificate-authority-data").map(str::to_owned);
+        assert_eq!(authority(&inner).as_deref(), Some("Y2E="));
+        assert_eq!(field(&inner, "server"), Some("https://a"));
         let wrapped = json!({"kubeconfig": inner, "format": "json"});
-        assert_eq!(authority_data(&wrapped), Some("Y2E="));
-        assert_eq!(
-            authority_data(&json!({"clusters": [{"cluster": {}}]})),
-            None
-        );
+        assert_eq!(authority(&wrapped).as_deref(), Some("Y2E="));
+        assert_eq!(authority(&json!({"clusters": [{"cluster": {}}]})), None);
     }
 }

@@ -18,6 +18,19 @@ const IAM: &str = "https://iam.cloud.ibm.com";
 const CONTAINERS: &str = "https://containers.cloud.ibm.com/global";
 const ACCOUNTS: &str = "https://accounts.cloud.ibm.com";
 
+/// The paths below IAM's URL that some settings end with, longest first: `..._AUTH_URL` of IBM's SDKs
+/// may name the token endpoint, and a kubeconfig names the issuer.
+const IAM_PATHS: [&str; 4] = [
+    "/identity/.well-known/openid-configuration",
+    "/identity/token",
+    "/identity/passcode",
+    "/identity",
+];
+/// The same for the service for accounts.
+const ACCOUNTS_PATHS: [&str; 3] = ["/coe/v2/accounts", "/coe/v2", "/coe"];
+/// The path of the container service, which some settings lack.
+const CONTAINERS_PATH: &str = "/global";
+
 /// The variable with IAM's URL, as IBM's tools name it.
 pub const IAM_VARIABLE: &str = "IBMCLOUD_IAM_API_ENDPOINT";
 
@@ -39,17 +52,25 @@ impl Endpoints {
         env: &dyn Fn(&str) -> Option<String>,
         iam: Option<(&str, &str)>,
     ) -> Result<Self, Error> {
-        let base = |variable: &str, default: &str| match env(variable) {
-            Some(url) if !url.trim().is_empty() => parsed(variable, &url),
-            _ => parsed(variable, default),
+        let base = |variable: &str, default: &str, paths: &[&str]| match env(variable) {
+            Some(url) if !url.trim().is_empty() => parsed(variable, &url, paths),
+            _ => parsed(variable, default, paths),
         };
+        let containers = base("IBMCLOUD_CS_API_ENDPOINT", CONTAINERS, &[])?;
         Ok(Self {
             iam: match iam {
-                Some((origin, url)) => parsed(origin, url)?,
-                None => base(IAM_VARIABLE, IAM)?,
+                Some((origin, url)) => parsed(origin, url, &IAM_PATHS)?,
+                None => base(IAM_VARIABLE, IAM, &IAM_PATHS)?,
             },
-            containers: base("IBMCLOUD_CS_API_ENDPOINT", CONTAINERS)?,
-            accounts: base("IBMCLOUD_ACCOUNT_MANAGEMENT_API_ENDPOINT", ACCOUNTS)?,
+            containers: match containers.path() {
+                "/" => below(&containers, CONTAINERS_PATH)?,
+                _ => containers,
+            },
+            accounts: base(
+                "IBMCLOUD_ACCOUNT_MANAGEMENT_API_ENDPOINT",
+                ACCOUNTS,
+                &ACCOUNTS_PATHS,
+            )?,
         })
     }
 
@@ -112,9 +133,12 @@ fn is_ibm(host: &str) -> bool {
         || host.starts_with("iam.") && host.ends_with(".bluemix.net")
 }
 
-/// Parses a URL, or a host without scheme as IBM's tools accept it.
-fn parsed(origin: &str, url: &str) -> Result<Uri, Error> {
+/// Parses a URL, or a host without scheme as IBM's tools accept it, without the first of `paths` that
+/// it ends with.
+fn parsed(origin: &str, url: &str, paths: &[&str]) -> Result<Uri, Error> {
     let url = url.trim().trim_end_matches('/');
+    let base = paths.iter().find_map(|path| url.strip_suffix(path));
+    let url = base.unwrap_or(url).trim_end_matches('/');
     if url.contains("://") {
         issuer::https(origin, url)
     } else {
@@ -179,6 +203,48 @@ mod tests {
         assert_eq!(list.unwrap(), expected);
         let accounts = moved.accounts("/coe/v2/accounts").unwrap();
         assert_eq!(accounts, "https://accounts.cloud.ibm.com/coe/v2/accounts");
+    }
+
+    #[test]
+    fn an_endpoint_may_end_with_a_path_of_its_service() {
+        for url in [
+            "https://iam.example",
+            "https://iam.example/",
+            "https://iam.example/identity",
+            "https://iam.example/identity/",
+            "https://iam.example/identity/token",
+            "iam.example/identity/token/",
+            "https://iam.example/identity/.well-known/openid-configuration",
+        ] {
+            let by_variable = |name: &str| (name == IAM_VARIABLE).then(|| url.to_owned());
+            for endpoints in [
+                Endpoints::read(&by_variable, None).unwrap(),
+                Endpoints::read(&|_| None, Some(("--iam", url))).unwrap(),
+            ] {
+                let token = endpoints.token().unwrap();
+                assert_eq!(token, "https://iam.example/identity/token", "{url}");
+                assert_eq!(endpoints.iam(), "https://iam.example", "{url}");
+            }
+        }
+        let others = |name: &str| {
+            Some(match name {
+                "IBMCLOUD_CS_API_ENDPOINT" => "https://private.eu-de.containers.example".to_owned(),
+                "IBMCLOUD_ACCOUNT_MANAGEMENT_API_ENDPOINT" => {
+                    "https://accounts.example/coe/v2/".to_owned()
+                }
+                _ => return None,
+            })
+        };
+        let endpoints = Endpoints::read(&others, None).unwrap();
+        let list = endpoints.containers("/v2/classic/getClusters").unwrap();
+        let expected = "https://private.eu-de.containers.example/global/v2/classic/getClusters";
+        assert_eq!(list, expected);
+        let accounts = endpoints.accounts("/coe/v2/accounts").unwrap();
+        assert_eq!(accounts, "https://accounts.example/coe/v2/accounts");
+        // The control: a path that is no service's is part of the URL.
+        let proxied = |_: &str| Some("https://gateway.example/ibm".to_owned());
+        let endpoints = Endpoints::read(&proxied, None).unwrap();
+        assert_eq!(endpoints.iam(), "https://gateway.example/ibm");
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn parsed<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T, Error> {
 }
 
 /// Returns when to renew an access token: at once if its lifetime is not given.
-fn renew_at(response: &Response, expires_in: Option<f64>) -> Result<SystemTime, Error> {
+pub(super) fn renew_at(response: &Response, expires_in: Option<f64>) -> Result<SystemTime, Error> {
     let now = SystemTime::now();
     let Some(seconds) = expires_in else {
         return Ok(now);

@@ -4,7 +4,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Chain, CloudSession, default_chain, endpoints, error::ibm_error, login_command};
+use super::{
+    Chain, CloudSession, RootOptions, chain_from, default_root, endpoints, error::ibm_error,
+    login_command,
+};
 use crate::{
     credential::{
         CommandContext, Credential, Error, Fetch, Need, Source, sources::oidc::Oidc,
@@ -69,14 +72,15 @@ impl IbmKubeconfigUser {
     async fn chain(&self) -> Result<&Arc<Chain>, Error> {
         let create = async || {
             let cluster = self.cluster.as_deref();
-            let (chain, endpoints) = default_chain(None, None, cluster)?;
+            let (root, endpoints) = default_root(RootOptions::default(), None, cluster)?;
+            let chain = chain_from((root, &endpoints), None, cluster)?;
             let session = CloudSession::from_chain(endpoints, &chain).await?;
             // The root credential does not belong to this kubeconfig: its tokens are only sent to a
             // cluster of the user's account.
             let found = session.cluster(cluster.unwrap_or_default()).await?;
-            let ends = [None, Some(IbmEndpoint::Public), Some(IbmEndpoint::Private)];
-            let mut bindings = ends
-                .into_iter()
+            let ends = [IbmEndpoint::Public, IbmEndpoint::Private, IbmEndpoint::Vpe];
+            let mut bindings = std::iter::once(None)
+                .chain(ends.map(Some))
                 .filter_map(|end| Some(LoginBinding::of_server(&found.endpoint(end).ok()?)));
             if !bindings.any(|binding| binding == self.binding) {
                 return Err(ibm_error(format!(

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{
     Chain, Endpoints, IAM_VARIABLE, IbmCluster, RootCredential, RootOptions, endpoints::variable,
-    error::ibm_error, issuer, roks::source_of_kind,
+    error::ibm_error, issuer, roks::source_of_kind, services::with_retries,
 };
 use crate::{
     credential::{Error, Source, store::LoginBinding},
     kubeconfig::Cluster,
     printable::printable,
+    secret::Secret,
     settings::IbmFlags,
     shell::quoted,
 };
@@ -41,48 +42,71 @@ pub(in crate::credential) fn source(
     cluster: &Cluster,
     command: Option<String>,
 ) -> Result<Arc<dyn Source>, Error> {
+    let chain = chain(flags, cluster, command)?;
+    Ok(source_of_kind(chain, flags.openshift, cluster))
+}
+
+/// Returns an access token for IBM Cloud's services, as the login that the flags of an `exec` entry at
+/// `cluster` describe.
+///
+/// # Errors
+/// There is no root credential, or IAM refuses it.
+pub async fn access_token(flags: &IbmFlags, cluster: &Cluster) -> Result<Secret, Error> {
+    let chain = chain(flags, cluster, None)?;
+    Ok(with_retries(|| chain.access()).await?.token)
+}
+
+/// `command` logs in again.
+fn chain(flags: &IbmFlags, cluster: &Cluster, command: Option<String>) -> Result<Chain, Error> {
     let endpoints = endpoints(flags.iam.as_deref())?;
     let asked = RootOptions {
         apikey_file: flags.apikey_file.as_deref(),
         profile: flags.profile.as_deref(),
+        vpc_cri: flags.vpc_cri,
         login: flags.login.as_deref(),
     };
     let login = command.unwrap_or_else(|| login_command(flags.cluster.as_deref()));
     let root =
-        RootCredential::find(asked, &variable)?.ok_or_else(|| no_root(&endpoints, &login))?;
-    let names_root = flags.login.is_some() || flags.profile.is_some();
-    if !names_root && flags.apikey_file.is_none() {
+        RootCredential::from_environment(asked)?.ok_or_else(|| no_root(&endpoints, &login))?;
+    if flags.login.is_none() && flags.apikey_file.is_none() {
         check_destination(flags, &root, &endpoints)?;
     }
     let binding = LoginBinding::of_cluster(cluster).with_issuer(&endpoints.name());
-    let chain = Chain::new(issuer(), &endpoints, root.bound_to(binding), None, login)?;
-    Ok(source_of_kind(chain, flags.openshift, cluster))
+    Chain::new(issuer(), &endpoints, root.bound_to(binding), None, login)
 }
 
-/// Returns the chain from the root credential of the flags or the environment, else from the only
-/// saved login.
+/// Returns the root credential that `asked` chooses, else that of the environment, else the only saved
+/// login, and the endpoints. Reads an API key from a pipe, so it can be called only once.
 ///
 /// # Errors
 /// There is no root credential or there are several saved logins, or a URL is invalid.
-pub fn default_chain(
-    apikey_file: Option<&std::path::Path>,
+pub fn default_root(
+    asked: RootOptions<'_>,
     account: Option<&str>,
     cluster: Option<&str>,
-) -> Result<(Chain, Endpoints), Error> {
+) -> Result<(RootCredential, Endpoints), Error> {
     let endpoints = endpoints(None)?;
-    let asked = RootOptions {
-        apikey_file,
-        ..RootOptions::default()
-    };
-    let login = login_command(cluster);
-    let root = match RootCredential::find(asked, &variable)? {
+    let root = match RootCredential::from_environment(asked)? {
         Some(root) => root,
-        None => RootCredential::only_saved(account)?.ok_or_else(|| no_root(&endpoints, &login))?,
+        None => RootCredential::only_saved(account)?
+            .ok_or_else(|| no_root(&endpoints, &login_command(cluster)))?,
     };
-    let account = account.map(str::to_owned);
     let root = root.bound_to(LoginBinding::of_issuer(&endpoints.name()));
-    let chain = Chain::new(issuer(), &endpoints, root, account, login)?;
-    Ok((chain, endpoints))
+    Ok((root, endpoints))
+}
+
+/// Returns the chain from a root credential. `account` is the ID of the account that an API key must
+/// belong to, and `cluster` the cluster that the user names to log in again.
+///
+/// # Errors
+/// A URL is invalid.
+pub fn chain_from(
+    (root, endpoints): (RootCredential, &Endpoints),
+    account: Option<&str>,
+    cluster: Option<&str>,
+) -> Result<Chain, Error> {
+    let account = account.map(str::to_owned);
+    Chain::new(issuer(), endpoints, root, account, login_command(cluster))
 }
 
 /// Returns the source for a cluster that was found through `chain`.

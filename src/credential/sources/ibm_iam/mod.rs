@@ -2,8 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`root_credential`](RootCredential) | what a session starts from: an API key, a pod's token, a saved login |
-//! | `key_file`, `pod_token` | the files that a root credential is read from |
+//! | [`root_credential`](RootCredential) | what a session starts from: an API key, the identity of a pod or virtual server, a saved login |
+//! | `find_root` | which root credential flags and environment choose |
+//! | `api_key`, `key_file`, `settings_file`, `pod_token`, `vpc` | where a root credential is read from: text, files, a virtual server's metadata service |
 //! | `iam`, `refusal` | IAM's token endpoint, and its error codes |
 //! | [`chain`](Chain) | the [`Source`](super::super::Source): from root credential to the cluster's token |
 //! | [`cloud_session`](CloudSession) | a session for choosing an account and a cluster |
@@ -13,12 +14,14 @@
 //! | `kubeconfig` | the source for kubeconfigs that IBM's tools wrote |
 
 mod account;
+mod api_key;
 mod chain;
 mod cloud_session;
 mod cluster;
 mod container;
 mod endpoints;
 mod error;
+mod find_root;
 mod iam;
 mod key_file;
 mod kubeconfig;
@@ -29,14 +32,17 @@ mod refusal;
 mod roks;
 mod root_credential;
 mod services;
+mod settings_file;
+mod vpc;
 
 pub use account::{Account, choose as choose_account};
 pub use chain::Chain;
 pub use cloud_session::{CloudSession, UserProof};
 pub use cluster::IbmCluster;
 pub use endpoints::{Endpoints, IAM_VARIABLE, issuer};
+pub use find_root::RootOptions;
 pub(in crate::credential) use kubeconfig::IbmKubeconfigUser;
 pub(in crate::credential) use login::source;
-pub use login::{cluster_source, default_chain, endpoints, login_command};
+pub use login::{access_token, chain_from, cluster_source, default_root, endpoints, login_command};
 pub(in crate::credential) use refusal::ends_session;
-pub use root_credential::{RootCredential, RootOptions};
+pub use root_credential::RootCredential;

@@ -1,22 +1,23 @@
-//! [`RootCredential`]: what a session at IAM starts from: an API key, a pod's token, or a saved login.
+//! [`RootCredential`]: what a session at IAM starts from: an API key, the identity of a pod or virtual
+//! server, or a saved login.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
-use super::error::ibm_error;
-use super::{key_file, pod_token};
+use super::{api_key, error::ibm_error, key_file, pod_token, vpc::VpcIdentity};
 use crate::{
     credential::{
         Error,
         store::{LoginBinding, Store},
     },
     secret::Secret,
+    settings::IbmFlags,
 };
 
-/// The variables with an API key, in order of precedence.
-const KEY_VARIABLES: [&str; 2] = ["IC_API_KEY", "IBMCLOUD_API_KEY"];
-/// The variable with the path of a credentials file of IBM's SDKs.
-const CREDENTIALS_VARIABLE: &str = "IBM_CREDENTIALS_FILE";
-const PROFILE_VARIABLE: &str = "IBMCLOUD_CR_PROFILE";
+/// The variable with a trusted profile.
+pub(super) const PROFILE_VARIABLE: &str = "IBMCLOUD_CR_PROFILE";
 /// The prefix of the names of saved logins; account and user follow.
 const SAVED_PREFIX: &str = "ibm/";
 
@@ -28,7 +29,7 @@ pub enum RootCredential {
         /// The key.
         key: Secret,
         /// Where it was given.
-        origin: &'static str,
+        origin: Cow<'static, str>,
     },
     /// A file with an API key, read each time: the key alone, IBM's JSON, or a credentials file of
     /// IBM's SDKs.
@@ -40,6 +41,8 @@ pub enum RootCredential {
         /// ID (`Profile-...`), CRN or name of the profile.
         profile: String,
     },
+    /// The identity of a virtual server in a VPC, requested each time.
+    Vpc(VpcIdentity),
     /// What `kubegate login ibm` saved, read each time.
     Saved {
         /// The state folder.
@@ -49,17 +52,6 @@ pub enum RootCredential {
     },
 }
 
-/// The flags that choose the root credential.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RootOptions<'a> {
-    /// `--apikey-file`
-    pub apikey_file: Option<&'a Path>,
-    /// `--profile`
-    pub profile: Option<&'a str>,
-    /// `--login`
-    pub login: Option<&'a str>,
-}
-
 /// The current secret of a root credential.
 pub(super) enum RootSecret {
     ApiKey(Secret),
@@ -67,53 +59,12 @@ pub(super) enum RootSecret {
         token: Secret,
         profile: (&'static str, String),
     },
+    Vpc(VpcIdentity),
     /// The refresh token of a session that was started with a passcode or password.
     Session(Secret),
 }
 
 impl RootCredential {
-    /// Returns the root credential of the flags, else of the environment, where an API key takes
-    /// precedence over a pod's token. Reads no file yet.
-    ///
-    /// # Errors
-    /// The state folder of a saved login is not known.
-    pub fn find(
-        asked: RootOptions<'_>,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, Error> {
-        if let Some(path) = asked.apikey_file {
-            return Ok(Some(Self::KeyFile(path.to_owned())));
-        }
-        if let Some(login) = asked.login {
-            let login = login.to_owned();
-            return Ok(Some(Self::Saved {
-                store: store()?,
-                login,
-            }));
-        }
-        let set = |name: &str| env(name).filter(|value| !value.is_empty());
-        let pod = |profile: &str| Self::Pod {
-            token: set(pod_token::VARIABLE).map(Secret::new),
-            profile: profile.to_owned(),
-        };
-        if let Some(profile) = asked.profile {
-            return Ok(Some(pod(profile)));
-        }
-        for variable in KEY_VARIABLES {
-            if let Some(key) = set(variable) {
-                let key = Secret::new(key.trim());
-                return Ok(Some(Self::ApiKey {
-                    key,
-                    origin: variable,
-                }));
-            }
-        }
-        if let Some(path) = set(CREDENTIALS_VARIABLE) {
-            return Ok(Some(Self::KeyFile(path.into())));
-        }
-        Ok(set(PROFILE_VARIABLE).as_deref().map(pod))
-    }
-
     /// Binds a saved login to a cluster and an issuer: reading a login of another one fails.
     #[must_use]
     pub fn bound_to(self, binding: LoginBinding) -> Self {
@@ -126,21 +77,17 @@ impl RootCredential {
         }
     }
 
-    /// Returns the root credential of the environment.
+    /// Returns the root credential for a key that the user typed, in any form of a key file.
     ///
     /// # Errors
-    /// As for [`RootCredential::find`].
-    pub fn from_environment() -> Result<Option<Self>, Error> {
-        Self::find(RootOptions::default(), &super::endpoints::variable)
-    }
-
-    /// Returns the root credential for a key that the user typed.
-    #[must_use]
-    pub fn typed(key: Secret) -> Self {
-        Self::ApiKey {
+    /// It cannot be a key.
+    pub fn typed(text: &Secret) -> Result<Self, Error> {
+        let key = api_key::parse(text.expose());
+        let key = key.map_err(|problem| ibm_error(format!("what was typed {problem}")))?;
+        Ok(Self::ApiKey {
             key,
-            origin: "your input",
-        }
+            origin: "your input".into(),
+        })
     }
 
     /// Returns the API key, or `None` for another kind of root credential. Blocks.
@@ -153,17 +100,24 @@ impl RootCredential {
                 Some(RootSecret::ApiKey(key)) => Some(key),
                 _ => None,
             },
-            Self::Pod { .. } => None,
+            Self::Pod { .. } | Self::Vpc(_) => None,
         })
     }
 
-    /// Returns the trusted profile of a pod.
+    /// Returns the flags of an `exec` entry for the identity of a pod or virtual server; `None` for
+    /// other root credentials, which are saved.
     #[must_use]
-    pub fn profile(&self) -> Option<&str> {
-        match self {
-            Self::Pod { profile, .. } => Some(profile),
-            _ => None,
-        }
+    pub fn entry_flags(&self) -> Option<IbmFlags> {
+        let (profile, vpc_cri) = match self {
+            Self::Pod { profile, .. } => (Some(profile.as_str()), false),
+            Self::Vpc(identity) => (identity.profile(), true),
+            _ => return None,
+        };
+        Some(IbmFlags {
+            profile: profile.map(str::to_owned),
+            vpc_cri,
+            ..IbmFlags::default()
+        })
     }
 
     /// Returns the only saved login at IBM Cloud, or at `account`. Returns `None` if there is none.
@@ -210,14 +164,6 @@ impl RootCredential {
         format!("{SAVED_PREFIX}{}/{user}", account.unwrap_or("account"))
     }
 
-    /// Returns the IAM endpoint of the environment's credentials file, and the variable that names the
-    /// file.
-    #[must_use]
-    pub fn auth_url(env: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
-        let path = env(CREDENTIALS_VARIABLE).filter(|path| !path.is_empty())?;
-        Some((CREDENTIALS_VARIABLE, key_file::auth_url(Path::new(&path))?))
-    }
-
     /// Returns its name for errors.
     #[must_use]
     pub fn subject(&self) -> String {
@@ -227,6 +173,12 @@ impl RootCredential {
             Self::Pod { profile, .. } => {
                 format!("the pod's token with trusted profile {profile:?}")
             }
+            Self::Vpc(identity) => match identity.profile() {
+                Some(profile) => {
+                    format!("this virtual server's identity with trusted profile {profile:?}")
+                }
+                None => "this virtual server's identity".to_owned(),
+            },
             Self::Saved { login, .. } => format!("the saved login {login:?}"),
         }
     }
@@ -236,7 +188,7 @@ impl RootCredential {
         match self {
             Self::KeyFile(path) => vec![path.clone()],
             Self::Saved { store, login } => vec![store.path(login)],
-            Self::ApiKey { .. } | Self::Pod { .. } => Vec::new(),
+            Self::ApiKey { .. } | Self::Pod { .. } | Self::Vpc(_) => Vec::new(),
         }
     }
 
@@ -246,7 +198,7 @@ impl RootCredential {
         match self {
             Self::ApiKey { origin, .. } => format!("{make} and start again with it in {origin}"),
             Self::KeyFile(path) => format!("{make} and put it into {}", path.display()),
-            Self::Pod { .. } => format!(
+            Self::Pod { .. } | Self::Vpc(_) => format!(
                 "check {PROFILE_VARIABLE} and the conditions of the trusted profile (Manage > \
                  Access (IAM) > Trusted profiles)"
             ),
@@ -263,6 +215,7 @@ impl RootCredential {
                 token: pod_token::read(token.as_ref(), Path::new("/"))?,
                 profile: (profile_field(profile), profile.clone()),
             },
+            Self::Vpc(identity) => RootSecret::Vpc(identity.clone()),
             Self::Saved { store, login } => {
                 let saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
                 match (saved.api_key, saved.refresh_token) {
@@ -276,7 +229,7 @@ impl RootCredential {
 }
 
 /// Returns the user's state folder.
-fn store() -> Result<Store, Error> {
+pub(super) fn store() -> Result<Store, Error> {
     Store::of_user(&|name| std::env::var_os(name)).map_err(Error::store)
 }
 
@@ -294,42 +247,6 @@ fn profile_field(profile: &str) -> &'static str {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn found(asked: RootOptions<'_>, variables: &[(&str, &str)]) -> Option<String> {
-        let env = |name: &str| {
-            let set = variables.iter().find(|(variable, _)| *variable == name);
-            set.map(|(_, value)| (*value).to_owned())
-        };
-        RootCredential::find(asked, &env)
-            .unwrap()
-            .map(|root| root.subject())
-    }
-
-    #[test]
-    fn flags_precede_the_environment_and_keys_a_pod() {
-        let all = [
-            ("IC_API_KEY", "sesame-ibm-4"),
-            ("IBMCLOUD_API_KEY", "sesame-ibm-5"),
-            ("IBM_CREDENTIALS_FILE", "/c.env"),
-            ("IBMCLOUD_CR_PROFILE", "proxy"),
-        ];
-        let by_env = |from: usize| found(RootOptions::default(), &all[from..]).unwrap();
-        assert_eq!(by_env(0), "the API key in IC_API_KEY");
-        assert_eq!(by_env(1), "the API key in IBMCLOUD_API_KEY");
-        assert_eq!(by_env(2), "the API key in /c.env");
-        assert_eq!(by_env(3), "the pod's token with trusted profile \"proxy\"");
-        assert_eq!(found(RootOptions::default(), &[("IC_API_KEY", "")]), None);
-        let by_file = RootOptions {
-            apikey_file: Some(Path::new("/k")),
-            ..RootOptions::default()
-        };
-        assert_eq!(found(by_file, &all).unwrap(), "the API key in /k");
-        let by_profile = RootOptions {
-            profile: Some("other"),
-            ..RootOptions::default()
-        };
-        assert!(found(by_profile, &all).unwrap().contains("other"));
-    }
 
     #[test]
     fn a_profile_is_named_by_id_crn_or_name() {

@@ -154,6 +154,7 @@ impl Chain {
                 token,
                 profile: (field, profile),
             },
+            RootSecret::Vpc(identity) => return identity.grant(client, &self.iam).await,
             RootSecret::Session(token) => Grant::Refresh {
                 token,
                 account: None,

@@ -113,3 +113,39 @@ fn a_cluster_over_plain_http_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn the_endpoint_in_a_vpc_is_used_as_it_is() {
+    let vpe = "https://c1.vpe.private.us-south.containers.cloud.ibm.com:30422";
+    for kind in ["kubernetes", "openshift"] {
+        let cluster = cluster(json!({
+            "id": "c1", "name": "mine", "masterURL": PUBLIC, "type": kind,
+            "virtualPrivateEndpointURL": vpe,
+        }));
+        let found = cluster.endpoint(Some(IbmEndpoint::Vpe)).unwrap();
+        assert_eq!(found.to_string(), format!("{vpe}/"), "{kind}");
+    }
+    let none = cluster(json!({"id": "c1", "name": "mine", "masterURL": PUBLIC}));
+    for (end, says) in [
+        (IbmEndpoint::Vpe, "virtual private"),
+        (IbmEndpoint::Link, "Satellite"),
+    ] {
+        let error = none.endpoint(Some(end)).unwrap_err().to_string();
+        assert!(
+            error.contains(says) && error.contains("--ibm-endpoint"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_kubeconfig_for_another_endpoint_is_not_taken_for_the_requested_one() {
+    let link = "https://c-02.us-east.link.satellite.cloud.ibm.com:33001";
+    let cluster = cluster(json!({"id": "c1", "name": "mine", "masterURL": PUBLIC}));
+    let named = |server| cluster.endpoint_of_kubeconfig(IbmEndpoint::Link, server);
+    assert_eq!(named(Some(link)).unwrap().to_string(), format!("{link}/"));
+    for other in [Some(PUBLIC), Some(""), None] {
+        let error = named(other).unwrap_err().to_string();
+        assert!(error.contains("no Satellite Link"), "{error}");
+    }
+}
