@@ -23,7 +23,7 @@ use kubegate::demo::{
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Connection, Kubegate, Refused, Upstream, cert};
+use crate::support::{Connection, Kubegate, Refused, Upstream, cert, kubeconfig};
 
 const AGENT: &str = concat!("kubegate/", env!("CARGO_PKG_VERSION"));
 
@@ -43,16 +43,7 @@ impl Home {
 
     /// Writes a kubeconfig for `server` with this user.
     fn kubeconfig(&self, server: &str, ca: &str, user: &Value) {
-        let config = json!({
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "jane"}}],
-            "clusters": [{"name": "c", "cluster": {
-                "server": server,
-                "certificate-authority-data": BASE64_STANDARD.encode(ca),
-            }}],
-            "users": [{"name": "jane", "user": user}],
-        });
-        self.file("config", &config.to_string());
+        self.file("config", &kubeconfig(server, ca, user));
     }
 
     fn command(&self, args: &[&str]) -> Command {

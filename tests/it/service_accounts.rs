@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Connection, Kubegate, PATIENCE, Upstream, cert, exchange, get, in_time, status,
+    Connection, Kubegate, PATIENCE, Upstream, cert, exchange, get, in_time, kubeconfig, status,
 };
 
 /// A control plane, and a kubeconfig with its admin's token.
@@ -90,16 +90,7 @@ impl Home {
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 
 fn write(folder: &TempDir, name: &str, server: &str, ca: &str, user: &Value) {
-    let config = json!({
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "jane"}}],
-        "clusters": [{"name": "c", "cluster": {
-            "server": server,
-            "certificate-authority-data": BASE64_STANDARD.encode(ca),
-        }}],
-        "users": [{"name": "jane", "user": user}],
-    });
-    fs::write(folder.path().join(name), config.to_string()).unwrap();
+    fs::write(folder.path().join(name), kubeconfig(server, ca, user)).unwrap();
 }
 
 fn start(folder: &TempDir, config: &str, args: &[&str]) -> Kubegate {

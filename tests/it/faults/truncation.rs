@@ -5,7 +5,11 @@ use std::{fs, process::Output};
 use tempfile::tempdir;
 use tokio::process::Command;
 
-use crate::support::{Connection, Kubegate, Upstream, in_time, tls_config};
+use crate::support::{
+    Connection, Kubegate, Upstream,
+    frames::{DATA, END_HEADERS, END_STREAM, GO_AWAY, HEADERS, RST_STREAM},
+    in_time, tls_config,
+};
 
 /// The exit code with which curl says that everything arrived.
 const WHOLE: i32 = 0;
@@ -41,17 +45,10 @@ fn case(name: &'static str, response: impl Into<Vec<u8>>, end: End, whole: bool)
 
 /// A frame of HTTP/2's first stream (RFC 9113 section 4.1).
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let stream = u32::from(kind != 7).to_be_bytes();
+    let stream = u32::from(kind != GO_AWAY).to_be_bytes();
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream, payload].concat()
 }
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const GO_AWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// `:status 200`, and `content-length: 10` where it is `sized` (RFC 7541 appendix A).
 fn head(sized: bool) -> Vec<u8> {

@@ -70,11 +70,14 @@ async fn the_entry_works_in_clients_that_do_not_say_which_cluster_it_is_for() {
         // JavaScript and Java, with the kubeconfig in its place and as a file that only they know.
         (&[][..], &[][..]),
         (&[], &[("KUBERNETES_EXEC_INFO", "")]),
-        (&[], &[("KUBECONFIG", "/nonexistent")]),
+        (&[], &[("KUBECONFIG", "/nonexistent/config")]),
         // .NET.
         (&[], &[("KUBERNETES_EXEC_INFO", &*info_of_dotnet)]),
         // An entry that names the cluster itself.
-        (&["--server", &*server], &[("KUBECONFIG", "/nonexistent")]),
+        (
+            &["--server", &*server],
+            &[("KUBECONFIG", "/nonexistent/config")],
+        ),
         (&["--context", context.trim_end()], &[]),
     ] {
         let ended = home.run_entry(more, variables);

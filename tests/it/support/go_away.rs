@@ -9,17 +9,13 @@ use tokio::{
     time::sleep,
 };
 
+use super::frames::{DATA, END_STREAM, GO_AWAY, HEADERS, RST_STREAM};
+
 /// How long Go's servers keep reading after all streams have ended.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The length of the client's connection preface (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const GO_AWAY: u8 = 7;
-const END_STREAM: u8 = 1;
 
 /// The streams of one connection.
 #[derive(Default)]
