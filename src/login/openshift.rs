@@ -65,6 +65,20 @@ pub enum LoginMethod {
     Token(Secret),
 }
 
+impl LoginMethod {
+    /// Whether the command line says neither who logs in nor how, so that a context with files for that
+    /// is logged in to by them.
+    fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Password {
+                user: None,
+                password: None
+            }
+        )
+    }
+}
+
 /// A completed login, which the cluster has accepted.
 pub struct LoggedIn {
     /// The user's name in the cluster.
@@ -104,6 +118,15 @@ pub async fn log_in(
     // With --cluster it is another context than the one named.
     let has_own_cluster = request.connection.cluster.is_none();
     let renewed = chosen.filter(|chosen| has_own_cluster && api_server::is_of_login(chosen));
+    if request.method.is_open() && request.files.username_and_password().is_none() {
+        let known = renewed.as_ref().and_then(api_server::login_files);
+        if let Some(known) = known {
+            let own = request.files.oauth_certificate_authority.take();
+            request.files = known;
+            let authority = &mut request.files.oauth_certificate_authority;
+            *authority = own.or(authority.take());
+        }
+    }
     let authority = &mut request.files.oauth_certificate_authority;
     *authority = authority
         .take()

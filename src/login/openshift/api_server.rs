@@ -9,7 +9,7 @@ use std::{
 use crate::{
     kubeconfig::{self, Cluster, Overrides, Pem, Target},
     login::{Error, confirm::confirm, new_context::cluster_entry_name, trust},
-    settings::Login,
+    settings::{Login, OpenshiftFiles},
 };
 
 /// The flags that choose the API server.
@@ -98,10 +98,7 @@ impl ServerChoice<'_> {
         let contexts = kubeconfig::contexts(self.kubeconfig, env).ok()?;
         let targets = contexts.into_iter().filter_map(|one| one.target.ok());
         let mut same_server = targets.filter(|target| target.cluster.server == cluster.server);
-        same_server.find_map(|target| match openshift_login(&target)? {
-            Login::Openshift(flags) => flags.files.oauth_certificate_authority,
-            _ => None,
-        })
+        same_server.find_map(|target| login_files(&target)?.oauth_certificate_authority)
     }
 
     /// Returns the namespace of a context that an earlier login of the user at the same API server wrote:
@@ -150,6 +147,14 @@ pub(super) fn is_entry_of(entry: &str, user: &str) -> bool {
 /// Whether a login of this kind wrote the context, which can then be renewed under its names.
 pub(super) fn is_of_login(target: &Target) -> bool {
     target.context.is_some() && openshift_login(target).is_some()
+}
+
+/// The files of the login that wrote the context.
+pub(super) fn login_files(target: &Target) -> Option<OpenshiftFiles> {
+    match openshift_login(target)? {
+        Login::Openshift(flags) => Some(flags.files),
+        _ => None,
+    }
 }
 
 fn openshift_login(target: &Target) -> Option<Login> {

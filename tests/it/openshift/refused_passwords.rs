@@ -9,7 +9,7 @@ use kubegate::{
     demo::https::FaultyResponse,
 };
 
-use super::*;
+use super::{login::cluster_name, *};
 use crate::support::{Refused, on_terminal};
 
 /// Directories lock an account after about as many.
@@ -63,17 +63,18 @@ impl Cluster {
         outputs.map(|out| String::from_utf8(out).unwrap()).collect()
     }
 
-    /// Ends the saved session as if its time were over.
-    fn end_session(&self) {
+    /// Ends the saved sessions as if their time were over.
+    fn end_sessions(&self) {
         let state = self.state().into_os_string();
         let store = Store::of_user(&|_| Some(state.clone())).unwrap();
-        let login = store.names().unwrap().pop().unwrap();
-        let saved = store.read(&login).unwrap().unwrap();
-        let ended = SavedLogin {
-            expires_at: Some(std::time::SystemTime::now() - Duration::from_secs(1)),
-            ..saved
-        };
-        store.write(&login, &ended).unwrap();
+        for login in store.names().unwrap() {
+            let saved = store.read(&login).unwrap().unwrap();
+            let ended = SavedLogin {
+                expires_at: Some(std::time::SystemTime::now() - Duration::from_secs(1)),
+                ..saved
+            };
+            store.write(&login, &ended).unwrap();
+        }
     }
 
     /// Lets time pass since the last refusal of a password.
@@ -101,7 +102,7 @@ const NOT_SENT: &str = "this password is not sent again before";
 async fn forty_tokens_at_a_sessions_end_are_one_login() {
     let cluster = Cluster::with_password_files().await;
     let before = cluster.openshift.logins();
-    cluster.end_session();
+    cluster.end_sessions();
     let mut tokens = cluster.tokens_at_once(40);
     assert_eq!(cluster.openshift.logins(), before + 1);
     tokens.dedup();
@@ -113,7 +114,7 @@ async fn forty_tokens_at_a_sessions_end_are_one_login() {
 async fn calls_with_an_outdated_password_are_one_wrong_login() {
     let cluster = Cluster::with_password_files().await;
     cluster.openshift.add_user("alice", "sesame-os-2");
-    cluster.end_session();
+    cluster.end_sessions();
     let mut said = Vec::new();
     for _ in 0..5 {
         let ended = cluster.token();
@@ -163,7 +164,7 @@ async fn proxies_do_not_repeat_a_refused_password_either() {
 async fn a_refused_password_is_sent_again_after_an_hour_and_then_after_two() {
     let cluster = Cluster::with_password_files().await;
     cluster.openshift.add_user("alice", "sesame-os-2");
-    cluster.end_session();
+    cluster.end_sessions();
     for (passed, wrong) in [(0, 1), (3590, 1), (10, 2), (3600, 2), (3600, 3)] {
         if passed > 0 {
             cluster.age_refusals(passed);
@@ -183,7 +184,7 @@ async fn a_login_of_its_user_lets_the_password_be_sent_again() {
     for with_files in [false, true] {
         let cluster = Cluster::with_password_files().await;
         cluster.openshift.add_user("alice", "sesame-os-2");
-        cluster.end_session();
+        cluster.end_sessions();
         assert_eq!(cluster.token().code, Some(1));
         cluster.openshift.add_user("alice", "sesame-os-1");
         assert!(cluster.token().stderr.contains(NOT_SENT));
@@ -193,31 +194,33 @@ async fn a_login_of_its_user_lets_the_password_be_sent_again() {
         assert!(ended.stderr.contains(NOT_SENT), "{ended:?}");
         let url = cluster.openshift.api().url();
         let ca = cluster.file("ca.pem", cluster.openshift.api().ca_pem());
-        let (user, password) = (cluster.file("u", "alice"), cluster.file("p", "sesame-os-1"));
         let other = cluster.folder.path().join("other");
-        let mut command = Kubegate::command(["login", "openshift", &url]);
-        command.args(["--certificate-authority", ca.to_str().unwrap()]);
-        command.args(["--oauth-certificate-authority", &cluster.oauth_ca()]);
-        command.args(["--kubeconfig", other.to_str().unwrap()]);
+        let context = format!("default/{}/alice", cluster_name(&cluster));
+        let mut command = Kubegate::command(["login", "openshift"]);
         command.env("XDG_STATE_HOME", cluster.state());
         let answers = if with_files {
-            command.args(["--openshift-username-file", user.to_str().unwrap()]);
-            command.args(["--openshift-password-file", password.to_str().unwrap()]);
+            command.args(["--context", &context, "--kubeconfig", &cluster.config()]);
             &[][..]
         } else {
+            command.args([&url, "--kubeconfig", other.to_str().unwrap()]);
+            command.args(["--certificate-authority", ca.to_str().unwrap()]);
+            command.args(["--oauth-certificate-authority", &cluster.oauth_ca()]);
             &[("Username: ", "alice"), ("Password: ", "sesame-os-1")]
         };
         let ended = Kubegate::refused(on_terminal(&command, answers));
         assert_eq!(ended.code, Some(0), "{ended:?}");
+        cluster.end_sessions();
+        let before = cluster.openshift.logins();
         let ended = cluster.token();
         assert_eq!(ended.code, Some(0), "{with_files} {ended:?}");
+        assert_eq!(cluster.openshift.logins(), before + 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_the_server_is_no_refusal() {
     let cluster = Cluster::with_password_files().await;
-    cluster.end_session();
+    cluster.end_sessions();
     for status in [
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,

@@ -34,7 +34,7 @@ pub(in crate::credential) fn source(
         None => None,
     };
     if let Some((user, password)) = flags.files.username_and_password() {
-        let files = PasswordFiles::new(user, password);
+        let files = PasswordFiles::new(user, password, command);
         return Ok(Arc::new(PasswordFileSession::new(access, files, saved)));
     }
     let (store, login) = saved.ok_or_else(|| Error::LoginNeeded {

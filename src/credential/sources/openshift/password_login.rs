@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct PasswordFiles {
     username_file: PathBuf,
     password_file: PathBuf,
+    /// The command to log in, if the context is known.
+    command: Option<String>,
     /// The state folder, in which refused passwords are remembered.
     store: Option<Store>,
     /// The password that was refused last, if it cannot be remembered there.
@@ -54,7 +56,7 @@ pub async fn session_from_files(
     password_file: &Path,
     even_if_refused: bool,
 ) -> Result<Session, Error> {
-    let files = PasswordFiles::new(username_file, password_file);
+    let files = PasswordFiles::new(username_file, password_file, None);
     let mut login = files.login(access).await?;
     if even_if_refused {
         return login.send().await;
@@ -63,10 +65,12 @@ pub async fn session_from_files(
 }
 
 impl PasswordFiles {
-    pub(super) fn new(username_file: &Path, password_file: &Path) -> Self {
+    /// `command` logs in as a person who may send a refused password again.
+    pub(super) fn new(username_file: &Path, password_file: &Path, command: Option<String>) -> Self {
         Self {
             username_file: username_file.to_owned(),
             password_file: password_file.to_owned(),
+            command,
             store: Store::of_user(&|name| std::env::var_os(name)).ok(),
             refused_here: Mutex::default(),
         }
@@ -196,6 +200,10 @@ impl PasswordLogin<'_> {
 
     fn not_sent(&self, refusal: PasswordRefusal) -> Error {
         let (at, again) = (timestamp(refusal.at), timestamp(refusal.retry_at()));
+        let command = self.files.command.clone().unwrap_or_else(|| {
+            let server = self.access.server();
+            format!("kubegate login openshift --server {}", quoted(&server))
+        });
         Error::LoginNeeded {
             subject: format!("OpenShift OAuth server {}", self.oauth.issuer),
             problem: format!(
@@ -203,11 +211,7 @@ impl PasswordLogin<'_> {
                  sent again before {again}"
             )
             .into(),
-            remedy: format!(
-                "{}, or log in by `kubegate login openshift --server {}`",
-                self.files.correction(),
-                quoted(&self.access.server())
-            ),
+            remedy: format!("{}, or run `{command}`", self.files.correction()),
         }
     }
 
