@@ -180,8 +180,10 @@ async fn another_login_is_used_within_two_seconds() {
     let kubegate = cluster.start(&config, &[]);
     let response = get(&kubegate.address, OWN_USER).await;
     assert_eq!(status(&response), 401, "{response}");
-    let server = cluster.openshift.api().url();
-    let says = format!("run `kubegate login openshift --server {server}`");
+    let says = format!(
+        "run `kubegate login openshift --context 'c' --kubeconfig '{}'`",
+        config.display()
+    );
     assert!(
         response.contains("there is no saved session") && response.contains(&says),
         "{response}"
@@ -345,8 +347,11 @@ async fn the_token_of_a_session_costs_no_request_and_cannot_be_renewed() {
     let cluster = Cluster::with(lasting(7200)).await;
     let token = cluster.openshift.issue_session("alice").unwrap();
     cluster.save(&token);
-    let server = cluster.openshift.api().url();
-    for (is_own, command) in [(true, "kubegate login openshift"), (false, "oc login")] {
+    let again = format!("oc login {}", cluster.openshift.api().url());
+    for (is_own, command) in [
+        (true, "kubegate login openshift --context 'c'"),
+        (false, &again),
+    ] {
         let config = if is_own {
             cluster.own_kubeconfig()
         } else {
@@ -362,6 +367,6 @@ async fn the_token_of_a_session_costs_no_request_and_cannot_be_renewed() {
         let ended = cluster.run(&config, &["token", "--renew"]);
         assert_eq!(ended.stdout, format!("{}\n", token.expose()), "{ended:?}");
         let says = ended.stderr.contains("cannot be renewed") && ended.stderr.contains(command);
-        assert!(says && ended.stderr.contains(&server), "{ended:?}");
+        assert!(says, "{ended:?}");
     }
 }

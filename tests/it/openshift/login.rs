@@ -99,12 +99,9 @@ async fn a_password_from_standard_input_becomes_a_context_that_works() {
     let ended = Kubegate::refused(whoami);
     let said: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
     assert_eq!(said["user"], "alice");
-    assert!(
-        said["renewedBy"]
-            .as_str()
-            .unwrap()
-            .starts_with("kubegate login openshift --server")
-    );
+    let context = format!("kubegate login openshift --context 'default/{name}/alice'");
+    let renewed_by = said["renewedBy"].as_str().unwrap();
+    assert!(renewed_by.starts_with(&context), "{renewed_by}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
