@@ -2,6 +2,7 @@
 
 mod browser;
 mod connection;
+mod grant;
 mod ibm;
 mod login;
 mod oidc;
@@ -14,6 +15,7 @@ mod values;
 
 pub use browser::BrowserFlags;
 pub use connection::ConnectionFlags;
+pub use grant::{GrantFlags, GrantType, MachineGrant};
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
 pub(crate) use oidc::checked_extra_params;
@@ -24,4 +26,4 @@ pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use upstream::UpstreamFlags;
 #[cfg(feature = "demo")]
 pub(crate) use values::duration;
-pub(crate) use values::{exec_api_version, go_bool, listen_address};
+pub(crate) use values::{exec_api_version, go_bool};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     CommandContext, Error, Source,
     login_command::of_context,
-    sources::{ibm_iam, oidc::Oidc, openshift},
+    sources::{ibm_iam, oidc, openshift},
     store::LoginBinding,
 };
 use crate::{kubeconfig::Cluster, settings::Login};
@@ -24,7 +24,7 @@ pub fn source(
     match login {
         Login::Openshift(flags) => openshift::source(flags, cluster, command),
         Login::Ibm(flags) => ibm_iam::source(flags, cluster, command),
-        Login::Oidc(flags) => Ok(Arc::new(Oidc::of_login(flags, cluster, context.clone())?)),
+        Login::Oidc(flags) => oidc::source(flags, cluster, context.clone()),
     }
 }
 

@@ -11,6 +11,7 @@ mod command;
 
 use std::{
     ffi::OsString,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -78,6 +79,30 @@ pub(in crate::login) fn start(
     }
 }
 
+/// Whether a browser can probably be opened here: one is named, or there is a desktop and a program that
+/// opens URLs on it.
+pub(in crate::login) fn is_available(
+    flags: &BrowserFlags,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> bool {
+    let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
+    if flags.browser_command.is_some() || is_set("BROWSER") {
+        return true;
+    }
+    let has_desktop = if cfg!(target_os = "macos") {
+        !is_set("SSH_CONNECTION")
+    } else {
+        ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"]
+            .into_iter()
+            .any(is_set)
+    };
+    let path = env("PATH").unwrap_or_default();
+    let is_installed = |program: &&str| {
+        std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
+    };
+    has_desktop && OPENERS.iter().any(is_installed)
+}
+
 /// Starts one command with `url`. Returns false if that is not possible.
 fn run(command: &str, url: &str) -> bool {
     let mut words = command::words(command, url).into_iter();
@@ -132,5 +157,32 @@ mod tests {
             assert_eq!(fs::read_to_string(&seen).unwrap(), expected);
             fs::remove_file(&seen).unwrap();
         }
+    }
+
+    #[test]
+    fn a_browser_needs_a_desktop_or_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(OPENERS[0]), "").unwrap();
+        let path = folder.path().to_str().unwrap();
+        let flags = BrowserFlags::default();
+        let is_found = |set: &[(&str, &str)]| {
+            is_available(&flags, &|name| {
+                let found = set.iter().find(|(key, _)| *key == name)?;
+                Some(found.1.into())
+            })
+        };
+        assert!(is_found(&[("BROWSER", "x")]) && !is_found(&[("BROWSER", "")]));
+        if cfg!(target_os = "macos") {
+            assert!(is_found(&[("PATH", path)]));
+            assert!(!is_found(&[("PATH", path), ("SSH_CONNECTION", "x")]));
+        } else {
+            assert!(is_found(&[("PATH", path), ("DISPLAY", ":0")]));
+            assert!(is_found(&[
+                ("PATH", path),
+                ("WAYLAND_DISPLAY", "wayland-0")
+            ]));
+            assert!(!is_found(&[("PATH", path)]));
+        }
+        assert!(!is_found(&[("PATH", "/nonexistent"), ("DISPLAY", ":0")]));
     }
 }

@@ -69,6 +69,26 @@ pub enum Error {
         /// What is wrong; the issuer's words are cut and printable.
         problem: String,
     },
+    /// The login by device code ended without tokens.
+    #[error("the login by device code failed: {problem}")]
+    Device {
+        /// Why.
+        problem: String,
+    },
+    /// A URL that the browser cannot be redirected to.
+    #[error("--oidc-redirect-url {problem}")]
+    RedirectUrl {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A flag is missing without which a grant cannot be used.
+    #[error("--grant-type {grant} needs {needs}")]
+    GrantNeeds {
+        /// The grant.
+        grant: &'static str,
+        /// The missing flag.
+        needs: &'static str,
+    },
     /// No flag, argument or context names a server.
     #[error(
         "which cluster? There is no context to take it from; give the URL of its API server, such \
@@ -168,7 +188,10 @@ impl Error {
     #[must_use]
     pub fn is_of_command_line(&self) -> bool {
         match self {
-            Self::NoCluster | Self::NoIssuer => true,
+            Self::NoCluster
+            | Self::NoIssuer
+            | Self::RedirectUrl { .. }
+            | Self::GrantNeeds { .. } => true,
             Self::Kubeconfig(error) => error.is_of_flags(),
             _ => false,
         }

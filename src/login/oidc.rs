@@ -1,18 +1,19 @@
-//! The login at an OIDC issuer, with a browser.
+//! The login at an OIDC issuer: with a browser here or elsewhere, with a password, or without a person.
 
 mod authorization;
+mod device;
+mod grant;
+mod issuer;
+mod keyboard;
+mod qr_code;
 mod redirect;
 mod request;
 
 use std::{ffi::OsString, path::PathBuf};
 
-pub use redirect::Redirect;
 pub use request::{IssuerRequest, LoginRequest};
 
-use self::{
-    authorization::{BrowserFlow, authorize},
-    request::secret_of_kubeconfig,
-};
+use self::{issuer::Issuer, request::secret_of_kubeconfig};
 use super::{
     Error,
     login_name::{NameRequest, choose_login_name},
@@ -61,7 +62,7 @@ struct PlannedContext {
     new: NewContext,
 }
 
-/// Logs in with a browser, asks the cluster who the user is, saves the tokens, and writes the context.
+/// Logs in, asks the cluster who the user is, saves the tokens, and writes the context.
 /// Changes nothing if any of that fails.
 ///
 /// # Errors
@@ -73,14 +74,13 @@ pub async fn log_in(
 ) -> Result<LoggedIn, Error> {
     let target = request.target(env)?;
     let mut flags = request.issuer_flags(target.as_ref())?;
+    grant::check(&flags.grant)?;
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let mut saved = previous_login(&store, request, &flags)?;
     if saved.client_secret.is_none() {
         saved.client_secret = target.as_ref().and_then(secret_of_kubeconfig);
     }
-    if let Some(path) = &request.issuer.client_secret_file {
-        saved.client_secret = Some(secret_file::read("client secret", path)?);
-    }
+    let secret = client_secret(request, &flags, &mut saved)?;
     if target.is_some() {
         may_add_context(&kubeconfig::file_to_edit(
             request.kubeconfig.as_deref(),
@@ -89,14 +89,13 @@ pub async fn log_in(
     }
     let client = Client::of_flags(&flags)?;
     let metadata = client.metadata().await?;
-    let flow = BrowserFlow {
-        extra_scopes: &flags.oidc_extra_scope,
-        extra_params: &flags.oidc_auth_request_extra_params,
-        redirects: &request.redirects,
-        browser: &request.browser,
+    let issuer = Issuer {
+        client: &client,
+        metadata: &metadata,
+        secret: secret.as_ref(),
+        flags: &flags,
     };
-    let secret = saved.client_secret.clone();
-    let granted = authorize(&client, &metadata, secret.as_ref(), &flow, env).await?;
+    let granted = grant::obtain(&issuer, request, &store, env).await?;
     let tokens = granted.tokens;
     saved.refresh_token = None;
     saved.take(&tokens);
@@ -121,7 +120,7 @@ pub async fn log_in(
     let binding = binding.with_issuer(&flags.oidc_issuer_url);
     let file = planned.as_ref().map(|planned| planned.file.as_path());
     save_login(&store, binding, &flags.login, &saved, file, write).await?;
-    if saved.refresh_token.is_none() {
+    if saved.refresh_token.is_none() && flags.grant.machine().is_none() {
         warn_of_end(&saved, &metadata);
     }
     Ok(LoggedIn {
@@ -150,6 +149,26 @@ fn previous_login(
     let issuer = LoginBinding::of_issuer(&flags.oidc_issuer_url);
     let saved = saved.filter(|saved| issuer.is_issuer_of(saved));
     Ok(saved.unwrap_or_default())
+}
+
+/// Returns the client's secret, and sets the one to save. A login that reads its files for every token
+/// saves none that is in a file.
+fn client_secret(
+    request: &LoginRequest,
+    flags: &OidcFlags,
+    saved: &mut SavedLogin,
+) -> Result<Option<Secret>, Error> {
+    if let Some(secret) = &request.issuer.client_secret {
+        saved.client_secret = Some(secret.clone());
+    }
+    let given = request.issuer.client_secret_file.as_ref();
+    if let Some(path) = given.or(flags.oidc_client_secret_file.as_ref()) {
+        let secret = Some(secret_file::read("client secret", path)?);
+        let is_read_again = flags.oidc_client_secret_file.is_some();
+        saved.client_secret = if is_read_again { None } else { secret.clone() };
+        return Ok(secret);
+    }
+    Ok(saved.client_secret.clone())
 }
 
 /// Asks the cluster who the token's user is, and names the context and the login accordingly.

@@ -19,6 +19,8 @@ use crate::{kubeconfig::text, printable::printable_lines};
 
 const CTRL_C: u8 = 0x03;
 const CTRL_BACKSLASH: u8 = 0x1c;
+const CTRL_D: u8 = 0x04;
+const CTRL_U: u8 = 0x15;
 /// The maximum length of a line, in bytes.
 const LIMIT: usize = 64 << 10;
 /// The byte order marks of UTF-16, in which a line break is not one byte.
@@ -49,6 +51,27 @@ pub fn ask_hidden(
 ) -> Result<Zeroizing<String>, Error> {
     let mut tty = open(what, instead)?;
     validated(prompt_line(&mut tty, prompt, Echo::Off), what)
+}
+
+/// As [`ask_hidden`], for text that is pasted: a line that is longer than a terminal's own limit (4,095
+/// characters on Linux, 1,023 on macOS) is not cut.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_pasted(
+    prompt: &str,
+    what: &'static str,
+    instead: &'static str,
+) -> Result<Zeroizing<String>, Error> {
+    let mut tty = open(what, instead)?;
+    let typed = prompt_line(&mut tty, prompt, Echo::OffAndRaw);
+    validated(typed.map(|typed| typed.map(edited)), what)
+}
+
+/// Returns whether there is a terminal to prompt on.
+#[must_use]
+pub fn is_there() -> bool {
+    open("", "").is_ok()
 }
 
 /// Asks a yes-or-no question: `y` and `yes` mean yes, every other line means no.
@@ -96,6 +119,8 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> Error {
 enum Echo {
     On,
     Off,
+    /// As off, and the terminal edits no line.
+    OffAndRaw,
 }
 
 /// Shows a prompt and returns the line that is typed; `None` after Ctrl-C, Ctrl-\\ or Ctrl-D.
@@ -106,8 +131,9 @@ fn prompt_line(tty: &mut File, prompt: &str, echo: Echo) -> io::Result<Option<Ze
         (&*tty).write_all(printable_lines(prompt).as_bytes())?;
         read_line(&mut &*tty)?
     };
-    let interrupted = matches!(typed.last(), None | Some(&(CTRL_C | CTRL_BACKSLASH)));
-    if echo == Echo::Off || interrupted {
+    let interrupted = matches!(typed.last(), None | Some(&(CTRL_C | CTRL_BACKSLASH)))
+        || echo == Echo::OffAndRaw && *typed == [CTRL_D];
+    if echo != Echo::On || interrupted {
         tty.write_all(b"\n")?;
     }
     Ok((!interrupted).then_some(typed))
@@ -127,8 +153,13 @@ impl<'a> PromptMode<'a> {
         let before = tcgetattr(tty)?;
         let mut during = before.clone();
         during.local_modes.remove(LocalModes::ISIG);
-        during.local_modes.insert(LocalModes::ICANON);
+        let edits = echo != Echo::OffAndRaw;
+        during.local_modes.set(LocalModes::ICANON, edits);
         during.local_modes.set(LocalModes::ECHO, echo == Echo::On);
+        if !edits {
+            during.special_codes[SpecialCodeIndex::VMIN] = 1;
+            during.special_codes[SpecialCodeIndex::VTIME] = 0;
+        }
         during.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
         during.special_codes[SpecialCodeIndex::VEOL2] = CTRL_BACKSLASH;
         // Discards what was typed before the prompt.
@@ -142,6 +173,22 @@ impl Drop for PromptMode<'_> {
         // Fails if the terminal is gone, which then has no mode to restore.
         let _ = tcsetattr(self.tty, OptionalActions::Drain, &self.before);
     }
+}
+
+/// Applies the keys that a terminal applies itself when it edits a line: backspace, Ctrl-U and Ctrl-D.
+fn edited(typed: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(typed.len()));
+    for byte in &*typed {
+        match *byte {
+            0x08 | 0x7f => {
+                line.pop();
+            }
+            CTRL_U => line.clear(),
+            CTRL_D => {}
+            byte => line.push(byte),
+        }
+    }
+    line
 }
 
 /// Reads up to the end of the first line, or up to a key that ends a prompt.
@@ -161,7 +208,9 @@ fn read_line(input: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
             continue;
         }
         let new = &buffer[filled - read..filled];
-        if new.contains(&b'\n') || matches!(new.last(), Some(&(CTRL_C | CTRL_BACKSLASH))) {
+        let ends = matches!(new.last(), Some(&(CTRL_C | CTRL_BACKSLASH)));
+        // A terminal that edits lines gives none that begins with Ctrl-D.
+        if new.contains(&b'\n') || ends || buffer[..filled] == [CTRL_D] {
             break;
         }
     }

@@ -1,10 +1,10 @@
 //! Flags for OIDC issuers, with the names that kubelogin gives its own.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use clap::{Args, ValueHint};
 
-use super::values::any_path;
+use super::{GrantFlags, values::any_path};
 
 /// A login at an OIDC issuer, and kubegate's client registration there.
 #[allow(clippy::doc_markdown)]
@@ -34,6 +34,9 @@ pub struct OidcFlags {
     /// CA certificates to trust for the issuer: PEM, in base64
     #[arg(long, value_name = "BASE64")]
     pub certificate_authority_data: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub grant: GrantFlags,
 }
 
 impl OidcFlags {
@@ -45,7 +48,11 @@ impl OidcFlags {
             .map(str::to_owned)
             .to_vec();
         args.push(self.login.clone());
-        let path = |path: &PathBuf| path.display().to_string();
+        // kubectl runs a plugin in the user's working folder.
+        let path = |path: &PathBuf| {
+            let path = absolute(path).unwrap_or_else(|_| path.clone());
+            path.display().to_string()
+        };
         let flags = [
             ("--oidc-issuer-url", Some(self.oidc_issuer_url.clone())),
             ("--oidc-client-id", Some(self.oidc_client_id.clone())),
@@ -69,7 +76,18 @@ impl OidcFlags {
         args.extend(scopes.map(|scope| format!("--oidc-extra-scope={scope}")));
         let params = self.oidc_auth_request_extra_params.iter();
         args.extend(params.map(|param| format!("--oidc-auth-request-extra-params={param}")));
+        args.extend(self.grant.to_args());
         args
+    }
+}
+
+impl OidcFlags {
+    /// Returns the parameters of `--oidc-auth-request-extra-params`.
+    #[must_use]
+    pub fn extra_pairs(&self) -> Vec<(&str, &str)> {
+        let values = self.oidc_auth_request_extra_params.iter();
+        let pairs = values.filter_map(|value| extra_params(value).ok());
+        pairs.flatten().collect()
     }
 }
 

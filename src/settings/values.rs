@@ -46,7 +46,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
 
 /// Parses an address and a port, as Go's `net.Listen` takes them: `127.0.0.1:8000`, `:8000` for every
 /// address.
-pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let explain = || "give an IP address and a port, such as 127.0.0.1:8000".to_owned();
     let (host, port) = text.rsplit_once(':').ok_or_else(explain)?;
     let port = port.parse().map_err(|_| explain())?;

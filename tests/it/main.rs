@@ -19,6 +19,7 @@ mod filters;
 mod first_request;
 mod forwarding;
 mod framing;
+mod grants;
 mod heads;
 mod http2;
 mod ibm;

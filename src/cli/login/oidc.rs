@@ -1,15 +1,15 @@
 //! `kubegate login oidc`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::{Args, ValueHint};
 
 use crate::{
     cli::output,
     kubeconfig::{ExecApiVersion, Overrides},
-    login::oidc::{IssuerRequest, LoginRequest, Redirect, log_in},
-    settings::{BrowserFlags, ConnectionFlags, checked_extra_params, listen_address},
+    login::oidc::{IssuerRequest, LoginRequest, log_in},
+    secret::Secret,
+    settings::{BrowserFlags, ConnectionFlags, GrantFlags, checked_extra_params},
 };
 
 pub(in crate::cli) const EXAMPLES: &str = "\
@@ -21,6 +21,16 @@ Examples:
   # A new user for a context; to log in again later, the issuer's flags are not needed
   kubegate login oidc --context staging --oidc-issuer-url https://issuer.example \\
     --oidc-client-id kubernetes --oidc-extra-scope groups
+
+  # Without a browser on this machine
+  kubegate login oidc --context staging --grant-type device-code
+
+  # Without a person: the files are read again for every token
+  kubegate login oidc --context ci --grant-type client-credentials \\
+    --oidc-client-secret-file /run/secrets/client
+  kubegate login oidc --context ci --oidc-username-file /run/secrets/user \\
+    --oidc-password-file /run/secrets/password
+  kubegate login oidc --context ci --oidc-subject-token-file /run/secrets/token
 
 Exit codes: 0 when logged in, 1 if that failed, 2 for bad flags.";
 
@@ -37,7 +47,16 @@ pub(in crate::cli) struct Flags {
     /// Client id at the issuer
     #[arg(long, value_name = "ID")]
     oidc_client_id: Option<String>,
-    /// File with the client's secret, which is saved; a public client has none
+    /// Secret of the client, which is saved; visible to other users of this machine, so prefer the file
+    #[arg(
+        long,
+        value_name = "SECRET",
+        allow_hyphen_values = true,
+        conflicts_with = "oidc_client_secret_file"
+    )]
+    oidc_client_secret: Option<Secret>,
+    /// File with the client's secret, which is saved, or read for every token by a login without a
+    /// person; a public client has none
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     oidc_client_secret_file: Option<PathBuf>,
     /// Scope to request besides openid; may be repeated
@@ -57,42 +76,60 @@ pub(in crate::cli) struct Flags {
         conflicts_with = "oidc_certificate_authority"
     )]
     oidc_certificate_authority_data: Option<String>,
-    /// URL that the issuer redirects the browser to
-    /// [default: http://localhost:8000, else http://localhost:18000]
-    #[arg(long, value_name = "URL")]
-    oidc_redirect_url: Option<String>,
     /// Save the tokens in the keyring of the operating system
     #[arg(long)]
     keyring: bool,
-    /// Address and port to listen on for the browser; may be repeated: the first that is free is used
-    /// [default: those of the redirect URL]
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = listen_address)]
-    listen_address: Vec<SocketAddr>,
+    #[command(flatten)]
+    grant: GrantFlags,
     #[command(flatten)]
     browser: BrowserFlags,
 }
 
-/// Logs in with a browser, and prints the context.
+/// Logs in, and prints the context.
 pub(super) async fn run(
     connection: &ConnectionFlags,
     flags: &Flags,
     exec_api_version: Option<ExecApiVersion>,
 ) -> anyhow::Result<()> {
-    let redirects = redirects(flags).map_err(|e| anyhow!("--oidc-redirect-url {e}"))?;
+    let mut overrides = Overrides::from(connection);
+    // They are the user's at the issuer, not at the API server.
+    let (username, password) = (overrides.username.take(), overrides.password.take());
+    for (is_given, what, instead) in [
+        (
+            password.is_some(),
+            "password",
+            "a prompt or --oidc-password-file",
+        ),
+        (
+            flags.oidc_client_secret.is_some(),
+            "client's secret",
+            "--oidc-client-secret-file",
+        ),
+    ] {
+        if is_given {
+            tracing::warn!(
+                "the {what} is on the command line, where other users of this machine can see it; \
+                 give it by {instead}"
+            );
+        }
+    }
     let request = LoginRequest {
-        connection: Overrides::from(connection),
+        connection: overrides,
         kubeconfig: connection.kubeconfig().map(ToOwned::to_owned),
         login: flags.login.clone(),
         issuer: IssuerRequest {
             url: flags.oidc_issuer_url.clone(),
             client_id: flags.oidc_client_id.clone(),
+            client_secret: flags.oidc_client_secret.clone(),
             client_secret_file: flags.oidc_client_secret_file.clone(),
             extra_scopes: flags.oidc_extra_scope.clone(),
             extra_params: flags.oidc_auth_request_extra_params.clone(),
             certificate_authority: flags.oidc_certificate_authority.clone(),
             certificate_authority_data: flags.oidc_certificate_authority_data.clone(),
+            grant: flags.grant.clone(),
         },
-        redirects,
+        username,
+        password,
         browser: flags.browser.clone(),
         keyring: flags.keyring,
         exec_api_version,
@@ -108,16 +145,4 @@ pub(super) async fn run(
             context.file.display()
         ),
     })
-}
-
-/// Returns where the browser may come back to.
-fn redirects(flags: &Flags) -> Result<Vec<Redirect>, &'static str> {
-    let url = flags.oidc_redirect_url.as_deref();
-    if !flags.listen_address.is_empty() {
-        return Redirect::at(&flags.listen_address, url);
-    }
-    match url {
-        Some(url) => Ok(vec![Redirect::parse(url)?]),
-        None => Ok(Redirect::defaults()),
-    }
 }

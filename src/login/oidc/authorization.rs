@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use super::redirect::Redirect;
+use super::{issuer::Issuer, redirect::Redirect};
 use crate::{
     credential::{
         Pkce,
-        oidc::{AuthorizationRequest, Client, Granted, Metadata},
+        oidc::{AuthorizationRequest, Granted},
         random_text,
     },
     login::{
@@ -19,10 +19,6 @@ use crate::{
 
 /// How the browser is used.
 pub(super) struct BrowserFlow<'a> {
-    /// The scopes to request besides `openid`.
-    pub(super) extra_scopes: &'a [String],
-    /// Further parameters of the request, each `KEY=VALUE`.
-    pub(super) extra_params: &'a [String],
     /// The first whose port is free is used.
     pub(super) redirects: &'a [Redirect],
     /// How the browser is opened, and how long to wait for it.
@@ -34,12 +30,16 @@ pub(super) struct BrowserFlow<'a> {
 /// # Errors
 /// No free port, no login within the limit, a refusal by the issuer.
 pub(super) async fn authorize(
-    client: &Client,
-    metadata: &Metadata,
-    secret: Option<&Secret>,
+    issuer: &Issuer<'_>,
     flow: &BrowserFlow<'_>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Granted, Error> {
+    let Issuer {
+        client,
+        metadata,
+        secret,
+        flags,
+    } = *issuer;
     let callback = listen(flow.redirects).await?;
     let (redirect_uri, state) = (
         callback.redirect_uri().to_owned(),
@@ -51,8 +51,8 @@ pub(super) async fn authorize(
         state: &state,
         nonce: &nonce,
         pkce: &Pkce::new()?,
-        extra_scopes: flow.extra_scopes,
-        extra_params: flow.extra_params,
+        extra_scopes: &flags.oidc_extra_scope,
+        extra_params: &flags.oidc_auth_request_extra_params,
     };
     let url = client.login_url(metadata, &request)?;
     browser::open(&url, flow.browser, env);

@@ -6,7 +6,7 @@ use http::Uri;
 
 /// The URL that the issuer redirects the browser to. The issuer has to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redirect {
+pub(super) struct Redirect {
     pub(super) address: SocketAddr,
     pub(super) host: String,
     pub(super) path: String,
@@ -17,7 +17,7 @@ pub struct Redirect {
 impl Redirect {
     /// Returns the defaults of kubelogin, so that its clients need no change: port 8000, then 18000.
     #[must_use]
-    pub fn defaults() -> Vec<Self> {
+    fn defaults() -> Vec<Self> {
         let at = |port| Self {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             host: "localhost".to_owned(),
@@ -27,12 +27,38 @@ impl Redirect {
         vec![at(8000), at(18_000)]
     }
 
+    /// Returns the redirects for a URL and addresses to listen on; the defaults without both.
+    ///
+    /// # Errors
+    /// What is wrong with the URL.
+    pub(super) fn chosen(
+        url: Option<&str>,
+        addresses: &[SocketAddr],
+    ) -> Result<Vec<Self>, &'static str> {
+        match url {
+            _ if !addresses.is_empty() => Self::at(addresses, url),
+            Some(url) => Ok(vec![Self::parse(url)?]),
+            None => Ok(Self::defaults()),
+        }
+    }
+
+    /// Returns the port to listen on; 0 for any free one.
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Returns the URI, if the port is not 0.
+    pub(super) fn uri(&self) -> String {
+        let own = || format!("http://{}:{}{}", self.host, self.port(), self.path);
+        self.url.clone().unwrap_or_else(own)
+    }
+
     /// Returns one redirect for each of the `addresses` to listen on. `url` is what the issuer knows,
     /// which may name a proxy in front of this machine; without it, `localhost` at the port.
     ///
     /// # Errors
     /// What is wrong with the URL.
-    pub fn at(addresses: &[SocketAddr], url: Option<&str>) -> Result<Vec<Self>, &'static str> {
+    fn at(addresses: &[SocketAddr], url: Option<&str>) -> Result<Vec<Self>, &'static str> {
         let path = match url {
             Some(url) => {
                 let parsed: Uri = url.parse().map_err(|_| "is not a URL")?;
@@ -56,7 +82,7 @@ impl Redirect {
     ///
     /// # Errors
     /// What is wrong with the URL.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    fn parse(text: &str) -> Result<Self, &'static str> {
         let url: Uri = text.parse().map_err(|_| "is not a URL")?;
         let host = url.host().unwrap_or_default();
         let ip = match host {
@@ -92,6 +118,7 @@ mod tests {
     fn a_redirect_is_on_this_machine() {
         let redirect = Redirect::parse("http://localhost:8000").unwrap();
         assert_eq!(redirect, Redirect::defaults()[0]);
+        assert_eq!(redirect.uri(), "http://localhost:8000");
         let redirect = Redirect::parse("http://[::1]:0/cb").unwrap();
         assert_eq!(
             (redirect.path.as_str(), redirect.address.to_string()),

@@ -4,12 +4,11 @@ use std::{ffi::OsString, path::PathBuf};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::redirect::Redirect;
 use crate::{
     kubeconfig::{self, ExecApiVersion, Overrides, Pem, Target, issuer_name},
     login::{Error, confirm::confirm},
     secret::Secret,
-    settings::{BrowserFlags, Login, OidcFlags},
+    settings::{BrowserFlags, GrantFlags, Login, OidcFlags},
 };
 
 /// What the command line asks for.
@@ -22,8 +21,10 @@ pub struct LoginRequest {
     pub login: Option<String>,
     /// The issuer; what is not given is taken from the context's earlier login.
     pub issuer: IssuerRequest,
-    /// Where the browser may come back to.
-    pub redirects: Vec<Redirect>,
+    /// `--username`, for the grant `password`.
+    pub username: Option<String>,
+    /// `--password`, for the grant `password`.
+    pub password: Option<Secret>,
     /// How the browser is opened, and how long to wait for it.
     pub browser: BrowserFlags,
     /// Whether tokens are stored in the keyring of the operating system.
@@ -38,6 +39,8 @@ pub struct IssuerRequest {
     pub url: Option<String>,
     /// `--oidc-client-id`
     pub client_id: Option<String>,
+    /// `--oidc-client-secret`
+    pub client_secret: Option<Secret>,
     /// `--oidc-client-secret-file`
     pub client_secret_file: Option<PathBuf>,
     /// `--oidc-extra-scope`
@@ -48,6 +51,8 @@ pub struct IssuerRequest {
     pub certificate_authority: Option<PathBuf>,
     /// `--oidc-certificate-authority-data`: PEM in base64
     pub certificate_authority_data: Option<String>,
+    /// How to log in.
+    pub grant: GrantFlags,
 }
 
 impl LoginRequest {
@@ -94,6 +99,11 @@ impl LoginRequest {
         let previous = target.map(previous_flags).transpose()?.flatten();
         let mut flags = previous.unwrap_or_default();
         if let Some(url) = &given.url {
+            if issuer_name(url) != flags.oidc_issuer_url {
+                // The files of a login without a person are for its issuer alone.
+                flags.grant = GrantFlags::default();
+                flags.oidc_client_secret_file = None;
+            }
             issuer_name(url).clone_into(&mut flags.oidc_issuer_url);
         }
         if let Some(id) = &given.client_id {
@@ -115,6 +125,13 @@ impl LoginRequest {
             let pem = Pem::from_flag("--oidc-certificate-authority", path).read()?;
             flags.certificate_authority = None;
             flags.certificate_authority_data = Some(BASE64_STANDARD.encode(&*pem));
+        }
+        flags.grant = given.grant.over(&flags.grant);
+        if given.client_secret_file.is_some() || given.client_secret.is_some() {
+            // A login without a person reads the file for every token, since its secret may change.
+            let file = given.client_secret_file.clone();
+            let is_read_again = flags.grant.machine().is_some();
+            flags.oidc_client_secret_file = file.filter(|_| is_read_again);
         }
         if let Some(name) = &self.login {
             flags.login.clone_from(name);

@@ -33,6 +33,8 @@ pub struct Client {
     issuer: String,
     discovery: Uri,
     id: String,
+    /// Whether access tokens take the place of ID tokens.
+    uses_access_token: bool,
 }
 
 /// How the client authenticates (RFC 6749, section 2.3.1).
@@ -55,7 +57,21 @@ impl Client {
             // OpenID Connect Discovery 1.0, section 4.1.
             discovery: issuer::https(origin, &format!("{issuer}{METADATA_PATH}"))?,
             id: id.to_owned(),
+            uses_access_token: false,
         })
+    }
+
+    /// Returns the client that takes access tokens in place of ID tokens if `uses_access_token`.
+    #[must_use]
+    pub fn with_access_tokens(self, uses_access_token: bool) -> Self {
+        Self {
+            uses_access_token,
+            ..self
+        }
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// Reads the issuer's metadata.
@@ -113,7 +129,7 @@ impl Client {
         ];
         let url = self.token_endpoint(metadata)?;
         let response = self.call(metadata, secret, &url, &form).await?;
-        let mut granted = match token_response::read(&response, &secrets(&form, secret))? {
+        let mut granted = match self.read(&response, &secrets(&form, secret))? {
             Renewal::Granted(granted) => granted,
             Renewal::NoIdToken { problem, .. } => return Err(response.error(problem)),
             Renewal::Refused(refusal) => {
@@ -123,8 +139,10 @@ impl Client {
                 );
             }
         };
-        let token = granted.tokens.id_token.as_ref();
-        if !token.is_some_and(|token| has_nonce(token, request.nonce)) {
+        let id_token = token_response::id_token(&response);
+        if !id_token.map_or(self.uses_access_token, |token| {
+            has_nonce(&token, request.nonce)
+        }) {
             return Err(response.error(
                 "its ID token has not the nonce of this login, so it may be of another one; log in \
                  once more",
@@ -156,7 +174,7 @@ impl Client {
         if let Some(scope) = scope {
             form.push(("scope", scope));
             let response = self.call(metadata, secret, &url, &form).await?;
-            match token_response::read(&response, &sent)? {
+            match self.read(&response, &sent)? {
                 // Perhaps fewer scopes were granted. A request that is refused for its scopes uses up
                 // no token.
                 Renewal::Refused(refusal) if refusal.is_of_scope() => form.truncate(2),
@@ -164,7 +182,7 @@ impl Client {
             }
         }
         let response = self.call(metadata, secret, &url, &form).await?;
-        token_response::read(&response, &sent)
+        self.read(&response, &sent)
     }
 
     /// Revokes a refresh token (RFC 7009). Returns false if the issuer has no revocation endpoint.
@@ -193,14 +211,19 @@ impl Client {
         Err(token_response::failure(&response, error.as_ref()))
     }
 
-    fn token_endpoint(&self, metadata: &Metadata) -> Result<Uri, Error> {
+    /// Reads the response of the token endpoint. `sent` are the secrets of the request.
+    pub(super) fn read(&self, response: &Response, sent: &[&str]) -> Result<Renewal, Error> {
+        token_response::read(response, sent, self.uses_access_token)
+    }
+
+    pub(super) fn token_endpoint(&self, metadata: &Metadata) -> Result<Uri, Error> {
         let origin = format!("token_endpoint of {}", self.issuer);
         issuer::endpoint(&origin, &metadata.token_endpoint)
     }
 
     /// Posts a form as the client. If the metadata do not say how the client authenticates, both ways
     /// are tried, as in Go. A request that is refused for its client uses up no token.
-    async fn call(
+    pub(super) async fn call(
         &self,
         metadata: &Metadata,
         secret: Option<&Secret>,

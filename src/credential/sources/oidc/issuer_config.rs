@@ -19,6 +19,7 @@ pub(super) struct IssuerConfig {
     origin: String,
     client_id: String,
     authority: Option<Pem>,
+    uses_access_token: bool,
 }
 
 impl IssuerConfig {
@@ -32,6 +33,7 @@ impl IssuerConfig {
             ),
             client_id: config.client_id.clone(),
             authority: config.certificate_authority.clone(),
+            uses_access_token: false,
         }
     }
 
@@ -51,6 +53,7 @@ impl IssuerConfig {
             origin: "--oidc-issuer-url".to_owned(),
             client_id: flags.oidc_client_id.clone(),
             authority,
+            uses_access_token: flags.grant.uses_access_token(),
         })
     }
 
@@ -62,7 +65,8 @@ impl IssuerConfig {
             None => Trust::system(),
         };
         let calls = Issuer::new(trust, Environment::read(|name| std::env::var(name).ok()));
-        Client::new(calls, &self.origin, &self.issuer, &self.client_id)
+        let client = Client::new(calls, &self.origin, &self.issuer, &self.client_id)?;
+        Ok(client.with_access_tokens(self.uses_access_token))
     }
 }
 

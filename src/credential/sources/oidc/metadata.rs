@@ -13,6 +13,7 @@ pub struct Metadata {
     pub(super) issuer: String,
     pub(super) token_endpoint: String,
     pub(super) authorization_endpoint: Option<String>,
+    pub(super) device_authorization_endpoint: Option<String>,
     pub(super) revocation_endpoint: Option<String>,
     scopes_supported: Option<Vec<String>>,
     #[serde(default)]
@@ -20,6 +21,12 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Returns whether users can log in by device code (RFC 8628, section 4).
+    #[must_use]
+    pub fn has_device_logins(&self) -> bool {
+        self.device_authorization_endpoint.is_some()
+    }
+
     /// Returns whether the scope `offline_access` may be requested: the issuer lists it, or does not
     /// say which scopes it supports.
     #[must_use]

@@ -69,10 +69,15 @@ impl Refusal {
     }
 }
 
-/// Reads the response to a code or a refresh token. `sent` are the secrets of the request.
-pub(super) fn read(response: &Response, sent: &[&str]) -> Result<Renewal, Error> {
+/// Reads the response to a code or a refresh token. `sent` are the secrets of the request. The access
+/// token takes the place of the ID token if `uses_access_token`.
+pub(super) fn read(
+    response: &Response,
+    sent: &[&str],
+    uses_access_token: bool,
+) -> Result<Renewal, Error> {
     if response.status == StatusCode::OK {
-        return granted(response);
+        return granted(response, uses_access_token);
     }
     let error = OauthError::of_response(response, sent);
     if is_refusal(response, error.as_ref()) {
@@ -125,10 +130,22 @@ pub(super) fn failure(response: &Response, error: Option<&OauthError>) -> Error 
     }
 }
 
-fn granted(response: &Response) -> Result<Renewal, Error> {
+/// Returns the ID token of a response, whatever else it has.
+pub(super) fn id_token(response: &Response) -> Option<Secret> {
     #[derive(Deserialize)]
     struct Answer {
         id_token: Option<Secret>,
+    }
+    serde_json::from_slice::<Answer>(&response.body)
+        .ok()?
+        .id_token
+}
+
+fn granted(response: &Response, uses_access_token: bool) -> Result<Renewal, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        id_token: Option<Secret>,
+        access_token: Option<Secret>,
         refresh_token: Option<Secret>,
         scope: Option<serde_json::Value>,
     }
@@ -154,17 +171,29 @@ fn granted(response: &Response) -> Result<Renewal, Error> {
         }
     };
     let refresh_token = answer.refresh_token.filter(is_set);
-    let Some(token) = answer.id_token.filter(is_set) else {
-        return Ok(Renewal::NoIdToken {
-            refresh_token,
-            problem: "its answer has no id_token",
-        });
+    let (token, missing, no_jwt) = if uses_access_token {
+        (
+            answer.access_token,
+            "its answer has no access_token",
+            "its access_token is not a JWT with an expiry, as API servers need it; see \
+             --oidc-use-access-token",
+        )
+    } else {
+        (
+            answer.id_token,
+            "its answer has no id_token",
+            "its id_token is not a JWT with an expiry",
+        )
+    };
+    let unusable = |problem| Renewal::NoIdToken {
+        refresh_token: refresh_token.clone(),
+        problem,
+    };
+    let Some(token) = token.filter(is_set) else {
+        return Ok(unusable(missing));
     };
     if jwt::claims(token.expose()).is_none() {
-        return Ok(Renewal::NoIdToken {
-            refresh_token,
-            problem: "its id_token is not a JWT with an expiry",
-        });
+        return Ok(unusable(no_jwt));
     }
     Ok(Renewal::Granted(Granted {
         tokens: OidcTokens {

@@ -1,0 +1,229 @@
+//! [`MachineRequest`]: the requests of logins without a person: for the client alone, for a user name
+//! and a password, or for another token.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Client, Metadata, token_response};
+use crate::{
+    credential::{
+        Error,
+        protocol::{issuer::Response, jwt, oauth::OauthError},
+    },
+    secret::Secret,
+    settings::OidcFlags,
+};
+
+/// The scope of `OpenID` Connect itself.
+const OPENID: &str = "openid";
+/// The prefix of the types of tokens (RFC 8693, section 3).
+const TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// What stands for the user, as it was read from files.
+pub(super) enum MachineSecret {
+    /// Nothing beside the client's own secret.
+    Client,
+    Password {
+        username: Secret,
+        password: Secret,
+    },
+    Subject(Secret),
+}
+
+/// A token, and when it expires if that is known.
+pub(super) struct MachineToken {
+    pub(super) token: Secret,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+/// The answer to a request.
+pub(super) enum MachineAnswer {
+    Token(MachineToken),
+    /// The issuer refuses the password or the other token, with its own words after a colon, or nothing.
+    Refused(String),
+}
+
+/// See the module.
+pub(super) struct MachineRequest<'a> {
+    pub(super) client: &'a Client,
+    pub(super) metadata: &'a Metadata,
+    pub(super) client_secret: Option<&'a Secret>,
+    pub(super) flags: &'a OidcFlags,
+}
+
+impl MachineRequest<'_> {
+    /// Requests a token.
+    ///
+    /// # Errors
+    /// The request fails, or the issuer does not allow the client to do this.
+    pub(super) async fn send(&self, secret: &MachineSecret) -> Result<MachineAnswer, Error> {
+        let mut scopes = vec![OPENID];
+        let extra = self.flags.oidc_extra_scope.iter().map(String::as_str);
+        scopes.extend(extra.filter(|scope| *scope != OPENID));
+        let answer = self.post(secret, &scopes).await?;
+        if is_of_scope(&answer) {
+            // Some issuers refuse a scope of users to a client without one.
+            return self.read(secret, &self.post(secret, &scopes[1..]).await?);
+        }
+        self.read(secret, &answer)
+    }
+
+    async fn post(&self, secret: &MachineSecret, scopes: &[&str]) -> Result<Response, Error> {
+        let scope = scopes.join(" ");
+        let grant = &self.flags.grant;
+        let subject_type = grant.token_exchange_subject_token_type.as_deref();
+        let subject_type = token_type(subject_type.unwrap_or("id-token"));
+        let requested = grant.token_exchange_requested_token_type.as_deref();
+        let requested = requested.map(token_type);
+        let mut form = match secret {
+            MachineSecret::Client => vec![("grant_type", "client_credentials")],
+            MachineSecret::Password { username, password } => vec![
+                ("grant_type", "password"),
+                ("username", username.expose()),
+                ("password", password.expose()),
+            ],
+            MachineSecret::Subject(token) => {
+                let mut form = vec![
+                    ("grant_type", TOKEN_EXCHANGE),
+                    ("subject_token", token.expose()),
+                    ("subject_token_type", &subject_type),
+                ];
+                let requested = requested.as_deref();
+                form.extend(requested.map(|kind| ("requested_token_type", kind)));
+                let audiences = grant.token_exchange_audience.iter();
+                form.extend(audiences.map(|audience| ("audience", audience.as_str())));
+                let resources = grant.token_exchange_resource.iter();
+                form.extend(resources.map(|resource| ("resource", resource.as_str())));
+                form
+            }
+        };
+        if !scope.is_empty() {
+            form.push(("scope", &scope));
+        }
+        // As kubelogin does.
+        form.extend(self.flags.extra_pairs());
+        let url = self.client.token_endpoint(self.metadata)?;
+        self.client
+            .call(self.metadata, self.client_secret, &url, &form)
+            .await
+    }
+
+    fn read(&self, secret: &MachineSecret, response: &Response) -> Result<MachineAnswer, Error> {
+        if response.status == StatusCode::OK {
+            return self.token(secret, response).map(MachineAnswer::Token);
+        }
+        let mut sent: Vec<&str> = self.client_secret.map(Secret::expose).into_iter().collect();
+        match secret {
+            MachineSecret::Client => {}
+            MachineSecret::Password { username, password } => {
+                sent.extend([username.expose(), password.expose()]);
+            }
+            MachineSecret::Subject(token) => sent.push(token.expose()),
+        }
+        let error = OauthError::of_response(response, &sent);
+        let refuses = |code: &str| match secret {
+            MachineSecret::Client => false,
+            MachineSecret::Password { .. } => code == "invalid_grant",
+            MachineSecret::Subject(_) => ["invalid_grant", "invalid_request"].contains(&code),
+        };
+        match error {
+            Some(error) if response.status.is_client_error() && refuses(error.code()) => {
+                Ok(MachineAnswer::Refused(format!(": {error}")))
+            }
+            error => Err(token_response::failure(response, error.as_ref())),
+        }
+    }
+
+    /// Returns the token for the API server: the ID token, or the access token if that is wanted or the
+    /// grant gives no other.
+    fn token(&self, secret: &MachineSecret, response: &Response) -> Result<MachineToken, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id_token: Option<Secret>,
+            access_token: Option<Secret>,
+            expires_in: Option<Value>,
+        }
+        let answer: Answer = response.json(token_response::EXPECTED)?;
+        let is_of_user = matches!(secret, MachineSecret::Password { .. });
+        let (token, what) = if self.flags.grant.uses_access_token() {
+            (answer.access_token, "access_token")
+        } else if is_of_user || answer.id_token.is_some() {
+            (answer.id_token, "id_token")
+        } else {
+            (answer.access_token, "access_token")
+        };
+        let token = token.filter(|token| !token.expose().is_empty());
+        let token = token.ok_or_else(|| {
+            response.error(format!(
+                "its answer has no {what}; see --oidc-extra-scope and --oidc-use-access-token"
+            ))
+        })?;
+        let claims = jwt::claims(token.expose());
+        Ok(MachineToken {
+            expires_at: match claims {
+                Some(claims) => Some(claims.expires_at),
+                None => expiry(answer.expires_in.as_ref(), SystemTime::now()),
+            },
+            token,
+        })
+    }
+}
+
+fn is_of_scope(response: &Response) -> bool {
+    response.status.is_client_error()
+        && OauthError::of_response(response, &[])
+            .is_some_and(|error| error.code() == "invalid_scope")
+}
+
+/// Returns the URN of a type of tokens; kubelogin knows some by a short name.
+fn token_type(name: &str) -> String {
+    match name {
+        "id-token" => format!("{TOKEN_TYPE}id_token"),
+        "access-token" => format!("{TOKEN_TYPE}access_token"),
+        "refresh-token" => format!("{TOKEN_TYPE}refresh_token"),
+        "jwt" => format!("{TOKEN_TYPE}jwt"),
+        urn => urn.to_owned(),
+    }
+}
+
+/// Returns when a token expires by its `expires_in`, which some issuers send as text.
+fn expiry(expires_in: Option<&Value>, now: SystemTime) -> Option<SystemTime> {
+    let seconds = match expires_in? {
+        Value::String(text) => text.trim().parse().ok()?,
+        number => number.as_f64()?,
+    };
+    now.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_tokens_have_short_names() {
+        let id_token = "urn:ietf:params:oauth:token-type:id_token";
+        assert_eq!(token_type("id-token"), id_token);
+        assert_eq!(token_type(id_token), id_token);
+        assert_eq!(token_type("jwt"), "urn:ietf:params:oauth:token-type:jwt");
+    }
+
+    #[test]
+    fn an_opaque_token_expires_by_its_lifetime() {
+        let now = SystemTime::UNIX_EPOCH;
+        let at = |seconds| Some(now + Duration::from_secs(seconds));
+        assert_eq!(expiry(Some(&60.into()), now), at(60));
+        assert_eq!(expiry(Some(&"60".into()), now), at(60));
+        for other in [
+            None,
+            Some(&Value::Null),
+            Some(&"soon".into()),
+            Some(&(-1).into()),
+        ] {
+            assert_eq!(expiry(other, now), None);
+        }
+    }
+}

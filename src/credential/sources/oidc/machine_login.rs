@@ -1,0 +1,417 @@
+//! [`MachineLogin`]: the source of a login without a person. It reads its files for every token, so that
+//! they may change.
+
+use std::{
+    borrow::Cow,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use super::{
+    Client, Metadata,
+    issuer_config::IssuerConfig,
+    machine_grant::{MachineAnswer, MachineRequest, MachineSecret, MachineToken},
+    token_storage::TokenStorage,
+};
+use crate::{
+    credential::{
+        CommandContext, Credential, Error, Fetch, Need, Source,
+        blocking::blocking,
+        login_command::LoginCommand,
+        protocol::{authorization, jwt},
+        secret_file,
+        store::{self, AccountTurn, LoginBinding, PasswordRefusal, Store},
+        timestamp::timestamp,
+    },
+    kubeconfig::{self, Cluster, OidcTokens},
+    secret::Secret,
+    settings::{MachineGrant, OidcFlags},
+};
+
+/// See the module.
+pub(in crate::credential) struct MachineLogin {
+    config: IssuerConfig,
+    flags: OidcFlags,
+    storage: Arc<TokenStorage>,
+    /// The state folder, in which refused passwords are remembered.
+    store: Store,
+    refused_here: RefusedHere,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The token that was returned last. A further fetch means that it is no longer accepted.
+    returned: Option<Secret>,
+    /// Whether the last token could not be stored.
+    unsaved: bool,
+}
+
+/// The user name and the password that were refused last, if the state folder cannot remember them.
+#[derive(Default)]
+struct RefusedHere(Mutex<Option<(Secret, Secret, PasswordRefusal)>>);
+
+/// Whether a password that was refused before is sent.
+#[derive(Clone, Copy)]
+enum RefusedPasswords<'a> {
+    /// It is sent, since its user asks for that.
+    Sent,
+    /// It is not sent for a while: directories lock an account after a few wrong ones.
+    Withheld(&'a RefusedHere),
+}
+
+impl MachineLogin {
+    /// Creates the source for a kubegate login.
+    pub(in crate::credential) fn of_login(
+        flags: &OidcFlags,
+        cluster: &Cluster,
+    ) -> Result<Self, Error> {
+        let store = Store::of_user(&|name| std::env::var_os(name));
+        let store = store.map_err(Error::store)?;
+        let binding = LoginBinding::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
+        let storage = TokenStorage::Saved {
+            store: store.bound_to(binding),
+            login: flags.login.clone(),
+            secret_file: flags.oidc_client_secret_file.clone(),
+            // The files are to be corrected, and no command is to be run.
+            command: LoginCommand {
+                kind: "oidc",
+                context: CommandContext::Unknown,
+                otherwise: None,
+            },
+        };
+        Ok(Self {
+            config: IssuerConfig::of_flags(flags)?,
+            flags: flags.clone(),
+            storage: Arc::new(storage),
+            store,
+            refused_here: RefusedHere::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    async fn obtain(&self) -> Result<Credential, Error> {
+        if let Some(credential) = self.stored().await?.0 {
+            return Ok(credential);
+        }
+        let _lock = self.blocking(TokenStorage::lock).await?;
+        // Another kubegate may have obtained a token while this one waited for the lock.
+        let (credential, client_secret) = self.stored().await?;
+        if let Some(credential) = credential {
+            return Ok(credential);
+        }
+        let config = self.config.clone();
+        let client = blocking(|| self.subject(), move || config.client()).await??;
+        let metadata = client.metadata().await?;
+        let request = MachineRequest {
+            client: &client,
+            metadata: &metadata,
+            client_secret: client_secret.as_ref(),
+            flags: &self.flags,
+        };
+        let refused = RefusedPasswords::Withheld(&self.refused_here);
+        let token = obtain(&request, &self.store, refused).await?;
+        self.store(&token).await;
+        self.credential(token)
+    }
+
+    /// Obtains a new token, even if the stored one is valid.
+    async fn obtain_new(&self) -> Result<Credential, Error> {
+        let stored = self.blocking(TokenStorage::read).await?;
+        self.state().returned = stored.tokens.id_token;
+        self.obtain().await
+    }
+
+    /// Returns the stored token if it is valid and was not returned before, and the client's secret.
+    async fn stored(&self) -> Result<(Option<Credential>, Option<Secret>), Error> {
+        let stored = self.blocking(TokenStorage::read).await?;
+        let token = stored.tokens.id_token.filter(|token| {
+            let claims = jwt::claims(token.expose());
+            claims.is_some_and(|claims| claims.is_valid(SystemTime::now(), true))
+                && self.state().returned.as_ref() != Some(token)
+        });
+        let credential = token.map(|token| {
+            let claims = jwt::claims(token.expose());
+            self.credential(MachineToken {
+                expires_at: claims.map(|claims| claims.expires_at),
+                token,
+            })
+        });
+        Ok((credential.transpose()?, stored.client_secret))
+    }
+
+    /// Stores a token for other processes. It is used even if that fails.
+    async fn store(&self, token: &MachineToken) {
+        let new = OidcTokens {
+            id_token: Some(token.token.clone()),
+            refresh_token: None,
+        };
+        let saved = self.blocking(move |storage| storage.write(&new)).await;
+        let was_unsaved = std::mem::replace(&mut self.state().unsaved, saved.is_err());
+        if let Err(error) = &saved
+            && !was_unsaved
+        {
+            let (file, error) = (self.storage.name(), error as &dyn std::error::Error);
+            tracing::warn!(error, file, "the token is kept in memory only");
+        }
+    }
+
+    fn credential(&self, token: MachineToken) -> Result<Credential, Error> {
+        let authorization = authorization::bearer_of(token.token.expose(), || {
+            format!("the token of {}", self.subject())
+        })?;
+        self.state().returned = Some(token.token);
+        Ok(Credential {
+            authorization: Some(authorization),
+            expires_at: token.expires_at,
+            ..Credential::default()
+        })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&TokenStorage) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let storage = Arc::clone(&self.storage);
+        blocking(|| self.subject(), move || work(&storage)).await?
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for MachineLogin {
+    fn subject(&self) -> String {
+        format!("OIDC issuer {}", self.config.issuer)
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        Box::pin(self.obtain())
+    }
+
+    fn fetch_once(&self, need: Need) -> Fetch<'_> {
+        match need {
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Renewed => Box::pin(self.obtain_new()),
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let own = match self.flags.grant.machine() {
+            Some(MachineGrant::Password {
+                username_file,
+                password_file,
+            }) => vec![username_file.to_owned(), password_file.to_owned()],
+            Some(MachineGrant::TokenExchange { subject_token_file }) => {
+                vec![subject_token_file.to_owned()]
+            }
+            Some(MachineGrant::ClientCredentials) | None => Vec::new(),
+        };
+        let secret = self.flags.oidc_client_secret_file.clone();
+        own.into_iter()
+            .chain(secret)
+            .chain(self.storage.files())
+            .collect()
+    }
+}
+
+/// Obtains a token by the machine grant of `flags`, for `kubegate login`. A password that was refused
+/// before is sent, since the user asks for that.
+///
+/// # Errors
+/// A file that cannot be read; a refusal by the issuer; a request that fails.
+pub async fn machine_token(
+    client: &Client,
+    metadata: &Metadata,
+    client_secret: Option<&Secret>,
+    flags: &OidcFlags,
+    store: &Store,
+) -> Result<Secret, Error> {
+    let request = MachineRequest {
+        client,
+        metadata,
+        client_secret,
+        flags,
+    };
+    let token = obtain(&request, store, RefusedPasswords::Sent).await?;
+    Ok(token.token)
+}
+
+/// Reads the files of the grant and requests a token.
+async fn obtain(
+    request: &MachineRequest<'_>,
+    store: &Store,
+    refused: RefusedPasswords<'_>,
+) -> Result<MachineToken, Error> {
+    let subject = format!("OIDC issuer {}", request.client.issuer());
+    let read = |what: &'static str, path: &std::path::Path| {
+        let path = path.to_owned();
+        blocking(|| subject.clone(), move || secret_file::read(what, &path))
+    };
+    let (secret, answer) = match request.flags.grant.machine() {
+        Some(MachineGrant::Password {
+            username_file,
+            password_file,
+        }) => {
+            let username = read("user name", username_file).await??;
+            let password = read("password", password_file).await??;
+            let remedy = format!(
+                "correct the user name in {} or the password in {}",
+                username_file.display(),
+                password_file.display()
+            );
+            let account = Account {
+                request,
+                subject,
+                username,
+                password,
+                remedy,
+            };
+            return account.obtain(store, refused).await;
+        }
+        Some(MachineGrant::TokenExchange { subject_token_file }) => {
+            let token = read("subject token", subject_token_file).await??;
+            let secret = MachineSecret::Subject(token);
+            let answer = request.send(&secret).await?;
+            (Some(subject_token_file), answer)
+        }
+        Some(MachineGrant::ClientCredentials) | None => {
+            (None, request.send(&MachineSecret::Client).await?)
+        }
+    };
+    match answer {
+        MachineAnswer::Token(token) => Ok(token),
+        MachineAnswer::Refused(words) => Err(Error::LoginNeeded {
+            subject,
+            problem: format!("the issuer refused the token to exchange{words}").into(),
+            remedy: match secret {
+                Some(file) => format!(
+                    "have a token written to {} that the issuer accepts, or correct \
+                     --token-exchange-subject-token-type",
+                    file.display()
+                ),
+                None => "correct the client at the issuer".to_owned(),
+            },
+        }),
+    }
+}
+
+/// A user name and a password from files. Only one process at a time sends them.
+struct Account<'a> {
+    request: &'a MachineRequest<'a>,
+    subject: String,
+    username: Secret,
+    password: Secret,
+    remedy: String,
+}
+
+impl Account<'_> {
+    async fn obtain(
+        self,
+        store: &Store,
+        refused: RefusedPasswords<'_>,
+    ) -> Result<MachineToken, Error> {
+        let turn = self.turn(store).await?;
+        if let RefusedPasswords::Withheld(here) = refused {
+            let refusal = match &turn {
+                Some(turn) => turn.refusal(&self.password),
+                None => here.refusal(&self.username, &self.password),
+            };
+            if let Some(refusal) = refusal.filter(|one| one.forbids(SystemTime::now())) {
+                return Err(self.withheld(refusal));
+            }
+        }
+        let secret = MachineSecret::Password {
+            username: self.username.clone(),
+            password: self.password.clone(),
+        };
+        let (password, now) = (self.password.clone(), SystemTime::now());
+        match self.request.send(&secret).await? {
+            MachineAnswer::Token(token) => {
+                if let Some(turn) = turn {
+                    self.note(turn, move |turn| turn.note_accepted(&password))
+                        .await;
+                }
+                Ok(token)
+            }
+            MachineAnswer::Refused(words) => {
+                let is_noted = match turn {
+                    Some(turn) => {
+                        self.note(turn, move |turn| turn.note_refused(&password, now))
+                            .await
+                    }
+                    None => false,
+                };
+                if let (false, RefusedPasswords::Withheld(here)) = (is_noted, refused) {
+                    here.note(&self.username, &self.password, now);
+                }
+                Err(self.refused(format!("the issuer refused the password{words}")))
+            }
+        }
+    }
+
+    fn withheld(&self, refusal: PasswordRefusal) -> Error {
+        let (at, again) = (timestamp(refusal.at), timestamp(refusal.retry_at()));
+        self.refused(format!(
+            "the issuer refused the password at {at}; so that the account is not locked, it is not \
+             sent again before {again}"
+        ))
+    }
+
+    /// Waits until no other process sends the password. Returns `None` if the state folder cannot be
+    /// written to.
+    async fn turn(&self, store: &Store) -> Result<Option<AccountTurn>, Error> {
+        let (store, username) = (store.clone(), self.username.clone());
+        let issuer = self.request.client.issuer().to_owned();
+        let wait = move || store.turn_of_account(&issuer, username.expose());
+        match blocking(|| self.subject.clone(), wait).await? {
+            Ok(turn) => Ok(Some(turn)),
+            Err(error @ store::Error::Lock(kubeconfig::Error::Locked { .. })) => {
+                Err(Error::store(error))
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "refused passwords are not remembered");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Changes what is remembered, and returns whether that was possible.
+    async fn note(
+        &self,
+        mut turn: AccountTurn,
+        change: impl FnOnce(&mut AccountTurn) -> Result<(), store::Error> + Send + 'static,
+    ) -> bool {
+        let changed = blocking(|| self.subject.clone(), move || change(&mut turn)).await;
+        if let Ok(Err(error)) = &changed {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot remember whether the password was refused");
+        }
+        matches!(changed, Ok(Ok(())))
+    }
+
+    fn refused(&self, problem: impl Into<Cow<'static, str>>) -> Error {
+        Error::LoginNeeded {
+            subject: self.subject.clone(),
+            problem: problem.into(),
+            remedy: self.remedy.clone(),
+        }
+    }
+}
+
+impl RefusedHere {
+    fn refusal(&self, username: &Secret, password: &Secret) -> Option<PasswordRefusal> {
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (user, word, refusal) = refused.as_ref()?;
+        (user == username && word == password).then_some(*refusal)
+    }
+
+    fn note(&self, username: &Secret, password: &Secret, now: SystemTime) {
+        let refusal = PasswordRefusal::after(self.refusal(username, password), now);
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = Some((username.clone(), password.clone(), refusal));
+    }
+}
