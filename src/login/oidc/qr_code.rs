@@ -52,7 +52,7 @@ mod tests {
         let lines: Vec<&str> = drawn.lines().collect();
         // The margin of four light modules.
         assert!(lines[0].chars().all(|char| char == '█'), "{drawn}");
-        assert!(lines[4].starts_with("████ ▄▄▄▄▄ █"), "{drawn}");
+        assert!(lines[2].starts_with("████ ▄▄▄▄▄ █"), "{drawn}");
         assert_eq!(drawn_within("https://issuer.example/device", 20), None);
     }
 
