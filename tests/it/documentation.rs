@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Arg, Args as _, Command};
-use kubegate::settings::{ConnectionFlags, ProxyFlags};
+use kubegate::settings::{BrowserFlags, ConnectionFlags, GrantFlags, ProxyFlags};
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -73,6 +73,29 @@ fn the_documentation_shows_every_flag_of_the_proxy_with_its_default() {
         );
     }
     assert!(!known("--no-such-flag") && !known("-9"));
+}
+
+#[test]
+fn the_documentation_names_every_flag_of_grants_and_the_browser() {
+    let page = read("docs/flags.md");
+    let (_, table) = page.split_once("| flag of `kubegate login oidc`").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let named: BTreeSet<&str> = rows(table)
+        .flat_map(|row| code(row[0]).collect::<Vec<_>>())
+        .collect();
+    let login = BrowserFlags::augment_args(GrantFlags::augment_args(Command::new("login")));
+    let flags: BTreeSet<String> = flags_of(&login)
+        .iter()
+        .flat_map(|flag| {
+            let aliases = flag.get_visible_aliases().unwrap_or_default();
+            flag.get_long()
+                .into_iter()
+                .chain(aliases)
+                .collect::<Vec<_>>()
+        })
+        .map(|name| format!("--{name}"))
+        .collect();
+    assert_eq!(named, flags.iter().map(String::as_str).collect());
 }
 
 #[test]

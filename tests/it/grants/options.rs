@@ -111,3 +111,25 @@ async fn the_access_token_is_sent_and_renewed_if_that_is_wanted() {
         assert_eq!(claims["sub"], "jane@example.com", "{claims}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_name_chooses_no_grant() {
+    let home = Home::with(Options {
+        password: Some("correct horse".to_owned()),
+        ..options()
+    })
+    .await;
+    let browser = home.curl();
+    let user = ["--username=jane", "--password=correct horse"];
+    let mut command = home.login(&["--listen-address=127.0.0.1:0"]);
+    command.args(user).args(["--browser-command", &browser]);
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!((home.issuer.logins(), home.issuer.machine_logins()), (1, 0));
+    let mut command = home.login(&["--grant-type=password"]);
+    command.args(user);
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("on the command line"), "{ended:?}");
+    assert_eq!((home.issuer.logins(), home.issuer.machine_logins()), (1, 1));
+}
