@@ -2,6 +2,9 @@
 
 use std::{process::Stdio, time::Instant};
 
+use kubegate::kubeconfig::{self, Overrides};
+use serde_json::json;
+
 use super::*;
 use crate::support::{get, status};
 
@@ -17,6 +20,24 @@ async fn confidential(lifetime: u64) -> Home {
         ..options()
     })
     .await
+}
+
+/// Runs the exec entry of the kubeconfig as kubectl does.
+fn as_plugin(home: &Home) -> Refused {
+    let config = home.path(".kube/config");
+    let target = kubeconfig::resolve(Some(&config), &Overrides::default(), &|_| None);
+    let kubeconfig::Login::Exec(entry) = target.unwrap().user.login else {
+        panic!("no exec entry: {}", home.kubeconfig());
+    };
+    let info = json!({
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": {"interactive": false, "cluster": {"server": home.plane.url()}},
+    });
+    let args: Vec<&str> = entry.args.iter().map(String::as_str).collect();
+    let mut command = home.command(&args);
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
+    Kubegate::refused(command)
 }
 
 /// Waits until `kubegate token` prints another token.
@@ -50,6 +71,12 @@ async fn a_client_logs_in_as_itself_and_renews_itself() {
     assert!(!home.state().contains(SECRET) && !home.kubeconfig().contains(SECRET));
     let first = home.out(&["token"]);
     next_token(&home, &first).await;
+
+    let plugin = as_plugin(&home);
+    assert_eq!(plugin.code, Some(0), "{plugin:?}");
+    let answer: serde_json::Value = serde_json::from_str(&plugin.stdout).unwrap();
+    let token = answer["status"]["token"].as_str().unwrap();
+    assert_eq!(claims(token)["sub"], "service-account-kubegate-demo");
 
     // The proxy renews too, and reads a changed secret.
     let config = home.path(".kube/config");
