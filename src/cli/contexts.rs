@@ -73,7 +73,7 @@ fn row(context: &Context, store: Option<&Store>, ends: &SessionEnds) -> Vec<Stri
     let mut row = vec![current.to_owned(), context.name.clone()];
     match &context.target {
         Ok(target) => {
-            let status = CredentialStatus::of(&target.user, store);
+            let status = CredentialStatus::of(target, store);
             row.extend([
                 target.cluster.url(),
                 status.kind,
@@ -90,7 +90,7 @@ fn object(context: &Context, store: Option<&Store>, ends: &SessionEnds) -> Value
     let mut object = json!({"context": context.name, "current": context.is_current});
     match &context.target {
         Ok(target) => {
-            let status = CredentialStatus::of(&target.user, store);
+            let status = CredentialStatus::of(target, store);
             let expiry = ends.of(target).unwrap_or(status.expiry);
             object["server"] = json!(target.cluster.url());
             object["user"] = json!(status.kind);

@@ -51,7 +51,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         Ok((credential, identity))
     };
     let (credential, identity) = Box::pin(guarded(asking)).await?;
-    let kind = CredentialStatus::of(&target.user, None).kind;
+    let kind = CredentialStatus::of(&target, None).kind;
     let expires = credential.expires_at.map(exec_credential::timestamp);
     if let Some(format) = flags.output {
         let value = json!({

@@ -2,9 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::{protocol::jwt, store::Store};
+use super::{
+    protocol::jwt,
+    store::{LoginBinding, SavedLogin, Store},
+};
 use crate::{
-    kubeconfig::{KeyPair, Login, User},
+    kubeconfig::{Cluster, KeyPair, Login, Target},
     settings,
     tls::identity,
 };
@@ -32,9 +35,10 @@ pub enum Expiry {
 }
 
 impl CredentialStatus {
-    /// Reads the status from `user` of the kubeconfig, and for saved logins from `store`.
+    /// Reads the status from the user of `target`, and for saved logins from `store`.
     #[must_use]
-    pub fn of(user: &User, store: Option<&Store>) -> Self {
+    pub fn of(target: &Target, store: Option<&Store>) -> Self {
+        let user = &target.user;
         let (kind, expiry) = match &user.login {
             Login::None => match &user.certificate {
                 Some(pair) => ("client certificate".to_owned(), expiry_of_certificate(pair)),
@@ -54,8 +58,9 @@ impl CredentialStatus {
             }
             Login::Exec(config) => {
                 if let Some(login) = settings::Login::of_exec(config) {
-                    let expiry =
-                        store.map_or(Expiry::Unknown, |store| expiry_of_login(&login, store));
+                    let expiry = store.map_or(Expiry::Unknown, |store| {
+                        expiry_of_login(&login, &target.cluster, store)
+                    });
                     (format!("kubegate {}", login.kind()), expiry)
                 } else {
                     let command = config.command.file_name().unwrap_or_default();
@@ -82,12 +87,14 @@ fn expiry_of_certificate(pair: &KeyPair) -> Expiry {
     read().map_or(Expiry::Unknown, Expiry::At)
 }
 
-fn expiry_of_login(login: &settings::Login, store: &Store) -> Expiry {
+fn expiry_of_login(login: &settings::Login, cluster: &Cluster, store: &Store) -> Expiry {
     let Some(name) = login.saved_as() else {
         return Expiry::Renewed;
     };
     match store.read_without_keyring(&name) {
         Ok(None) => Expiry::LoginNeeded,
+        // A logout here may have kept the login for other servers.
+        Ok(Some(saved)) if !is_for(&saved, cluster) => Expiry::LoginNeeded,
         Ok(Some(saved)) => match saved.expires_at {
             Some(end) if !login.renews_itself() => Expiry::At(end),
             None if !login.renews_itself() => Expiry::Unknown,
@@ -95,4 +102,11 @@ fn expiry_of_login(login: &settings::Login, store: &Store) -> Expiry {
         },
         Err(_) => Expiry::Unknown,
     }
+}
+
+/// Whether a saved login is for the API server of `cluster`. The file of one in the keyring does not say.
+fn is_for(saved: &SavedLogin, cluster: &Cluster) -> bool {
+    let binding = LoginBinding::of_cluster(cluster);
+    let is_named = |server: &str| saved.servers.iter().any(|one| one == server);
+    saved.servers.is_empty() || binding.server().is_none_or(is_named)
 }

@@ -50,6 +50,13 @@ fn works(cloud: &Cloud, context: &str) -> bool {
     run_with(cloud, &["whoami", "--context", context], "").code == Some(0)
 }
 
+/// What the list of contexts says about a context's credential.
+fn expiry(cloud: &Cloud, context: &str) -> String {
+    let list = run(cloud, &["contexts"], "");
+    let row = list.lines().find(|line| line.contains(context)).unwrap();
+    row.rsplit("  ").next().unwrap().trim().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_replace_the_key_that_another_context_needs() {
     let cloud = Cloud::start().await;
@@ -121,6 +128,8 @@ async fn a_logout_keeps_the_login_that_other_clusters_need() {
             assert!(out.contains(part), "{part}: {out}");
         }
         assert!(!works(&cloud, IKS) && works(&cloud, PRIVATE));
+        assert_eq!(expiry(&cloud, IKS), "login needed");
+        assert_ne!(expiry(&cloud, PRIVATE), "login needed");
         let out = run(&cloud, &["logout", "--context", IKS], "");
         assert!(out.contains("was logged out already"), "{out}");
         assert!(works(&cloud, PRIVATE));
