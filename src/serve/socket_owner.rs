@@ -1,28 +1,16 @@
 //! [`SocketOwners`]: finds the user that owns the client's end of a loopback connection.
 
+mod listed_socket;
 mod proc_net;
 mod sock_diag;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use self::sock_diag::SockDiag;
+use self::{
+    listed_socket::{Connection, ListedSocket},
+    sock_diag::SockDiag,
+};
 use crate::proxy::guard::UnknownOwner;
-
-/// The two addresses of a connection, as one of its two sockets has them.
-#[derive(Clone, Copy, Debug)]
-struct Connection {
-    local: SocketAddr,
-    remote: SocketAddr,
-}
-
-/// A socket as the kernel lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ListedSocket {
-    uid: u32,
-    /// 0 for a socket that no process holds any more: it is closed, or in TIME-WAIT. Its uid is then
-    /// 0, whoever owned it.
-    inode: u64,
-}
 
 /// Looks the owners of sockets up: at the kernel's `sock_diag` interface, or where there is none in
 /// `/proc/net/tcp`.
@@ -70,30 +58,9 @@ impl SocketOwners {
     }
 }
 
-impl Connection {
-    fn reversed(self) -> Self {
-        Self {
-            local: self.remote,
-            remote: self.local,
-        }
-    }
-}
-
 /// Returns an IPv4 address as one, also where an IPv6 socket uses it.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// The four 32-bit words of an address in network byte order; one word and zeros for IPv4.
-fn words(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => {
-            let mut words = [0; 16];
-            words[..4].copy_from_slice(&ip.octets());
-            words
-        }
-        IpAddr::V6(ip) => ip.octets(),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Connection, ListedSocket, words};
+use super::listed_socket::{Connection, ListedSocket, words};
 
 /// Returns the socket with these addresses.
 pub(super) fn find(end: Connection) -> io::Result<Option<ListedSocket>> {

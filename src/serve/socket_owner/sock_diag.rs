@@ -11,7 +11,7 @@ use rustix::{
     },
 };
 
-use super::{Connection, ListedSocket, words};
+use super::listed_socket::{Connection, ListedSocket, words};
 
 /// Length of a message's header, `struct nlmsghdr`.
 const HEADER: usize = 16;
