@@ -18,11 +18,6 @@ impl Home {
         let mut quoted = error.split('`');
         let command = quoted.find(|part| part.starts_with("kubegate login "));
         let command = command.unwrap_or_else(|| panic!("no command in {error}"));
-        let tools = self.path("tools");
-        if !tools.exists() {
-            std::fs::create_dir(&tools).unwrap();
-            symlink(env!("CARGO_BIN_EXE_kubegate"), tools.join("kubegate")).unwrap();
-        }
         let port = "--oidc-redirect-url http://127.0.0.1:0/callback";
         let like = self.log_in_with(&[]);
         let mut shell = Command::new("/bin/sh");
@@ -31,9 +26,18 @@ impl Home {
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?)));
         shell.envs(envs).stdin(Stdio::null());
-        let path = std::env::var("PATH").unwrap();
-        shell.env("PATH", format!("{}:{path}", tools.display()));
+        shell.env("PATH", self.path_with_kubegate());
         Kubegate::refused(shell)
+    }
+
+    /// A PATH that finds the program by its name.
+    fn path_with_kubegate(&self) -> String {
+        let tools = self.path("tools");
+        if !tools.exists() {
+            std::fs::create_dir(&tools).unwrap();
+            symlink(env!("CARGO_BIN_EXE_kubegate"), tools.join("kubegate")).unwrap();
+        }
+        format!("{}:{}", tools.display(), std::env::var("PATH").unwrap())
     }
 
     fn revoke(&self) {
@@ -53,6 +57,7 @@ async fn the_command_for_a_context_keeps_what_the_login_needs() {
     let mut login = home.first_login();
     login.args(["--context", "it's mine", "--oidc-extra-scope", "groups"]);
     login.args(["--oidc-auth-request-extra-params", "audience=api"]);
+    login.env("PATH", home.path_with_kubegate());
     home.assert_works(login);
     home.revoke();
     let config = home.kubeconfig();
