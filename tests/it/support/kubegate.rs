@@ -33,6 +33,9 @@ pub struct Refused {
     pub took: Duration,
 }
 
+/// A home that does not exist, and that root cannot create either.
+pub const NO_HOME: &str = "/proc/nonexistent";
+
 impl Kubegate {
     /// The program with an environment that does not depend on this machine, at its most verbose
     /// unless `args` say otherwise.
@@ -44,7 +47,7 @@ impl Kubegate {
             .env_clear()
             .stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", "/nonexistent");
+        command.env("HOME", NO_HOME);
         command
     }
 

@@ -20,7 +20,7 @@ pub use cable::{Cable, Cut, FAR};
 pub use connection::{Connection, Message};
 pub use http2::Frames;
 pub use kubeconfig::kubeconfig;
-pub use kubegate::{Kubegate, Refused, command_like};
+pub use kubegate::{Kubegate, NO_HOME, Refused, command_like};
 pub use load::{Completed, Load};
 pub use process::ServerProcess;
 pub use relay::Relay;
