@@ -17,7 +17,7 @@ use crate::{
         store::{self, SavedLogin, Store},
     },
     kubeconfig::{
-        self, Cluster,
+        self, Cluster, ExecConfig,
         edit::{self, forget_user, may_forget_user},
     },
     login::users_of,
@@ -58,19 +58,19 @@ pub(super) struct Flags {
 pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<()> {
     let env = |name: &str| std::env::var_os(name);
     let target = target(connection)?;
-    let login = match &target.user.login {
-        kubeconfig::Login::Exec(config) => Login::of_exec(config),
+    let exec = match &target.user.login {
+        kubeconfig::Login::Exec(config) => Some(config),
         _ => None,
     };
-    let (Some(login), Some(user)) = (login, target.user.name) else {
+    let login = exec.and_then(Login::of_exec);
+    let (Some(exec), Some(login), Some(user)) = (exec, login, target.user.name.clone()) else {
         bail!("this context was not made by `kubegate login`, so kubegate cannot log it out");
     };
     let files = edit::files(connection.kubeconfig(), &env);
+    let is_login = |other: Option<&ExecConfig>| other.is_some_and(|other| is_same(exec, other));
     if flags.forget {
         // Checked before the session is ended, which cannot be undone.
-        for file in &files {
-            may_forget_user(file, &user)?;
-        }
+        may_forget_user(&files, &user, &is_login)?;
     }
     let mut outcome = Outcome::default();
     if let Some(name) = login.saved_as() {
@@ -93,11 +93,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         bail!("nothing is saved of this login, which reads user name and password from files");
     }
     if flags.forget {
-        for file in &files {
-            if forget_user(file, &user)? {
-                break;
-            }
-        }
+        forget_user(&files, &user, &is_login)?;
     }
     outcome.ended.context(
         "the tokens are removed, but the session could not be ended at its server, where it lasts \
@@ -114,6 +110,13 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         lines.push(login_hint(login.kind(), context, connection.kubeconfig()));
     }
     output::print(&lines.concat())
+}
+
+/// Whether both plugins are of one login, as copies of an entry are.
+fn is_same(one: &ExecConfig, other: &ExecConfig) -> bool {
+    let saved =
+        |exec| Login::of_exec(exec).and_then(|login| Some((login.kind(), login.saved_as()?)));
+    one.args == other.args || saved(one).is_some() && saved(one) == saved(other)
 }
 
 /// Returns the command to log in again.

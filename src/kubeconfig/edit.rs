@@ -1,5 +1,8 @@
 //! Edits kubeconfig files: writes renewed tokens back, and adds or removes the context of a login.
 //!
+//! An edit of several files changes all or none of them. An entry that another context uses keeps its
+//! meaning (`plan`).
+//!
 //! Two locks protect an edit. kubectl's own (`FILE.lock`, created with `O_EXCL`, as in client-go's
 //! `clientcmd`) is held only during the write. A second one, which only kubegates use, is held from
 //! reading the tokens over their renewal to the write, since kubectl renews without a lock.
@@ -9,16 +12,23 @@
 //! content, the file stays unchanged. A file that is written anew from its parsed content could mean
 //! something else to kubectl, which reads YAML 1.1 (`yes`, `0777`).
 
+mod contents;
 mod context;
 mod exec_entry;
-mod in_place;
+mod file_lock;
 mod login_note;
+mod meaning;
+mod names;
 mod new_context;
+mod note;
 mod outline;
 mod parsed;
 mod patch;
+mod plan;
 mod renewal_lock;
 mod tokens;
+mod transaction;
+mod write_file;
 mod write_lock;
 
 use std::{
@@ -26,9 +36,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use context::{add_context, forget_user, may_add_context, may_forget_user};
+pub use context::{
+    Written, add_context, forget_user, may_add_context, may_forget_user, plan_context,
+};
 pub use exec_entry::ExecEntry;
-pub use new_context::NewContext;
+pub use names::cluster_entry_name;
+pub use new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext};
 pub use renewal_lock::RenewalLock;
 pub use tokens::{may_write_tokens, write_tokens};
 
@@ -44,13 +57,23 @@ pub fn file_to_edit(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<PathBuf, Error> {
-    let candidates = candidates(explicit, env);
-    let existing = candidates.iter().find(|path| path.exists());
-    let file = existing.or(candidates.last()).cloned();
-    file.ok_or_else(|| {
-        let problem = "are not set, so there is no kubeconfig to write; name one with --kubeconfig";
-        Error::field("environment", "KUBECONFIG and HOME", problem)
-    })
+    let mut files = files_to_edit(explicit, env)?;
+    Ok(files.swap_remove(transaction::main_file(&files)))
+}
+
+/// As [`files`], for [`add_context`].
+///
+/// # Errors
+/// Neither `explicit` nor the environment names a file.
+pub fn files_to_edit(
+    explicit: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Vec<PathBuf>, Error> {
+    let files = candidates(explicit, env);
+    if files.is_empty() {
+        return Err(context::no_file());
+    }
+    Ok(files)
 }
 
 /// Returns the files of the kubeconfig, existing or not.

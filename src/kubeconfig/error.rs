@@ -24,6 +24,18 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// A file that cannot be written, as is known before anything is done.
+    #[error(
+        "kubeconfig {} cannot be written, so nothing was done; make it writable, or name another by \
+         --kubeconfig or KUBECONFIG",
+        path.display()
+    )]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// A file whose text cannot be edited without changing other parts of it.
     #[error(
         "kubeconfig {} is written in a form that kubegate cannot edit without changing other parts \
@@ -35,6 +47,22 @@ pub enum Error {
         path: PathBuf,
         /// What to do by hand.
         by_hand: String,
+    },
+    /// An entry that another context uses, and that a login would change.
+    #[error(
+        "{kind} {name:?} of kubeconfig {} is used by context {context:?} and means something else \
+         there; choose another name by --{kind}, or leave --{kind} out",
+        path.display()
+    )]
+    InUse {
+        /// The file that has the entry.
+        path: PathBuf,
+        /// `cluster` or `user`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// A context that uses it.
+        context: String,
     },
     /// A file that another process keeps locked.
     #[error("{} is held by {holder}", lock.display())]

@@ -1,6 +1,6 @@
 //! Why a login fails.
 
-use std::{error::Error as StdError, io, net::SocketAddr, time::Duration};
+use std::{error::Error as StdError, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{credential, kubeconfig, shell::in_quotes};
 
@@ -172,6 +172,20 @@ pub enum Error {
     /// The issuer accepted the user, and the cluster did not accept the issuer's token.
     #[error("the issuer let you in, but the cluster did not")]
     ClusterRefused(#[source] credential::Error),
+    /// `--login` names a saved login of another issuer or client.
+    #[error(
+        "the saved login {login:?} is that of user {user:?} in {}, which has another issuer or \
+         client; choose another name by --login, or leave --login out",
+        file.display()
+    )]
+    LoginInUse {
+        /// The name.
+        login: String,
+        /// The user's entry.
+        user: String,
+        /// The kubeconfig that has the entry.
+        file: PathBuf,
+    },
     /// The issuer's answer has no ID token.
     #[error("the issuer gave no ID token")]
     NoIdToken,

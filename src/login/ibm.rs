@@ -10,18 +10,19 @@ use std::{
 use super::{
     Error,
     login_name::{NameRequest, SecretKind, choose_login_name_of_kind},
-    new_context::{EntryNames, new_context},
+    new_context::{chosen_names, exec_entry, ibm_identity},
     save::save_login,
 };
 use crate::{
     credential::{
         self, Cache, CommandContext,
-        ibm_iam::{
-            self, CloudSession, Endpoints, IbmCluster, RootCredential, RootOptions, UserProof,
-        },
+        ibm_iam::{self, CloudSession, Endpoints, RootCredential, RootOptions, UserProof},
         store::{SavedLogin, Store},
     },
-    kubeconfig::{Cluster, ExecApiVersion, Target, edit},
+    kubeconfig::{
+        Cluster, ExecApiVersion, Overrides,
+        edit::{self, Naming, NewCluster, NewContext, add_context},
+    },
     secret::Secret,
     settings::{IbmEndpoint, IbmFlags, Login},
 };
@@ -43,8 +44,8 @@ pub struct LoginRequest<'a> {
     pub keyring: bool,
     /// `--kubeconfig`
     pub kubeconfig: Option<&'a Path>,
-    /// The context to renew, which an earlier login to the same cluster wrote.
-    pub renewed: Option<&'a Target>,
+    /// The names of the entries, and the namespace.
+    pub connection: &'a Overrides,
     /// `--exec-api-version`
     pub exec_api_version: Option<ExecApiVersion>,
 }
@@ -76,6 +77,8 @@ pub struct LoggedIn {
     pub user: String,
     /// Name of the cluster.
     pub cluster: String,
+    /// The kubeconfig whose current context it is.
+    pub file: PathBuf,
 }
 
 /// What a login begins with.
@@ -88,16 +91,17 @@ struct Begun {
 }
 
 /// Logs in, asks the cluster who the user is, saves what renewals need, and writes the context into
-/// the kubeconfig `file`. Changes nothing if any of that fails.
+/// the kubeconfig. Changes nothing if any of that fails.
 ///
 /// # Errors
 /// What was refused or is missing, and what to do.
 pub async fn log_in(
     request: LoginRequest<'_>,
-    file: &Path,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<LoggedIn, Error> {
-    edit::may_add_context(file)?;
+    let files = edit::files_to_edit(request.kubeconfig, env)?;
+    let main_file = edit::file_to_edit(request.kubeconfig, env)?;
+    edit::may_add_context(&files)?;
     let endpoints = ibm_iam::endpoints(None)?;
     let Begun {
         session,
@@ -121,6 +125,7 @@ pub async fn log_in(
         kubeconfig: request.kubeconfig,
         kind: "ibm",
         user: None,
+        is_shared: true,
         preferred: if is_session { &of_session } else { &of_key },
     };
     let secret = SecretKind {
@@ -143,26 +148,36 @@ pub async fn log_in(
         iam: endpoints.other_iam(),
         ..at_hand.unwrap_or_default()
     };
-    let names = entry_names(&cluster, request.renewed);
-    let exec = (flags.to_args(), request.exec_api_version);
-    let context = new_context(names, None, &config, config.url(), None, exec)?;
-    let finish = async || {
-        let user = verify(&flags, &config).await?;
-        edit::add_context(file, &context, true)?;
-        Ok(user)
+    let mut chosen = chosen_names(request.connection);
+    // The flag --cluster is of IBM Cloud's cluster, not of an entry.
+    chosen.cluster = None;
+    let mut new = NewContext {
+        chosen,
+        naming: Naming::Ibm(format!("{}/{}", cluster.name, cluster.id)),
+        username: String::new(),
+        namespace: request.connection.namespace.clone(),
+        default_namespace: None,
+        cluster: NewCluster::of(&config, config.url(), None)?,
+        exec: exec_entry(flags.to_args(), request.exec_api_version),
+        identity: ibm_identity(&cluster.id),
     };
-    let user = match &flags.login {
+    let mut finish = async || {
+        new.username = verify(&flags, &config).await?;
+        Ok(Some(add_context(&files, &new, true)?))
+    };
+    let written = match &flags.login {
         Some(login) => {
             let store = store?;
             let binding = credential::saved_login::binding(&Login::Ibm(flags.clone()), &config)?;
-            save_login(&store, binding, login, &saved, Some(file), finish).await?
+            save_login(&store, binding, login, &saved, finish).await?
         }
         None => finish().await?,
     };
     Ok(LoggedIn {
-        context: context.context,
-        user,
+        context: written.map(|written| written.context).unwrap_or_default(),
+        user: new.username,
         cluster: cluster.name,
+        file: main_file,
     })
 }
 
@@ -247,15 +262,4 @@ async fn verify(flags: &IbmFlags, cluster: &Cluster) -> Result<String, Error> {
     let source = credential::saved_login::source(&login, cluster, &CommandContext::Unknown)?;
     let identity = credential::whoami(cluster, Cache::new(source)).await?;
     Ok(identity.username)
-}
-
-/// Returns the names that IBM's tools give, or those of the context that is renewed.
-fn entry_names(cluster: &IbmCluster, renewed: Option<&Target>) -> EntryNames {
-    let own = format!("{}/{}", cluster.name, cluster.id);
-    let name = |renewed: Option<&String>| renewed.unwrap_or(&own).clone();
-    EntryNames {
-        context: name(renewed.and_then(|one| one.context.as_ref())),
-        cluster: name(renewed.and_then(|one| one.cluster.name.as_ref())),
-        user: name(renewed.and_then(|one| one.user.name.as_ref())),
-    }
 }

@@ -6,10 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::login_users::{canonical, logins_in, users_of};
+use super::{
+    Error,
+    login_users::{canonical, logins_in, users_of},
+};
 use crate::{
-    credential::store::{SavedLogin, Store},
+    credential::{
+        self,
+        store::{SavedLogin, Store},
+    },
     kubeconfig::edit,
+    settings::{Login, OidcFlags},
 };
 
 /// What the name of a saved login is chosen by.
@@ -18,8 +25,10 @@ pub(super) struct NameRequest<'a> {
     pub(super) kubeconfig: Option<&'a Path>,
     /// The kind of login: `openshift`, `ibm` or `oidc`.
     pub(super) kind: &'a str,
-    /// The user entry, if its name says who logs in.
+    /// The user entry that the login renews.
     pub(super) user: Option<&'a str>,
+    /// Whether other user entries of the kubeconfig share the login.
+    pub(super) is_shared: bool,
     /// The name to take if no other kubeconfig uses it.
     pub(super) preferred: &'a str,
 }
@@ -72,9 +81,12 @@ pub(super) fn choose_login_name_of_kind(
             .map(|(_, name)| name)
     };
     let is_former = |name: &str| is_numbered(name, secret.former) && read(name).is_some();
+    let shared = || {
+        names(&|_, name| is_numbered(name, request.preferred))
+            .or_else(|| names(&|_, name| is_former(name)))
+    };
     let saved = names(&|user, _| Some(user) == request.user)
-        .or_else(|| names(&|_, name| is_numbered(name, request.preferred)))
-        .or_else(|| names(&|_, name| is_former(name)));
+        .or_else(|| request.is_shared.then(shared).flatten());
     if let Some(name) = saved {
         return name;
     }
@@ -84,11 +96,49 @@ pub(super) fn choose_login_name_of_kind(
             1 => request.preferred.to_owned(),
             _ => format!("{}/{number}", request.preferred),
         };
-        if is_free(store, &name, &own, env) && may_replace(&name) {
+        let is_taken_here = !request.is_shared && !users_of(&name, &own).is_empty();
+        if !is_taken_here && is_free(store, &name, &own, env) && may_replace(&name) {
             return name;
         }
         number += 1;
     }
+}
+
+/// Refuses the name of a saved login that a user entry of another issuer or client has: its tokens would
+/// be lost. `kubeconfig` is `--kubeconfig`.
+///
+/// # Errors
+/// [`Error::LoginInUse`]; a state folder that cannot be found.
+pub(super) fn refuse_login_in_use(
+    name: &str,
+    flags: &OidcFlags,
+    kubeconfig: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<(), Error> {
+    let store = Store::of_user(env).map_err(credential::Error::store)?;
+    let mut files = edit::files(kubeconfig, env);
+    files.extend(store.kubeconfigs(name));
+    for file in files {
+        let mut logins = logins_in(&file).into_iter();
+        let other = logins.find(|(_, login)| {
+            let is_same = matches!(login, Login::Oidc(other) if is_same_client(flags, other));
+            login.saved_as().as_deref() == Some(name) && !is_same
+        });
+        if let Some((user, _)) = other {
+            return Err(Error::LoginInUse {
+                login: name.to_owned(),
+                user,
+                file,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether both are one client at one issuer.
+pub(super) fn is_same_client(one: &OidcFlags, other: &OidcFlags) -> bool {
+    let issuer = |flags: &OidcFlags| flags.oidc_issuer_url.trim_end_matches('/').to_owned();
+    issuer(one) == issuer(other) && one.oidc_client_id == other.oidc_client_id
 }
 
 /// Whether no kubeconfig other than `own` is known to use a name.
@@ -167,6 +217,7 @@ mod tests {
                 kubeconfig: Some(&file),
                 kind: "openshift",
                 user: Some(user),
+                is_shared: false,
                 preferred: user,
             };
             choose_login_name(&self.store(), &request, &|_| None)
@@ -236,6 +287,7 @@ mod tests {
                 kubeconfig: Some(file),
                 kind: "openshift",
                 user: None,
+                is_shared: true,
                 preferred,
             };
             let secret = SecretKind {
@@ -269,6 +321,7 @@ mod tests {
             kubeconfig: Some(&file),
             kind: "openshift",
             user: None,
+            is_shared: true,
             preferred: "ibm",
         };
         assert_eq!(choose_login_name(&home.store(), &request, &|_| None), "ibm");

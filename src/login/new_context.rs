@@ -1,57 +1,100 @@
-//! The context, cluster and user that a login writes into the kubeconfig.
+//! The context, cluster and user that a login writes into the kubeconfig: which existing entries are of
+//! the same login, and the name under which it is saved.
 
-use super::{Error, own_program};
+use std::{ffi::OsString, path::Path};
+
+use super::{
+    Error,
+    login_name::{NameRequest, choose_login_name, is_same_client},
+    own_program,
+};
 use crate::{
+    credential::store::Store,
     kubeconfig::{
-        self, Cluster, ExecApiVersion, Pem, ProxyUrl,
-        edit::{ExecEntry, NewContext},
+        ExecApiVersion, ExecConfig, Overrides,
+        edit::{ChosenNames, ExecEntry, LoginIdentity, NewContext, files_to_edit, plan_context},
     },
-    secret::Secret,
+    settings::{Login, OidcFlags},
 };
 
-/// The names of the three entries.
-pub(super) struct EntryNames {
-    pub(super) context: String,
-    pub(super) cluster: String,
-    pub(super) user: String,
+/// The names of entries that the flags choose; the entry of a cluster only if it has a flag of its own.
+pub(super) fn chosen_names(connection: &Overrides) -> ChosenNames {
+    ChosenNames {
+        context: connection.context.clone(),
+        cluster: connection.cluster.clone(),
+        user: connection.user.clone(),
+    }
 }
 
-/// Builds the context that reaches `cluster` at the URL `server` and runs `kubegate` with
-/// `credential_args` for a credential. `exec_api_version` is `--exec-api-version`. `proxy_url` is the flag's text, which the parsed URL of the
-/// cluster no longer has.
+/// The plugin of the user entry, which runs this program.
+pub(super) fn exec_entry(args: Vec<String>, api_version: Option<ExecApiVersion>) -> ExecEntry {
+    ExecEntry {
+        command: own_program::command(),
+        args,
+        api_version,
+    }
+}
+
+/// A user entry is of the same session if it runs kubegate for a session at the same API server.
+pub(super) fn openshift_identity() -> LoginIdentity {
+    LoginIdentity {
+        is_same: Box::new(|exec| matches!(Login::of_exec(exec), Some(Login::Openshift(_)))),
+        is_session: true,
+    }
+}
+
+/// A user entry is of the same login if it has the same issuer and client, and the same saved login
+/// where `--login` names one.
+pub(super) fn oidc_identity(flags: &OidcFlags, login: Option<&str>) -> LoginIdentity {
+    let (flags, login) = (flags.clone(), login.map(str::to_owned));
+    LoginIdentity {
+        is_same: Box::new(move |exec| match Login::of_exec(exec) {
+            Some(Login::Oidc(other)) => {
+                is_same_client(&flags, &other)
+                    && login.as_ref().is_none_or(|login| *login == other.login)
+            }
+            _ => false,
+        }),
+        is_session: false,
+    }
+}
+
+/// A user entry is of the same login if it gets tokens for the same cluster.
+pub(super) fn ibm_identity(cluster: &str) -> LoginIdentity {
+    let cluster = cluster.to_owned();
+    LoginIdentity {
+        is_same: Box::new(move |exec| match Login::of_exec(exec) {
+            Some(Login::Ibm(other)) => other.cluster.as_ref() == Some(&cluster),
+            _ => false,
+        }),
+        is_session: false,
+    }
+}
+
+/// Returns the name under which a login is saved: that of the user entry that it renews, else a new one
+/// after the name of the entry. `kubeconfig` is `--kubeconfig`.
 ///
 /// # Errors
-/// A certificate authority that cannot be read.
-pub(super) fn new_context(
-    names: EntryNames,
-    namespace: Option<String>,
-    cluster: &Cluster,
-    server: String,
-    proxy_url: Option<&Secret>,
-    (credential_args, exec_api_version): (Vec<String>, Option<ExecApiVersion>),
-) -> Result<NewContext, Error> {
-    let authority = cluster.certificate_authority.as_ref();
-    let authority = authority.map(Pem::read).transpose()?;
-    let given = proxy_url.map(|url| url.expose().to_owned());
-    Ok(NewContext {
-        context: names.context,
-        cluster: names.cluster,
-        user: names.user,
-        namespace,
-        server,
-        certificate_authority: authority.map(|pem| pem.to_vec()),
-        tls_server_name: cluster.tls_server_name.clone(),
-        proxy_url: given.or_else(|| cluster.proxy_url.as_ref().map(ProxyUrl::to_text)),
-        exec: ExecEntry {
-            command: own_program::command(),
-            args: credential_args,
-            api_version: exec_api_version,
-        },
-    })
-}
-
-/// Returns the name that `oc` gives a cluster's entry: `api-example:6443` for `api.example:6443`.
-pub(super) fn cluster_entry_name(cluster: &Cluster) -> String {
-    let host = kubeconfig::host(&cluster.server).replace(['.', ':'], "-");
-    format!("{host}:{}", kubeconfig::port(&cluster.server))
+/// A chosen name that means something else to another context; a kubeconfig that cannot be read.
+pub(super) fn planned_login(
+    (kubeconfig, kind): (Option<&Path>, &str),
+    new: &NewContext,
+    store: &Store,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<String, Error> {
+    let files = files_to_edit(kubeconfig, env)?;
+    let planned = plan_context(&files, new)?;
+    let is_same = |exec: &&ExecConfig| (new.identity.is_same)(exec);
+    let renewed = planned.previous.as_ref().filter(is_same);
+    let name = renewed.and_then(|exec| Login::of_exec(exec)?.saved_as());
+    Ok(name.unwrap_or_else(|| {
+        let request = NameRequest {
+            kubeconfig,
+            kind,
+            user: None,
+            is_shared: false,
+            preferred: &planned.user,
+        };
+        choose_login_name(store, &request, env)
+    }))
 }

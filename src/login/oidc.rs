@@ -16,8 +16,8 @@ pub use request::{IssuerRequest, LoginRequest};
 use self::{issuer::Issuer, request::secret_of_kubeconfig};
 use super::{
     Error,
-    login_name::{NameRequest, choose_login_name},
-    new_context::{EntryNames, cluster_entry_name, new_context},
+    login_name::refuse_login_in_use,
+    new_context::{chosen_names, exec_entry, oidc_identity, planned_login},
     save::save_login,
 };
 use crate::{
@@ -28,8 +28,10 @@ use crate::{
         store::{LoginBinding, SavedLogin, Store},
     },
     kubeconfig::{
-        self, Target,
-        edit::{NewContext, add_context, may_add_context},
+        Target,
+        edit::{
+            ExecEntry, Naming, NewCluster, NewContext, add_context, files_to_edit, may_add_context,
+        },
     },
     secret::Secret,
     settings::OidcFlags,
@@ -55,13 +57,6 @@ pub struct WrittenContext {
     pub file: PathBuf,
 }
 
-/// A context before it is written.
-struct PlannedContext {
-    user: String,
-    file: PathBuf,
-    new: NewContext,
-}
-
 /// Logs in, asks the cluster who the user is, saves the tokens, and writes the context.
 /// Changes nothing if any of that fails.
 ///
@@ -74,6 +69,9 @@ pub async fn log_in(
 ) -> Result<LoggedIn, Error> {
     let target = request.target(env)?;
     let mut flags = request.issuer_flags(target.as_ref())?;
+    if let Some(name) = &request.login {
+        refuse_login_in_use(name, &flags, request.kubeconfig.as_deref(), env)?;
+    }
     grant::check(&flags.grant)?;
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let mut saved = previous_login(&store, request, &flags)?;
@@ -82,10 +80,7 @@ pub async fn log_in(
     }
     let secret = client_secret(request, &flags, &mut saved)?;
     if target.is_some() {
-        may_add_context(&kubeconfig::file_to_edit(
-            request.kubeconfig.as_deref(),
-            env,
-        )?)?;
+        may_add_context(&files_to_edit(request.kubeconfig.as_deref(), env)?)?;
     }
     let client = Client::of_flags(&flags)?;
     let metadata = client.metadata().await?;
@@ -110,26 +105,28 @@ pub async fn log_in(
         None => None,
     };
     let write = async || match &planned {
-        Some(planned) => Ok(add_context(&planned.file, &planned.new, true)?),
-        None => Ok(()),
+        Some(new) => {
+            let files = files_to_edit(request.kubeconfig.as_deref(), env)?;
+            Ok(Some(add_context(&files, new, true)?))
+        }
+        None => Ok(None),
     };
     let binding = match &target {
         Some(target) => LoginBinding::of_cluster(&target.cluster),
         None => LoginBinding::default(),
     };
     let binding = binding.with_issuer(&flags.oidc_issuer_url);
-    let file = planned.as_ref().map(|planned| planned.file.as_path());
-    save_login(&store, binding, &flags.login, &saved, file, write).await?;
+    let written = save_login(&store, binding, &flags.login, &saved, write).await?;
     if saved.refresh_token.is_none() && flags.grant.machine().is_none() {
         warn_of_end(&saved, &metadata);
     }
     Ok(LoggedIn {
         login: flags.login,
-        context: planned.map(|planned| WrittenContext {
-            server: planned.new.server,
-            user: planned.user,
-            name: planned.new.context,
-            file: planned.file,
+        context: planned.zip(written).map(|(new, written)| WrittenContext {
+            server: new.cluster.server,
+            user: new.username,
+            name: written.context,
+            file: written.current_in,
         }),
     })
 }
@@ -179,52 +176,36 @@ async fn plan_context(
     store: &Store,
     flags: &mut OidcFlags,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<PlannedContext, Error> {
+) -> Result<NewContext, Error> {
     let user = credential::from_token(token.ok_or(Error::NoIdToken)?)?;
     let identity = credential::whoami(&target.cluster, user).await;
     let username = identity.map_err(Error::ClusterRefused)?.username;
-    let cluster = match &target.cluster.name {
-        Some(name) => name.clone(),
-        None => cluster_entry_name(&target.cluster),
-    };
-    let user = format!("{username}/{cluster}");
+    let mut chosen = chosen_names(&request.connection);
+    chosen.context.clone_from(&target.context);
     let namespace = request.connection.namespace.clone();
-    let context = target.context.clone().unwrap_or_else(|| {
-        let namespace = namespace.as_deref().unwrap_or("default");
-        format!("{namespace}/{cluster}/{username}")
-    });
-    match &request.login {
-        Some(name) => flags.login.clone_from(name),
-        // The context's login stays, unless the context was another user's.
-        None if !flags.login.is_empty() && target.user.name.as_ref() == Some(&user) => {}
-        None => {
-            let name = NameRequest {
-                kubeconfig: request.kubeconfig.as_deref(),
-                kind: "oidc",
-                user: Some(&user),
-                preferred: &user,
-            };
-            flags.login = choose_login_name(store, &name, env);
-        }
-    }
-    let names = EntryNames {
-        context,
-        cluster,
-        user,
-    };
-    let new = new_context(
-        names,
+    let server = target.cluster.url();
+    let mut new = NewContext {
+        chosen,
+        naming: Naming::Oc {
+            namespace: namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        },
+        username,
         namespace,
-        &target.cluster,
-        target.cluster.url(),
-        request.connection.proxy_url.as_ref(),
-        (flags.to_args(), request.exec_api_version),
-    )?;
-    Ok(PlannedContext {
-        file: kubeconfig::file_to_edit(request.kubeconfig.as_deref(), env)?,
-        user: username,
-        new,
-    })
+        default_namespace: None,
+        cluster: NewCluster::of(
+            &target.cluster,
+            server,
+            request.connection.proxy_url.as_ref(),
+        )?,
+        exec: ExecEntry::default(),
+        identity: oidc_identity(flags, request.login.as_deref()),
+    };
+    flags.login = match &request.login {
+        Some(name) => name.clone(),
+        None => planned_login((request.kubeconfig.as_deref(), "oidc"), &new, store, env)?,
+    };
+    new.exec = exec_entry(flags.to_args(), request.exec_api_version);
+    Ok(new)
 }
 
 fn warn_of_end(saved: &SavedLogin, metadata: &Metadata) {

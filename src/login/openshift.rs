@@ -10,8 +10,7 @@ use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, time::SystemTime};
 use self::api_server::ServerChoice;
 use super::{
     Error,
-    login_name::{NameRequest, choose_login_name},
-    new_context::{EntryNames, cluster_entry_name, new_context},
+    new_context::{chosen_names, exec_entry, openshift_identity, planned_login},
     save::save_login,
     trust,
 };
@@ -23,7 +22,9 @@ use crate::{
     },
     kubeconfig::{
         Cluster, ExecApiVersion, Overrides, Target,
-        edit::{add_context, file_to_edit, may_add_context},
+        edit::{
+            ExecEntry, Naming, NewCluster, NewContext, add_context, files_to_edit, may_add_context,
+        },
     },
     secret::Secret,
     settings::{BrowserFlags, OpenshiftFiles},
@@ -103,8 +104,8 @@ pub async fn log_in(
     mut request: LoginRequest,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<LoggedIn, Error> {
-    let file = file_to_edit(request.kubeconfig.as_deref(), env)?;
-    may_add_context(&file)?;
+    let files = files_to_edit(request.kubeconfig.as_deref(), env)?;
+    may_add_context(&files)?;
     let choice = ServerChoice {
         connection: &request.connection,
         kubeconfig: request.kubeconfig.as_deref(),
@@ -115,9 +116,11 @@ pub async fn log_in(
         None => Some(choice.context(env)?),
     };
     let cluster = choice.cluster(chosen.as_ref(), env).await?;
-    // With --cluster it is another context than the one named.
+    // With --cluster it is another context than the current one.
     let has_own_cluster = request.connection.cluster.is_none();
-    let renewed = chosen.filter(|chosen| has_own_cluster && api_server::is_of_login(chosen));
+    let is_named = request.connection.context.is_some();
+    let renewed =
+        chosen.filter(|chosen| has_own_cluster && (is_named || api_server::is_of_login(chosen)));
     if request.method.is_open() && request.files.username_and_password().is_none() {
         let known = renewed.as_ref().and_then(api_server::login_files);
         if let Some(known) = known {
@@ -158,41 +161,49 @@ pub async fn log_in(
             project::starting_project(&access, &session.token, earlier).await
         }
     };
-    let names = entry_names(&cluster, user, namespace.as_deref(), renewed.as_ref());
-    let store = Store::of_user(env).map_err(credential::Error::store)?;
-    let name = NameRequest {
-        kubeconfig: request.kubeconfig.as_deref(),
-        kind: "openshift",
-        user: Some(&names.user),
-        preferred: &names.user,
+    let mut chosen = chosen_names(&request.connection);
+    chosen.context = chosen.context.or_else(|| renewed.as_ref()?.context.clone());
+    let mut new = NewContext {
+        chosen,
+        naming: Naming::Oc {
+            namespace: namespace.clone().unwrap_or_default(),
+        },
+        username: user.clone(),
+        namespace: request.connection.namespace.clone(),
+        default_namespace: namespace,
+        cluster: NewCluster::of(
+            &cluster,
+            access.server(),
+            request.connection.proxy_url.as_ref(),
+        )?,
+        exec: ExecEntry::default(),
+        identity: openshift_identity(),
     };
-    let login = choose_login_name(&store, &name, env);
-    let context = new_context(
-        names,
-        namespace,
-        &cluster,
-        access.server(),
-        None,
-        (
-            credential_args(&login, &request.files),
-            request.exec_api_version,
-        ),
-    )?;
+    let store = Store::of_user(env).map_err(credential::Error::store)?;
+    let kind = (request.kubeconfig.as_deref(), "openshift");
+    let login = planned_login(kind, &new, &store, env)?;
+    new.exec = exec_entry(
+        credential_args(&login, &request.files),
+        request.exec_api_version,
+    );
     let saved = SavedLogin {
         token: Some(session.token.clone()),
         issued_at: Some(session.issued_at),
         expires_at: session.ends.at(),
         ..SavedLogin::default()
     };
-    let write = async || Ok(add_context(&file, &context, true)?);
+    let write = async || Ok(Some(add_context(&files, &new, true)?));
     let binding = LoginBinding::of_cluster(&cluster);
-    save_login(&store, binding, &login, &saved, Some(&file), write).await?;
+    let written = save_login(&store, binding, &login, &saved, write).await?;
+    let (context, file) = written
+        .map(|written| (written.context, written.current_in))
+        .unwrap_or_default();
     begun.forget_refused_passwords(&store, user);
     Ok(LoggedIn {
         ends_at: session.ends.at(),
         user: identity.username,
-        server: context.server,
-        context: context.context,
+        server: new.cluster.server,
+        context,
         file,
     })
 }
@@ -257,6 +268,7 @@ async fn begin(
             session.map_err(Error::from)
         }
         (None, LoginMethod::Password { user, password }) => {
+            let renewed = renewed.filter(|renewed| api_server::is_of_login(renewed));
             let user = user.or_else(|| user_of(renewed?));
             let begun = session::with_password(&oauth, user, password).await;
             begun.map(|(session, user)| {
@@ -280,33 +292,10 @@ async fn begin(
     })
 }
 
-/// Returns the user name in the name of a user entry, which is `USER/CLUSTER`.
+/// Returns the user name in the name of a user entry, if that is `USER/CLUSTER`.
 fn user_of(target: &Target) -> Option<String> {
-    let entry = target.user.name.as_ref()?;
-    entry.split('/').next().map(str::to_owned)
-}
-
-/// Returns the names that `oc` gives, or those of the context that is renewed. The user entry is kept
-/// only for the same user.
-fn entry_names(
-    cluster: &Cluster,
-    user: &str,
-    namespace: Option<&str>,
-    renewed: Option<&Target>,
-) -> EntryNames {
-    let own = cluster_entry_name(cluster);
-    let entry = renewed.and_then(|renewed| renewed.user.name.clone());
-    EntryNames {
-        user: entry
-            .filter(|entry| api_server::is_entry_of(entry, user))
-            .unwrap_or_else(|| format!("{user}/{own}")),
-        context: renewed
-            .and_then(|renewed| renewed.context.clone())
-            .unwrap_or_else(|| format!("{}/{own}/{user}", namespace.unwrap_or_default())),
-        cluster: renewed
-            .and_then(|renewed| renewed.cluster.name.clone())
-            .unwrap_or(own),
-    }
+    let (user, _) = target.user.name.as_ref()?.split_once('/')?;
+    Some(user.to_owned())
 }
 
 /// Returns the arguments of `kubegate credential` for the user entry.
@@ -329,37 +318,4 @@ fn credential_args(login: &str, files: &OpenshiftFiles) -> Vec<String> {
         }
     }
     args
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::kubeconfig;
-
-    fn cluster(server: &str) -> Cluster {
-        let flags = Overrides {
-            server: Some(server.to_owned()),
-            ..Overrides::default()
-        };
-        kubeconfig::resolve(None, &flags, &|_| None)
-            .unwrap()
-            .cluster
-    }
-
-    #[test]
-    fn names_are_those_that_oc_gives() {
-        for (server, cluster_name) in [
-            ("https://api.ocp.example:6443", "api-ocp-example:6443"),
-            ("https://api.example", "api-example:443"),
-            ("https://127.0.0.1:8443/", "127-0-0-1:8443"),
-        ] {
-            let names = entry_names(&cluster(server), "alice", Some("default"), None);
-            assert_eq!(names.cluster, cluster_name);
-            assert_eq!(names.user, format!("alice/{cluster_name}"));
-            assert_eq!(names.context, format!("default/{cluster_name}/alice"));
-        }
-        let names = entry_names(&cluster("https://a:1"), "alice", None, None);
-        assert_eq!(names.context, "/a:1/alice");
-    }
 }

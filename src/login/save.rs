@@ -1,29 +1,53 @@
 //! Saves a login and writes the context that uses it: both, or neither.
 
-use std::path::Path;
+use std::future::pending;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Error;
-use crate::credential::{
-    self,
-    store::{LoginBinding, SavedLogin, Store},
+use crate::{
+    credential::{
+        self,
+        store::{LoginBinding, SavedLogin, Store},
+    },
+    kubeconfig::edit::Written,
 };
 
 /// Saves a login under its name, then runs `finish`, which writes the context. If that fails, the
-/// login that was saved under the name before is put back.
+/// login that was saved under the name before is put back. Only the tokens of a renewed login are kept
+/// if the kubeconfig cannot be written: its context works with them, and the issuer may have ended the
+/// session of the former ones.
 ///
 /// The login is bound to `binding`, and to the API servers of the previous login if that has the same
-/// issuer. `file` is the kubeconfig that will name it.
+/// issuer.
 ///
 /// # Errors
-/// The error of `finish`; a state folder that cannot be written.
-pub(super) async fn save_login<T>(
+/// The error of `finish`; [`Error::Interrupted`] after SIGINT or SIGTERM; a state folder that cannot be
+/// written.
+pub(super) async fn save_login(
     store: &Store,
     binding: LoginBinding,
     login: &str,
     saved: &SavedLogin,
-    file: Option<&Path>,
-    finish: impl AsyncFnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+    finish: impl AsyncFnOnce() -> Result<Option<Written>, Error>,
+) -> Result<Option<Written>, Error> {
+    let finish = async || {
+        tokio::select! {
+            biased;
+            outcome = finish() => outcome,
+            () = interrupted() => Err(Error::Interrupted),
+        }
+    };
+    save_and_finish(store, binding, login, saved, finish).await
+}
+
+async fn save_and_finish(
+    store: &Store,
+    binding: LoginBinding,
+    login: &str,
+    saved: &SavedLogin,
+    finish: impl AsyncFnOnce() -> Result<Option<Written>, Error>,
+) -> Result<Option<Written>, Error> {
     // A previous login that cannot be read does not prevent a new one.
     let previous = store.read(login);
     let mut saved = saved.clone();
@@ -33,17 +57,46 @@ pub(super) async fn save_login<T>(
     {
         saved.servers.clone_from(&previous.servers);
     }
+    let is_renewed = matches!(&previous, Ok(Some(previous)) if is_in_use(previous) && binding.is_issuer_of(previous));
     write(&store.bound_to(binding), login, &saved).map_err(credential::Error::store)?;
     let outcome = finish().await;
-    if outcome.is_err() {
-        restore(store, login, previous);
-    } else if let Some(file) = file
-        && let Err(error) = store.note_kubeconfig(login, file)
-    {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, login, "cannot note which kubeconfig uses the login");
+    match &outcome {
+        Ok(written) => {
+            let file = written.as_ref().map(|written| &written.user_file);
+            if let Some(file) = file
+                && let Err(error) = store.note_kubeconfig(login, file)
+            {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, login, "cannot note which kubeconfig uses the login");
+            }
+        }
+        Err(Error::Kubeconfig(_)) if is_renewed => {
+            tracing::warn!(
+                login,
+                "the kubeconfig is as it was, and the new tokens are saved in place of the former \
+                 ones, so that the contexts that use this login work with them"
+            );
+        }
+        Err(_) => restore(store, login, previous),
     }
     outcome
+}
+
+/// Waits for a signal to end the process, which would leave the login half done.
+async fn interrupted() {
+    let handlers = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate)] = handlers else {
+        return pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Whether a login has what a context can use.
+fn is_in_use(saved: &SavedLogin) -> bool {
+    saved.token.is_some() || saved.refresh_token.is_some() || saved.api_key.is_some()
 }
 
 /// Puts the previous login back. An error is only logged: the caller reports the one before it.
@@ -78,7 +131,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::secret::Secret;
+    use crate::{kubeconfig, secret::Secret};
 
     fn saved(token: &str) -> SavedLogin {
         SavedLogin {
@@ -91,29 +144,58 @@ mod tests {
         store.read("a").unwrap().and_then(|saved| saved.token)
     }
 
+    /// Saves a login of `token`, with `outcome` as the outcome of the write of its context.
+    async fn save(store: &Store, token: &str, outcome: Result<(), Error>) -> bool {
+        let finish = async || outcome.map(|()| None);
+        let saved = saved(token);
+        let done = save_login(store, LoginBinding::default(), "a", &saved, finish).await;
+        done.is_ok()
+    }
+
     #[tokio::test]
     async fn a_failed_login_restores_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().as_os_str().to_owned();
         let store = Store::of_user(&|_| Some(state.clone())).unwrap();
-        let (one, other) = (saved("one"), saved("other"));
-        let save = async |login: &SavedLogin, finishes: bool| {
-            let finish = async || -> Result<(), Error> {
-                assert!(token(&store).is_some());
-                finishes.then_some(()).ok_or(Error::NoServer)
-            };
-            let binding = LoginBinding::default();
-            save_login(&store, binding, "a", login, None, finish).await
-        };
-        save(&one, false).await.unwrap_err();
+        let of = |name: &str| Some(Secret::new(name));
+        assert!(!save(&store, "one", Err(Error::NoServer)).await);
         assert_eq!(token(&store), None);
-        save(&one, true).await.unwrap();
-        save(&other, false).await.unwrap_err();
-        assert_eq!(token(&store), one.token);
-        save(&other, true).await.unwrap();
-        assert_eq!(token(&store), other.token);
+        assert!(save(&store, "one", Ok(())).await);
+        assert!(!save(&store, "other", Err(Error::NoServer)).await);
+        assert_eq!(token(&store), of("one"));
+        assert!(save(&store, "other", Ok(())).await);
+        assert_eq!(token(&store), of("other"));
         fs::write(store.path("a"), "broken").unwrap();
-        save(&one, true).await.unwrap();
-        assert_eq!(token(&store), one.token);
+        assert!(save(&store, "one", Ok(())).await);
+        assert_eq!(token(&store), of("one"));
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_login_restores_the_previous_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().as_os_str().to_owned();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        assert!(save(&store, "one", Ok(())).await);
+        assert!(!save(&store, "other", Err(Error::Interrupted)).await);
+        assert_eq!(token(&store), Some(Secret::new("one")));
+    }
+
+    #[tokio::test]
+    async fn new_tokens_of_a_renewed_login_are_kept_where_the_kubeconfig_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().as_os_str().to_owned();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        let unwritable = || {
+            Err(Error::Kubeconfig(kubeconfig::Error::Write {
+                path: "config".into(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            }))
+        };
+        // A first login has no context that could use its tokens.
+        assert!(!save(&store, "one", unwritable()).await);
+        assert_eq!(token(&store), None);
+        assert!(save(&store, "one", Ok(())).await);
+        assert!(!save(&store, "other", unwritable()).await);
+        assert_eq!(token(&store), Some(Secret::new("other")));
     }
 }

@@ -4,6 +4,8 @@
 mod binding;
 mod clients;
 mod copies;
+mod entries;
+mod failures;
 mod issuers;
 mod keyring;
 mod list;
@@ -12,19 +14,22 @@ mod logout;
 mod older_servers;
 mod remedies;
 mod renewal;
+mod several_files;
 mod token;
+mod unwritable;
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kubegate::{
     credential::store::{LoginBinding, SavedLogin, Store},
     demo::{
         ControlPlane,
         oidc::{OidcIssuer, Options},
     },
-    kubeconfig::edit::{ExecEntry, NewContext, add_context},
     secret::Secret,
 };
+use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::{Kubegate, Refused};
@@ -131,23 +136,29 @@ fn find(program: &str) -> PathBuf {
 fn with_session(server: &str, ca: &str, token: Secret) -> TempDir {
     let folder = tempdir().unwrap();
     save_session(&folder, server, token);
-    let words = ["credential", "openshift", "--login", "jane/c"];
-    let new = NewContext {
-        context: "default/c/jane".to_owned(),
-        cluster: "c".to_owned(),
-        user: "jane/c".to_owned(),
-        namespace: None,
-        server: server.to_owned(),
-        certificate_authority: Some(ca.as_bytes().to_vec()),
-        tls_server_name: None,
-        proxy_url: None,
-        exec: ExecEntry {
-            command: "kubegate".to_owned(),
-            args: words.map(str::to_owned).to_vec(),
-            api_version: None,
-        },
-    };
-    add_context(&folder.path().join(".kube/config"), &new, true).unwrap();
+    let config = json!({
+        "current-context": "default/c/jane",
+        "clusters": [{"name": "c", "cluster": {
+            "server": server,
+            "certificate-authority-data": BASE64_STANDARD.encode(ca),
+        }}],
+        "users": [{"name": "jane/c", "user": {"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "kubegate",
+            "args": ["credential", "openshift", "--login", "jane/c"],
+            "interactiveMode": "Never",
+            "provideClusterInfo": true,
+        }}}],
+        "contexts": [{"name": "default/c/jane", "context": {
+            "cluster": "c",
+            "user": "jane/c",
+            "extensions": [{"name": "kubegate", "extension": {"made": ["cluster", "context"]}}],
+        }}],
+    });
+    let path = folder.path().join(".kube/config");
+    fs::create_dir(folder.path().join(".kube")).unwrap();
+    fs::write(&path, kubegate::kubeconfig::yaml(&config).as_bytes()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     folder
 }
 

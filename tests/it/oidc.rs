@@ -9,6 +9,7 @@ mod renewal;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -122,6 +123,7 @@ impl Home {
     fn write_for(&self, issuer: &str, ca: &Path, id_token: &str, refresh_token: &str) {
         let config = self.config(issuer, ca, id_token, refresh_token);
         fs::write(self.path(), config).unwrap();
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     fn config(&self, issuer: &str, ca: &Path, id_token: &str, refresh_token: &str) -> String {

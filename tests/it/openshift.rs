@@ -2,6 +2,7 @@
 //! of the kubeconfig or the state folder, whose end is announced.
 
 mod browser_login;
+mod contexts;
 mod existing_sessions;
 mod login;
 mod password_files;

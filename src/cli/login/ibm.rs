@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 
 use crate::{
     cli::{output, usage::bail_usage},
-    kubeconfig::{self, ExecApiVersion, Overrides, Target, edit},
+    kubeconfig::{self, ExecApiVersion, Overrides},
     login::{
         ibm::{LoginMethod, LoginRequest, log_in},
         terminal,
@@ -85,36 +85,33 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let method = method(connection, flags)?;
     let env = |name: &str| std::env::var_os(name);
-    let path = edit::file_to_edit(connection.kubeconfig(), &env)?;
     let renewed = match &flags.cluster {
         Some(_) => None,
         None => renewed(connection)?,
     };
-    let cluster = renewed
-        .as_ref()
-        .and_then(|(_, login)| login.cluster.as_deref());
+    let cluster = renewed.as_ref().and_then(|login| login.cluster.as_deref());
     let request = LoginRequest {
         method,
         account: flags.account.as_deref(),
         cluster: flags.cluster.as_deref().or(cluster),
         kubeconfig: connection.kubeconfig(),
-        renewed: renewed.as_ref().map(|(target, _)| target),
+        connection: &Overrides::from(connection),
         endpoint: flags.endpoint,
         keyring: flags.keyring,
         exec_api_version,
     };
-    let done = log_in(request, &path, &env).await?;
+    let done = log_in(request, &env).await?;
     output::print(&format!(
         "Logged in to cluster {:?} as {:?}.\nThe current context of {} is {:?}.\n",
         done.cluster,
         done.user,
-        path.display(),
+        done.file.display(),
         done.context
     ))
 }
 
-/// Returns the context that `--context` names, and its login.
-fn renewed(connection: &ConnectionFlags) -> anyhow::Result<Option<(Target, IbmFlags)>> {
+/// Returns the login of the context that `--context` names.
+fn renewed(connection: &ConnectionFlags) -> anyhow::Result<Option<IbmFlags>> {
     let overrides = Overrides {
         context: Overrides::from(connection).context,
         ..Overrides::default()
@@ -129,7 +126,7 @@ fn renewed(connection: &ConnectionFlags) -> anyhow::Result<Option<(Target, IbmFl
         _ => None,
     };
     match login {
-        Some(Login::Ibm(login)) => Ok(Some((target, login))),
+        Some(Login::Ibm(login)) => Ok(Some(login)),
         _ => bail_usage!(
             "context {name:?} was not made by `kubegate login ibm`; name its cluster by --cluster"
         ),

@@ -1,29 +1,22 @@
 //! Adds the context of a login with its cluster and user, and removes them again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::{
+    contents::{Config, Contents},
     exec_entry::ExecEntry,
-    in_place::{edit_file, try_edit},
     login_note,
-    new_context::NewContext,
-    parsed::Parsed,
+    new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext},
     patch,
+    plan::{Plan, plan},
+    transaction::{Edit, edit_files, main_file, try_edit_files},
+    write_lock::PATIENCE,
 };
-use crate::kubeconfig::{Error, document::Document};
+use crate::kubeconfig::{Error, ExecConfig, syntax::parse_yaml};
 
-/// Fields of a cluster that a login replaces.
-const CLUSTER: [&str; 6] = [
-    "server",
-    "certificate-authority",
-    "certificate-authority-data",
-    "insecure-skip-tls-verify",
-    "tls-server-name",
-    "proxy-url",
-];
 /// Fields of a user that a login replaces: all login methods.
 const USER: [&str; 10] = [
     "client-certificate",
@@ -37,42 +30,102 @@ const USER: [&str; 10] = [
     "auth-provider",
     "exec",
 ];
-/// Fields of a context that a login replaces; the last one only if the login has a namespace.
-const CONTEXT: [&str; 4] = ["cluster", "user", "extensions", "namespace"];
 
-/// Writes a context, its cluster and its user into the kubeconfig at `path`. In existing entries of
-/// these names, the fields of a login are replaced and all others stay, as does all other text. The
-/// context gets a note of the entries that existed before, for [`forget_user`]. A missing file is
-/// created, with its folder. Blocks. The file is locked and replaced atomically; its mode is 0600.
+/// The entries that a login took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Name of the context.
+    pub context: String,
+    /// Name of the cluster's entry.
+    pub cluster: String,
+    /// Name of the user's entry.
+    pub user: String,
+    /// The file that has the context.
+    pub file: PathBuf,
+    /// The file that has the user's entry.
+    pub user_file: PathBuf,
+    /// The file that says which context is the current one.
+    pub current_in: PathBuf,
+    /// The exec plugin that the user's entry had before.
+    pub previous: Option<ExecConfig>,
+}
+
+/// Writes a context, its cluster and its user into the kubeconfig of the files `files`, in the order
+/// of their precedence. An entry is changed in the first file that has it; others are added to the file
+/// of the context, and a new context to the first file that exists. An entry that another context
+/// uses keeps its meaning. In changed entries, the fields of a login are replaced and all others stay, as
+/// does all other text. The context gets a note of the entries that existed before, for [`forget_user`]. A
+/// missing file is created, with its folder. Blocks.
 ///
 /// # Errors
-/// A file that is locked, is not a kubeconfig, cannot be written, or has a form that cannot be
-/// edited; the latter error contains the YAML to add by hand.
-pub fn add_context(path: &Path, new: &NewContext, make_current: bool) -> Result<(), Error> {
-    edit_file(path, true, |text| {
-        with_context(path, text, new, make_current)
+/// A chosen name whose entry another context uses with another meaning; a file that is locked, is not a
+/// kubeconfig, cannot be written, or has a form that cannot be edited; the latter error contains the
+/// YAML to add by hand. All files are then as they were.
+pub fn add_context(
+    files: &[PathBuf],
+    new: &NewContext,
+    make_current: bool,
+) -> Result<Written, Error> {
+    let creates = Some(main_file(files));
+    edit_files(files, creates, PATIENCE, |texts| {
+        with_context(files, texts, new, make_current)
     })
 }
 
-/// Checks that [`add_context`] can edit the file, before a login begins. Blocks.
+/// Returns the entries that [`add_context`] would take now. Blocks.
 ///
 /// # Errors
-/// The error that [`add_context`] would return for the file's content.
-pub fn may_add_context(path: &Path) -> Result<(), Error> {
-    let name = || "the new login".to_owned();
+/// The errors of [`add_context`], as far as they are known without writing.
+pub fn plan_context(files: &[PathBuf], new: &NewContext) -> Result<Written, Error> {
+    let mut written = None;
+    try_edit_files(files, |texts| {
+        if files.is_empty() {
+            return Err(no_file());
+        }
+        let contents = Contents::parse(files, texts)?;
+        let main = main_file(files);
+        let plan = plan(&contents, main, new)?;
+        written = Some(written_by(&contents, main, &plan));
+        Ok(Edit::none(texts.len()))
+    })?;
+    written.ok_or_else(no_file)
+}
+
+/// The error that no file is named.
+pub(super) fn no_file() -> Error {
+    let problem = "are not set, so there is no kubeconfig to write; name one with --kubeconfig";
+    Error::field("environment", "KUBECONFIG and HOME", problem)
+}
+
+/// Checks before a login begins that [`add_context`] can edit the file that gets a new context, and
+/// can write it. Blocks.
+///
+/// # Errors
+/// The error that [`add_context`] would return.
+pub fn may_add_context(files: &[PathBuf]) -> Result<(), Error> {
+    let name = || Some("the new login".to_owned());
     let any = NewContext {
-        context: name(),
-        cluster: name(),
-        user: name(),
+        chosen: ChosenNames {
+            context: name(),
+            cluster: name(),
+            user: name(),
+        },
+        naming: Naming::Ibm(String::new()),
+        username: String::new(),
         namespace: None,
-        server: "https://SERVER".to_owned(),
-        certificate_authority: None,
-        tls_server_name: None,
-        proxy_url: None,
+        default_namespace: None,
+        cluster: NewCluster {
+            server: "https://SERVER".to_owned(),
+            ..NewCluster::default()
+        },
         exec: ExecEntry::default(),
+        identity: LoginIdentity {
+            is_same: Box::new(|_| false),
+            is_session: false,
+        },
     };
-    try_edit(path, true, |text| {
-        with_context(path, text, &any, true).map_err(|error| match error {
+    try_edit_files(files, |texts| {
+        let edit = with_context(files, texts, &any, true).map_err(|error| match error {
             Error::NotEditable { path, .. } => Error::NotEditable {
                 path,
                 by_hand: "name another by --kubeconfig, or write its lists and mappings without \
@@ -80,117 +133,222 @@ pub fn may_add_context(path: &Path) -> Result<(), Error> {
                     .to_owned(),
             },
             error => error,
-        })
+        });
+        Ok(edit?.map(drop))
+    })
+}
+
+/// Removes the user of a login from every file, with the contexts and clusters that the login added,
+/// and restores the `current-context` of before the login. `is_login` says whether an entry of that
+/// name, by its exec plugin, is of the login. Returns `false` if there is no such user.
+///
+/// # Errors
+/// The errors of [`add_context`].
+pub fn forget_user(
+    files: &[PathBuf],
+    user: &str,
+    is_login: &dyn Fn(Option<&ExecConfig>) -> bool,
+) -> Result<bool, Error> {
+    edit_files(files, None, PATIENCE, |texts| {
+        without_user(files, texts, user, is_login)
+    })
+}
+
+/// Checks that [`forget_user`] can edit and write the files, before a session is ended. Blocks.
+///
+/// # Errors
+/// The error that [`forget_user`] would return.
+pub fn may_forget_user(
+    files: &[PathBuf],
+    user: &str,
+    is_login: &dyn Fn(Option<&ExecConfig>) -> bool,
+) -> Result<(), Error> {
+    try_edit_files(files, |texts| {
+        Ok(without_user(files, texts, user, is_login)?.map(drop))
     })
 }
 
 fn with_context(
-    path: &Path,
-    text: &str,
+    files: &[PathBuf],
+    texts: &[&str],
     new: &NewContext,
     make_current: bool,
-) -> Result<Zeroizing<String>, Error> {
-    let edited = change(path, text, |config| {
-        if config.is_empty() {
-            config.insert("apiVersion".to_owned(), json!("v1"));
-            config.insert("kind".to_owned(), json!("Config"));
-        }
-        let mut fields = new.context_fields();
-        let extensions = login_note::extensions(config, new, make_current);
-        fields.insert("extensions".to_owned(), extensions);
-        put(
-            config,
-            "cluster",
-            &new.cluster,
-            new.cluster_fields(),
-            &CLUSTER,
-        );
-        let user = new.user_fields(config);
-        put(config, "user", &new.user, user, &USER);
-        let owned = if new.namespace.is_some() {
-            &CONTEXT[..]
-        } else {
-            &CONTEXT[..3]
-        };
-        put(config, "context", &new.context, fields, owned);
-        if make_current {
-            config.insert("current-context".to_owned(), json!(new.context));
-        }
+) -> Result<Edit<Written>, Error> {
+    if files.is_empty() {
+        return Err(no_file());
+    }
+    let main = main_file(files);
+    let mut contents = Contents::parse(files, texts)?;
+    let plan = plan(&contents, main, new)?;
+    let written = written_by(&contents, main, &plan);
+    apply(&mut contents, &plan, main, new, make_current);
+    let edited = edited_texts(files, texts, &contents, |_| {
+        let entries = new.to_yaml(&plan.context.name, &plan.cluster.name, &plan.user.name);
+        format!("add this to it by hand:\n{}", *entries)
     })?;
-    edited.ok_or_else(|| Error::NotEditable {
-        path: path.to_owned(),
-        by_hand: format!("add this to it by hand:\n{}", *new.to_yaml()),
+    Ok(Edit {
+        texts: edited,
+        outcome: written,
     })
 }
 
-/// Removes a user from the kubeconfig at `path`, with the contexts and clusters that the user's login
-/// added, and restores the `current-context` of before the login. Returns `false` if there is no such
-/// user, or no such file.
-///
-/// # Errors
-/// The errors of [`add_context`].
-pub fn forget_user(path: &Path, user: &str) -> Result<bool, Error> {
-    if !has_user(path, user)? {
-        return Ok(false);
-    }
-    edit_file(path, false, |text| without_user(path, text, user))?;
-    Ok(true)
-}
-
-/// Checks that [`forget_user`] can edit the file, before a session is ended. Blocks.
-///
-/// # Errors
-/// The error that [`forget_user`] would return for the file's content.
-pub fn may_forget_user(path: &Path, user: &str) -> Result<(), Error> {
-    if !has_user(path, user)? {
-        return Ok(());
-    }
-    try_edit(path, false, |text| without_user(path, text, user))
-}
-
-fn has_user(path: &Path, user: &str) -> Result<bool, Error> {
-    Ok(path.exists() && Document::read_again(path)?.users.contains_key(user))
-}
-
-fn without_user(path: &Path, text: &str, user: &str) -> Result<Zeroizing<String>, Error> {
-    let edited = change(path, text, |config| login_note::restore(config, user))?;
-    edited.ok_or_else(|| Error::NotEditable {
-        path: path.to_owned(),
-        by_hand: format!("remove user {user:?} and its contexts by hand"),
+fn without_user(
+    files: &[PathBuf],
+    texts: &[&str],
+    user: &str,
+    is_login: &dyn Fn(Option<&ExecConfig>) -> bool,
+) -> Result<Edit<bool>, Error> {
+    let mut contents = Contents::parse(files, texts)?;
+    let outcome = login_note::restore(&mut contents, user, is_login);
+    let edited = edited_texts(files, texts, &contents, |_| {
+        format!("remove user {user:?} and its contexts by hand")
+    })?;
+    Ok(Edit {
+        texts: edited,
+        outcome,
     })
 }
 
-/// The text after `act` has changed its content; `None` if no edit of the text gives that content.
-fn change(
-    path: &Path,
-    text: &str,
-    act: impl FnOnce(&mut Map<String, Value>),
-) -> Result<Option<Zeroizing<String>>, Error> {
-    // Reports a file that is not a kubeconfig.
-    Document::parse(path, text.as_bytes())?;
-    let old = Parsed::read(path, text)?;
-    let mut config = match &old.0 {
-        Value::Object(config) => config.clone(),
-        _ => Map::new(),
-    };
-    act(&mut config);
-    let intended = Parsed(Value::Object(config));
-    if old.0 == intended.0 {
-        return Ok(Some(Zeroizing::new(text.to_owned())));
+fn written_by(contents: &Contents<'_>, main: usize, plan: &Plan) -> Written {
+    let user = contents.find("user", &plan.user.name);
+    Written {
+        context: plan.context.name.clone(),
+        cluster: plan.cluster.name.clone(),
+        user: plan.user.name.clone(),
+        file: contents.path(plan.context.file).to_owned(),
+        user_file: contents.path(plan.user.file).to_owned(),
+        current_in: contents.path(main).to_owned(),
+        previous: user.and_then(|found| contents.exec(&plan.user.name, found)),
     }
-    let edited = patch::patched(text, &old.0, &intended.0);
-    Ok(edited.filter(|edited| intended.is_content_of(path, edited)))
+}
+
+/// Changes the contents as planned.
+fn apply(
+    contents: &mut Contents<'_>,
+    plan: &Plan,
+    main: usize,
+    new: &NewContext,
+    make_current: bool,
+) {
+    let current = current_context(contents).filter(|_| make_current);
+    let extensions = login_note::extensions(contents, plan, new, current.as_deref());
+    let owned: Vec<&str> = plan
+        .cluster_fields
+        .iter()
+        .flat_map(|field| field.keys().iter().copied())
+        .collect();
+    let mut cluster = new.cluster.fields();
+    cluster.retain(|key, _| owned.contains(&key.as_str()));
+    if !(plan.cluster.exists && owned.is_empty()) {
+        put(
+            contents,
+            plan.cluster.file,
+            "cluster",
+            &plan.cluster.name,
+            cluster,
+            &owned,
+        );
+    }
+    let empty = Map::new();
+    let config = contents.config(plan.user.file).unwrap_or(&empty);
+    let user = new.user_fields(config, &plan.user.name);
+    put(
+        contents,
+        plan.user.file,
+        "user",
+        &plan.user.name,
+        user,
+        &USER,
+    );
+
+    let mut context = Map::new();
+    context.insert("cluster".to_owned(), json!(plan.cluster.name));
+    context.insert("user".to_owned(), json!(plan.user.name));
+    context.insert("extensions".to_owned(), extensions);
+    let old = contents.find_in(plan.context.file, "context", &plan.context.name);
+    let has_namespace =
+        old.is_some_and(|old| old["namespace"].as_str().is_some_and(|n| !n.is_empty()));
+    let default = new.default_namespace.as_ref().filter(|_| !has_namespace);
+    if let Some(namespace) = new.namespace.as_ref().or(default) {
+        context.insert("namespace".to_owned(), json!(namespace));
+    }
+    let owned: Vec<String> = context.keys().cloned().collect();
+    let owned: Vec<&str> = owned.iter().map(String::as_str).collect();
+    put(
+        contents,
+        plan.context.file,
+        "context",
+        &plan.context.name,
+        context,
+        &owned,
+    );
+    if make_current && let Some(config) = begun(contents, main) {
+        config.insert("current-context".to_owned(), json!(plan.context.name));
+    }
+}
+
+/// The current context: the first file that has one counts.
+fn current_context(contents: &Contents<'_>) -> Option<String> {
+    let mut files = (0..contents.len()).filter_map(|file| contents.config(file));
+    let current = files.find_map(|config| {
+        let current = config.get("current-context")?.as_str()?;
+        (!current.is_empty()).then_some(current)
+    });
+    current.map(str::to_owned)
+}
+
+/// The content of a file, with the head of a kubeconfig if it is empty.
+fn begun<'a>(contents: &'a mut Contents<'_>, file: usize) -> Option<&'a mut Config> {
+    let config = contents.config_mut(file)?;
+    if config.is_empty() {
+        config.insert("apiVersion".to_owned(), json!("v1"));
+        config.insert("kind".to_owned(), json!("Config"));
+    }
+    Some(config)
+}
+
+/// The text of each file with the new contents; `None` for a file that does not change.
+fn edited_texts(
+    files: &[PathBuf],
+    texts: &[&str],
+    contents: &Contents<'_>,
+    by_hand: impl Fn(&Path) -> String,
+) -> Result<Vec<Option<Zeroizing<String>>>, Error> {
+    let values = contents.values();
+    let files = files.iter().zip(texts).zip(values);
+    files
+        .map(|((path, text), intended)| {
+            let old = super::parsed::Parsed(parse_yaml(path, text)?);
+            let is_unchanged = old.0 == *intended
+                || old.0.is_null() && intended.as_object().is_some_and(Map::is_empty);
+            if is_unchanged {
+                return Ok(None);
+            }
+            let intended = super::parsed::Parsed(intended.clone());
+            let edited = patch::patched(text, &old.0, &intended.0);
+            let edited = edited.filter(|edited| intended.is_content_of(path, edited));
+            let edited = edited.ok_or_else(|| Error::NotEditable {
+                path: path.clone(),
+                by_hand: by_hand(path),
+            });
+            edited.map(Some)
+        })
+        .collect()
 }
 
 /// Adds an entry to the list of its kind. In an existing entry of the same name, the fields in
 /// `owned` are replaced and all others stay.
 fn put(
-    config: &mut Map<String, Value>,
+    contents: &mut Contents<'_>,
+    file: usize,
     kind: &str,
     name: &str,
     fields: Map<String, Value>,
     owned: &[&str],
 ) {
+    let Some(config) = begun(contents, file) else {
+        return;
+    };
     let section = config.entry(format!("{kind}s")).or_insert(Value::Null);
     if section.is_null() {
         *section = json!([]);

@@ -63,6 +63,10 @@ impl Patch<'_> {
         if new.is_empty() || old.len() != last.len() {
             return None;
         }
+        // Between keys that all go, there is no place for new ones.
+        if !old.is_empty() && old.keys().all(|key| !new.contains_key(key)) {
+            return None;
+        }
         for (at, (key, value)) in entries.iter().enumerate() {
             let before = old.get(key.text())?;
             match new.get(key.text()) {

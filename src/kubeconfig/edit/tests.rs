@@ -8,7 +8,9 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use tempfile::{TempDir, tempdir};
 
-use super::{in_place::replace, tokens::write_tokens_within, write_lock::sibling, *};
+use super::{
+    file_lock::sibling, tokens::write_tokens_within, write_file::write_file as replace, *,
+};
 use crate::{kubeconfig::OidcTokens, secret::Secret};
 
 const YAML: &str = "\

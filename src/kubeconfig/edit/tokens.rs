@@ -2,14 +2,15 @@
 //!
 //! Candidate edits of the text are tried one after another, until one parses to the intended content.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    in_place::{edit_file_within, try_edit},
+    file_lock::failed,
     parsed::Parsed,
+    transaction::{Edit, edit_files, try_edit_files},
     write_lock::PATIENCE,
 };
 use crate::{
@@ -21,8 +22,8 @@ use crate::{
 const TRIES: usize = 200;
 
 /// Writes `tokens` into the `auth-provider` of `user` in the file at `path`. A token that is `None`
-/// stays unchanged. Blocks. The file is replaced atomically, also through symlinks; it keeps its owner,
-/// who alone may read it afterwards.
+/// stays unchanged. Blocks. The file is replaced atomically, also through symlinks, or written in place
+/// where it cannot be replaced; it keeps its owner, who alone may read it afterwards.
 ///
 /// # Errors
 /// A file that is locked, cannot be read or written, no longer has the entry, or has it in a form that
@@ -41,7 +42,9 @@ pub fn may_write_tokens(path: &Path, user: &str) -> Result<(), Error> {
         id_token: any(),
         refresh_token: any(),
     };
-    try_edit(path, false, |text| with_tokens(path, text, user, &tokens))
+    try_edit_files(&[path.to_owned()], |texts| {
+        edited(path, texts, user, &tokens)
+    })
 }
 
 /// As [`write_tokens`], and waits for kubectl's lock for at most `patience`.
@@ -51,8 +54,19 @@ pub(super) fn write_tokens_within(
     tokens: &OidcTokens,
     patience: Duration,
 ) -> Result<(), Error> {
-    edit_file_within(path, false, patience, |text| {
-        with_tokens(path, text, user, tokens)
+    if !path.exists() {
+        return Err(failed(path)(io::ErrorKind::NotFound.into()));
+    }
+    edit_files(&[path.to_owned()], None, patience, |texts| {
+        edited(path, texts, user, tokens)
+    })
+}
+
+fn edited(path: &Path, texts: &[&str], user: &str, tokens: &OidcTokens) -> Result<Edit<()>, Error> {
+    let text = texts.first().copied().unwrap_or_default();
+    Ok(Edit {
+        texts: vec![Some(with_tokens(path, text, user, tokens)?)],
+        outcome: (),
     })
 }
 

@@ -9,19 +9,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::file_lock::{RETRY, WriteTurn, failed, is_of_folder, sibling};
 use crate::kubeconfig::Error;
 
 /// How long to wait for kubectl's lock, which it holds only during a write.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait between two tries for a lock.
-pub(super) const RETRY: Duration = Duration::from_millis(20);
 
-/// kubectl's lock file `FILE.lock`. It is removed when this is dropped.
-pub(super) struct WriteLock(PathBuf);
+/// kubectl's lock file `FILE.lock`, which is removed when this is dropped; or the lock of a file in a
+/// folder that takes no lock file.
+pub(super) enum WriteLock {
+    /// The lock file.
+    Beside(PathBuf),
+    /// A lock on the file itself, which is released when this is dropped.
+    Itself(#[expect(dead_code, reason = "held for its lock")] WriteTurn),
+}
 
 impl WriteLock {
-    /// Creates the lock file, and waits for at most `patience` if it exists.
-    pub(super) fn acquire(path: &Path, patience: Duration) -> Result<Self, Error> {
+    /// Creates the lock file of `path`, and waits for at most `patience` if it exists. `target` is the
+    /// file itself.
+    pub(super) fn acquire(path: &Path, target: &Path, patience: Duration) -> Result<Self, Error> {
         let lock = sibling(path, ".lock");
         let started = Instant::now();
         loop {
@@ -30,43 +36,34 @@ impl WriteLock {
                 .write(true)
                 .mode(0o600)
                 .open(&lock);
-            match created {
-                Ok(_) => return Ok(Self(lock)),
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed(&lock)(error));
-                }
-                Err(_) if started.elapsed() < patience => sleep(RETRY),
-                Err(_) => {
+            let error = match created {
+                Ok(_) => return Ok(Self::Beside(lock)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if started.elapsed() < patience {
+                        sleep(RETRY);
+                        continue;
+                    }
                     return Err(Error::Locked {
                         lock,
                         holder: "kubectl or another program; if none is running, remove the lock file",
                     });
                 }
+                Err(error) => failed(&lock)(error),
+            };
+            if !(is_of_folder(&error) && target.exists()) {
+                return Err(error);
             }
+            let lock = WriteTurn::acquire(target, patience)?;
+            return Ok(Self::Itself(lock));
         }
     }
 }
 
 impl Drop for WriteLock {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            tracing::warn!(%error, lock = %self.0.display(), "cannot remove the lock file");
+        let Self::Beside(lock) = self else { return };
+        if let Err(error) = fs::remove_file(&*lock) {
+            tracing::warn!(%error, lock = %lock.display(), "cannot remove the lock file");
         }
-    }
-}
-
-/// The path with `suffix` appended to its file name.
-pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Maps an I/O error to one that names the file at `path`.
-pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Write {
-        path: path.clone(),
-        source,
     }
 }

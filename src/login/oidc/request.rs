@@ -64,7 +64,12 @@ impl LoginRequest {
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Target>, Error> {
         let mut overrides = self.connection.clone();
+        // It names the entry to write.
+        overrides.user = None;
         if overrides.server.is_some() {
+            if let Some(target) = self.context_of_server(&overrides, env) {
+                return Ok(Some(target));
+            }
             // A new cluster takes nothing from entries of the kubeconfig, not even of these names.
             let cluster = overrides.cluster.take();
             let context = overrides.context.take();
@@ -75,9 +80,21 @@ impl LoginRequest {
         }
         let file = self.kubeconfig.as_deref();
         if overrides.context.is_some() || overrides.cluster.is_some() {
-            let mut target = kubeconfig::resolve(file, &overrides, env)?;
+            let mut resolved = kubeconfig::resolve(file, &overrides, env);
+            let context = overrides.context.take();
+            if let (
+                Err(kubeconfig::Error::Missing {
+                    kind: "context", ..
+                }),
+                Some(_),
+            ) = (&resolved, &overrides.cluster)
+            {
+                // A new context for an entry of the kubeconfig.
+                resolved = kubeconfig::resolve(file, &overrides, env);
+            }
+            let mut target = resolved?;
             // With --cluster alone, the current context is not meant.
-            target.context = overrides.context;
+            target.context = context;
             return Ok(Some(target));
         }
         if self.login.is_some() {
@@ -90,6 +107,26 @@ impl LoginRequest {
             }
             _ => Err(Error::NoCluster),
         }
+    }
+
+    /// Returns the context that `--context` names, if that is at the server that `--server` names: its
+    /// cluster entry says how to reach it.
+    fn context_of_server(
+        &self,
+        flags: &Overrides,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<Target> {
+        flags.context.as_ref()?;
+        if flags.cluster.is_some() {
+            return None;
+        }
+        let given = kubeconfig::resolve(None, &of_server(flags), &|_| None).ok()?;
+        let by_context = Overrides {
+            server: None,
+            ..flags.clone()
+        };
+        let target = kubeconfig::resolve(self.kubeconfig.as_deref(), &by_context, env).ok()?;
+        (target.cluster.server == given.cluster.server).then_some(target)
     }
 
     /// Returns the flags of the saved login: the issuer of this request, over that of the login that
@@ -140,6 +177,14 @@ impl LoginRequest {
             return Err(Error::NoIssuer);
         }
         Ok(flags)
+    }
+}
+
+/// The URL of the server alone.
+fn of_server(flags: &Overrides) -> Overrides {
+    Overrides {
+        server: flags.server.clone(),
+        ..Overrides::default()
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    kubeconfig::{self, Cluster, Overrides, Pem, Target},
-    login::{Error, confirm::confirm, new_context::cluster_entry_name, trust},
+    kubeconfig::{self, Cluster, Overrides, Pem, Target, edit::cluster_entry_name},
+    login::{Error, confirm::confirm, trust},
     settings::{Login, OpenshiftFiles},
 };
 
@@ -30,7 +30,22 @@ impl ServerChoice<'_> {
             cluster: given.cluster.clone(),
             ..Overrides::default()
         };
-        let target = match kubeconfig::resolve(self.kubeconfig, &choice, env) {
+        let mut resolved = kubeconfig::resolve(self.kubeconfig, &choice, env);
+        if let (
+            Err(kubeconfig::Error::Missing {
+                kind: "context", ..
+            }),
+            Some(_),
+        ) = (&resolved, &given.cluster)
+        {
+            // A new context for an entry of the kubeconfig.
+            let choice = Overrides {
+                context: None,
+                ..choice
+            };
+            resolved = kubeconfig::resolve(self.kubeconfig, &choice, env);
+        }
+        let target = match resolved {
             Ok(target) => target,
             Err(kubeconfig::Error::NothingFound { .. } | kubeconfig::Error::NoContext { .. }) => {
                 return Err(Error::NoServer);
@@ -80,7 +95,10 @@ impl ServerChoice<'_> {
             });
         }
         let chosen = chosen.map(|chosen| chosen.cluster.clone());
-        if let Some(known) = chosen.or_else(|| self.known_cluster(&cluster, env)) {
+        let known = chosen
+            .or_else(|| self.cluster_of_context(&cluster, env))
+            .or_else(|| self.known_cluster(&cluster, env));
+        if let Some(known) = known {
             let authority = &mut cluster.certificate_authority;
             *authority = authority.take().or(known.certificate_authority);
             cluster.tls_server_name = cluster.tls_server_name.or(known.tls_server_name);
@@ -120,6 +138,20 @@ impl ServerChoice<'_> {
         own.find_map(|target| target.namespace)
     }
 
+    /// Returns the cluster entry of the context that `--context` names, if that is at the same server.
+    fn cluster_of_context(
+        &self,
+        cluster: &Cluster,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<Cluster> {
+        let flags = Overrides {
+            context: Some(self.connection.context.clone()?),
+            ..Overrides::default()
+        };
+        let known = kubeconfig::resolve(self.kubeconfig, &flags, env).ok()?;
+        (known.cluster.server == cluster.server).then_some(known.cluster)
+    }
+
     /// Returns the cluster entry of the same server, by the name that a login gives it.
     fn known_cluster(
         &self,
@@ -127,7 +159,7 @@ impl ServerChoice<'_> {
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Option<Cluster> {
         let flags = Overrides {
-            cluster: Some(cluster_entry_name(cluster)),
+            cluster: Some(cluster_entry_name(&cluster.server)),
             ..Overrides::default()
         };
         // A kubeconfig that is missing or broken has no such entry.

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod cloud;
+mod contexts;
 mod endpoints;
 mod errors;
 mod keys;

@@ -8,7 +8,10 @@ use std::{
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::kubeconfig::{Login, Overrides, file_to_edit, resolve, syntax::parse_yaml};
+use crate::{
+    kubeconfig::{Login, Overrides, file_to_edit, resolve, syntax::parse_yaml},
+    secret::Secret,
+};
 
 const KUBECTL: &str = "\
 # mine
@@ -42,21 +45,46 @@ users:
 
 fn new() -> NewContext {
     let args = "credential openshift --login a/b:6443/jane --scope user:full";
+    let name = |name: &str| Some(name.to_owned());
     NewContext {
-        context: "dev/c/jane".to_owned(),
-        cluster: "c".to_owned(),
-        user: "jane".to_owned(),
-        namespace: Some("dev".to_owned()),
-        server: "https://api.example:6443".to_owned(),
-        certificate_authority: Some(b"-----BEGIN".to_vec()),
-        tls_server_name: None,
-        proxy_url: None,
+        chosen: ChosenNames {
+            context: name("dev/c/jane"),
+            cluster: name("c"),
+            user: name("jane"),
+        },
+        naming: Naming::Oc {
+            namespace: "dev".to_owned(),
+        },
+        username: "jane".to_owned(),
+        namespace: name("dev"),
+        default_namespace: None,
+        cluster: NewCluster {
+            server: "https://api.example:6443".to_owned(),
+            certificate_authority: Some(b"-----BEGIN".to_vec()),
+            ..NewCluster::default()
+        },
         exec: ExecEntry {
             command: "kubegate".to_owned(),
             args: args.split(' ').map(str::to_owned).collect(),
             api_version: None,
         },
+        identity: LoginIdentity {
+            is_same: Box::new(|exec| exec.command == Path::new("kubegate")),
+            is_session: false,
+        },
     }
+}
+
+/// Adds the context to one file.
+fn add(path: &Path, new: &NewContext, make_current: bool) -> Result<Written, Error> {
+    add_context(&[path.to_owned()], new, make_current)
+}
+
+/// Removes a user from one file, whatever its login is.
+fn forget(path: &Path, user: &str) -> bool {
+    let files = [path.to_owned()];
+    may_forget_user(&files, user, &|_| true).unwrap();
+    forget_user(&files, user, &|_| true).unwrap()
 }
 
 fn holding(text: &str) -> (TempDir, PathBuf) {
@@ -69,7 +97,7 @@ fn holding(text: &str) -> (TempDir, PathBuf) {
 /// Adds the context, checks it by resolving the file, and returns the new text.
 fn after(text: &str) -> String {
     let (folder, path) = holding(text);
-    add_context(&path, &new(), true).unwrap();
+    add(&path, &new(), true).unwrap();
     let target = resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
     assert_eq!(target.context.as_deref(), Some("dev/c/jane"));
     assert_eq!(target.namespace.as_deref(), Some("dev"));
@@ -117,6 +145,7 @@ contexts:
           current-context: other
           made:
           - context
+          username: jane
         name: kubegate
       namespace: dev
       user: jane
@@ -183,7 +212,7 @@ fn a_file_may_have_no_entries() {
 #[test]
 fn json_stays_json() {
     let (_folder, path) = holding("");
-    add_context(&path, &new(), true).unwrap();
+    add(&path, &new(), true).unwrap();
     let value: Value = parse_yaml(&path, &fs::read_to_string(&path).unwrap()).unwrap();
     for text in [
         serde_json::to_string_pretty(&value)
@@ -202,12 +231,12 @@ fn json_stays_json() {
 #[test]
 fn a_login_without_a_namespace_keeps_that_of_the_context() {
     let (_folder, path) = holding(KUBECTL);
-    add_context(&path, &new(), true).unwrap();
+    add(&path, &new(), true).unwrap();
     let without = NewContext {
         namespace: None,
         ..new()
     };
-    add_context(&path, &without, false).unwrap();
+    add(&path, &without, false).unwrap();
     let target = resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
     assert_eq!(target.namespace.as_deref(), Some("dev"));
 }
@@ -215,7 +244,7 @@ fn a_login_without_a_namespace_keeps_that_of_the_context() {
 #[test]
 fn current_context_changes_only_on_request() {
     let (_folder, path) = holding(KUBECTL);
-    add_context(&path, &new(), false).unwrap();
+    add(&path, &new(), false).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("current-context: other\n") && text.contains("name: dev/c/jane\n"));
 }
@@ -224,11 +253,11 @@ fn current_context_changes_only_on_request() {
 fn a_missing_file_is_created_with_mode_0600() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("home/.kube/config");
-    add_context(&path, &new(), true).unwrap();
+    add(&path, &new(), true).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    add_context(
+    add(
         &path,
         &NewContext {
             namespace: Some("x".to_owned()),
@@ -248,12 +277,15 @@ fn without_an_edit_the_error_shows_the_entries() {
     ] {
         let (_folder, path) = holding(text);
         let new = NewContext {
-            proxy_url: Some("http://me:hunter2@proxy:3128".to_owned()),
+            cluster: NewCluster {
+                proxy_url: Some(Secret::new("http://me:hunter2@proxy:3128")),
+                ..new().cluster
+            },
             ..new()
         };
-        let error = match add_context(&path, &new, true) {
+        let error = match add(&path, &new, true) {
             Err(error) => error.to_string(),
-            Ok(()) => panic!("{}", fs::read_to_string(&path).unwrap()),
+            Ok(_) => panic!("{}", fs::read_to_string(&path).unwrap()),
         };
         for part in [
             "add this",
@@ -268,7 +300,7 @@ fn without_an_edit_the_error_shows_the_entries() {
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
     let (_folder, path) = holding("clusters: {}\n");
-    let error = add_context(&path, &new(), true).unwrap_err().to_string();
+    let error = add(&path, &new(), true).unwrap_err().to_string();
     assert!(
         error.contains("clusters") && error.contains("must be a list"),
         "{error}"
@@ -278,9 +310,8 @@ fn without_an_edit_the_error_shows_the_entries() {
 #[test]
 fn a_user_is_removed_with_its_contexts_and_nothing_else() {
     let (_folder, path) = holding(KUBECTL);
-    add_context(&path, &new(), true).unwrap();
-    may_forget_user(&path, "jane").unwrap();
-    assert!(forget_user(&path, "jane").unwrap());
+    add(&path, &new(), true).unwrap();
+    assert!(forget(&path, "jane"));
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         !text.contains("jane") && text.contains("current-context: other\n"),
@@ -290,20 +321,20 @@ fn a_user_is_removed_with_its_contexts_and_nothing_else() {
         text.contains("api.example") && text.contains("# theirs"),
         "{text}"
     );
-    assert!(forget_user(&path, "other").unwrap());
-    assert!(!forget_user(&path, "other").unwrap());
+    assert!(forget(&path, "other"));
+    assert!(!forget(&path, "other"));
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.contains("users:") && !text.contains("yes-token"),
         "{text}"
     );
-    assert!(!forget_user(&path.with_extension("none"), "other").unwrap());
+    assert!(!forget(&path.with_extension("none"), "other"));
 
     let (_folder, path) = holding(r#"{"users": [{"name": "a"}, {"name": "jane"}], "x": 1}"#);
-    forget_user(&path, "jane").unwrap();
+    forget(&path, "jane");
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text, r#"{"users": [{"name": "a"}], "x": 1}"#);
-    forget_user(&path, "a").unwrap();
+    forget(&path, "a");
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         r#"{"users": [], "x": 1}"#
@@ -336,11 +367,15 @@ fn the_file_to_edit_is_that_of_kubectl() {
     assert!(error.contains("--kubeconfig"), "{error}");
 }
 
-fn context(name: &str, cluster: &str, user: &str) -> NewContext {
+fn context(context: &str, cluster: &str, user: &str) -> NewContext {
+    let name = |name: &str| Some(name.to_owned());
     NewContext {
-        context: name.to_owned(),
-        cluster: cluster.to_owned(),
-        user: user.to_owned(),
+        chosen: ChosenNames {
+            context: name(context),
+            cluster: name(cluster),
+            user: name(user),
+        },
+        username: user.to_owned(),
         ..new()
     }
 }
@@ -361,18 +396,18 @@ fn forgetting_a_login_restores_the_file() {
         let (_folder, path) = holding(&before);
         let value = |path: &Path| parse_yaml(path, &fs::read_to_string(path).unwrap()).unwrap();
         let old = value(&path);
-        add_context(&path, &context("one", "new-1", "joe"), true).unwrap();
-        add_context(&path, &context("two", "new-2", "jim"), true).unwrap();
+        add(&path, &context("one", "new-1", "joe"), true).unwrap();
+        add(&path, &context("two", "new-2", "jim"), true).unwrap();
         // A second login of the same context does not change the note.
-        add_context(&path, &context("two", "new-2", "jim"), true).unwrap();
-        assert!(forget_user(&path, "jim").unwrap());
+        add(&path, &context("two", "new-2", "jim"), true).unwrap();
+        assert!(forget(&path, "jim"));
         assert_eq!(value(&path)["current-context"], "one");
-        assert!(forget_user(&path, "joe").unwrap());
+        assert!(forget(&path, "joe"));
         assert_eq!(value(&path), old, "{before}");
     }
     let (_folder, path) = holding("");
-    add_context(&path, &new(), true).unwrap();
-    assert!(forget_user(&path, "jane").unwrap());
+    add(&path, &new(), true).unwrap();
+    assert!(forget(&path, "jane"));
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         !text.contains("api.example") && !text.contains("jane"),
@@ -383,7 +418,7 @@ fn forgetting_a_login_restores_the_file() {
 #[test]
 fn forgetting_a_login_restores_the_user_of_its_context() {
     let (_folder, path) = holding(KUBECTL);
-    add_context(&path, &context("other", "other", "jim"), true).unwrap();
+    add(&path, &context("other", "other", "jim"), true).unwrap();
     let user = || {
         let target = resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
         (target.user.name.unwrap(), target.cluster.url())
@@ -392,7 +427,7 @@ fn forgetting_a_login_restores_the_user_of_its_context() {
         user(),
         ("jim".to_owned(), "https://api.example:6443".to_owned())
     );
-    assert!(forget_user(&path, "jim").unwrap());
+    assert!(forget(&path, "jim"));
     // The cluster existed before, so it stays, with the fields of the login.
     assert_eq!(
         user(),
@@ -408,9 +443,9 @@ fn forgetting_a_login_restores_the_user_of_its_context() {
 #[test]
 fn a_cluster_that_other_contexts_use_stays() {
     let (_folder, path) = holding(KUBECTL);
-    add_context(&path, &context("one", "new", "joe"), true).unwrap();
-    add_context(&path, &context("two", "new", "jim"), false).unwrap();
-    assert!(forget_user(&path, "joe").unwrap());
+    add(&path, &context("one", "new", "joe"), true).unwrap();
+    add(&path, &context("two", "new", "jim"), false).unwrap();
+    assert!(forget(&path, "joe"));
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.contains("name: new\n") && text.contains("current-context: other\n"),
@@ -441,9 +476,9 @@ fn utf16_becomes_utf8() {
     let bytes: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
     fs::write(&path, &bytes).unwrap();
     // Without a change the file is not written.
-    assert!(!forget_user(&path, "missing").unwrap());
+    assert!(!forget(&path, "missing"));
     assert_eq!(fs::read(&path).unwrap(), bytes);
-    add_context(&path, &new(), true).unwrap();
+    add(&path, &new(), true).unwrap();
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         after(&KUBECTL.replace('\n', "\r\n"))
@@ -454,9 +489,9 @@ fn utf16_becomes_utf8() {
 fn whether_a_file_can_be_edited_is_checked_before() {
     for text in [KUBECTL, "", "a: 1\n---\nb: 1\n", "kind: A\nkind: B\n"] {
         let (_folder, path) = holding(text);
-        may_add_context(&path).unwrap();
+        may_add_context(&[path.clone()]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        may_add_context(&path.with_extension("none")).unwrap();
+        may_add_context(&[path.with_extension("none")]).unwrap();
     }
     for (text, says) in [
         (
@@ -467,7 +502,7 @@ fn whether_a_file_can_be_edited_is_checked_before() {
         ("clusters: [\n", "kubeconfig"),
     ] {
         let (folder, path) = holding(text);
-        let error = may_add_context(&path).unwrap_err().to_string();
+        let error = may_add_context(&[path.clone()]).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -478,8 +513,8 @@ fn a_file_with_bare_cr_line_ends_is_refused() {
     let text = KUBECTL.replace('\n', "\r");
     let (_folder, path) = holding(&text);
     for error in [
-        may_add_context(&path).unwrap_err(),
-        add_context(&path, &new(), true).unwrap_err(),
+        may_add_context(&[path.clone()]).unwrap_err(),
+        add(&path, &new(), true).unwrap_err(),
     ] {
         let error = error.to_string();
         assert!(

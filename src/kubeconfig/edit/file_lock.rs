@@ -1,0 +1,214 @@
+//! [`FileLock`]: a lock (`flock`) that kubegates hold among themselves, on a lock file or on a file
+//! itself.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, Once, PoisonError},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+};
+
+use crate::kubeconfig::Error;
+
+/// How long to wait between two tries for a lock.
+pub(super) const RETRY: Duration = Duration::from_millis(20);
+
+/// The files that this process holds a lock on, for a renewal of what they hold: device and inode.
+static RENEWED: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+/// Held while a file is written under its own lock.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// An exclusive lock. It is released when it is dropped, or when the process ends.
+#[derive(Debug)]
+pub(super) struct FileLock {
+    _file: File,
+    /// The file, if the lock is for a renewal of what it holds.
+    renewed: Option<(u64, u64)>,
+}
+
+impl FileLock {
+    /// Waits for the lock on the lock file `lock`, which is created where it is missing.
+    pub(super) fn acquire(lock: &Path, patience: Duration) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(lock)
+            .map_err(failed(lock))?;
+        wait(&file, lock, patience)?;
+        Ok(Self {
+            _file: file,
+            renewed: None,
+        })
+    }
+
+    /// Waits for the lock on a file itself, for a renewal of what it holds.
+    pub(super) fn acquire_for_renewal(target: &Path, patience: Duration) -> Result<Self, Error> {
+        let (file, id) = open(target)?;
+        wait(&file, target, patience)?;
+        renewed().push(id);
+        Ok(Self {
+            _file: file,
+            renewed: Some(id),
+        })
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if let Some(id) = self.renewed {
+            let mut renewed = renewed();
+            if let Some(at) = renewed.iter().position(|one| *one == id) {
+                renewed.swap_remove(at);
+            }
+        }
+    }
+}
+
+/// The lock on a file itself while it is written, against other threads and other kubegates.
+pub(super) struct WriteTurn {
+    /// `None` where this process has the lock for a renewal.
+    _file: Option<File>,
+    _writing: MutexGuard<'static, ()>,
+}
+
+impl WriteTurn {
+    /// Waits for the lock.
+    pub(super) fn acquire(target: &Path, patience: Duration) -> Result<Self, Error> {
+        let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, id) = open(target)?;
+        let is_ours = renewed().contains(&id);
+        if !is_ours {
+            wait(&file, target, patience)?;
+        }
+        Ok(Self {
+            _file: (!is_ours).then_some(file),
+            _writing: writing,
+        })
+    }
+}
+
+fn renewed() -> MutexGuard<'static, Vec<(u64, u64)>> {
+    RENEWED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open(target: &Path) -> Result<(File, (u64, u64)), Error> {
+    // NFS grants an exclusive lock only on a file that is open for writing.
+    let file = OpenOptions::new().read(true).write(true).open(target);
+    let file = file.map_err(failed(target))?;
+    let found = file.metadata().map_err(failed(target))?;
+    Ok((file, (found.dev(), found.ino())))
+}
+
+fn wait(file: &File, lock: &Path, patience: Duration) -> Result<(), Error> {
+    wait_by(lock, patience, || {
+        flock(file, FlockOperation::NonBlockingLockExclusive)
+    })
+}
+
+fn wait_by(
+    lock: &Path,
+    patience: Duration,
+    try_lock: impl Fn() -> Result<(), Errno>,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    loop {
+        match try_lock() {
+            Ok(()) => return Ok(()),
+            Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                warn_without_locks(lock);
+                return Ok(());
+            }
+            Err(Errno::WOULDBLOCK) if started.elapsed() < patience => sleep(RETRY),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(Error::Locked {
+                    lock: lock.to_owned(),
+                    holder: "another kubegate",
+                });
+            }
+            Err(errno) => return Err(failed(lock)(errno.into())),
+        }
+    }
+}
+
+/// Warns once in this process.
+fn warn_without_locks(lock: &Path) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            file = %lock.display(),
+            "its file system has no locks, so two kubegates may use one refresh token at the same \
+             time, which ends some sessions; keep it on another file system (XDG_STATE_HOME for \
+             logins)"
+        );
+    });
+}
+
+/// The path with `suffix` appended to its file name.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Maps an I/O error to one that names the file at `path`.
+pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Write {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Whether an error says that nothing can be created in a folder.
+pub(super) fn is_of_folder(error: &Error) -> bool {
+    let Error::Write { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        source.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_no_failure() {
+        let lock = Path::new("a.lock");
+        for errno in [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS] {
+            let held = wait_by(lock, Duration::ZERO, || Err(errno));
+            assert!(held.is_ok(), "{errno:?}");
+        }
+        let failed = wait_by(lock, Duration::ZERO, || Err(Errno::IO)).unwrap_err();
+        assert!(failed.to_string().contains("a.lock"), "{failed}");
+    }
+
+    #[test]
+    fn a_file_that_this_process_renews_is_written_by_it_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = || WriteTurn::acquire(file.path(), Duration::ZERO);
+        let renewal = FileLock::acquire_for_renewal(file.path(), Duration::ZERO).unwrap();
+        drop(write().unwrap());
+        let other = File::open(file.path()).unwrap();
+        let try_lock = || flock(&other, FlockOperation::NonBlockingLockExclusive);
+        assert_eq!(try_lock(), Err(Errno::WOULDBLOCK));
+        drop(renewal);
+        try_lock().unwrap();
+        let refused = write().map(drop).unwrap_err().to_string();
+        assert!(refused.contains("another kubegate"), "{refused}");
+    }
+}
