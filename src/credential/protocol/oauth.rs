@@ -95,41 +95,22 @@ fn shown(text: &str, sent: &[&str], limit: usize) -> String {
     excerpt(&text.join(" "), limit)
 }
 
-/// The error codes that an issuer may send (RFC 6749, sections 4.1.2.1 and 5.2; `OpenID` Connect
-/// Core, section 3.1.2.6). Other texts in their place are never shown.
-const CODES: [&str; 16] = [
-    "access_denied",
-    "account_selection_required",
-    "consent_required",
-    "interaction_required",
-    "invalid_client",
-    "invalid_grant",
-    "invalid_request",
-    "invalid_scope",
-    "login_required",
-    "request_not_supported",
-    "server_error",
-    "slow_down",
-    "temporarily_unavailable",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "unsupported_response_type",
-];
-
-/// Returns `code` if it is a known error code.
-#[must_use]
-pub fn known_error(code: &str) -> Option<&'static str> {
-    CODES.into_iter().find(|known| *known == code)
+/// A number that some issuers send as text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(in crate::credential) enum Number {
+    Number(serde_json::Number),
+    Text(String),
 }
 
-/// The known error code of a response (RFC 6749, section 5.2).
-pub(in crate::credential) fn error_of(response: &Response) -> Option<&'static str> {
-    #[derive(Deserialize)]
-    struct Refused {
-        error: String,
+impl Number {
+    /// Returns the number as the issuer wrote it, which may be no number at all if it is text.
+    pub(in crate::credential) fn into_text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.trim().to_owned(),
+        }
     }
-    let refused: Refused = serde_json::from_slice(&response.body).ok()?;
-    known_error(&refused.error)
 }
 
 /// Returns the first value of `name` in form-encoded text, such as a query or a fragment.
@@ -184,8 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_error_code_is_dropped() {
-        assert_eq!(known_error("access_denied"), Some("access_denied"));
-        assert_eq!(known_error("hunter2"), None);
+    fn a_number_may_be_text() {
+        for (json, text) in [("3600", "3600"), (r#"" 3600 ""#, "3600"), ("1.5", "1.5")] {
+            let number: Number = serde_json::from_str(json).unwrap();
+            assert_eq!(number.into_text(), text);
+        }
+        assert!(serde_json::from_str::<Number>("[3600]").is_err());
     }
 }

@@ -307,12 +307,12 @@ async fn a_code_from_another_redirect_uri_is_refused() {
             "neither code nor token",
         ),
         (
-            "OWN/oauth/token/implicit?error=access_denied&error_description=hunter2",
-            "access_denied",
+            "OWN/oauth/token/implicit?error=access_denied&error_description=not+yours%1b",
+            "access_denied (not yours\u{fffd})",
         ),
         (
-            "OWN/oauth/token/implicit?error=hunter2",
-            "an error that is not known",
+            "OWN/oauth/token/implicit?error=out_of_order",
+            "refused the login: out_of_order",
         ),
     ] {
         let server = scripted(move |own, request| match request.uri().path() {
@@ -330,7 +330,8 @@ async fn a_code_from_another_redirect_uri_is_refused() {
 async fn a_senseless_lifetime_is_refused_and_a_long_one_limited() {
     for (expires_in, says) in [
         ("-5", "negative"),
-        ("\"soon\"", "no token"),
+        ("\"soon\"", "not a number"),
+        ("\"3600\"", "works"),
         ("0", "works"),
         ("1e300", "works"),
         ("99999999999", "works"),

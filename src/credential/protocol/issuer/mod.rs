@@ -16,4 +16,4 @@ pub use error::IssuerError;
 pub use form::form_encoded;
 pub use response::Response;
 pub(in crate::credential) use response::StreamingResponse;
-pub use url::{endpoint, https};
+pub use url::{endpoint, https, with_query};

@@ -45,6 +45,17 @@ pub fn endpoint(what: &str, url: &str) -> Result<Uri, Error> {
     Ok(uri)
 }
 
+/// Returns an endpoint's URL with `query` behind the query that it has already.
+#[must_use]
+pub fn with_query(endpoint: &Uri, query: &str) -> String {
+    let separator = match endpoint.query() {
+        None => "?",
+        Some(kept) if kept.is_empty() || kept.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    format!("{endpoint}{separator}{query}")
+}
+
 /// The host and the authority of `url`.
 pub(super) fn address(url: &Uri) -> Result<(&str, &str), Error> {
     let authority = url.authority().ok_or_else(|| {

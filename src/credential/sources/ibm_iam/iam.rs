@@ -18,6 +18,7 @@ use crate::{
         protocol::{
             issuer::{Issuer, Response},
             jwt,
+            oauth::Number,
         },
     },
     secret::Secret,
@@ -138,18 +139,22 @@ impl Iam {
             access_token: Option<Secret>,
             refresh_token: Option<Secret>,
             id_token: Option<Secret>,
-            expires_in: Option<f64>,
+            expires_in: Option<Number>,
         }
         let response = self.ask(client, &form(grant)).await?;
         let granted: Granted = parsed(&response)?;
         let given = |token: Option<Secret>| token.filter(|token| !token.expose().is_empty());
         let access = given(granted.access_token)
             .ok_or_else(|| response.error("its answer has no access_token"))?;
+        // Text that is no number says nothing.
+        let seconds = granted
+            .expires_in
+            .and_then(|seconds| seconds.into_text().parse().ok());
         Ok(Tokens {
             access,
             refresh: given(granted.refresh_token).filter(|t| t.expose() != NOT_SUPPORTED),
             id: given(granted.id_token),
-            renew_at: renew_at(&response, granted.expires_in)?,
+            renew_at: renew_at(&response, seconds)?,
         })
     }
 

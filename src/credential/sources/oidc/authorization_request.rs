@@ -1,12 +1,14 @@
 //! [`AuthorizationRequest`]: the URL where a user logs in.
 
-use std::fmt::Write as _;
-
 use http::Uri;
 
 use super::metadata::Metadata;
 use crate::{
-    credential::{Pkce, issuer::form_encoded, oauth::form_value},
+    credential::{
+        Pkce,
+        issuer::{form_encoded, with_query},
+        oauth::form_value,
+    },
     settings::extra_params,
 };
 
@@ -59,19 +61,12 @@ impl AuthorizationRequest<'_> {
             pairs.extend(GOOGLE_OFFLINE.iter().filter(|(name, _)| !is_chosen(name)));
         }
         pairs.extend(extra.iter().copied());
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| format!("{}={}", *form_encoded(key), *form_encoded(value)));
+        let pairs: Vec<_> = pairs.collect();
         // `Uri` has dropped a fragment, which no endpoint may have.
-        let mut url = endpoint.to_string();
-        for (key, value) in pairs {
-            let separator = match url.contains('?') {
-                false => "?",
-                true if url.ends_with(['?', '&']) => "",
-                true => "&",
-            };
-            let (key, value) = (form_encoded(key), form_encoded(value));
-            write!(url, "{separator}{}={}", *key, *value)
-                .expect("writing to a String does not fail");
-        }
-        url
+        with_query(endpoint, &pairs.join("&"))
     }
 }
 

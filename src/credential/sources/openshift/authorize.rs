@@ -17,7 +17,7 @@ use crate::{
     credential::{
         Error, Pkce,
         protocol::{
-            issuer::{IssuerError, Response, form_encoded},
+            issuer::{IssuerError, Response, form_encoded, with_query},
             oauth::form_value,
         },
     },
@@ -66,7 +66,7 @@ impl Oauth {
             }
             (false, _) => format!("response_type=token&client_id={client}"),
         };
-        format!("{}?{query}", self.authorize).parse().map_err(|_| {
+        with_query(&self.authorize, &query).parse().map_err(|_| {
             Error::Issuer(IssuerError::Url {
                 what: self.authorize.to_string(),
                 problem: "is too long for a login",

@@ -20,7 +20,7 @@ use crate::{
         protocol::{
             authorization,
             issuer::Response,
-            oauth::{error_of, form_value, known_error},
+            oauth::{OauthError, form_value},
         },
     },
     secret::Secret,
@@ -125,8 +125,9 @@ impl Oauth {
                  in with a browser (--web)",
             )),
             StatusCode::BAD_REQUEST => {
-                let code = error_of(response).unwrap_or("400");
-                Err(response.error(format!("it refused to give a code ({code})")))
+                let error = OauthError::of_response(response, &[]);
+                let error = error.map_or_else(|| "400".to_owned(), |error| error.to_string());
+                Err(response.error(format!("it refused to give a code: {error}")))
             }
             status if status.is_redirection() => Err(response.error(format!(
                 "it redirects with {status}, which is not followed; only 302 is"
@@ -154,10 +155,9 @@ impl Oauth {
                 "it redirects elsewhere than to {redirect_uri}, which is not followed"
             )));
         };
-        if let Some(error) = form_value(result, "error") {
-            let code = known_error(&error).unwrap_or("an error that is not known");
+        if let Some(error) = OauthError::of_redirect(result) {
             return Err(self.login_needed(
-                format!("the OAuth server refused the login ({code})"),
+                format!("the OAuth server refused the login: {error}"),
                 "log in with a browser to see why",
             ));
         }

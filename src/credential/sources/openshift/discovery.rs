@@ -81,17 +81,16 @@ async fn discover(access: &Access) -> Result<Oauth, Error> {
         return Err(response.error(format!("the API server answered {}", response.status)));
     }
     let document: Document = response.json("no description of an OAuth server")?;
-    let named = |field: &str, url: &str| {
-        let url = url.trim_end_matches('/');
-        issuer::https(&format!("{field} of {}", response.url), url)
-    };
-    named("issuer", &document.issuer)?;
+    let named = |field: &str| format!("{field} of {}", response.url);
+    let endpoint =
+        |field: &str, url: &str| issuer::endpoint(&named(field), url.trim_end_matches('/'));
+    issuer::https(&named("issuer"), document.issuer.trim_end_matches('/'))?;
     let grants = &document.grant_types_supported;
     let lists = |list: &[String], word: &str| list.iter().any(|one| one == word);
     Ok(Oauth {
         client,
-        authorize: named("authorization_endpoint", &document.authorization_endpoint)?,
-        token: named("token_endpoint", &document.token_endpoint)?,
+        authorize: endpoint("authorization_endpoint", &document.authorization_endpoint)?,
+        token: endpoint("token_endpoint", &document.token_endpoint)?,
         pkce: lists(&document.code_challenge_methods_supported, "S256"),
         codes: grants.is_empty() || lists(grants, "authorization_code"),
         issuer: document.issuer.trim_end_matches('/').to_owned(),

@@ -4,13 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Number;
 
 use super::Oauth;
 use crate::{
     credential::{
         Error, Pkce,
-        protocol::{authorization, oauth::error_of},
+        protocol::{
+            authorization,
+            oauth::{Number, OauthError},
+        },
     },
     secret::Secret,
 };
@@ -93,17 +95,20 @@ pub(super) async fn redeem(
     let issued_at = SystemTime::now();
     let response = oauth.client.post(&oauth.token, &form, Some(proof)).await?;
     if response.status != StatusCode::OK {
-        return Err(response.error(match error_of(&response) {
-            Some(code) => format!("it refused the code of this login ({code}); log in again"),
-            None => format!("it answered {} to the code of this login", response.status),
-        }));
+        let sent = [code.expose()];
+        return Err(
+            response.error(match OauthError::of_response(&response, &sent) {
+                Some(error) => format!("it refused the code of this login: {error}; log in again"),
+                None => format!("it answered {} to the code of this login", response.status),
+            }),
+        );
     }
     let granted: Granted = response.json("no token")?;
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
     if !granted.token_type.as_ref().is_none_or(is_bearer) {
         return Err(response.error("its token is not a bearer token"));
     }
-    let seconds = granted.expires_in.map(|number| number.to_string());
+    let seconds = granted.expires_in.map(Number::into_text);
     session(granted.access_token, seconds.as_deref(), issued_at)
         .map_err(|what| response.error(what))
 }

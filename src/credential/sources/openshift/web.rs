@@ -7,7 +7,10 @@ use super::{
     grant::{self, Client},
 };
 use crate::{
-    credential::{Error, Pkce, protocol::issuer::form_encoded},
+    credential::{
+        Error, Pkce,
+        protocol::issuer::{form_encoded, with_query},
+    },
     secret::Secret,
 };
 
@@ -38,10 +41,9 @@ impl Oauth {
             });
         }
         let pkce = Pkce::new()?;
-        let url = format!(
-            "{}?client_id={}&code_challenge={}&code_challenge_method={}&redirect_uri={}\
+        let query = format!(
+            "client_id={}&code_challenge={}&code_challenge_method={}&redirect_uri={}\
              &response_type=code&state={}",
-            self.authorize,
             Client::Cli.id(),
             pkce.challenge(),
             Pkce::METHOD,
@@ -49,7 +51,7 @@ impl Oauth {
             *form_encoded(state),
         );
         Ok(WebLogin {
-            url,
+            url: with_query(&self.authorize, &query),
             oauth: self,
             pkce,
             redirect_uri: redirect_uri.to_owned(),
