@@ -12,6 +12,7 @@ mod login_binding;
 mod login_store;
 mod private_file;
 mod refused_passwords;
+mod refused_refresh_token;
 mod registries;
 mod saved_login;
 
@@ -19,6 +20,7 @@ pub use error::Error;
 pub use login_binding::LoginBinding;
 pub use login_store::Store;
 pub use refused_passwords::{AccountTurn, PasswordRefusal};
+pub use refused_refresh_token::TokenRefusal;
 pub use registries::{Registries, Registry, registry_host, registry_name};
 pub use saved_login::SavedLogin;
 

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubegate::demo::oidc::{ClientAuthentication, Options};
+use http::StatusCode;
+use kubegate::demo::{
+    https::FaultyResponse,
+    oidc::{ClientAuthentication, Options, Quirks},
+};
 use tokio::net::TcpStream;
 
 use super::*;
@@ -99,6 +103,83 @@ async fn an_invalid_refresh_token_asks_for_a_login() {
     .await;
     assert_ne!(home.saved_tokens().1, refresh_token);
     assert!(home.has_valid_refresh_token());
+}
+
+/// Dex has another word than the specification for a token that was used.
+#[tokio::test]
+async fn the_file_is_read_again_before_a_login_is_asked_for() {
+    let home = Home::new(60).await;
+    let faults = home.issuer.faults();
+    faults.only_on("/token");
+    faults.limit_to(1);
+    faults.delay(Duration::from_secs(2));
+    faults.respond_with(Some(FaultyResponse::Custom {
+        status: StatusCode::BAD_REQUEST,
+        headers: Vec::new(),
+        body: json!({"error": "invalid_request"}).to_string(),
+    }));
+    home.write(&jwt("old", -60.0), "spent-by-kubectl");
+    let kubegate = home.start();
+    let address = kubegate.address.clone();
+    let request = tokio::spawn(async move { get(&address, "/x").await });
+    in_time(async {
+        while home.issuer.server().count("/token") == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    // As kubectl does, which takes no turns.
+    home.write(&jwt("old", -60.0), &home.refresh_token());
+    let response = request.await.unwrap();
+    assert_eq!(status(&response), 200, "{response}");
+    assert!(home.has_valid_refresh_token());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_of_a_kubeconfig_is_not_sent_again_by_another_process() {
+    let home = Home::new(60).await;
+    home.write(&jwt("old", -60.0), "stolen-hunter2");
+    let path = home.path();
+    let token = || {
+        let args = ["token", "--kubeconfig", path.to_str().unwrap()];
+        let mut command = Kubegate::command(args);
+        command.env("HOME", home.folder.path());
+        Kubegate::refused(command)
+    };
+    for _ in 0..3 {
+        let ended = token();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("invalid_grant"), "{ended:?}");
+        assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
+    }
+    assert_eq!(home.issuer.refused(), 1);
+    home.write(&jwt("old", -60.0), &home.refresh_token());
+    assert_eq!(token().code, Some(0));
+}
+
+/// kubectl sends no scopes.
+#[tokio::test]
+async fn an_issuer_that_gives_id_tokens_by_scope_is_asked_for_openid() {
+    let home = Home::new(60).await;
+    let quirks = Quirks {
+        id_token_needs_scope: true,
+        ..Quirks::default()
+    };
+    home.issuer.set_quirks(quirks);
+    home.write(&jwt("old", -60.0), &home.refresh_token());
+    let response = get(&home.start().address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
+    let openid = Some("openid".to_owned());
+    assert_eq!(home.issuer.refresh_scopes(), [None, openid]);
+    assert!(home.has_valid_refresh_token());
+
+    home.write(&jwt("old", -60.0), &home.refresh_token());
+    let text = home.text() + "        extra-scopes: groups,email\n";
+    fs::write(home.path(), text).unwrap();
+    let response = get(&home.start().address, "/x").await;
+    assert_eq!(status(&response), 200, "{response}");
+    let scopes = home.issuer.refresh_scopes();
+    assert_eq!(scopes[2..], [Some("openid groups email".to_owned())]);
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ impl Oidc {
                 context,
                 otherwise: None,
             },
+            refusals: Store::of_user(&|name| std::env::var_os(name)).ok(),
         };
         let tokens = StoredTokens {
             tokens: config.tokens,

@@ -7,7 +7,7 @@ use crate::{
         Error,
         login_command::LoginCommand,
         secret_file,
-        store::{self, SavedLogin, Store},
+        store::{self, SavedLogin, Store, TokenRefusal},
     },
     kubeconfig::{
         self, OidcTokens,
@@ -27,6 +27,8 @@ pub(super) enum TokenStorage {
         scope: Option<String>,
         /// The command that logs in again.
         command: LoginCommand,
+        /// The state folder, which remembers a refused refresh token.
+        refusals: Option<Store>,
     },
     /// A kubegate login.
     Saved {
@@ -68,13 +70,27 @@ impl TokenStorage {
                 user,
                 client_secret,
                 scope,
+                refusals,
                 ..
-            } => Ok(StoredTokens {
-                tokens: OidcTokens::read(file, user).map_err(of_kubeconfig)?,
-                client_secret: client_secret.clone(),
-                scope: scope.clone(),
-                refusal: None,
-            }),
+            } => {
+                let tokens = OidcTokens::read(file, user).map_err(of_kubeconfig)?;
+                let refusal = refusals.as_ref().zip(tokens.refresh_token.as_ref());
+                let refusal = refusal.and_then(|(store, token)| {
+                    // Without the state folder the token is only sent once more.
+                    let found = store.refused_refresh_token(file, user, token).ok()??;
+                    Some(RefusedToken {
+                        token: token.clone(),
+                        at: found.at,
+                        words: found.words,
+                    })
+                });
+                Ok(StoredTokens {
+                    tokens,
+                    client_secret: client_secret.clone(),
+                    scope: scope.clone(),
+                    refusal,
+                })
+            }
             Self::Saved {
                 store,
                 login,
@@ -118,10 +134,23 @@ impl TokenStorage {
     }
 
     /// Records that the issuer refused a refresh token, so that other processes do not send it again.
-    /// A kubeconfig has no place for that.
     pub(super) fn write_refusal(&self, refused: &RefusedToken) -> Result<(), Error> {
-        let Self::Saved { store, login, .. } = self else {
-            return Ok(());
+        let (store, login) = match self {
+            Self::Saved { store, login, .. } => (store, login),
+            Self::Kubeconfig {
+                file,
+                user,
+                refusals: Some(store),
+                ..
+            } => {
+                let refusal = TokenRefusal {
+                    at: refused.at,
+                    words: refused.words.clone(),
+                };
+                let noted = store.note_refused_refresh_token(file, user, &refused.token, &refusal);
+                return noted.map_err(Error::store);
+            }
+            Self::Kubeconfig { .. } => return Ok(()),
         };
         let saved = store.read(login).map_err(Error::store)?;
         let saved = saved.filter(|saved| saved.refresh_token.as_ref() == Some(&refused.token));
