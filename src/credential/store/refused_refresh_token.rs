@@ -52,7 +52,8 @@ impl Store {
         }))
     }
 
-    /// Remembers that the issuer refused this refresh token. Blocks.
+    /// Remembers that the issuer refused this refresh token, unless the home of the state folder does not
+    /// exist: a user of the system without a home gets none for that. Blocks.
     ///
     /// # Errors
     /// The folder cannot be written to.
@@ -63,6 +64,10 @@ impl Store {
         token: &Secret,
         refusal: &TokenRefusal,
     ) -> Result<(), Error> {
+        let mut above = self.folder().ancestors().skip(1);
+        if above.find(|folder| folder.exists()) == Some(Path::new("/")) {
+            return Ok(());
+        }
         let since = refusal.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let content = Content {
             token: sha256(token.expose().as_bytes()),
@@ -91,6 +96,23 @@ fn sha256(bytes: &[u8]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn no_home_is_created_for_a_refusal() {
+        let home = format!("/no-home-{}", std::process::id());
+        let store = Store::of_user(&|name| (name == "HOME").then(|| home.clone().into())).unwrap();
+        let refusal = TokenRefusal {
+            at: UNIX_EPOCH,
+            words: String::new(),
+        };
+        let noted = store.note_refused_refresh_token(
+            Path::new("/a/config"),
+            "jane",
+            &Secret::new("hunter2"),
+            &refusal,
+        );
+        assert!(noted.is_ok() && !Path::new(&home).exists());
+    }
 
     #[test]
     fn a_refusal_is_that_of_one_token_of_one_user() {
