@@ -13,11 +13,17 @@ use super::{
     protocol::{api_server::ApiServer, exec_credential, issuer::Response},
     sources::static_header::StaticHeader,
 };
-use crate::{kubeconfig::Cluster, printable::printable, secret::Secret};
+use crate::{
+    kubeconfig::Cluster,
+    printable::{excerpt, printable},
+    secret::Secret,
+};
 
 /// The versions of `SelfSubjectReview`: Kubernetes 1.28, 1.27 and 1.26 have them, the latter two only
 /// where they are turned on.
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
+/// The longest name in a warning, in characters.
+const MAX_SHOWN: usize = 200;
 /// Asked if the token's scopes do not allow a review, or an `OpenShift` has no such API.
 const OWN_USER: &str = "/apis/user.openshift.io/v1/users/~";
 
@@ -96,7 +102,7 @@ pub async fn whoami(cluster: &Cluster, user: Arc<Cache>) -> Result<Identity, Err
         "the API server {} does not say who the user is ({}); the name {} is that of the token's claims",
         cluster.url(),
         silent.status,
-        identity.username
+        excerpt(&identity.username, MAX_SHOWN)
     );
     Ok(identity)
 }

@@ -3,17 +3,15 @@ not tell it all that kubectl tells."""
 
 import json
 import os
-import pathlib
 import shlex
 import subprocess
-import sys
 
 import yaml
 
 from case import Case
 from kubegate import Kubegate
+from login_case import PODS_IN_JAVASCRIPT, PODS_IN_PYTHON
 
-HERE = pathlib.Path(__file__).resolve().parent
 BETA = "client.authentication.k8s.io/v1beta1"
 
 
@@ -21,8 +19,8 @@ class ExecEntries(Case):
     limit = 120
 
     def log_in(self, demo, *more):
-        """Logs in as the demo's greeting tells, into a kubeconfig that only the client knows, while
-        no kubegate is on PATH."""
+        """Logs in by the command of the demo's greeting, into a kubeconfig of the client's own. No
+        kubegate is on PATH."""
         line = ""
         while "login openshift" not in line:
             line = demo.line()
@@ -36,21 +34,18 @@ class ExecEntries(Case):
     def openshift(self):
         return Kubegate("demo", "--flavor=openshift", "--token-ttl=1h")
 
-    def test_the_javascript_client_lists_pods(self):
-        with self.openshift() as demo:
-            config = self.log_in(demo)
-            listed = self.command("node", str(HERE / "exec_entry.mjs"), config)
-            self.assertIn("hello", self.output(listed))
-
-    def test_the_python_client_lists_pods(self):
-        with self.openshift() as demo:
-            config = self.log_in(demo)
-            listed = self.command(sys.executable, str(HERE / "exec_entry.py"), config)
-            self.assertIn("hello", self.output(listed))
+    def test_clients_run_a_kubegate_that_is_not_on_path(self):
+        for version in ("v1", "v1beta1"):
+            with self.openshift() as demo:
+                config = self.log_in(demo, f"--exec-api-version={version}")
+                for client in (["kubectl", "get", "pods"], PODS_IN_PYTHON, PODS_IN_JAVASCRIPT):
+                    with self.subTest(client=client[0], version=version):
+                        listed = self.command(*client, KUBECONFIG=config)
+                        self.assertIn("hello", self.output(listed))
 
     def test_the_java_client_would_take_the_answer_of_an_entry_for_it(self):
-        """As `KubeConfig.credentialsViaExecCredential` of the Java client judges entry and answer; it
-        adds nothing to the environment."""
+        """By the rules of `KubeConfig.credentialsViaExecCredential` of the Java client, which adds no
+        variables and passes no kubeconfig to the plugin."""
         with self.openshift() as demo:
             config = self.log_in(demo, "--exec-api-version=v1beta1")
             with open(config) as file:
