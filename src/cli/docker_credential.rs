@@ -67,7 +67,7 @@ pub(super) enum Verb {
 
 /// Performs an action of docker.
 pub(super) async fn run(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<ExitCode> {
-    match perform(connection, verb).await {
+    match Box::pin(perform(connection, verb)).await {
         Ok(text) => {
             output::print_data(text.as_str())?;
             Ok(ExitCode::SUCCESS)
@@ -84,7 +84,7 @@ pub(super) async fn run(connection: &ConnectionFlags, verb: Verb) -> anyhow::Res
 async fn perform(connection: &ConnectionFlags, verb: Verb) -> anyhow::Result<Zeroizing<String>> {
     let store = Store::of_user(&|name| std::env::var_os(name))?;
     let text = match verb {
-        Verb::Get => return get(connection, &store, &host()?).await,
+        Verb::Get => return Box::pin(get(connection, &store, &host()?)).await,
         Verb::Store => {
             accept_login(&store, &input()?)?;
             String::new()
@@ -127,7 +127,7 @@ async fn get(
     let found = kubeconfig::resolve_pinned(registry.kubeconfig.as_deref(), &overrides, None, &env)?;
     login::note_use(&found, &env);
     let token = if is_ibm(host) {
-        guarded(ibm_token(&found.target, &registry.context)).await?
+        Box::pin(guarded(ibm_token(&found.target, &registry.context))).await?
     } else {
         let cache = credential::from_user(&found.target, connection.exec_timeout)?;
         let fetched = guarded(async { Ok(cache.fetch_once(credential::Need::Current).await?) });

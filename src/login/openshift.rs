@@ -122,13 +122,7 @@ pub async fn log_in(
     let renewed =
         chosen.filter(|chosen| has_own_cluster && (is_named || api_server::is_of_login(chosen)));
     if request.method.is_open() && request.files.username_and_password().is_none() {
-        let known = renewed.as_ref().and_then(api_server::login_files);
-        if let Some(known) = known {
-            let own = request.files.oauth_certificate_authority.take();
-            request.files = known;
-            let authority = &mut request.files.oauth_certificate_authority;
-            *authority = own.or(authority.take());
-        }
+        take_known_files(&mut request.files, renewed.as_ref());
     }
     let authority = &mut request.files.oauth_certificate_authority;
     *authority = authority
@@ -154,12 +148,11 @@ pub async fn log_in(
     };
     let user = &identity.username;
     let kept = renewed.as_ref().and_then(|one| one.namespace.clone());
-    let namespace = match request.connection.namespace.clone().or(kept) {
-        Some(namespace) => Some(namespace),
-        None => {
-            let earlier = choice.earlier_namespace(&cluster, user, env);
-            project::starting_project(&access, &session.token, earlier).await
-        }
+    let namespace = if let Some(namespace) = request.connection.namespace.clone().or(kept) {
+        Some(namespace)
+    } else {
+        let earlier = choice.earlier_namespace(&cluster, user, env);
+        project::starting_project(&access, &session.token, earlier).await
     };
     let mut chosen = chosen_names(&request.connection);
     chosen.context = chosen.context.or_else(|| renewed.as_ref()?.context.clone());
@@ -206,6 +199,17 @@ pub async fn log_in(
         context,
         file,
     })
+}
+
+/// Takes the files that a renewed context's user names, but keeps an authority that was given.
+fn take_known_files(files: &mut OpenshiftFiles, renewed: Option<&Target>) {
+    let Some(known) = renewed.and_then(api_server::login_files) else {
+        return;
+    };
+    let given = files.oauth_certificate_authority.take();
+    *files = known;
+    let authority = &mut files.oauth_certificate_authority;
+    *authority = given.or(authority.take());
 }
 
 /// A session, and what is known of its account.

@@ -65,7 +65,7 @@ pub fn ask_pasted(
 ) -> Result<Zeroizing<String>, Error> {
     let mut tty = open(what, instead)?;
     let typed = prompt_line(&mut tty, prompt, Echo::OffAndRaw);
-    validated(typed.map(|typed| typed.map(edited)), what)
+    validated(typed.map(|typed| typed.map(|line| edited(&line))), what)
 }
 
 /// Returns whether there is a terminal to prompt on.
@@ -176,9 +176,9 @@ impl Drop for PromptMode<'_> {
 }
 
 /// Applies the keys that a terminal applies itself when it edits a line: backspace, Ctrl-U and Ctrl-D.
-fn edited(typed: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+fn edited(typed: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut line = Zeroizing::new(Vec::with_capacity(typed.len()));
-    for byte in &*typed {
+    for byte in typed {
         match *byte {
             0x08 | 0x7f => {
                 line.pop();

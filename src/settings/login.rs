@@ -18,7 +18,7 @@ pub enum Login {
     /// An IBM Cloud cluster's token
     Ibm(IbmFlags),
     /// An OIDC issuer's ID token
-    Oidc(OidcFlags),
+    Oidc(Box<OidcFlags>),
 }
 
 /// A session at an `OpenShift` cluster.

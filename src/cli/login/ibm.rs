@@ -41,7 +41,8 @@ passcode or password lasts as long as its session at IBM Cloud.
 Exit codes: 0 when logged in, 1 if that failed and nothing was changed, 2 for bad flags.";
 
 /// Flags of `kubegate login ibm`.
-#[allow(clippy::doc_markdown)]
+// Independent flags, each with a check of its own.
+#[allow(clippy::doc_markdown, clippy::struct_excessive_bools)]
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Flags {
     /// Name or id of the cluster [default: a choice from the list]

@@ -98,7 +98,7 @@ pub(super) async fn run(
         connection: overrides,
         exec_api_version,
     };
-    let done = log_in(request, &|name| std::env::var_os(name)).await?;
+    let done = Box::pin(log_in(request, &|name| std::env::var_os(name))).await?;
     let end = match done.ends_at {
         Some(end) => format!("\nThe session ends at {}", timestamp(end)),
         None => String::new(),

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How an issuer differs from the others; not at all at first.
+// Independent quirks; every combination is possible.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, Default)]
 pub struct Quirks {
     /// `scopes_supported` in place of the usual ones.

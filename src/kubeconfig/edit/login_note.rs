@@ -24,12 +24,12 @@ pub(super) fn extensions(
         Some(Value::Array(extensions)) => extensions.clone(),
         _ => Vec::new(),
     };
-    let mut note = match extensions.iter_mut().find(|one| one["name"] == NOTE) {
-        Some(note) => note["extension"].take(),
-        None => {
-            extensions.push(json!({"name": NOTE}));
-            first_note(plan, old, current)
-        }
+    let noted = extensions.iter_mut().find(|one| one["name"] == NOTE);
+    let mut note = if let Some(noted) = noted {
+        noted["extension"].take()
+    } else {
+        extensions.push(json!({"name": NOTE}));
+        first_note(plan, old, current)
     };
     if !note.is_object() {
         note = json!({});
@@ -170,8 +170,8 @@ impl Removed {
     /// Removes the clusters that the login made and no other context uses.
     fn take_clusters(&mut self, contents: &mut Contents<'_>) {
         self.clusters.retain(|cluster| {
-            let mut contexts = contents.contexts();
-            !contexts.any(|context| context.body["cluster"] == *cluster)
+            let mut left = contents.contexts();
+            !left.any(|context| context.body["cluster"] == *cluster)
         });
         for file in 0..contents.len() {
             if let Some(config) = contents.config_mut(file) {

@@ -73,19 +73,19 @@ pub(super) fn edit_files<T>(
     for _ in 0..RETRIES {
         let opened = open_all(paths)?;
         let (changes, outcome) = changes(&opened, &edit)?;
-        let changed: Vec<usize> = changes.iter().map(|(file, _)| *file).collect();
-        if changed.is_empty() {
+        let to_write: Vec<usize> = changes.iter().map(|(file, _)| *file).collect();
+        if to_write.is_empty() {
             return Ok(outcome);
         }
-        if changed.iter().any(|file| !locked.contains(file)) {
+        if to_write.iter().any(|file| !locked.contains(file)) {
             // All at once and sorted, as in client-go, so that no two processes wait for each other.
             drop(std::mem::take(&mut locks));
-            locked = changed;
+            locked = to_write;
             locked.sort_by_key(|file| &paths[*file]);
             for file in &locked {
                 locks.push(lock(&opened[*file], creates == Some(*file), patience)?);
             }
-            // What was read before the lock may have changed.
+            // What was read before the lock may have to_write.
             let opened = open_all(paths)?;
             let (changes, outcome) = self::changes(&opened, &edit)?;
             if changes.iter().any(|(file, _)| !locked.contains(file)) {

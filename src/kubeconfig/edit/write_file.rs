@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 use super::file_lock::{failed, sibling};
 use crate::kubeconfig::{Error, own_writes, replacement::Replacement, warn_once};
 
+/// The permissions of the group and of others in a file's mode.
+const OTHERS: u32 = 0o077;
+
 /// The widest mode that a file keeps: its group may read it.
 const WIDEST: u32 = 0o640;
 
@@ -166,7 +169,7 @@ fn narrow(file: &File, target: &Path, old: &fs::Metadata, bytes: &[u8]) -> io::R
     let narrowed = file.set_permissions(fs::Permissions::from_mode(mode));
     let now = file.metadata()?.mode() & 0o777;
     // A secret is not written for others to read; it stays where it was before.
-    if holds_secret(bytes) && now & 0o077 != 0 {
+    if holds_secret(bytes) && now & OTHERS != 0 {
         narrowed?;
     }
     tell_of_mode(target, [wide, mode, now]);
@@ -206,7 +209,7 @@ fn tell_of_mode(target: &Path, [old, wanted, now]: [u32; 3]) {
     if old == wanted {
         return;
     }
-    if now & 0o077 == 0 {
+    if now & OTHERS == 0 {
         tracing::warn!(
             "other users of this machine could use kubeconfig {} (mode {old:04o}); now they cannot \
              (mode {now:04o})",

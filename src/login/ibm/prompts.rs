@@ -112,7 +112,7 @@ fn choose<T>(
     for _ in 0..MAX_TRIES {
         let typed = match terminal::ask(&ask, what, flag) {
             Ok(typed) => typed,
-            Err(Error::BadInput { .. }) => Default::default(),
+            Err(Error::BadInput { .. }) => Zeroizing::default(),
             Err(error) => return Err(error),
         };
         let number: Option<usize> = typed.trim().parse().ok();

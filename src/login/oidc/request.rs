@@ -201,7 +201,7 @@ pub(super) fn secret_of_kubeconfig(target: &Target) -> Option<Secret> {
 fn previous_flags(target: &Target) -> Result<Option<OidcFlags>, Error> {
     Ok(match &target.user.login {
         kubeconfig::Login::Exec(entry) => match Login::of_exec(entry) {
-            Some(Login::Oidc(flags)) => Some(flags),
+            Some(Login::Oidc(flags)) => Some(*flags),
             _ => None,
         },
         kubeconfig::Login::Oidc(config) => {

@@ -194,7 +194,7 @@ async fn a_refresh_requests_the_granted_scopes() {
     let ended = home.token();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let scopes = Some("openid offline_access groups".to_owned());
-    assert_eq!(home.issuer.refresh_scopes(), [scopes.clone()]);
+    assert_eq!(home.issuer.refresh_scopes(), std::slice::from_ref(&scopes));
     // An issuer that accepts no scopes gets none.
     home.expire_id_token();
     home.issuer.set_quirks(Quirks {

@@ -44,11 +44,11 @@ impl Home {
         self.issuer.revoke();
         self.expire_id_token();
     }
+}
 
-    fn assert_works(&self, command: Command) {
-        let ended = Kubegate::refused(command);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-    }
+fn assert_works(command: Command) {
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn the_command_for_a_context_keeps_what_the_login_needs() {
     login.args(["--context", "it's mine", "--oidc-extra-scope", "groups"]);
     login.args(["--oidc-auth-request-extra-params", "audience=api"]);
     login.env("PATH", home.path_with_kubegate());
-    home.assert_works(login);
+    assert_works(login);
     home.revoke();
     // The entry names its program by a path where PATH leads to another one.
     let config = || {
@@ -72,7 +72,7 @@ async fn the_command_for_a_context_keeps_what_the_login_needs() {
     let again = home.run_remedy(&ended.stderr);
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(config(), before);
-    home.assert_works(home.command(&["token"]));
+    assert_works(home.command(&["token"]));
     let query = home.issuer.authorization_queries().pop().unwrap();
     for part in ["groups", "&audience=api"] {
         assert!(query.contains(part), "{query}");
@@ -86,14 +86,14 @@ async fn the_command_names_the_kubeconfig_that_a_flag_named() {
     let file = file.to_str().unwrap();
     let mut login = home.first_login();
     login.args(["--kubeconfig", file]);
-    home.assert_works(login);
+    assert_works(login);
     home.revoke();
     let args = ["token", "--kubeconfig", file];
     let ended = Kubegate::refused(home.command(&args));
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let again = home.run_remedy(&ended.stderr);
     assert_eq!(again.code, Some(0), "{again:?}");
-    home.assert_works(home.command(&args));
+    assert_works(home.command(&args));
 }
 
 /// The plugin of kubectl does not learn which context it runs for.
@@ -102,14 +102,18 @@ async fn the_plugin_finds_the_context_or_names_every_flag() {
     let home = Home::new(3600).await;
     let mut login = home.first_login();
     login.args(["--oidc-extra-scope", "groups", "--context", "mine"]);
-    home.assert_works(login);
+    assert_works(login);
     let info = json!({
         "kind": "ExecCredential",
         "apiVersion": "client.authentication.k8s.io/v1",
         "spec": {"interactive": false, "cluster": {"server": home.plane.url()}},
     });
     let path = home.path(".kube/config");
-    let target = kubegate::kubeconfig::resolve(Some(&path), &Default::default(), &|_| None);
+    let target = kubegate::kubeconfig::resolve(
+        Some(&path),
+        &kubegate::kubeconfig::Overrides::default(),
+        &|_| None,
+    );
     let kubegate::kubeconfig::Login::Exec(exec) = target.unwrap().user.login else {
         panic!("no exec entry");
     };
@@ -133,7 +137,7 @@ async fn the_plugin_finds_the_context_or_names_every_flag() {
         assert!(ended.stderr.contains(names), "{ended:?}");
         let again = home.run_remedy(&ended.stderr);
         assert_eq!(again.code, Some(0), "{again:?}");
-        home.assert_works(plugin());
+        assert_works(plugin());
         let query = home.issuer.authorization_queries().pop().unwrap();
         assert!(query.contains("groups"), "{query}");
     }
@@ -160,6 +164,6 @@ async fn a_context_with_an_auth_provider_becomes_a_login_of_kubegate() {
     assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
     let again = home.run_remedy(&ended.stderr);
     assert_eq!(again.code, Some(0), "{again:?}");
-    home.assert_works(home.command(&["token"]));
+    assert_works(home.command(&["token"]));
     assert_eq!(home.out(&["contexts", "-o", "name"]), "c\n");
 }

@@ -20,22 +20,22 @@ const READ_ONLY_FOLDER: &str = "mount -t tmpfs none \"$HOME/.kube\" && touch \"$
 const READ_ONLY: &str = "mount --bind \"$HOME/.kube\" \"$HOME/.kube\" && \
                          mount -o remount,bind,ro \"$HOME/.kube\"";
 
-impl Home {
-    /// Returns the command in a mount namespace of its own, after `setup`; `None` if this machine does
-    /// not allow that.
-    fn mounted(&self, setup: &str, command: &Command) -> Option<Command> {
-        let allowed = Command::new("unshare").args(["-rm", "true"]).status();
-        if !allowed.is_ok_and(|status| status.success()) {
-            eprintln!("this machine allows no mount namespaces, so this test is skipped");
-            return None;
-        }
-        let script = format!("{setup} && exec \"$0\" \"$@\"");
-        let mut args = vec!["-rm", "sh", "-c", &script];
-        args.push(command.get_program().to_str().unwrap());
-        args.extend(command.get_args().map(|arg| arg.to_str().unwrap()));
-        Some(command_like(command, "unshare", &args))
+/// Returns the command in a mount namespace of its own, after `setup`; `None` if this machine does
+/// not allow that.
+fn mounted(setup: &str, command: &Command) -> Option<Command> {
+    let allowed = Command::new("unshare").args(["-rm", "true"]).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("this machine allows no mount namespaces, so this test is skipped");
+        return None;
     }
+    let script = format!("{setup} && exec \"$0\" \"$@\"");
+    let mut args = vec!["-rm", "sh", "-c", &script];
+    args.push(command.get_program().to_str().unwrap());
+    args.extend(command.get_args().map(|arg| arg.to_str().unwrap()));
+    Some(command_like(command, "unshare", &args))
+}
 
+impl Home {
     /// Writes the file that is mounted, and the place of the mount.
     fn write_data(&self, text: &str) {
         fs::create_dir_all(self.path(".kube")).unwrap();
@@ -71,7 +71,7 @@ async fn a_kubeconfig_that_is_a_mount_is_written_in_place() {
     for setup in [FILE_MOUNT, READ_ONLY_FOLDER] {
         home.write_data("# mine\n");
         let before = fs::metadata(home.path("data")).unwrap();
-        let Some(command) = home.mounted(setup, &home.first_login()) else {
+        let Some(command) = mounted(setup, &home.first_login()) else {
             return;
         };
         let ended = Kubegate::refused(command);
@@ -81,11 +81,11 @@ async fn a_kubeconfig_that_is_a_mount_is_written_in_place() {
         assert!(text.starts_with("# mine\napiVersion: v1\n"), "{text}");
         assert_eq!(fs::metadata(home.path("data")).unwrap().ino(), before.ino());
         let whoami = home.command(&["whoami", "-o", "name"]);
-        let who = Kubegate::refused(home.mounted(setup, &whoami).unwrap());
+        let who = Kubegate::refused(mounted(setup, &whoami).unwrap());
         assert_eq!(who.stdout, "oidc:jane@example.com\n", "{who:?}");
         // A shorter text leaves nothing of the longer one.
         let forget = home.command(&["logout", "--forget"]);
-        let ended = Kubegate::refused(home.mounted(setup, &forget).unwrap());
+        let ended = Kubegate::refused(mounted(setup, &forget).unwrap());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(!home.data().contains("kubegate"), "{}", home.data());
         let left = fs::read_dir(home.path(".kube")).unwrap().count();
@@ -100,12 +100,12 @@ async fn processes_that_share_a_mounted_kubeconfig_spend_a_refresh_token_once() 
         home.write_data(&home.with_auth_provider());
         fs::set_permissions(home.path("data"), fs::Permissions::from_mode(0o640)).unwrap();
         let token = home.command(&["token"]);
-        if home.mounted(setup, &token).is_none() {
+        if mounted(setup, &token).is_none() {
             return;
         }
         let children: Vec<_> = (0..6)
             .map(|_| {
-                let mut command = home.mounted(setup, &token).unwrap();
+                let mut command = mounted(setup, &token).unwrap();
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
                 command.spawn().unwrap()
             })
@@ -134,7 +134,7 @@ async fn processes_that_share_a_mounted_kubeconfig_spend_a_refresh_token_once() 
 async fn a_kubeconfig_that_cannot_be_written_is_refused_before_the_login() {
     let home = Home::new(3600).await;
     home.write_data("");
-    let Some(command) = home.mounted(READ_ONLY, &home.first_login()) else {
+    let Some(command) = mounted(READ_ONLY, &home.first_login()) else {
         return;
     };
     let ended = Kubegate::refused(command);

@@ -170,7 +170,7 @@ impl VpcIdentity {
             _ => service,
         };
         let response = service.send(request, None).await;
-        let response = response.map_err(|error| self.unreachable(error))?;
+        let response = response.map_err(unreachable)?;
         if response.status.is_success() {
             return Ok(response);
         }
@@ -186,24 +186,24 @@ impl VpcIdentity {
             &format!("it answered {}{advice}", response.status),
         ))
     }
+}
 
-    /// Adds what to do to the error of a service that does not answer.
-    fn unreachable(&self, error: Error) -> Error {
-        let retry_after = error.retry_after();
-        match &error {
-            Error::Issuer(IssuerError::Unreachable { .. } | IssuerError::TimedOut { .. }) => {
-                Error::Vendor {
-                    vendor: VENDOR,
-                    problem: format!(
-                        "{error}; this must be a virtual server in a VPC with its metadata service \
-                         enabled, and with secure access {URL_VARIABLE} must be {SECURE_URL}"
-                    ),
-                    transient: true,
-                    retry_after,
-                }
+/// Adds what to do to the error of a service that does not answer.
+fn unreachable(error: Error) -> Error {
+    let retry_after = error.retry_after();
+    match &error {
+        Error::Issuer(IssuerError::Unreachable { .. } | IssuerError::TimedOut { .. }) => {
+            Error::Vendor {
+                vendor: VENDOR,
+                problem: format!(
+                    "{error}; this must be a virtual server in a VPC with its metadata service \
+                     enabled, and with secure access {URL_VARIABLE} must be {SECURE_URL}"
+                ),
+                transient: true,
+                retry_after,
             }
-            _ => error,
         }
+        _ => error,
     }
 }
 

@@ -112,7 +112,8 @@ impl Access {
             }
             Ok(Some(body))
         };
-        let answer = issuer::with_timeout("the API server", &address, answer).await;
+        // Boxed, since it is large.
+        let answer = Box::pin(issuer::with_timeout("the API server", &address, answer)).await;
         answer.unwrap_or_else(|| Err(failed("did not answer in time")))
     }
 }

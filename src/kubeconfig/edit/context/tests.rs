@@ -489,7 +489,7 @@ fn utf16_becomes_utf8() {
 fn whether_a_file_can_be_edited_is_checked_before() {
     for text in [KUBECTL, "", "a: 1\n---\nb: 1\n", "kind: A\nkind: B\n"] {
         let (_folder, path) = holding(text);
-        may_add_context(&[path.clone()]).unwrap();
+        may_add_context(std::slice::from_ref(&path)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
         may_add_context(&[path.with_extension("none")]).unwrap();
     }
@@ -502,7 +502,9 @@ fn whether_a_file_can_be_edited_is_checked_before() {
         ("clusters: [\n", "kubeconfig"),
     ] {
         let (folder, path) = holding(text);
-        let error = may_add_context(&[path.clone()]).unwrap_err().to_string();
+        let error = may_add_context(std::slice::from_ref(&path))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(says), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -513,7 +515,7 @@ fn a_file_with_bare_cr_line_ends_is_refused() {
     let text = KUBECTL.replace('\n', "\r");
     let (_folder, path) = holding(&text);
     for error in [
-        may_add_context(&[path.clone()]).unwrap_err(),
+        may_add_context(std::slice::from_ref(&path)).unwrap_err(),
         add(&path, &new(), true).unwrap_err(),
     ] {
         let error = error.to_string();

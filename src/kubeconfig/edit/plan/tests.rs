@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use super::*;
 use crate::kubeconfig::edit::{ChosenNames, ExecEntry, LoginIdentity, NewCluster};
@@ -13,24 +13,27 @@ fn file(contexts: &[(&str, &str, &str)]) -> String {
     let mut clusters: Vec<_> = contexts.iter().map(|(_, cluster, _)| *cluster).collect();
     clusters.dedup();
     for cluster in clusters {
-        text.push_str(&format!(
-            "- {{name: '{cluster}', cluster: {{server: '{SERVER}'}}}}\n"
-        ));
+        let _ = writeln!(
+            text,
+            "- {{name: '{cluster}', cluster: {{server: '{SERVER}'}}}}"
+        );
     }
     text.push_str("contexts:\n");
     for (name, cluster, user) in contexts {
-        text.push_str(&format!(
-            "- {{name: '{name}', context: {{cluster: '{cluster}', user: '{user}'}}}}\n"
-        ));
+        let _ = writeln!(
+            text,
+            "- {{name: '{name}', context: {{cluster: '{cluster}', user: '{user}'}}}}"
+        );
     }
     let mut users: Vec<_> = contexts.iter().map(|(_, _, user)| *user).collect();
     users.dedup();
     text.push_str("users:\n");
     for user in users {
-        text.push_str(&format!(
+        let _ = writeln!(
+            text,
             "- {{name: '{user}', user: {{exec: {{command: kubegate, args: [client], interactiveMode: \
-             Never, apiVersion: client.authentication.k8s.io/v1}}}}}}\n"
-        ));
+             Never, apiVersion: client.authentication.k8s.io/v1}}}}}}"
+        );
     }
     text
 }
