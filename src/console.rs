@@ -125,6 +125,13 @@ pub fn is_on_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Returns how many columns the terminal at standard error has; `None` if it does not say.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// Returns whether one of the standard streams is a terminal that still exists.
 #[must_use]
 pub fn has_terminal() -> bool {

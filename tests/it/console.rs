@@ -221,7 +221,7 @@ fn text_is_made_printable_in_one_place() {
         .collect();
     // The other modules check text that is typed or read as a secret, and do not show it.
     let mut known = [
-        "credential/sources/ibm_iam/key_file.rs",
+        "credential/sources/ibm_iam/api_key.rs",
         "credential/secret_file.rs",
         "login/terminal.rs",
         "printable.rs",

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use qrcode::{QrCode, render::unicode::Dense1x2};
-use rustix::termios::tcgetwinsize;
 
 use crate::console;
 
@@ -15,10 +14,7 @@ pub(super) fn drawn(url: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Option
     if !console::is_on_terminal() || !shows_unicode(env) {
         return None;
     }
-    let size = tcgetwinsize(std::io::stderr()).ok();
-    let columns = size.map(|size| usize::from(size.ws_col));
-    let width = columns.filter(|columns| *columns > 0);
-    drawn_within(url, width.unwrap_or(DEFAULT_WIDTH))
+    drawn_within(url, console::columns().unwrap_or(DEFAULT_WIDTH))
 }
 
 fn drawn_within(url: &str, width: usize) -> Option<String> {
