@@ -229,21 +229,27 @@ async fn an_id_token_that_is_no_jwt_is_reported_and_not_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lifetimes_that_make_no_sense_are_reported_or_limited() {
     let cloud = Cloud::start().await;
-    for lifetime in [json!(0), json!(-5), json!(-1e300)] {
+    for lifetime in [
+        json!(0),
+        json!(-5),
+        json!(-1e300),
+        json!("soon"),
+        json!("NaN"),
+    ] {
         cloud.ibm.replace_token_field("expires_in", Some(lifetime));
         assert_says(
             &request_refused(&cloud, &CLUSTER_ARGS, &KEY).await,
             &["expires_in", &cloud.iam_url()],
         );
     }
-    for lifetime in [json!(1e300), json!(u64::MAX), json!(null)] {
+    for lifetime in [json!(1e300), json!(u64::MAX), json!(null), json!("3600")] {
         cloud.ibm.replace_token_field("expires_in", Some(lifetime));
         let kubegate = cloud.proxy(&CLUSTER_ARGS, &KEY);
         assert_eq!(status(&get(&kubegate.address, PODS).await), 200);
     }
     cloud
         .ibm
-        .replace_token_field("expires_in", Some(json!("soon")));
+        .replace_token_field("expires_in", Some(json!(["soon"])));
     assert_says(
         &request_refused(&cloud, &CLUSTER_ARGS, &KEY).await,
         &["not the JSON"],

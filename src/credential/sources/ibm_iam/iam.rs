@@ -146,10 +146,14 @@ impl Iam {
         let given = |token: Option<Secret>| token.filter(|token| !token.expose().is_empty());
         let access = given(granted.access_token)
             .ok_or_else(|| response.error("its answer has no access_token"))?;
-        // Text that is no number says nothing.
         let seconds = granted
             .expires_in
-            .and_then(|seconds| seconds.into_text().parse().ok());
+            .map(|seconds| seconds.into_text().parse::<f64>())
+            .transpose();
+        let seconds = seconds
+            .ok()
+            .filter(|seconds| !seconds.is_some_and(f64::is_nan))
+            .ok_or_else(|| response.error("its expires_in is not a number of seconds"))?;
         Ok(Tokens {
             access,
             refresh: given(granted.refresh_token).filter(|t| t.expose() != NOT_SUPPORTED),
