@@ -13,7 +13,10 @@ use std::{ffi::OsString, path::PathBuf};
 
 pub use request::{IssuerRequest, LoginRequest};
 
-use self::{issuer::Issuer, request::secret_of_kubeconfig};
+use self::{
+    issuer::Issuer,
+    request::{is_of_other_client, secret_of_kubeconfig},
+};
 use super::{
     Error,
     login_name::refuse_login_in_use,
@@ -75,8 +78,12 @@ pub async fn log_in(
     grant::check(&flags.grant)?;
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let mut saved = previous_login(&store, request, &flags)?;
-    if saved.client_secret.is_none() {
-        saved.client_secret = target.as_ref().and_then(secret_of_kubeconfig);
+    match &target {
+        Some(target) if is_of_other_client(target, &flags)? => saved.client_secret = None,
+        Some(target) if saved.client_secret.is_none() => {
+            saved.client_secret = secret_of_kubeconfig(target);
+        }
+        _ => {}
     }
     let secret = client_secret(request, &flags, &mut saved)?;
     if target.is_some() {

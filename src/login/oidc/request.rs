@@ -188,6 +188,13 @@ fn of_server(flags: &Overrides) -> Overrides {
     }
 }
 
+/// Whether the context has a login of another client or issuer than `flags`. The secret of that client
+/// must not be sent.
+pub(super) fn is_of_other_client(target: &Target, flags: &OidcFlags) -> Result<bool, Error> {
+    let client = |flags: &OidcFlags| (flags.oidc_issuer_url.clone(), flags.oidc_client_id.clone());
+    Ok(previous_flags(target)?.is_some_and(|previous| client(&previous) != client(flags)))
+}
+
 /// Returns the client's secret that the context's `auth-provider` has.
 pub(super) fn secret_of_kubeconfig(target: &Target) -> Option<Secret> {
     match &target.user.login {
@@ -217,4 +224,36 @@ fn previous_flags(target: &Target) -> Result<Option<OidcFlags>, Error> {
         }
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_secret_of_another_client_or_issuer_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let text = "current-context: c\n\
+             clusters: [{name: c, cluster: {server: 'https://api.example'}}]\n\
+             contexts: [{name: c, context: {cluster: c, user: u}}]\n\
+             users: [{name: u, user: {auth-provider: {name: oidc, config: {\
+             idp-issuer-url: 'https://issuer.example', client-id: kube, client-secret: s}}}}]\n";
+        std::fs::write(&path, text).unwrap();
+        let target = kubeconfig::resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
+        for (issuer, client, is_other) in [
+            ("https://issuer.example", "kube", false),
+            ("https://issuer.example", "other", true),
+            ("https://other.example", "kube", true),
+        ] {
+            let flags = OidcFlags {
+                oidc_issuer_url: issuer.to_owned(),
+                oidc_client_id: client.to_owned(),
+                ..OidcFlags::default()
+            };
+            let found = is_of_other_client(&target, &flags).unwrap();
+            assert_eq!(found, is_other, "{issuer} {client}");
+        }
+    }
 }
