@@ -26,7 +26,7 @@ class ExecEntries(Case):
             line = demo.line()
         while line.rstrip().endswith("\\"):
             line = line.rstrip()[:-1] + demo.line()
-        config = os.path.join(self.home, "of-the-client")
+        config = os.path.join(self.home, self._testMethodName)
         login = [*shlex.split(line), "--password-stdin", "--kubeconfig", config, *more]
         self.output(self.command(*login, stdin=b"developer\n"))
         return config

@@ -377,6 +377,12 @@ fn a_plugin_with_the_terminal_ends_with_its_command_too() {
             home.plugin(COUPLE);
             let mut script = in_terminal(&home);
             let family = members(&home, &["leader", "child"]);
+            // A shell that still waits for `mv` may outlive a Ctrl-C.
+            let comm = format!("/proc/{}/comm", family[1]);
+            until(
+                || fs::read_to_string(&comm).is_ok_and(|name| name == "sleep\n"),
+                || "the child's sleep".to_owned(),
+            );
             script.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
             assert_eq!(ended(script).0, Some(130));
             assert_ended(&family);
