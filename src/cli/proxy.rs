@@ -28,7 +28,7 @@ use crate::{
     proxy::{self, Drain, Prefix, ReloadHandle, guard::Guard},
     serve::{
         self, DeferredTarget, Listener, PeerCheck, ReloadSignals, Reloader, ShutdownSignals,
-        TargetSource,
+        TargetSource, TokenFile,
     },
     settings::{ConnectionFlags, ProxyFlags},
     tls,
@@ -72,6 +72,8 @@ pub(super) async fn serve(
     tls::warm_up();
     let source = target_source::as_login(source, flags.login());
     let source = target_source::as_service_account(source, &flags.service_account);
+    let token_file = flags.require_token_file().map(TokenFile::read);
+    let token_file = token_file.transpose()?;
     let guard = Arc::new(Guard::new(&rules::of_flags(flags))?);
     let own = Arc::new(OnceLock::new());
     let drain = Drain::default();
@@ -80,6 +82,7 @@ pub(super) async fn serve(
     let files = flags.www();
     let parts = proxy::Parts {
         guard: guard.clone(),
+        tokens: token_file.as_ref().map(TokenFile::tokens),
         api: Prefix::new(&flags.api_prefix),
         files: files
             .map(|folder| rules::static_files(flags, folder))
@@ -107,6 +110,9 @@ pub(super) async fn serve(
     }
     console::print(&format!("Starting to serve on {listener}\n{greeting}"))
         .context("cannot write to standard output")?;
+    if let Some(token_file) = token_file {
+        tokio::spawn(token_file.watch());
+    }
     tokio::spawn(async move {
         let reloader = match target {
             ProxyTarget::Resolved(reloader) => *reloader,

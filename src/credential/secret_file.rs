@@ -1,4 +1,4 @@
-//! Reads a file with one line: a secret, or the user name that belongs to it.
+//! Reads a file with one line: a secret, or the user name that belongs to it. Or one with several.
 
 use std::{
     fs::File,
@@ -21,18 +21,8 @@ const LIMIT: u64 = 1 << 20;
 /// # Errors
 /// A file that cannot be read, is empty, has more lines, or is no text.
 pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
-    let bad = |problem| Error::BadSecretFile {
-        what,
-        path: path.to_owned(),
-        problem,
-    };
-    let text = read_text(path).map_err(|source| Error::SecretFile {
-        what,
-        path: path.to_owned(),
-        source: Arc::new(source),
-    })?;
-    let text = text.ok_or_else(|| bad("is not a file, or has more than 1 MiB"))?;
-    let text = text::decode(&text).map_err(|_| bad("is not UTF-8 text"))?;
+    let bad = |problem| bad_file(what, path, problem);
+    let text = read_lines(what, path)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
@@ -42,6 +32,29 @@ pub fn read(what: &'static str, path: &Path) -> Result<Secret, Error> {
         return Err(bad("has more than one line, or a control character"));
     }
     Ok(Secret::new(line))
+}
+
+/// Returns the text of a file, without a byte order mark. `what` names it in errors.
+///
+/// # Errors
+/// A file that cannot be read, or is no text.
+pub fn read_lines(what: &'static str, path: &Path) -> Result<Zeroizing<String>, Error> {
+    let bad = |problem| bad_file(what, path, problem);
+    let text = read_text(path).map_err(|source| Error::SecretFile {
+        what,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let text = text.ok_or_else(|| bad("is not a file, or has more than 1 MiB"))?;
+    text::decode(&text).map_err(|_| bad("is not UTF-8 text"))
+}
+
+fn bad_file(what: &'static str, path: &Path, problem: &'static str) -> Error {
+    Error::BadSecretFile {
+        what,
+        path: path.to_owned(),
+        problem,
+    }
 }
 
 /// Reads a file; `None` if it is no regular file, or too large.

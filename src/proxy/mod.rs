@@ -49,6 +49,7 @@ pub use watch::WatchResponse;
 
 use std::{convert::Infallible, sync::Arc};
 
+use arc_swap::ArcSwap;
 use http::{
     Request, Response,
     header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE},
@@ -61,13 +62,15 @@ use tower_http::{
     trace::{self, TraceLayer},
 };
 
-use guard::Guard;
+use guard::{Guard, LocalTokens};
 
 /// What the stack is made of.
 #[derive(Clone)]
 pub struct Parts {
     /// Decides which requests pass.
     pub guard: Arc<Guard>,
+    /// `--require-token-file`
+    pub tokens: Option<Arc<ArcSwap<LocalTokens>>>,
     /// `--api-prefix`
     pub api: Prefix,
     /// `--www` under `--www-prefix`
@@ -134,6 +137,8 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .map_err(|never: Infallible| match never {})
         .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
         .layer(respond::RespondLayer::to_refusals())
+        // Whether the client may use this proxy, where tokens are required.
+        .layer(guard::token_layer(parts.tokens))
         // Strips the API prefix, so that everything below sees the API server's own paths.
         .layer(route::RouteLayer::new(parts.api, parts.files))
         // Reads what is asked once, for every layer below, and refuses a path with two meanings.

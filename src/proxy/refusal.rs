@@ -23,6 +23,11 @@ impl Refusal {
         Self::new(rule, StatusCode::BAD_REQUEST, message)
     }
 
+    /// 401: the client has not proved to this proxy who it is.
+    pub fn unauthorized(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new(rule, StatusCode::UNAUTHORIZED, message)
+    }
+
     /// 403: understood, and not allowed.
     pub fn forbidden(rule: &'static str, message: impl Into<String>) -> Self {
         Self::new(rule, StatusCode::FORBIDDEN, message)

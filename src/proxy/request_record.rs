@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -28,6 +28,8 @@ struct Fields {
     bytes: AtomicU64,
     /// Bytes to the server, on an upgraded connection.
     sent: AtomicU64,
+    /// The client whose token of `--require-token-file` the request brought.
+    client: OnceLock<Arc<str>>,
     is_broken: AtomicBool,
 }
 
@@ -41,12 +43,18 @@ impl RequestRecord {
             is_watch: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            client: OnceLock::new(),
             is_broken: AtomicBool::new(false),
         }))
     }
 
     pub(super) fn set_status(&self, status: StatusCode) {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// Notes the client that a token has proved.
+    pub(super) fn set_client(&self, client: Arc<str>) {
+        self.0.client.get_or_init(|| client);
     }
 
     /// Writes a line for the start of a watch.
@@ -82,6 +90,8 @@ impl Drop for Fields {
         };
         let time = format_time(self.start.elapsed());
         let bytes = *self.bytes.get_mut();
+        let client = self.client.get();
+        let client = client.map_or_else(String::new, |client| format!(", client {client}"));
         let end = match (*self.sent.get_mut(), *self.is_broken.get_mut()) {
             (_, true) => ", broken off".to_owned(),
             (0, false) => String::new(),
@@ -94,7 +104,7 @@ impl Drop for Fields {
             ),
             status => tracing::info!(
                 target: TARGET,
-                "{begin}{method} {path} {status} {time} {bytes} bytes{end}"
+                "{begin}{method} {path} {status} {time} {bytes} bytes{end}{client}"
             ),
         }
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS},
+    header::{
+        CONNECTION, CONTENT_TYPE, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    },
 };
 use serde_json::json;
 
@@ -67,6 +69,11 @@ impl ErrorResponse {
     fn set_headers(&self, headers: &mut HeaderMap) {
         // The message may repeat text of a link that another page wrote.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 15.5.2: a 401 has a challenge.
+            let challenge = HeaderValue::from_static("Bearer realm=\"kubegate\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.retry_seconds() {
             headers.insert(RETRY_AFTER, seconds.into());
         }

@@ -11,6 +11,11 @@ pub(super) fn is_in(headers: &HeaderMap) -> bool {
     subprotocols(headers).any(is_token)
 }
 
+/// Returns the token that a WebSocket request brings, still encoded.
+pub(super) fn find(headers: &HeaderMap) -> Option<&[u8]> {
+    subprotocols(headers).find_map(|token| token.strip_prefix(TOKEN_SUBPROTOCOL.as_bytes()))
+}
+
 /// Removes the token, and keeps the other subprotocols.
 pub(super) fn remove(headers: &mut HeaderMap) {
     if !is_in(headers) {

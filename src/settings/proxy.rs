@@ -102,6 +102,10 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub allow_any_uid: bool,
+    /// Require clients to send a token of this file, whose lines are NAME TOKEN or NAME sha256:HEX; it
+    /// is read again when it changes
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = any_path())]
+    pub require_token_file: Option<PathBuf>,
     /// Web origins whose pages may use this proxy, such as https://dashboard.example
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
@@ -159,6 +163,12 @@ impl ProxyFlags {
     #[must_use]
     pub fn www(&self) -> Option<&Path> {
         non_empty_path(self.www.as_ref())
+    }
+
+    /// `--require-token-file`
+    #[must_use]
+    pub fn require_token_file(&self) -> Option<&Path> {
+        non_empty_path(self.require_token_file.as_ref())
     }
 
     /// Where to listen over TCP.

@@ -29,6 +29,7 @@ mod issuer_faults;
 mod kubeconfig;
 mod listening;
 mod liveness;
+mod local_tokens;
 mod local_users;
 mod logins;
 mod logs;

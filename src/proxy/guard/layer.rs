@@ -29,10 +29,12 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::Request;
 
 use super::{
     Guard,
+    local_tokens::{CheckLocalToken, LocalTokens},
     origin::{self, Caller},
 };
 use crate::proxy::{
@@ -46,6 +48,13 @@ use crate::proxy::{
 #[must_use]
 pub fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckOrigin> {
     HeadFilterLayer::new(CheckOrigin(guard))
+}
+
+/// Checks the token by which a client proves that it may use this proxy, if `tokens` are required.
+/// Belongs inside of CORS, since a preflight cannot bring a token.
+#[must_use]
+pub fn token_layer(tokens: Option<Arc<ArcSwap<LocalTokens>>>) -> HeadFilterLayer<CheckLocalToken> {
+    HeadFilterLayer::new(CheckLocalToken(tokens))
 }
 
 /// Checks what is asked. Belongs inside of the layer that reads the [`RequestInfo`].

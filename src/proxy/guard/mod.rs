@@ -7,6 +7,7 @@
 //! | concern | file |
 //! |---|---|
 //! | the user of this machine that connects | `local_users` |
+//! | the tokens of `--require-token-file` | `local_tokens` |
 //! | message framing that is open to two readings | `framing` |
 //! | the Host and absolute-form targets | `host` |
 //! | pages in a browser | `origin` |
@@ -21,6 +22,7 @@ mod filter;
 mod framing;
 mod host;
 mod layer;
+mod local_tokens;
 mod local_users;
 mod origin;
 mod read_only;
@@ -42,7 +44,10 @@ use origin::AllowedOrigins;
 pub use origin::Caller;
 pub use rules::Rules;
 
-pub use layer::{CheckOrigin, CheckRequest, CutTarget, PeerRefusal, origin_layer, request_layer};
+pub use layer::{
+    CheckOrigin, CheckRequest, CutTarget, PeerRefusal, origin_layer, request_layer, token_layer,
+};
+pub use local_tokens::{BadLine, CheckLocalToken, LocalTokens};
 pub use local_users::{LocalUsers, UnknownOwner};
 
 /// The rules, compiled.
