@@ -350,13 +350,13 @@ async fn a_proxy_that_ends_leaves_no_plugin_behind() {
 }
 
 /// Runs `kubegate token` in a terminal of its own, which script(1) makes; what is written to its
-/// standard input is typed there.
+/// standard input is typed there. A test run in the background would pass an ignored SIGINT on.
 fn in_terminal(home: &Home) -> Child {
     let user = exec(&json!({"interactiveMode": "Always"}));
     let config = home.kubeconfig("https://127.0.0.1:1", &user);
     let kubegate = Kubegate::command(Vec::<&str>::new());
     let line = format!(
-        "exec {} token --kubeconfig {}",
+        "exec env --default-signal=INT {} token --kubeconfig {}",
         kubegate.get_program().display(),
         config.display()
     );
