@@ -24,10 +24,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    proxy::{
-        self, Peer, Proxy,
-        guard::{CutTarget, PeerRefusal},
-    },
+    proxy::{self, Peer, Proxy, guard::CutTarget},
 };
 
 /// How many bytes of a response hyper buffers for a client that does not read, plus one frame.
@@ -64,16 +61,11 @@ impl<P> ConnectionContext<P> {
 struct ConnectionService<P> {
     context: ConnectionContext<P>,
     peer: Peer,
-    /// The refusal for every request, if the user behind the connection may not use the proxy.
-    refusal: Option<PeerRefusal>,
 }
 
 impl<P: Proxy> ConnectionService<P> {
     fn call(&self, mut request: Request<Incoming>) -> P::Future {
         self.peer.set_forwarded_headers(request.headers_mut());
-        if let Some(refusal) = &self.refusal {
-            request.extensions_mut().insert(refusal.clone());
-        }
         let proxy = self.context.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
         let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
@@ -82,18 +74,9 @@ impl<P: Proxy> ConnectionService<P> {
     }
 }
 
-/// Serves an accepted connection until it ends. With a `refusal`, every request gets it.
-pub(super) async fn serve(
-    accepted: Accepted,
-    peer: Peer,
-    refusal: Option<PeerRefusal>,
-    context: ConnectionContext<impl Proxy>,
-) {
-    let service = ConnectionService {
-        context,
-        peer,
-        refusal,
-    };
+/// Serves an accepted connection until it ends.
+pub(super) async fn serve(accepted: Accepted, peer: Peer, context: ConnectionContext<impl Proxy>) {
+    let service = ConnectionService { context, peer };
     let served = match accepted {
         Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), service).await,
         Accepted::Unix { stream, .. } => serve_stream(UnixStream::from_std(stream), service).await,

@@ -70,6 +70,17 @@ impl ConnectionLimit {
     /// Rejects a connection with a 503.
     pub(super) fn reject(&mut self, accepted: Accepted) {
         let response = self.response();
+        self.send(accepted, response);
+    }
+
+    /// Refuses a connection whose user may not use the proxy.
+    pub(super) fn refuse(&self, accepted: Accepted, refusal: Refusal) {
+        let status = refusal.status.as_u16();
+        tracing::warn!(repeats = refusal.rule, status, "{refusal}");
+        self.send(accepted, proxy::encode_refusal(refusal, None));
+    }
+
+    fn send(&self, accepted: Accepted, response: Vec<u8>) {
         if self.lingering.len() >= MAX_LINGERING {
             reject_at_once(accepted, &response);
             return;

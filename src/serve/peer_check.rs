@@ -1,5 +1,8 @@
 //! [`PeerCheck`]: decides at accept whether the user behind a connection may use the proxy.
 
+#[cfg(target_os = "linux")]
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+
 use super::listener::Accepted;
 #[cfg(target_os = "linux")]
 use super::socket_owner::SocketOwners;
@@ -42,16 +45,29 @@ impl PeerCheck {
     }
 
     #[cfg(target_os = "linux")]
-    fn check_tcp(&mut self, stream: &std::net::TcpStream) -> Result<(), Refusal> {
+    fn check_tcp(&mut self, stream: &TcpStream) -> Result<(), Refusal> {
         let (Ok(client), Ok(server)) = (stream.peer_addr(), stream.local_addr()) else {
             // It is closed already.
             return self.users.check(Err(UnknownOwner::NotListed));
         };
-        let is_loopback = |address: std::net::SocketAddr| address.ip().to_canonical().is_loopback();
-        // A client of this machine may have bound any of its addresses before it connects to loopback.
-        if !is_loopback(client) && !is_loopback(server) {
+        if !is_of_this_machine(client) {
             return Ok(());
         }
-        self.users.check(self.owners.of_client(client, server))
+        let owner = self.owners.of_client(client, server);
+        // As long as the accepted end is connected, no other connection has the same addresses. So the
+        // socket that was found is the other end of this one.
+        let owner = owner.and_then(|uid| match stream.peer_addr() {
+            Ok(_) => Ok(uid),
+            Err(_) => Err(UnknownOwner::NotListed),
+        });
+        self.users.check(owner)
     }
+}
+
+/// Whether an address belongs to this machine: only such an address can be bound. A client of this machine
+/// may connect from any of them.
+#[cfg(target_os = "linux")]
+fn is_of_this_machine(mut address: SocketAddr) -> bool {
+    address.set_port(0);
+    address.ip().to_canonical().is_loopback() || UdpSocket::bind(address).is_ok()
 }

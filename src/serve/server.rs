@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     credential, descriptors,
-    proxy::{Drain, Proxy, guard::PeerRefusal},
+    proxy::{Drain, Proxy},
 };
 
 /// The pause after an accept that failed for lack of file descriptors or memory: long enough to
@@ -23,7 +23,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until a signal comes, then drains: no more connections are accepted, requests may
 /// complete, watches end at the next event boundary, and what still runs after `limit` is cut off.
-/// Requests of users that `peers` does not accept are refused.
+/// Connections of users that `peers` does not accept are refused.
 ///
 /// # Errors
 /// The system refuses to start a thread for each of `proxies`.
@@ -80,15 +80,16 @@ async fn accept_all<P: Proxy>(
     let mut limit = ConnectionLimit::measure();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) if !limit.allows_another(connections, &drain.tunnels) => {
-                limit.reject(stream);
-            }
-            Ok((stream, peer)) => {
-                let refusal = peers.check(&stream).err().map(PeerRefusal::new);
-                workers.spawn(connections, move |context| {
-                    connection::serve(stream, peer, refusal, context)
-                });
-            }
+            Ok((stream, peer)) => match peers.check(&stream) {
+                // Before the limit, so that other users cannot take up the connections.
+                Err(refusal) => limit.refuse(stream, refusal),
+                Ok(()) if !limit.allows_another(connections, &drain.tunnels) => {
+                    limit.reject(stream);
+                }
+                Ok(()) => workers.spawn(connections, move |context| {
+                    connection::serve(stream, peer, context)
+                }),
+            },
             // Only the connection that was to be accepted is lost.
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) if descriptors::ran_out(&error) && limit.reject_next(listener) => {}

@@ -36,22 +36,26 @@ impl SocketOwners {
             local: canonical(client),
             remote: canonical(server),
         };
-        match self.find(end)? {
-            Some(ListedSocket { uid, inode }) if inode != 0 => Ok(uid),
-            _ => Err(UnknownOwner::NotListed),
-        }
+        let found = self.find(end)?;
+        let owner = found.and_then(|socket| socket.owner());
+        owner.ok_or(UnknownOwner::NotListed)
     }
 
     fn find(&mut self, end: Connection) -> Result<Option<ListedSocket>, UnknownOwner> {
-        if let Some(sock_diag) = &self.sock_diag {
+        if let Some(sock_diag) = &mut self.sock_diag {
             match sock_diag.find(end) {
-                Ok(Some(found)) => return Ok(Some(found)),
-                // The answer is the same where the kernel cannot list TCP sockets. It can if it lists
-                // the accepted end of this connection, which exists.
+                Ok(Some(found)) => {
+                    // Without a connected socket, the kernel returns one that listens at the port.
+                    let is_same = found.connection == end;
+                    return Ok(is_same.then_some(found.socket));
+                }
+                // The kernel says the same where it cannot list TCP sockets. It can if it lists the
+                // accepted end of this connection, or the listener at its port.
                 Ok(None) if matches!(sock_diag.find(end.reversed()), Ok(Some(_))) => {
                     return Ok(None);
                 }
-                Ok(None) | Err(_) => self.sock_diag = None,
+                Ok(None) => self.sock_diag = None,
+                Err(error) => tracing::debug!(%error, "sock_diag fails"),
             }
         }
         proc_net::find(end).map_err(|_| UnknownOwner::NoList)
@@ -143,5 +147,35 @@ mod tests {
             by_proc.of_client(peer, own),
         ];
         assert_eq!(found, [Err(UnknownOwner::NotListed); 2]);
+    }
+
+    /// Linux lets another socket listen at a port that a client has bound with `SO_REUSEADDR`.
+    #[test]
+    fn a_listener_at_the_port_of_a_client_that_has_gone_is_not_taken_for_it() {
+        use rustix::net::{
+            AddressFamily, SocketType, bind, connect as connect_socket, listen, socket, sockopt,
+        };
+
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let open = |ip: [u8; 4], port: u16| {
+            let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+            bind(&socket, &SocketAddr::from((ip, port))).unwrap();
+            socket
+        };
+        let client = open([127, 0, 0, 1], 0);
+        let client_address = SocketAddr::try_from(rustix::net::getsockname(&client).unwrap());
+        let client_address = client_address.unwrap();
+        let listener = open([0; 4], client_address.port());
+        listen(&listener, 1).unwrap();
+        connect_socket(&client, &address).unwrap();
+        let (accepted, peer) = server.accept().unwrap();
+        assert_eq!(peer, client_address);
+        assert_eq!(both_ways(peer, address), [Ok(own_uid()); 2]);
+        sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        assert_eq!(both_ways(peer, address), [Err(UnknownOwner::NotListed); 2]);
+        drop((accepted, listener));
     }
 }

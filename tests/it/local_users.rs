@@ -144,7 +144,7 @@ async fn a_user_that_closes_before_it_is_accepted_is_not_taken_for_root() {
     let head = "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(status(&exchange(&kubegate.address, head).await), 200);
     let log = kubegate.log();
-    assert!(log.contains("POST"), "{log}");
+    assert!(log.contains("--allow-any-uid"), "{log}");
     assert_eq!(upstream.connections(), 1, "{log}");
 }
 
@@ -170,4 +170,75 @@ async fn another_user_is_refused_at_a_socket_that_is_open_to_it() {
         let (_, code) = parted(&curl_as(0, &asked).output().unwrap());
         assert_eq!(code, "200", "{flags:?}");
     }
+}
+
+/// The addresses of this machine that are not loopback.
+fn other_addresses() -> Vec<String> {
+    let output = Command::new("hostname").arg("-I").output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8(text).unwrap_or_default();
+    text.split_whitespace()
+        .filter(|address| address.contains('.'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_is_refused_at_every_address_of_the_machine() {
+    if !can_change_user() {
+        return;
+    }
+    let upstream = Upstream::plain(Connection::echo).await;
+    let kubegate = Kubegate::before(&upstream, &["--address", "0.0.0.0", "--accept-hosts", ".*"]);
+    let (_, port) = kubegate.address.rsplit_once(':').unwrap();
+    for address in other_addresses()
+        .iter()
+        .map(String::as_str)
+        .chain(["127.0.0.9"])
+    {
+        let url = format!("http://{address}:{port}/x");
+        let (body, code) = parted(&curl_as(NOBODY, &[&url]).output().unwrap());
+        assert_eq!(code, "403", "{address} {body}");
+        let (body, code) = parted(&curl_as(0, &[&url]).output().unwrap());
+        assert_eq!(code, "200", "{address} {body}");
+    }
+}
+
+/// Connections that are refused must not take up those that the limit allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_cannot_take_up_the_connections() {
+    if !can_change_user() {
+        return;
+    }
+    let upstream = Upstream::plain(Connection::echo).await;
+    let mut command = Kubegate::command(["--server", &upstream.url(), "--token", "sesame"]);
+    command.args(["--port", "0"]);
+    let mut limited = crate::support::command_like(&command, "sh", &["-c"]);
+    limited.arg("ulimit -n 100; exec \"$0\" \"$@\"");
+    limited.arg(command.get_program()).args(command.get_args());
+    let kubegate = Kubegate::spawn(limited);
+    // bash holds 120 connections open, in which it sends nothing.
+    let (host, port) = kubegate.address.split_once(':').unwrap();
+    let open = format!(
+        "ulimit -n 500; for n in $(seq 10 129); do eval \"exec $n<>/dev/tcp/{host}/{port}\"; done; \
+         echo open; read line"
+    );
+    let mut idle = Command::new("bash");
+    let mut idle = idle
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .args(["-c", &open])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(idle.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    assert_eq!(line, "open\n");
+    let head = "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let response = exchange(&kubegate.address, head).await;
+    assert_eq!(status(&response), 200, "{response}");
+    drop(idle.stdin.take());
+    idle.wait().unwrap();
 }

@@ -69,9 +69,6 @@ pub struct CheckOrigin(Arc<Guard>);
 
 impl HeadFilter for CheckOrigin {
     fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        if let Some(PeerRefusal(refusal)) = request.extensions().get() {
-            return Err(Refusal::clone(refusal));
-        }
         if request.extensions().get::<CutTarget>().is_some() {
             return Err(Refusal::malformed(
                 "raw # in a pipelined request",
@@ -84,19 +81,6 @@ impl HeadFilter for CheckOrigin {
             request.extensions_mut().insert(FromBrowser);
         }
         Ok(())
-    }
-}
-
-/// Among the extensions of every request on a connection whose user may not use the proxy
-/// ([`LocalUsers`](super::LocalUsers)).
-#[derive(Clone, Debug)]
-pub struct PeerRefusal(Arc<Refusal>);
-
-impl PeerRefusal {
-    /// Wraps the refusal of a connection.
-    #[must_use]
-    pub fn new(refusal: Refusal) -> Self {
-        Self(Arc::new(refusal))
     }
 }
 

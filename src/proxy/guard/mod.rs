@@ -44,9 +44,7 @@ use origin::AllowedOrigins;
 pub use origin::Caller;
 pub use rules::Rules;
 
-pub use layer::{
-    CheckOrigin, CheckRequest, CutTarget, PeerRefusal, origin_layer, request_layer, token_layer,
-};
+pub use layer::{CheckOrigin, CheckRequest, CutTarget, origin_layer, request_layer, token_layer};
 pub use local_tokens::{BadLine, CheckLocalToken, LocalTokens};
 pub use local_users::{LocalUsers, UnknownOwner};
 

@@ -46,10 +46,11 @@ fn find_in(file: &str, end: Connection) -> io::Result<Option<ListedSocket>> {
 
 /// Parses what follows the addresses of a line: state, queues, timer, retransmits, uid, timeout, inode.
 fn parse(rest: &str) -> Option<ListedSocket> {
-    let mut fields = rest.split_ascii_whitespace().skip(4);
-    let uid = fields.next()?.parse().ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
+    let uid = fields.nth(3)?.parse().ok()?;
     let inode = fields.nth(1)?.parse().ok()?;
-    Some(ListedSocket { uid, inode })
+    Some(ListedSocket { uid, inode, state })
 }
 
 /// An address as the list has it: its 32-bit words in the byte order of the machine, then the port.
@@ -87,7 +88,12 @@ mod tests {
         let rest =
             "01 00000000:00000000 00:00000000 00000000  1000        0 123456 1 0 20 4 30 10 -1";
         let (uid, inode) = (1000, 123_456);
-        assert_eq!(parse(rest), Some(ListedSocket { uid, inode }));
+        let listed = ListedSocket {
+            uid,
+            inode,
+            state: 1,
+        };
+        assert_eq!(parse(rest), Some(listed));
         assert_eq!(parse("06 00000000:00000000"), None);
     }
 }
