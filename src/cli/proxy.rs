@@ -1,5 +1,6 @@
 //! `kubegate [proxy]`
 
+mod exposure;
 #[cfg(feature = "demo")]
 mod fixed_target;
 mod ibm_cluster;

@@ -106,6 +106,11 @@ pub struct ProxyFlags {
     /// is read again when it changes
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = any_path())]
     pub require_token_file: Option<PathBuf>,
+    /// Listen beyond loopback although clients need not use TLS and prove who they are: in a container
+    /// whose port is published to trusted clients alone, or in a private network
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub unsafe_listen: bool,
     /// Web origins whose pages may use this proxy, such as https://dashboard.example
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allow_origin: Vec<String>,

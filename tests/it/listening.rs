@@ -47,27 +47,53 @@ fn a_port_in_use_is_named_in_the_error() {
 }
 
 #[test]
-fn listening_beyond_loopback_requires_accept_hosts() {
-    let ended = run_beside(&["--address", "0.0.0.0", "--port", "0"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
-    for part in ["--accept-hosts", "0.0.0.0", "credential"] {
-        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+fn listening_beyond_loopback_requires_tls_and_a_proof_of_the_client() {
+    let tokens = tempfile::NamedTempFile::new().unwrap();
+    fs::write(tokens.path(), "alice alices-local-token-0123\n").unwrap();
+    let tokens = ["--require-token-file", tokens.path().to_str().unwrap()];
+    for (extra, problem) in [
+        (&[][..], "credential"),
+        (&["--accept-hosts", ".*"], "credential"),
+        (&["--disable-filter", "--allow-any-uid"], "credential"),
+        (&tokens, "tokens of clients"),
+    ] {
+        for address in ["0.0.0.0", "::", "::ffff:0.0.0.0"] {
+            let args = [&["--address", address, "--port", "0"], extra].concat();
+            let ended = run_beside(&args);
+            assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+            for part in ["--tls-", "--unsafe-listen", "listening on", problem] {
+                assert!(ended.stderr.contains(part), "{args:?} {}", ended.stderr);
+            }
+        }
     }
-    let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", "^me$"]);
-    assert!(kubegate.address.starts_with("0.0.0.0:"));
-    kubegate.signal("TERM");
-    let (_, log) = kubegate.wait();
-    assert!(
-        log.contains("WARN") && log.contains("other machines"),
-        "{log}"
-    );
-    assert!(!log.contains("rebinding"), "{log}");
+    // Only this machine reaches these.
+    for address in ["localhost", "127.0.0.9", "::ffff:127.0.0.1"] {
+        let kubegate = start_beside(&["--address", address]);
+        kubegate.signal("TERM");
+        assert!(!kubegate.wait().1.contains("WARN"), "{address}");
+    }
+}
 
-    let kubegate = start_beside(&["--address", "0.0.0.0", "--accept-hosts", ".*"]);
-    kubegate.signal("TERM");
-    assert!(kubegate.wait().1.contains("rebinding"));
-
-    let kubegate = start_beside(&["--address", "localhost"]);
+#[test]
+fn unsafe_listen_overrides_that_with_a_warning_at_each_start() {
+    for hosts in ["^me$", ".*"] {
+        let kubegate = start_beside(&[
+            "--address",
+            "0.0.0.0",
+            "--unsafe-listen",
+            "--accept-hosts",
+            hosts,
+        ]);
+        assert!(kubegate.address.starts_with("0.0.0.0:"));
+        kubegate.signal("TERM");
+        let (_, log) = kubegate.wait();
+        assert!(
+            log.contains("WARN") && log.contains("--unsafe-listen: other machines"),
+            "{log}"
+        );
+        assert_eq!(log.contains("rebinding"), hosts == ".*", "{log}");
+    }
+    let kubegate = start_beside(&["--unsafe-listen"]);
     kubegate.signal("TERM");
     assert!(!kubegate.wait().1.contains("WARN"));
 }
@@ -78,7 +104,7 @@ fn a_server_that_is_the_own_listener_is_refused() {
     if !has_ipv6 {
         eprintln!("NOT TESTED: this machine has no IPv6 loopback");
     }
-    let wide = ["--accept-hosts", "^me$", "--address"];
+    let wide = ["--unsafe-listen", "--address"];
     for (server, extra) in [
         ("http://127.0.0.1", &[][..]),
         ("https://localhost", &[]),

@@ -189,7 +189,15 @@ async fn another_user_is_refused_at_every_address_of_the_machine() {
         return;
     }
     let upstream = Upstream::plain(Connection::echo).await;
-    let kubegate = Kubegate::before(&upstream, &["--address", "0.0.0.0", "--accept-hosts", ".*"]);
+    let kubegate = Kubegate::before(
+        &upstream,
+        &[
+            "--address",
+            "0.0.0.0",
+            "--accept-hosts=.*",
+            "--unsafe-listen",
+        ],
+    );
     let (_, port) = kubegate.address.rsplit_once(':').unwrap();
     for address in other_addresses()
         .iter()

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSo
 use anyhow::bail;
 use http::Uri;
 
+use super::exposure::Exposure;
 use crate::{
     cli::usage::bail_usage,
     kubeconfig,
@@ -20,15 +21,20 @@ pub(super) fn address(flags: &ProxyFlags) -> anyhow::Result<Address> {
         }
         return Ok(Address::Unix(path.to_owned()));
     }
-    if !flags.address.is_loopback() && flags.accept_hosts.is_none() {
-        bail_usage!(
-            "--address {} would let everyone who can reach this machine act in the cluster with your \
-             credential; if that is meant, name the hosts that clients may use by --accept-hosts, \
-             such as --accept-hosts '^kubegate\\.example$'",
-            flags.address
-        );
+    let address = flags.tcp_address();
+    exposure(flags, address.ip()).check(&address.to_string())?;
+    Ok(Address::Tcp(address))
+}
+
+/// Returns what decides whether a TCP listener at `ip` may be used.
+pub(super) fn exposure(flags: &ProxyFlags, ip: IpAddr) -> Exposure {
+    Exposure {
+        is_loopback: ip.to_canonical().is_loopback(),
+        has_tls: false,
+        needs_token: flags.require_token_file().is_some(),
+        needs_client_certificate: false,
+        unsafe_listen: flags.unsafe_listen,
     }
-    Ok(Address::Tcp(flags.tcp_address()))
 }
 
 /// Refuses a server that is the proxy's own listener, which would proxy to itself without end.

@@ -2,6 +2,7 @@
 
 use http::uri::Scheme;
 
+use super::listen::exposure;
 use crate::{
     cli::contexts::verified_by,
     kubeconfig::Cluster,
@@ -26,11 +27,11 @@ pub(super) fn log_listening(listener: &Listener, reloader: &Reloader) {
 
 /// Warns at the start of what the listener and the guard allow.
 pub(super) fn of_listener(guard: &Guard, flags: &ProxyFlags) {
-    if flags.unix_socket().is_none() && !flags.address.is_loopback() {
+    if flags.unix_socket().is_none() && exposure(flags, flags.address).is_unsafe() {
         tracing::warn!(
-            "listening on {}, which other machines can reach: every client acts in the cluster with \
-             your credential",
-            flags.address
+            "--unsafe-listen: other machines that reach {} act in the cluster with your credential, or \
+             read what is sent",
+            flags.tcp_address()
         );
     }
     if guard.accepts_any_host() {

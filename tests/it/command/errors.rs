@@ -11,7 +11,17 @@ const WRONG_FLAGS: &[(&[&str], &str)] = &[
     (&["--port="], "--port"),
     (&["--address", "example.com"], "--address"),
     (&["--address", "127.0.0.1:8001"], "--address"),
-    (&["--address", "0.0.0.0"], "--accept-hosts"),
+    (&["--address", "0.0.0.0"], "--unsafe-listen"),
+    (
+        &[
+            "--address",
+            "::",
+            "--accept-hosts",
+            ".*",
+            "--disable-filter",
+        ],
+        "--unsafe-listen",
+    ),
     (&["--api-prefix", "/a%zz"], "--api-prefix"),
     (&["--www-prefix=/a?b"], "--www-prefix"),
     (&["--reject-paths", "["], "--reject-paths"),
