@@ -2,6 +2,7 @@
 
 mod browser;
 mod connection;
+mod door;
 mod grant;
 mod ibm;
 mod login;
@@ -15,6 +16,7 @@ mod values;
 
 pub use browser::BrowserFlags;
 pub use connection::ConnectionFlags;
+pub use door::DoorFlags;
 pub use grant::{GrantFlags, GrantType, MachineGrant};
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};

@@ -13,6 +13,7 @@ mod hint;
 mod interrupt;
 mod login;
 mod logout;
+mod open;
 mod options;
 mod output;
 mod parse;

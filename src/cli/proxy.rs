@@ -5,7 +5,7 @@ mod exposure;
 mod fixed_target;
 mod ibm_cluster;
 mod listen;
-mod local_users;
+pub(super) mod local_users;
 mod rules;
 mod target_source;
 mod upstreams;
@@ -26,7 +26,10 @@ use self::upstreams::UpstreamBuilder;
 use super::interrupt::guarded_from;
 use crate::{
     console, descriptors,
-    proxy::{self, Drain, Prefix, ReloadHandle, guard::Guard},
+    proxy::{
+        self, Drain, Prefix, ReloadHandle,
+        guard::{Guard, LocalAccess},
+    },
     serve::{
         self, DeferredTarget, Listener, PeerCheck, ReloadSignals, Reloader, ShutdownSignals,
         TargetSource, TokenFile,
@@ -83,7 +86,7 @@ pub(super) async fn serve(
     let files = flags.www();
     let parts = proxy::Parts {
         guard: guard.clone(),
-        tokens: token_file.as_ref().map(TokenFile::tokens),
+        access: Arc::new(LocalAccess::new(token_file.as_ref().map(TokenFile::tokens))),
         api: Prefix::new(&flags.api_prefix),
         files: files
             .map(|folder| rules::static_files(flags, folder))

@@ -52,11 +52,7 @@ pub(in crate::login) fn open(
 
 /// Opens `url` in a browser, unless `flags` say otherwise: by the command of `flags`, else by those of
 /// `BROWSER` in `env`, else by the desktop's own.
-pub(in crate::login) fn start(
-    url: &str,
-    flags: &BrowserFlags,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) {
+pub fn start(url: &str, flags: &BrowserFlags, env: &dyn Fn(&str) -> Option<OsString>) {
     if flags.no_browser {
         return;
     }
@@ -81,10 +77,7 @@ pub(in crate::login) fn start(
 
 /// Whether a browser can probably be opened here: one is named, or there is a desktop and a program that
 /// opens URLs on it.
-pub(in crate::login) fn is_available(
-    flags: &BrowserFlags,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) -> bool {
+pub fn is_available(flags: &BrowserFlags, env: &dyn Fn(&str) -> Option<OsString>) -> bool {
     let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
     if flags.browser_command.is_some() || is_set("BROWSER") {
         return true;

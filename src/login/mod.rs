@@ -30,6 +30,7 @@ mod save;
 pub mod terminal;
 mod trust;
 
+pub use browser::{is_available as has_browser, start as start_browser};
 pub use error::Error;
 pub use login_users::{
     LoginContext, LoginUser, context_of, contexts_of, note_use, note_use_by_kubectl, users_of,

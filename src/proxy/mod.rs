@@ -22,6 +22,7 @@ mod reload;
 pub mod request_info;
 pub mod request_log;
 mod request_record;
+pub mod reserved;
 pub mod respond;
 mod response_framing;
 pub mod route;
@@ -49,7 +50,6 @@ pub use watch::WatchResponse;
 
 use std::{convert::Infallible, sync::Arc};
 
-use arc_swap::ArcSwap;
 use http::{
     Request, Response,
     header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE},
@@ -62,15 +62,15 @@ use tower_http::{
     trace::{self, TraceLayer},
 };
 
-use guard::{Guard, LocalTokens};
+use guard::{Guard, LocalAccess};
 
 /// What the stack is made of.
 #[derive(Clone)]
 pub struct Parts {
     /// Decides which requests pass.
     pub guard: Arc<Guard>,
-    /// `--require-token-file`
-    pub tokens: Option<Arc<ArcSwap<LocalTokens>>>,
+    /// Which clients may use this proxy.
+    pub access: Arc<LocalAccess>,
     /// `--api-prefix`
     pub api: Prefix,
     /// `--www` under `--www-prefix`
@@ -137,8 +137,10 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .map_err(|never: Infallible| match never {})
         .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
         .layer(respond::RespondLayer::to_refusals())
+        // Answers what is below the reserved path, for clients that have no token yet too.
+        .layer(reserved::ReservedLayer::new(parts.access.clone()))
         // Whether the client may use this proxy, where tokens are required.
-        .layer(guard::token_layer(parts.tokens))
+        .layer(guard::token_layer(parts.access))
         // Strips the API prefix, so that everything below sees the API server's own paths.
         .layer(route::RouteLayer::new(parts.api, parts.files))
         // Reads what is asked once, for every layer below, and refuses a path with two meanings.

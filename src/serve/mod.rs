@@ -31,7 +31,7 @@ mod workers;
 
 pub use deferred_target::DeferredTarget;
 pub use listener::{Accepted, Address, Error, Listener};
-pub use peer_check::PeerCheck;
+pub use peer_check::{PeerCheck, uid_of_server};
 pub use reload::Reloader;
 pub use server::run;
 pub use signals::{ReloadSignals, ShutdownSignals};

@@ -1,7 +1,8 @@
 //! [`PeerCheck`]: decides at accept whether the user behind a connection may use the proxy.
 
+use std::net::TcpStream;
 #[cfg(target_os = "linux")]
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use super::listener::Accepted;
 #[cfg(target_os = "linux")]
@@ -62,6 +63,19 @@ impl PeerCheck {
         });
         self.users.check(owner)
     }
+}
+
+/// Returns the uid of the process that serves a connection of this one, once it has answered. `None` for a
+/// server on another machine, and where the system does not tell.
+#[must_use]
+pub fn uid_of_server(stream: &TcpStream) -> Option<u32> {
+    let (server, client) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
+    #[cfg(target_os = "linux")]
+    if is_of_this_machine(server) {
+        return SocketOwners::new().of_client(server, client).ok();
+    }
+    let _ = (server, client);
+    None
 }
 
 /// Whether an address belongs to this machine: only such an address can be bound. A client of this machine

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod authorization;
+mod browser_sessions;
 mod browsers;
 mod command;
 mod commands;

@@ -36,7 +36,7 @@ fn sees_every_uid() -> bool {
 }
 
 /// Returns the uid of a user by its number or name.
-fn uid(user: &str) -> anyhow::Result<u32> {
+pub(in crate::cli) fn uid(user: &str) -> anyhow::Result<u32> {
     if let Ok(uid) = user.parse() {
         return Ok(uid);
     }

@@ -75,7 +75,7 @@ pub(super) fn check<'a, B>(
 
 /// RFC 9112 section 3.2: 400 for a request without a `Host`, with two, or with a bad one. HTTP/1.0 gets
 /// no exception: without a `Host` there is nothing to compare a page's origin with.
-fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
+pub(super) fn only_host<B>(request: &Request<B>) -> Result<Host<'_>, Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(

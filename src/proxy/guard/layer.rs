@@ -29,12 +29,11 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use http::Request;
 
 use super::{
     Guard,
-    local_tokens::{CheckLocalToken, LocalTokens},
+    local_access::{CheckLocalAccess, LocalAccess},
     origin::{self, Caller},
 };
 use crate::proxy::{
@@ -50,11 +49,11 @@ pub fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckOrigin> {
     HeadFilterLayer::new(CheckOrigin(guard))
 }
 
-/// Checks the token by which a client proves that it may use this proxy, if `tokens` are required.
+/// Checks the token or cookie by which a client proves that it may use this proxy, if that is required.
 /// Belongs inside of CORS, since a preflight cannot bring a token.
 #[must_use]
-pub fn token_layer(tokens: Option<Arc<ArcSwap<LocalTokens>>>) -> HeadFilterLayer<CheckLocalToken> {
-    HeadFilterLayer::new(CheckLocalToken(tokens))
+pub fn token_layer(access: Arc<LocalAccess>) -> HeadFilterLayer<CheckLocalAccess> {
+    HeadFilterLayer::new(CheckLocalAccess(access))
 }
 
 /// Checks what is asked. Belongs inside of the layer that reads the [`RequestInfo`].

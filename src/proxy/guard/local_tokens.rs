@@ -1,32 +1,18 @@
 //! [`LocalTokens`]: tokens by which clients prove to this proxy that they may use it.
 //!
-//! A token is known by its SHA-256 hash alone. It is checked and taken off before anything else looks
-//! at the request, so that it reaches neither the API server nor a log.
+//! A token is known by its SHA-256 hash alone.
 
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
-use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
-    digest::{SHA256, SHA256_OUTPUT_LEN, digest},
-};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Request, header::AUTHORIZATION};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::Refusal;
-use crate::{
-    printable::printable,
-    proxy::{head_filter::HeadFilter, request_record::RequestRecord, websocket_token},
-    secret::Secret,
-};
+use super::browser_sessions::{Hash, hash};
+use crate::printable::printable;
 
 /// What begins the hash of a token in the file.
 const HASH: &str = "sha256:";
 /// The shortest token, in characters. A shorter one could be guessed.
 const MIN_LENGTH: usize = 16;
-
-/// The name of the rule in refusals.
-const RULE: &str = "--require-token-file";
 
 /// The tokens of `--require-token-file`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,7 +21,7 @@ pub struct LocalTokens(Vec<Entry>);
 #[derive(PartialEq, Eq)]
 struct Entry {
     client: Arc<str>,
-    hash: [u8; SHA256_OUTPUT_LEN],
+    hash: Hash,
 }
 
 /// Hides the hash.
@@ -91,12 +77,11 @@ impl LocalTokens {
         self.0.is_empty()
     }
 
-    /// Returns the name of the client whose token this is. Takes the same time for every token.
-    fn client(&self, token: &[u8]) -> Option<&Arc<str>> {
-        let hash = digest(&SHA256, token);
+    /// Returns the name of the client whose token has this hash. Takes the same time for every hash.
+    pub(super) fn client(&self, hash: &Hash) -> Option<&Arc<str>> {
         let mut found = None;
         for entry in &self.0 {
-            if verify_slices_are_equal(&entry.hash, hash.as_ref()).is_ok() {
+            if verify_slices_are_equal(&entry.hash, hash).is_ok() {
                 found = Some(&entry.client);
             }
         }
@@ -122,7 +107,7 @@ impl Entry {
     }
 }
 
-fn hash_of_token(token: &str) -> Result<[u8; SHA256_OUTPUT_LEN], &'static str> {
+fn hash_of_token(token: &str) -> Result<Hash, &'static str> {
     if token.len() < MIN_LENGTH {
         return Err("the token has fewer than 16 characters and could be guessed");
     }
@@ -131,12 +116,11 @@ fn hash_of_token(token: &str) -> Result<[u8; SHA256_OUTPUT_LEN], &'static str> {
     if !token.bytes().all(is_allowed) {
         return Err("the token has a character that no bearer token may have");
     }
-    let hash = digest(&SHA256, token.as_bytes());
-    hash.as_ref().try_into().map_err(|_| "no hash")
+    Ok(hash(token.as_bytes()))
 }
 
-fn hash_of_digits(digits: &str) -> Option<[u8; SHA256_OUTPUT_LEN]> {
-    let mut hash = [0; SHA256_OUTPUT_LEN];
+fn hash_of_digits(digits: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
     if digits.len() != 2 * hash.len() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
@@ -146,153 +130,10 @@ fn hash_of_digits(digits: &str) -> Option<[u8; SHA256_OUTPUT_LEN]> {
     Some(hash)
 }
 
-/// Lets requests with a token of the file pass, without their credential; every request if no token
-/// is required.
-#[derive(Debug)]
-pub struct CheckLocalToken(pub(super) Option<Arc<ArcSwap<LocalTokens>>>);
-
-impl HeadFilter for CheckLocalToken {
-    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        let Some(tokens) = &self.0 else {
-            return Ok(());
-        };
-        let token = token(request.headers())?;
-        let tokens = tokens.load();
-        let client = tokens.client(token.expose().as_bytes()).ok_or_else(|| {
-            Refusal::unauthorized(
-                RULE,
-                "the token of the request is not one of --require-token-file",
-            )
-        })?;
-        if let Some(record) = request.extensions().get::<RequestRecord>() {
-            record.set_client(Arc::clone(client));
-        }
-        let headers = request.headers_mut();
-        headers.remove(AUTHORIZATION);
-        websocket_token::remove(headers);
-        Ok(())
-    }
-}
-
-/// Returns the bearer token of a request: of its `Authorization`, or where a browser cannot set that,
-/// of a WebSocket subprotocol.
-fn token(headers: &HeaderMap) -> Result<Secret, Refusal> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (value, more) = (values.next(), values.next());
-    if more.is_some() {
-        return Err(Refusal::malformed(
-            "several Authorization headers",
-            "the request has more than one Authorization header; send one",
-        ));
-    }
-    let of_header = || {
-        let (scheme, token) = value?.to_str().ok()?.trim().split_once(' ')?;
-        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-        is_bearer.then(|| Secret::new(token.trim()))
-    };
-    let of_subprotocol = || {
-        let encoded = websocket_token::find(headers)?;
-        let token = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-        String::from_utf8(token).ok().map(Secret::new)
-    };
-    of_header().or_else(of_subprotocol).ok_or_else(|| {
-        Refusal::unauthorized(
-            RULE,
-            "this proxy requires a token of its own (--require-token-file): send it as a \
-             bearer token in the Authorization header",
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use http::{HeaderValue, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
-
     use super::*;
-    use crate::hex;
-
-    const TOKEN: &str = "0123456789abcdef";
-    const OTHER: &str = "another-token~of/it+s_own=";
-
-    fn check(file: &str, headers: &[(&'static str, &str)]) -> Result<HeaderMap, Refusal> {
-        let tokens = LocalTokens::parse(file).unwrap();
-        let filter = CheckLocalToken(Some(Arc::new(ArcSwap::from_pointee(tokens))));
-        let mut request = Request::new(());
-        for (name, value) in headers {
-            let value = HeaderValue::from_str(value).unwrap();
-            request.headers_mut().append(*name, value);
-        }
-        filter.filter(&mut request)?;
-        Ok(request.headers().clone())
-    }
-
-    fn file() -> String {
-        let hash = hex::encode(digest(&SHA256, OTHER.as_bytes()).as_ref());
-        format!(
-            "# clients\n\nalice {TOKEN}\r\nbob\t{HASH}{}\n",
-            hash.to_uppercase()
-        )
-    }
-
-    #[test]
-    fn a_token_of_the_file_passes_and_is_taken_off() {
-        for value in [
-            format!("Bearer {TOKEN}"),
-            format!("bearer  {TOKEN} "),
-            format!("Bearer {OTHER}"),
-        ] {
-            let left = check(&file(), &[("authorization", &value), ("accept", "x")]).unwrap();
-            assert_eq!(left.len(), 1, "{left:?}");
-        }
-    }
-
-    #[test]
-    fn a_websocket_may_bring_the_token_as_a_subprotocol() {
-        let token = URL_SAFE_NO_PAD.encode(TOKEN);
-        let offered = format!("v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{token}");
-        let left = check(&file(), &[("sec-websocket-protocol", &offered)]).unwrap();
-        assert_eq!(left[SEC_WEBSOCKET_PROTOCOL], "v5.channel.k8s.io");
-    }
-
-    #[test]
-    fn without_a_token_of_the_file_it_is_401() {
-        let wrong = URL_SAFE_NO_PAD.encode("0123456789abcdeX");
-        let wrong = format!("base64url.bearer.authorization.k8s.io.{wrong}");
-        for headers in [
-            &[][..],
-            &[("authorization", "Bearer 0123456789abcdeX")],
-            &[("authorization", "Bearer")],
-            &[("authorization", "Bearer ")],
-            &[("authorization", "Basic YWxpY2U6MDEyMzQ1Njc4OWFiY2RlZg==")],
-            &[("authorization", TOKEN)],
-            &[("x-token", TOKEN), ("cookie", "token=0123456789abcdef")],
-            &[("sec-websocket-protocol", &wrong)],
-            &[("impersonate-user", "admin")],
-        ] {
-            let refusal = check(&file(), headers).unwrap_err();
-            assert_eq!(refusal.status, StatusCode::UNAUTHORIZED, "{headers:?}");
-            assert!(!refusal.message.contains("0123"), "{refusal}");
-        }
-        assert!(check("", &[("authorization", "Bearer 0123456789abcdef")]).is_err());
-        // The hash is no token.
-        let hash = hex::encode(digest(&SHA256, TOKEN.as_bytes()).as_ref());
-        for token in [hash.clone(), format!("{HASH}{hash}")] {
-            let value = format!("Bearer {token}");
-            assert!(check(&file(), &[("authorization", &value)]).is_err());
-        }
-    }
-
-    #[test]
-    fn two_authorization_headers_are_malformed() {
-        let value = format!("Bearer {TOKEN}");
-        let twice = [
-            ("authorization", value.as_str()),
-            ("authorization", "Bearer x"),
-        ];
-        let refusal = check(&file(), &twice).unwrap_err();
-        assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
-    }
 
     #[test]
     fn a_bad_line_is_named_by_its_number_alone() {
@@ -316,7 +157,7 @@ mod tests {
 
     #[test]
     fn debug_output_has_no_token() {
-        let tokens = LocalTokens::parse(&file()).unwrap();
+        let tokens = LocalTokens::parse("alice 0123456789abcdef\nbob fedcba9876543210").unwrap();
         assert_eq!(format!("{tokens:?}"), r#"LocalTokens(["alice", "bob"])"#);
         assert_eq!(tokens.len(), 2);
     }

@@ -7,7 +7,8 @@
 //! | concern | file |
 //! |---|---|
 //! | the user of this machine that connects | `local_users` |
-//! | the tokens of `--require-token-file` | `local_tokens` |
+//! | the tokens of `--require-token-file` | `local_access`, `local_tokens` |
+//! | browsers that show a cookie in place of a token | `browser_sessions`, `session_cookie` |
 //! | message framing that is open to two readings | `framing` |
 //! | the Host and absolute-form targets | `host` |
 //! | pages in a browser | `origin` |
@@ -16,17 +17,20 @@
 //! | `--read-only` | `read_only` |
 //! | both checks as layers | `layer` |
 
+mod browser_sessions;
 mod capabilities;
 mod error;
 mod filter;
 mod framing;
 mod host;
 mod layer;
+mod local_access;
 mod local_tokens;
 mod local_users;
 mod origin;
 mod read_only;
 mod rules;
+mod session_cookie;
 
 use http::{HeaderMap, HeaderValue, Method, Request};
 
@@ -44,8 +48,10 @@ use origin::AllowedOrigins;
 pub use origin::Caller;
 pub use rules::Rules;
 
+pub use browser_sessions::{INVITATION_TTL, SESSION_TTL, Site};
 pub use layer::{CheckOrigin, CheckRequest, CutTarget, origin_layer, request_layer, token_layer};
-pub use local_tokens::{BadLine, CheckLocalToken, LocalTokens};
+pub use local_access::{Admitted, CheckLocalAccess, LocalAccess};
+pub use local_tokens::{BadLine, LocalTokens};
 pub use local_users::{LocalUsers, UnknownOwner};
 
 /// The rules, compiled.

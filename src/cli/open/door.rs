@@ -1,0 +1,190 @@
+//! [`Door`]: a connection to a kubegate that serves.
+
+use std::{io, net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, HOST},
+};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+use crate::{
+    cli::proxy::local_users, printable::excerpt, secret::Secret, serve::uid_of_server,
+    settings::DoorFlags,
+};
+
+/// How long connecting and each request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest response, in bytes.
+const MAX_RESPONSE: usize = 64 * 1024;
+/// How much of a refusal is shown, in characters.
+const MAX_MESSAGE: usize = 500;
+
+/// A connection to a kubegate that serves.
+pub(super) struct Door {
+    name: String,
+    host: HeaderValue,
+    sender: SendRequest<Empty<Bytes>>,
+    /// A TCP connection, whose server is checked before it gets a token.
+    tcp: Option<std::net::TcpStream>,
+    is_loopback: bool,
+    /// `--allow-uid`
+    allowed: Vec<u32>,
+}
+
+impl Door {
+    /// Connects to the kubegate that the flags name.
+    pub(super) async fn connect(flags: &DoorFlags) -> anyhow::Result<Self> {
+        let allowed = flags.allow_uid.iter();
+        let allowed = allowed.map(|name| local_users::uid(name.trim()));
+        let allowed = allowed.collect::<anyhow::Result<_>>()?;
+        let host = HeaderValue::try_from(flags.host())?;
+        let (name, sender, tcp) = match flags.unix_socket() {
+            Some(path) => {
+                let name = path.display().to_string();
+                (name, over_unix(path).await?, None)
+            }
+            None => {
+                let (sender, stream) = over_tcp(flags.server()).await?;
+                (format!("http://{}", flags.server()), sender, Some(stream))
+            }
+        };
+        Ok(Self {
+            name,
+            host,
+            sender,
+            tcp,
+            is_loopback: flags.server().ip().is_loopback(),
+            allowed,
+        })
+    }
+
+    /// Where it serves, for messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends a POST request without a body, and returns the response's body. The token is sent only if it
+    /// is demanded, and to nobody but a process of this user, root, or a user of `--allow-uid`.
+    pub(super) async fn post(
+        &mut self,
+        target: &str,
+        token: Option<&Secret>,
+    ) -> anyhow::Result<Bytes> {
+        let (status, body) = self.send(target, None).await?;
+        let (status, body) = match token {
+            Some(token) if status == StatusCode::UNAUTHORIZED => {
+                self.check_server()?;
+                self.send(target, Some(token)).await?
+            }
+            _ => (status, body),
+        };
+        if status.is_success() {
+            return Ok(body);
+        }
+        if status == StatusCode::UNAUTHORIZED && token.is_none() {
+            bail!("{} requires a token; give it by --token-file", self.name);
+        }
+        bail!("{} refuses: {status}: {}", self.name, message(&body));
+    }
+
+    async fn send(
+        &mut self,
+        target: &str,
+        token: Option<&Secret>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let mut request = Request::post(target).header(HOST, &self.host);
+        if let Some(token) = token {
+            let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+            let mut value = value.context("--token-file: the token has a forbidden character")?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let request = request.body(Empty::new())?;
+        let exchange = async {
+            self.sender.ready().await?;
+            let response: Response<Incoming> = self.sender.send_request(request).await?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_RESPONSE).collect().await;
+            let body = body.map_err(anyhow::Error::from_boxed)?;
+            anyhow::Ok((head.status, body.to_bytes()))
+        };
+        let unanswered = || format!("{} does not answer as kubegate does", self.name);
+        let exchanged = timeout(TIMEOUT, exchange).await;
+        exchanged.with_context(unanswered)?.with_context(unanswered)
+    }
+
+    fn check_server(&self) -> anyhow::Result<()> {
+        let Some(stream) = &self.tcp else {
+            return Ok(());
+        };
+        let own = rustix::process::geteuid().as_raw();
+        match uid_of_server(stream) {
+            Some(uid) if uid == own || uid == 0 || self.allowed.contains(&uid) => Ok(()),
+            Some(uid) => bail!(
+                "a process of the user with uid {uid} serves at {}, and would get your token; if that is \
+                 meant, give --allow-uid={uid}",
+                self.name
+            ),
+            None if cfg!(target_os = "macos") && self.is_loopback => Ok(()),
+            None => bail!(
+                "it is not known which user serves at {}, so your token is not sent there",
+                self.name
+            ),
+        }
+    }
+}
+
+async fn over_tcp(
+    address: SocketAddr,
+) -> anyhow::Result<(SendRequest<Empty<Bytes>>, std::net::TcpStream)> {
+    let stream = timeout(TIMEOUT, TcpStream::connect(address)).await;
+    let stream = flat(stream).with_context(|| {
+        format!("no kubegate serves at http://{address}; start one, or give its --port")
+    })?;
+    let stream = stream.into_std()?;
+    let other = stream.try_clone()?;
+    Ok((sender(TcpStream::from_std(stream)?).await?, other))
+}
+
+async fn over_unix(path: &Path) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    let stream = timeout(TIMEOUT, UnixStream::connect(path)).await;
+    let stream = flat(stream)
+        .with_context(|| format!("no kubegate serves at --unix-socket {}", path.display()))?;
+    sender(stream).await
+}
+
+fn flat<T>(outcome: Result<io::Result<T>, tokio::time::error::Elapsed>) -> io::Result<T> {
+    outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn sender(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It ends with the command. An error is that of the request too.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Returns the message of a `Status`, or the beginning of another text.
+fn message(body: &[u8]) -> String {
+    let status = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let message = status
+        .as_ref()
+        .and_then(|status| status["message"].as_str());
+    let text = String::from_utf8_lossy(body);
+    excerpt(message.unwrap_or(&text), MAX_MESSAGE)
+}

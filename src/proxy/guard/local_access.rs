@@ -1,0 +1,277 @@
+//! [`LocalAccess`]: whether a client may use this proxy, where it must prove that by a token.
+//!
+//! What a client proves itself by is checked and taken off before anything else looks at the request, so
+//! that it reaches neither the API server nor a log.
+
+use std::{sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, Request, header::AUTHORIZATION};
+
+use super::{
+    Refusal,
+    browser_sessions::{BrowserSessions, Hash, Site, hash},
+    host::only_host,
+    local_tokens::LocalTokens,
+    session_cookie,
+};
+use crate::{
+    proxy::{head_filter::HeadFilter, request_record::RequestRecord, websocket_token},
+    secret::Secret,
+};
+
+/// The name of the rule in refusals.
+const RULE: &str = "--require-token-file";
+
+/// Lets clients with a token of `--require-token-file` in, and browsers with a cookie that counts as one;
+/// every client if no token is required.
+#[derive(Debug, Default)]
+pub struct LocalAccess {
+    tokens: Option<Arc<ArcSwap<LocalTokens>>>,
+    sessions: BrowserSessions,
+}
+
+/// A browser that has come in by a one-use address.
+pub struct Admitted {
+    /// The value of `Set-Cookie`.
+    pub set_cookie: HeaderValue,
+    /// The path that it goes on to.
+    pub path: String,
+}
+
+impl LocalAccess {
+    /// Requires one of `tokens`, if there are any.
+    #[must_use]
+    pub fn new(tokens: Option<Arc<ArcSwap<LocalTokens>>>) -> Self {
+        let sessions = BrowserSessions::default();
+        Self { tokens, sessions }
+    }
+
+    /// Checks a request, and takes off what it proves itself by.
+    ///
+    /// # Errors
+    /// 401 for a request that proves nothing; 400 for one with several `Authorization` headers.
+    pub fn check<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+        if self.tokens.is_some() {
+            let token = match self.token_of_cookie(request) {
+                Some(token) => token,
+                None => token_of_headers(request.headers())?,
+            };
+            self.prove(request, &token)?;
+            let headers = request.headers_mut();
+            headers.remove(AUTHORIZATION);
+            websocket_token::remove(headers);
+        }
+        session_cookie::remove(request.headers_mut());
+        Ok(())
+    }
+
+    /// Returns the code of a one-use address at `site`, which sends a browser on to `path`; `None` if
+    /// no token is required, so that none is needed. Takes a token alone: a page must not get an address
+    /// by the cookie of its browser.
+    ///
+    /// # Errors
+    /// 401 without a token; 500 if the system has no random bytes.
+    pub fn invite<B>(
+        &self,
+        request: &Request<B>,
+        site: Site,
+        path: String,
+    ) -> Result<Option<Secret>, Refusal> {
+        if self.tokens.is_none() {
+            return Ok(None);
+        }
+        let token = token_of_headers(request.headers())?;
+        self.prove(request, &token)?;
+        let code = self.sessions.invite(token, site, path, SystemTime::now());
+        code.map(Some).ok_or_else(no_randomness)
+    }
+
+    /// Lets the browser in that opens a one-use address, if it is good at the request's `Host`.
+    ///
+    /// # Errors
+    /// 403 if it is not; 500 if the system has no random bytes.
+    pub fn enter<B>(&self, request: &Request<B>, code: &[u8]) -> Result<Admitted, Refusal> {
+        let host = only_host(request)?;
+        let entered = self.sessions.enter(code, &host, SystemTime::now());
+        let entered = entered.ok_or_else(|| {
+            Refusal::forbidden(
+                "used address",
+                "this address was opened already, is older than a minute, or belongs to another host; \
+                 `kubegate open` gives a new one",
+            )
+        })?;
+        let set_cookie = session_cookie::set(&entered.cookie, &host, false);
+        Ok(Admitted {
+            set_cookie: set_cookie.ok_or_else(no_randomness)?,
+            path: entered.path,
+        })
+    }
+
+    fn token_of_cookie<B>(&self, request: &Request<B>) -> Option<Hash> {
+        let host = only_host(request).ok()?;
+        let now = SystemTime::now();
+        let mut cookies = session_cookie::find(request.headers(), &host);
+        cookies.find_map(|cookie| {
+            let token = self.sessions.token_of(cookie, &host, now)?;
+            // A token that has gone from the file takes its cookies with it.
+            let tokens = self.tokens.as_ref()?.load();
+            tokens.client(&token).map(|_| token)
+        })
+    }
+
+    /// Checks that a token is one of the file, and notes its client for the log.
+    fn prove<B>(&self, request: &Request<B>, token: &Hash) -> Result<(), Refusal> {
+        let tokens = self.tokens.as_ref().map(|tokens| tokens.load());
+        let client = tokens.as_ref().and_then(|tokens| tokens.client(token));
+        let client = client.ok_or_else(|| {
+            Refusal::unauthorized(
+                RULE,
+                "the token of the request is not one of --require-token-file",
+            )
+        })?;
+        if let Some(record) = request.extensions().get::<RequestRecord>() {
+            record.set_client(Arc::clone(client));
+        }
+        Ok(())
+    }
+}
+
+/// See [`super::token_layer`].
+#[derive(Debug)]
+pub struct CheckLocalAccess(pub(super) Arc<LocalAccess>);
+
+impl HeadFilter for CheckLocalAccess {
+    fn filter<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+        self.0.check(request)
+    }
+}
+
+fn no_randomness() -> Refusal {
+    Refusal::bug("no random bytes", "the system has no random bytes")
+}
+
+/// Returns the hash of the bearer token of a request: of its `Authorization`, or where a browser cannot set that,
+/// of a WebSocket subprotocol.
+fn token_of_headers(headers: &HeaderMap) -> Result<Hash, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, more) = (values.next(), values.next());
+    if more.is_some() {
+        return Err(Refusal::malformed(
+            "several Authorization headers",
+            "the request has more than one Authorization header; send one",
+        ));
+    }
+    let of_header = || {
+        let (scheme, token) = value?.to_str().ok()?.trim().split_once(' ')?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        is_bearer.then(|| Secret::new(token.trim()))
+    };
+    let of_subprotocol = || {
+        let encoded = websocket_token::find(headers)?;
+        let token = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        String::from_utf8(token).ok().map(Secret::new)
+    };
+    let token = of_header().or_else(of_subprotocol).ok_or_else(|| {
+        Refusal::unauthorized(
+            RULE,
+            "this proxy requires a token of its own (--require-token-file): send it as a \
+             bearer token in the Authorization header; `kubegate open` lets a browser in",
+        )
+    })?;
+    Ok(hash(token.expose().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http::{HeaderValue, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
+
+    use super::*;
+    use crate::hex;
+
+    const HASH: &str = "sha256:";
+
+    const TOKEN: &str = "0123456789abcdef";
+    const OTHER: &str = "another-token~of/it+s_own=";
+
+    fn check(file: &str, headers: &[(&'static str, &str)]) -> Result<HeaderMap, Refusal> {
+        let tokens = LocalTokens::parse(file).unwrap();
+        let access = LocalAccess::new(Some(Arc::new(ArcSwap::from_pointee(tokens))));
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).unwrap();
+            request.headers_mut().append(*name, value);
+        }
+        access.check(&mut request)?;
+        Ok(request.headers().clone())
+    }
+
+    fn file() -> String {
+        let hash = hex::encode(&hash(OTHER.as_bytes()));
+        format!(
+            "# clients\n\nalice {TOKEN}\r\nbob\t{HASH}{}\n",
+            hash.to_uppercase()
+        )
+    }
+
+    #[test]
+    fn a_token_of_the_file_passes_and_is_taken_off() {
+        for value in [
+            format!("Bearer {TOKEN}"),
+            format!("bearer  {TOKEN} "),
+            format!("Bearer {OTHER}"),
+        ] {
+            let left = check(&file(), &[("authorization", &value), ("accept", "x")]).unwrap();
+            assert_eq!(left.len(), 1, "{left:?}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_may_bring_the_token_as_a_subprotocol() {
+        let token = URL_SAFE_NO_PAD.encode(TOKEN);
+        let offered = format!("v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{token}");
+        let left = check(&file(), &[("sec-websocket-protocol", &offered)]).unwrap();
+        assert_eq!(left[SEC_WEBSOCKET_PROTOCOL], "v5.channel.k8s.io");
+    }
+
+    #[test]
+    fn without_a_token_of_the_file_it_is_401() {
+        let wrong = URL_SAFE_NO_PAD.encode("0123456789abcdeX");
+        let wrong = format!("base64url.bearer.authorization.k8s.io.{wrong}");
+        for headers in [
+            &[][..],
+            &[("authorization", "Bearer 0123456789abcdeX")],
+            &[("authorization", "Bearer")],
+            &[("authorization", "Bearer ")],
+            &[("authorization", "Basic YWxpY2U6MDEyMzQ1Njc4OWFiY2RlZg==")],
+            &[("authorization", TOKEN)],
+            &[("x-token", TOKEN), ("cookie", "token=0123456789abcdef")],
+            &[("sec-websocket-protocol", &wrong)],
+            &[("impersonate-user", "admin")],
+        ] {
+            let refusal = check(&file(), headers).unwrap_err();
+            assert_eq!(refusal.status, StatusCode::UNAUTHORIZED, "{headers:?}");
+            assert!(!refusal.message.contains("0123"), "{refusal}");
+        }
+        assert!(check("", &[("authorization", "Bearer 0123456789abcdef")]).is_err());
+        // The hash is no token.
+        let hash = hex::encode(&hash(TOKEN.as_bytes()));
+        for token in [hash.clone(), format!("{HASH}{hash}")] {
+            let value = format!("Bearer {token}");
+            assert!(check(&file(), &[("authorization", &value)]).is_err());
+        }
+    }
+
+    #[test]
+    fn two_authorization_headers_are_malformed() {
+        let value = format!("Bearer {TOKEN}");
+        let twice = [
+            ("authorization", value.as_str()),
+            ("authorization", "Bearer x"),
+        ];
+        let refusal = check(&file(), &twice).unwrap_err();
+        assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+    }
+}

@@ -1,0 +1,63 @@
+//! [`DoorFlags`]: where a kubegate serves that a command talks to.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueHint};
+
+use super::{
+    proxy::DEFAULT_PORT,
+    values::{address, any_path, non_empty_path},
+};
+
+/// Where a kubegate serves. The flags are those that it was started with.
+#[derive(Args, Clone, Debug)]
+pub struct DoorFlags {
+    /// Port that the proxy listens on
+    #[arg(short, long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
+    pub port: u16,
+    /// IP address that the proxy listens on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
+    pub address: IpAddr,
+    /// Unix socket that the proxy listens on; the browser still uses the address and the port
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path())]
+    pub unix_socket: Option<PathBuf>,
+    /// User that runs the proxy, if that is neither you nor root: a name or uid, several separated by
+    /// commas
+    #[arg(long, value_name = "USERS", value_delimiter = ',')]
+    pub allow_uid: Vec<String>,
+}
+
+impl DoorFlags {
+    /// `--unix-socket`
+    #[must_use]
+    pub fn unix_socket(&self) -> Option<&Path> {
+        non_empty_path(self.unix_socket.as_ref())
+    }
+
+    /// Returns the address to connect to: loopback for a proxy that listens on every address.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        let ip = match self.address {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(ip, self.port)
+    }
+
+    /// Returns the host and port of the proxy's own origin, as a browser writes them. It is the address and
+    /// not `localhost`, which may lead to a server of another user at the other loopback address.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let server = self.server();
+        match (server.port(), server.ip()) {
+            // The default port of http.
+            (80, IpAddr::V6(ip)) => format!("[{ip}]"),
+            (80, ip) => ip.to_string(),
+            _ => server.to_string(),
+        }
+    }
+}
