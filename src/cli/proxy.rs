@@ -6,6 +6,7 @@ mod fixed_target;
 mod ibm_cluster;
 mod listen;
 pub(super) mod local_users;
+mod only_context;
 mod rules;
 mod target_source;
 mod upstreams;
@@ -26,6 +27,7 @@ use self::upstreams::UpstreamBuilder;
 use super::interrupt::guarded_from;
 use crate::{
     console, descriptors,
+    kubeconfig::Target,
     proxy::{
         self, Drain, Prefix, ReloadHandle,
         guard::{Guard, LocalAccess},
@@ -82,6 +84,7 @@ pub(super) async fn serve(
     let own = Arc::new(OnceLock::new());
     let drain = Drain::default();
     let (target, reload_handle) = resolve(source, flags, own.clone(), drain.clone()).await?;
+    let contexts = only_context::contexts(target.resolved(), &reload_handle);
     let users = local_users::of_flags(flags, target.is_pod())?;
     let files = flags.www();
     let parts = proxy::Parts {
@@ -91,6 +94,7 @@ pub(super) async fn serve(
         files: files
             .map(|folder| rules::static_files(flags, folder))
             .transpose()?,
+        contexts: contexts.clone(),
         reload_handle: reload_handle.clone(),
     };
     let workers = 0..serve::worker_count();
@@ -122,7 +126,8 @@ pub(super) async fn serve(
             ProxyTarget::Resolved(reloader) => *reloader,
             ProxyTarget::Deferred(target) => target.resolve_into(&reload_handle).await,
         };
-        reloader.run(reload_handle, reload).await;
+        let observe = only_context::observer(contexts, reload_handle.clone());
+        reloader.run(reload_handle, reload, observe).await;
     });
     let limit = flags.drain_timeout;
     let serving = async {
@@ -149,6 +154,14 @@ enum ProxyTarget {
 }
 
 impl ProxyTarget {
+    /// The target, if it is known yet.
+    fn resolved(&self) -> Option<&Target> {
+        match self {
+            Self::Resolved(reloader) => Some(reloader.target()),
+            Self::Deferred(_) => None,
+        }
+    }
+
     /// Whether requests are made as the service account of the pod that this process runs in.
     fn is_pod(&self) -> bool {
         match self {

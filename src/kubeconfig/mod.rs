@@ -30,6 +30,7 @@ pub mod replacement;
 mod resolve;
 mod select;
 mod server_url;
+mod slug;
 mod syntax;
 mod target;
 pub mod text;
@@ -49,6 +50,7 @@ pub use pem::Pem;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub use resolve::{Pin, Resolved, resolve, resolve_pinned};
 pub use server_url::{host, port};
+pub use slug::Slug;
 pub use target::{
     Cluster, ContextRef, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Target, User,
 };

@@ -3,6 +3,9 @@
 mod authorize;
 mod body;
 mod client_go;
+mod context_list;
+mod context_path;
+mod contexts;
 pub mod cors;
 mod destination;
 mod error;
@@ -36,6 +39,9 @@ mod watch;
 mod websocket_token;
 
 pub use body::Body;
+pub use contexts::{
+    CLUSTERS, ContextChoice, ContextEntry, ContextSummary, ContextTable, Contexts, Root,
+};
 pub use destination::Destination;
 pub use error::Error;
 pub use files::{StaticFileOptions, StaticFiles};
@@ -43,7 +49,7 @@ pub use forward::Drain;
 pub use path_prefix::Prefix;
 pub use peer::Peer;
 pub use refusal::Refusal;
-pub use reload::{ReloadHandle, ResolveFuture, Resolver};
+pub use reload::{ReloadHandle, ResolveFuture, Resolver, WeakReloadHandle};
 pub use request_info::RequestInfo;
 pub use status::encode_refusal;
 pub use watch::WatchResponse;
@@ -75,7 +81,9 @@ pub struct Parts {
     pub api: Prefix,
     /// `--www` under `--www-prefix`
     pub files: Option<StaticFiles>,
-    /// Where requests go, and as whom.
+    /// The contexts below `/clusters/`.
+    pub contexts: Contexts,
+    /// Where requests that choose no context go, and as whom.
     pub reload_handle: ReloadHandle,
 }
 
@@ -141,8 +149,13 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(reserved::ReservedLayer::new(parts.access.clone()))
         // Whether the client may use this proxy, where tokens are required.
         .layer(guard::token_layer(parts.access))
-        // Strips the API prefix, so that everything below sees the API server's own paths.
-        .layer(route::RouteLayer::new(parts.api, parts.files))
+        // Chooses the context and strips the API prefix, so that everything below sees the API
+        // server's own paths.
+        .layer(route::RouteLayer::new(
+            parts.contexts,
+            parts.api,
+            parts.files,
+        ))
         // Reads what is asked once, for every layer below, and refuses a path with two meanings.
         .layer(request_info::layer())
         // Checks what is asked: paths, methods, exec, read-only.

@@ -7,7 +7,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -29,6 +29,11 @@ use crate::{kubeconfig::Impersonation, settings::ClientCredentials};
 pub trait Resolver: Send + Sync + 'static {
     /// Returns once the destination is known. The request that asked waits for that.
     fn resolve(self: Arc<Self>) -> ResolveFuture;
+
+    /// Why the last attempt failed, if it did.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The future of [`Resolver::resolve`]; its error says why there is no destination yet.
@@ -37,6 +42,22 @@ pub type ResolveFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>
 /// Sends every request to the destination of the last reload. Clones share their state.
 #[derive(Clone)]
 pub struct ReloadHandle(Arc<ReloadState>);
+
+/// A [`ReloadHandle`] that its own resolver can keep.
+#[derive(Clone)]
+pub struct WeakReloadHandle(Weak<ReloadState>);
+
+impl WeakReloadHandle {
+    /// Returns the handle, while it exists elsewhere.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<ReloadHandle> {
+        self.0.upgrade().map(ReloadHandle)
+    }
+}
+
+/// Among the extensions of a request that goes elsewhere than the others, the handle that leads there.
+#[derive(Clone)]
+pub(super) struct ChosenHandle(pub(super) ReloadHandle);
 
 struct ReloadState {
     /// One for each upstream of the destination; a reload replaces all of them at once. Empty
@@ -64,6 +85,17 @@ impl ReloadHandle {
             client_credentials,
             drain,
         })))
+    }
+
+    /// Returns a handle that leads nowhere, for a proxy each of whose requests chooses a context.
+    #[must_use]
+    pub fn nowhere(client_credentials: ClientCredentials, drain: Drain) -> Self {
+        Self(Arc::new(ReloadState {
+            services: ArcSwap::from_pointee(Vec::new()),
+            resolver: None,
+            client_credentials,
+            drain,
+        }))
     }
 
     /// Returns a handle without a destination: `resolver` is asked for one when a request comes,
@@ -99,6 +131,24 @@ impl ReloadHandle {
         let services = services(destination, *client_credentials, drain)?;
         self.0.services.store(Arc::new(services));
         Ok(())
+    }
+
+    /// Whether there is a destination.
+    #[must_use]
+    pub fn has_destination(&self) -> bool {
+        !self.0.services.load().is_empty()
+    }
+
+    /// Why the destination could not be resolved, if the last attempt failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.0.resolver.as_ref()?.failure()
+    }
+
+    /// Returns a handle that does not keep the state.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakReloadHandle {
+        WeakReloadHandle(Arc::downgrade(&self.0))
     }
 
     /// Returns the service that sends to the destination's upstream number `worker`.
@@ -141,11 +191,13 @@ impl Service<Request<Incoming>> for ReloadService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        if let Some(service) = self.handle.0.services.load().get(self.worker) {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        let chosen = request.extensions_mut().remove::<ChosenHandle>();
+        let handle = chosen.as_ref().map_or(&self.handle, |chosen| &chosen.0);
+        if let Some(service) = handle.0.services.load().get(self.worker) {
             return Either::Left(service.clone().call(request));
         }
-        let Self { handle, worker } = self.clone();
+        let (handle, worker) = (handle.clone(), self.worker);
         Either::Right(Box::pin(async move {
             if let Some(resolver) = &handle.0.resolver {
                 Arc::clone(resolver).resolve().await?;

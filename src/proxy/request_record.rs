@@ -10,6 +10,8 @@ use std::{
 
 use http::{Method, Request, StatusCode};
 
+use crate::kubeconfig::Slug;
+
 /// The target of these lines, by which a log takes or drops them.
 pub(super) const TARGET: &str = "kubegate::requests";
 
@@ -30,6 +32,8 @@ struct Fields {
     sent: AtomicU64,
     /// The client whose token of `--require-token-file` the request brought.
     client: OnceLock<Arc<str>>,
+    /// The context that the request chose.
+    context: OnceLock<Slug>,
     is_broken: AtomicBool,
 }
 
@@ -44,6 +48,7 @@ impl RequestRecord {
             bytes: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             client: OnceLock::new(),
+            context: OnceLock::new(),
             is_broken: AtomicBool::new(false),
         }))
     }
@@ -57,11 +62,17 @@ impl RequestRecord {
         self.0.client.get_or_init(|| client);
     }
 
+    /// Notes the context that the request chose.
+    pub(super) fn set_context(&self, slug: Slug) {
+        self.0.context.get_or_init(|| slug);
+    }
+
     /// Writes a line for the start of a watch.
     pub(super) fn log_watch_begin(&self) {
         self.0.is_watch.store(true, Ordering::Relaxed);
         let Fields { method, path, .. } = &*self.0;
-        tracing::info!(target: TARGET, "watch begins: {method} {path}");
+        let context = self.0.context();
+        tracing::info!(target: TARGET, "watch begins: {method} {path}{context}");
     }
 
     /// Counts bytes of the body that were sent to the client.
@@ -81,8 +92,16 @@ impl RequestRecord {
     }
 }
 
+impl Fields {
+    fn context(&self) -> String {
+        let context = self.context.get();
+        context.map_or_else(String::new, |slug| format!(", context {slug}"))
+    }
+}
+
 impl Drop for Fields {
     fn drop(&mut self) {
+        let context = self.context();
         let Self { method, path, .. } = self;
         let begin = match self.is_watch.get_mut() {
             true => "watch ends: ",
@@ -100,11 +119,11 @@ impl Drop for Fields {
         match *self.status.get_mut() {
             0 => tracing::info!(
                 target: TARGET,
-                "{method} {path}: the client disconnected before the response, after {time}"
+                "{method} {path}: the client disconnected before the response, after {time}{context}"
             ),
             status => tracing::info!(
                 target: TARGET,
-                "{begin}{method} {path} {status} {time} {bytes} bytes{end}{client}"
+                "{begin}{method} {path} {status} {time} {bytes} bytes{end}{context}{client}"
             ),
         }
     }

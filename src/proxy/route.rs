@@ -1,4 +1,5 @@
-//! Routes requests: to the API under `--api-prefix`, to files under `--www-prefix`.
+//! Routes requests: to a context's API under `/clusters/`, to the API under `--api-prefix`, to files
+//! under `--www-prefix`.
 //!
 //! The API's own requests go on to the inner service, with the prefix stripped.
 //!
@@ -6,11 +7,11 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! use http::{Request, Response};
-//! use kubegate::proxy::{Body, Error, Prefix, route::RouteLayer};
+//! use kubegate::proxy::{Body, Contexts, Error, Prefix, route::RouteLayer};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! let service = ServiceBuilder::new()
-//!     .layer(RouteLayer::new(Prefix::new("/k8s/"), None))
+//!     .layer(RouteLayer::new(Contexts::only(None), Prefix::new("/k8s/"), None))
 //!     .service(service_fn(async |request: Request<()>| {
 //!         assert_eq!(request.uri(), "/api/v1/pods");
 //!         Ok::<_, Error>(Response::new(Body::Empty))
@@ -34,23 +35,37 @@ use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
 use tower::{Layer, Service};
 
-use super::{body::Body, error::Error, files::StaticFiles, path_prefix::Prefix, refusal::Refusal};
+use super::{
+    body::Body,
+    context_list,
+    context_path::{self, ContextPath},
+    contexts::{CLUSTERS, ContextChoice, ContextEntry, ContextTable, Contexts, Root},
+    error::Error,
+    files::StaticFiles,
+    path_prefix::Prefix,
+    refusal::Refusal,
+    reload::ChosenHandle,
+    request_record::RequestRecord,
+};
 
 /// Answers requests for files, and passes on what is for the API.
-#[derive(Debug)]
 pub struct RouteLayer(Arc<Routes>);
 
-#[derive(Debug)]
 struct Routes {
+    contexts: Contexts,
     api: Prefix,
     files: Option<StaticFiles>,
 }
 
 impl RouteLayer {
-    /// Serves the API under one prefix, and perhaps files under another.
+    /// Serves contexts, the API of one of them under a prefix, and perhaps files under another.
     #[must_use]
-    pub fn new(api: Prefix, files: Option<StaticFiles>) -> Self {
-        Self(Arc::new(Routes { api, files }))
+    pub fn new(contexts: Contexts, api: Prefix, files: Option<StaticFiles>) -> Self {
+        Self(Arc::new(Routes {
+            contexts,
+            api,
+            files,
+        }))
     }
 }
 
@@ -66,7 +81,7 @@ impl<S> Layer<S> for RouteLayer {
 }
 
 /// See [`RouteLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Route<S> {
     routes: Arc<Routes>,
     inner: S,
@@ -85,19 +100,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.routes.find(request.uri()) {
+        match self.routes.find(&mut request) {
             Ok(RouteMatch::Api) => Either::Left(self.inner.call(request)),
-            Ok(RouteMatch::StrippedApi(uri)) => {
-                *request.uri_mut() = uri;
-                Either::Left(self.inner.call(request))
-            }
             Ok(RouteMatch::File(files, uri)) => {
                 *request.uri_mut() = uri;
                 Either::Right(Box::pin(files.serve(request.map(|_| Body::Empty))))
             }
-            Ok(RouteMatch::Redirect(location)) => {
-                Either::Right(Box::pin(ready(Ok(redirect(location)))))
-            }
+            Ok(RouteMatch::Local(response)) => Either::Right(Box::pin(ready(Ok(response)))),
             Err(refusal) => Either::Right(Box::pin(ready(Err(refusal.into())))),
         }
     }
@@ -107,18 +116,57 @@ where
 type LocalResponse = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
 enum RouteMatch {
+    /// An API, whose own path the request has now.
     Api,
-    StrippedApi(Uri),
     File(StaticFiles, Uri),
-    /// The path is a prefix without its last slash. As in kubectl, the client is redirected to the
-    /// path with it.
-    Redirect(HeaderValue),
+    /// A response of the route's own.
+    Local(Response<Body>),
 }
 
 impl Routes {
+    /// Finds where a request goes. One for an API gets that API's own path.
+    fn find<B>(&self, request: &mut Request<B>) -> Result<RouteMatch, Refusal> {
+        let choice = request.extensions_mut().remove::<ContextChoice>();
+        let is_below = request.uri().path().starts_with(CLUSTERS);
+        // Nearly all requests of a proxy with one context.
+        if self.contexts.is_only() && !is_below && choice.is_none() {
+            return self.find_at_root(None, request);
+        }
+        let table = self.contexts.load();
+        if let Some(choice) = choice {
+            choose(request, chosen(&table, &choice)?);
+            return Ok(RouteMatch::Api);
+        }
+        let uri = request.uri();
+        let given = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        match context_path::read(&table, given)? {
+            ContextPath::List => {
+                let list = context_list::respond(&table, request.method())?;
+                Ok(RouteMatch::Local(list))
+            }
+            ContextPath::Context(entry, begin) => {
+                if !given[begin..].starts_with('/') {
+                    return Ok(RouteMatch::Local(redirect(with_slash(uri)?)));
+                }
+                let path = origin_form(&given[begin..])?;
+                *request.uri_mut() = path;
+                choose(request, &entry);
+                Ok(RouteMatch::Api)
+            }
+            ContextPath::Other if self.contexts.is_only() => self.find_at_root(None, request),
+            ContextPath::Other => self.find_at_root(Some(&table), request),
+        }
+    }
+
     /// Finds the route as kubectl does by Go's `ServeMux`: the longer prefix wins, and a path that is a
-    /// prefix without its last slash is redirected even where a shorter prefix matches.
-    fn find(&self, uri: &Uri) -> Result<RouteMatch, Refusal> {
+    /// prefix without its last slash is redirected even where a shorter prefix matches. `table` is given
+    /// where there are several contexts.
+    fn find_at_root<B>(
+        &self,
+        table: Option<&ContextTable>,
+        request: &mut Request<B>,
+    ) -> Result<RouteMatch, Refusal> {
+        let uri = request.uri();
         let given = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         // The absolute form may omit the path, which is "/" then (RFC 9110 section 4.2.3).
         let path = match given.strip_prefix('?') {
@@ -129,7 +177,7 @@ impl Routes {
         let prefixes = files.map(StaticFiles::prefix).into_iter();
         for prefix in prefixes.chain([self.api.as_str()]) {
             if prefix.strip_suffix('/') == Some(uri.path()) {
-                return Ok(RouteMatch::Redirect(with_slash(uri)?));
+                return Ok(RouteMatch::Local(redirect(with_slash(uri)?)));
             }
         }
         let api = self.api.strip(&path);
@@ -141,18 +189,75 @@ impl Routes {
             let file = origin_form(&path[files.prefix().len() - 1..])?;
             return Ok(RouteMatch::File(files.clone(), file));
         }
-        match api {
-            Some(api) if api.len() == given.len() => Ok(RouteMatch::Api),
-            Some(api) => Ok(RouteMatch::StrippedApi(origin_form(api)?)),
-            None => Err(Refusal::not_found(
+        let Some(api) = api else {
+            return Err(Refusal::not_found(
                 "--api-prefix",
                 format!(
                     "nothing is served at this path; the API is at {} (--api-prefix)",
                     self.api.as_str()
                 ),
-            )),
+            ));
+        };
+        let stripped = match api.len() == given.len() {
+            true => None,
+            false => Some(origin_form(api)?),
+        };
+        if let Some(table) = table {
+            choose(request, default_entry(table)?);
         }
+        if let Some(uri) = stripped {
+            *request.uri_mut() = uri;
+        }
+        Ok(RouteMatch::Api)
     }
+}
+
+/// Sends a request to a context.
+fn choose<B>(request: &mut Request<B>, entry: &ContextEntry) {
+    entry.set_used();
+    let extensions = request.extensions_mut();
+    if let Some(record) = extensions.get::<RequestRecord>() {
+        record.set_context(entry.slug().clone());
+    }
+    extensions.insert(ChosenHandle(entry.handle().clone()));
+}
+
+/// Returns the context that a layer above has chosen.
+fn chosen<'a>(
+    table: &'a ContextTable,
+    choice: &ContextChoice,
+) -> Result<&'a ContextEntry, Refusal> {
+    let ContextChoice::Slug(slug) = choice else {
+        return default_entry(table);
+    };
+    let entry = table.by_slug(slug).map(AsRef::as_ref);
+    entry.ok_or_else(|| {
+        let addresses = table.addresses();
+        Refusal::not_found(
+            "unknown context",
+            format!("no context {slug} is served; the contexts are at {addresses}"),
+        )
+    })
+}
+
+/// Returns the context that is served at `/`.
+fn default_entry(table: &ContextTable) -> Result<&ContextEntry, Refusal> {
+    let entry = table.default_entry().map(AsRef::as_ref);
+    entry.ok_or_else(|| {
+        let addresses = table.addresses();
+        let message = match table.root() {
+            Root::Default(name) => format!(
+                "the context {name:?} of --default-context is gone from the kubeconfig; the contexts \
+                 are at {addresses}"
+            ),
+            Root::Only | Root::Nothing => format!(
+                "several contexts are served, so no API is at {}; the contexts are at {addresses}, and \
+                 --default-context serves one of them here too",
+                "/"
+            ),
+        };
+        Refusal::not_found("no default context", message)
+    })
 }
 
 fn origin_form(path: &str) -> Result<Uri, Refusal> {
@@ -187,6 +292,7 @@ mod tests {
     /// `api` with the API's path, `file` with the file's, `slash` for a redirect, or nothing.
     fn routed(api: &str, www: &str, path: &str) -> (&'static str, String) {
         let routes = Routes {
+            contexts: Contexts::only(None),
             api: Prefix::new(api),
             files: Some(StaticFiles::new(
                 www,
@@ -194,11 +300,17 @@ mod tests {
                 StaticFileOptions::default(),
             )),
         };
-        match routes.find(&path.parse().unwrap()) {
-            Ok(RouteMatch::Api) => ("api", path.to_owned()),
-            Ok(RouteMatch::StrippedApi(uri)) => ("api", uri.to_string()),
+        let mut request = Request::get(path).body(()).unwrap();
+        match routes.find(&mut request) {
+            Ok(RouteMatch::Api) => {
+                let path = request.uri().path_and_query();
+                ("api", path.map_or("", PathAndQuery::as_str).to_owned())
+            }
             Ok(RouteMatch::File(_, uri)) => ("file", uri.to_string()),
-            Ok(RouteMatch::Redirect(to)) => ("slash", to.to_str().unwrap().to_owned()),
+            Ok(RouteMatch::Local(response)) => {
+                let to = response.headers()[LOCATION].to_str().unwrap();
+                ("slash", to.to_owned())
+            }
             Err(_) => ("nothing", String::new()),
         }
     }

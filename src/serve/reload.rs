@@ -71,7 +71,13 @@ impl Reloader {
     }
 
     /// Watches for changes until the runtime ends, and has `handle` send requests to the new destination.
-    pub async fn run(mut self, handle: ReloadHandle, mut signals: ReloadSignals) {
+    /// `observe` is called with the target of each reload.
+    pub async fn run(
+        mut self,
+        handle: ReloadHandle,
+        mut signals: ReloadSignals,
+        observe: impl Fn(&Target) + Send,
+    ) {
         let mut watcher = FileWatcher::default();
         let mut failure = LastFailure::default();
         let mut is_first = true;
@@ -104,6 +110,7 @@ impl Reloader {
                     failure.clear();
                     active.log_reload(&differences, by_signal);
                     self.active = active;
+                    observe(&self.active.target);
                 }
                 Err(error) => failure.log(&*error, by_signal),
             }

@@ -28,9 +28,20 @@ use http::{Method, Request, uri::PathAndQuery};
 
 pub use layer::{ReadRequestInfo, layer};
 pub use path::AmbiguousPath;
+pub(super) use path::has_one_reading;
 use query::WatchParameter;
 use resource::Spans;
 pub use resource::{Resource, Verb};
+
+/// Returns every reading of a raw path, the API server's first.
+///
+/// # Errors
+/// The path means different things to different servers.
+pub(super) fn decoded_readings(raw: &str) -> Result<Vec<Cow<'_, str>>, AmbiguousPath> {
+    let path::DecodedPath { text, others } = path::decode(raw)?;
+    let others = others.into_iter().map(Cow::Owned);
+    Ok(std::iter::once(text).chain(others).collect())
+}
 
 /// What a request asks of the API server. Kept among the request's extensions; cheap to clone.
 ///

@@ -76,7 +76,7 @@ pub(super) fn decode(raw: &str) -> Result<DecodedPath<'_>, AmbiguousPath> {
 
 /// Whether the path is what it decodes to, and has neither empty segments nor ones that begin with
 /// a dot. Nearly all paths are so, and one pass over their bytes tells it.
-fn has_one_reading(raw: &str) -> bool {
+pub(in crate::proxy) fn has_one_reading(raw: &str) -> bool {
     let mut previous = 0;
     raw.bytes().all(|byte| {
         let plain = match byte {
