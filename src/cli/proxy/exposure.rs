@@ -25,7 +25,8 @@ impl Exposure {
     /// Whether other machines can connect and either read what is sent or need not prove who they are.
     pub(super) fn is_unsafe(self) -> bool {
         let proves_client = self.needs_token || self.needs_client_certificate;
-        !self.is_loopback && !(self.has_tls && proves_client)
+        let is_protected = self.has_tls && proves_client;
+        !self.is_loopback && !is_protected
     }
 
     /// Decides about a listener at `address`, before it is bound.
