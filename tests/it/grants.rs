@@ -5,6 +5,7 @@
 mod headless;
 mod machine;
 mod options;
+mod refusals;
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 

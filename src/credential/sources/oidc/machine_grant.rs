@@ -23,6 +23,21 @@ const OPENID: &str = "openid";
 const TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
+/// The statuses of a server, or of a proxy in front of it, that has not looked at a password.
+const NOT_OF_PASSWORD: [StatusCode; 11] = [
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::MISDIRECTED_REQUEST,
+    StatusCode::TOO_EARLY,
+    StatusCode::UPGRADE_REQUIRED,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+];
+
 /// What stands for the user, as it was read from files.
 pub(super) enum MachineSecret {
     /// Nothing beside the client's own secret.
@@ -125,17 +140,23 @@ impl MachineRequest<'_> {
             MachineSecret::Subject(token) => sent.push(token.expose()),
         }
         let error = OauthError::of_response(response, &sent);
-        let refuses = |code: &str| match secret {
+        let code = error.as_ref().map(OauthError::code);
+        let is_refusal = match secret {
             MachineSecret::Client => false,
-            MachineSecret::Password { .. } => code == "invalid_grant",
-            MachineSecret::Subject(_) => ["invalid_grant", "invalid_request"].contains(&code),
-        };
-        match error {
-            Some(error) if response.status.is_client_error() && refuses(error.code()) => {
-                Ok(MachineAnswer::Refused(format!(": {error}")))
+            MachineSecret::Password { .. } => refuses_password(response.status, code),
+            MachineSecret::Subject(_) => {
+                let refuses = |code: &str| ["invalid_grant", "invalid_request"].contains(&code);
+                response.status.is_client_error() && code.is_some_and(refuses)
             }
-            error => Err(token_response::failure(response, error.as_ref())),
+        };
+        if is_refusal {
+            let words = error.map_or_else(
+                || format!(": it answered {}", response.status),
+                |error| format!(": {error}"),
+            );
+            return Ok(MachineAnswer::Refused(words));
         }
+        Err(token_response::failure(response, error.as_ref()))
     }
 
     /// Returns the token for the API server: the ID token, or the access token if that is wanted or the
@@ -170,6 +191,24 @@ impl MachineRequest<'_> {
             },
             token,
         })
+    }
+}
+
+/// Returns whether an answer refuses the user name or the password. Every issuer has its own word for
+/// that: `invalid_grant` (RFC 6749), `access_denied` (Dex), `unauthorized` (UAA). A password that is sent
+/// again and again locks the account, so any other error counts too, unless it is about the client, the
+/// request or the load of the server.
+fn refuses_password(status: StatusCode, code: Option<&str>) -> bool {
+    if !status.is_client_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return false;
+    }
+    match code.filter(|code| token_response::is_word(code)) {
+        Some(code) => {
+            !token_response::OF_CLIENT.contains(&code)
+                && !token_response::TRANSIENT.contains(&code)
+                && !["invalid_scope", "invalid_target"].contains(&code)
+        }
+        None => !NOT_OF_PASSWORD.contains(&status),
     }
 }
 
@@ -209,6 +248,37 @@ mod tests {
         assert_eq!(token_type("id-token"), id_token);
         assert_eq!(token_type(id_token), id_token);
         assert_eq!(token_type("jwt"), "urn:ietf:params:oauth:token-type:jwt");
+    }
+
+    #[test]
+    fn every_error_that_is_not_about_something_else_refuses_a_password() {
+        for (status, code, is_refusal) in [
+            (400, Some("invalid_grant"), true),
+            (401, Some("access_denied"), true),
+            (401, Some("unauthorized"), true),
+            (403, Some("invalid_grant"), true),
+            (400, Some("interaction_required"), true),
+            (404, Some("user_not_found"), true),
+            (401, None, true),
+            (400, Some("Bad Request"), true),
+            (401, Some("invalid_client"), false),
+            (400, Some("unauthorized_client"), false),
+            (400, Some("unsupported_grant_type"), false),
+            (400, Some("invalid_scope"), false),
+            (400, Some("temporarily_unavailable"), false),
+            (429, Some("too_many_attempts"), false),
+            (404, Some("Not Found"), false),
+            (407, None, false),
+            (500, Some("invalid_grant"), false),
+            (503, None, false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            assert_eq!(
+                refuses_password(status, code),
+                is_refusal,
+                "{status} {code:?}"
+            );
+        }
     }
 
     #[test]

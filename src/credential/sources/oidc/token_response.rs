@@ -18,13 +18,13 @@ pub(super) const EXPECTED: &str = "not the JSON that OpenID Connect requires";
 
 /// Errors about the client or the request, which another refresh token does not change (RFC 6749,
 /// section 5.2).
-const OF_CLIENT: [&str; 3] = [
+pub(super) const OF_CLIENT: [&str; 3] = [
     "invalid_client",
     "unauthorized_client",
     "unsupported_grant_type",
 ];
 /// Errors that end by waiting (RFC 6749, section 4.1.2.1).
-const TRANSIENT: [&str; 3] = ["server_error", "slow_down", "temporarily_unavailable"];
+pub(super) const TRANSIENT: [&str; 3] = ["server_error", "slow_down", "temporarily_unavailable"];
 
 /// What the issuer granted.
 pub struct Granted {
@@ -110,7 +110,7 @@ fn is_refusal(response: &Response, error: Option<&OauthError>) -> bool {
 
 /// Returns whether this is an error code rather than the text of a status, such as `Not Found`, which
 /// web frameworks put into the same field.
-fn is_word(code: &str) -> bool {
+pub(super) fn is_word(code: &str) -> bool {
     code.starts_with(|c: char| c.is_ascii_lowercase()) && !code.contains(' ')
 }
 
