@@ -15,8 +15,28 @@ const CODE_LIMIT: usize = 64;
 const DESCRIPTION_LIMIT: usize = 300;
 /// The text in place of a secret.
 const REMOVED: &str = "[removed]";
-/// Shorter text that was sent is no secret when the issuer repeats it.
-const SHORTEST_SECRET: usize = 6;
+/// A shorter secret is removed only where it is a word of its own: it may be part of many words.
+const SHORTEST_PART: usize = 6;
+/// Error codes of RFC 6749, RFC 8628, RFC 8693 and `OpenID` Connect, which are words of the issuer even
+/// if a secret is equal to a part of one.
+const CODES: [&str; 16] = [
+    "access_denied",
+    "authorization_pending",
+    "consent_required",
+    "expired_token",
+    "interaction_required",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "login_required",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
 
 /// The `error` and `error_description` of an issuer, fit to be shown: cut, without control
 /// characters, and without the secrets that were sent.
@@ -58,7 +78,11 @@ impl OauthError {
     fn new(code: &str, description: Option<&str>, sent: &[&str]) -> Self {
         let description = description.map(|text| shown(text, sent, DESCRIPTION_LIMIT));
         Self {
-            code: shown(code, sent, CODE_LIMIT),
+            code: if CODES.contains(&code) {
+                code.to_owned()
+            } else {
+                shown(code, sent, CODE_LIMIT)
+            },
             description: description.filter(|text| !text.is_empty()),
         }
     }
@@ -82,9 +106,17 @@ impl fmt::Display for OauthError {
 /// Returns text of an issuer without the secrets that it repeats, as it may be shown.
 fn shown(text: &str, sent: &[&str], limit: usize) -> String {
     let mut text = text.to_owned();
-    for secret in sent.iter().filter(|one| one.len() >= SHORTEST_SECRET) {
-        text = text.replace(secret, REMOVED);
-        text = text.replace(form_encoded(secret).as_str(), REMOVED);
+    let mut sent: Vec<&str> = sent.iter().copied().filter(|one| !one.is_empty()).collect();
+    // A secret may contain a shorter one, of which the rest would be left.
+    sent.sort_unstable_by_key(|one| std::cmp::Reverse(one.len()));
+    for secret in sent {
+        for form in [secret, form_encoded(secret).as_str()] {
+            text = if secret.len() < SHORTEST_PART {
+                without_word(&text, form)
+            } else {
+                text.replace(form, REMOVED)
+            };
+        }
     }
     // The issuer may quote another token than the one that was sent.
     let words = text.split(' ').map(|word| {
@@ -93,6 +125,27 @@ fn shown(text: &str, sent: &[&str], limit: usize) -> String {
     });
     let text: Vec<&str> = words.collect();
     excerpt(&text.join(" "), limit)
+}
+
+/// Returns text without a secret where neither a letter nor a digit joins it to another word.
+fn without_word(text: &str, secret: &str) -> String {
+    let is_open = |neighbour: Option<char>, edge: Option<char>| {
+        let joins = |one: Option<char>| one.is_some_and(char::is_alphanumeric);
+        !(joins(neighbour) && joins(edge))
+    };
+    let (first, last) = (secret.chars().next(), secret.chars().next_back());
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let end = at + secret.len();
+        kept.push_str(&rest[..at]);
+        let is_word =
+            is_open(kept.chars().next_back(), first) && is_open(rest[end..].chars().next(), last);
+        kept.push_str(if is_word { REMOVED } else { secret });
+        rest = &rest[end..];
+    }
+    kept.push_str(rest);
+    kept
 }
 
 /// A number that some issuers send as text.
@@ -148,7 +201,7 @@ mod tests {
                 "no s&cret-1 or s%26cret-1",
                 "invalid_grant (no [removed] or [removed])",
             ),
-            ("a 'eyJh.eyJi.c' x", "invalid_grant (a [removed] x)"),
+            ("a 'eyJh.eyJi.c' x", "invalid_grant (a [removed] [removed])"),
             ("a\u{1b}[2J\r\nb", "invalid_grant (a\u{fffd}[2J  b)"),
         ] {
             assert_eq!(error("invalid_grant", description), expected);
@@ -162,6 +215,37 @@ mod tests {
         let told = OauthError::of_redirect(query).unwrap();
         assert_eq!(told.to_string(), "access_denied (not in the group)");
         assert_eq!(OauthError::of_redirect("code=1"), None);
+    }
+
+    #[test]
+    fn a_short_secret_is_removed_where_it_is_a_word() {
+        let shown = |description: &str, sent: &[&str]| {
+            OauthError::new("access_denied", Some(description), sent).to_string()
+        };
+        for (description, secret, expected) in [
+            (
+                "wrong password s3cre for bob",
+                "s3cre",
+                "wrong password [removed] for bob",
+            ),
+            ("pw='s3cre',x", "s3cre", "pw='[removed]',x"),
+            ("bob:1 is no a", "1", "bob:[removed] is no a"),
+            ("p%40s%21 or p@s!", "p@s!", "[removed] or [removed]"),
+            ("a s3cret", "s3cre", "a s3cret"),
+            ("a\u{e9}a s", "s", "a\u{e9}a [removed]"),
+        ] {
+            let expected = format!("access_denied ({expected})");
+            assert_eq!(shown(description, &[secret]), expected);
+        }
+        assert_eq!(
+            shown("no hunter2-of-jane", &["hunter2", "hunter2-of-jane"]),
+            "access_denied (no [removed])"
+        );
+        // What the issuer means by its code does not depend on the secret.
+        let error = OauthError::new("access_denied", None, &["denied", "access_denied"]);
+        assert_eq!(error.code(), "access_denied");
+        let error = OauthError::new("bad hunter2", None, &["hunter2"]);
+        assert_eq!(error.code(), "bad [removed]");
     }
 
     #[test]
