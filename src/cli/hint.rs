@@ -1,9 +1,13 @@
 //! Hints at what an invalid command line may mean.
 
+mod redact;
+
 use std::{ffi::OsString, path::Path};
 
 use clap::{Arg, Command, error::ContextKind};
 
+pub(in crate::cli) use self::redact::without_secrets;
+use self::redact::{HIDDEN, follows_secret, is_secret, redacted, redacted_words};
 use crate::{printable::printable, shell};
 
 /// The commands of kubectl.
@@ -105,7 +109,10 @@ fn single_dash(program: &Command, line: &[OsString]) -> Option<String> {
     words.find_map(|word| {
         let name = word.strip_prefix('-')?.split('=').next()?;
         let is_meant = name.len() > 1 && flag_named(program, name).is_some();
-        is_meant.then(|| format!("a long flag begins with two dashes: -{}", printable(word)))
+        is_meant.then(|| {
+            let shown = redacted(word);
+            format!("a long flag begins with two dashes: -{}", printable(&shown))
+        })
     })
 }
 
@@ -119,10 +126,12 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
         .map_while(|word| word.to_str())
         .collect();
     let next = rest.first().filter(|next| !next.starts_with('-'));
-    let shown = printable(&word);
-    if word.starts_with('-') || !is_of_proxy(program, &line[..at]) {
+    let is_of_proxy = is_of_proxy(program, &line[..at]);
+    if word.starts_with('-') || !is_of_proxy || follows_secret(line, at) {
         return None;
     }
+    let shown = redacted(&word);
+    let shown = printable(&shown);
     if word == "demo" {
         return Some("this kubegate was built without its demo (`--no-default-features`)".into());
     }
@@ -138,12 +147,15 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
         ));
     }
     if word == "config" {
+        let rest = redacted_words(&rest);
+        let rest = rest.iter().map(String::as_str);
         let line = shell::line(["kubectl", "config"].into_iter().chain(rest));
         return Some(format!("\"config\" is a command of kubectl: {line}"));
     }
     if KUBECTL.contains(&&*word) {
         let base = ["kubectl", "-s", "http://localhost:8001", &word];
-        let line = shell::line(base.into_iter().chain(rest));
+        let rest = redacted_words(&rest);
+        let line = shell::line(base.into_iter().chain(rest.iter().map(String::as_str)));
         return Some(format!(
             "{shown:?} is a command of kubectl; while kubegate runs: {line}"
         ));
@@ -156,7 +168,7 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
     let has_suggestion = error.get(ContextKind::SuggestedSubcommand).is_some();
     let is_at_top = error.get(ContextKind::InvalidSubcommand).is_some() && at == 1;
     (is_at_top && !has_suggestion).then(|| {
-        let line = shell::line(["kubegate", "--context", &*word]);
+        let line = shell::line(["kubegate", "--context", &*shown]);
         format!("{shown:?} is not a command; see `kubegate --help`, or for a context: {line}")
     })
 }
@@ -180,6 +192,7 @@ fn flag(program: &Command, word: &str, next: Option<&str>) -> Option<String> {
     {
         let value = value.filter(|_| !is_boolean(arg) || word.contains('='));
         let flag = match value {
+            Some(_) if is_secret(name) => format!("--{name} {HIDDEN}"),
             Some(value) if word.contains('=') => format!("--{name}={}", shell::quoted(value)),
             Some(value) => format!("--{name} {}", shell::quoted(value)),
             None => format!("--{name}"),
@@ -205,7 +218,8 @@ fn flag(program: &Command, word: &str, next: Option<&str>) -> Option<String> {
         };
     }
     if word.starts_with("http://") || word.starts_with("https://") {
-        return Some(format!("--server {}", shell::quoted(&printable(word))));
+        let url = redacted(word);
+        return Some(format!("--server {}", shell::quoted(&printable(&url))));
     }
     let ending = Path::new(word).extension();
     let is_file =

@@ -97,7 +97,7 @@ fn explained(error: Error, line: &[OsString]) -> Error {
         }
         kind => match hint::for_error(&program(), line, &error) {
             Some(message) => Cli::command().error(kind, message),
-            None => error,
+            None => hint::without_secrets(error, line),
         },
     }
 }

@@ -185,3 +185,73 @@ fn what_is_repeated_of_a_line_cannot_act_on_a_terminal() {
     }
     assert!(said(&["get", "pods"]).contains("get pods"));
 }
+
+#[test]
+fn what_may_be_a_secret_is_not_repeated() {
+    for (words, part) in [
+        (&["password", "hunter2"][..], "write --password ...\n"),
+        (&["password=hunter2"], "write --password ...\n"),
+        (&["token", "hunter2"], "'...'"),
+        (&["-password=hunter2"], "two dashes: --password=...\n"),
+        (&["-token=hunter2", "x"], "two dashes: --token=...\n"),
+        (&["pasword=1", "oidc-client-secret=hunter2"], "pasword=1"),
+        (&["my-password=hunter2"], "my-password=..."),
+        (&["--password", "correct", "hunter2"], "'...'"),
+        (&["--token=correct", "hunter2"], "'...'"),
+        (
+            &["https://jane:hunter2@api.example:6443/x"],
+            "--server https://...@api.example:6443/x",
+        ),
+        (
+            &["get", "pods", "--token=hunter2", "-v=9"],
+            "get pods --token=... -v=9\n",
+        ),
+        (
+            &["config", "set-credentials", "jane", "--password", "hunter2"],
+            "set-credentials jane --password ...\n",
+        ),
+        (
+            &[
+                "create",
+                "secret",
+                "generic",
+                "x",
+                "--from-literal=a=hunter2",
+            ],
+            "generic x --from-literal=...\n",
+        ),
+        (
+            &[
+                "login",
+                "oidc",
+                "--oidc-auth-request-extra-params",
+                "hunter2",
+            ],
+            "give KEY=VALUE",
+        ),
+        (
+            &[
+                "login",
+                "oidc",
+                "--oidc-auth-request-extra-params=state=hunter2",
+            ],
+            "state is set by kubegate itself",
+        ),
+        (&["login", "oidc", "--pasword=hunter2"], "--pasword"),
+        (
+            &["login", "oidc", "--oidc-client-secret", "a", "hunter2"],
+            "'...'",
+        ),
+    ] {
+        let said = said(words);
+        assert!(said.contains(part), "{words:?}: {said}");
+        assert!(!said.contains("hunter2"), "{words:?}: {said}");
+    }
+    // Other values are shown.
+    for words in [
+        &["proxy", "--port", "hunter2"][..],
+        &["oidc-client-secret-file", "hunter2"],
+    ] {
+        assert!(said(words).contains("hunter2"), "{words:?}");
+    }
+}
