@@ -13,6 +13,9 @@ use crate::{
     kubeconfig::edit::Written,
 };
 
+/// The login that was saved under a name before, if there was one.
+type Previous = Result<Option<SavedLogin>, credential::store::Error>;
+
 /// Saves a login under its name, then runs `finish`, which writes the context. If that fails, the
 /// login that was saved under the name before is put back. Only the tokens of a renewed login are kept
 /// if the kubeconfig cannot be written: its context works with them, and the issuer may have ended the
@@ -48,17 +51,9 @@ async fn save_and_finish(
     saved: &SavedLogin,
     finish: impl AsyncFnOnce() -> Result<Option<Written>, Error>,
 ) -> Result<Option<Written>, Error> {
-    // A previous login that cannot be read does not prevent a new one.
-    let previous = store.read(login);
-    let mut saved = saved.clone();
-    if let Ok(Some(previous)) = &previous
-        && previous.issuer.is_some()
-        && binding.is_issuer_of(previous)
-    {
-        saved.servers.clone_from(&previous.servers);
-    }
+    let replaced = replace(store, &binding, login, saved);
+    let previous = replaced.map_err(credential::Error::store)?;
     let is_renewed = matches!(&previous, Ok(Some(previous)) if is_in_use(previous) && binding.is_issuer_of(previous));
-    write(&store.bound_to(binding), login, &saved).map_err(credential::Error::store)?;
     let outcome = finish().await;
     match &outcome {
         Ok(written) => {
@@ -82,6 +77,28 @@ async fn save_and_finish(
     outcome
 }
 
+/// Saves a login, and returns the previous one as it was then: another kubegate may have renewed it just
+/// before, and its former refresh token may work no longer. One that cannot be read does not prevent a new
+/// one.
+fn replace(
+    store: &Store,
+    binding: &LoginBinding,
+    login: &str,
+    saved: &SavedLogin,
+) -> Result<Previous, credential::store::Error> {
+    let _turn = store.lock_for_renewal(login)?;
+    let previous = store.read(login);
+    let mut saved = saved.clone();
+    if let Ok(Some(previous)) = &previous
+        && previous.issuer.is_some()
+        && binding.is_issuer_of(previous)
+    {
+        saved.servers.clone_from(&previous.servers);
+    }
+    store.bound_to(binding.clone()).write(login, &saved)?;
+    Ok(previous)
+}
+
 /// Waits for a signal to end the process, which would leave the login half done.
 async fn interrupted() {
     let handlers = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
@@ -100,11 +117,7 @@ fn is_in_use(saved: &SavedLogin) -> bool {
 }
 
 /// Puts the previous login back. An error is only logged: the caller reports the one before it.
-fn restore(
-    store: &Store,
-    login: &str,
-    previous: Result<Option<SavedLogin>, credential::store::Error>,
-) {
+fn restore(store: &Store, login: &str, previous: Previous) {
     let restored = previous.and_then(|previous| match previous {
         Some(previous) => write(store, login, &previous),
         None => store.remove(login).map(drop),
@@ -168,6 +181,25 @@ mod tests {
         fs::write(store.path("a"), "broken").unwrap();
         assert!(save(&store, "one", Ok(())).await);
         assert_eq!(token(&store), of("one"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_failed_login_restores_what_another_process_renewed_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().as_os_str().to_owned();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        assert!(save(&store, "one", Ok(())).await);
+        let renewal = store.lock_for_renewal("a").unwrap();
+        let failing = tokio::spawn({
+            let store = store.clone();
+            async move { save(&store, "other", Err(Error::NoServer)).await }
+        });
+        // It waits for the renewal, or has not begun yet.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        store.write("a", &saved("rotated")).unwrap();
+        drop(renewal);
+        assert!(!failing.await.unwrap());
+        assert_eq!(token(&store), Some(Secret::new("rotated")));
     }
 
     #[tokio::test]
