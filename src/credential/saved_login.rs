@@ -40,6 +40,8 @@ pub fn binding(login: &Login, cluster: &Cluster) -> Result<LoginBinding, Error> 
             let endpoints = ibm_iam::endpoints(flags.iam.as_deref())?;
             binding.with_issuer(&endpoints.name())
         }
-        Login::Oidc(flags) => binding.with_issuer(&flags.oidc_issuer_url),
+        Login::Oidc(flags) => binding
+            .with_issuer(&flags.oidc_issuer_url)
+            .with_client(&flags.oidc_client_id),
     })
 }

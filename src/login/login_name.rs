@@ -115,24 +115,65 @@ pub(super) fn refuse_login_in_use(
     kubeconfig: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(), Error> {
+    let mut entries = entries_of(name, kubeconfig, env)?.into_iter();
+    match entries.find(|entry| !is_of_client(&entry.login, flags)) {
+        Some(Entry { user, file, .. }) => Err(Error::LoginInUse {
+            login: name.to_owned(),
+            user,
+            file,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether a user entry is known that uses a saved login for this client. `kubeconfig` is
+/// `--kubeconfig`.
+///
+/// # Errors
+/// A state folder that cannot be found.
+pub(super) fn is_known_of_client(
+    name: &str,
+    flags: &OidcFlags,
+    kubeconfig: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<bool, Error> {
+    let entries = entries_of(name, kubeconfig, env)?;
+    Ok(entries
+        .iter()
+        .any(|entry| is_of_client(&entry.login, flags)))
+}
+
+/// A user entry, and the kubeconfig that it is in.
+struct Entry {
+    user: String,
+    login: Login,
+    file: PathBuf,
+}
+
+/// Returns the user entries that use a saved login.
+fn entries_of(
+    name: &str,
+    kubeconfig: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Vec<Entry>, Error> {
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let mut files = edit::files(kubeconfig, env);
     files.extend(store.kubeconfigs(name));
+    let mut entries = Vec::new();
     for file in files {
-        let mut logins = logins_in(&file).into_iter();
-        let other = logins.find(|(_, login)| {
-            let is_same = matches!(login, Login::Oidc(other) if is_same_client(flags, other));
-            login.saved_as().as_deref() == Some(name) && !is_same
-        });
-        if let Some((user, _)) = other {
-            return Err(Error::LoginInUse {
-                login: name.to_owned(),
-                user,
-                file,
-            });
-        }
+        let logins = logins_in(&file).into_iter();
+        let named = logins.filter(|(_, login)| login.saved_as().as_deref() == Some(name));
+        entries.extend(named.map(|(user, login)| Entry {
+            user,
+            login,
+            file: file.clone(),
+        }));
     }
-    Ok(())
+    Ok(entries)
+}
+
+fn is_of_client(login: &Login, flags: &OidcFlags) -> bool {
+    matches!(login, Login::Oidc(other) if is_same_client(flags, other))
 }
 
 /// Whether both are one client at one issuer.

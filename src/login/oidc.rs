@@ -19,7 +19,7 @@ use self::{
 };
 use super::{
     Error,
-    login_name::refuse_login_in_use,
+    login_name::{is_known_of_client, refuse_login_in_use},
     new_context::{chosen_names, exec_entry, oidc_identity, planned_login},
     save::save_login,
 };
@@ -77,13 +77,12 @@ pub async fn log_in(
     }
     grant::check(&flags.grant)?;
     let store = Store::of_user(env).map_err(credential::Error::store)?;
-    let mut saved = previous_login(&store, request, &flags)?;
-    match &target {
-        Some(target) if is_of_other_client(target, &flags)? => saved.client_secret = None,
-        Some(target) if saved.client_secret.is_none() => {
-            saved.client_secret = secret_of_kubeconfig(target);
-        }
-        _ => {}
+    let mut saved = previous_login(&store, request, &flags, env)?;
+    if let Some(target) = &target
+        && saved.client_secret.is_none()
+        && !is_of_other_client(target, &flags)?
+    {
+        saved.client_secret = secret_of_kubeconfig(target);
     }
     let secret = client_secret(request, &flags, &mut saved)?;
     if target.is_some() {
@@ -122,7 +121,9 @@ pub async fn log_in(
         Some(target) => LoginBinding::of_cluster(&target.cluster),
         None => LoginBinding::default(),
     };
-    let binding = binding.with_issuer(&flags.oidc_issuer_url);
+    let binding = binding
+        .with_issuer(&flags.oidc_issuer_url)
+        .with_client(&flags.oidc_client_id);
     let written = save_login(&store, binding, &flags.login, &saved, write).await?;
     if saved.refresh_token.is_none() && flags.grant.machine().is_none() {
         warn_of_end(&saved, &metadata);
@@ -138,12 +139,13 @@ pub async fn log_in(
     })
 }
 
-/// Returns what an earlier login left under the same name. What another issuer gave, such as a client
-/// secret, is left out.
+/// Returns what an earlier login left under the same name. What is of another issuer or client, such as
+/// the client's secret, is left out.
 fn previous_login(
     store: &Store,
     request: &LoginRequest,
     flags: &OidcFlags,
+    env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<SavedLogin, Error> {
     let name = request.login.as_deref().unwrap_or(&flags.login);
     if name.is_empty() {
@@ -152,7 +154,16 @@ fn previous_login(
     let saved = store.read(name).map_err(credential::Error::store)?;
     let issuer = LoginBinding::of_issuer(&flags.oidc_issuer_url);
     let saved = saved.filter(|saved| issuer.is_issuer_of(saved));
-    Ok(saved.unwrap_or_default())
+    let mut saved = saved.unwrap_or_default();
+    let is_of_client = match &saved.client_id {
+        Some(id) => *id == flags.oidc_client_id,
+        // An earlier version saved it.
+        None => is_known_of_client(name, flags, request.kubeconfig.as_deref(), env)?,
+    };
+    if !is_of_client {
+        saved.client_secret = None;
+    }
+    Ok(saved)
 }
 
 /// Returns the client's secret, and sets the one to save. A login that reads its files for every token

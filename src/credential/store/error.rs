@@ -31,7 +31,7 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         problem: &'static str,
     },
-    /// A login that was saved for another issuer or API server.
+    /// A login that was saved for another issuer, client or API server.
     #[error(
         "the saved login {login:?} is for {known}, not for {given}; if you trust that place, log \
          in there by `kubegate login`, else see where the kubeconfig came from"

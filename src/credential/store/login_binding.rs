@@ -10,6 +10,8 @@ use crate::kubeconfig::{self, Cluster, ProxyScheme, ProxyUrl, issuer_name};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginBinding {
     issuer: Option<String>,
+    /// The client at the issuer; `None` means any.
+    client: Option<String>,
     server: Option<String>,
 }
 
@@ -19,7 +21,7 @@ impl LoginBinding {
     pub fn of_cluster(cluster: &Cluster) -> Self {
         Self {
             server: Some(server(&cluster.server, cluster.proxy_url.as_ref())),
-            issuer: None,
+            ..Self::default()
         }
     }
 
@@ -28,7 +30,7 @@ impl LoginBinding {
     pub fn of_server(url: &Uri) -> Self {
         Self {
             server: Some(server(url, None)),
-            issuer: None,
+            ..Self::default()
         }
     }
 
@@ -45,6 +47,13 @@ impl LoginBinding {
         Self { issuer, ..self }
     }
 
+    /// The same with a client at the issuer.
+    #[must_use]
+    pub fn with_client(self, id: &str) -> Self {
+        let client = Some(id.to_owned());
+        Self { client, ..self }
+    }
+
     /// The API server, if there is one.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
@@ -57,12 +66,21 @@ impl LoginBinding {
         self.issuer == saved.issuer
     }
 
-    /// Refuses a login that was saved for another issuer or API server.
+    fn is_of_other_client(&self, saved: &SavedLogin) -> bool {
+        let both = self.client.as_ref().zip(saved.client_id.as_ref());
+        both.is_some_and(|(own, saved)| own != saved)
+    }
+
+    /// Refuses a login that was saved for another issuer, client or API server.
     pub(super) fn check(&self, login: &str, saved: &SavedLogin) -> Result<(), Error> {
         let (given, known) = match &self.server {
             _ if !self.is_issuer_of(saved) => (
                 named(self.issuer.as_deref()),
                 named(saved.issuer.as_deref()),
+            ),
+            _ if self.is_of_other_client(saved) => (
+                client(self.client.as_deref()),
+                client(saved.client_id.as_deref()),
             ),
             Some(server) if !saved.servers.contains(server) => (
                 format!("the API server {server}"),
@@ -84,6 +102,9 @@ impl LoginBinding {
     pub(super) fn added_to(&self, saved: &SavedLogin) -> SavedLogin {
         let mut saved = saved.clone();
         saved.issuer.clone_from(&self.issuer);
+        if self.client.is_some() {
+            saved.client_id.clone_from(&self.client);
+        }
         if let Some(server) = &self.server
             && !saved.servers.contains(server)
         {
@@ -91,6 +112,10 @@ impl LoginBinding {
         }
         saved
     }
+}
+
+fn client(id: Option<&str>) -> String {
+    format!("the client {:?}", id.unwrap_or_default())
 }
 
 fn named(url: Option<&str>) -> String {

@@ -22,6 +22,8 @@ pub struct SavedLogin {
     pub refused_at: Option<SystemTime>,
     /// The issuer's words then.
     pub refusal: Option<String>,
+    /// The client at an OIDC issuer that the login is for; `None` if an earlier version saved it.
+    pub client_id: Option<String>,
     /// The client's secret at an OIDC issuer.
     pub client_secret: Option<Secret>,
     /// What goes into `Authorization: Bearer`: a session token or an ID token.
@@ -89,6 +91,7 @@ impl SavedLogin {
             }
         }
         for (name, text) in [
+            ("client-id", &self.client_id),
             ("scope", &self.scope),
             ("refusal", &self.refusal),
             ("issuer", &self.issuer),

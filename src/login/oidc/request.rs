@@ -5,10 +5,10 @@ use std::{ffi::OsString, path::PathBuf};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
-    kubeconfig::{self, ExecApiVersion, Overrides, Pem, Target, issuer_name},
+    kubeconfig::{self, ExecApiVersion, Overrides, Pem, Target, User, issuer_name},
     login::{Error, confirm::confirm},
     secret::Secret,
-    settings::{BrowserFlags, GrantFlags, Login, OidcFlags},
+    settings::{BrowserFlags, GrantFlags, GrantType, Login, OidcFlags},
 };
 
 /// What the command line asks for.
@@ -82,6 +82,7 @@ impl LoginRequest {
         if overrides.context.is_some() || overrides.cluster.is_some() {
             let mut resolved = kubeconfig::resolve(file, &overrides, env);
             let context = overrides.context.take();
+            let mut has_user = context.is_some();
             if let (
                 Err(kubeconfig::Error::Missing {
                     kind: "context", ..
@@ -91,10 +92,14 @@ impl LoginRequest {
             {
                 // A new context for an entry of the kubeconfig.
                 resolved = kubeconfig::resolve(file, &overrides, env);
+                has_user = false;
             }
             let mut target = resolved?;
-            // With --cluster alone, the current context is not meant.
+            // With --cluster alone, neither the current context nor its user is meant.
             target.context = context;
+            if !has_user {
+                target.user = User::default();
+            }
             return Ok(Some(target));
         }
         if self.login.is_some() {
@@ -134,13 +139,8 @@ impl LoginRequest {
     pub(super) fn issuer_flags(&self, target: Option<&Target>) -> Result<OidcFlags, Error> {
         let given = &self.issuer;
         let previous = target.map(previous_flags).transpose()?.flatten();
-        let mut flags = previous.unwrap_or_default();
+        let mut flags = self.kept_of(previous.unwrap_or_default());
         if let Some(url) = &given.url {
-            if issuer_name(url) != flags.oidc_issuer_url {
-                // The files of a login without a person are for its issuer alone.
-                flags.grant = GrantFlags::default();
-                flags.oidc_client_secret_file = None;
-            }
             issuer_name(url).clone_into(&mut flags.oidc_issuer_url);
         }
         if let Some(id) = &given.client_id {
@@ -164,6 +164,7 @@ impl LoginRequest {
             flags.certificate_authority_data = Some(BASE64_STANDARD.encode(&*pem));
         }
         flags.grant = given.grant.over(&flags.grant);
+        self.put_typed_over_files(&mut flags.grant);
         if given.client_secret_file.is_some() || given.client_secret.is_some() {
             // A login without a person reads the file for every token, since its secret may change.
             let file = given.client_secret_file.clone();
@@ -177,6 +178,43 @@ impl LoginRequest {
             return Err(Error::NoIssuer);
         }
         Ok(flags)
+    }
+
+    /// Returns what this login keeps of an earlier one: nothing if that has another issuer, to which its
+    /// client, authorities, scopes, parameters and files belong, and no secret of another client.
+    fn kept_of(&self, mut earlier: OidcFlags) -> OidcFlags {
+        let issuer = self.issuer.url.as_deref().map(issuer_name);
+        if issuer.is_some_and(|url| url != issuer_name(&earlier.oidc_issuer_url)) {
+            return OidcFlags::default();
+        }
+        let client = self.issuer.client_id.as_ref();
+        if client.is_some_and(|id| *id != earlier.oidc_client_id) {
+            earlier.oidc_client_secret_file = None;
+        }
+        earlier
+    }
+
+    /// Lets a user name and a password of the command line take the place of the files of an earlier
+    /// login. Warns if they have no effect.
+    fn put_typed_over_files(&self, grant: &mut GrantFlags) {
+        if self.username.is_none() && self.password.is_none() {
+            return;
+        }
+        if grant.chosen() != GrantType::Password {
+            tracing::warn!(
+                "--username and --password are not used by this login; they are for --grant-type \
+                 password"
+            );
+        } else if self.issuer.grant.oidc_password_file.is_some() {
+            tracing::warn!(
+                "--username and --password are not used: --oidc-username-file and \
+                 --oidc-password-file are given too"
+            );
+        } else {
+            grant.grant_type = Some(GrantType::Password);
+            grant.oidc_username_file = None;
+            grant.oidc_password_file = None;
+        }
     }
 }
 
@@ -227,33 +265,4 @@ fn previous_flags(target: &Target) -> Result<Option<OidcFlags>, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn the_secret_of_another_client_or_issuer_is_not_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        let text = "current-context: c\n\
-             clusters: [{name: c, cluster: {server: 'https://api.example'}}]\n\
-             contexts: [{name: c, context: {cluster: c, user: u}}]\n\
-             users: [{name: u, user: {auth-provider: {name: oidc, config: {\
-             idp-issuer-url: 'https://issuer.example', client-id: kube, client-secret: s}}}}]\n";
-        std::fs::write(&path, text).unwrap();
-        let target = kubeconfig::resolve(Some(&path), &Overrides::default(), &|_| None).unwrap();
-        for (issuer, client, is_other) in [
-            ("https://issuer.example", "kube", false),
-            ("https://issuer.example", "other", true),
-            ("https://other.example", "kube", true),
-        ] {
-            let flags = OidcFlags {
-                oidc_issuer_url: issuer.to_owned(),
-                oidc_client_id: client.to_owned(),
-                ..OidcFlags::default()
-            };
-            let found = is_of_other_client(&target, &flags).unwrap();
-            assert_eq!(found, is_other, "{issuer} {client}");
-        }
-    }
-}
+mod tests;

@@ -108,7 +108,9 @@ impl Oidc {
     ) -> Result<Self, Error> {
         let store = Store::of_user(&|name| std::env::var_os(name));
         let store = store.map_err(Error::store)?;
-        let binding = LoginBinding::of_cluster(cluster).with_issuer(&flags.oidc_issuer_url);
+        let binding = LoginBinding::of_cluster(cluster)
+            .with_issuer(&flags.oidc_issuer_url)
+            .with_client(&flags.oidc_client_id);
         let storage = TokenStorage::Saved {
             store: store.bound_to(binding),
             login: flags.login.clone(),
