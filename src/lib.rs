@@ -26,10 +26,10 @@
 //! | `demo` | an embedded control plane, to try and to test against |
 //! | [`cli`] | one file per command |
 //!
-//! [`settings`] (flags and environment), [`telemetry`] (log), [`descriptors`] (limit of open files)
-//! and [`core_dumps`] are outside this order. [`proxy`] and [`login`] do not import each other, so
-//! that the proxy cannot open a browser; only [`cli`] and tests import `demo`. A test reads the
-//! imports and fails on one that runs the other way.
+//! [`settings`] (flags and environment), [`telemetry`] (log), [`descriptors`] (limit of open files),
+//! [`core_dumps`] and [`signals`] are outside this order. [`proxy`] and [`login`] do not import each
+//! other, so that the proxy cannot open a browser; only [`cli`] and tests import `demo`. A test reads
+//! the imports and fails on one that runs the other way.
 
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -51,6 +51,7 @@ pub mod secret;
 pub mod serve;
 pub mod settings;
 pub mod shell;
+pub mod signals;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -20,10 +20,11 @@ use crate::{
         self, Cluster, ExecConfig,
         edit::{self, forget_user, may_forget_user},
     },
-    login::users_of,
+    login::{uninterrupted, users_of},
     printable::printable,
     settings::{ConnectionFlags, Login},
     shell::in_quotes,
+    signals::Signals,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -93,7 +94,16 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         bail!("nothing is saved of this login, which reads user name and password from files");
     }
     if flags.forget {
-        forget_user(&files, &user, &is_login)?;
+        let (files, user, exec) = (files.clone(), user.clone(), exec.clone());
+        let mut signals = Signals::handle_all().context("cannot handle signals")?;
+        let forgotten = uninterrupted(&mut signals, move || {
+            forget_user(&files, &user, &|other| {
+                other.is_some_and(|other| is_same(&exec, other))
+            })
+        });
+        forgotten.await.context(
+            "logged out, but the entries of the login stay in the kubeconfig; run the command again",
+        )?;
     }
     outcome.ended.context(
         "the tokens are removed, but the session could not be ended at its server, where it lasts \

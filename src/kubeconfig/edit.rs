@@ -40,6 +40,7 @@ pub use context::{
     Written, add_context, forget_user, may_add_context, may_forget_user, plan_context,
 };
 pub use exec_entry::ExecEntry;
+pub use file_lock::{GivenUpWaiting, give_up_waiting};
 pub use names::cluster_entry_name;
 pub use new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext};
 pub use renewal_lock::RenewalLock;

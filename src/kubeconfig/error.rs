@@ -72,6 +72,12 @@ pub enum Error {
         /// The process that holds it, and what to do.
         holder: &'static str,
     },
+    /// A file that another process kept locked until a signal came.
+    #[error("interrupted while another program held {}", lock.display())]
+    Interrupted {
+        /// The lock file.
+        lock: PathBuf,
+    },
     /// A path that leads to something other than a file within the limit of size.
     #[error("cannot read {what} {}: {problem}", path.display())]
     NotReadable {

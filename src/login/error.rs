@@ -36,6 +36,12 @@ pub enum Error {
     /// Ctrl-C, or the end of input, at a prompt.
     #[error("interrupted, so nothing was changed")]
     Interrupted,
+    /// A signal while another program held the lock of a file, before anything was done that stays.
+    #[error("{0}, so nothing was changed")]
+    InterruptedAtLock(kubeconfig::Error),
+    /// The system allows no handlers of signals.
+    #[error("cannot handle signals")]
+    Signals(#[source] io::Error),
     /// There are several to choose from and no terminal to ask on, or there is none.
     #[error("which {what} is meant? Choose one by {flag}: {list}")]
     Choice {
@@ -192,6 +198,10 @@ pub enum Error {
     /// The kubeconfig, or the flags given in its place, cannot be used.
     #[error(transparent)]
     Kubeconfig(#[from] kubeconfig::Error),
+    /// The kubeconfig cannot be written at the end of a login that renews an earlier one. Its tokens are
+    /// saved.
+    #[error(transparent)]
+    ContextNotWritten(kubeconfig::Error),
     /// The issuer or the cluster refused, or could not be reached.
     #[error(transparent)]
     Credential(#[from] credential::Error),
@@ -206,7 +216,7 @@ impl Error {
             | Self::NoIssuer
             | Self::RedirectUrl { .. }
             | Self::GrantNeeds { .. } => true,
-            Self::Kubeconfig(error) => error.is_of_flags(),
+            Self::Kubeconfig(error) | Self::ContextNotWritten(error) => error.is_of_flags(),
             _ => false,
         }
     }

@@ -11,7 +11,8 @@ use super::{
     Error,
     login_name::{NameRequest, SecretKind, choose_login_name_of_kind},
     new_context::{chosen_names, exec_entry, ibm_identity},
-    save::save_login,
+    save::{handle_signals, save_login},
+    uninterrupted::uninterrupted,
 };
 use crate::{
     credential::{
@@ -25,6 +26,7 @@ use crate::{
     },
     secret::Secret,
     settings::{IbmEndpoint, IbmFlags, Login},
+    signals::Signals,
 };
 
 /// The end of the name of a login that holds a session and no API key.
@@ -161,21 +163,26 @@ pub async fn log_in(
         exec: exec_entry(flags.to_args(), request.exec_api_version),
         identity: ibm_identity(&cluster.id),
     };
-    let mut finish = async || {
-        new.username = verify(&flags, &config).await?;
-        Ok(Some(add_context(&files, &new, true)?))
+    let mut user = String::new();
+    let mut signals = handle_signals()?;
+    let finish = async |signals: &mut Signals| {
+        let username = signals.interrupting(verify(&flags, &config)).await;
+        new.username = username.ok_or(Error::Interrupted)??;
+        user.clone_from(&new.username);
+        let written = uninterrupted(signals, move || add_context(&files, &new, true)).await?;
+        Ok(Some(written))
     };
     let written = match &flags.login {
         Some(login) => {
             let store = store?;
             let binding = credential::saved_login::binding(&Login::Ibm(flags.clone()), &config)?;
-            save_login(&store, binding, login, &saved, finish).await?
+            save_login(&store, binding, login, &saved, &mut signals, finish).await?
         }
-        None => finish().await?,
+        None => finish(&mut signals).await?,
     };
     Ok(LoggedIn {
         context: written.map(|written| written.context).unwrap_or_default(),
-        user: new.username,
+        user,
         cluster: cluster.name,
         file: main_file,
     })

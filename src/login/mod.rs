@@ -12,6 +12,7 @@
 //! | `new_context` | builds the context that a login writes |
 //! | `own_program` | the command by which kubectl runs this program |
 //! | `save` | saves a login and writes its context, or leaves both as they were |
+//! | `uninterrupted` | writes that a signal does not cut off |
 //!
 //! A login ends as a [`crate::credential`] in the state folder, which the proxy then uses. The proxy
 //! never imports this module, since nothing can be asked while it serves.
@@ -29,9 +30,11 @@ mod own_program;
 mod save;
 pub mod terminal;
 mod trust;
+mod uninterrupted;
 
 pub use browser::{is_available as has_browser, start as start_browser};
 pub use error::Error;
 pub use login_users::{
     LoginContext, LoginUser, context_of, contexts_of, note_use, note_use_by_kubectl, users_of,
 };
+pub use uninterrupted::uninterrupted;

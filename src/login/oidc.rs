@@ -9,7 +9,7 @@ mod qr_code;
 mod redirect;
 mod request;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 pub use request::{IssuerRequest, LoginRequest};
 
@@ -21,7 +21,8 @@ use super::{
     Error,
     login_name::{is_known_of_client, refuse_login_in_use},
     new_context::{chosen_names, exec_entry, oidc_identity, planned_login},
-    save::save_login,
+    save::{handle_signals, save_login},
+    uninterrupted::uninterrupted,
 };
 use crate::{
     credential::{
@@ -38,6 +39,7 @@ use crate::{
     },
     secret::Secret,
     settings::OidcFlags,
+    signals::Signals,
 };
 
 /// A completed login.
@@ -110,10 +112,12 @@ pub async fn log_in(
         }
         None => None,
     };
-    let write = async || match &planned {
+    let planned = planned.map(Arc::new);
+    let write = async |signals: &mut Signals| match planned.clone() {
         Some(new) => {
             let files = files_to_edit(request.kubeconfig.as_deref(), env)?;
-            Ok(Some(add_context(&files, new, true)?))
+            let written = uninterrupted(signals, move || add_context(&files, &new, true)).await?;
+            Ok(Some(written))
         }
         None => Ok(None),
     };
@@ -124,15 +128,17 @@ pub async fn log_in(
     let binding = binding
         .with_issuer(&flags.oidc_issuer_url)
         .with_client(&flags.oidc_client_id);
-    let written = save_login(&store, binding, &flags.login, &saved, write).await?;
+    let mut signals = handle_signals()?;
+    let login = &flags.login;
+    let written = save_login(&store, binding, login, &saved, &mut signals, write).await?;
     if saved.refresh_token.is_none() && flags.grant.machine().is_none() {
         warn_of_end(&saved, &metadata);
     }
     Ok(LoggedIn {
         login: flags.login,
         context: planned.zip(written).map(|(new, written)| WrittenContext {
-            server: new.cluster.server,
-            user: new.username,
+            server: new.cluster.server.clone(),
+            user: new.username.clone(),
             name: written.context,
             file: written.current_in,
         }),

@@ -11,8 +11,9 @@ use self::api_server::ServerChoice;
 use super::{
     Error,
     new_context::{chosen_names, exec_entry, openshift_identity, planned_login},
-    save::save_login,
+    save::{handle_signals, save_login},
     trust,
+    uninterrupted::uninterrupted,
 };
 use crate::{
     credential::{
@@ -28,6 +29,7 @@ use crate::{
     },
     secret::Secret,
     settings::{BrowserFlags, OpenshiftFiles},
+    signals::Signals,
 };
 
 /// What the command line asks for.
@@ -185,9 +187,14 @@ pub async fn log_in(
         expires_at: session.ends.at(),
         ..SavedLogin::default()
     };
-    let write = async || Ok(Some(add_context(&files, &new, true)?));
+    let server = new.cluster.server.clone();
+    let write = async |signals: &mut Signals| {
+        let written = uninterrupted(signals, move || add_context(&files, &new, true)).await?;
+        Ok(Some(written))
+    };
     let binding = LoginBinding::of_cluster(&cluster);
-    let written = save_login(&store, binding, &login, &saved, write).await?;
+    let mut signals = handle_signals()?;
+    let written = save_login(&store, binding, &login, &saved, &mut signals, write).await?;
     let (context, file) = written
         .map(|written| (written.context, written.current_in))
         .unwrap_or_default();
@@ -195,7 +202,7 @@ pub async fn log_in(
     Ok(LoggedIn {
         ends_at: session.ends.at(),
         user: identity.username,
-        server: new.cluster.server,
+        server,
         context,
         file,
     })

@@ -1,80 +1,78 @@
 //! Saves a login and writes the context that uses it: both, or neither.
 
-use std::future::pending;
-
-use tokio::signal::unix::{SignalKind, signal};
-
-use super::Error;
+use super::{Error, uninterrupted::uninterrupted};
 use crate::{
     credential::{
         self,
         store::{LoginBinding, SavedLogin, Store},
     },
-    kubeconfig::edit::Written,
+    kubeconfig::{self, edit::Written},
+    signals::Signals,
 };
 
 /// The login that was saved under a name before, if there was one.
 type Previous = Result<Option<SavedLogin>, credential::store::Error>;
 
-/// Saves a login under its name, then runs `finish`, which writes the context. If that fails, the
-/// login that was saved under the name before is put back. Only the tokens of a renewed login are kept
-/// if the kubeconfig cannot be written: its context works with them, and the issuer may have ended the
-/// session of the former ones.
+/// Handles the signals that end a process, which would leave a login half done.
+///
+/// # Errors
+/// The system allows no handlers.
+pub(super) fn handle_signals() -> Result<Signals, Error> {
+    Signals::handle_all().map_err(Error::Signals)
+}
+
+/// Saves a login under its name, then runs `finish`, which writes the context. If that fails, also
+/// because of a signal, the login that was saved under the name before is put back. Only the tokens of a
+/// renewed login are kept if the kubeconfig cannot be written: its context works with them, and the
+/// issuer may have ended the session of the former ones.
 ///
 /// The login is bound to `binding`, and to the API servers of the previous login if that has the same
 /// issuer.
 ///
 /// # Errors
-/// The error of `finish`; [`Error::Interrupted`] after SIGINT or SIGTERM; a state folder that cannot be
-/// written.
+/// The error of `finish`, where [`Error::ContextNotWritten`] says that the tokens are kept;
+/// [`Error::Interrupted`] after a signal; a state folder that cannot be written.
 pub(super) async fn save_login(
     store: &Store,
     binding: LoginBinding,
     login: &str,
     saved: &SavedLogin,
-    finish: impl AsyncFnOnce() -> Result<Option<Written>, Error>,
+    signals: &mut Signals,
+    finish: impl AsyncFnOnce(&mut Signals) -> Result<Option<Written>, Error>,
 ) -> Result<Option<Written>, Error> {
-    let finish = async || {
-        tokio::select! {
-            biased;
-            outcome = finish() => outcome,
-            () = interrupted() => Err(Error::Interrupted),
-        }
-    };
-    save_and_finish(store, binding, login, saved, finish).await
-}
-
-async fn save_and_finish(
-    store: &Store,
-    binding: LoginBinding,
-    login: &str,
-    saved: &SavedLogin,
-    finish: impl AsyncFnOnce() -> Result<Option<Written>, Error>,
-) -> Result<Option<Written>, Error> {
-    let replaced = replace(store, &binding, login, saved);
+    let (shared, name, new) = (store.clone(), login.to_owned(), saved.clone());
+    let bound_to = binding.clone();
+    let replaced = uninterrupted(signals, move || replace(&shared, &bound_to, &name, &new)).await;
     let previous = replaced.map_err(credential::Error::store)?;
     let is_renewed = matches!(&previous, Ok(Some(previous)) if is_in_use(previous) && binding.is_issuer_of(previous));
-    let outcome = finish().await;
-    match &outcome {
+    let outcome = if signals.have_come() {
+        Err(Error::Interrupted)
+    } else {
+        finish(signals).await
+    };
+    match outcome {
         Ok(written) => {
-            let file = written.as_ref().map(|written| &written.user_file);
-            if let Some(file) = file
-                && let Err(error) = store.note_kubeconfig(login, file)
-            {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, login, "cannot note which kubeconfig uses the login");
-            }
+            note_kubeconfig(store, login, written.as_ref(), signals).await;
+            Ok(written)
         }
-        Err(Error::Kubeconfig(_)) if is_renewed => {
+        Err(Error::Kubeconfig(error)) if is_renewed => {
             tracing::warn!(
                 login,
                 "the kubeconfig is as it was, and the new tokens are saved in place of the former \
                  ones, so that the contexts that use this login work with them"
             );
+            Err(Error::ContextNotWritten(error))
         }
-        Err(_) => restore(store, login, previous),
+        Err(error) => {
+            restore(store, login, previous, signals).await;
+            Err(match error {
+                Error::Kubeconfig(error @ kubeconfig::Error::Interrupted { .. }) => {
+                    Error::InterruptedAtLock(error)
+                }
+                error => error,
+            })
+        }
     }
-    outcome
 }
 
 /// Saves a login, and returns the previous one as it was then: another kubegate may have renewed it just
@@ -99,15 +97,20 @@ fn replace(
     Ok(previous)
 }
 
-/// Waits for a signal to end the process, which would leave the login half done.
-async fn interrupted() {
-    let handlers = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate)] = handlers else {
-        return pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Notes which kubeconfig uses the login. An error is only logged: without the note, a logout in another
+/// kubeconfig does not name this one.
+async fn note_kubeconfig(
+    store: &Store,
+    login: &str,
+    written: Option<&Written>,
+    signals: &mut Signals,
+) {
+    let Some(written) = written else { return };
+    let (store, name, file) = (store.clone(), login.to_owned(), written.user_file.clone());
+    let noted = uninterrupted(signals, move || store.note_kubeconfig(&name, &file)).await;
+    if let Err(error) = noted {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, login, "cannot note which kubeconfig uses the login");
     }
 }
 
@@ -116,13 +119,16 @@ fn is_in_use(saved: &SavedLogin) -> bool {
     saved.token.is_some() || saved.refresh_token.is_some() || saved.api_key.is_some()
 }
 
-/// Puts the previous login back. An error is only logged: the caller reports the one before it.
-fn restore(store: &Store, login: &str, previous: Previous) {
-    let restored = previous.and_then(|previous| match previous {
-        Some(previous) => write(store, login, &previous),
-        None => store.remove(login).map(drop),
+/// Puts the previous login back, also after a signal; another one ends the wait for its lock. An error
+/// is only logged: the caller reports the one before it.
+async fn restore(store: &Store, login: &str, previous: Previous, signals: &mut Signals) {
+    signals.await_another();
+    let (store, name) = (store.clone(), login.to_owned());
+    let restored = uninterrupted(signals, move || match previous? {
+        Some(previous) => write(&store, &name, &previous),
+        None => store.remove(&name).map(drop),
     });
-    if let Err(error) = restored {
+    if let Err(error) = restored.await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(
             error,
@@ -159,9 +165,10 @@ mod tests {
 
     /// Saves a login of `token`, with `outcome` as the outcome of the write of its context.
     async fn save(store: &Store, token: &str, outcome: Result<(), Error>) -> bool {
-        let finish = async || outcome.map(|()| None);
-        let saved = saved(token);
-        let done = save_login(store, LoginBinding::default(), "a", &saved, finish).await;
+        let finish = async |_: &mut Signals| outcome.map(|()| None);
+        let (saved, binding) = (saved(token), LoginBinding::default());
+        let mut signals = Signals::handle(&[]).unwrap();
+        let done = save_login(store, binding, "a", &saved, &mut signals, finish).await;
         done.is_ok()
     }
 

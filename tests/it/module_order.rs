@@ -63,6 +63,11 @@ const LEAVES: &[Leaf] = &[
         imports: &[],
         importers: &["credential", "login", "main"],
     },
+    Leaf {
+        module: "signals",
+        imports: &[],
+        importers: &["login", "cli"],
+    },
 ];
 
 /// All that `demo` may use of the product: it stands for other programs.

@@ -6,7 +6,10 @@ use std::{
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, Once, PoisonError},
+    sync::{
+        Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,12 +22,53 @@ use rustix::{
 use crate::kubeconfig::Error;
 
 /// How long to wait between two tries for a lock.
-pub(super) const RETRY: Duration = Duration::from_millis(20);
+const RETRY: Duration = Duration::from_millis(20);
 
 /// The files that this process holds a lock on, for a renewal of what they hold: device and inode.
 static RENEWED: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 /// Held while a file is written under its own lock.
 static WRITING: Mutex<()> = Mutex::new(());
+
+/// Whether no lock is waited for.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// While this exists, no thread of this process waits for a lock on a file: one that is held is an error.
+pub struct GivenUpWaiting(());
+
+/// Ends all waiting for locks on files, after a signal that ends this process.
+#[must_use]
+pub fn give_up_waiting() -> GivenUpWaiting {
+    GIVEN_UP.store(true, Ordering::Relaxed);
+    GivenUpWaiting(())
+}
+
+impl Drop for GivenUpWaiting {
+    fn drop(&mut self) {
+        GIVEN_UP.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Waits before another try for `lock`, the first of which was at `started`. `holder` names who may hold
+/// it.
+pub(super) fn wait_for(
+    lock: &Path,
+    holder: &'static str,
+    started: Instant,
+    patience: Duration,
+) -> Result<(), Error> {
+    let lock = || lock.to_owned();
+    if GIVEN_UP.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted { lock: lock() });
+    }
+    if started.elapsed() >= patience {
+        return Err(Error::Locked {
+            lock: lock(),
+            holder,
+        });
+    }
+    sleep(RETRY);
+    Ok(())
+}
 
 /// An exclusive lock. It is released when it is dropped, or when the process ends.
 #[derive(Debug)]
@@ -129,13 +173,7 @@ fn wait_by(
                 warn_without_locks(lock);
                 return Ok(());
             }
-            Err(Errno::WOULDBLOCK) if started.elapsed() < patience => sleep(RETRY),
-            Err(Errno::WOULDBLOCK) => {
-                return Err(Error::Locked {
-                    lock: lock.to_owned(),
-                    holder: "another kubegate",
-                });
-            }
+            Err(Errno::WOULDBLOCK) => wait_for(lock, "another kubegate", started, patience)?,
             Err(errno) => return Err(failed(lock)(errno.into())),
         }
     }

@@ -5,15 +5,17 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    thread::sleep,
     time::{Duration, Instant},
 };
 
-use super::file_lock::{RETRY, WriteTurn, failed, is_of_folder, sibling};
+use super::file_lock::{WriteTurn, failed, is_of_folder, sibling, wait_for};
 use crate::kubeconfig::Error;
 
 /// How long to wait for kubectl's lock, which it holds only during a write.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who may hold it, and what to do.
+const HOLDER: &str = "kubectl or another program; if none is running, remove the lock file";
 
 /// kubectl's lock file `FILE.lock`, which is removed when this is dropped; or the lock of a file in a
 /// folder that takes no lock file.
@@ -39,14 +41,8 @@ impl WriteLock {
             let error = match created {
                 Ok(_) => return Ok(Self::Beside(lock)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if started.elapsed() < patience {
-                        sleep(RETRY);
-                        continue;
-                    }
-                    return Err(Error::Locked {
-                        lock,
-                        holder: "kubectl or another program; if none is running, remove the lock file",
-                    });
+                    wait_for(&lock, HOLDER, started, patience)?;
+                    continue;
                 }
                 Err(error) => failed(&lock)(error),
             };

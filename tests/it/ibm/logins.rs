@@ -16,7 +16,11 @@ use super::{
     Cloud,
     cloud::{CLUSTER, CLUSTER_ID, PODS, assert_no_secret, jwt},
 };
-use crate::support::{Connection, Kubegate, Refused, Upstream, get, status};
+use crate::{
+    logins::interrupts::interrupt_at_lock,
+    support::{Connection, Kubegate, Refused, Upstream, get, status},
+};
+use rustix::process::Signal;
 
 /// `kubegate login ibm` with something on standard input.
 fn command(cloud: &Cloud, args: &[&str], input: &str) -> Command {
@@ -359,4 +363,18 @@ async fn the_environments_key_is_not_sent_to_servers_of_a_kubeconfig() {
         assert_no_secret(&done.stderr);
     }
     assert_eq!(other.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_interrupted_at_the_lock_leaves_no_key() {
+    let cloud = Cloud::start().await;
+    let key = cloud.path("key");
+    fs::write(&key, API_KEY).unwrap();
+    let args = ["--cluster", CLUSTER, "--apikey-file", key.to_str().unwrap()];
+    let lock = cloud.path(".kube/config.lock");
+    let at = (cloud.folder.path(), lock.as_path());
+    let (ended, saved) = interrupt_at_lock(command(&cloud, &args, ""), Signal::TERM, at);
+    assert!(saved["api-key"].is_string(), "{ended:?}");
+    assert!(!cloud.path(".kube/config").exists());
+    log_in_with_key_file(&cloud);
 }

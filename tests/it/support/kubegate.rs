@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{PATIENCE, Upstream, cert, secrets};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kubegate");
@@ -141,7 +143,32 @@ impl Kubegate {
     /// Like [`Kubegate::refused`], with the standard output that `command` has.
     pub fn refused_into(mut command: Command) -> Refused {
         let started = Instant::now();
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        Self::end_of(child, started)
+    }
+
+    /// Like [`Kubegate::refused`], and sends the program a signal once `is_ready` returns true. `took` is
+    /// measured from the signal.
+    pub fn signalled(
+        mut command: Command,
+        signal: Signal,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> Refused {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut child = command.spawn().unwrap();
+        while !is_ready() {
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || started.elapsed() > PATIENCE {
+                panic!("not ready: {:?}", Self::end_of(child, started));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        Self::end_of(child, Instant::now())
+    }
+
+    fn end_of(mut child: Child, started: Instant) -> Refused {
         let status = wait(&mut child);
         let mut refused = Refused {
             code: status.and_then(|s| s.code()),
