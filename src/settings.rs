@@ -11,6 +11,7 @@ mod path_prefix;
 mod patterns;
 mod proxy;
 mod service_account;
+mod tls;
 mod upstream;
 mod values;
 
@@ -25,6 +26,7 @@ pub use oidc::{OidcFlags, extra_params};
 pub use patterns::Patterns;
 pub use proxy::{ClientCredentials, DEFAULT_PORT, ProxyFlags};
 pub use service_account::{Namespaced, ServiceAccountFlags};
+pub use tls::TlsFlags;
 pub use upstream::UpstreamFlags;
 #[cfg(feature = "demo")]
 pub(crate) use values::duration;

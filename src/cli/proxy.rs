@@ -3,6 +3,7 @@
 mod exposure;
 #[cfg(feature = "demo")]
 mod fixed_target;
+mod https;
 mod ibm_cluster;
 mod listen;
 pub(super) mod local_users;
@@ -81,6 +82,7 @@ pub(super) async fn serve(
     let token_file = flags.require_token_file().map(TokenFile::read);
     let token_file = token_file.transpose()?;
     let guard = Arc::new(Guard::new(&rules::of_flags(flags))?);
+    let https = https::of_flags(flags, &guard)?;
     let own = Arc::new(OnceLock::new());
     let drain = Drain::default();
     let (target, reload_handle) = resolve(source, flags, own.clone(), drain.clone()).await?;
@@ -89,7 +91,10 @@ pub(super) async fn serve(
     let files = flags.www();
     let parts = proxy::Parts {
         guard: guard.clone(),
-        access: Arc::new(LocalAccess::new(token_file.as_ref().map(TokenFile::tokens))),
+        access: Arc::new(
+            LocalAccess::new(token_file.as_ref().map(TokenFile::tokens))
+                .with_certificates(flags.tls.client_ca().is_some()),
+        ),
         api: Prefix::new(&flags.api_prefix),
         files: files
             .map(|folder| rules::static_files(flags, folder))
@@ -110,14 +115,21 @@ pub(super) async fn serve(
         own.get_or_init(|| address);
     }
     let greeting = greet(&listener);
+    let (scheme, authority) = https::greeting(https.as_ref());
     match &target {
         ProxyTarget::Resolved(reloader) => warnings::log_listening(&listener, reloader),
         ProxyTarget::Deferred(_) => tracing::info!(
             "listening on {listener}; the first request has the cluster looked up at IBM Cloud"
         ),
     }
-    console::print(&format!("Starting to serve on {listener}\n{greeting}"))
-        .context("cannot write to standard output")?;
+    console::print(&format!(
+        "Starting to serve on {scheme}{listener}\n{authority}{greeting}"
+    ))
+    .context("cannot write to standard output")?;
+    let https = https.map(|https| https.listener);
+    if let Some(https) = https.clone() {
+        tokio::spawn(https.watch());
+    }
     if let Some(token_file) = token_file {
         tokio::spawn(token_file.watch());
     }
@@ -133,6 +145,7 @@ pub(super) async fn serve(
     let serving = async {
         serve::run(
             listener,
+            https,
             PeerCheck::new(users),
             proxies.collect(),
             drain,

@@ -147,7 +147,7 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(respond::RespondLayer::to_refusals())
         // Answers what is below the reserved path, for clients that have no token yet too.
         .layer(reserved::ReservedLayer::new(parts.access.clone()))
-        // Whether the client may use this proxy, where tokens are required.
+        // Whether the client may use this proxy, where tokens or certificates are required.
         .layer(guard::token_layer(parts.access))
         // Chooses the context and strips the API prefix, so that everything below sees the API
         // server's own paths.

@@ -5,18 +5,21 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Waker},
+    time::Duration,
 };
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    early_response,
+    early_response, http2,
+    https::{Handshake, HttpsListener},
     listener::Accepted,
     reject,
     server_io::{MAX_HEAD_SIZE, ServerIo},
@@ -29,6 +32,10 @@ use crate::{
 
 /// How many bytes of a response hyper buffers for a client that does not read, plus one frame.
 const MAX_BUFFER_SIZE: usize = 128 * 1024;
+
+/// How long a client may send nothing after its TLS handshake. Browsers open connections ahead of need,
+/// and open another one without an error.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the connections of one worker share. Clones share one context.
 pub(super) struct ConnectionContext<P>(Arc<Shared<P>>);
@@ -66,6 +73,9 @@ struct ConnectionService<P> {
 impl<P: Proxy> ConnectionService<P> {
     fn call(&self, mut request: Request<Incoming>) -> P::Future {
         self.peer.set_forwarded_headers(request.headers_mut());
+        if self.peer.is_tls() {
+            request.extensions_mut().insert(self.peer.clone());
+        }
         let proxy = self.context.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
         let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
@@ -74,18 +84,57 @@ impl<P: Proxy> ConnectionService<P> {
     }
 }
 
-/// Serves an accepted connection until it ends.
-pub(super) async fn serve(accepted: Accepted, peer: Peer, context: ConnectionContext<impl Proxy>) {
-    let service = ConnectionService { context, peer };
-    let served = match accepted {
-        Accepted::Tcp(stream) => serve_stream(TcpStream::from_std(stream), service).await,
-        Accepted::Unix { stream, .. } => serve_stream(UnixStream::from_std(stream), service).await,
+/// Serves an accepted connection until it ends; one over TCP by TLS if there is `https`.
+pub(super) async fn serve(
+    accepted: Accepted,
+    peer: Peer,
+    https: Option<Arc<HttpsListener>>,
+    context: ConnectionContext<impl Proxy>,
+) {
+    let served = match (accepted, https) {
+        // Boxed so that the future of every other connection stays small.
+        (Accepted::Tcp(stream), Some(https)) => {
+            Box::pin(serve_tls(stream, peer, &https, context)).await
+        }
+        (Accepted::Tcp(stream), None) => {
+            let service = ConnectionService { context, peer };
+            serve_stream(TcpStream::from_std(stream), service).await
+        }
+        (Accepted::Unix { stream, .. }, _) => {
+            let service = ConnectionService { context, peer };
+            serve_stream(UnixStream::from_std(stream), service).await
+        }
     };
     if let Err(error) = served {
         tracing::debug!(
             error = &*error as &dyn std::error::Error,
             "connection ended"
         );
+    }
+}
+
+async fn serve_tls(
+    stream: std::net::TcpStream,
+    peer: Peer,
+    https: &HttpsListener,
+    context: ConnectionContext<impl Proxy>,
+) -> Result<(), BoxError> {
+    let Handshake {
+        mut stream,
+        is_http2,
+        client,
+    } = https.accept(TcpStream::from_std(stream)?).await?;
+    let draining = context.0.draining.clone();
+    tokio::select! {
+        begun = timeout(FIRST_REQUEST_TIMEOUT, stream.fill_buf()) => drop(begun??),
+        () = draining.cancelled() => return Ok(()),
+    }
+    let peer = peer.over_tls(client);
+    let service = ConnectionService { context, peer };
+    if is_http2 {
+        http2::serve(stream, draining, move |request| service.call(request)).await
+    } else {
+        serve_stream(Ok(stream), service).await
     }
 }
 

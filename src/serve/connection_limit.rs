@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    https::HttpsListener,
     listener::{Accepted, Listener},
     reject,
 };
@@ -43,11 +45,13 @@ pub(super) struct ConnectionLimit {
     spare: Option<File>,
     lingering: TaskTracker,
     logged_at: Option<Instant>,
+    /// TCP connections are TLS.
+    https: Option<Arc<HttpsListener>>,
 }
 
 impl ConnectionLimit {
     /// Derives the limit from the descriptors that the process may open and has open now.
-    pub(super) fn measure() -> Self {
+    pub(super) fn measure(https: Option<Arc<HttpsListener>>) -> Self {
         let limit = descriptors::limit();
         let open = descriptors::open().unwrap_or(OPEN_AT_START);
         let reserve = (limit / 8).clamp(RESERVE.0, RESERVE.1) + MAX_LINGERING + 1;
@@ -58,6 +62,7 @@ impl ConnectionLimit {
             spare: open_spare(),
             lingering: TaskTracker::new(),
             logged_at: None,
+            https,
         }
     }
 
@@ -81,21 +86,22 @@ impl ConnectionLimit {
     }
 
     fn send(&self, accepted: Accepted, response: Vec<u8>) {
+        let https = self.https.clone();
         if self.lingering.len() >= MAX_LINGERING {
-            reject_at_once(accepted, &response);
+            self.reject_at_once(accepted, &response);
             return;
         }
         self.lingering.spawn(async move {
-            let sending = match accepted {
-                Accepted::Tcp(stream) => TcpStream::from_std(stream)
-                    .map(|s| reject::send_after_request(&response, s).left_future()),
-                Accepted::Unix { stream, .. } => UnixStream::from_std(stream)
-                    .map(|s| reject::send_after_request(&response, s).right_future()),
-            };
-            if let Ok(sending) = sending {
-                sending.await;
-            }
+            // A client that breaks off gets no response.
+            let _ = send(accepted, https, &response).await;
         });
+    }
+
+    /// Writes the response without waiting. A client that speaks TLS gets none.
+    fn reject_at_once(&self, accepted: Accepted, response: &[u8]) {
+        if self.https.is_none() || matches!(accepted, Accepted::Unix { .. }) {
+            reject_at_once(accepted, response);
+        }
     }
 
     /// Accepts the next connection with the spare descriptor and rejects it, so that its client need
@@ -106,7 +112,8 @@ impl ConnectionLimit {
         let next = next.and_then(Result::ok);
         let is_accepted = next.is_some();
         if let Some((accepted, _)) = next {
-            reject_at_once(accepted, &self.response());
+            let response = self.response();
+            self.reject_at_once(accepted, &response);
         }
         self.spare = open_spare();
         is_accepted
@@ -135,6 +142,29 @@ impl ConnectionLimit {
         };
         proxy::encode_refusal(refusal, Some(RETRY_AFTER))
     }
+}
+
+async fn send(
+    accepted: Accepted,
+    https: Option<Arc<HttpsListener>>,
+    response: &[u8],
+) -> io::Result<()> {
+    match accepted {
+        Accepted::Tcp(stream) => {
+            let stream = TcpStream::from_std(stream)?;
+            match https {
+                None => reject::send_after_request(response, stream).await,
+                Some(https) => {
+                    let stream = https.accept_to_reject(stream).await?;
+                    reject::send_after_request(response, stream).await;
+                }
+            }
+        }
+        Accepted::Unix { stream, .. } => {
+            reject::send_after_request(response, UnixStream::from_std(stream)?).await;
+        }
+    }
+    Ok(())
 }
 
 fn open_spare() -> Option<File> {

@@ -11,6 +11,8 @@ mod encoding_io;
 mod file_watcher;
 mod head_memory;
 mod head_timeout;
+mod http2;
+mod https;
 mod lingering_close;
 mod listener;
 mod peer_check;
@@ -30,6 +32,7 @@ mod watch_response;
 mod workers;
 
 pub use deferred_target::DeferredTarget;
+pub use https::{CertificateFiles, Certificates, HttpsError, HttpsListener, SelfSigned, Serves};
 pub use listener::{Accepted, Address, Error, Listener};
 pub use peer_check::{PeerCheck, uid_of_server};
 pub use reload::Reloader;

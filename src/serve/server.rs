@@ -1,12 +1,13 @@
 //! Accepts connections until a signal comes, then drains them.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
 use super::{
     connection::{self, ConnectionContext},
     connection_limit::ConnectionLimit,
+    https::HttpsListener,
     listener::Listener,
     peer_check::PeerCheck,
     signals::ShutdownSignals,
@@ -23,12 +24,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until a signal comes, then drains: no more connections are accepted, requests may
 /// complete, watches end at the next event boundary, and what still runs after `limit` is cut off.
-/// Connections of users that `peers` does not accept are refused.
+/// Connections of users that `peers` does not accept are refused. With `https`, TCP connections are TLS.
 ///
 /// # Errors
 /// The system refuses to start a thread for each of `proxies`.
 pub async fn run<P: Proxy>(
     listener: Listener,
+    https: Option<Arc<HttpsListener>>,
     peers: PeerCheck,
     proxies: Vec<P>,
     drain: Drain,
@@ -41,7 +43,7 @@ pub async fn run<P: Proxy>(
     let workers = Workers::start(contexts.collect())?;
     let connections = TaskTracker::new();
     tokio::select! {
-        () = accept_all(&listener, peers, &workers, &drain, &connections) => {}
+        () = accept_all(&listener, https, peers, &workers, &drain, &connections) => {}
         () = signals.received() => {}
     }
     drop(listener);
@@ -72,12 +74,13 @@ pub async fn run<P: Proxy>(
 
 async fn accept_all<P: Proxy>(
     listener: &Listener,
+    https: Option<Arc<HttpsListener>>,
     mut peers: PeerCheck,
     workers: &Workers<ConnectionContext<P>>,
     drain: &Drain,
     connections: &TaskTracker,
 ) {
-    let mut limit = ConnectionLimit::measure();
+    let mut limit = ConnectionLimit::measure(https.clone());
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match peers.check(&stream) {
@@ -86,9 +89,12 @@ async fn accept_all<P: Proxy>(
                 Ok(()) if !limit.allows_another(connections, &drain.tunnels) => {
                     limit.reject(stream);
                 }
-                Ok(()) => workers.spawn(connections, move |context| {
-                    connection::serve(stream, peer, context)
-                }),
+                Ok(()) => {
+                    let https = https.clone();
+                    workers.spawn(connections, move |context| {
+                        connection::serve(stream, peer, https, context)
+                    });
+                }
             },
             // Only the connection that was to be accepted is lost.
             Err(error) if concerns_one_connection(&error) => {}

@@ -14,6 +14,7 @@ use super::{
     path_prefix,
     patterns::Patterns,
     service_account::ServiceAccountFlags,
+    tls::TlsFlags,
     upstream::UpstreamFlags,
     values::{address, any_path, duration, go_bool, non_empty_path},
 };
@@ -111,6 +112,9 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub unsafe_listen: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: TlsFlags,
     /// Web origins whose pages may use this proxy, such as https://dashboard.example
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allow_origin: Vec<String>,

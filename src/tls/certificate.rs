@@ -87,6 +87,19 @@ impl<'a> Certificate<'a> {
         supported.collect()
     }
 
+    /// The first URI or DNS name of the subject alternative name.
+    pub(super) fn first_uri_or_dns_name(&self) -> Option<String> {
+        let names = self.x509.subject_alternative_name().ok()??;
+        names
+            .value
+            .general_names
+            .iter()
+            .find_map(|name| match name {
+                GeneralName::URI(name) | GeneralName::DNSName(name) => Some(printable(name)),
+                _ => None,
+            })
+    }
+
     /// Whether `*.PARENT` is one of its DNS names.
     pub(super) fn has_wildcard_under(&self, parent: &str) -> bool {
         let Ok(Some(names)) = self.x509.subject_alternative_name() else {

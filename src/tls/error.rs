@@ -81,6 +81,9 @@ pub enum Error {
     /// A listener's configuration that rustls refuses.
     #[error("cannot set up TLS for a listener")]
     Listener(#[source] TlsError),
+    /// A certificate that cannot be made.
+    #[error("cannot make a certificate")]
+    Issue(#[source] rcgen::Error),
     /// A CA for client certificates that cannot be used.
     #[error("cannot check client certificates against this authority")]
     ClientAuthority(#[source] rustls::server::VerifierBuilderError),

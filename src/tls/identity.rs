@@ -1,11 +1,13 @@
-//! Loads a client certificate with its private key and checks that they belong together.
+//! Loads a certificate with its private key and checks that they belong together. Names the holder of a
+//! client certificate.
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use rustls::sign::CertifiedKey;
+use jiff::Timestamp;
+use rustls::{pki_types::CertificateDer, sign::CertifiedKey};
 
 use super::{Error, algorithms, certificate::Certificate, pem, provider};
 
@@ -51,6 +53,55 @@ pub fn not_after(identity: &CertifiedKey) -> Option<SystemTime> {
     let leaf = Certificate::parse(identity.cert.first()?)?;
     let seconds = u64::try_from(*leaf.validity().end()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Checks that the certificate of a listener is valid at `now`. `origin` is for the error message.
+///
+/// # Errors
+/// It has expired, or is not valid yet.
+pub fn check_validity(identity: &CertifiedKey, origin: &str, now: SystemTime) -> Result<(), Error> {
+    let parsed = identity.cert.first().and_then(Certificate::parse);
+    let Some(validity) = parsed.map(|leaf| leaf.validity()) else {
+        return Ok(());
+    };
+    let seconds = seconds_since_1970(now);
+    let what = if seconds > *validity.end() {
+        format!(
+            "the certificate expired at {}; renew it",
+            time(*validity.end())
+        )
+    } else if seconds < *validity.start() {
+        let from = time(*validity.start());
+        format!("the certificate is valid from {from} on; check this machine's clock")
+    } else {
+        return Ok(());
+    };
+    let origin = origin.to_owned();
+    Err(Error::BadCertificate { origin, what })
+}
+
+/// Returns the name of a client by its certificate chain (leaf first): the common name, or else the first
+/// URI or DNS name. `None` without a certificate, and once it has expired: a resumed session may have one
+/// that was valid at its start.
+#[must_use]
+pub fn client_name(chain: &[CertificateDer<'_>], now: SystemTime) -> Option<String> {
+    let leaf = Certificate::parse(chain.first()?)?;
+    if !leaf.validity().contains(&seconds_since_1970(now)) {
+        return None;
+    }
+    let named = leaf.common_name().filter(|name| !name.is_empty());
+    let named = named.or_else(|| leaf.first_uri_or_dns_name());
+    Some(named.unwrap_or_else(|| format!("certificate {}", leaf.sha256())))
+}
+
+fn seconds_since_1970(now: SystemTime) -> i64 {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since.unwrap_or_default().as_secs();
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -133,5 +184,36 @@ mod tests {
             .unwrap()
             .into();
         assert_eq!(end, expected);
+    }
+
+    #[test]
+    fn a_listeners_certificate_must_be_valid_now() {
+        let now = SystemTime::now();
+        let check = |name: &str| {
+            let identity = pair(&format!("{name}.pem"), &format!("{name}.key")).unwrap();
+            check_validity(&identity, "--tls-cert", now)
+        };
+        assert!(check("localhost").is_ok());
+        for (name, words) in [
+            ("expired", "expired at 20"),
+            ("not-yet-valid", "is valid from "),
+        ] {
+            let error = check(name).unwrap_err().to_string();
+            assert!(error.starts_with("--tls-cert: the certificate "), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_named_by_its_common_name_or_else_by_a_name_of_the_san() {
+        let now = SystemTime::now();
+        let name = |certificate: &str, now| {
+            let chain = pem::certificates(&file(certificate), certificate).unwrap();
+            client_name(&chain, now)
+        };
+        assert_eq!(name("cn-only.pem", now).as_deref(), Some("localhost"));
+        assert_eq!(name("dns-only.pem", now).as_deref(), Some("localhost"));
+        assert_eq!(name("expired.pem", now), None);
+        assert_eq!(client_name(&[], now), None);
     }
 }

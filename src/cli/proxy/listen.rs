@@ -30,9 +30,9 @@ pub(super) fn address(flags: &ProxyFlags) -> anyhow::Result<Address> {
 pub(super) fn exposure(flags: &ProxyFlags, ip: IpAddr) -> Exposure {
     Exposure {
         is_loopback: ip.to_canonical().is_loopback(),
-        has_tls: false,
+        has_tls: flags.tls.is_on(),
         needs_token: flags.require_token_file().is_some(),
-        needs_client_certificate: false,
+        needs_client_certificate: flags.tls.client_ca().is_some(),
         unsafe_listen: flags.unsafe_listen,
     }
 }

@@ -1,17 +1,17 @@
-//! Why a saved login cannot be read or written.
+//! Why what is in the state folder cannot be read or written.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-use crate::kubeconfig;
+use crate::{kubeconfig, tls};
 
 /// Why a saved login cannot be read or written. Never shows what it holds.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No variable names the folder.
-    #[error("neither XDG_STATE_HOME nor HOME is set, so there is no folder for logins")]
+    #[error("neither XDG_STATE_HOME nor HOME is set, so there is no state folder")]
     NoFolder,
     /// A file that cannot be read or written.
     #[error("cannot {act} {}", path.display())]
@@ -47,6 +47,14 @@ pub enum Error {
     /// Another kubegate holds the lock for too long, or it cannot be taken.
     #[error("cannot lock the saved login against other kubegates")]
     Lock(#[source] kubeconfig::Error),
+    /// The local CA is broken, or cannot issue.
+    #[error("the local CA in {} cannot be used; remove the folder to have a new one made", folder.display())]
+    Authority {
+        /// Its folder.
+        folder: PathBuf,
+        /// What is wrong.
+        source: tls::Error,
+    },
     /// The OS's keyring returned an error.
     #[error("the keyring cannot be used: {problem}")]
     Keyring {

@@ -8,6 +8,7 @@ mod error;
 mod file_name;
 mod keyring;
 mod kubeconfigs;
+mod local_authority;
 mod login_binding;
 mod login_store;
 mod private_file;

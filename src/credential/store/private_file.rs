@@ -38,7 +38,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         problem,
     };
     if !found.is_file() {
-        return Err(broken("is no regular file; remove it and log in again"));
+        return Err(broken(
+            "is no regular file; remove it, and log in again if it was a login",
+        ));
     }
     let look = || file.metadata();
     match make_private(path, &found, 0o600, |mode| file.set_permissions(mode), look)? {
@@ -54,7 +56,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         .read_to_end(&mut text)
         .map_err(&failed)?;
     if text.len() as u64 > LIMIT {
-        return Err(broken("has more than 1 MiB; remove it and log in again"));
+        return Err(broken(
+            "has more than 1 MiB; remove it, and log in again if it was a login",
+        ));
     }
     Ok(Some(text))
 }
@@ -93,7 +97,7 @@ pub(super) fn make_folder_of(root: &Path, path: &Path) -> Result<(), Error> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(Error::io("create the folder for saved logins,", folder))?;
+        .map_err(Error::io("create the state folder", folder))?;
     for folder in [root, folder] {
         let look = || fs::metadata(folder);
         let found = look().map_err(Error::io("read", folder))?;
@@ -133,7 +137,7 @@ fn make_private(
     if found.uid() != geteuid().as_raw() {
         return Err(Error::Broken {
             path: path.to_owned(),
-            problem: "belongs to another user, so no login is kept there; set XDG_STATE_HOME to \
+            problem: "belongs to another user, so nothing is kept there; set XDG_STATE_HOME to \
                       a folder of your own",
         });
     }

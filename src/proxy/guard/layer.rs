@@ -49,7 +49,7 @@ pub fn origin_layer(guard: Arc<Guard>) -> HeadFilterLayer<CheckOrigin> {
     HeadFilterLayer::new(CheckOrigin(guard))
 }
 
-/// Checks the token or cookie by which a client proves that it may use this proxy, if that is required.
+/// Checks the certificate, token or cookie by which a client proves that it may use this proxy, if that is required.
 /// Belongs inside of CORS, since a preflight cannot bring a token.
 #[must_use]
 pub fn token_layer(access: Arc<LocalAccess>) -> HeadFilterLayer<CheckLocalAccess> {

@@ -1,4 +1,5 @@
-//! [`LocalAccess`]: whether a client may use this proxy, where it must prove that by a token.
+//! [`LocalAccess`]: whether a client may use this proxy, where it must prove that by a token or a
+//! certificate.
 //!
 //! What a client proves itself by is checked and taken off before anything else looks at the request, so
 //! that it reaches neither the API server nor a log.
@@ -17,18 +18,21 @@ use super::{
     session_cookie,
 };
 use crate::{
-    proxy::{head_filter::HeadFilter, request_record::RequestRecord, websocket_token},
+    proxy::{head_filter::HeadFilter, peer::Peer, request_record::RequestRecord, websocket_token},
     secret::Secret,
 };
 
-/// The name of the rule in refusals.
+/// The names of the rules in refusals.
 const RULE: &str = "--require-token-file";
+const CERTIFICATE_RULE: &str = "--client-ca";
 
-/// Lets clients with a token of `--require-token-file` in, and browsers with a cookie that counts as one;
-/// every client if no token is required.
+/// Lets clients with a certificate or a token of `--require-token-file` in, and browsers with a cookie that
+/// counts as a token; every client if nothing is required.
 #[derive(Debug, Default)]
 pub struct LocalAccess {
     tokens: Option<Arc<ArcSwap<LocalTokens>>>,
+    /// Whether clients may prove themselves by a certificate (`--client-ca`).
+    certificates: bool,
     sessions: BrowserSessions,
 }
 
@@ -44,8 +48,19 @@ impl LocalAccess {
     /// Requires one of `tokens`, if there are any.
     #[must_use]
     pub fn new(tokens: Option<Arc<ArcSwap<LocalTokens>>>) -> Self {
-        let sessions = BrowserSessions::default();
-        Self { tokens, sessions }
+        Self {
+            tokens,
+            ..Self::default()
+        }
+    }
+
+    /// With `certificates`, also requires one, or else a token.
+    #[must_use]
+    pub fn with_certificates(self, certificates: bool) -> Self {
+        Self {
+            certificates,
+            ..self
+        }
     }
 
     /// Checks a request, and takes off what it proves itself by.
@@ -53,15 +68,26 @@ impl LocalAccess {
     /// # Errors
     /// 401 for a request that proves nothing; 400 for one with several `Authorization` headers.
     pub fn check<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        if self.tokens.is_some() {
+        if self.certificates
+            && let Some(client) = by_certificate(request)
+        {
+            // A token of the file is never passed on. Any other credential is the client's own.
+            if self.tokens.is_some()
+                && let Ok(token) = token_of_headers(request.headers())
+                && self.client(&token).is_some()
+            {
+                remove_token(request.headers_mut());
+            }
+            note(request, &client);
+        } else if self.tokens.is_some() {
             let token = match self.token_of_cookie(request) {
                 Some(token) => token,
                 None => token_of_headers(request.headers())?,
             };
             self.prove(request, &token)?;
-            let headers = request.headers_mut();
-            headers.remove(AUTHORIZATION);
-            websocket_token::remove(headers);
+            remove_token(request.headers_mut());
+        } else if self.certificates {
+            return Err(without_certificate());
         }
         session_cookie::remove(request.headers_mut());
         Ok(())
@@ -80,6 +106,9 @@ impl LocalAccess {
         path: String,
     ) -> Result<Option<Secret>, Refusal> {
         if self.tokens.is_none() {
+            if self.certificates && by_certificate(request).is_none() {
+                return Err(without_certificate());
+            }
             return Ok(None);
         }
         let token = token_of_headers(request.headers())?;
@@ -102,7 +131,8 @@ impl LocalAccess {
                  `kubegate open` gives a new one",
             )
         })?;
-        let set_cookie = session_cookie::set(&entered.cookie, &host, false);
+        let is_tls = request.extensions().get().is_some_and(Peer::is_tls);
+        let set_cookie = session_cookie::set(&entered.cookie, &host, is_tls);
         Ok(Admitted {
             set_cookie: set_cookie.ok_or_else(no_randomness)?,
             path: entered.path,
@@ -123,19 +153,46 @@ impl LocalAccess {
 
     /// Checks that a token is one of the file, and notes its client for the log.
     fn prove<B>(&self, request: &Request<B>, token: &Hash) -> Result<(), Refusal> {
-        let tokens = self.tokens.as_ref().map(|tokens| tokens.load());
-        let client = tokens.as_ref().and_then(|tokens| tokens.client(token));
-        let client = client.ok_or_else(|| {
+        let client = self.client(token).ok_or_else(|| {
             Refusal::unauthorized(
                 RULE,
                 "the token of the request is not one of --require-token-file",
             )
         })?;
-        if let Some(record) = request.extensions().get::<RequestRecord>() {
-            record.set_client(Arc::clone(client));
-        }
+        note(request, &client);
         Ok(())
     }
+
+    /// Returns the name of the client whose token this is.
+    fn client(&self, token: &Hash) -> Option<Arc<str>> {
+        let tokens = self.tokens.as_ref()?.load();
+        tokens.client(token).cloned()
+    }
+}
+
+/// Returns the name in the client's certificate.
+fn by_certificate<B>(request: &Request<B>) -> Option<Arc<str>> {
+    let peer = request.extensions().get::<Peer>()?;
+    peer.certificate_name().cloned()
+}
+
+fn without_certificate() -> Refusal {
+    Refusal::unauthorized(
+        CERTIFICATE_RULE,
+        "this proxy requires a client certificate (--client-ca): connect with one",
+    )
+}
+
+/// Notes the client for the log.
+fn note<B>(request: &Request<B>, client: &Arc<str>) {
+    if let Some(record) = request.extensions().get::<RequestRecord>() {
+        record.set_client(Arc::clone(client));
+    }
+}
+
+fn remove_token(headers: &mut HeaderMap) {
+    headers.remove(AUTHORIZATION);
+    websocket_token::remove(headers);
 }
 
 /// See [`super::token_layer`].
@@ -197,9 +254,21 @@ mod tests {
     const OTHER: &str = "another-token~of/it+s_own=";
 
     fn check(file: &str, headers: &[(&'static str, &str)]) -> Result<HeaderMap, Refusal> {
-        let tokens = LocalTokens::parse(file).unwrap();
-        let access = LocalAccess::new(Some(Arc::new(ArcSwap::from_pointee(tokens))));
+        check_peer(Some(file), None, headers)
+    }
+
+    /// With a file of tokens, and a certificate's name if certificates are accepted.
+    fn check_peer(
+        file: Option<&str>,
+        certificate: Option<Option<&str>>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<HeaderMap, Refusal> {
+        let tokens = file.map(|file| LocalTokens::parse(file).unwrap());
+        let tokens = tokens.map(|tokens| Arc::new(ArcSwap::from_pointee(tokens)));
+        let access = LocalAccess::new(tokens).with_certificates(certificate.is_some());
         let mut request = Request::new(());
+        let peer = Peer::new(None).over_tls(certificate.flatten().map(Into::into));
+        request.extensions_mut().insert(peer);
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).unwrap();
             request.headers_mut().append(*name, value);
@@ -262,6 +331,31 @@ mod tests {
             let value = format!("Bearer {token}");
             assert!(check(&file(), &[("authorization", &value)]).is_err());
         }
+    }
+
+    #[test]
+    fn who_is_known_by_certificate_needs_no_token_and_may_bring_a_credential() {
+        let own = [("authorization", "Bearer of-the-client-itself")];
+        for tokens in [None, Some(file())] {
+            let check =
+                |certificate, headers| check_peer(tokens.as_deref(), Some(certificate), headers);
+            assert_eq!(check(Some("alice"), &own).unwrap().len(), 1);
+            assert!(check(Some("alice"), &[]).is_ok());
+            for headers in [&own[..], &[]] {
+                let refusal = check(None, headers).unwrap_err();
+                assert_eq!(refusal.status, StatusCode::UNAUTHORIZED);
+                assert!(refusal.message.contains("--client-ca") || tokens.is_some());
+            }
+        }
+        // A local token is never passed on.
+        let value = format!("Bearer {TOKEN}");
+        let local = [("authorization", value.as_str())];
+        let file = file();
+        let left = check_peer(Some(&file), Some(Some("alice")), &local).unwrap();
+        assert!(left.is_empty(), "{left:?}");
+        assert!(check_peer(Some(&file), Some(None), &local).is_ok());
+        // Without --client-ca, no certificate counts.
+        assert!(check_peer(Some(&file), None, &own).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | concern | file |
 //! |---|---|
 //! | the user of this machine that connects | `local_users` |
-//! | the tokens of `--require-token-file` | `local_access`, `local_tokens` |
+//! | client certificates, and the tokens of `--require-token-file` | `local_access`, `local_tokens` |
 //! | browsers that show a cookie in place of a token | `browser_sessions`, `session_cookie` |
 //! | message framing that is open to two readings | `framing` |
 //! | the Host and absolute-form targets | `host` |
@@ -100,6 +100,13 @@ impl Guard {
     #[must_use]
     pub fn origins(&self) -> &[HeaderValue] {
         self.origins.as_slice()
+    }
+
+    /// Whether requests for this host, in lower case, pass.
+    #[must_use]
+    pub fn serves_host(&self, name: &str) -> bool {
+        let accept = self.accept_hosts.as_ref();
+        accept.is_none_or(|hosts| hosts.accept(name))
     }
 
     /// Whether any host passes: then a page gets in by DNS rebinding.

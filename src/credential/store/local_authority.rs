@@ -1,0 +1,136 @@
+//! The local CA of `--tls-self-signed`, in a folder of its own: its key, and its certificate, which
+//! clients are given.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::{Error, Store, private_file};
+use crate::{kubeconfig::edit::RenewalLock, tls::LocalAuthority};
+
+impl Store {
+    /// The file of the local CA's certificate. [`Store::local_authority`] makes it.
+    #[must_use]
+    pub fn authority_file(&self) -> PathBuf {
+        self.authority_folder().join("ca.pem")
+    }
+
+    /// Reads the local CA. Makes it where there is none, and renews its certificate in time; under a
+    /// lock, so that kubegates that start at once have the same CA. Blocks.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or written, or files that are no CA.
+    pub fn local_authority(&self, now: SystemTime) -> Result<LocalAuthority, Error> {
+        let folder = self.authority_folder();
+        let (key, certificate) = (folder.join("key.pem"), self.authority_file());
+        private_file::make_folder_of(self.folder(), &certificate)?;
+        let _lock = RenewalLock::acquire(&folder.join("lock")).map_err(Error::Lock)?;
+        let broken = |source| Error::Authority {
+            folder: folder.clone(),
+            source,
+        };
+        let Some(key_pem) = private_file::read(&key)? else {
+            let made = LocalAuthority::generate(now).map_err(broken)?;
+            // A key alone gets its certificate at the next start.
+            private_file::write(self.folder(), &key, made.key_pem().as_bytes())?;
+            return self.write_authority(made);
+        };
+        let origin = |path: &Path| path.display().to_string();
+        let renew = || LocalAuthority::with_key_pem(&key_pem, &origin(&key), now);
+        let Some(certificate_pem) = private_file::read(&certificate)? else {
+            return self.write_authority(renew().map_err(broken)?);
+        };
+        let (key_origin, certificate_origin) = (origin(&key), origin(&certificate));
+        let read =
+            LocalAuthority::from_pem(&key_pem, &key_origin, &certificate_pem, &certificate_origin);
+        let read = read.map_err(broken)?;
+        if read.needs_renewal(now) {
+            return self.write_authority(renew().map_err(broken)?);
+        }
+        Ok(read)
+    }
+
+    fn write_authority(&self, made: LocalAuthority) -> Result<LocalAuthority, Error> {
+        let text = made.certificate_pem();
+        private_file::write(self.folder(), &self.authority_file(), text.as_bytes())?;
+        Ok(made)
+    }
+
+    fn authority_folder(&self) -> PathBuf {
+        self.folder().join("local-ca")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt as _, thread, time::Duration};
+
+    use super::*;
+
+    fn store(folder: &Path) -> Store {
+        let state = OsString::from(folder);
+        let env = |name: &str| (name == "XDG_STATE_HOME").then(|| state.clone());
+        Store::of_user(&env).unwrap()
+    }
+
+    #[test]
+    fn many_that_start_at_once_have_the_same_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let starting: Vec<_> = (0..8)
+            .map(|_| {
+                let store = store(folder.path());
+                thread::spawn(move || store.local_authority(now).unwrap().certificate_pem())
+            })
+            .collect();
+        let made: Vec<_> = starting
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .collect();
+        let file = fs::read_to_string(store(folder.path()).authority_file()).unwrap();
+        assert!(made.iter().all(|one| *one == file));
+    }
+
+    #[test]
+    fn its_files_are_private_and_it_is_renewed_with_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let now = SystemTime::now();
+        let first = store.local_authority(now).unwrap();
+        for name in ["ca.pem", "key.pem"] {
+            let path = store.authority_folder().join(name);
+            assert_eq!(
+                fs::metadata(path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        let later = now + Duration::from_secs(400 * 24 * 60 * 60);
+        let renewed = store.local_authority(later).unwrap();
+        assert_ne!(renewed.certificate_pem(), first.certificate_pem());
+        assert_eq!(*renewed.key_pem(), *first.key_pem());
+        fs::remove_file(store.authority_file()).unwrap();
+        let again = store.local_authority(later).unwrap();
+        assert_eq!(*again.key_pem(), *first.key_pem());
+    }
+
+    #[test]
+    fn a_broken_file_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let now = SystemTime::now();
+        for name in ["ca.pem", "key.pem"] {
+            store.local_authority(now).unwrap();
+            let path = store.authority_folder().join(name);
+            fs::write(&path, "no PEM").unwrap();
+            let error = store.local_authority(now).unwrap_err();
+            let shown = crate::error::with_causes(&error);
+            assert!(
+                shown.contains(name) && shown.contains("remove the folder"),
+                "{shown}"
+            );
+            fs::remove_file(path).unwrap();
+        }
+    }
+}

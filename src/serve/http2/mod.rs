@@ -1,0 +1,81 @@
+//! Serves a connection over HTTP/2. Everything around it (guard, forwarded headers, watches, drain) is the
+//! same as over HTTP/1.1.
+//!
+//! | concern | file |
+//! |---|---|
+//! | `:authority`, cookies in parts | `request_head` |
+//! | floods, heads that are not completed | `guarded_io`, `flood_limits`, `frame_scanner` |
+
+mod flood_limits;
+mod frame_scanner;
+mod guarded_io;
+mod request_head;
+
+use std::{convert::Infallible, pin::Pin};
+
+use http::{Request, Response, header::CONNECTION};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use self::guarded_io::GuardedIo;
+use super::server_io::MAX_HEAD_SIZE;
+use crate::{error::BoxError, proxy::TracedBody};
+
+/// Streams on one connection.
+const MAX_STREAMS: u32 = 1000;
+
+/// Bytes of a request's body that are received before the API server takes them, ...
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// ... and those of all requests of a connection: a few that the API server does not take must not stop
+/// the others.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Bytes of a response that are kept for a client that does not read.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that the client cancels before hyper has seen them. The limit on their rate is in
+/// [`GuardedIo`].
+const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
+
+/// Serves the connection until it ends. When `draining` is cancelled, the client is told by GOAWAY, and
+/// what runs is completed.
+pub(super) async fn serve<S, F>(
+    stream: S,
+    draining: CancellationToken,
+    respond: impl Fn(Request<Incoming>) -> F,
+) -> Result<(), BoxError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Response<TracedBody>, Infallible>> + Send + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request_head::normalise(&mut request);
+        let responding = respond(request);
+        async move {
+            let mut response = responding.await?;
+            // The connection goes on: its framing cannot be misread.
+            response.headers_mut().remove(CONNECTION);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    // No extended CONNECT (RFC 8441) is offered, so that clients use HTTP/1.1 for upgrades.
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        // hyper's constant fits.
+        .max_header_list_size(u32::try_from(MAX_HEAD_SIZE).unwrap_or(u32::MAX))
+        .serve_connection(TokioIo::new(GuardedIo::new(stream)), service);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return Ok(served?),
+        () = draining.cancelled() => {}
+    }
+    Pin::as_mut(&mut serving).graceful_shutdown();
+    Ok(serving.await?)
+}

@@ -1,0 +1,154 @@
+//! [`HttpsListener`]: TLS on accepted connections.
+//!
+//! | concern | file |
+//! |---|---|
+//! | the files of `--tls-cert` and `--tls-key` | `certificate_files` |
+//! | the certificates of `--tls-self-signed` | `self_signed` |
+//! | the handshake | `handshake` |
+
+mod certificate_files;
+mod error;
+mod handshake;
+mod self_signed;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use rustls::{ServerConfig, server::ResolvesServerCert, sign::SingleCertAndKey};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+pub(super) use self::handshake::Handshake;
+pub use self::{
+    certificate_files::CertificateFiles,
+    error::HttpsError,
+    self_signed::{SelfSigned, Serves},
+};
+use super::file_watcher::FileWatcher;
+use crate::{error::with_causes, tls};
+
+/// How often the files are checked for changes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where the listener's certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Certificates {
+    /// `--tls-cert` and `--tls-key`
+    Files(CertificateFiles),
+    /// `--tls-self-signed`
+    SelfSigned(Arc<SelfSigned>),
+}
+
+/// TLS of the listener.
+#[derive(Debug)]
+pub struct HttpsListener {
+    certificates: Certificates,
+    /// `--client-ca`
+    client_ca: Option<PathBuf>,
+    configs: ArcSwap<Configs>,
+}
+
+/// The configurations of handshakes. A reload replaces both.
+#[derive(Debug)]
+struct Configs {
+    /// HTTP/2 and HTTP/1.1.
+    serving: Arc<ServerConfig>,
+    /// HTTP/1.1 alone, for a response that is written without looking at the request.
+    rejecting: Arc<ServerConfig>,
+}
+
+impl HttpsListener {
+    /// Reads the files. Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be read or used; a certificate that has expired or is not valid yet.
+    pub fn new(certificates: Certificates, client_ca: Option<&Path>) -> Result<Self, HttpsError> {
+        let client_ca = client_ca.map(Path::to_owned);
+        let configs = configs(&certificates, client_ca.as_deref())?;
+        Ok(Self {
+            certificates,
+            client_ca,
+            configs: ArcSwap::from_pointee(configs),
+        })
+    }
+
+    /// Reads the files again whenever they have changed, until the runtime ends. Files that cannot be used
+    /// change nothing.
+    pub async fn watch(self: Arc<Self>) {
+        let mut files = self.files();
+        if files.is_empty() {
+            return;
+        }
+        let mut watcher = FileWatcher::default();
+        watcher.watch(files.drain(..));
+        let mut checks = interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A new file counts as changed at its first check.
+        let mut is_first = true;
+        loop {
+            checks.tick().await;
+            let this = Arc::clone(&self);
+            let checking = spawn_blocking(move || {
+                let changed = watcher.check().any;
+                let reload = || configs(&this.certificates, this.client_ca.as_deref());
+                (watcher, changed.then(reload))
+            });
+            // Fails only while the runtime shuts down.
+            let Ok((checked, configs)) = checking.await else {
+                return;
+            };
+            watcher = checked;
+            match configs {
+                Some(Ok(configs)) => {
+                    if !is_first {
+                        tracing::info!("reloaded the certificates of the listener");
+                    }
+                    self.configs.store(Arc::new(configs));
+                }
+                Some(Err(error)) => {
+                    let why = with_causes(&error);
+                    tracing::warn!("not reloaded, the last good certificates stay in use: {why}");
+                }
+                None => {}
+            }
+            is_first = false;
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = self.client_ca.iter().cloned().collect();
+        if let Certificates::Files(pair) = &self.certificates {
+            files.extend(pair.paths());
+        }
+        files
+    }
+}
+
+fn configs(certificates: &Certificates, client_ca: Option<&Path>) -> Result<Configs, HttpsError> {
+    let resolver: Arc<dyn ResolvesServerCert> = match certificates {
+        Certificates::Files(files) => {
+            let identity = files.read(SystemTime::now())?;
+            Arc::new(SingleCertAndKey::from(identity))
+        }
+        Certificates::SelfSigned(issuing) => Arc::clone(issuing) as _,
+    };
+    let authorities = client_ca
+        .map(certificate_files::read_authorities)
+        .transpose()?;
+    let config = tls::server::listener_config(resolver, authorities)?;
+    let with_alpn = |protocols: &[&[u8]]| {
+        let mut config = config.clone();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    };
+    Ok(Configs {
+        serving: with_alpn(&[b"h2", b"http/1.1"]),
+        rejecting: with_alpn(&[b"http/1.1"]),
+    })
+}
