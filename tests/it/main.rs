@@ -23,6 +23,7 @@ mod framing;
 mod grants;
 mod heads;
 mod http2;
+mod https;
 mod ibm;
 mod ibm_clusters;
 mod idle;

@@ -239,6 +239,12 @@ impl Kubegate {
         assert!(sent.unwrap().success());
     }
 
+    /// Sends a signal, and waits for the end.
+    pub fn signal_and_end(self, name: &str) -> Refused {
+        self.signal(name);
+        self.ended()
+    }
+
     /// Waits for its end. Returns the exit code (`None` if it was killed) and its log.
     pub fn wait(self) -> (Option<i32>, String) {
         let ended = self.ended();

@@ -1,0 +1,81 @@
+//! Which certificates the listener shows.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use tempfile::tempdir;
+
+use super::{SelfSigned, curl, echo, with_certificate};
+use crate::support::{Kubegate, cert};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_a_file_serves_http_2_and_http_1() {
+    let upstream = echo().await;
+    let flags = with_certificate("localhost");
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let kubegate = Kubegate::before(&upstream, &flags);
+    let port = kubegate.address.rsplit_once(':').unwrap().1;
+    assert_eq!(kubegate.address, format!("https://127.0.0.1:{port}"));
+    let url = format!("https://localhost:{port}/api/v1/pods");
+    for (option, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let got = curl(&cert("ca.pem"), &[option, &url]);
+        assert!(got.ends_with(&format!("\n200 HTTP/{version}")), "{got}");
+        let lower = got.to_lowercase();
+        for line in [
+            "get /api/v1/pods http/1.1",
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-proto: https",
+        ] {
+            assert!(lower.contains(line), "{line}: {got}");
+        }
+    }
+    // A client that speaks no TLS is told so.
+    let plain = format!("http://localhost:{port}/");
+    let got = curl(&cert("ca.pem"), &[&plain]);
+    assert!(got.contains("begin the URL with https://"), "{got}");
+    assert!(got.contains("\n400 "), "{got}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_authority_serves_every_loopback_name_of_the_guard() {
+    let upstream = echo().await;
+    let state = tempdir().unwrap();
+    let apps = r"--accept-hosts=^localhost$,^127\..*,^\[::1\]$,^app\.localhost$";
+    let door = SelfSigned::start(&upstream, state.path(), &[apps]);
+    for name in ["ca.pem", "key.pem"] {
+        let path = door.authority.with_file_name(name);
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    let port = door.kubegate.address.rsplit_once(':').unwrap().1;
+    let resolve = format!("app.localhost:{port}:127.0.0.1");
+    for host in ["localhost", "127.0.0.1", "app.localhost"] {
+        let got = curl(&door.authority, &["--resolve", &resolve, &door.url(host)]);
+        assert!(got.ends_with("\n200 HTTP/2"), "{host}: {got}");
+    }
+    let other = format!("other.localhost:{port}:127.0.0.1");
+    let got = curl(
+        &door.authority,
+        &["--resolve", &other, &door.url("other.localhost")],
+    );
+    assert!(got.contains("\n000 "), "{got}");
+    let SelfSigned {
+        kubegate,
+        authority,
+    } = door;
+    let greeting = kubegate.signal_and_end("TERM").stdout;
+    assert!(
+        greeting.starts_with("Starting to serve on https://127.0.0.1:"),
+        "{greeting}"
+    );
+    assert!(
+        greeting.contains(&authority.display().to_string()),
+        "{greeting}"
+    );
+
+    // The authority stays.
+    let before = fs::read(&authority).unwrap();
+    let again = SelfSigned::start(&upstream, state.path(), &[]);
+    assert_eq!(fs::read(&again.authority).unwrap(), before);
+}
