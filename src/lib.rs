@@ -27,13 +27,15 @@
 //! | [`cli`] | one file per command |
 //!
 //! [`settings`] (flags and environment), [`telemetry`] (log), [`descriptors`] (limit of open files),
-//! [`core_dumps`] and [`signals`] are outside this order. [`proxy`] and [`login`] do not import each
-//! other, so that the proxy cannot open a browser; only [`cli`] and tests import `demo`. A test reads
-//! the imports and fails on one that runs the other way.
+//! [`activation`] (sockets that systemd hands over), [`core_dumps`] and [`signals`] are outside this
+//! order. [`proxy`] and [`login`] do not import each other, so that the proxy cannot open a browser;
+//! only [`cli`] and tests import `demo`. A test reads the imports and fails on one that runs the other
+//! way.
 
 #[cfg(feature = "demo")]
 pub mod demo;
 
+pub mod activation;
 pub mod cli;
 pub mod console;
 pub mod core_dumps;

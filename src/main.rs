@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use kubegate::{cli, console, core_dumps, telemetry};
+use kubegate::{activation, cli, console, core_dumps, telemetry};
 
 fn main() -> ExitCode {
+    activation::receive();
     let unprotected = core_dumps::forbid();
     if let Some(code) = cli::complete() {
         return code;

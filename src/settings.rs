@@ -24,7 +24,7 @@ pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
 pub(crate) use oidc::checked_extra_params;
 pub use oidc::{OidcFlags, extra_params};
 pub use patterns::Patterns;
-pub use proxy::{ClientCredentials, DEFAULT_PORT, ProxyFlags};
+pub use proxy::{ClientCredentials, DEFAULT_PORT, ProxyFlags, UnixSocket};
 pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use tls::TlsFlags;
 pub use upstream::UpstreamFlags;

@@ -5,7 +5,7 @@ mod exposure;
 mod fixed_target;
 mod https;
 mod ibm_cluster;
-mod listen;
+pub(super) mod listen;
 pub(super) mod local_users;
 mod only_context;
 mod rules;
@@ -75,7 +75,7 @@ pub(super) async fn serve(
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
     descriptors::raise();
-    let address = listen::address(flags)?;
+    let place = listen::place(flags)?;
     tls::warm_up();
     let source = target_source::as_login(source, flags.login());
     let source = target_source::as_service_account(source, &flags.service_account);
@@ -104,11 +104,11 @@ pub(super) async fn serve(
     };
     let workers = 0..serve::worker_count();
     let proxies = workers.map(|worker| proxy::stack(parts.clone(), worker));
-    warnings::of_listener(&guard, flags);
+    warnings::of_listener(&guard, &place, flags);
     let shutdown = ShutdownSignals::install().context("cannot handle signals")?;
     let reload = ReloadSignals::install().context("cannot handle signals")?;
-    let listener = Listener::bind(&address).await?;
-    if let Some(address) = listener.tcp_address() {
+    let listener = place.listen(&users).await?;
+    for address in listener.tcp_addresses() {
         if let ProxyTarget::Resolved(reloader) = &target {
             listen::refuse_own_listener(address, &reloader.target().cluster.server)?;
         }

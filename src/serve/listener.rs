@@ -1,16 +1,28 @@
-//! [`Listener`]: accepts connections over TCP or a unix socket.
+//! [`Listener`]: accepts connections over TCP and unix sockets.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     net::{self, SocketAddr},
     os::unix,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll, ready},
 };
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-use super::unix_socket::{self, SocketFile};
-use crate::proxy::Peer;
+use super::{
+    inherited::{self, Inherited},
+    listen_error::Error,
+    listening_process::ListeningProcess,
+    unix_socket::{self, SocketFile},
+};
+use crate::{
+    activation::Descriptor,
+    proxy::{Peer, guard::LocalUsers},
+};
 
 /// How many connections may wait to be accepted; the system may allow fewer (`somaxconn`). A client
 /// that exceeds it retries after a second.
@@ -25,53 +37,20 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Why an address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The address cannot be bound.
-    #[error("cannot listen on {address}{hint}")]
-    Bind {
-        /// The address or path.
-        address: String,
-        /// What to do about it, where that is known.
-        hint: &'static str,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// Something other than a socket is at the path.
-    #[error("--unix-socket {}: a file that is not a socket is there; choose another path", path.display())]
-    NotASocket {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Another process listens at the path.
-    #[error("--unix-socket {}: another process serves there; end it, or choose another path", path.display())]
-    InUse {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A socket is at the path, and whether a process listens there cannot be found out.
-    #[error(
-        "--unix-socket {}: cannot find out whether a process listens at the socket there; remove \
-         the socket, or choose another path",
-        path.display()
-    )]
-    Unclear {
-        /// The path.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+/// Sockets that accept connections: one that it has bound, or those that systemd has handed over.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<Socket>,
+    /// The socket that is asked first for the next connection, so that none is starved.
+    first: AtomicUsize,
 }
 
-/// A socket that accepts connections. Dropping it removes the file of a unix socket.
+/// A socket that accepts connections. Dropping it removes the file of a unix socket that it made.
 #[derive(Debug)]
-pub enum Listener {
-    /// TCP
+enum Socket {
     Tcp(TcpListener),
-    /// A unix socket. Its file is removed before the socket is closed, so that no other process has
-    /// replaced it by then.
-    Unix(SocketFile, UnixListener),
+    /// The file is removed before the socket is closed, so that no other process has replaced it by then.
+    Unix(Option<SocketFile>, UnixListener),
 }
 
 /// An accepted connection, not yet bound to a runtime.
@@ -89,29 +68,55 @@ pub enum Accepted {
 }
 
 impl Listener {
-    /// Listens on `address`.
+    /// Listens on `address`, for clients of `users`.
     ///
     /// # Errors
     /// The address is in use, not one of this machine, or not permitted.
-    pub async fn bind(address: &Address) -> Result<Self, Error> {
-        match address {
+    pub async fn bind(address: &Address, users: &LocalUsers) -> Result<Self, Error> {
+        let socket = match address {
             Address::Tcp(address) => bind_tcp(*address)
-                .map(Self::Tcp)
-                .map_err(|source| Error::of_tcp(*address, source)),
-            Address::Unix(path) => unix_socket::bind(path, BACKLOG)
-                .await
-                .map(|(file, listener)| Self::Unix(file, listener))
-                .map_err(|error| Error::of_unix(path, error)),
-        }
+                .map(Socket::Tcp)
+                .map_err(|source| of_tcp(*address, source))?,
+            Address::Unix(path) => {
+                let is_shared = *users == LocalUsers::Any;
+                let bound = unix_socket::bind(path, BACKLOG, is_shared).await;
+                bound.map(|(file, listener)| Socket::Unix(Some(file), listener))?
+            }
+        };
+        Ok(Self::of(vec![socket]))
     }
 
-    /// Returns the TCP address with its real port.
+    /// Listens on sockets that were handed over.
+    ///
+    /// # Errors
+    /// A descriptor that is no listening stream socket, by its name.
+    pub fn inherit(descriptors: Vec<Descriptor>) -> Result<Self, Error> {
+        let sockets = descriptors.into_iter().map(|descriptor| {
+            Ok(match inherited::socket(descriptor)? {
+                Inherited::Tcp(listener) => Socket::Tcp(listener),
+                Inherited::Unix(listener) => Socket::Unix(None, listener),
+            })
+        });
+        Ok(Self::of(sockets.collect::<Result<_, _>>()?))
+    }
+
+    fn of(sockets: Vec<Socket>) -> Self {
+        let first = AtomicUsize::new(0);
+        Self { sockets, first }
+    }
+
+    /// Returns the first TCP address with its real port.
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
-        }
+        self.tcp_addresses().next()
+    }
+
+    /// Returns the TCP addresses with their real ports.
+    pub fn tcp_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sockets.iter().filter_map(|socket| match socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            Socket::Unix(..) => None,
+        })
     }
 
     /// Accepts the next connection. Returns it and its client.
@@ -119,22 +124,37 @@ impl Listener {
     /// # Errors
     /// The error of the system.
     pub async fn accept(&self) -> io::Result<(Accepted, Peer)> {
+        let first = self.first.fetch_add(1, Ordering::Relaxed);
+        poll_fn(|cx| {
+            let count = self.sockets.len();
+            let in_turn = (0..count).map(|at| &self.sockets[(first + at) % count]);
+            for socket in in_turn {
+                if let Poll::Ready(accepted) = socket.poll_accept(cx) {
+                    return Poll::Ready(accepted);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Socket {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Accepted, Peer)>> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
                 // Small events must not wait for each other (RFC 896). This fails only on a
                 // connection that is already closed, which is noticed when it is served.
                 let _ = stream.set_nodelay(true);
-                Ok((
-                    Accepted::Tcp(stream.into_std()?),
-                    Peer::new(Some(peer.ip())),
-                ))
+                let accepted = Accepted::Tcp(stream.into_std()?);
+                Poll::Ready(Ok((accepted, Peer::new(Some(peer.ip())))))
             }
             Self::Unix(_, listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, _) = ready!(listener.poll_accept(cx))?;
                 let uid = stream.peer_cred().ok().map(|user| user.uid());
                 let stream = stream.into_std()?;
-                Ok((Accepted::Unix { stream, uid }, Peer::new(None)))
+                Poll::Ready(Ok((Accepted::Unix { stream, uid }, Peer::new(None))))
             }
         }
     }
@@ -142,41 +162,46 @@ impl Listener {
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, socket) in self.sockets.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{socket}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => address.fmt(f),
                 Err(_) => f.write_str("an unknown address"),
             },
-            Self::Unix(file, _) => file.path().display().fmt(f),
+            Self::Unix(Some(file), _) => file.path().display().fmt(f),
+            Self::Unix(None, listener) => {
+                let address = listener.local_addr().ok();
+                match address.as_ref().and_then(|address| address.as_pathname()) {
+                    Some(path) => path.display().fmt(f),
+                    None => f.write_str("a unix socket"),
+                }
+            }
         }
     }
 }
 
-impl Error {
-    fn of_tcp(address: SocketAddr, source: io::Error) -> Self {
-        Self::Bind {
-            address: address.to_string(),
-            hint: match source.kind() {
-                io::ErrorKind::AddrInUse => " (is another proxy running? try --port)",
-                io::ErrorKind::PermissionDenied => " (try a --port above 1023)",
-                _ => "",
-            },
-            source,
-        }
-    }
-
-    fn of_unix(path: &Path, error: unix_socket::Error) -> Self {
-        let path = path.to_owned();
-        match error {
-            unix_socket::Error::Bind(source) => Self::Bind {
-                address: path.display().to_string(),
-                hint: "",
-                source,
-            },
-            unix_socket::Error::NotASocket => Self::NotASocket { path },
-            unix_socket::Error::InUse => Self::InUse { path },
-            unix_socket::Error::Unclear(source) => Self::Unclear { path, source },
-        }
+fn of_tcp(address: SocketAddr, source: io::Error) -> Error {
+    let hint = match source.kind() {
+        io::ErrorKind::AddrInUse => match ListeningProcess::at(address) {
+            Some(process) => format!(" ({process}, listens there; end it, or try another --port)"),
+            None => " (is another proxy running? try --port)".to_owned(),
+        },
+        io::ErrorKind::PermissionDenied => " (try a --port above 1023)".to_owned(),
+        _ => String::new(),
+    };
+    Error::Bind {
+        address: address.to_string(),
+        hint,
+        source,
     }
 }
 

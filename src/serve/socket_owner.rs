@@ -6,10 +6,8 @@ mod sock_diag;
 
 use std::net::SocketAddr;
 
-use self::{
-    listed_socket::{Connection, ListedSocket},
-    sock_diag::SockDiag,
-};
+pub(super) use self::listed_socket::ListedSocket;
+use self::{listed_socket::Connection, sock_diag::SockDiag};
 use crate::proxy::guard::UnknownOwner;
 
 /// Looks the owners of sockets up: at the kernel's `sock_diag` interface, or where there is none in
@@ -60,6 +58,11 @@ impl SocketOwners {
         }
         proc_net::find(end).map_err(|_| UnknownOwner::NoList)
     }
+}
+
+/// Returns the listening socket that keeps `address` from being bound, if there is one.
+pub(super) fn listener_at(address: SocketAddr) -> Option<ListedSocket> {
+    proc_net::find_listener(canonical(address))
 }
 
 /// Returns an IPv4 address as one, also where an IPv6 socket uses it.

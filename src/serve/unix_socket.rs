@@ -17,25 +17,17 @@ use rustix::{
 };
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
+use super::{listen_error::Error, listening_process::ListeningProcess, socket_folder};
+
+/// The longest path of a socket in bytes: `sun_path` ends in a NUL (unix(7)).
+const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
 /// How long the lock of another kubegate is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why the path of a socket cannot be used.
-#[derive(Debug)]
-pub(super) enum Error {
-    /// The socket cannot be bound.
-    Bind(io::Error),
-    /// Something other than a socket is at the path.
-    NotASocket,
-    /// Another process listens at the path.
-    InUse,
-    /// A socket is at the path, and whether a process listens there cannot be found out.
-    Unclear(io::Error),
-}
-
 /// The file of a bound socket, which is removed on drop.
 #[derive(Debug)]
-pub struct SocketFile {
+pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and inode, which tell the file from a later one at the same path.
     identity: Option<(u64, u64)>,
@@ -74,38 +66,76 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// Binds a socket at `path` under umask 0077, as kubectl does. Replaces a socket that no process
-/// listens at, and nothing else.
-pub(super) async fn bind(path: &Path, backlog: u32) -> Result<(SocketFile, UnixListener), Error> {
+/// Binds a socket at `path` that its owner alone can open. Replaces a socket that no process listens at,
+/// and nothing else. With `is_shared`, its folder may be open to other users.
+pub(super) async fn bind(
+    path: &Path,
+    backlog: u32,
+    is_shared: bool,
+) -> Result<(SocketFile, UnixListener), Error> {
+    let length = path.as_os_str().len();
+    if length > MAX_PATH {
+        return Err(Error::TooLong {
+            path: path.to_owned(),
+            length,
+            limit: MAX_PATH,
+        });
+    }
+    socket_folder::check(path, is_shared)?;
     let _lock = lock_folder(path);
     remove_stale(path).await?;
-    let before = rustix::process::umask(Mode::from_raw_mode(0o077));
+    // The socket has its mode from the beginning.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let bound = UnixSocket::new_stream().and_then(|socket| {
         socket.bind(path)?;
         socket.listen(backlog)
     });
     rustix::process::umask(before);
-    let listener = bound.map_err(Error::Bind)?;
+    let listener = bound.map_err(|error| cannot_bind(path, error))?;
     Ok((SocketFile::new(path), listener))
+}
+
+fn cannot_bind(path: &Path, source: io::Error) -> Error {
+    Error::Bind {
+        address: path.display().to_string(),
+        hint: String::new(),
+        source,
+    }
 }
 
 /// Removes the socket at `path` if no process listens there.
 async fn remove_stale(path: &Path) -> Result<(), Error> {
+    let path_owned = || path.to_owned();
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
-        Ok(_) => return Err(Error::NotASocket),
+        Ok(_) => return Err(Error::NotASocket { path: path_owned() }),
         // Binding meets the same error, if it is one.
         Err(_) => return Ok(()),
     }
-    let Err(error) = UnixStream::connect(path).await else {
-        return Err(Error::InUse);
+    let in_use = |process| Error::InUse {
+        path: path_owned(),
+        process,
+    };
+    let error = match UnixStream::connect(path).await {
+        Ok(stream) => {
+            // The process that began to listen.
+            let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+            let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+            return Err(in_use(pid.map(ListeningProcess::of_pid)));
+        }
+        Err(error) => error,
     };
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(Error::Bind),
+        io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| cannot_bind(path, error))
+        }
         io::ErrorKind::NotFound => Ok(()),
         // A process listens, and its backlog is full.
-        io::ErrorKind::WouldBlock => Err(Error::InUse),
-        _ => Err(Error::Unclear(error)),
+        io::ErrorKind::WouldBlock => Err(in_use(None)),
+        _ => Err(Error::Unclear {
+            path: path_owned(),
+            source: error,
+        }),
     }
 }
 

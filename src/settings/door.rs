@@ -2,14 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use clap::{Args, ValueHint};
 
 use super::{
-    proxy::DEFAULT_PORT,
-    values::{address, any_path, non_empty_path},
+    proxy::{DEFAULT_PORT, UnixSocket},
+    values::{address, any_path},
 };
 
 /// Where a kubegate serves. The flags are those that it was started with.
@@ -22,8 +22,9 @@ pub struct DoorFlags {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     pub address: IpAddr,
     /// Unix socket that the proxy listens on; the browser still uses the address and the port
-    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path())]
-    pub unix_socket: Option<PathBuf>,
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path(),
+          num_args = 0..=1)]
+    pub unix_socket: Option<Option<PathBuf>>,
     /// User that runs the proxy, if that is neither you nor root: a name or uid, several separated by
     /// commas
     #[arg(long, value_name = "USERS", value_delimiter = ',')]
@@ -33,8 +34,8 @@ pub struct DoorFlags {
 impl DoorFlags {
     /// `--unix-socket`
     #[must_use]
-    pub fn unix_socket(&self) -> Option<&Path> {
-        non_empty_path(self.unix_socket.as_ref())
+    pub fn unix_socket(&self) -> Option<UnixSocket<'_>> {
+        UnixSocket::of_flag(self.unix_socket.as_ref())
     }
 
     /// Returns the address to connect to: loopback for a proxy that listens on every address.

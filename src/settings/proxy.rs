@@ -38,9 +38,11 @@ pub struct ProxyFlags {
     /// IP address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     pub address: IpAddr,
-    /// Unix socket to listen on in place of a port
-    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path())]
-    pub unix_socket: Option<PathBuf>,
+    /// Unix socket to listen on in place of a port; without PATH one in a private folder,
+    /// $XDG_RUNTIME_DIR/kubegate/proxy.sock
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path(),
+          num_args = 0..=1)]
+    pub unix_socket: Option<Option<PathBuf>>,
     /// Also serve the files of this folder; for a folder in it its index.html, never a listing
     #[arg(short, long, value_name = "FOLDER", value_hint = ValueHint::DirPath, value_parser = any_path())]
     pub www: Option<PathBuf>,
@@ -164,8 +166,8 @@ impl ProxyFlags {
 
     /// `--unix-socket`
     #[must_use]
-    pub fn unix_socket(&self) -> Option<&Path> {
-        non_empty_path(self.unix_socket.as_ref())
+    pub fn unix_socket(&self) -> Option<UnixSocket<'_>> {
+        UnixSocket::of_flag(self.unix_socket.as_ref())
     }
 
     /// `--www`
@@ -184,6 +186,25 @@ impl ProxyFlags {
     #[must_use]
     pub fn tcp_address(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
+    }
+}
+
+/// `--unix-socket`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnixSocket<'a> {
+    /// The one in the user's private folder.
+    Default,
+    /// The one at a path.
+    At(&'a Path),
+}
+
+impl<'a> UnixSocket<'a> {
+    /// Reads the flag. An empty path means none, as in kubectl.
+    pub(super) fn of_flag(flag: Option<&'a Option<PathBuf>>) -> Option<Self> {
+        match flag? {
+            None => Some(Self::Default),
+            Some(path) => non_empty_path(Some(path)).map(Self::At),
+        }
     }
 }
 

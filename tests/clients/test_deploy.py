@@ -179,6 +179,20 @@ class Image(Deploy):
 
 
 class Services(Deploy):
+    def test_the_socket_unit_has_the_name_that_kubegate_knows(self):
+        text = (DEPLOY / "systemd/kubegate.socket").read_text()
+        self.assertEqual(self.verified(text, "kubegate.socket"), "")
+        self.assertIn("FileDescriptorName=proxy\n", text)
+        (address,) = re.findall(r"^ListenStream=(.*)$", text, re.MULTILINE)
+        self.assertEqual(address, "127.0.0.1:8001")
+
+    def test_the_sandbox_leaves_plugins_what_they_need(self):
+        text = (DEPLOY / "systemd/kubegate.service").read_text()
+        for line in ("NoNewPrivileges=yes", "SystemCallArchitectures=native", "UMask=0077"):
+            self.assertIn(f"{line}\n", text)
+        for key in ("MemoryDenyWriteExecute", "ProtectHome", "RestrictNamespaces", "PrivateUsers"):
+            self.assertNotRegex(text, rf"(?m)^{key}=")
+
     def test_systemd_finds_no_fault_in_the_unit(self):
         text = (DEPLOY / "systemd/kubegate.service").read_text()
         (start,) = re.findall(r"^ExecStart=(\S+)(.*)$", text, re.MULTILINE)
@@ -191,10 +205,14 @@ class Services(Deploy):
         seconds = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
         self.assertGreater(int(seconds[1]), DRAIN)
 
-    def verified(self, text):
+    def verified(self, text, name="kubegate.service"):
         with tempfile.TemporaryDirectory() as folder:
-            unit = pathlib.Path(folder, "kubegate.service")
+            unit = pathlib.Path(folder, name)
             unit.write_text(text)
+            if name.endswith(".socket"):
+                service = (DEPLOY / "systemd/kubegate.service").read_text()
+                service = re.sub(r"%h/\S+", os.environ["KUBEGATE"], service)
+                pathlib.Path(folder, "kubegate.service").write_text(service)
             command = ["systemd-analyze", "--user", "verify", str(unit)]
             done = self.command(*command, XDG_RUNTIME_DIR=folder)
         return (done.stdout + done.stderr).decode()

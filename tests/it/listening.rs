@@ -40,10 +40,16 @@ fn start_beside(args: &[&str]) -> Kubegate {
 fn a_port_in_use_is_named_in_the_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let ended = run_beside(&["-p", &address.port().to_string()]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-    assert!(ended.stderr.contains(&address.to_string()), "{ended:?}");
-    assert!(ended.stderr.contains("--port"), "{ended:?}");
+    let port = address.port().to_string();
+    let other = std::process::id().to_string();
+    for at in ["127.0.0.1", "0.0.0.0"] {
+        let ended = run_beside(&["-p", &port, "--address", at, "--unsafe-listen"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+        let text = format!("{at}:{port}");
+        for part in [&text, "--port", &format!("process {other}, listens there")] {
+            assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+        }
+    }
 }
 
 #[test]
@@ -148,7 +154,7 @@ async fn a_unix_socket_is_private_and_removed_at_the_end() {
     let kubegate = Kubegate::spawn(command);
     assert_eq!(kubegate.address, path.to_str().unwrap());
     let mode = fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
 
     let request =
         |host: &str| format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -197,7 +203,8 @@ async fn a_socket_in_use_is_not_taken_over() {
     let first = Kubegate::before(&upstream, &["--unix-socket", at]);
     let refused = run_beside(&["--unix-socket", at]);
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
-    for part in ["--unix-socket", at, "another process serves there"] {
+    let process = format!("serves there: kubegate, process {};", first.id());
+    for part in ["--unix-socket", at, &process] {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
     }
     assert_eq!(status(&exchange_unix(&path, request).await), 200);
@@ -266,6 +273,95 @@ async fn one_of_several_processes_started_at_one_socket_serves() {
         let _ = child.wait();
     }
     assert_eq!(status(&response), 403, "{response}");
+}
+
+#[tokio::test]
+async fn without_a_path_the_socket_is_in_a_private_folder() {
+    let runtime = tempdir().unwrap();
+    let upstream = Upstream::plain(Connection::echo).await;
+    let socket = runtime.path().join("kubegate/proxy.sock");
+    for flag in ["--unix-socket", "-u"] {
+        let mut command = Kubegate::command(["--server", &upstream.url(), flag]);
+        command.env("XDG_RUNTIME_DIR", runtime.path());
+        let kubegate = Kubegate::spawn(command);
+        assert_eq!(kubegate.address, socket.to_str().unwrap());
+        let folder = fs::metadata(socket.parent().unwrap()).unwrap();
+        assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+        assert_eq!(status(&exchange_unix(&socket, ASK).await), 200);
+    }
+    let ended = run_beside(&["--unix-socket"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    assert!(ended.stderr.contains("XDG_RUNTIME_DIR"), "{ended:?}");
+    // Another user's folder in its place.
+    if rustix::process::geteuid().is_root() {
+        let folder = socket.parent().unwrap();
+        std::os::unix::fs::chown(folder, Some(54321), None).unwrap();
+        let mut command = Kubegate::command(NOWHERE);
+        command.arg("-u").env("XDG_RUNTIME_DIR", runtime.path());
+        let ended = Kubegate::refused(command);
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains("another user owns"), "{ended:?}");
+    }
+}
+
+const ASK: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_socket_where_others_can_replace_it_is_refused_or_warned_of() {
+    let folder = tempdir().unwrap();
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let socket = inner.join("kube.sock");
+    let at = socket.to_str().unwrap();
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (outer_mode, mode) in [(0o700, 0o777), (0o777, 0o700)] {
+        set(folder.path(), outer_mode);
+        set(&inner, mode);
+        let ended = run_beside(&["-u", at]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+        assert!(
+            ended.stderr.contains("every user can write to"),
+            "{ended:?}"
+        );
+        assert!(!socket.exists());
+    }
+    set(folder.path(), 0o700);
+    for (mode, extra, warning) in [
+        (0o1777, &[][..], "every user can write to"),
+        (0o770, &[], "the users of a group can write to"),
+        (0o777, &["--allow-any-uid"], "every user can write to"),
+        (0o700, &[], ""),
+        (0o755, &[], ""),
+    ] {
+        set(&inner, mode);
+        let mut command = Kubegate::command(NOWHERE);
+        command.args(["-u", at]).args(extra);
+        let kubegate = Kubegate::spawn(command);
+        kubegate.signal("TERM");
+        let (_, log) = kubegate.wait();
+        let warns = log.contains("WARN");
+        assert_eq!(warns, !warning.is_empty(), "{mode:o} {log}");
+        assert!(log.contains(warning), "{mode:o} {log}");
+    }
+}
+
+#[test]
+fn a_path_that_is_too_long_for_a_socket_is_named_with_the_limit() {
+    let folder = tempdir().unwrap();
+    let length = |socket: &std::path::Path| socket.as_os_str().len();
+    let fill = 107 - length(folder.path()) - 1;
+    let fits = folder.path().join("s".repeat(fill));
+    let too_long = folder.path().join("s".repeat(fill + 1));
+    let ended = run_beside(&["-u", too_long.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    for part in ["--unix-socket", "108 bytes", "at most 107"] {
+        assert!(ended.stderr.contains(part), "{ended:?}");
+    }
+    let mut command = Kubegate::command(NOWHERE);
+    command.arg("-u").arg(&fits);
+    assert_eq!(Kubegate::spawn(command).address, fits.to_str().unwrap());
 }
 
 #[test]

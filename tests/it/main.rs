@@ -48,6 +48,7 @@ mod reload;
 mod rotations;
 mod secrets;
 mod service_accounts;
+mod socket_activation;
 mod static_files;
 mod streaming;
 mod support;

@@ -59,6 +59,11 @@ const LEAVES: &[Leaf] = &[
         importers: &["credential", "upstream", "proxy", "serve", "cli"],
     },
     Leaf {
+        module: "activation",
+        imports: &[],
+        importers: &["serve", "admin", "cli", "main"],
+    },
+    Leaf {
         module: "core_dumps",
         imports: &[],
         importers: &["credential", "login", "main"],

@@ -21,7 +21,10 @@ use tokio::{
 };
 
 use crate::{
-    cli::proxy::local_users, printable::excerpt, secret::Secret, serve::uid_of_server,
+    cli::proxy::{listen, local_users},
+    printable::excerpt,
+    secret::Secret,
+    serve::uid_of_server,
     settings::DoorFlags,
 };
 
@@ -52,9 +55,10 @@ impl Door {
         let allowed = allowed.collect::<anyhow::Result<_>>()?;
         let host = HeaderValue::try_from(flags.host())?;
         let (name, sender, tcp) = match flags.unix_socket() {
-            Some(path) => {
+            Some(socket) => {
+                let path = listen::socket_path(socket)?;
                 let name = path.display().to_string();
-                (name, over_unix(path).await?, None)
+                (name, over_unix(&path).await?, None)
             }
             None => {
                 let (sender, stream) = over_tcp(flags.server()).await?;

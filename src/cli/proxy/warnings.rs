@@ -2,7 +2,7 @@
 
 use http::uri::Scheme;
 
-use super::listen::exposure;
+use super::listen::{Place, exposure};
 use crate::{
     cli::contexts::verified_by,
     kubeconfig::Cluster,
@@ -26,12 +26,12 @@ pub(super) fn log_listening(listener: &Listener, reloader: &Reloader) {
 }
 
 /// Warns at the start of what the listener and the guard allow.
-pub(super) fn of_listener(guard: &Guard, flags: &ProxyFlags) {
-    if flags.unix_socket().is_none() && exposure(flags, flags.address).is_unsafe() {
+pub(super) fn of_listener(guard: &Guard, place: &Place, flags: &ProxyFlags) {
+    let addresses = place.addresses().into_iter();
+    for address in addresses.filter(|address| exposure(flags, address.ip()).is_unsafe()) {
         tracing::warn!(
-            "--unsafe-listen: other machines that reach {} act in the cluster with your credential, or \
-             read what is sent",
-            flags.tcp_address()
+            "--unsafe-listen: other machines that reach {address} act in the cluster with your credential, \
+             or read what is sent"
         );
     }
     if guard.accepts_any_host() {

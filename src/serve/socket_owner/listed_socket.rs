@@ -11,13 +11,13 @@ pub(super) struct Connection {
 
 /// A socket as the kernel lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ListedSocket {
-    pub(super) uid: u32,
+pub(in crate::serve) struct ListedSocket {
+    pub(in crate::serve) uid: u32,
     /// 0 for a socket that no process holds any more: it is closed, or in TIME-WAIT. Its uid is then
     /// 0, whoever owned it.
-    pub(super) inode: u64,
+    pub(in crate::serve) inode: u64,
     /// The state of the connection, as `include/net/tcp_states.h` numbers it.
-    pub(super) state: u8,
+    pub(in crate::serve) state: u8,
 }
 
 /// `TCP_ESTABLISHED`

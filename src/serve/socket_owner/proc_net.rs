@@ -27,6 +27,33 @@ pub(super) fn find(end: Connection) -> io::Result<Option<ListedSocket>> {
     find_in("/proc/net/tcp6", mapped)
 }
 
+/// Returns the socket that listens at `address`, or at every address with its port.
+pub(super) fn find_listener(address: SocketAddr) -> Option<ListedSocket> {
+    let is_wide = address.ip().is_unspecified();
+    let port = format!(":{:04X} ", address.port());
+    let mapped = match address.ip() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        IpAddr::V6(_) => address,
+    };
+    let in_the_way = [address, mapped].map(listed);
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|file| {
+        let lines = BufReader::new(File::open(file).ok()?).lines();
+        lines.map_while(Result::ok).find_map(|line| {
+            let (_, line) = line.split_once(": ")?;
+            let (local, rest) = line.split_once(' ')?;
+            let is_at_port = line.get(local.len() - 5..)?.starts_with(&port);
+            let is_every = local.split(':').next()?.bytes().all(|digit| digit == b'0');
+            let matches =
+                is_at_port && (is_wide || is_every || in_the_way.iter().any(|a| a == local));
+            let (_, rest) = rest.split_once(' ').filter(|_| matches)?;
+            parse(rest).filter(|socket| socket.state == LISTEN)
+        })
+    })
+}
+
+/// `TCP_LISTEN`
+const LISTEN: u8 = 10;
+
 fn find_in(file: &str, end: Connection) -> io::Result<Option<ListedSocket>> {
     let addresses = format!(" {} {} ", listed(end.local), listed(end.remote));
     let mut lines = BufReader::new(File::open(file)?);
