@@ -1,13 +1,20 @@
 //! `kubegate logout`
 
+mod forgotten;
 mod others;
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use self::others::{Other, without_server};
+use self::{
+    forgotten::{lines_of_contexts, orphaned_logins},
+    others::{Other, without_server},
+};
 use super::{output, target::target};
 use crate::{
     credential::{
@@ -18,7 +25,7 @@ use crate::{
     },
     kubeconfig::{
         self, Cluster, ExecConfig,
-        edit::{self, forget_user, may_forget_user},
+        edit::{self, Forget, forget_user, may_forget_user},
     },
     login::{uninterrupted, users_of},
     printable::printable,
@@ -33,13 +40,14 @@ folder or the keyring. Context, cluster and user stay in the kubeconfig, so that
 --context NAME` needs no more than a password.
 
 Other contexts may use the same login, such as that of an API key of IBM Cloud. Those of the same API
-server are logged out too; those of others stay logged in, unless --all is given.
+server are logged out too; those of others stay logged in, unless --all is given. --forget names the
+other contexts of the user that it removes, and leaves those at other API servers, unless --all is given.
 
 Examples:
   kubegate logout
   kubegate logout --context staging
 
-  # Also remove what the login wrote into the kubeconfig, and restore the previous current-context
+  # Also remove what the login wrote into the kubeconfig, and restore what was there before
   kubegate logout --forget
 
 Exit codes: 0 when logged out, 1 if that failed or the session could not be ended at its server (its
@@ -50,7 +58,7 @@ pub(super) struct Flags {
     /// Also remove the login's context, user and cluster from the kubeconfig
     #[arg(long)]
     forget: bool,
-    /// Also log out the contexts at other API servers that use the same login
+    /// Also log out (with --forget: remove) the contexts at other API servers that use the same login
     #[arg(long)]
     all: bool,
 }
@@ -68,58 +76,112 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         bail!("this context was not made by `kubegate login`, so kubegate cannot log it out");
     };
     let files = edit::files(connection.kubeconfig(), &env);
-    let is_login = |other: Option<&ExecConfig>| other.is_some_and(|other| is_same(exec, other));
-    if flags.forget {
-        // Checked before the session is ended, which cannot be undone.
-        may_forget_user(&files, &user, &is_login)?;
-    }
+    let name = login.saved_as();
+    let store = name.as_ref().map(|_| Store::of_user(&env)).transpose()?;
+    let forget = Arc::new(Forget {
+        user: user.clone(),
+        is_same: {
+            let exec = exec.clone();
+            Box::new(move |other| other.is_some_and(|other| is_same(&exec, other)))
+        },
+        may_end: {
+            let (store, cluster) = (store.clone(), target.cluster.clone());
+            Box::new(move |exec| {
+                let login = Login::of_exec(exec);
+                login.is_some_and(|login| may_end(&login, store.as_ref(), &cluster))
+            })
+        },
+        context: target.context.clone(),
+        at: (!flags.all).then(|| target.cluster.clone()),
+    });
+    // Checked before the session is ended, which cannot be undone.
+    let forgotten = match flags.forget {
+        true => Some(may_forget_user(&files, &forget)?),
+        false => None,
+    };
     let mut outcome = Outcome::default();
-    if let Some(name) = login.saved_as() {
-        let mut known = files.clone();
-        let store = Store::of_user(&env)?;
-        known.extend(store.kubeconfigs(&name));
-        known.extend(edit::files(None, &env));
-        for entry in users_of(&name, &known) {
+    if let (Some(store), Some(name)) = (&store, &name) {
+        for entry in users_of(name, &known_files(&files, store, name)) {
             let is_own = entry.user == user && files.contains(&entry.file);
             let mut other = Other::new(entry, connection.kubeconfig(), &env);
             // What the logout leaves of the own entry: its other contexts.
-            if !is_own || (!flags.forget && other.keep_contexts_but(target.context.as_deref())) {
+            let stays = |context: &str| match &forgotten {
+                None => Some(context) != target.context.as_deref(),
+                Some(forgotten) => forgotten.kept.iter().any(|kept| kept == context),
+            };
+            if !is_own || other.is_own_of(stays) {
                 outcome.others.push(other);
             }
         }
         outcome
-            .end(&store, &name, &login, &target.cluster, flags)
+            .end(store, name, &login, &target.cluster, flags)
             .await?;
+        for (name, login) in orphaned_logins(forgotten.as_ref()) {
+            let users = users_of(&name, &known_files(&files, store, &name));
+            if users.iter().all(|one| files.contains(&one.file)) {
+                let mut orphan = Outcome::default();
+                orphan
+                    .end(store, &name, &login, &target.cluster, flags)
+                    .await?;
+                outcome.ended = outcome.ended.and(orphan.ended);
+            }
+        }
     } else if !flags.forget {
         bail!("nothing is saved of this login, which reads user name and password from files");
     }
+    let mut lines = vec![if outcome.was_over {
+        format!("{} was logged out already\n", printable(&user))
+    } else {
+        format!("Logged out {}\n", printable(&user))
+    }];
     if flags.forget {
-        let (files, user, exec) = (files.clone(), user.clone(), exec.clone());
+        let session = match (&name, &outcome.ended) {
+            (None, _) => "",
+            (_, Ok(())) => "the session has ended, but ",
+            (_, Err(_)) => "the tokens are removed, but ",
+        };
         let mut signals = Signals::handle_all().context("cannot handle signals")?;
-        let forgotten = uninterrupted(&mut signals, move || {
-            forget_user(&files, &user, &|other| {
-                other.is_some_and(|other| is_same(&exec, other))
-            })
-        });
-        forgotten.await.context(
-            "logged out, but the entries of the login stay in the kubeconfig; run the command again",
-        )?;
+        let work = Arc::clone(&forget);
+        let forgotten = uninterrupted(&mut signals, move || forget_user(&files, &work)).await;
+        let forgotten = forgotten.with_context(|| {
+            format!(
+                "{session}what the login wrote is still in the kubeconfig; run the same command \
+                 again to remove it"
+            )
+        })?;
+        lines.extend(lines_of_contexts(
+            &forgotten,
+            &user,
+            forget.context.as_deref(),
+        ));
     }
     outcome.ended.context(
         "the tokens are removed, but the session could not be ended at its server, where it lasts \
          until it expires",
     )?;
-    let user = printable(&user);
-    let mut lines = vec![if outcome.was_over {
-        format!("{user} was logged out already\n")
-    } else {
-        format!("Logged out {user}\n")
-    }];
     lines.extend(outcome.others.iter().filter_map(Other::line));
     if let (false, Some(context)) = (flags.forget, &target.context) {
         lines.push(login_hint(login.kind(), context, connection.kubeconfig()));
     }
     output::print(&lines.concat())
+}
+
+/// The kubeconfigs that may name the saved login `name`.
+fn known_files(files: &[PathBuf], store: &Store, name: &str) -> Vec<PathBuf> {
+    let mut known = files.to_vec();
+    known.extend(store.kubeconfigs(name));
+    known.extend(edit::files(None, &|name| std::env::var_os(name)));
+    known
+}
+
+/// Whether a login can be ended at this API server: its tokens may be for another one alone.
+fn may_end(login: &Login, store: Option<&Store>, cluster: &Cluster) -> bool {
+    let binding = credential::saved_login::binding(login, cluster);
+    let Some(((store, name), binding)) = store.zip(login.saved_as()).zip(binding.ok()) else {
+        return true;
+    };
+    let read = store.bound_to(binding).read(&name);
+    !matches!(read, Err(store::Error::OtherBinding { .. }))
 }
 
 /// Whether both plugins are of one login, as copies of an entry are.

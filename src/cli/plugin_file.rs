@@ -13,7 +13,7 @@ pub(super) fn problem(found: &Resolved) -> Option<String> {
         return None;
     };
     // A login of kubegate runs no program.
-    if settings::Login::of_exec(plugin).is_some() {
+    if settings::Login::in_process(plugin).is_some() {
         return None;
     }
     let file = found.user_file.as_ref()?;

@@ -50,7 +50,7 @@ pub fn from_user(target: &Target, exec_timeout: Option<Duration>) -> Result<Arc<
             IbmKubeconfigUser::new(config.clone(), &target.cluster)?,
         )),
         Login::Oidc(config) => Some(Arc::new(Oidc::new(config.clone(), context())?)),
-        Login::Exec(config) => Some(match settings::Login::of_exec(config) {
+        Login::Exec(config) => Some(match settings::Login::in_process(config) {
             Some(login) => saved_login::source(&login, target.login_cluster(), &context())?,
             None => Arc::new(Exec::new(config, &target.cluster, exec_timeout)),
         }),
@@ -115,7 +115,7 @@ pub fn is_same_source(before: &Target, now: &Target) -> bool {
     let user = &now.user;
     let asks_about_cluster = match &user.login {
         Login::Exec(config) => {
-            config.provide_cluster_info || settings::Login::of_exec(config).is_some()
+            config.provide_cluster_info || settings::Login::in_process(config).is_some()
         }
         Login::Token(token) => is_session(token),
         _ => false,

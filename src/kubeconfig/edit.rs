@@ -16,6 +16,7 @@ mod contents;
 mod context;
 mod exec_entry;
 mod file_lock;
+mod forget;
 mod login_note;
 mod meaning;
 mod names;
@@ -26,6 +27,7 @@ mod parsed;
 mod patch;
 mod plan;
 mod renewal_lock;
+mod restore;
 mod tokens;
 mod transaction;
 mod write_file;
@@ -33,6 +35,7 @@ mod write_lock;
 
 use std::{
     ffi::OsString,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -41,8 +44,10 @@ pub use context::{
 };
 pub use exec_entry::ExecEntry;
 pub use file_lock::{GivenUpWaiting, give_up_waiting};
+pub use forget::{Forget, Forgotten};
 pub use names::cluster_entry_name;
 pub use new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext};
+pub use plan::Orphan;
 pub use renewal_lock::RenewalLock;
 pub use tokens::{may_write_tokens, write_tokens};
 
@@ -70,17 +75,29 @@ pub fn files_to_edit(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<PathBuf>, Error> {
-    let files = candidates(explicit, env);
+    let files = self::files(explicit, env);
     if files.is_empty() {
         return Err(context::no_file());
     }
     Ok(files)
 }
 
-/// Returns the files of the kubeconfig, existing or not.
+/// Returns the files of the kubeconfig, existing or not. Of several paths to one file, by links, only the
+/// first is returned.
 #[must_use]
 pub fn files(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    candidates(explicit, env)
+    let mut seen = Vec::new();
+    let mut files = candidates(explicit, env);
+    files.retain(|file| {
+        let Ok(found) = file.metadata() else {
+            return true;
+        };
+        let id = (found.dev(), found.ino());
+        let is_new = !seen.contains(&id);
+        seen.push(id);
+        is_new
+    });
+    files
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use crate::shell::in_quotes;
+
 /// Why there is no [`Target`](super::Target). No message shows values of the file, which may be
 /// secret, other than names (of entries, plugin API versions, auth providers).
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,34 @@ pub enum Error {
         name: String,
         /// A context that uses it.
         context: String,
+    },
+    /// A user's entry with a credential that a login would replace.
+    #[error(
+        "user {name:?} of kubeconfig {} has a login of its own ({field}), which would be lost; choose \
+         another name by --user, or remove the entry first: kubectl config delete-user {}",
+        path.display(),
+        in_quotes(name)
+    )]
+    OtherLogin {
+        /// The file that has the entry.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+        /// The field that holds its login.
+        field: &'static str,
+    },
+    /// A symbolic link to a file that does not exist.
+    #[error(
+        "kubeconfig {} is a symbolic link to {}, which does not exist; create that file, or remove \
+         the link",
+        path.display(),
+        target.display()
+    )]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
     },
     /// A file that another process keeps locked.
     #[error("{} is held by {holder}", lock.display())]

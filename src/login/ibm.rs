@@ -10,7 +10,7 @@ use std::{
 use super::{
     Error,
     login_name::{NameRequest, SecretKind, choose_login_name_of_kind},
-    new_context::{chosen_names, exec_entry, ibm_identity},
+    new_context::{chosen_names, exec_entry, ibm_identity, warn_of_orphan},
     save::{handle_signals, save_login},
     uninterrupted::uninterrupted,
 };
@@ -180,6 +180,9 @@ pub async fn log_in(
         }
         None => finish(&mut signals).await?,
     };
+    if let Some(written) = &written {
+        warn_of_orphan(written, request.kubeconfig);
+    }
     Ok(LoggedIn {
         context: written.map(|written| written.context).unwrap_or_default(),
         user,

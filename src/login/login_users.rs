@@ -4,6 +4,7 @@
 use std::{
     ffi::OsString,
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -28,11 +29,13 @@ pub fn users_of(login: &str, files: &[PathBuf]) -> Vec<LoginUser> {
     let mut seen = Vec::new();
     let mut users = Vec::new();
     for file in files {
-        let path = canonical(file);
-        if seen.contains(&path) {
+        // Paths that links lead to one file by.
+        let id = fs::metadata(file).map(|found| (found.dev(), found.ino()));
+        let id = id.map_err(|_| file);
+        if seen.contains(&id) {
             continue;
         }
-        seen.push(path);
+        seen.push(id);
         let logins = logins_in(file).into_iter();
         let logins = logins.filter(|(_, found)| found.saved_as().as_deref() == Some(login));
         users.extend(logins.map(|(user, _)| LoginUser {

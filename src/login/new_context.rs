@@ -6,15 +6,21 @@ use std::{ffi::OsString, path::Path};
 use super::{
     Error,
     login_name::{NameRequest, choose_login_name, is_same_client},
+    login_users::users_of,
     own_program,
 };
 use crate::{
     credential::store::Store,
     kubeconfig::{
-        ExecApiVersion, ExecConfig, Overrides,
-        edit::{ChosenNames, ExecEntry, LoginIdentity, NewContext, files_to_edit, plan_context},
+        ContextRef, ExecApiVersion, ExecConfig, Overrides,
+        edit::{
+            ChosenNames, ExecEntry, LoginIdentity, NewContext, Written, files, files_to_edit,
+            plan_context,
+        },
     },
+    printable::printable,
     settings::{Login, OidcFlags},
+    shell::in_quotes,
 };
 
 /// The names of entries that the flags choose; the entry of a cluster only if it has a flag of its own.
@@ -39,6 +45,7 @@ pub(super) fn exec_entry(args: Vec<String>, api_version: Option<ExecApiVersion>)
 pub(super) fn openshift_identity() -> LoginIdentity {
     LoginIdentity {
         is_same: Box::new(|exec| matches!(Login::of_exec(exec), Some(Login::Openshift(_)))),
+        is_login: is_login(),
         is_session: true,
     }
 }
@@ -55,6 +62,7 @@ pub(super) fn oidc_identity(flags: &OidcFlags, login: Option<&str>) -> LoginIden
             }
             _ => false,
         }),
+        is_login: is_login(),
         is_session: false,
     }
 }
@@ -67,7 +75,64 @@ pub(super) fn ibm_identity(cluster: &str) -> LoginIdentity {
             Some(Login::Ibm(other)) => other.cluster.as_ref() == Some(&cluster),
             _ => false,
         }),
+        is_login: is_login(),
         is_session: false,
+    }
+}
+
+fn is_login() -> Box<dyn Fn(&ExecConfig) -> bool + Send + Sync> {
+    Box::new(|exec| Login::of_exec(exec).is_some())
+}
+
+/// Warns of an earlier login of the context that no context uses any more, and says how to end it.
+/// `kubeconfig` is `--kubeconfig`.
+pub(super) fn warn_of_orphan(written: &Written, kubeconfig: Option<&Path>) {
+    let Some(orphan) = &written.orphan else {
+        return;
+    };
+    let cluster = orphan.cluster.as_ref();
+    let cluster = cluster.map(|name| format!(" --cluster {}", in_quotes(name)));
+    let context = ContextRef {
+        name: written.context.clone(),
+        kubeconfig: kubeconfig.map(Path::to_owned),
+    };
+    let command = format!(
+        "kubegate logout {}{} --user {} --forget",
+        context.to_flags(),
+        cluster.unwrap_or_default(),
+        in_quotes(&orphan.user)
+    );
+    tracing::warn!(
+        "no context uses user {} any more, whose login goes on; to end and remove it, run: {}",
+        printable(&orphan.user),
+        printable(&command)
+    );
+}
+
+/// Warns of the saved login that the user named before `login`, if no user entry names it any more.
+/// `kubeconfig` is `--kubeconfig`.
+pub(super) fn warn_of_replaced(
+    written: &Written,
+    login: &str,
+    store: &Store,
+    kubeconfig: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) {
+    let former = written.previous.as_ref().and_then(Login::of_exec);
+    let former = former.and_then(|former| former.saved_as());
+    let Some(former) = former.filter(|name| name != login && store.path(name).exists()) else {
+        return;
+    };
+    let mut files = files(kubeconfig, env);
+    files.extend(store.kubeconfigs(&former));
+    if users_of(&former, &files).is_empty() {
+        tracing::warn!(
+            "user {} named the saved login {former:?} before, which goes on though no user names it \
+             any more; to end it, log in with `--login {}` and the flags of before to a new context, \
+             and log out of that with --forget",
+            printable(&written.user),
+            printable(&in_quotes(&former))
+        );
     }
 }
 

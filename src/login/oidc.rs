@@ -20,7 +20,9 @@ use self::{
 use super::{
     Error,
     login_name::{is_known_of_client, refuse_login_in_use},
-    new_context::{chosen_names, exec_entry, oidc_identity, planned_login},
+    new_context::{
+        chosen_names, exec_entry, oidc_identity, planned_login, warn_of_orphan, warn_of_replaced,
+    },
     save::{handle_signals, save_login},
     uninterrupted::uninterrupted,
 };
@@ -131,6 +133,11 @@ pub async fn log_in(
     let mut signals = handle_signals()?;
     let login = &flags.login;
     let written = save_login(&store, binding, login, &saved, &mut signals, write).await?;
+    if let Some(written) = &written {
+        let kubeconfig = request.kubeconfig.as_deref();
+        warn_of_orphan(written, kubeconfig);
+        warn_of_replaced(written, login, &store, kubeconfig, env);
+    }
     if saved.refresh_token.is_none() && flags.grant.machine().is_none() {
         warn_of_end(&saved, &metadata);
     }

@@ -10,7 +10,7 @@ use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, time::SystemTime};
 use self::api_server::ServerChoice;
 use super::{
     Error,
-    new_context::{chosen_names, exec_entry, openshift_identity, planned_login},
+    new_context::{chosen_names, exec_entry, openshift_identity, planned_login, warn_of_orphan},
     save::{handle_signals, save_login},
     trust,
     uninterrupted::uninterrupted,
@@ -195,6 +195,9 @@ pub async fn log_in(
     let binding = LoginBinding::of_cluster(&cluster);
     let mut signals = handle_signals()?;
     let written = save_login(&store, binding, &login, &saved, &mut signals, write).await?;
+    if let Some(written) = &written {
+        warn_of_orphan(written, request.kubeconfig.as_deref());
+    }
     let (context, file) = written
         .map(|written| (written.context, written.current_in))
         .unwrap_or_default();

@@ -87,19 +87,26 @@ enum Command {
 }
 
 impl Login {
-    /// Returns the login of an `exec` entry that runs `kubegate credential`, so that kubegate need not
-    /// run itself. Returns `None` for any other program, and for arguments that are not known here:
-    /// the program may be another version.
+    /// Returns the login of an `exec` entry that runs `kubegate credential`. Returns `None` for any other
+    /// program, for arguments that are not known here (the program may be another version), and for
+    /// variables that choose another program or state folder.
     #[must_use]
     pub fn of_exec(config: &ExecConfig) -> Option<Self> {
         let is_own =
             config.command.file_name() == Some("kubegate".as_ref()) || is_own(&config.command);
-        // Variables may choose another state folder.
-        if !is_own || !config.env.is_empty() {
+        let mut variables = config.env.iter();
+        if !is_own || variables.any(|(name, _)| is_of_program(name)) {
             return None;
         }
         let Command::Credential { login, .. } = Entry::try_parse_from(&config.args).ok()?.command;
         Some(login)
+    }
+
+    /// As [`Login::of_exec`], for an entry without variables, so that kubegate need not run itself.
+    #[must_use]
+    pub fn in_process(config: &ExecConfig) -> Option<Self> {
+        // Such as a proxy, which is for the plugin alone.
+        Self::of_exec(config).filter(|_| config.env.is_empty())
     }
 
     /// Returns the name of its subcommand.
@@ -130,6 +137,13 @@ impl Login {
             Self::Ibm(_) | Self::Oidc(_) => true,
         }
     }
+}
+
+/// Whether an environment variable may choose another program, or another folder for saved logins.
+fn is_of_program(variable: &str) -> bool {
+    let names = ["XDG_STATE_HOME", "HOME", "PATH"];
+    let prefixes = ["KUBEGATE_", "LD_", "DYLD_"];
+    names.contains(&variable) || prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Whether a path leads to this program.

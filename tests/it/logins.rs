@@ -6,6 +6,7 @@ mod clients;
 mod copies;
 mod entries;
 mod failures;
+mod forget;
 pub(crate) mod interrupts;
 mod issuers;
 mod keyring;

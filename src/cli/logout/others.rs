@@ -34,11 +34,11 @@ impl Other {
         }
     }
 
-    /// Makes it the entry that is logged out, without the context of the logout. Returns whether it
-    /// has others.
-    pub(super) fn keep_contexts_but(&mut self, context: Option<&str>) -> bool {
+    /// Makes it the entry that is logged out, with the contexts for which `stays` is true. Returns
+    /// whether there are any.
+    pub(super) fn is_own_of(&mut self, stays: impl Fn(&str) -> bool) -> bool {
         self.is_own = true;
-        (self.contexts).retain(|one| Some(one.context.as_str()) != context);
+        self.contexts.retain(|one| stays(&one.context));
         !self.contexts.is_empty()
     }
 

@@ -8,28 +8,15 @@ use zeroize::Zeroizing;
 use super::{
     contents::{Config, Contents},
     exec_entry::ExecEntry,
+    forget::{self, Forget, Forgotten, USER},
     login_note,
     new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext},
     patch,
-    plan::{Plan, plan},
+    plan::{Orphan, Plan, plan},
     transaction::{Edit, edit_files, main_file, try_edit_files},
     write_lock::PATIENCE,
 };
 use crate::kubeconfig::{Error, ExecConfig, syntax::parse_yaml};
-
-/// Fields of a user that a login replaces: all login methods.
-const USER: [&str; 10] = [
-    "client-certificate",
-    "client-certificate-data",
-    "client-key",
-    "client-key-data",
-    "token",
-    "tokenFile",
-    "username",
-    "password",
-    "auth-provider",
-    "exec",
-];
 
 /// The entries that a login took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +35,8 @@ pub struct Written {
     pub current_in: PathBuf,
     /// The exec plugin that the user's entry had before.
     pub previous: Option<ExecConfig>,
+    /// What an earlier login gave the context, if no context uses its user any more.
+    pub orphan: Option<Orphan>,
 }
 
 /// Writes a context, its cluster and its user into the kubeconfig of the files `files`, in the order
@@ -121,6 +110,7 @@ pub fn may_add_context(files: &[PathBuf]) -> Result<(), Error> {
         exec: ExecEntry::default(),
         identity: LoginIdentity {
             is_same: Box::new(|_| false),
+            is_login: Box::new(|_| false),
             is_session: false,
         },
     };
@@ -138,34 +128,24 @@ pub fn may_add_context(files: &[PathBuf]) -> Result<(), Error> {
     })
 }
 
-/// Removes the user of a login from every file, with the contexts and clusters that the login added,
-/// and restores the `current-context` of before the login. `is_login` says whether an entry of that
-/// name, by its exec plugin, is of the login. Returns `false` if there is no such user.
+/// Removes the user of a login from every file, with the contexts and clusters that the login added, and
+/// restores what existed before the login. Changes nothing if there is no such user.
 ///
 /// # Errors
 /// The errors of [`add_context`].
-pub fn forget_user(
-    files: &[PathBuf],
-    user: &str,
-    is_login: &dyn Fn(Option<&ExecConfig>) -> bool,
-) -> Result<bool, Error> {
+pub fn forget_user(files: &[PathBuf], forget: &Forget) -> Result<Forgotten, Error> {
     edit_files(files, None, PATIENCE, |texts| {
-        without_user(files, texts, user, is_login)
+        without_user(files, texts, forget)
     })
 }
 
-/// Checks that [`forget_user`] can edit and write the files, before a session is ended. Blocks.
+/// Returns what [`forget_user`] would do, and checks that it can edit and write the files, before a
+/// session is ended. Blocks.
 ///
 /// # Errors
 /// The error that [`forget_user`] would return.
-pub fn may_forget_user(
-    files: &[PathBuf],
-    user: &str,
-    is_login: &dyn Fn(Option<&ExecConfig>) -> bool,
-) -> Result<(), Error> {
-    try_edit_files(files, |texts| {
-        Ok(without_user(files, texts, user, is_login)?.map(drop))
-    })
+pub fn may_forget_user(files: &[PathBuf], forget: &Forget) -> Result<Forgotten, Error> {
+    try_edit_files(files, |texts| without_user(files, texts, forget))
 }
 
 fn with_context(
@@ -195,13 +175,12 @@ fn with_context(
 fn without_user(
     files: &[PathBuf],
     texts: &[&str],
-    user: &str,
-    is_login: &dyn Fn(Option<&ExecConfig>) -> bool,
-) -> Result<Edit<bool>, Error> {
+    forget: &Forget,
+) -> Result<Edit<Forgotten>, Error> {
     let mut contents = Contents::parse(files, texts)?;
-    let outcome = login_note::restore(&mut contents, user, is_login);
+    let outcome = forget::forget(&mut contents, forget);
     let edited = edited_texts(files, texts, &contents, |_| {
-        format!("remove user {user:?} and its contexts by hand")
+        format!("remove user {:?} and its contexts by hand", forget.user)
     })?;
     Ok(Edit {
         texts: edited,
@@ -219,6 +198,7 @@ fn written_by(contents: &Contents<'_>, main: usize, plan: &Plan) -> Written {
         user_file: contents.path(plan.user.file).to_owned(),
         current_in: contents.path(main).to_owned(),
         previous: user.and_then(|found| contents.exec(&plan.user.name, found)),
+        orphan: plan.orphan.clone(),
     }
 }
 
@@ -231,7 +211,7 @@ fn apply(
     make_current: bool,
 ) {
     let current = current_context(contents).filter(|_| make_current);
-    let extensions = login_note::extensions(contents, plan, new, current.as_deref());
+    let context = context_fields(contents, plan, new, current.as_deref());
     let owned: Vec<&str> = plan
         .cluster_fields
         .iter()
@@ -261,17 +241,6 @@ fn apply(
         &USER,
     );
 
-    let mut context = Map::new();
-    context.insert("cluster".to_owned(), json!(plan.cluster.name));
-    context.insert("user".to_owned(), json!(plan.user.name));
-    context.insert("extensions".to_owned(), extensions);
-    let old = contents.find_in(plan.context.file, "context", &plan.context.name);
-    let has_namespace =
-        old.is_some_and(|old| old["namespace"].as_str().is_some_and(|n| !n.is_empty()));
-    let default = new.default_namespace.as_ref().filter(|_| !has_namespace);
-    if let Some(namespace) = new.namespace.as_ref().or(default) {
-        context.insert("namespace".to_owned(), json!(namespace));
-    }
     let owned: Vec<String> = context.keys().cloned().collect();
     let owned: Vec<&str> = owned.iter().map(String::as_str).collect();
     put(
@@ -285,6 +254,28 @@ fn apply(
     if make_current && let Some(config) = begun(contents, main) {
         config.insert("current-context".to_owned(), json!(plan.context.name));
     }
+}
+
+/// The fields of the context, with its note. The former current context is `current`.
+fn context_fields(
+    contents: &Contents<'_>,
+    plan: &Plan,
+    new: &NewContext,
+    current: Option<&str>,
+) -> Map<String, Value> {
+    let mut context = Map::new();
+    context.insert("cluster".to_owned(), json!(plan.cluster.name));
+    context.insert("user".to_owned(), json!(plan.user.name));
+    let old = contents.find_in(plan.context.file, "context", &plan.context.name);
+    let has_namespace =
+        old.is_some_and(|old| old["namespace"].as_str().is_some_and(|n| !n.is_empty()));
+    let default = new.default_namespace.as_ref().filter(|_| !has_namespace);
+    if let Some(namespace) = new.namespace.as_ref().or(default) {
+        context.insert("namespace".to_owned(), json!(namespace));
+    }
+    let extensions = login_note::extensions(contents, plan, new, &context, current);
+    context.insert("extensions".to_owned(), extensions);
+    context
 }
 
 /// The current context: the first file that has one counts.

@@ -20,37 +20,74 @@ pub struct ExecEntry {
 }
 
 impl ExecEntry {
-    /// The section, in place of that of `user` in the kubeconfig `config`.
+    /// The section, in place of that of `user` in the kubeconfig `config`. A section that runs kubegate
+    /// already keeps its variables, and the arguments that say which cluster it is for.
     pub(super) fn to_json(&self, config: &Map<String, Value>, user: &str) -> Value {
-        let version = self.api_version.or_else(|| version_of(config, user));
+        let former = section_of(config, user);
+        let version = self.api_version.or_else(|| version_of(former?));
         let version = version.unwrap_or_default();
         let mut args = self.args.clone();
+        args.extend(former.map(connection_args).unwrap_or_default());
         if version != ExecApiVersion::default() {
             // Clients that know only this version do not tell the plugin which one they expect.
             args.push(format!("--exec-api-version={}", version.version()));
         }
-        json!({
+        let mut section = json!({
             "apiVersion": version.name(),
             "command": self.command,
             "args": args,
             "installHint": INSTALL_HINT,
             "interactiveMode": "Never",
             "provideClusterInfo": true,
-        })
+        });
+        if let Some(env) = former.and_then(|former| former.get("env")) {
+            section["env"] = env.clone();
+        }
+        section
     }
 }
 
-/// The version of a user's section that runs `kubegate credential`.
-fn version_of(config: &Map<String, Value>, user: &str) -> Option<ExecApiVersion> {
+/// A user's section that runs `kubegate credential`.
+fn section_of<'a>(config: &'a Map<String, Value>, user: &str) -> Option<&'a Value> {
     let users = config.get("users")?.as_array()?;
     let user = users.iter().find(|item| item["name"] == user)?;
     let exec = &user["user"]["exec"];
-    if exec["args"][0] != "credential" {
-        return None;
-    }
+    let is_login = exec["args"].as_array()?.contains(&json!("credential"));
+    is_login.then_some(exec)
+}
+
+fn version_of(exec: &Value) -> Option<ExecApiVersion> {
     [ExecApiVersion::V1, ExecApiVersion::V1beta1]
         .into_iter()
         .find(|version| exec["apiVersion"] == version.name())
+}
+
+/// The arguments of a section that say which cluster it is for, where the client does not say that, and
+/// how long the plugin may take. No login has flags of these names.
+fn connection_args(exec: &Value) -> Vec<String> {
+    const FLAGS: [&str; 7] = [
+        "--context",
+        "--kubeconfig",
+        "--server",
+        "-s",
+        "--tls-server-name",
+        "--proxy-url",
+        "--request-timeout",
+    ];
+    let args = exec["args"].as_array().into_iter().flatten();
+    let mut args = args.filter_map(Value::as_str);
+    let mut kept = Vec::new();
+    while let Some(arg) = args.next() {
+        let flag = arg.split_once('=').map_or(arg, |(flag, _)| flag);
+        if !FLAGS.contains(&flag) {
+            continue;
+        }
+        kept.push(arg.to_owned());
+        if flag == arg {
+            kept.extend(args.next().map(str::to_owned));
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

@@ -62,7 +62,8 @@ pub(super) fn differences(entry: Option<&Cluster>, new: &NewCluster) -> Vec<Clus
     ClusterField::ALL.into_iter().filter(differs).collect()
 }
 
-fn is_same_server(one: &Uri, other: &Uri) -> bool {
+/// Whether two URLs lead to the same server, however they are spelt.
+pub(super) fn is_same_server(one: &Uri, other: &Uri) -> bool {
     let parts = |url: &Uri| {
         let path = url.path().trim_end_matches('/').to_owned();
         (
@@ -73,6 +74,11 @@ fn is_same_server(one: &Uri, other: &Uri) -> bool {
         )
     };
     parts(one) == parts(other)
+}
+
+/// Whether two clusters are one API server, reached by the same proxy.
+pub(super) fn is_same_api_server(one: &Cluster, other: &Cluster) -> bool {
+    is_same_server(&one.server, &other.server) && one.proxy_url == other.proxy_url
 }
 
 /// Whether both trust the same PEM text, whatever its line ends. A file that cannot be read differs.

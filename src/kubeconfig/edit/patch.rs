@@ -67,19 +67,16 @@ impl Patch<'_> {
         if !old.is_empty() && old.keys().all(|key| !new.contains_key(key)) {
             return None;
         }
+        let spans = entries.iter().map(|(key, value)| {
+            let span = (key.from, value.to);
+            (span, new.contains_key(key.text()))
+        });
+        let spans: Vec<_> = spans.collect();
         for (at, (key, value)) in entries.iter().enumerate() {
             let before = old.get(key.text())?;
             match new.get(key.text()) {
                 Some(_) if last[key.text()] != at => {}
-                None if flow => {
-                    let next = entries.get(at + 1).map(|(key, _)| key.from);
-                    self.remove_from_flow(
-                        at.checked_sub(1).map(|at| entries[at].1.to),
-                        key.from,
-                        value.to,
-                        next,
-                    );
-                }
+                None if flow => self.remove_from_flow(&spans, at),
                 None => self.remove_lines(key.from, value.to)?,
                 Some(after) if after == before => {}
                 Some(after) => {
@@ -134,6 +131,15 @@ impl Patch<'_> {
         if !new.iter().any(|item| item["name"].is_string()) {
             return None;
         }
+        let spans = items.iter().zip(old).map(|(item, old)| {
+            let name = &old["name"];
+            let stays = !name.is_string() || new.iter().any(|item| item["name"] == *name);
+            ((item.from, item.to), stays)
+        });
+        let spans: Vec<_> = spans.collect();
+        if flow && spans.iter().all(|(_, stays)| !stays) {
+            return None;
+        }
         for (at, (item, before)) in items.iter().zip(old).enumerate() {
             let Some(name) = before["name"].as_str() else {
                 continue;
@@ -141,15 +147,7 @@ impl Patch<'_> {
             match new.iter().find(|item| item["name"] == name) {
                 Some(after) if after == before => {}
                 Some(after) => self.value(item, before, after)?,
-                None if flow => {
-                    let next = items.get(at + 1).map(|item| item.from);
-                    self.remove_from_flow(
-                        at.checked_sub(1).map(|at| items[at].to),
-                        item.from,
-                        item.to,
-                        next,
-                    );
-                }
+                None if flow => self.remove_from_flow(&spans, at),
                 None => self.remove_lines(self.dash(item.from)?, item.to)?,
             }
         }
@@ -217,18 +215,18 @@ impl Patch<'_> {
         }
     }
 
-    /// Removes a value of a flow collection, with one comma.
-    fn remove_from_flow(
-        &mut self,
-        previous: Option<usize>,
-        from: usize,
-        to: usize,
-        next: Option<usize>,
-    ) {
-        match (previous, next) {
-            (_, Some(next)) => self.splice(from, next, &[]),
-            (Some(previous), None) => self.splice(previous, to, &[]),
-            (None, None) => self.splice(from, to, &[]),
+    /// Removes the value `at` of a flow collection, with one comma. Each value has its range and whether
+    /// it stays; one does.
+    fn remove_from_flow(&mut self, values: &[((usize, usize), bool)], at: usize) {
+        let ((from, to), _) = values[at];
+        let stays = |values: &[(_, bool)]| values.iter().any(|(_, stays)| *stays);
+        match values.get(at + 1) {
+            Some(((next, _), _)) if stays(&values[at + 1..]) => self.splice(from, *next, &[]),
+            // Behind the last value that stays: from the end of the one before.
+            _ => {
+                let start = at.checked_sub(1).map_or(from, |at| values[at].0.1);
+                self.splice(start, to, &[]);
+            }
         }
     }
 

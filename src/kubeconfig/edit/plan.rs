@@ -3,10 +3,11 @@
 
 use super::{
     contents::{Contents, ContextEntry, Found},
+    forget::USER,
     meaning::{ClusterField, differences},
     names::{cluster_base_names, numbered, user_in_name},
     new_context::{Naming, NewContext},
-    note,
+    note::{self, note},
 };
 use crate::kubeconfig::Error;
 
@@ -18,6 +19,17 @@ pub(super) struct Plan {
     pub(super) user: Place,
     /// The fields of the cluster entry to write; empty where the entry has the same meaning.
     pub(super) cluster_fields: Vec<ClusterField>,
+    /// What an earlier login gave the context, if no context uses its user any more.
+    pub(super) orphan: Option<Orphan>,
+}
+
+/// The user of a login that no context uses any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Name of its entry.
+    pub user: String,
+    /// The cluster of its context, if that has another one now.
+    pub cluster: Option<String>,
 }
 
 /// Where an entry is, or is to be added.
@@ -67,10 +79,24 @@ impl<'a> Planner<'a> {
             (None, None) => self.derived_context(&cluster.name, &user.name),
         };
         Ok(Plan {
+            orphan: renewed.and_then(|renewed| self.orphan(renewed, &user.name, &cluster.name)),
             context,
             cluster,
             user,
             cluster_fields,
+        })
+    }
+
+    /// The login of kubegate that a context had before it gets `user` and `cluster`, unless others use
+    /// it.
+    fn orphan(&self, renewed: ContextEntry<'_>, user: &str, cluster: &str) -> Option<Orphan> {
+        let former = renewed.body["user"].as_str()?;
+        let found = self.contents.find("user", former)?;
+        let is_unused = former != user && self.other_use("user", former, Some(renewed)).is_none();
+        let before = renewed.body["cluster"].as_str();
+        (is_unused && self.is_login(former, found)).then(|| Orphan {
+            user: former.to_owned(),
+            cluster: before.filter(|one| *one != cluster).map(str::to_owned),
         })
     }
 
@@ -192,6 +218,7 @@ impl<'a> Planner<'a> {
                 None => Ok(self.added(name.clone(), renewed)),
                 Some(found) => {
                     if !self.is_same_login(name, found, renewed) {
+                        self.refuse_foreign_login(name, found, renewed)?;
                         self.refuse_in_use("user", name, found, renewed)?;
                     }
                     Ok(existing(name, found))
@@ -292,7 +319,9 @@ impl<'a> Planner<'a> {
     ) -> impl Iterator<Item = ContextEntry<'b>> {
         let renewed = renewed.map(|renewed| (renewed.file, renewed.name));
         self.contents.contexts().filter(move |context| {
-            context.body[kind] == name && Some((context.file, context.name)) != renewed
+            // After its login is forgotten, a context has its former entries again.
+            let uses = context.body[kind] == name || note(context.body)[kind] == name;
+            uses && Some((context.file, context.name)) != renewed
         })
     }
 
@@ -303,6 +332,30 @@ impl<'a> Planner<'a> {
         renewed: Option<ContextEntry<'b>>,
     ) -> Option<ContextEntry<'b>> {
         self.others(kind, name, renewed).next()
+    }
+
+    fn is_login(&self, name: &str, found: Found<'_>) -> bool {
+        let exec = self.contents.exec(name, found);
+        exec.is_some_and(|exec| (self.new.identity.is_login)(&exec))
+    }
+
+    /// Refuses to replace a credential that is not of a login of kubegate: it may be the only copy.
+    fn refuse_foreign_login(
+        &self,
+        name: &str,
+        found: Found<'_>,
+        renewed: Option<ContextEntry<'_>>,
+    ) -> Result<(), Error> {
+        let field = USER.into_iter().find(|field| !found.body[*field].is_null());
+        let is_replaced = self.is_login(name, found) || self.is_token_of_oc(name, found, renewed);
+        match field.filter(|_| !is_replaced) {
+            None => Ok(()),
+            Some(field) => Err(Error::OtherLogin {
+                path: self.contents.path(found.file).to_owned(),
+                name: name.to_owned(),
+                field,
+            }),
+        }
     }
 
     /// Refuses to change an entry that another context uses.

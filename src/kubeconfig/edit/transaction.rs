@@ -215,6 +215,17 @@ fn put_back(file: &OpenedFile<'_>, written: &[u8]) {
     }
 }
 
+/// The error that the file of a path is not found, which names the target of a link.
+fn target_error(path: &Path, error: io::Error) -> Error {
+    match fs::read_link(path) {
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => Error::DanglingLink {
+            target: path.parent().unwrap_or(Path::new("")).join(target),
+            path: path.to_owned(),
+        },
+        _ => failed(path)(error),
+    }
+}
+
 /// A file as it was read.
 struct OpenedFile<'a> {
     path: &'a Path,
@@ -233,8 +244,9 @@ impl<'a> OpenedFile<'a> {
     fn open(path: &'a Path, is_one_of_many: bool) -> Result<Self, Error> {
         let is_missing =
             fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        let is_dangling = || fs::metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
         let is_special = || fs::metadata(path).is_ok_and(|found| !found.is_file());
-        if is_missing || is_one_of_many && is_special() {
+        if is_missing || is_one_of_many && (is_special() || is_dangling()) {
             return Ok(Self {
                 path,
                 target: path.to_owned(),
@@ -243,7 +255,7 @@ impl<'a> OpenedFile<'a> {
                 end: 0,
             });
         }
-        let target = fs::canonicalize(path).map_err(failed(path))?;
+        let target = fs::canonicalize(path).map_err(|error| target_error(path, error))?;
         let bytes = read_bounded("kubeconfig", &target, LIMIT)?;
         let text = text::decode(&bytes).map_err(|problem| Error::Syntax {
             path: path.to_owned(),
@@ -259,9 +271,10 @@ impl<'a> OpenedFile<'a> {
         })
     }
 
-    /// Refuses to replace a pipe or device, such as `/dev/null`.
+    /// Refuses to replace a pipe or device, such as `/dev/null`, or a link that leads nowhere.
     fn check_regular(&self) -> Result<(), Error> {
         match fs::metadata(&self.target) {
+            Err(error) if self.target.is_symlink() => Err(target_error(self.path, error)),
             Ok(found) if !found.is_file() => Err(Error::NotReadable {
                 what: "kubeconfig".to_owned(),
                 path: self.path.to_owned(),

@@ -32,7 +32,10 @@ pub(super) fn write_file(
     before: Option<&[u8]>,
     bytes: &[u8],
 ) -> Result<bool, Error> {
-    let replaced = replace(target, before, bytes);
+    let replaced = match before {
+        Some(_) if has_other_names(target) => Err(Errno::MLINK.into()),
+        _ => replace(target, before, bytes),
+    };
     let written = match (replaced, before) {
         (Err(error), Some(before)) if prevents_rename(&error) => {
             write_in_place(target, before, bytes, &error)
@@ -57,6 +60,11 @@ pub(super) fn may_write(target: &Path, exists: bool) -> io::Result<()> {
         folder = missing.parent().filter(|up| !up.as_os_str().is_empty());
     }
     Ok(access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK)?)
+}
+
+/// Whether a file has several names, each of which is to have the new content, as with kubectl.
+fn has_other_names(target: &Path) -> bool {
+    fs::symlink_metadata(target).is_ok_and(|found| found.is_file() && found.nlink() > 1)
 }
 
 /// Writes `bytes` to a new file and renames it over `target`.
@@ -94,6 +102,7 @@ fn prevents_rename(error: &io::Error) -> bool {
     errno.is_some_and(|errno| {
         [
             Errno::BUSY,
+            Errno::MLINK,
             Errno::XDEV,
             Errno::ACCESS,
             Errno::PERM,
@@ -126,6 +135,9 @@ fn write_in_place(
     narrow(&file, target, &old, bytes)?;
     own_writes::record(bytes);
     overwrite(&file, before, bytes)?;
+    if Errno::from_io_error(cause) == Some(Errno::MLINK) {
+        return Ok(true);
+    }
     warn_once(&format!(
         "kubeconfig {} cannot be replaced by a new file ({cause}), so it is written in place",
         target.display()

@@ -66,10 +66,11 @@ async fn a_foreign_kubeconfig_gets_nothing_of_a_saved_login() {
     for message in messages.await {
         assert!(message.contains("is for the issuer"), "{message}");
     }
-    let by_proxy = format!("{mine}\n    proxy-url: http://127.0.0.1:9");
+    let entry = format!("server: {mine}");
+    let by_proxy = format!("{entry}\n    proxy-url: http://127.0.0.1:9");
     let path = home.path(".kube/config");
     let config = home.kubeconfig();
-    fs::write(&path, config.replace(&mine, &by_proxy)).unwrap();
+    fs::write(&path, config.replace(&entry, &by_proxy)).unwrap();
     let proxy = Kubegate::spawn(home.command(&["--port", "0"]));
     let response = get(&proxy.address, "/api/v1/nodes").await;
     assert!(response.contains("by the proxy"), "{response}");

@@ -71,8 +71,8 @@ async fn an_entry_is_changed_in_the_file_that_it_came_from() {
 
     let out = succeed(home.with_files(home.command(&["logout", "--forget"]), &files));
     assert!(out.stdout.starts_with("Logged out"), "{out:?}");
-    // The context was there before the login, so it stays, with its user, and stays current.
-    assert_eq!(home.read_json("a"), of_a("b"));
+    // The context was there before the login, so it stays, with its user, and is current no more.
+    assert_eq!(home.read_json("a"), of_a("x"));
     let b = home.read_json("b");
     assert_eq!(b["users"], of_b["users"]);
     assert_eq!(b["contexts"], of_b["contexts"]);

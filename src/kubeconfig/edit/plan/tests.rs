@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use super::*;
 use crate::kubeconfig::edit::{ChosenNames, ExecEntry, LoginIdentity, NewCluster};
@@ -60,6 +63,7 @@ fn new(chosen: [Option<&str>; 3], server: &str, client: &'static str) -> NewCont
         exec: ExecEntry::default(),
         identity: LoginIdentity {
             is_same: Box::new(move |exec| exec.args == [client]),
+            is_login: Box::new(|exec| exec.command == Path::new("kubegate")),
             is_session: false,
         },
     }
