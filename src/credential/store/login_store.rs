@@ -8,6 +8,7 @@ use std::{
     time::SystemTime,
 };
 
+use rustix::process::geteuid;
 use serde::Deserialize;
 
 use super::{Error, LoginBinding, SavedLogin, file_name, keyring, private_file};
@@ -17,6 +18,8 @@ use crate::kubeconfig::edit::RenewalLock;
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    /// A folder for what is to be remembered while `folder` cannot be written to.
+    runtime: Option<PathBuf>,
     binding: Option<LoginBinding>,
 }
 
@@ -36,7 +39,16 @@ impl Store {
         let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let state = state.or_else(|| Some(set("HOME")?.join(".local/state")));
         let folder = state.ok_or(Error::NoFolder)?.join("kubegate");
+        let absolute = |name| set(name).filter(|path| path.is_absolute());
+        let runtime = match absolute("XDG_RUNTIME_DIR") {
+            Some(runtime) => runtime.join("kubegate"),
+            None => {
+                let temporary = absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
+                temporary.join(format!("kubegate-{}", geteuid().as_raw()))
+            }
+        };
         Ok(Self {
+            runtime: Some(runtime).filter(|runtime| *runtime != folder),
             folder,
             binding: None,
         })
@@ -47,9 +59,26 @@ impl Store {
     #[must_use]
     pub fn bound_to(&self, binding: LoginBinding) -> Self {
         Self {
-            folder: self.folder.clone(),
             binding: Some(binding),
+            ..self.clone()
         }
+    }
+
+    /// The folder for the runtime (`XDG_RUNTIME_DIR/kubegate`, else `TMPDIR/kubegate-UID`), unless another
+    /// user could have made it a way into a folder of this one.
+    pub(super) fn of_runtime(&self) -> Option<Self> {
+        let folder = self.runtime.clone()?;
+        // It is created, but not what it is in.
+        let may_be_made = folder.parent().is_some_and(Path::is_dir);
+        let is_own = match fs::symlink_metadata(&folder) {
+            Ok(found) => found.is_dir() && found.uid() == geteuid().as_raw(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound && may_be_made,
+        };
+        is_own.then_some(Self {
+            folder,
+            runtime: None,
+            binding: None,
+        })
     }
 
     pub(super) fn folder(&self) -> &Path {

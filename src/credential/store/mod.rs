@@ -4,6 +4,7 @@
 //! whole. The user who logs in chooses the name of the login, and the kubeconfig's `exec` entry has
 //! it.
 
+mod account_turn;
 mod error;
 mod file_name;
 mod keyring;
@@ -17,10 +18,11 @@ mod refused_refresh_token;
 mod registries;
 mod saved_login;
 
+pub use account_turn::AccountTurn;
 pub use error::Error;
 pub use login_binding::LoginBinding;
 pub use login_store::Store;
-pub use refused_passwords::{AccountTurn, PasswordRefusal};
+pub use refused_passwords::PasswordRefusal;
 pub use refused_refresh_token::TokenRefusal;
 pub use registries::{Registries, Registry, registry_host, registry_name};
 pub use saved_login::SavedLogin;

@@ -64,9 +64,8 @@ impl PasswordRefusal {
     }
 }
 
-/// The right of this process alone to send passwords of one account to its issuer. Other processes wait
-/// until it is dropped.
-pub struct AccountTurn {
+/// The refused passwords of one account in one folder, which no other process reads or changes meanwhile.
+pub(super) struct AccountFile {
     _lock: RenewalLock,
     store: Store,
     path: PathBuf,
@@ -88,11 +87,11 @@ struct RefusedPassword {
 }
 
 impl Store {
-    /// Waits until no other process sends a password of this account. Blocks for 90 s at most.
+    /// Waits until no other process has the file of this account. Blocks for 90 s at most.
     ///
     /// # Errors
-    /// Others send passwords all that time, or the folder cannot be written to.
-    pub fn turn_of_account(&self, issuer: &str, user: &str) -> Result<AccountTurn, Error> {
+    /// Others have it all that time, or the folder cannot be written to.
+    pub(super) fn account_file(&self, issuer: &str, user: &str) -> Result<AccountFile, Error> {
         let folder = self.refused_passwords();
         private_file::make_folder_of(self.folder(), &folder.join("key"))?;
         let key = self.key(&folder)?;
@@ -103,7 +102,7 @@ impl Store {
         let lock = name.get(..1).unwrap_or_default();
         let lock = folder.join(format!("{lock}.lock"));
         let lock = RenewalLock::acquire(&lock).map_err(Error::Lock)?;
-        Ok(AccountTurn {
+        Ok(AccountFile {
             _lock: lock,
             store: self.clone(),
             refused: read(&path)?,
@@ -113,21 +112,9 @@ impl Store {
         })
     }
 
-    /// Forgets the refused passwords of an account, because its user has logged in. Blocks.
-    ///
-    /// # Errors
-    /// As [`Store::turn_of_account`].
-    pub fn forget_refused_passwords(&self, issuer: &str, user: &str) -> Result<(), Error> {
-        // Without a key no password was refused yet.
-        if !self.refused_passwords().join("key").exists() {
-            return Ok(());
-        }
-        let mut turn = self.turn_of_account(issuer, user)?;
-        if turn.refused.is_empty() {
-            return Ok(());
-        }
-        turn.refused.clear();
-        turn.write()
+    /// Whether passwords were refused that this folder remembers.
+    pub(super) fn has_refused_passwords(&self) -> bool {
+        self.refused_passwords().join("key").exists()
     }
 
     fn refused_passwords(&self) -> PathBuf {
@@ -155,10 +142,9 @@ impl Store {
     }
 }
 
-impl AccountTurn {
+impl AccountFile {
     /// Returns the last refusal of this password.
-    #[must_use]
-    pub fn refusal(&self, password: &Secret) -> Option<PasswordRefusal> {
+    pub(super) fn refusal(&self, password: &Secret) -> Option<PasswordRefusal> {
         let hmac = hmac_of(&self.key, &self.account, Some(password));
         let refused = self.refused.iter().find(|one| one.password == hmac)?;
         let since = Duration::from_secs(refused.refused_at);
@@ -172,7 +158,7 @@ impl AccountTurn {
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub fn note_refused(&mut self, password: &Secret, now: SystemTime) -> Result<(), Error> {
+    pub(super) fn note_refused(&mut self, password: &Secret, now: SystemTime) -> Result<(), Error> {
         let refusal = PasswordRefusal::after(self.refusal(password), now);
         self.forget(password);
         let since = refusal.at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -186,11 +172,23 @@ impl AccountTurn {
         self.write()
     }
 
+    /// Forgets all passwords. Blocks.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub(super) fn clear(&mut self) -> Result<(), Error> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        self.refused.clear();
+        self.write()
+    }
+
     /// Forgets that the password was refused, because it was accepted. Blocks.
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub fn note_accepted(&mut self, password: &Secret) -> Result<(), Error> {
+    pub(super) fn note_accepted(&mut self, password: &Secret) -> Result<(), Error> {
         if self.forget(password) {
             return self.write();
         }
@@ -265,8 +263,8 @@ mod tests {
         Store::of_user(&|_| Some(state.clone())).unwrap()
     }
 
-    fn turn(store: &Store, user: &str) -> AccountTurn {
-        store.turn_of_account(ISSUER, user).unwrap()
+    fn turn(store: &Store, user: &str) -> AccountFile {
+        store.account_file(ISSUER, user).unwrap()
     }
 
     fn now() -> SystemTime {
@@ -304,7 +302,7 @@ mod tests {
         assert_eq!(refusal, Some(PasswordRefusal::after(None, now())));
         assert_eq!(turn(&store, "alice").refusal(&new), None);
         assert_eq!(turn(&store, "bob").refusal(&old), None);
-        let elsewhere = store.turn_of_account("https://other.example", "alice");
+        let elsewhere = store.account_file("https://other.example", "alice");
         assert_eq!(elsewhere.unwrap().refusal(&old), None);
 
         turn(&store, "alice").note_refused(&old, now()).unwrap();
