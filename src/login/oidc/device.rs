@@ -23,6 +23,8 @@ const SLOW_DOWN: Duration = Duration::from_secs(5);
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause while the issuer cannot be reached.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// The longest wait for the user, whatever the issuer and the flags say.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Characters that a URL or a code may have to be shown.
 const LIMIT: usize = 2048;
 
@@ -48,6 +50,7 @@ pub(super) async fn log_in(
     show(&device, browser, env)?;
     let began = Instant::now();
     let limit = device.expires_in.min(browser::limit(browser));
+    let limit = limit.min(LONGEST_WAIT);
     let poll = async || client.poll_device(metadata, secret, &device, scopes).await;
     wait(device.interval, began + limit, poll).await
 }
@@ -59,8 +62,9 @@ fn show(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(), Error> {
     let page = checked_url(&device.verification_uri)?;
+    // Without it, the user types the code.
     let complete = device.verification_uri_complete.as_deref();
-    let complete = complete.map(checked_url).transpose()?;
+    let complete = complete.filter(|url| checked_url(url).is_ok());
     let code = device.user_code.as_str();
     if code.chars().count() > LIMIT {
         return Err(failed("the issuer's code is too long to be shown"));
@@ -112,20 +116,20 @@ async fn wait(
     let mut interval = interval.max(MIN_INTERVAL);
     let mut pause = interval;
     loop {
-        let next = Instant::now() + pause;
-        if next >= end {
+        let next = Instant::now().checked_add(pause);
+        let Some(next) = next.filter(|next| *next < end) else {
             sleep_until(end).await;
             return Err(failed(
                 "nobody logged in in time; run the command again, and log in sooner",
             ));
-        }
+        };
         sleep_until(next).await;
         match poll().await {
             Ok(DevicePoll::Granted(granted)) => return Ok(granted),
             Ok(DevicePoll::Pending) => pause = interval,
-            Ok(DevicePoll::SlowDown) => {
-                interval += SLOW_DOWN;
-                pause = interval;
+            Ok(DevicePoll::SlowDown { retry_after }) => {
+                interval = interval.saturating_add(SLOW_DOWN);
+                pause = interval.max(retry_after.unwrap_or_default());
             }
             Ok(DevicePoll::Expired) => {
                 return Err(failed(
@@ -137,7 +141,11 @@ async fn wait(
             }
             Err(error) if error.is_transient() => {
                 let asked = error.retry_after().unwrap_or_default();
-                pause = (pause * 2).min(MAX_BACKOFF).max(interval).max(asked);
+                pause = pause
+                    .saturating_mul(2)
+                    .min(MAX_BACKOFF)
+                    .max(interval)
+                    .max(asked);
                 let error = &error as &dyn std::error::Error;
                 tracing::info!(
                     error,
@@ -164,10 +172,15 @@ mod tests {
         }
     }
 
+    fn slow_down(retry_after: Option<Duration>) -> DevicePoll {
+        DevicePoll::SlowDown { retry_after }
+    }
+
     fn granted() -> DevicePoll {
         DevicePoll::Granted(Granted {
             tokens: OidcTokens::default(),
             scope: None,
+            machine: None,
         })
     }
 
@@ -185,7 +198,7 @@ mod tests {
             answers.next().unwrap()
         };
         let outcome = wait(
-            SECOND * u32::try_from(interval).unwrap(),
+            Duration::from_secs(interval),
             began + SECOND * u32::try_from(end).unwrap(),
             poll,
         );
@@ -196,9 +209,9 @@ mod tests {
     async fn the_issuer_is_asked_at_its_interval_which_grows_when_it_says_so() {
         let answers = vec![
             Ok(DevicePoll::Pending),
-            Ok(DevicePoll::SlowDown),
+            Ok(slow_down(None)),
             Ok(DevicePoll::Pending),
-            Ok(DevicePoll::SlowDown),
+            Ok(slow_down(None)),
             Ok(granted()),
         ];
         let (outcome, polls) = polled(5, 600, answers).await;
@@ -207,6 +220,12 @@ mod tests {
         // An interval of zero is not taken at its word.
         let (_, polls) = polled(0, 600, vec![Ok(DevicePoll::Pending), Ok(granted())]).await;
         assert_eq!(polls, [1, 2]);
+        let answers = vec![Ok(slow_down(Some(SECOND * 30))), Ok(granted())];
+        let (_, polls) = polled(5, 600, answers).await;
+        assert_eq!(polls, [5, 35]);
+        let (outcome, polls) = polled(u64::MAX, 600, vec![]).await;
+        assert!(outcome.err().unwrap().to_string().contains("in time"));
+        assert_eq!(polls, [0; 0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -238,3 +238,49 @@ async fn the_page_with_the_code_is_opened_if_there_is_a_browser() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("trying again"), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_told_to_slow_down_waits_before_it_asks_again() {
+    let home = Home::new().await;
+    let faults = home.issuer.faults();
+    faults.only_on("/token");
+    faults.respond_with(Some(kubegate::demo::https::FaultyResponse::Custom {
+        status: http::StatusCode::TOO_MANY_REQUESTS,
+        headers: Vec::new(),
+        body: r#"{"error": "slow_down"}"#.to_owned(),
+    }));
+    let ended =
+        Kubegate::refused(home.login(&["--grant-type=device-code", "--authentication-timeout=4s"]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("in time"), "{ended:?}");
+    assert_eq!(home.issuer.server().count("/token"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_answer_without_sense_does_not_end_the_program() {
+    let home = Home::new().await;
+    let faults = home.issuer.faults();
+    for interval in ["1e19", "null"] {
+        faults.clear();
+        let path = "/device";
+        faults.only_on(path);
+        faults.respond_with(Some(kubegate::demo::https::FaultyResponse::Custom {
+            status: http::StatusCode::OK,
+            headers: Vec::new(),
+            body: format!(
+                r#"{{"device_code": "d", "user_code": "u", "interval": {interval},
+                "verification_uri": "https://a.example", "verification_url": "https://b.example",
+                "verification_uri_complete": "javascript:1", "expires_in": 1e19}}"#
+            ),
+        }));
+        let before = home.issuer.server().count(path);
+        let ended = Kubegate::refused(
+            home.login(&["--grant-type=device-code", "--authentication-timeout=1s"]),
+        );
+        assert_eq!(home.issuer.server().count(path), before + 1);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("in time"), "{ended:?}");
+        assert!(ended.stderr.contains("https://a.example"), "{ended:?}");
+        assert!(!ended.stderr.contains("javascript"), "{ended:?}");
+    }
+}

@@ -80,6 +80,15 @@ pub(super) struct BusyPauses {
 }
 
 impl BusyPauses {
+    /// No pause, so that a request is sent once.
+    pub(super) fn none() -> Self {
+        Self {
+            retries: 0,
+            left: Duration::ZERO,
+            next: FIRST_BUSY_PAUSE,
+        }
+    }
+
     /// Returns the next pause. `asked` is what the server asks for (`Retry-After`). `None` if it
     /// asks for too much, or was called often enough.
     pub(super) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {

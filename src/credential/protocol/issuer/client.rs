@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 
 use super::{
     CallPolicy, IssuerError, Response, StreamingResponse,
+    call_policy::BusyPauses,
     form::encoded,
     response::retry_after,
     url::{address, without_query},
@@ -131,6 +132,32 @@ impl Issuer {
         form: &[(&str, &str)],
         authorization: Option<HeaderValue>,
     ) -> Result<Response, Error> {
+        let request = self.form(url, form, authorization)?;
+        no_redirect(self.send(request, None).await?)
+    }
+
+    /// Posts a form as [`Issuer::post`] does, but returns the response of a server that is busy: its error
+    /// says when the caller is to send the form again.
+    ///
+    /// # Errors
+    /// No response within the timeout of the process's [`CallPolicy`].
+    pub(in crate::credential) async fn post_once(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, Error> {
+        let request = self.form(url, form, authorization)?;
+        let response = self.open_after(request, None, BusyPauses::none()).await?;
+        no_redirect(response.whole().await?)
+    }
+
+    fn form(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        authorization: Option<HeaderValue>,
+    ) -> Result<Request<Bytes>, Error> {
         let mut request =
             Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(value) = authorization {
@@ -138,7 +165,7 @@ impl Issuer {
         }
         // The body is wiped when the connection has dropped its last part.
         let body = Bytes::from_owner(encoded(form));
-        no_redirect(self.send(self.built(url, request, body)?, None).await?)
+        self.built(url, request, body)
     }
 
     /// Sends a request over a new connection, with the client certificate if one is given.
@@ -163,6 +190,17 @@ impl Issuer {
         request: Request<Bytes>,
         certificate: Option<&Arc<CertifiedKey>>,
     ) -> Result<StreamingResponse, Error> {
+        let pauses = self.policy.busy_pauses();
+        self.open_after(request, certificate, pauses).await
+    }
+
+    /// Sends a request, and again after each of `pauses` while the server is busy.
+    async fn open_after(
+        &self,
+        request: Request<Bytes>,
+        certificate: Option<&Arc<CertifiedKey>>,
+        mut pauses: BusyPauses,
+    ) -> Result<StreamingResponse, Error> {
         let url = without_query(request.uri());
         let is_plain = url.scheme_str() != Some("https") && !self.plain_http;
         if is_plain && request.headers().contains_key(AUTHORIZATION) {
@@ -171,7 +209,6 @@ impl Issuer {
                 problem: "is no https:// URL: a credential would travel in plain text",
             }));
         }
-        let mut pauses = self.policy.busy_pauses();
         loop {
             let call = self.policy.begin(self.server, &url);
             let exchange = self.exchange(&url, request.clone(), certificate);

@@ -44,6 +44,15 @@ enum ClientAuth {
     Form,
 }
 
+/// What a command does with the answer of an issuer that is busy (429).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenBusy {
+    /// It sends the request again soon.
+    Retry,
+    /// It reads the answer.
+    Return,
+}
+
 impl Client {
     /// `origin` names the issuer's URL in errors.
     ///
@@ -230,6 +239,19 @@ impl Client {
         url: &Uri,
         form: &[(&str, &str)],
     ) -> Result<Response, Error> {
+        self.call_when_busy(metadata, secret, url, form, WhenBusy::Retry)
+            .await
+    }
+
+    /// Posts a form as [`Client::call`] does.
+    pub(super) async fn call_when_busy(
+        &self,
+        metadata: &Metadata,
+        secret: Option<&Secret>,
+        url: &Uri,
+        form: &[(&str, &str)],
+        busy: WhenBusy,
+    ) -> Result<Response, Error> {
         let methods = &metadata.token_endpoint_auth_methods_supported;
         let supports = |method| methods.iter().any(|listed| listed == method);
         let first = if supports("client_secret_post") && !supports("client_secret_basic") {
@@ -237,9 +259,9 @@ impl Client {
         } else {
             ClientAuth::Basic
         };
-        let response = self.post(url, form, secret, first).await?;
+        let response = self.post(url, form, secret, first, busy).await?;
         if first == ClientAuth::Basic && secret.is_some() && refuses_client(&response) {
-            return self.post(url, form, secret, ClientAuth::Form).await;
+            return self.post(url, form, secret, ClientAuth::Form, busy).await;
         }
         Ok(response)
     }
@@ -250,6 +272,7 @@ impl Client {
         form: &[(&str, &str)],
         secret: Option<&Secret>,
         auth: ClientAuth,
+        busy: WhenBusy,
     ) -> Result<Response, Error> {
         let id = self.id.as_str();
         let mut form = form.to_vec();
@@ -264,7 +287,10 @@ impl Client {
                 None
             }
         };
-        self.calls.post(url, &form, header).await
+        match busy {
+            WhenBusy::Retry => self.calls.post(url, &form, header).await,
+            WhenBusy::Return => self.calls.post_once(url, &form, header).await,
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Client, Granted, Metadata, Renewal,
+    client::WhenBusy,
     metadata::scopes_to_refresh,
     token_response::{self, EXPECTED},
 };
@@ -24,28 +26,69 @@ use crate::{
 
 /// The grant of a device code (RFC 8628, section 3.4).
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// The interval if the issuer names none (RFC 8628, section 3.2).
-const DEFAULT_INTERVAL: u64 = 5;
+/// The interval if the issuer names none (RFC 8628, section 3.2), or none with which it would be asked
+/// before the codes expire.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the codes are valid if the issuer does not say.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
 
 /// A login that waits for its user (RFC 8628, section 3.2).
 #[derive(Deserialize)]
+#[serde(try_from = "Answer")]
 pub struct DeviceAuthorization {
     device_code: Secret,
     /// The code that the user types, or compares.
     pub user_code: String,
     /// The page where the user types it.
-    // Google has an older name for it.
-    #[serde(alias = "verification_url")]
     pub verification_uri: String,
     /// The page that has the code already.
-    #[serde(alias = "verification_url_complete")]
     pub verification_uri_complete: Option<String>,
     /// How long the codes are valid.
-    #[serde(deserialize_with = "seconds")]
     pub expires_in: Duration,
     /// How often the token endpoint may be asked.
-    #[serde(default = "default_interval", deserialize_with = "seconds")]
     pub interval: Duration,
+}
+
+/// The answer of the device authorization endpoint. Google and Azure AD have older names too, some beside
+/// the newer ones.
+#[derive(Deserialize)]
+struct Answer {
+    device_code: Secret,
+    user_code: String,
+    verification_uri: Option<String>,
+    verification_url: Option<String>,
+    verification_uri_complete: Option<String>,
+    verification_url_complete: Option<String>,
+    expires_in: Option<Value>,
+    interval: Option<Value>,
+}
+
+impl TryFrom<Answer> for DeviceAuthorization {
+    type Error = &'static str;
+
+    fn try_from(answer: Answer) -> Result<Self, Self::Error> {
+        let is_set = |url: &String| !url.is_empty();
+        let newer = answer.verification_uri.filter(is_set);
+        let complete = answer.verification_uri_complete.filter(is_set);
+        let complete = complete.or(answer.verification_url_complete.filter(is_set));
+        let page = newer.or(answer.verification_url.filter(is_set));
+        let expires_in = match answer.expires_in {
+            None | Some(Value::Null) => DEFAULT_LIFETIME,
+            Some(value) => seconds(&value).ok_or("expires_in is no number of seconds")?,
+        };
+        let interval = answer.interval.as_ref().and_then(seconds);
+        let interval = interval.filter(|interval| *interval < expires_in);
+        Ok(Self {
+            device_code: answer.device_code,
+            user_code: answer.user_code,
+            verification_uri: page
+                .or_else(|| complete.clone())
+                .ok_or("there is no verification_uri")?,
+            verification_uri_complete: complete,
+            expires_in,
+            interval: interval.unwrap_or(DEFAULT_INTERVAL),
+        })
+    }
 }
 
 /// The answer of the token endpoint (RFC 8628, section 3.5).
@@ -55,7 +98,10 @@ pub enum DevicePoll {
     /// The user has not logged in yet.
     Pending,
     /// As pending, and the interval grows by five seconds from now on.
-    SlowDown,
+    SlowDown {
+        /// `Retry-After` of the response.
+        retry_after: Option<Duration>,
+    },
     /// The codes are no longer valid.
     Expired,
     /// The login was denied, with the issuer's own words after a colon, or nothing.
@@ -109,14 +155,20 @@ impl Client {
             ("device_code", device.device_code.expose()),
         ];
         let url = self.token_endpoint(metadata)?;
-        let response = self.call(metadata, secret, &url, &form).await?;
+        // The interval grows instead (RFC 8628, section 3.5).
+        let response = self
+            .call_when_busy(metadata, secret, &url, &form, WhenBusy::Return)
+            .await?;
         let mut sent = vec![device.device_code.expose()];
         sent.extend(secret.map(Secret::expose));
         if response.status.is_client_error() {
             let error = OauthError::of_response(&response, &sent);
             match error.as_ref().map(OauthError::code) {
                 Some("authorization_pending") => return Ok(DevicePoll::Pending),
-                Some("slow_down") => return Ok(DevicePoll::SlowDown),
+                Some("slow_down") => {
+                    let retry_after = response.retry_after;
+                    return Ok(DevicePoll::SlowDown { retry_after });
+                }
                 Some("expired_token") => return Ok(DevicePoll::Expired),
                 _ => {}
             }
@@ -133,24 +185,13 @@ impl Client {
     }
 }
 
-fn default_interval() -> Duration {
-    Duration::from_secs(DEFAULT_INTERVAL)
-}
-
-/// Reads a number of seconds, which some issuers send as text.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Number(f64),
-        Text(String),
-    }
-    let seconds = match Seconds::deserialize(deserializer)? {
-        Seconds::Number(seconds) => Some(seconds),
-        Seconds::Text(text) => text.trim().parse().ok(),
+/// Returns a number of seconds, which some issuers send as text.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        number => number.as_f64()?,
     };
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| de::Error::custom("no number of seconds"))
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -172,6 +213,40 @@ mod tests {
         let least = read(least).unwrap();
         assert_eq!(least.interval, Duration::from_secs(5));
         assert!(least.verification_uri_complete.is_none());
-        assert!(read(r#"{"device_code": "d", "user_code": "u", "expires_in": -1}"#).is_err());
+        for wrong in [
+            r#"{"device_code": "d", "user_code": "u", "expires_in": 60}"#,
+            r#"{"device_code": "d", "user_code": "u", "verification_uri": "https://a",
+                "expires_in": -1}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_as_good_as_none() {
+        let read = |more: &str| {
+            let text = format!(r#"{{"device_code": "d", "user_code": "u", {more}}}"#);
+            serde_json::from_str::<DeviceAuthorization>(&text).unwrap()
+        };
+        for interval in ["1e19", "1e300", "null", "-1", r#""soon""#, "600", "[]"] {
+            let read = read(&format!(
+                r#""verification_uri": "https://a", "expires_in": 600, "interval": {interval}"#
+            ));
+            assert_eq!(read.interval, DEFAULT_INTERVAL, "{interval}");
+        }
+        let both = read(
+            r#""verification_uri": "https://a", "verification_url": "https://b",
+                "verification_uri_complete": "", "expires_in": null, "interval": "7""#,
+        );
+        assert_eq!(both.verification_uri, "https://a");
+        assert_eq!(both.verification_uri_complete, None);
+        assert_eq!(both.expires_in, DEFAULT_LIFETIME);
+        assert_eq!(both.interval, Duration::from_secs(7));
+        let complete = read(
+            r#""verification_uri": null, "verification_uri_complete": "https://a?c",
+                "verification_url_complete": "https://b?c""#,
+        );
+        assert_eq!(complete.verification_uri, "https://a?c");
+        assert_eq!(complete.verification_uri_complete.unwrap(), "https://a?c");
     }
 }

@@ -1,6 +1,7 @@
 //! [`Metadata`]: what an issuer says about itself.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// The scope of `OpenID` Connect itself.
 const OPENID: &str = "openid";
@@ -15,8 +16,9 @@ pub struct Metadata {
     pub(super) authorization_endpoint: Option<String>,
     pub(super) device_authorization_endpoint: Option<String>,
     pub(super) revocation_endpoint: Option<String>,
-    scopes_supported: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
+    scopes_supported: Vec<String>,
+    #[serde(default, deserialize_with = "texts")]
     pub(super) token_endpoint_auth_methods_supported: Vec<String>,
 }
 
@@ -24,17 +26,16 @@ impl Metadata {
     /// Returns whether users can log in by device code (RFC 8628, section 4).
     #[must_use]
     pub fn has_device_logins(&self) -> bool {
-        self.device_authorization_endpoint.is_some()
+        let endpoint = self.device_authorization_endpoint.as_ref();
+        endpoint.is_some_and(|url| !url.is_empty())
     }
 
     /// Returns whether the scope `offline_access` may be requested: the issuer lists it, or does not
     /// say which scopes it supports.
     #[must_use]
     pub fn supports_offline_access(&self) -> bool {
-        let listed = self.scopes_supported.as_ref();
-        listed.is_none_or(|scopes| {
-            scopes.is_empty() || scopes.iter().any(|scope| scope == OFFLINE_ACCESS)
-        })
+        let listed = &self.scopes_supported;
+        listed.is_empty() || listed.iter().any(|scope| scope == OFFLINE_ACCESS)
     }
 
     /// Returns the scopes of a login, separated by spaces: `openid`, `offline_access` for a refresh
@@ -52,6 +53,18 @@ impl Metadata {
         }
         scopes.join(" ")
     }
+}
+
+/// Reads a list of texts. Some issuers write `null` for an empty one, and what is no text is left out.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let Value::Array(items) = Value::deserialize(deserializer)? else {
+        return Ok(Vec::new());
+    };
+    let texts = items.into_iter().filter_map(|item| match item {
+        Value::String(text) => Some(text),
+        _ => None,
+    });
+    Ok(texts.collect())
 }
 
 /// Returns the scopes to send with a refresh token: those that the issuer granted, or that were
@@ -94,13 +107,21 @@ mod tests {
                 r#", "scopes_supported": ["openid", "offline_access"]"#,
                 "openid offline_access groups",
             ),
+            (
+                r#", "scopes_supported": null, "token_endpoint_auth_methods_supported": null,
+                    "authorization_endpoint": null, "device_authorization_endpoint": """#,
+                "openid offline_access groups",
+            ),
+            (r#", "scopes_supported": [null, "email"]"#, "openid groups"),
             // As Google lists them.
             (
                 r#", "scopes_supported": ["openid", "email", "profile"]"#,
                 "openid groups",
             ),
         ] {
-            assert_eq!(metadata(listed).scopes(&extra), expected, "{listed}");
+            let metadata = metadata(listed);
+            assert_eq!(metadata.scopes(&extra), expected, "{listed}");
+            assert!(!metadata.has_device_logins());
         }
     }
 
