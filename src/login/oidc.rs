@@ -104,6 +104,9 @@ pub async fn log_in(
     let tokens = granted.tokens;
     saved.refresh_token = None;
     saved.take(&tokens);
+    if let Some(token) = &granted.machine {
+        token.note_in(&mut saved);
+    }
     saved.scope = granted.scope;
     saved.keyring = request.keyring || saved.keyring;
 

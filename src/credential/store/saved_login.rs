@@ -22,6 +22,8 @@ pub struct SavedLogin {
     pub refused_at: Option<SystemTime>,
     /// The issuer's words then.
     pub refusal: Option<String>,
+    /// A digest of the user name or token, read from a file, that `token` was obtained for.
+    pub subject: Option<String>,
     /// The client at an OIDC issuer that the login is for; `None` if an earlier version saved it.
     pub client_id: Option<String>,
     /// The client's secret at an OIDC issuer.
@@ -91,6 +93,7 @@ impl SavedLogin {
             }
         }
         for (name, text) in [
+            ("subject", &self.subject),
             ("client-id", &self.client_id),
             ("scope", &self.scope),
             ("refusal", &self.refusal),

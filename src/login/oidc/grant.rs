@@ -83,10 +83,11 @@ pub(super) async fn obtain(
                 oidc::machine_token(client, issuer.metadata, issuer.secret, flags, store).await?;
             Ok(Granted {
                 tokens: OidcTokens {
-                    id_token: Some(token),
+                    id_token: Some(token.token().clone()),
                     refresh_token: None,
                 },
                 scope: None,
+                machine: Some(token),
             })
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{process::Stdio, time::Instant};
 
-use kubegate::kubeconfig::{self, Overrides};
+use kubegate::{
+    demo::https::FaultyResponse,
+    kubeconfig::{self, Overrides},
+};
 use serde_json::json;
 
 use super::*;
@@ -218,6 +221,54 @@ async fn a_token_is_exchanged_for_one_of_the_issuer() {
     ]);
     let ended = Kubegate::refused(other);
     assert!(ended.stderr.contains("invalid_target"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_subject_token_is_exchanged_while_the_former_one_is_valid() {
+    let home = Home::new().await;
+    let subject = || home.issuer.issue_login().unwrap().0;
+    let file = home.file("token", &subject());
+    home.log_in(&["--oidc-subject-token-file", &file]);
+    let first = home.out(&["token"]);
+    assert_eq!(home.out(&["token"]), first);
+    assert_eq!(home.issuer.machine_logins(), 1);
+    fs::write(&file, subject()).unwrap();
+    let second = home.out(&["token"]);
+    assert_ne!(second, first);
+    assert_eq!(home.out(&["token"]), second);
+    // A file that is being replaced changes nothing.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(home.out(&["token"]), second);
+    assert_eq!(home.issuer.machine_logins(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opaque_token_is_kept_as_long_as_its_issuer_says() {
+    let home = confidential(3600).await;
+    let secret = home.file("secret", SECRET);
+    home.log_in(&[
+        "--grant-type=client-credentials",
+        "--oidc-client-secret-file",
+        &secret,
+    ]);
+    for (expires_in, requests) in [("3600", 1), ("1", 2), ("null", 2)] {
+        fs::remove_dir_all(home.path(".local/state/kubegate/logins")).unwrap();
+        let faults = home.issuer.faults();
+        faults.only_on("/token");
+        faults.respond_with(Some(FaultyResponse::Custom {
+            status: http::StatusCode::OK,
+            headers: Vec::new(),
+            body: format!(r#"{{"access_token": "opaque", "expires_in": {expires_in}}}"#),
+        }));
+        let before = home.issuer.server().count("/token");
+        assert_eq!(home.out(&["token"]), "opaque\n");
+        if expires_in == "1" {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(home.out(&["token"]), "opaque\n");
+        let sent = home.issuer.server().count("/token") - before;
+        assert_eq!(sent, requests, "{expires_in}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,3 +82,54 @@ async fn a_refused_password_is_remembered_in_every_issuers_words() {
         assert_eq!(home.issuer.wrong_passwords(), 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_remembered_without_a_state_folder() {
+    let home = Home::with_password_files().await;
+    home.file("password", "outdated");
+    fs::create_dir(home.path("run")).unwrap();
+    let variables = [("XDG_RUNTIME_DIR", "run"), ("TMPDIR", ".")];
+    for (number, (variable, folder)) in variables.into_iter().enumerate() {
+        for _ in 0..3 {
+            let mut command = home.command(&["token"]);
+            // Nothing can be created there, not even by root.
+            command.env("XDG_STATE_HOME", "/proc/nonexistent");
+            command.env(variable, home.path(folder));
+            let ended = Kubegate::refused(command);
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            assert!(ended.stderr.contains("the password"), "{ended:?}");
+        }
+        assert_eq!(home.issuer.wrong_passwords(), number + 1, "{variable}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_user_name_is_noticed_while_the_token_is_valid() {
+    let home = Home::with_password_files().await;
+    let first = home.out(&["token"]);
+    assert_eq!(home.out(&["token"]), first);
+    let (config, name) = (home.path(".kube/config"), "user");
+    let mut command = home.command(&["--kubeconfig", config.to_str().unwrap(), "--port", "0"]);
+    command.stdin(std::process::Stdio::null());
+    let kubegate = Kubegate::spawn(command);
+    let response = crate::support::get(&kubegate.address, "/api").await;
+    assert_eq!(crate::support::status(&response), 200, "{response}");
+
+    home.file(name, "joe");
+    let ended = home.run(&["token"]);
+    assert!(ended.stderr.contains("refused the password"), "{ended:?}");
+    // The proxy asks for a token of the other user as well, which finds the refusal.
+    let started = std::time::Instant::now();
+    while !kubegate.log().contains("refused the password") {
+        let _ = crate::support::get(&kubegate.address, "/api").await;
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{}",
+            kubegate.log()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(home.issuer.wrong_passwords(), 1);
+    home.file(name, "jane");
+    assert_eq!(home.out(&["token"]), first);
+}

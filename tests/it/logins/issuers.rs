@@ -30,6 +30,13 @@ impl Home {
         fs::write(self.saved(), saved.to_string()).unwrap();
     }
 
+    /// As if the time were over in which the last refresh token is not sent again.
+    fn forget_refusal(&self) {
+        let mut saved = self.saved_login();
+        saved["refused-at"] = 1.into();
+        fs::write(self.saved(), saved.to_string()).unwrap();
+    }
+
     fn token(&self) -> Refused {
         Kubegate::refused(self.command(&["token"]))
     }
@@ -167,14 +174,23 @@ async fn a_rotated_refresh_token_is_kept_whatever_else_the_answer_lacks() {
     let after = home.saved_refresh_token();
     assert_ne!(before, after);
     assert!(home.issuer.accepts_refresh_token(&after));
+    // No other process uses up one token after another.
+    let requests = home.token_requests();
+    let ended = home.token();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("no id_token"), "{ended:?}");
+    assert_eq!(home.token_requests(), requests);
+    assert_eq!(home.saved_refresh_token(), after);
     // An answer that is wrong altogether has a new refresh token too.
     let (_, rotated) = home.issuer.issue_login().unwrap();
     let body = format!(r#"{{"id_token": 7, "expires_in": "soon", "refresh_token": "{rotated}"}}"#);
     home.refuse_tokens(Some((200, &body)));
+    home.forget_refusal();
     assert_eq!(home.token().code, Some(1));
     assert_eq!(home.saved_refresh_token(), rotated);
 
     home.refuse_tokens(None);
+    home.forget_refusal();
     home.issuer.set_quirks(Quirks::default());
     let ended = home.token();
     assert_eq!(ended.code, Some(0), "{ended:?}");

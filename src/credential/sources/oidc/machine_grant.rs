@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +13,10 @@ use crate::{
     credential::{
         Error,
         protocol::{issuer::Response, jwt, oauth::OauthError},
+        store::SavedLogin,
     },
+    hex,
+    kubeconfig::OidcTokens,
     secret::Secret,
     settings::OidcFlags,
 };
@@ -49,10 +53,48 @@ pub(super) enum MachineSecret {
     Subject(Secret),
 }
 
-/// A token, and when it expires if that is known.
-pub(super) struct MachineToken {
+impl MachineSecret {
+    /// Returns a digest of what the token is for, by which a change of its file is noticed. A token is for
+    /// the same user after a change of the password.
+    pub(super) fn subject(&self) -> Option<String> {
+        let text = match self {
+            Self::Client => return None,
+            Self::Password { username, .. } => username,
+            Self::Subject(token) => token,
+        };
+        let digest = digest(&SHA256, text.expose().as_bytes());
+        Some(hex::encode(digest.as_ref()))
+    }
+}
+
+/// A token of a login without a person.
+#[derive(Clone)]
+pub struct MachineToken {
     pub(super) token: Secret,
+    pub(super) issued_at: Option<SystemTime>,
+    /// When it expires, if that is known.
     pub(super) expires_at: Option<SystemTime>,
+    /// See [`MachineSecret::subject`].
+    pub(super) subject: Option<String>,
+}
+
+impl MachineToken {
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// Sets the token in a saved login, with its lifetime, which an opaque token does not tell.
+    pub fn note_in(&self, saved: &mut SavedLogin) {
+        saved.take(&OidcTokens {
+            id_token: Some(self.token.clone()),
+            refresh_token: None,
+        });
+        saved.issued_at = self.issued_at;
+        saved.expires_at = self.expires_at;
+        saved.subject.clone_from(&self.subject);
+    }
 }
 
 /// The answer to a request.
@@ -129,7 +171,9 @@ impl MachineRequest<'_> {
 
     fn read(&self, secret: &MachineSecret, response: &Response) -> Result<MachineAnswer, Error> {
         if response.status == StatusCode::OK {
-            return self.token(secret, response).map(MachineAnswer::Token);
+            return self
+                .token(secret, response, SystemTime::now())
+                .map(MachineAnswer::Token);
         }
         let mut sent: Vec<&str> = self.client_secret.map(Secret::expose).into_iter().collect();
         match secret {
@@ -161,7 +205,12 @@ impl MachineRequest<'_> {
 
     /// Returns the token for the API server: the ID token, or the access token if that is wanted or the
     /// grant gives no other.
-    fn token(&self, secret: &MachineSecret, response: &Response) -> Result<MachineToken, Error> {
+    fn token(
+        &self,
+        secret: &MachineSecret,
+        response: &Response,
+        now: SystemTime,
+    ) -> Result<MachineToken, Error> {
         #[derive(Deserialize)]
         struct Answer {
             id_token: Option<Secret>,
@@ -187,8 +236,10 @@ impl MachineRequest<'_> {
         Ok(MachineToken {
             expires_at: match claims {
                 Some(claims) => Some(claims.expires_at),
-                None => expiry(answer.expires_in.as_ref(), SystemTime::now()),
+                None => expiry(answer.expires_in.as_ref(), now),
             },
+            issued_at: Some(now),
+            subject: secret.subject(),
             token,
         })
     }

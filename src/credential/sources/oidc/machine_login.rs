@@ -19,12 +19,15 @@ use crate::{
         CommandContext, Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         login_command::LoginCommand,
-        protocol::{authorization, jwt},
+        protocol::{
+            authorization,
+            jwt::{self, Claims},
+        },
         secret_file,
         store::{self, AccountTurn, LoginBinding, PasswordRefusal, Store},
         timestamp::timestamp,
     },
-    kubeconfig::{self, Cluster, OidcTokens},
+    kubeconfig::{self, Cluster},
     secret::Secret,
     settings::{MachineGrant, OidcFlags},
 };
@@ -44,6 +47,8 @@ pub(in crate::credential) struct MachineLogin {
 struct State {
     /// The token that was returned last. A further fetch means that it is no longer accepted.
     returned: Option<Secret>,
+    /// What it was obtained for, as [`MachineToken`] has it.
+    subject: Option<String>,
     /// Whether the last token could not be stored.
     unsaved: bool,
 }
@@ -114,7 +119,7 @@ impl MachineLogin {
         };
         let refused = RefusedPasswords::Withheld(&self.refused_here);
         let token = obtain(&request, &self.store, refused).await?;
-        self.store(&token).await;
+        let token = self.store(token).await;
         self.credential(token)
     }
 
@@ -125,31 +130,69 @@ impl MachineLogin {
         self.obtain().await
     }
 
-    /// Returns the stored token if it is valid and was not returned before, and the client's secret.
+    /// Returns the stored token if it is valid, was obtained for what the files have now, and was not
+    /// returned before; and the client's secret.
     async fn stored(&self) -> Result<(Option<Credential>, Option<Secret>), Error> {
+        let subject = self.current_subject().await;
         let stored = self.blocking(TokenStorage::read).await?;
-        let token = stored.tokens.id_token.filter(|token| {
-            let claims = jwt::claims(token.expose());
-            claims.is_some_and(|claims| claims.is_valid(SystemTime::now(), true))
-                && self.state().returned.as_ref() != Some(token)
+        let times = stored.times.map(|(issued_at, expires_at)| Claims {
+            expires_at,
+            issued_at: Some(issued_at),
+            warn_after: None,
         });
-        let credential = token.map(|token| {
-            let claims = jwt::claims(token.expose());
-            self.credential(MachineToken {
-                expires_at: claims.map(|claims| claims.expires_at),
+        let is_current = is_unchanged(subject.as_ref(), stored.subject.as_ref());
+        let token = stored
+            .tokens
+            .id_token
+            .filter(|token| is_current && self.state().returned.as_ref() != Some(token));
+        let token = token.and_then(|token| {
+            let claims = jwt::claims(token.expose()).or(times)?;
+            claims.is_valid(SystemTime::now(), true).then_some(())?;
+            Some(MachineToken {
                 token,
+                issued_at: claims.issued_at,
+                expires_at: Some(claims.expires_at),
+                subject: stored.subject.or(subject),
             })
         });
+        let credential = token.map(|token| self.credential(token));
         Ok((credential.transpose()?, stored.client_secret))
     }
 
-    /// Stores a token for other processes. It is used even if that fails.
-    async fn store(&self, token: &MachineToken) {
-        let new = OidcTokens {
-            id_token: Some(token.token.clone()),
-            refresh_token: None,
+    /// Returns what the next token will be for; `None` if that is the client itself, or the file cannot be
+    /// read.
+    async fn current_subject(&self) -> Option<String> {
+        let flags = self.flags.clone();
+        let read = move || match flags.grant.machine()? {
+            MachineGrant::ClientCredentials => None,
+            MachineGrant::Password { username_file, .. } => MachineSecret::Password {
+                username: secret_file::read("user name", username_file).ok()?,
+                password: Secret::new(""),
+            }
+            .subject(),
+            MachineGrant::TokenExchange { subject_token_file } => {
+                let token = secret_file::read("subject token", subject_token_file).ok()?;
+                MachineSecret::Subject(token).subject()
+            }
         };
-        let saved = self.blocking(move |storage| storage.write(&new)).await;
+        blocking(|| self.subject(), read).await.ok()?
+    }
+
+    /// Returns the last credential, unless the file with the user name or the other token has changed.
+    async fn check_subject(&self, last: &Credential) -> Result<Credential, Error> {
+        let subject = self.current_subject().await;
+        if is_unchanged(subject.as_ref(), self.state().subject.as_ref()) {
+            return Ok(last.clone());
+        }
+        self.obtain().await
+    }
+
+    /// Stores a token for other processes. It is used even if that fails.
+    async fn store(&self, token: MachineToken) -> MachineToken {
+        let token = Arc::new(token);
+        let written = Arc::clone(&token);
+        let write = move |storage: &TokenStorage| storage.write_machine_token(&written);
+        let saved = self.blocking(write).await;
         let was_unsaved = std::mem::replace(&mut self.state().unsaved, saved.is_err());
         if let Err(error) = &saved
             && !was_unsaved
@@ -157,13 +200,16 @@ impl MachineLogin {
             let (file, error) = (self.storage.name(), error as &dyn std::error::Error);
             tracing::warn!(error, file, "the token is kept in memory only");
         }
+        Arc::unwrap_or_clone(token)
     }
 
     fn credential(&self, token: MachineToken) -> Result<Credential, Error> {
         let authorization = authorization::bearer_of(token.token.expose(), || {
             format!("the token of {}", self.subject())
         })?;
-        self.state().returned = Some(token.token);
+        let mut state = self.state();
+        state.returned = Some(token.token);
+        state.subject = token.subject;
         Ok(Credential {
             authorization: Some(authorization),
             expires_at: token.expires_at,
@@ -200,6 +246,10 @@ impl Source for MachineLogin {
         }
     }
 
+    fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
+        Box::pin(self.check_subject(last))
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let own = match self.flags.grant.machine() {
             Some(MachineGrant::Password {
@@ -230,15 +280,20 @@ pub async fn machine_token(
     client_secret: Option<&Secret>,
     flags: &OidcFlags,
     store: &Store,
-) -> Result<Secret, Error> {
+) -> Result<MachineToken, Error> {
     let request = MachineRequest {
         client,
         metadata,
         client_secret,
         flags,
     };
-    let token = obtain(&request, store, RefusedPasswords::Sent).await?;
-    Ok(token.token)
+    obtain(&request, store, RefusedPasswords::Sent).await
+}
+
+/// Whether a token is for what the files have now. Where that is not known, a token is used as long as it is
+/// valid.
+fn is_unchanged(now: Option<&String>, before: Option<&String>) -> bool {
+    now.zip(before).is_none_or(|(now, before)| now == before)
 }
 
 /// Reads the files of the grant and requests a token.

@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use authorization_request::AuthorizationRequest;
 pub use client::Client;
 pub use device::{DeviceAuthorization, DevicePoll};
+pub use machine_grant::MachineToken;
 pub use machine_login::machine_token;
 pub use metadata::Metadata;
 pub use password_grant::TypedPassword;

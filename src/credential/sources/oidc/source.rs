@@ -95,7 +95,7 @@ impl Oidc {
             tokens: config.tokens,
             client_secret: config.client_secret,
             scope,
-            refusal: None,
+            ..StoredTokens::default()
         };
         Self::with_storage(issuer, storage, tokens, None)
     }
@@ -247,6 +247,8 @@ impl Oidc {
                         .await;
                     }
                     if scope.replace(OPENID.to_owned()).is_some() {
+                        // Each process would use up another token.
+                        self.note_refusal(&refresh, problem).await;
                         return Err(self.no_id_token(problem));
                     }
                 }
@@ -408,7 +410,10 @@ impl Oidc {
     }
 
     fn refused(&self, words: &str) -> Error {
-        self.login_needed(&format!("{REFUSED}{words}"))
+        if words.is_empty() || words.starts_with(':') {
+            return self.login_needed(&format!("{REFUSED}{words}"));
+        }
+        self.no_id_token(words)
     }
 
     fn no_id_token(&self, problem: &str) -> Error {

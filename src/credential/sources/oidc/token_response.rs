@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::MachineToken;
 use crate::{
     credential::{
         Error,
@@ -32,6 +33,8 @@ pub struct Granted {
     pub tokens: OidcTokens,
     /// The scopes to send with the refresh token, separated by spaces.
     pub scope: Option<String>,
+    /// The token of a login without a person, which is the ID token too.
+    pub machine: Option<MachineToken>,
 }
 
 /// The result of redeeming a refresh token.
@@ -205,6 +208,7 @@ fn granted(response: &Response, uses_access_token: bool) -> Result<Renewal, Erro
             .as_ref()
             .and_then(|scope| scope.as_str())
             .map(str::to_owned),
+        machine: None,
     }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
+use super::MachineToken;
 use crate::{
     credential::{
         Error,
@@ -48,6 +49,10 @@ pub(super) struct StoredTokens {
     pub(super) client_secret: Option<Secret>,
     /// The scopes to send with the refresh token.
     pub(super) scope: Option<String>,
+    /// When the token was obtained and expires, where a login without a person saved that.
+    pub(super) times: Option<(SystemTime, SystemTime)>,
+    /// What the token was obtained for, as [`MachineToken`] has it.
+    pub(super) subject: Option<String>,
     /// The refusal of the refresh token by its issuer.
     pub(super) refusal: Option<RefusedToken>,
 }
@@ -57,7 +62,7 @@ pub(super) struct StoredTokens {
 pub(super) struct RefusedToken {
     pub(super) token: Secret,
     pub(super) at: SystemTime,
-    /// The issuer's words after a colon, or nothing.
+    /// The issuer's words after a colon, or nothing; or what is wrong with its answer.
     pub(super) words: String,
 }
 
@@ -89,6 +94,7 @@ impl TokenStorage {
                     client_secret: client_secret.clone(),
                     scope: scope.clone(),
                     refusal,
+                    ..StoredTokens::default()
                 })
             }
             Self::Saved {
@@ -114,6 +120,8 @@ impl TokenStorage {
                     },
                     client_secret: secret.or(saved.client_secret),
                     scope: saved.scope,
+                    times: saved.issued_at.zip(saved.expires_at),
+                    subject: saved.subject,
                 })
             }
         }
@@ -131,6 +139,19 @@ impl TokenStorage {
                 store.write(login, &saved).map_err(Error::store)
             }
         }
+    }
+
+    /// Writes the token of a login without a person.
+    pub(super) fn write_machine_token(&self, token: &MachineToken) -> Result<(), Error> {
+        let Self::Saved { store, login, .. } = self else {
+            return self.write(&OidcTokens {
+                id_token: Some(token.token.clone()),
+                refresh_token: None,
+            });
+        };
+        let mut saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
+        token.note_in(&mut saved);
+        store.write(login, &saved).map_err(Error::store)
     }
 
     /// Records that the issuer refused a refresh token, so that other processes do not send it again.
@@ -240,6 +261,7 @@ impl SavedLogin {
             let claims = crate::credential::protocol::jwt::claims(token.expose());
             self.expires_at = claims.map(|claims| claims.expires_at);
             self.token = Some(token.clone());
+            (self.issued_at, self.subject) = (None, None);
         }
         if new.refresh_token.is_some() {
             self.refresh_token.clone_from(&new.refresh_token);
