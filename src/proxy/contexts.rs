@@ -34,6 +34,10 @@ pub enum ContextChoice {
     Default,
 }
 
+/// The context that a request's path has named, among its extensions.
+#[derive(Clone, Debug)]
+pub(super) struct NamedContext(pub(super) Slug);
+
 /// What the list at `/clusters` says of one context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextSummary {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 
 use super::{
+    app_origin::{AppHeaders, AppHeadersLayer},
     authorize::{Authorize, AuthorizeLayer},
     forward::{Drain, Forward},
     head_filter::HeadFilterService,
@@ -26,7 +27,7 @@ pub struct Destination {
 }
 
 /// The innermost layers, built for one destination.
-pub(super) type DestinationService = HeadFilterService<Impersonate, Authorize<Forward>>;
+pub(super) type DestinationService = AppHeaders<HeadFilterService<Impersonate, Authorize<Forward>>>;
 
 /// Builds the innermost layers, in the order in which a request passes them.
 pub(super) fn destination_service(
@@ -41,6 +42,8 @@ pub(super) fn destination_service(
         ..
     } = destination;
     Ok(ServiceBuilder::new()
+        // Apps compare the origin of a page with the API server's, whose `Host` they get.
+        .layer(AppHeadersLayer::new(upstream.origin().clone()))
         // Impersonation is checked before our credential is added, so a client cannot choose an
         // identity with it.
         .layer(Impersonate::layer(impersonation)?)

@@ -1,5 +1,6 @@
 //! One request: the stack of layers that it passes, one file a layer.
 
+pub mod app_origin;
 mod authorize;
 mod body;
 mod client_go;
@@ -18,6 +19,8 @@ pub mod head_filter;
 mod header_names;
 pub mod hop_by_hop;
 pub mod impersonate;
+pub mod interstitial;
+mod navigation;
 mod path_prefix;
 mod peer;
 mod refusal;
@@ -138,6 +141,8 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(request_log::RequestLogLayer)
         // A refusal from here on becomes a Kubernetes Status.
         .layer(respond::RespondLayer::to_refusals())
+        // Shows a person who follows a link of another site where it leads, instead of a refusal.
+        .layer(interstitial::InterstitialLayer)
         // Who is calling comes before what is asked: a foreign page learns nothing, not even a 404.
         .layer(guard::origin_layer(parts.guard.clone()))
         // Answers the preflights of allowed origins, and adds CORS headers to every response to them.
@@ -149,6 +154,8 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(reserved::ReservedLayer::new(parts.access.clone()))
         // Whether the client may use this proxy, where tokens or certificates are required.
         .layer(guard::token_layer(parts.access))
+        // At the origin of an app, everything below sees the path of its proxy.
+        .layer(app_origin::rewrite_layer())
         // Chooses the context and strips the API prefix, so that everything below sees the API
         // server's own paths.
         .layer(route::RouteLayer::new(
@@ -159,7 +166,11 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         // Reads what is asked once, for every layer below, and refuses a path with two meanings.
         .layer(request_info::layer())
         // Checks what is asked: paths, methods, exec, read-only.
-        .layer(guard::request_layer(parts.guard))
+        .layer(guard::request_layer(parts.guard.clone()))
+        // Sends browsers that open an app here on to its own origin.
+        .layer(app_origin::RedirectToAppLayer::new(
+            !parts.guard.trusts_proxied_pages(),
+        ))
         // Sandboxes responses that the API server did not write itself (apps behind */proxy, logs),
         // and our own errors in their place.
         .layer(sandbox::SandboxLayer)

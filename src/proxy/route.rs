@@ -39,7 +39,7 @@ use super::{
     body::Body,
     context_list,
     context_path::{self, ContextPath},
-    contexts::{CLUSTERS, ContextChoice, ContextEntry, ContextTable, Contexts, Root},
+    contexts::{CLUSTERS, ContextChoice, ContextEntry, ContextTable, Contexts, NamedContext, Root},
     error::Error,
     files::StaticFiles,
     path_prefix::Prefix,
@@ -132,6 +132,10 @@ impl Routes {
         if self.contexts.is_only() && !is_below && choice.is_none() {
             return self.find_at_root(None, request);
         }
+        // A server that flags name belongs to no context.
+        if self.contexts.is_only() && choice == Some(ContextChoice::Default) {
+            return Ok(RouteMatch::Api);
+        }
         let table = self.contexts.load();
         if let Some(choice) = choice {
             choose(request, chosen(&table, &choice)?);
@@ -151,6 +155,8 @@ impl Routes {
                 let path = origin_form(&given[begin..])?;
                 *request.uri_mut() = path;
                 choose(request, &entry);
+                let named = NamedContext(entry.slug().clone());
+                request.extensions_mut().insert(named);
                 Ok(RouteMatch::Api)
             }
             ContextPath::Other if self.contexts.is_only() => self.find_at_root(None, request),

@@ -10,7 +10,7 @@ pub(super) struct UntrustedContent {
     pub(super) proxied: bool,
     /// A browser sent the request.
     pub(super) browser: bool,
-    /// `--trust-proxied-pages`
+    /// `--trust-proxied-pages`, or the app has an origin of its own.
     pub(super) trusted: bool,
     /// Whether the request alone shows that the content is untrusted. If false, the response's media
     /// type decides.

@@ -148,6 +148,10 @@ const AGENT: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537
                      Chrome/156.0.0.0 Safari/537.36\r\n";
 const OPENED: &str = "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n\
                       Sec-Fetch-Dest: document\r\n";
+/// The same for a frame of a page of the same origin. What is opened in a tab is sent on to its own
+/// origin, if it is an app's.
+const FRAMED: &str = "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\n\
+                      Sec-Fetch-Dest: iframe\r\n";
 /// The headers for the script of a service worker that a page of the same origin registers.
 const SERVICE_WORKER: &str = "Service-Worker: script\r\nSec-Fetch-Site: same-origin\r\n\
                               Sec-Fetch-Mode: same-origin\r\nSec-Fetch-Dest: serviceworker\r\n";
@@ -196,7 +200,7 @@ const WIDER: [&str; 6] = [
 async fn a_page_of_a_pod_or_service_is_sandboxed_in_every_spelling() {
     let upstream = with_a_page().await;
     let kubegate = Kubegate::before(&upstream, &["--allow-exec"]);
-    let browser = format!("{AGENT}{OPENED}");
+    let browser = format!("{AGENT}{FRAMED}");
     for path in [
         APP,
         LOG,
@@ -297,10 +301,10 @@ async fn our_own_error_for_such_a_page_is_sandboxed_too() {
     let path = format!("{APP}<script>alert(1)</script>")
         .replace('<', "%3C")
         .replace('>', "%3E");
-    let response = send(&kubegate, "GET", &path, OPENED).await;
+    let response = send(&kubegate, "GET", &path, FRAMED).await;
     assert_eq!(status(&response), 502, "{response}");
     assert!(head(&response).contains(SANDBOX), "{response}");
-    let refused = send(&kubegate, "GET", "/api/v1/nodes/n/proxy/run", OPENED).await;
+    let refused = send(&kubegate, "GET", "/api/v1/nodes/n/proxy/run", FRAMED).await;
     assert_eq!(status(&refused), 403, "{refused}");
     for response in [response, refused] {
         assert_eq!(
@@ -333,7 +337,7 @@ async fn no_page_installs_a_service_worker() {
         }
     }
     assert_eq!(upstream.connections(), 0);
-    assert_eq!(status(&send(&kubegate, "GET", APP, OPENED).await), 200);
+    assert_eq!(status(&send(&kubegate, "GET", APP, FRAMED).await), 200);
 }
 
 #[tokio::test]
@@ -372,14 +376,14 @@ async fn only_cookies_of_programs_reach_apps() {
         (pod, "", true),
         ("/api/v1/proxy/namespaces/x/services/web/a", "", true),
         (APP, "User-Agent: python-requests/2\r\n", true),
-        (APP, OPENED, false),
-        (pod, OPENED, false),
+        (APP, FRAMED, false),
+        (pod, FRAMED, false),
         (APP, "Sec-Fetch-Mode: cors\r\n", false),
         (APP, &own, false),
         (LOG, "", false),
-        (LOG, OPENED, false),
+        (LOG, FRAMED, false),
         ("/api/v1/pods", "", false),
-        ("/api/v1/pods", OPENED, false),
+        ("/api/v1/pods", FRAMED, false),
         ("/", &own, false),
     ] {
         let lines = format!("{lines}Cookie: a=1; session=app\r\nCookie: b=2\r\n");

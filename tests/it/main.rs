@@ -1,6 +1,7 @@
 //! Integration tests: one file per subject, against the compiled program.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod app_origins;
 mod authorization;
 mod browser_sessions;
 mod browsers;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use http::{Request, Uri, header::HOST};
 
 use super::filter::Patterns;
-use crate::proxy::refusal::Refusal;
+use crate::proxy::{app_origin::AppOrigin, refusal::Refusal};
 
 /// A host and port, as in a `Host` header, a request target or an origin.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,15 +51,19 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Returns the one host of a request: well-formed, accepted, and the same as in the target.
+/// Returns the one host of a request: well-formed, accepted, and the same as in the target; and the app,
+/// if it is the host of one. Those are accepted always.
 ///
 /// With `accept` of `None` every well-formed host passes (`--disable-filter`).
 pub(super) fn check<'a, B>(
     request: &'a Request<B>,
     accept: Option<&Patterns>,
-) -> Result<Host<'a>, Refusal> {
+) -> Result<(Host<'a>, Option<AppOrigin>), Refusal> {
     let host = only_host(request)?;
     check_target(request.uri(), &host)?;
+    if let Some(app) = AppOrigin::parse(&host.name) {
+        return Ok((host, Some(app)));
+    }
     match accept {
         Some(patterns) if !is_accepted(&host, patterns) => Err(Refusal::forbidden(
             "--accept-hosts",
@@ -69,7 +73,7 @@ pub(super) fn check<'a, B>(
                 regex::escape(&host.name)
             ),
         )),
-        _ => Ok(host),
+        _ => Ok((host, None)),
     }
 }
 
@@ -115,6 +119,12 @@ fn check_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
             "the request target and the Host header name different hosts",
         ))
     }
+}
+
+/// Returns the port of a `Host` header that is a loopback name; `None` for every other host.
+pub(in crate::proxy) fn loopback_port(host: &str) -> Option<Option<u16>> {
+    let host = Host::parse(host).ok()?;
+    host.is_loopback().then_some(host.port)
 }
 
 /// Returns the default port of `http` and `https`.

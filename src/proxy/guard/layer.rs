@@ -37,6 +37,7 @@ use super::{
     origin::{self, Caller},
 };
 use crate::proxy::{
+    app_origin::AppOrigin,
     head_filter::{HeadFilter, HeadFilterLayer},
     refusal::Refusal,
     request_info::RequestInfo,
@@ -76,8 +77,12 @@ impl HeadFilter for CheckOrigin {
             )
             .and_close());
         }
-        if self.0.check_origin(request)? == Caller::Browser {
+        let (caller, app) = self.0.check_caller(request)?;
+        if caller == Caller::Browser {
             request.extensions_mut().insert(FromBrowser);
+        }
+        if let Some(app) = app {
+            request.extensions_mut().insert(app);
         }
         Ok(())
     }
@@ -105,14 +110,17 @@ impl HeadFilter for CheckRequest {
                 "the guard got a request that was not read",
             )
         })?;
-        let capabilities = self.0.check_request(info, request.headers())?;
+        let app = request.extensions().get::<AppOrigin>();
+        let capabilities = self.0.check_request_at(app, info, request.headers())?;
+        // There an app has its own cookies, and no other page to harm.
+        let has_own_origin = app.is_some();
         let marked = request.extensions().get::<FromBrowser>().is_some();
         // A program makes no page of a response.
         if capabilities.untrusted || marked {
             let content = UntrustedContent {
                 proxied: capabilities.proxied,
                 browser: marked || origin::is_browser(request.headers()),
-                trusted: self.0.trust_proxied_pages,
+                trusted: self.0.trust_proxied_pages || has_own_origin,
                 certain: capabilities.untrusted,
             };
             request.extensions_mut().insert(content);

@@ -36,16 +36,18 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 
 pub use super::refusal::Refusal;
 use super::{
+    app_origin::AppOrigin,
     header_names::canonical,
-    hop_by_hop,
+    hop_by_hop, navigation,
     request_info::{Reading, RequestInfo},
 };
 pub use capabilities::Capabilities;
 pub use error::Error;
 pub use filter::PatternError;
 use filter::{Filter, Patterns};
+pub(super) use host::loopback_port;
 use origin::AllowedOrigins;
-pub use origin::Caller;
+pub use origin::{Caller, FOREIGN_SITE};
 pub use rules::Rules;
 
 pub use browser_sessions::{INVITATION_TTL, SESSION_TTL, Site};
@@ -125,21 +127,40 @@ impl Guard {
         self.accept_hosts.as_ref().is_none_or(beyond)
     }
 
+    /// Whether what pods and services serve is trusted with this proxy's own origin.
+    #[must_use]
+    pub fn trusts_proxied_pages(&self) -> bool {
+        self.trust_proxied_pages
+    }
+
     /// Checks who is calling, and returns it. Comes first, whatever the request is for.
     ///
     /// # Errors
     /// 405 for CONNECT and TRACE; 400 for framing, a Host or a target of unclear meaning;
     /// 403 for a Host that is not accepted and for a page of a foreign origin.
     pub fn check_origin<B>(&self, request: &Request<B>) -> Result<Caller, Refusal> {
+        self.check_caller(request).map(|(caller, _)| caller)
+    }
+
+    /// Does the same, and returns the app if the request came to the origin of one.
+    fn check_caller<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<(Caller, Option<AppOrigin>), Refusal> {
         let method = request.method();
         if method == Method::CONNECT || method == Method::TRACE {
             let message = format!("{method} is never served by this proxy");
             return Err(Refusal::method("CONNECT or TRACE", message).and_close());
         }
         framing::check(request.headers())?;
-        let host = host::check(request, self.accept_hosts.as_ref())?;
+        let (host, app) = host::check(request, self.accept_hosts.as_ref())?;
+        // Any site may open an app, as every web app. It gets nothing of the response.
+        if app.is_some() && navigation::is_top_level(request) {
+            return Ok((Caller::Browser, app));
+        }
         // After the Host: under DNS rebinding, Origin and Host agree and both are foreign.
-        origin::check(request.headers(), &host, &self.origins)
+        let caller = origin::check(request.headers(), &host, &self.origins)?;
+        Ok((caller, app))
     }
 
     /// Checks what is asked, and returns what it gives access to. Only what every reading of the
@@ -150,6 +171,16 @@ impl Guard {
     /// service workers refuse.
     pub fn check_request(
         &self,
+        info: &RequestInfo,
+        headers: &HeaderMap,
+    ) -> Result<Capabilities, Refusal> {
+        self.check_request_at(None, info, headers)
+    }
+
+    /// Does the same at the origin of `app`, or of the API.
+    fn check_request_at(
+        &self,
+        app: Option<&AppOrigin>,
         info: &RequestInfo,
         headers: &HeaderMap,
     ) -> Result<Capabilities, Refusal> {
@@ -164,7 +195,7 @@ impl Guard {
         }
         // Wherever the script comes from: an aggregated API server may answer with one, too.
         if !self.trust_proxied_pages {
-            origin::refuse_service_worker(headers)?;
+            origin::refuse_service_worker(headers, app)?;
         }
         Ok(capabilities)
     }

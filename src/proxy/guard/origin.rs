@@ -11,9 +11,12 @@ use super::{
     error::Error,
     host::{Host, default_port},
 };
-use crate::proxy::refusal::Refusal;
+use crate::proxy::{app_origin::AppOrigin, refusal::Refusal};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// The rule that refuses requests without an `Origin` by pages of other sites.
+pub const FOREIGN_SITE: &str = "foreign site";
 
 /// The origins of `--allow-origin`, each as a browser writes it.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ fn check_site(headers: &HeaderMap, host: &Host<'_>) -> Result<Caller, Refusal> {
     match sites.find(|site| *site != "same-origin" && *site != "none") {
         None => Ok(Caller::Browser),
         Some(site) => Err(Refusal::forbidden(
-            "foreign site",
+            FOREIGN_SITE,
             format!(
                 "a page of another site sent this request (Sec-Fetch-Site: {}); open the address directly",
                 String::from_utf8_lossy(site.as_bytes())
@@ -146,17 +149,28 @@ fn is_page_of(page: &HeaderValue, host: &Host<'_>) -> bool {
 
 /// Refuses the script of a service worker: it would control every page of this origin in its scope,
 /// and outlive the page that registered it. Browsers mark such a request with `Service-Worker: script`
-/// (Service Workers, section "Service-Worker").
-pub(super) fn refuse_service_worker(headers: &HeaderMap) -> Result<(), Refusal> {
+/// (Service Workers, section "Service-Worker"). An app may have one where its origin names the context:
+/// without that, the same origin may belong to another cluster's app tomorrow.
+pub(super) fn refuse_service_worker(
+    headers: &HeaderMap,
+    app: Option<&AppOrigin>,
+) -> Result<(), Refusal> {
     let mut uses = headers.get_all("sec-fetch-dest").iter();
-    if headers.contains_key("service-worker") || uses.any(|to| to == "serviceworker") {
-        return Err(Refusal::forbidden(
-            "service worker",
-            "no page may install a service worker in this proxy's origin; --trust-proxied-pages would \
-             allow it",
-        ));
+    if !headers.contains_key("service-worker") && !uses.any(|to| to == "serviceworker") {
+        return Ok(());
     }
-    Ok(())
+    let message = match app {
+        Some(app) if app.slug.is_some() => return Ok(()),
+        Some(_) => {
+            "an app may install a service worker only at an address that names the context, such as \
+             NAME.NAMESPACE.svc.CONTEXT.localhost"
+        }
+        None => {
+            "no page may install a service worker in this proxy's origin; --trust-proxied-pages would \
+             allow it"
+        }
+    };
+    Err(Refusal::forbidden("service worker", message))
 }
 
 /// Whether an origin is this proxy's own: the authority that the request was sent to.
