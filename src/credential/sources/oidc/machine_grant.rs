@@ -8,15 +8,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Client, Metadata, token_response};
+use super::{Client, Metadata, machine_token::MachineToken, token_response};
 use crate::{
     credential::{
         Error,
         protocol::{issuer::Response, jwt, oauth::OauthError},
-        store::SavedLogin,
     },
     hex,
-    kubeconfig::OidcTokens,
     secret::Secret,
     settings::OidcFlags,
 };
@@ -64,36 +62,6 @@ impl MachineSecret {
         };
         let digest = digest(&SHA256, text.expose().as_bytes());
         Some(hex::encode(digest.as_ref()))
-    }
-}
-
-/// A token of a login without a person.
-#[derive(Clone)]
-pub struct MachineToken {
-    pub(super) token: Secret,
-    pub(super) issued_at: Option<SystemTime>,
-    /// When it expires, if that is known.
-    pub(super) expires_at: Option<SystemTime>,
-    /// See [`MachineSecret::subject`].
-    pub(super) subject: Option<String>,
-}
-
-impl MachineToken {
-    /// The token.
-    #[must_use]
-    pub fn token(&self) -> &Secret {
-        &self.token
-    }
-
-    /// Sets the token in a saved login, with its lifetime, which an opaque token does not tell.
-    pub fn note_in(&self, saved: &mut SavedLogin) {
-        saved.take(&OidcTokens {
-            id_token: Some(self.token.clone()),
-            refresh_token: None,
-        });
-        saved.issued_at = self.issued_at;
-        saved.expires_at = self.expires_at;
-        saved.subject.clone_from(&self.subject);
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 use super::{
     Client, Metadata,
     issuer_config::IssuerConfig,
-    machine_grant::{MachineAnswer, MachineRequest, MachineSecret, MachineToken},
+    machine_grant::{MachineAnswer, MachineRequest, MachineSecret},
+    machine_token::MachineToken,
     token_storage::TokenStorage,
 };
 use crate::{
