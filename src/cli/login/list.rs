@@ -1,7 +1,10 @@
 //! `kubegate login list`
 
 use std::{
-    path::PathBuf,
+    error::Error as _,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -12,10 +15,9 @@ use crate::{
     cli::output::{self, Format},
     credential::{
         exec_credential::timestamp,
-        store::{SavedLogin, Store},
+        store::{self, SavedLogin, Store},
     },
     kubeconfig::{self, edit},
-    login::users_of,
     settings::{ConnectionFlags, Login},
 };
 
@@ -38,7 +40,7 @@ pub(in crate::cli) struct Flags {
 /// A saved login, as the list shows it.
 struct Listed {
     name: String,
-    /// `openshift`, `ibm` or `oidc`.
+    /// `openshift`, `ibm` or `oidc`; `broken` if the file cannot be read, `-` if nothing tells the kind.
     kind: &'static str,
     /// Where it is for: the API servers, or else the issuer.
     servers: Vec<String>,
@@ -47,7 +49,7 @@ struct Listed {
     keyring: bool,
     /// The contexts that use it, with their kubeconfigs.
     contexts: Vec<(String, PathBuf)>,
-    /// The error if the file cannot be read.
+    /// The error if the file cannot be read, and what to do.
     error: Option<String>,
 }
 
@@ -77,40 +79,120 @@ pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result
 
 fn listed(store: &Store, connection: &ConnectionFlags, name: String) -> Listed {
     let env = |name: &str| std::env::var_os(name);
-    let mut files = edit::files(connection.kubeconfig(), &env);
-    for file in store.kubeconfigs(&name) {
-        if !files.contains(&file) {
-            files.push(file);
-        }
-    }
-    files.retain(|file| file.is_file());
-    let mut contexts = Vec::new();
-    let mut entry = None;
-    for used in users_of(&name, &files) {
-        for context in kubeconfig::contexts(Some(&used.file), &env).unwrap_or_default() {
-            let Ok(target) = context.target else { continue };
-            let kubeconfig::Login::Exec(exec) = &target.user.login else {
-                continue;
-            };
-            if target.user.name.as_deref() == Some(&*used.user) {
-                entry = entry.or_else(|| Login::of_exec(exec));
-                contexts.push((context.name, used.file.clone()));
-            }
-        }
-    }
-    let (saved, error) = match store.read_without_keyring(&name) {
-        Ok(saved) => (saved.unwrap_or_default(), None),
-        Err(error) => (SavedLogin::default(), Some(error.to_string())),
-    };
+    let used = uses(store, connection.kubeconfig(), &name, &env);
+    let entry = used.first().map(|one| &one.login);
+    let read = store.read_without_keyring(&name);
+    let error = read.as_ref().err().map(|error| broken(error, store, &name));
+    let saved = read.ok().flatten().unwrap_or_default();
     Listed {
-        kind: entry.as_ref().map_or_else(|| kind(&saved), Login::kind),
-        expiry: expiry(&saved, entry.as_ref()),
+        kind: match (&error, entry) {
+            (Some(_), _) => "broken",
+            (None, Some(entry)) => entry.kind(),
+            (None, None) => kind(&saved),
+        },
+        expiry: match error {
+            Some(_) => Expiry::Unknown,
+            None => expiry(&saved, entry),
+        },
         servers: saved.servers,
         issuer: saved.issuer,
         keyring: saved.keyring,
         name,
-        contexts,
+        contexts: used
+            .into_iter()
+            .map(|one| (one.context, one.file))
+            .collect(),
         error,
+    }
+}
+
+/// A context that uses a login.
+struct Use {
+    context: String,
+    /// The kubeconfig that has the context.
+    file: PathBuf,
+    /// The plugin of its user.
+    login: Login,
+}
+
+/// Returns the contexts that use the login `name`: those of the kubeconfig that kubectl would use, where
+/// a context and its user may be in different files, then those of each other file that is known to use
+/// it. `explicit` is `--kubeconfig`.
+fn uses(
+    store: &Store,
+    explicit: Option<&Path>,
+    name: &str,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Vec<Use> {
+    let mut files = edit::files(explicit, env);
+    files.retain(|file| file.is_file());
+    let mut found = Vec::new();
+    let mut seen = Vec::new();
+    // If one of the files cannot be read, each of the others is read on its own.
+    if let Ok(all) = kubeconfig::contexts(explicit, env) {
+        let origin = |context: &str| {
+            let has = |file: &&PathBuf| {
+                let names = kubeconfig::names(Some(file.as_path()), env);
+                names.contexts.iter().any(|one| one == context)
+            };
+            files.iter().find(has).cloned()
+        };
+        found.extend(uses_in(all, name, origin));
+        seen.extend(files.drain(..).map(canonical));
+    }
+    files.extend(store.kubeconfigs(name));
+    for file in files {
+        let path = canonical(file.clone());
+        if seen.contains(&path) || !file.is_file() {
+            continue;
+        }
+        seen.push(path);
+        let all = kubeconfig::contexts(Some(&file), env).unwrap_or_default();
+        found.extend(uses_in(all, name, |_| Some(file.clone())));
+    }
+    found
+}
+
+/// Returns those of the contexts that use the login `name`. `origin` returns the file of a context.
+fn uses_in(
+    contexts: Vec<kubeconfig::Context>,
+    name: &str,
+    origin: impl Fn(&str) -> Option<PathBuf>,
+) -> Vec<Use> {
+    let uses = contexts.into_iter().filter_map(|context| {
+        let target = context.target.ok()?;
+        let kubeconfig::Login::Exec(exec) = &target.user.login else {
+            return None;
+        };
+        let login = Login::of_exec(exec).filter(|one| one.saved_as().as_deref() == Some(name))?;
+        Some(Use {
+            file: origin(&context.name)?,
+            context: context.name,
+            login,
+        })
+    });
+    uses.collect()
+}
+
+/// Returns the path without symbolic links, by which two paths of one file are equal.
+fn canonical(file: PathBuf) -> PathBuf {
+    fs::canonicalize(&file).unwrap_or(file)
+}
+
+/// Says what is wrong with a file, and what to do.
+fn broken(error: &store::Error, store: &Store, name: &str) -> String {
+    match error {
+        // Names the file, and what to do.
+        store::Error::Broken { .. } => error.to_string(),
+        _ => {
+            let cause = error.source().map(|cause| format!(": {cause}"));
+            let path = store.path(name);
+            format!(
+                "{error}{}; let this user read {}, or remove it and log in again",
+                cause.unwrap_or_default(),
+                path.display()
+            )
+        }
     }
 }
 
@@ -120,8 +202,9 @@ fn kind(saved: &SavedLogin) -> &'static str {
         (Some(_), _) => "ibm",
         (None, Some(issuer)) if issuer.contains("iam.cloud.ibm.com") => "ibm",
         (None, Some(_)) => "oidc",
-        (None, None) if saved.keyring => "-",
-        (None, None) => "openshift",
+        (None, None) if saved.token.is_some() => "openshift",
+        // The keyring has the rest, or there is none.
+        (None, None) => "-",
     }
 }
 
