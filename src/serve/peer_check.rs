@@ -28,11 +28,12 @@ impl PeerCheck {
         }
     }
 
-    /// Checks an accepted connection. Connections from other machines pass: they have no user here.
+    /// Checks an accepted connection. Those from other machines pass, since they have no user here, but not
+    /// at a loopback address: this machine must have been made to pass them on.
     ///
     /// # Errors
     /// The refusal for every request of the connection.
-    pub(super) fn check(&mut self, accepted: &Accepted) -> Result<(), Refusal> {
+    pub fn check(&mut self, accepted: &Accepted) -> Result<(), Refusal> {
         if self.users == LocalUsers::Any {
             return Ok(());
         }
@@ -52,7 +53,7 @@ impl PeerCheck {
             return self.users.check(Err(UnknownOwner::NotListed));
         };
         if !is_of_this_machine(client) {
-            return Ok(());
+            return self.check_foreign(server);
         }
         let owner = self.owners.of_client(client, server);
         // As long as the accepted end is connected, no other connection has the same addresses. So the
@@ -62,6 +63,16 @@ impl PeerCheck {
             Err(_) => Err(UnknownOwner::NotListed),
         });
         self.users.check(owner)
+    }
+
+    /// Checks a connection of another machine to an address of this one. A loopback address is reached from
+    /// outside only through rules of the firewall (`route_localnet`, CVE-2020-8558).
+    #[cfg(target_os = "linux")]
+    fn check_foreign(&self, server: SocketAddr) -> Result<(), Refusal> {
+        if server.ip().to_canonical().is_loopback() {
+            return self.users.check(Err(UnknownOwner::NotListed));
+        }
+        Ok(())
     }
 }
 
@@ -84,4 +95,27 @@ pub fn uid_of_server(stream: &TcpStream) -> Option<u32> {
 fn is_of_this_machine(mut address: SocketAddr) -> bool {
     address.set_port(0);
     address.ip().to_canonical().is_loopback() || UdpSocket::bind(address).is_ok()
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_machines_pass_but_not_at_a_loopback_address() {
+        let own = Some(rustix::process::geteuid().as_raw());
+        let allowed = Vec::new();
+        let check = PeerCheck::new(LocalUsers::Only { own, allowed });
+        for (server, passes) in [
+            ("192.0.2.1:8001", true),
+            ("[2001:db8::1]:8001", true),
+            ("127.0.0.1:8001", false),
+            ("[::1]:8001", false),
+            ("[::ffff:127.0.0.1]:8001", false),
+        ] {
+            let server = server.parse().expect("an address");
+            assert_eq!(check.check_foreign(server).is_ok(), passes, "{server}");
+        }
+    }
 }

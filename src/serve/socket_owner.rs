@@ -114,6 +114,8 @@ mod tests {
             // Both ends are IPv6 sockets with IPv4 addresses.
             ("::", "::ffff:127.0.0.1"),
             ("0.0.0.0", "127.0.0.2"),
+            // An IPv6 client of an IPv4 listener.
+            ("127.0.0.1", "::ffff:127.0.0.1"),
         ] {
             let (_client, accepted) = connect(listen, host);
             let (peer, own) = (
@@ -133,6 +135,34 @@ mod tests {
         );
         drop(client);
         assert_eq!(both_ways(peer, own), [Err(UnknownOwner::NotListed); 2]);
+    }
+
+    #[test]
+    fn a_client_that_sends_no_more_still_has_its_owner() {
+        let (client, accepted) = connect("127.0.0.1", "127.0.0.1");
+        let (peer, own) = (
+            accepted.peer_addr().unwrap(),
+            accepted.local_addr().unwrap(),
+        );
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(both_ways(peer, own), [Ok(own_uid()); 2]);
+        // Nor one whose other end sends no more.
+        accepted.shutdown(std::net::Shutdown::Write).unwrap();
+        let found = both_ways(peer, own);
+        assert!(found.iter().all(|found| found.is_err()), "{found:?}");
+    }
+
+    /// What listens at the same port of another address is no client.
+    #[test]
+    fn an_unrelated_listener_at_the_port_changes_nothing() {
+        let (_client, accepted) = connect("127.0.0.1", "127.0.0.1");
+        let (peer, own) = (
+            accepted.peer_addr().unwrap(),
+            accepted.local_addr().unwrap(),
+        );
+        let _at_its_port = TcpListener::bind(("127.0.0.2", peer.port())).unwrap();
+        let _at_ours = TcpListener::bind(("::1", own.port())).unwrap();
+        assert_eq!(both_ways(peer, own), [Ok(own_uid()); 2]);
     }
 
     #[test]

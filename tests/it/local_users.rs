@@ -250,3 +250,62 @@ async fn another_user_cannot_take_up_the_connections() {
     drop(idle.stdin.take());
     idle.wait().unwrap();
 }
+
+/// The program in a user namespace of its own, as in a rootless container.
+fn in_user_namespace(flags: &[&str], upstream: &Upstream) -> Command {
+    let own = Kubegate::command(["--server", &upstream.url(), "--token", "sesame"]);
+    let mut command = Command::new("unshare");
+    command
+        .args(flags)
+        .arg(own.get_program())
+        .args(own.get_args());
+    command.args(["--port", "0"]).env_clear();
+    let variables = own.get_envs();
+    command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Outside of its user namespace, every user has the uid 65534 there.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_user_namespace_no_other_user_is_taken_for_the_own() {
+    let possible = Command::new("unshare").args(["--user", "true"]).status();
+    if !can_change_user() || !possible.is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED: no user namespaces");
+        return;
+    }
+    let upstream = Upstream::plain(Connection::echo).await;
+    // Mapped to root in the namespace.
+    let kubegate = Kubegate::spawn(in_user_namespace(&["--map-root-user"], &upstream));
+    assert_eq!(get_as(0, &kubegate, "/x").1, "200");
+    for uid in [NOBODY, NAMELESS] {
+        let (body, code) = get_as(uid, &kubegate, "/x");
+        assert_eq!(code, "403", "{body}");
+        assert!(body.contains("uid 65534"), "{body}");
+    }
+    // Not mapped: its own uid is 65534 too, and stands for everyone.
+    let kubegate = Kubegate::spawn(in_user_namespace(&["--user"], &upstream));
+    for uid in [0, NOBODY, NAMELESS] {
+        assert_eq!(get_as(uid, &kubegate, "/x").1, "403", "{uid}");
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+/// A kubegate of another user is another user.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kubegate_of_another_user_gets_nothing() {
+    if !can_change_user() {
+        return;
+    }
+    let upstream = Upstream::plain(Connection::echo).await;
+    let first = Kubegate::before(&upstream, &[]);
+    let url = format!("http://{}", first.address);
+    let mut command = Kubegate::command(["--server", &url, "--token", "sesame"]);
+    command.args(["--port", "0", "--allow-any-uid"]);
+    command.uid(NOBODY).gid(NOBODY);
+    let second = Kubegate::spawn(command);
+    let (body, code) = get_as(0, &second, "/x");
+    assert_eq!(code, "403", "{body}");
+    assert!(body.contains("--allow-uid=65534"), "{body}");
+    assert_eq!(upstream.connections(), 0);
+}
