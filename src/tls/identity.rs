@@ -108,6 +108,8 @@ fn time(seconds: i64) -> Timestamp {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
+
     use super::super::testing::file;
     use super::*;
 
@@ -211,8 +213,24 @@ mod tests {
             let chain = pem::certificates(&file(certificate), certificate).unwrap();
             client_name(&chain, now)
         };
-        assert_eq!(name("cn-only.pem", now).as_deref(), Some("localhost"));
-        assert_eq!(name("dns-only.pem", now).as_deref(), Some("localhost"));
+        assert_eq!(name("client.pem", now).as_deref(), Some("demo-user"));
+        for (san, expected) in [
+            (
+                SanType::URI("spiffe://a/ns/b".try_into().unwrap()),
+                "spiffe://a/ns/b",
+            ),
+            (
+                SanType::DnsName("ci.example".try_into().unwrap()),
+                "ci.example",
+            ),
+        ] {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = DistinguishedName::new();
+            params.subject_alt_names = vec![san];
+            let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            let chain = [made.der().clone()];
+            assert_eq!(client_name(&chain, now).as_deref(), Some(expected));
+        }
         assert_eq!(name("expired.pem", now), None);
         assert_eq!(client_name(&[], now), None);
     }

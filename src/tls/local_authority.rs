@@ -13,7 +13,7 @@ use rcgen::{
     NameConstraints, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::{
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
     sign::CertifiedKey,
 };
 use zeroize::Zeroizing;
@@ -49,7 +49,21 @@ pub struct IssuedIdentity {
     /// The chain without the CA.
     pub chain: Vec<CertificateDer<'static>>,
     /// The key.
-    pub key: PrivateKeyDer<'static>,
+    pub key: PrivatePkcs8KeyDer<'static>,
+}
+
+impl IssuedIdentity {
+    /// The chain, in PEM.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        self.chain.iter().map(pem::of_certificate).collect()
+    }
+
+    /// The key, in PEM.
+    #[must_use]
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        pem::of_private_key(&self.key)
+    }
 }
 
 impl LocalAuthority {
@@ -174,7 +188,7 @@ impl LocalAuthority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         set_validity(&mut params, now, SERVER_LIFETIME);
         let IssuedIdentity { chain, key } = self.issue(params)?;
-        let key = provider().key_provider.load_private_key(key);
+        let key = provider().key_provider.load_private_key(key.into());
         let key = key.map_err(|error| Error::Listener(error.into()))?;
         Ok(Arc::new(CertifiedKey::new(chain, key)))
     }
@@ -202,7 +216,7 @@ impl LocalAuthority {
         let certificate = params.signed_by(&key, &self.issuer).map_err(Error::Issue)?;
         Ok(IssuedIdentity {
             chain: vec![certificate.der().clone()],
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
         })
     }
 }
@@ -391,5 +405,9 @@ mod tests {
         assert_eq!(name(now() + DAY * 2), None);
         let leaf = Certificate::parse(&chain[0]).unwrap();
         assert!(!leaf.allows_server_auth());
+        let (certificate, key) = (issued.chain_pem(), issued.key_pem());
+        let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+        let pair = super::super::identity::certified_key(certificate, "c", key, "k");
+        assert_eq!(pair.unwrap().cert, *chain);
     }
 }

@@ -8,7 +8,7 @@
 mod sections;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 use zeroize::Zeroizing;
 
@@ -70,16 +70,33 @@ pub fn private_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>, E
 /// Encodes a certificate as PEM text (RFC 7468).
 #[must_use]
 pub fn of_certificate(der: &CertificateDer<'_>) -> String {
-    let body = BASE64_STANDARD.encode(der);
-    let mut lines = vec!["-----BEGIN CERTIFICATE-----"];
+    encoded("CERTIFICATE", der).to_string()
+}
+
+/// Encodes a PKCS#8 private key as PEM text (RFC 7468).
+#[must_use]
+pub fn of_private_key(der: &PrivatePkcs8KeyDer<'_>) -> Zeroizing<String> {
+    encoded("PRIVATE KEY", der.secret_pkcs8_der())
+}
+
+fn encoded(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let body = Zeroizing::new(BASE64_STANDARD.encode(der));
+    // The capacity is allocated at once: growing would leave copies that are not wiped.
+    let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 80));
+    text.push_str("-----BEGIN ");
+    text.push_str(label);
+    text.push_str("-----\n");
     let mut rest = body.as_str();
     while !rest.is_empty() {
         let (line, after) = rest.split_at(rest.len().min(64));
-        lines.push(line);
+        text.push_str(line);
+        text.push('\n');
         rest = after;
     }
-    lines.push("-----END CERTIFICATE-----\n");
-    lines.join("\n")
+    text.push_str("-----END ");
+    text.push_str(label);
+    text.push_str("-----\n");
+    text
 }
 
 fn certificate(section: &Section) -> Result<Option<CertificateDer<'static>>, Problem> {

@@ -1,6 +1,8 @@
 //! TLS of the proxy's own listener: `--tls-cert`, `--tls-self-signed`, and what is refused at the start.
 
 mod certificates;
+mod clients;
+mod http1;
 mod refused;
 
 use std::{

@@ -24,6 +24,7 @@ mod framing;
 mod grants;
 mod heads;
 mod http2;
+mod http2_listener;
 mod https;
 mod ibm;
 mod ibm_clusters;

@@ -11,13 +11,16 @@ mod frame_scanner;
 mod guarded_io;
 mod request_head;
 
-use std::{convert::Infallible, pin::Pin};
+use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use http::{Request, Response, header::CONNECTION};
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
+use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::guarded_io::GuardedIo;
 use super::server_io::MAX_HEAD_SIZE;
@@ -39,6 +42,23 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client cancels before hyper has seen them. The limit on their rate is in
 /// [`GuardedIo`].
 const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
+
+/// How long the drain waits for a client without requests to acknowledge GOAWAY, and for the end of the
+/// last response to be read.
+const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs each request as a task, and counts them.
+#[derive(Clone, Default)]
+struct Requests(TaskTracker);
+
+impl<F> Executor<F> for Requests
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, request: F) {
+        tokio::spawn(self.0.track_future(request));
+    }
+}
 
 /// Serves the connection until it ends. When `draining` is cancelled, the client is told by GOAWAY, and
 /// what runs is completed.
@@ -62,7 +82,8 @@ where
         }
     });
     // No extended CONNECT (RFC 8441) is offered, so that clients use HTTP/1.1 for upgrades.
-    let serving = http2::Builder::new(TokioExecutor::new())
+    let requests = Requests::default();
+    let serving = http2::Builder::new(requests.clone())
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -77,5 +98,19 @@ where
         () = draining.cancelled() => {}
     }
     Pin::as_mut(&mut serving).graceful_shutdown();
-    Ok(serving.await?)
+    let idle = async {
+        requests.0.close();
+        // A request may still arrive that was sent before GOAWAY was read.
+        loop {
+            requests.0.wait().await;
+            sleep(GO_AWAY_TIMEOUT).await;
+            if requests.0.is_empty() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = idle => Ok(()),
+    }
 }

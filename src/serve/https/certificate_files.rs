@@ -13,7 +13,7 @@ use rustls::{pki_types::CertificateDer, sign::CertifiedKey};
 use zeroize::Zeroizing;
 
 use super::HttpsError;
-use crate::tls;
+use crate::{kubeconfig::warn_once, tls};
 
 /// Bytes that a file may have.
 const LIMIT: u64 = 1 << 20;
@@ -43,10 +43,10 @@ impl CertificateFiles {
         tls::identity::check_validity(&identity, &certificate_origin, now)?;
         let mode = fs::metadata(&self.key).map(|found| found.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) {
-            tracing::warn!(
+            warn_once(&format!(
                 "{key_origin}: other users of this machine may be able to read the private key; \
                  chmod 600 takes that from them"
-            );
+            ));
         }
         Ok(identity)
     }

@@ -18,7 +18,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use rustls::{ServerConfig, server::ResolvesServerCert, sign::SingleCertAndKey};
+use rustls::{
+    ServerConfig, pki_types::CertificateDer, server::ResolvesServerCert, sign::SingleCertAndKey,
+};
 use tokio::{
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
@@ -54,13 +56,23 @@ pub struct HttpsListener {
     configs: ArcSwap<Configs>,
 }
 
-/// The configurations of handshakes. A reload replaces both.
+/// The configurations of handshakes. A reload replaces all.
 #[derive(Debug)]
 struct Configs {
+    source: Source,
     /// HTTP/2 and HTTP/1.1.
     serving: Arc<ServerConfig>,
     /// HTTP/1.1 alone, for a response that is written without looking at the request.
     rejecting: Arc<ServerConfig>,
+}
+
+/// What the configurations are made of. A certificate determines its key.
+#[derive(Debug, PartialEq, Eq)]
+struct Source {
+    /// The chain of `--tls-cert`.
+    chain: Vec<CertificateDer<'static>>,
+    /// The certificates of `--client-ca`.
+    authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl HttpsListener {
@@ -89,8 +101,6 @@ impl HttpsListener {
         watcher.watch(files.drain(..));
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // A new file counts as changed at its first check.
-        let mut is_first = true;
         loop {
             checks.tick().await;
             let this = Arc::clone(&self);
@@ -105,19 +115,17 @@ impl HttpsListener {
             };
             watcher = checked;
             match configs {
-                Some(Ok(configs)) => {
-                    if !is_first {
-                        tracing::info!("reloaded the certificates of the listener");
-                    }
+                // Others would void the tickets of clients.
+                Some(Ok(configs)) if configs.source != self.configs.load().source => {
+                    tracing::info!("reloaded the certificates of the listener");
                     self.configs.store(Arc::new(configs));
                 }
                 Some(Err(error)) => {
                     let why = with_causes(&error);
                     tracing::warn!("not reloaded, the last good certificates stay in use: {why}");
                 }
-                None => {}
+                Some(Ok(_)) | None => {}
             }
-            is_first = false;
         }
     }
 
@@ -131,23 +139,25 @@ impl HttpsListener {
 }
 
 fn configs(certificates: &Certificates, client_ca: Option<&Path>) -> Result<Configs, HttpsError> {
-    let resolver: Arc<dyn ResolvesServerCert> = match certificates {
+    let (chain, resolver): (_, Arc<dyn ResolvesServerCert>) = match certificates {
         Certificates::Files(files) => {
             let identity = files.read(SystemTime::now())?;
-            Arc::new(SingleCertAndKey::from(identity))
+            let chain = identity.cert.clone();
+            (chain, Arc::new(SingleCertAndKey::from(identity)))
         }
-        Certificates::SelfSigned(issuing) => Arc::clone(issuing) as _,
+        Certificates::SelfSigned(issuing) => (Vec::new(), Arc::clone(issuing) as _),
     };
     let authorities = client_ca
         .map(certificate_files::read_authorities)
         .transpose()?;
-    let config = tls::server::listener_config(resolver, authorities)?;
+    let config = tls::server::listener_config(resolver, authorities.clone())?;
     let with_alpn = |protocols: &[&[u8]]| {
         let mut config = config.clone();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     };
     Ok(Configs {
+        source: Source { chain, authorities },
         serving: with_alpn(&[b"h2", b"http/1.1"]),
         rejecting: with_alpn(&[b"http/1.1"]),
     })

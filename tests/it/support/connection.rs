@@ -10,9 +10,9 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, client, server::TlsStream};
 
-use super::secrets;
+use super::{TlsClient, secrets};
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// The TCP connection below it, if there is one.
@@ -26,6 +26,12 @@ impl Io for TcpStream {
 }
 
 impl Io for TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
+
+impl Io for client::TlsStream<TcpStream> {
     fn tcp(&self) -> Option<&TcpStream> {
         Some(self.get_ref().0)
     }
@@ -86,8 +92,12 @@ impl Handshake {
 }
 
 impl Connection {
-    /// Connects to `address` as a raw client.
+    /// Connects to `address` as a raw client, by TLS if it begins with `https://`.
     pub async fn open(address: &str) -> Self {
+        if address.starts_with("https://") {
+            let client = TlsClient::new(&[b"http/1.1"]);
+            return client.connect(address).await.unwrap();
+        }
         Self::new(Box::new(TcpStream::connect(address).await.unwrap()))
     }
 
@@ -103,6 +113,10 @@ impl Connection {
             bytes: Arc::default(),
             handshake: None,
         }
+    }
+
+    pub(super) fn of_tls(stream: client::TlsStream<TcpStream>) -> Self {
+        Self::new(Box::new(stream))
     }
 
     pub(super) async fn accept(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Self> {

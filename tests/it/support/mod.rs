@@ -9,11 +9,13 @@ mod kubeconfig;
 mod kubegate;
 mod load;
 mod process;
+pub mod raw_http2;
 mod relay;
 mod responses;
 pub mod secrets;
 mod served;
 mod terminal;
+mod tls_client;
 mod upstream;
 
 pub use cable::{Cable, Cut, FAR};
@@ -26,6 +28,7 @@ pub use process::ServerProcess;
 pub use relay::Relay;
 pub use served::{Served, ServerOptions};
 pub use terminal::on_terminal;
+pub use tls_client::TlsClient;
 pub use upstream::{Handed, Upstream, certified, tls_config};
 
 use std::{
@@ -67,8 +70,14 @@ pub async fn halt(progress: &AtomicUsize) -> usize {
     }
 }
 
-/// Sends `bytes` over a new connection and reads until the other end closes.
+/// Sends `bytes` over a new connection and reads until the other end closes. An address that begins with
+/// `https://` is that of a listener with a certificate of `certs/ca.pem`.
 pub async fn exchange(address: &str, bytes: impl AsRef<[u8]>) -> String {
+    if address.starts_with("https://") {
+        let mut connection = Connection::open(address).await;
+        connection.write(bytes).await;
+        return searched(&in_time(connection.rest()).await);
+    }
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may respond and close before it has read all of it.
     let _ = in_time(stream.write_all(bytes.as_ref())).await;
