@@ -108,7 +108,7 @@ impl Guard {
     #[must_use]
     pub fn serves_host(&self, name: &str) -> bool {
         let accept = self.accept_hosts.as_ref();
-        accept.is_none_or(|hosts| hosts.accept(name))
+        accept.is_none_or(|hosts| hosts.accept(name)) || AppOrigin::parse(name).is_some()
     }
 
     /// Whether any host passes: then a page gets in by DNS rebinding.

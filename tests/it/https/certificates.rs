@@ -54,6 +54,11 @@ async fn a_local_authority_serves_every_loopback_name_of_the_guard() {
         let got = curl(&door.authority, &["--resolve", &resolve, &door.url(host)]);
         assert!(got.ends_with("\n200 HTTP/2"), "{host}: {got}");
     }
+    let app = format!("grafana.monitoring.svc.localhost:{port}:127.0.0.1");
+    let url = door.url("grafana.monitoring.svc.localhost");
+    let got = curl(&door.authority, &["--resolve", &app, &url]);
+    let path = "GET /api/v1/namespaces/monitoring/services/grafana/proxy/ HTTP/1.1";
+    assert!(got.contains(path) && got.ends_with("\n200 HTTP/2"), "{got}");
     let other = format!("other.localhost:{port}:127.0.0.1");
     let got = curl(
         &door.authority,
