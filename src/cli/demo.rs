@@ -74,6 +74,8 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let username_file = &proxy.openshift.openshift_username_file;
     for (flag, is_given) in [
         ("--ibm-cluster", proxy.ibm.ibm_cluster.is_some()),
+        ("--all-contexts", proxy.all_contexts),
+        ("--default-context", proxy.default_context().is_some()),
         ("--service-account", account.service_account.is_some()),
         (
             "--service-account-secret",

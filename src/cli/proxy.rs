@@ -1,5 +1,6 @@
 //! `kubegate [proxy]`
 
+mod destinations;
 mod exposure;
 #[cfg(feature = "demo")]
 mod fixed_target;
@@ -9,6 +10,7 @@ pub(super) mod listen;
 pub(super) mod local_users;
 mod only_context;
 mod rules;
+mod several_contexts;
 mod target_source;
 mod upstreams;
 mod warnings;
@@ -24,22 +26,19 @@ use std::{
 use anyhow::Context as _;
 use tokio::signal::unix::SignalKind;
 
-use self::upstreams::UpstreamBuilder;
 use super::interrupt::guarded_from;
 use crate::{
     console, descriptors,
-    kubeconfig::Target,
     proxy::{
-        self, Drain, Prefix, ReloadHandle,
+        self, Drain, Prefix,
         guard::{Guard, LocalAccess},
     },
-    serve::{
-        self, DeferredTarget, Listener, PeerCheck, ReloadSignals, Reloader, ShutdownSignals,
-        TargetSource, TokenFile,
-    },
+    serve::{self, Listener, PeerCheck, ReloadSignals, ShutdownSignals, TokenFile},
     settings::{ConnectionFlags, ProxyFlags},
     tls,
 };
+use destinations::Destinations;
+pub(super) use destinations::Sources;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +48,10 @@ Examples:
 
   # Another context, any free port, nothing but reading
   kubegate --context staging --port 0 --read-only
+
+  # Every context of your kubeconfig, each at http://127.0.0.1:8001/clusters/SLUG/
+  kubegate --all-contexts
+  curl http://127.0.0.1:8001/clusters
 
   # On a unix socket, impersonating another user
   kubegate proxy --unix-socket /run/user/1000/kube.sock --as jane --as-group dev
@@ -60,33 +63,37 @@ Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags, 131 after
 
 /// Proxies to the API server that the kubeconfig, the pod or the flags name.
 pub(super) async fn run(connection: &ConnectionFlags, flags: &ProxyFlags) -> anyhow::Result<()> {
-    let source = match &flags.ibm.ibm_cluster {
-        Some(cluster) => ibm_cluster::source(connection, &flags.ibm, cluster)?,
-        None => target_source::of_flags(connection, flags)?,
+    let own = Arc::new(OnceLock::new());
+    let sources = match (
+        several_contexts::of_flags(connection, flags, own.clone())?,
+        &flags.ibm.ibm_cluster,
+    ) {
+        (Some(contexts), _) => Sources::Several(Box::new(contexts)),
+        (None, Some(cluster)) => {
+            Sources::One(ibm_cluster::source(connection, &flags.ibm, cluster)?)
+        }
+        (None, None) => Sources::One(target_source::of_flags(connection, flags)?),
     };
-    serve(source, flags, |_| String::new()).await
+    serve(sources, own, flags, |_| String::new()).await
 }
 
-/// Listens, proxies to the target of `source`, and serves until a signal ends the process. `greet`
-/// returns more text to print once the listener is bound.
+/// Listens, proxies to the targets of `sources`, and serves until a signal ends the process. Sets `own`
+/// to the listener's address. `greet` returns more text to print once the listener is bound.
 pub(super) async fn serve(
-    source: Box<dyn TargetSource>,
+    sources: Sources,
+    own: Arc<OnceLock<SocketAddr>>,
     flags: &ProxyFlags,
     greet: impl FnOnce(&Listener) -> String,
 ) -> anyhow::Result<()> {
     descriptors::raise();
     let place = listen::place(flags)?;
     tls::warm_up();
-    let source = target_source::as_login(source, flags.login());
-    let source = target_source::as_service_account(source, &flags.service_account);
     let token_file = flags.require_token_file().map(TokenFile::read);
     let token_file = token_file.transpose()?;
     let guard = Arc::new(Guard::new(&rules::of_flags(flags))?);
     let https = https::of_flags(flags, &guard)?;
-    let own = Arc::new(OnceLock::new());
     let drain = Drain::default();
-    let (target, reload_handle) = resolve(source, flags, own.clone(), drain.clone()).await?;
-    let contexts = only_context::contexts(target.resolved(), &reload_handle);
+    let target = Destinations::resolve(sources, flags, own.clone(), drain.clone()).await?;
     let users = local_users::of_flags(flags, target.is_pod())?;
     let files = flags.www();
     let parts = proxy::Parts {
@@ -99,8 +106,8 @@ pub(super) async fn serve(
         files: files
             .map(|folder| rules::static_files(flags, folder))
             .transpose()?,
-        contexts: contexts.clone(),
-        reload_handle: reload_handle.clone(),
+        contexts: target.contexts().clone(),
+        reload_handle: target.handle().clone(),
     };
     let workers = 0..serve::worker_count();
     let proxies = workers.map(|worker| proxy::stack(parts.clone(), worker));
@@ -109,19 +116,12 @@ pub(super) async fn serve(
     let reload = ReloadSignals::install().context("cannot handle signals")?;
     let listener = place.listen(&users).await?;
     for address in listener.tcp_addresses() {
-        if let ProxyTarget::Resolved(reloader) = &target {
-            listen::refuse_own_listener(address, &reloader.target().cluster.server)?;
-        }
+        target.refuse_own_listener(address)?;
         own.get_or_init(|| address);
     }
     let greeting = greet(&listener);
     let (scheme, authority) = https::greeting(https.as_ref());
-    match &target {
-        ProxyTarget::Resolved(reloader) => warnings::log_listening(&listener, reloader),
-        ProxyTarget::Deferred(_) => tracing::info!(
-            "listening on {listener}; the first request has the cluster looked up at IBM Cloud"
-        ),
-    }
+    target.log_listening(&listener);
     console::print(&format!(
         "Starting to serve on {scheme}{listener}\n{authority}{greeting}"
     ))
@@ -133,14 +133,7 @@ pub(super) async fn serve(
     if let Some(token_file) = token_file {
         tokio::spawn(token_file.watch());
     }
-    tokio::spawn(async move {
-        let reloader = match target {
-            ProxyTarget::Resolved(reloader) => *reloader,
-            ProxyTarget::Deferred(target) => target.resolve_into(&reload_handle).await,
-        };
-        let observe = only_context::observer(contexts, reload_handle.clone());
-        reloader.run(reload_handle, reload, observe).await;
-    });
+    tokio::spawn(target.run(reload));
     let limit = flags.drain_timeout;
     let serving = async {
         serve::run(
@@ -157,53 +150,4 @@ pub(super) async fn serve(
     };
     // SIGQUIT ends the process without a drain.
     guarded_from(&[SignalKind::quit()], serving).await
-}
-
-/// The target that requests are proxied to.
-enum ProxyTarget {
-    Resolved(Box<Reloader>),
-    /// Looked up over the network at the first request: the network may not be up at the start.
-    Deferred(Arc<DeferredTarget>),
-}
-
-impl ProxyTarget {
-    /// The target, if it is known yet.
-    fn resolved(&self) -> Option<&Target> {
-        match self {
-            Self::Resolved(reloader) => Some(reloader.target()),
-            Self::Deferred(_) => None,
-        }
-    }
-
-    /// Whether requests are made as the service account of the pod that this process runs in.
-    fn is_pod(&self) -> bool {
-        match self {
-            Self::Resolved(reloader) => reloader.is_pod(),
-            Self::Deferred(_) => false,
-        }
-    }
-}
-
-/// Resolves the target of `source`, unless that takes the network. The flags are checked against the
-/// target in both cases.
-async fn resolve(
-    source: Box<dyn TargetSource>,
-    flags: &ProxyFlags,
-    own: Arc<OnceLock<SocketAddr>>,
-    drain: Drain,
-) -> anyhow::Result<(ProxyTarget, ReloadHandle)> {
-    let client = flags.client_credentials;
-    let Some(placeholder) = source.placeholder().cloned() else {
-        let reloader = Reloader::resolve(source, upstreams::connector(flags, own)).await;
-        let reloader = reloader.map_err(anyhow::Error::from_boxed)?;
-        let reload_handle = ReloadHandle::new(reloader.destination(), client, drain)?;
-        return Ok((ProxyTarget::Resolved(Box::new(reloader)), reload_handle));
-    };
-    UpstreamBuilder::new(flags)
-        .build(&placeholder.cluster)
-        .map_err(anyhow::Error::from_boxed)?;
-    let target = DeferredTarget::new(source, upstreams::connector(flags, own));
-    let impersonation = &placeholder.user.impersonation;
-    let reload_handle = ReloadHandle::with_resolver(target.clone(), impersonation, client, drain)?;
-    Ok((ProxyTarget::Deferred(target), reload_handle))
 }

@@ -98,20 +98,16 @@ fn add(
     // docker looks a registry up by the name that an image has, with the port 443 or without it.
     let mut hosts = vec![host.clone()];
     hosts.extend(registry_name(named).ok().filter(|name| *name != host));
-    let context = connection
-        .context
-        .as_ref()
-        .filter(|name| !name.is_empty())
-        .ok_or_else(|| {
-            Usage::new("name the context whose token the registry takes by --context")
-        })?;
+    let context = connection.contexts().pop().ok_or_else(|| {
+        Usage::new("name the context whose token the registry takes by --context")
+    })?;
     let explicit = connection.kubeconfig();
     let contexts = kubeconfig::contexts(explicit, &|name| std::env::var_os(name))?;
-    if contexts.iter().all(|known| known.name != *context) {
+    if contexts.iter().all(|known| known.name != context) {
         bail!("there is no context {context:?}; see `kubegate contexts`");
     }
     let registry = Registry {
-        context: context.clone(),
+        context: context.to_owned(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
     let plan = configure.then(|| Plan::new(&hosts)).transpose()?;

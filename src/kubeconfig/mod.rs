@@ -48,7 +48,7 @@ pub use overrides::Overrides;
 pub use ownership::foreign_writers;
 pub use pem::Pem;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
-pub use resolve::{Pin, Resolved, resolve, resolve_pinned};
+pub use resolve::{AllContexts, Pin, Resolved, resolve, resolve_contexts, resolve_pinned};
 pub use server_url::{host, port};
 pub use slug::Slug;
 pub use target::{

@@ -2,12 +2,16 @@
 //! repeats that for a reload.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf, absolute},
 };
 
 use crate::kubeconfig::{
-    ContextRef, Error, Overrides, Target, in_cluster, load, read::is_pipe, select,
+    ContextRef, Error, Overrides, Target, in_cluster,
+    load::{self, Kubeconfig},
+    read::is_pipe,
+    select,
 };
 
 /// A target and the files that it was resolved from.
@@ -80,7 +84,18 @@ pub fn resolve_pinned(
     if let Some(Pin::Context(name)) = pin {
         config.current_context.clone_from(name);
     }
-    let mut target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
+    let target = select::target(&config, flags).map_err(|error| named_at_start(error, pin))?;
+    Ok(resolved(&config, explicit, flags, target))
+}
+
+/// Completes what was selected from a kubeconfig.
+fn resolved(
+    config: &Kubeconfig,
+    explicit: Option<&Path>,
+    flags: &Overrides,
+    mut target: Target,
+) -> Resolved {
+    let files = config.searched().to_vec();
     let from_pipe = files.iter().any(|path| is_pipe(path));
     let is_whole = flags.cluster.is_none() && flags.user.is_none() && !from_pipe;
     target.context_ref = target
@@ -94,11 +109,58 @@ pub fn resolve_pinned(
         });
     let user = target.user.name.as_ref();
     let user = user.and_then(|name| config.users.get(name));
-    Ok(Resolved {
+    Resolved {
         pin: Pin::Context(target.context.clone()),
         user_file: user.map(|entry| entry.path().to_owned()),
         target,
         from_pipe,
+        files,
+    }
+}
+
+/// All contexts of a kubeconfig.
+#[derive(Debug)]
+pub struct AllContexts {
+    /// What each resolves to, by name.
+    pub contexts: BTreeMap<String, Result<Resolved, Error>>,
+    /// The name of the current one.
+    pub current: Option<String>,
+    /// The files that they are or may be defined in, including those that do not exist.
+    pub files: Vec<PathBuf>,
+    /// Whether one of `files` is a pipe, which can be read only once.
+    pub from_pipe: bool,
+}
+
+/// Resolves every context of the kubeconfig that kubectl would use, each with `flags` applied, whose
+/// context does not count.
+///
+/// # Errors
+/// There is no kubeconfig, or a file cannot be read or parsed. An error in a context is its own.
+pub fn resolve_contexts(
+    explicit: Option<&Path>,
+    flags: &Overrides,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<AllContexts, Error> {
+    let config = load::load(explicit, env)?;
+    let files = config.searched().to_vec();
+    if config.is_empty() {
+        let is_pod = in_cluster::is_pod(env);
+        let searched = files;
+        return Err(Error::NothingFound { searched, is_pod });
+    }
+    let resolve = |name: &String| {
+        let flags = Overrides {
+            context: Some(name.clone()),
+            ..flags.clone()
+        };
+        let target = select::target(&config, &flags)?;
+        Ok(resolved(&config, explicit, &flags, target))
+    };
+    let contexts = config.contexts.keys();
+    Ok(AllContexts {
+        contexts: contexts.map(|name| (name.clone(), resolve(name))).collect(),
+        current: config.current_context.clone(),
+        from_pipe: files.iter().any(|path| is_pipe(path)),
         files,
     })
 }

@@ -106,7 +106,7 @@ impl ContextEntry {
     }
 
     /// Notes that a request has come.
-    pub(super) fn set_used(&self) {
+    pub fn note_request(&self) {
         // Most requests find it set, and leave the cache line to the other workers.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);

@@ -17,6 +17,14 @@ pub enum Error {
     /// The address of the API server could not be looked up.
     #[error("cannot find the cluster")]
     Unresolved(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The request's context is wrong in the kubeconfig, or what it names cannot be read.
+    #[error("the context {context:?} cannot be used")]
+    UnusableContext {
+        /// The context's name.
+        context: Arc<str>,
+        /// What is wrong.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// A bug in this program.
     #[error("there is no destination for this request; this is a bug in kubegate")]
     NoDestination,

@@ -27,6 +27,7 @@ pub(super) fn error_response(error: &Error) -> ErrorResponse {
             Some(credential::Error::LoginNeeded { .. }) => (StatusCode::UNAUTHORIZED, None),
             _ => (StatusCode::SERVICE_UNAVAILABLE, None),
         },
+        Error::UnusableContext { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::NoDestination => (StatusCode::INTERNAL_SERVER_ERROR, None),
         Error::UnexpectedSwitch | Error::BadFraming { .. } | Error::BadUpgrade { .. } => {
             (StatusCode::BAD_GATEWAY, None)
@@ -91,6 +92,7 @@ pub(super) fn log_error(error: &Error, response: &ErrorResponse) {
 fn kind(error: &Error) -> Option<&'static str> {
     match error {
         Error::Refused(refusal) => Some(refusal.rule),
+        Error::UnusableContext { .. } => Some("unusable context"),
         Error::NoDestination => Some("no destination"),
         Error::UnexpectedSwitch => Some("unexpected 101"),
         Error::BadFraming { .. } => Some("response framing"),

@@ -24,6 +24,12 @@ impl Prefix {
         Self { prefix, strip }
     }
 
+    /// Whether every path under this prefix is under `other` too.
+    #[must_use]
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.prefix.starts_with(&other.prefix)
+    }
+
     /// The prefix, with slashes at both ends.
     pub(super) fn as_str(&self) -> &str {
         &self.prefix

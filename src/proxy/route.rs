@@ -220,7 +220,7 @@ impl Routes {
 
 /// Sends a request to a context.
 fn choose<B>(request: &mut Request<B>, entry: &ContextEntry) {
-    entry.set_used();
+    entry.note_request();
     let extensions = request.extensions_mut();
     if let Some(record) = extensions.get::<RequestRecord>() {
         record.set_context(entry.slug().clone());

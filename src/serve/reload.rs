@@ -6,6 +6,7 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio::{
+    sync::Notify,
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
@@ -25,7 +26,7 @@ use crate::{
 
 /// How often files are checked. Change notifications of the system are not used: network file
 /// systems send none, so polling would be needed all the same, and a check takes microseconds.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The active target, and the source that it came from.
 pub struct Reloader {
@@ -71,11 +72,13 @@ impl Reloader {
     }
 
     /// Watches for changes until the runtime ends, and has `handle` send requests to the new destination.
-    /// `observe` is called with the target of each reload.
+    /// `changed` says that the source has changed otherwise than by its files. `observe` is called with
+    /// the target of each reload.
     pub async fn run(
         mut self,
         handle: ReloadHandle,
         mut signals: ReloadSignals,
+        changed: Arc<Notify>,
         observe: impl Fn(&Target) + Send,
     ) {
         let mut watcher = FileWatcher::default();
@@ -84,12 +87,13 @@ impl Reloader {
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let by_signal = tokio::select! {
+            let (by_signal, by_source) = tokio::select! {
                 _ = checks.tick() => {
                     telemetry::tick();
-                    false
+                    (false, false)
                 }
-                () = signals.received() => true,
+                () = signals.received() => (true, false),
+                () = changed.notified() => (false, true),
             };
             watcher.watch(self.active.files.iter().cloned());
             let checking = spawn_blocking(move || {
@@ -102,7 +106,7 @@ impl Reloader {
             };
             watcher = checked;
             let was_first = std::mem::take(&mut is_first);
-            if !(by_signal || changes.any || failure.is_some()) {
+            if !(by_signal || by_source || changes.any || failure.is_some()) {
                 continue;
             }
             match self.active.rebuilt(&self.builder, &handle).await {
@@ -169,16 +173,16 @@ impl ActiveTarget {
 
 /// Why the last reload failed, if it did.
 #[derive(Default)]
-struct LastFailure(Option<String>);
+pub(super) struct LastFailure(Option<String>);
 
 impl LastFailure {
-    fn is_some(&self) -> bool {
+    pub(super) fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
     /// Warns once for each series of failures. While a file is being edited, the reason may change
     /// from one attempt to the next.
-    fn log(&mut self, error: &dyn Error, by_signal: bool) {
+    pub(super) fn log(&mut self, error: &dyn Error, by_signal: bool) {
         let why = error::with_causes(error);
         if self.0.is_none() || by_signal {
             tracing::warn!("not reloaded, the last good configuration stays in use: {why}");
@@ -188,7 +192,7 @@ impl LastFailure {
         self.0 = Some(why);
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         if self.0.take().is_some() {
             tracing::info!("the configuration can be used again");
         }

@@ -9,7 +9,7 @@ pub type TargetFuture<'a> =
     Pin<Box<dyn Future<Output = Result<ResolvedTarget, BoxError>> + Send + 'a>>;
 
 /// Makes the upstream of a target's API server. No connection is opened yet.
-pub type MakeUpstream = Box<dyn Fn(&Target) -> Result<Upstream, BoxError> + Send + Sync>;
+pub type MakeUpstream = Arc<dyn Fn(&Target) -> Result<Upstream, BoxError> + Send + Sync>;
 
 /// What a [`TargetSource`] resolved to.
 #[derive(Debug)]

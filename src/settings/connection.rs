@@ -21,9 +21,10 @@ pub struct ConnectionFlags {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath,
           value_parser = any_path())]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig to use
+    /// Context of the kubeconfig to use; the proxy takes several
+    // Several, of which all other commands use the last, as kubectl does.
     #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
+    pub context: Vec<String>,
     /// Cluster entry to use in place of the context's
     #[arg(long, global = true, value_name = "NAME")]
     pub cluster: Option<String>,
@@ -164,6 +165,13 @@ impl ConnectionFlags {
         (!self.request_timeout.is_zero()).then_some(self.request_timeout)
     }
 
+    /// `--context`: all that are given. As in kubectl, an empty value means that the flag is not given.
+    #[must_use]
+    pub fn contexts(&self) -> Vec<&str> {
+        let names = self.context.iter().map(String::as_str);
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
     /// `--kubeconfig`
     #[must_use]
     pub fn kubeconfig(&self) -> Option<&Path> {
@@ -181,7 +189,7 @@ impl From<&ConnectionFlags> for Overrides {
         }
         let groups = flags.impersonate_groups.iter().filter(|g| !g.is_empty());
         Self {
-            context: non_empty(flags.context.as_ref()),
+            context: flags.contexts().last().map(|name| (*name).to_owned()),
             cluster: non_empty(flags.cluster.as_ref()),
             user: non_empty(flags.user.as_ref()),
             namespace: non_empty(flags.namespace.as_ref()),

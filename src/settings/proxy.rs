@@ -125,6 +125,14 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub follow_current_context: bool,
+    /// Serve all contexts of the kubeconfig, each below /clusters/SLUG/; /clusters lists them
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub all_contexts: bool,
+    /// With several contexts, the one that is served at / too; a client that drops /clusters/SLUG/ from
+    /// a path then reaches it
+    #[arg(long, value_name = "NAME")]
+    pub default_context: Option<String>,
     /// What to do with a credential that a client sends itself
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub client_credentials: ClientCredentials,
@@ -162,6 +170,13 @@ impl ProxyFlags {
             login: None,
             files: self.openshift.clone(),
         }))
+    }
+
+    /// `--default-context`
+    #[must_use]
+    pub fn default_context(&self) -> Option<&str> {
+        let name = self.default_context.as_deref();
+        name.filter(|name| !name.is_empty())
     }
 
     /// `--unix-socket`

@@ -10,6 +10,7 @@ mod commands;
 mod completions;
 mod connection_limits;
 mod console;
+mod contexts;
 mod credentials;
 mod demo;
 mod documentation;

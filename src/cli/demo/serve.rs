@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
-    cli::proxy::{self, Fixed},
+    cli::proxy::{self, Fixed, Sources},
     credential::{Cache, Source},
     demo::ControlPlane,
     kubeconfig::{Cluster, Pem, Target, User},
@@ -23,7 +23,8 @@ pub(super) async fn serve(
         credentials: Cache::new(credential_source),
     };
     let greet = |listener: &Listener| listener.tcp_address().map_or_else(String::new, greet);
-    proxy::serve(Box::new(source), flags, greet).await
+    let sources = Sources::One(Box::new(source));
+    proxy::serve(sources, Arc::default(), flags, greet).await
 }
 
 /// Returns the control plane as a kubeconfig would describe it.

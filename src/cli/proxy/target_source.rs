@@ -26,12 +26,22 @@ pub(super) fn of_flags(
     if flags.follow_current_context && overrides.context.is_some() {
         bail_usage!("--context and --follow-current-context exclude each other; give one of them");
     }
+    if flags.follow_current_context {
+        tracing::warn!(
+            "the context changes when current-context does (--follow-current-context), but kubectl keeps \
+             what it discovers of a server by its address: after a change it may use the resources of \
+             the cluster before, for up to six hours or until ~/.kube/cache is deleted; --all-contexts \
+             gives each context an address of its own"
+        );
+    }
     Ok(Box::new(Kubeconfig(Arc::new(Resolver {
         explicit: connection.kubeconfig().map(ToOwned::to_owned),
         overrides,
         follow: flags.follow_current_context,
         exec_timeout: connection.exec_timeout,
         first: OnceLock::new(),
+        used: OnceLock::new(),
+        is_late: false,
     }))))
 }
 
@@ -63,7 +73,62 @@ struct Resolver {
     overrides: Overrides,
     follow: bool,
     exec_timeout: Option<Duration>,
+    /// What was found at the start.
     first: OnceLock<kubeconfig::Resolved>,
+    /// Set once the target is in use.
+    used: OnceLock<()>,
+    /// Whether nothing was found at the start.
+    is_late: bool,
+}
+
+/// One of several contexts of the kubeconfig, which the caller watches.
+pub(super) struct OneContext(Arc<Resolver>);
+
+impl OneContext {
+    /// Creates the source of the context that `overrides` name, which is `first` at the start. Without
+    /// that, the context has come later.
+    pub(super) fn new(
+        explicit: Option<PathBuf>,
+        overrides: Overrides,
+        exec_timeout: Option<Duration>,
+        first: Option<kubeconfig::Resolved>,
+    ) -> Self {
+        Self(Arc::new(Resolver {
+            explicit,
+            overrides,
+            follow: false,
+            exec_timeout,
+            is_late: first.is_none(),
+            first: first.map(OnceLock::from).unwrap_or_default(),
+            used: OnceLock::new(),
+        }))
+    }
+
+    /// The source of its target.
+    pub(super) fn target_source(&self) -> Box<dyn TargetSource> {
+        Box::new(Self(Arc::clone(&self.0)))
+    }
+}
+
+impl TargetSource for OneContext {
+    fn resolve(&self) -> TargetFuture<'_> {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = tokio::task::spawn_blocking(move || resolver.resolve()).await??;
+            Ok(ResolvedTarget {
+                target: found.target,
+                files: Vec::new(),
+            })
+        })
+    }
+
+    fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
+        Ok(credential::from_user(target, self.0.exec_timeout)?)
+    }
+
+    fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
+        credential::is_same_source(before, now)
+    }
 }
 
 impl TargetSource for Kubeconfig {
@@ -160,7 +225,10 @@ impl Resolver {
     fn resolve(&self) -> Result<kubeconfig::Resolved, BoxError> {
         let again = match self.first.get() {
             None => None,
-            Some(first) if first.from_pipe => return Ok(first.clone()),
+            Some(first) if first.from_pipe => {
+                self.note_use(first);
+                return Ok(first.clone());
+            }
             Some(first) if self.follow && first.pin != Pin::Pod => Some(&Pin::CurrentContext),
             Some(first) => Some(&first.pin),
         };
@@ -169,22 +237,35 @@ impl Resolver {
         let found = kubeconfig::resolve_pinned(explicit, &self.overrides, again, &env)
             .map_err(with_hint)?;
         match self.first.get() {
-            None => {
-                plugin_file::warn(&found);
-                login::note_use(&found, &env);
-            }
-            Some(first) => accept_plugin(first, &found)?,
+            None if self.is_late => accept_plugin(None, &found)?,
+            None => {}
+            Some(first) => accept_plugin(Some(first), &found)?,
         }
+        self.note_use(&found);
         self.first.get_or_init(|| found.clone());
         Ok(found)
+    }
+
+    /// Notes the first use of the target.
+    fn note_use(&self, found: &kubeconfig::Resolved) {
+        if self.used.set(()).is_ok() {
+            plugin_file::warn(found);
+            login::note_use(found, &|name: &str| std::env::var_os(name));
+        }
     }
 }
 
 /// Refuses an exec plugin that another user may have put into the kubeconfig after the start. A plugin
 /// that was warned of at the start is accepted as long as it stays the same.
-fn accept_plugin(first: &kubeconfig::Resolved, now: &kubeconfig::Resolved) -> Result<(), BoxError> {
+fn accept_plugin(
+    first: Option<&kubeconfig::Resolved>,
+    now: &kubeconfig::Resolved,
+) -> Result<(), BoxError> {
     let is_as_at_start = || {
-        plugin_file::problem(first).is_some() && first.target.user.login == now.target.user.login
+        first.is_some_and(|first| {
+            plugin_file::problem(first).is_some()
+                && first.target.user.login == now.target.user.login
+        })
     };
     match plugin_file::problem(now) {
         Some(problem) if !is_as_at_start() => Err(format!(
@@ -197,7 +278,7 @@ fn accept_plugin(first: &kubeconfig::Resolved, now: &kubeconfig::Resolved) -> Re
 }
 
 /// Adds the demo as a way to try kubegate without a cluster.
-fn with_hint(error: kubeconfig::Error) -> BoxError {
+pub(super) fn with_hint(error: kubeconfig::Error) -> BoxError {
     if cfg!(feature = "demo") && matches!(error, kubeconfig::Error::NothingFound { .. }) {
         return format!("{error}; to try it without a cluster, run `kubegate demo`").into();
     }

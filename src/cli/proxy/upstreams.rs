@@ -21,7 +21,7 @@ use crate::{
 /// it is bound.
 pub(super) fn connector(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> MakeUpstream {
     let builder = UpstreamBuilder::new(flags);
-    Box::new(move |target| {
+    Arc::new(move |target| {
         let cluster = &target.cluster;
         if let Some(own) = own.get() {
             refuse_own_listener(*own, &cluster.server)?;
