@@ -1,6 +1,7 @@
 //! `kubegate open`
 
 mod door;
+mod place;
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,13 @@ A browser cannot send the token that --require-token-file demands. This command 
 address that is good once and for a minute. The browser that opens it keeps a cookie, for twelve hours
 at most and as long as the token stays in the file.
 
+An app, that is what a service or pod serves, opens at an origin of its own, where its cookies and
+scripts reach nothing else: http://[PORT.]NAME.NAMESPACE.svc[.CONTEXT].localhost:8001/, and .pod for pods.
+
 Examples:
+  kubegate open svc/grafana -n monitoring
+  kubegate open svc/https:kubernetes-dashboard:443 -n kubernetes-dashboard --print
+  kubegate open pod/web-0:8080/metrics --context staging
   kubegate open --token-file ~/.config/kubegate/token
   kubegate open /api/v1/namespaces/default/pods --port 8002 --no-browser
 
@@ -32,16 +39,23 @@ Exit codes: 0 when opened or printed, 1 if no address was handed out, 2 for bad 
 /// Flags of `kubegate open`.
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// Path to open
-    #[arg(value_name = "PATH", default_value = "/")]
-    path: String,
+    /// Path to open, which begins with a slash; or an app at its own origin: svc/NAME or pod/NAME, NAME:PORT
+    /// for one of its ports, https:NAME:PORT if it speaks TLS, and a path of it behind
+    #[arg(value_name = "TARGET", default_value = "/")]
+    target: String,
+    /// Namespace of the app
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    namespace: String,
+    /// Context of the app, if the proxy serves several
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
     #[command(flatten)]
     door: DoorFlags,
     /// File with the token for the proxy: the token alone, or a line NAME TOKEN of --require-token-file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
     /// Print the address, without opening a browser
-    #[arg(long)]
+    #[arg(long, visible_alias = "print")]
     no_browser: bool,
     /// Command that opens a URL, in place of BROWSER and the desktop's: %s stands for the URL, which
     /// otherwise comes last
@@ -52,10 +66,10 @@ pub(super) struct Flags {
 /// Opens the proxy in a browser, or prints the address to open.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let token = flags.token_file.as_deref().map(token).transpose()?;
+    let place = place::of(flags)?;
     let mut door = Door::connect(&flags.door).await?;
-    let host = flags.door.host();
-    let url = ask(&mut door, &host, &flags.path, token.as_ref()).await?;
-    show(&url, flags)
+    let url = ask(&mut door, &place.host, &place.path, token.as_ref()).await?;
+    show(&url, &place.host, flags)
 }
 
 /// Returns the URL to open in a browser for a path of the origin `http://HOST`: that of the proxy, or that
@@ -94,7 +108,7 @@ fn token(file: &Path) -> anyhow::Result<Secret> {
     }
 }
 
-fn show(url: &str, flags: &Flags) -> anyhow::Result<()> {
+fn show(url: &str, host: &str, flags: &Flags) -> anyhow::Result<()> {
     let browser = BrowserFlags {
         no_browser: flags.no_browser,
         browser_command: flags.browser_command.clone(),
@@ -106,8 +120,7 @@ fn show(url: &str, flags: &Flags) -> anyhow::Result<()> {
     }
     start_browser(url, &browser, &env);
     console::eprint(&format!(
-        "Opened http://{} in a browser; --no-browser prints the address instead\n",
-        flags.door.host()
+        "Opened http://{host} in a browser; --no-browser prints the address instead\n"
     ));
     Ok(())
 }

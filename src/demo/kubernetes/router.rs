@@ -16,8 +16,8 @@ use super::{
         view::View,
     },
     handlers::{
-        delete, discovery, openapi, pod_streams, probes, read, review, scale, token_request, watch,
-        watch_websocket, write::Writer,
+        app_proxy, delete, discovery, openapi, pod_streams, probes, read, review, scale,
+        token_request, watch, watch_websocket, write::Writer,
     },
     objects::store::Key,
     route::{Route, Target},
@@ -58,6 +58,10 @@ async fn route(
     let extension = server.authentication.extension();
     if let Some(response) = extension.and_then(|extension| extension.respond(&vendor_request)) {
         return response;
+    }
+    if let Some(proxied) = app_proxy::ProxyPath::parse(request.uri().path()) {
+        vendor::authorize(extension, &user, &Action::of(&request, None))?;
+        return app_proxy::respond(server, request, &proxied).await;
     }
     let reviews = *(server.self_reviews.lock()).unwrap_or_else(PoisonError::into_inner);
     let route = match reviews.route(&request, &user.username) {

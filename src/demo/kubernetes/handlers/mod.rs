@@ -1,5 +1,6 @@
 //! The handlers of requests.
 
+pub(crate) mod app_proxy;
 pub(crate) mod delete;
 pub(crate) mod discovery;
 pub(crate) mod openapi;
