@@ -72,7 +72,7 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     show(&url, &place.host, flags)
 }
 
-/// Returns the URL to open in a browser for a path of the origin `http://HOST`: that of the proxy, or that
+/// Returns the URL to open in a browser for a path of the origin of `host`: that of the proxy, or that
 /// of an app. Where the proxy requires tokens, the URL sets a cookie of that origin and leads on to the
 /// path.
 async fn ask(
@@ -86,7 +86,7 @@ async fn ask(
     let opened = door.post(&request, token).await?;
     let opened: Opened = serde_json::from_slice(&opened)
         .with_context(|| format!("what serves at {} is not kubegate", door.name()))?;
-    Ok(format!("http://{host}{}", opened.path))
+    Ok(format!("{}://{host}{}", door.scheme(), opened.path))
 }
 
 /// Reads the token of a file. It may be the file of `--require-token-file`: the first token counts that
@@ -120,7 +120,8 @@ fn show(url: &str, host: &str, flags: &Flags) -> anyhow::Result<()> {
     }
     start_browser(url, &browser, &env);
     console::eprint(&format!(
-        "Opened http://{host} in a browser; --no-browser prints the address instead\n"
+        "Opened {}://{host} in a browser; --no-browser prints the address instead\n",
+        flags.door.scheme()
     ));
     Ok(())
 }

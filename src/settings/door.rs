@@ -25,6 +25,12 @@ pub struct DoorFlags {
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path(),
           num_args = 0..=1)]
     pub unix_socket: Option<Option<PathBuf>>,
+    /// The proxy serves https by its local CA (--tls-self-signed)
+    #[arg(long)]
+    pub tls_self_signed: bool,
+    /// The proxy serves https, and the CA in this file has signed its certificate
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "tls_self_signed")]
+    pub tls_ca: Option<PathBuf>,
     /// User that runs the proxy, if that is neither you nor root: a name or uid, several separated by
     /// commas
     #[arg(long, value_name = "USERS", value_delimiter = ',')]
@@ -54,11 +60,28 @@ impl DoorFlags {
     #[must_use]
     pub fn host(&self) -> String {
         let server = self.server();
-        match (server.port(), server.ip()) {
-            // The default port of http.
-            (80, IpAddr::V6(ip)) => format!("[{ip}]"),
-            (80, ip) => ip.to_string(),
+        match server.ip() {
+            IpAddr::V6(ip) if !self.names_port() => format!("[{ip}]"),
+            ip if !self.names_port() => ip.to_string(),
             _ => server.to_string(),
         }
+    }
+
+    /// Whether a browser writes the port, which is not the default one of the scheme.
+    #[must_use]
+    pub fn names_port(&self) -> bool {
+        self.port != if self.is_https() { 443 } else { 80 }
+    }
+
+    /// Whether the proxy serves https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.tls_self_signed || self.tls_ca.is_some()
+    }
+
+    /// Returns `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.is_https() { "https" } else { "http" }
     }
 }

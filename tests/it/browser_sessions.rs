@@ -329,3 +329,70 @@ async fn open_sends_the_token_to_no_server_of_another_user() {
         assert_eq!(ended.stderr.contains("uid 54321"), code == 1, "{ended:?}");
     }
 }
+
+/// The cookie of an https origin, and what speaks for the server there.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_enters_over_tls_with_a_secure_cookie() {
+    secrets::register(ALICE);
+    let folder = tempdir().unwrap();
+    let upstream = Upstream::plain(Connection::echo).await;
+    let tokens = folder.path().join("tokens");
+    fs::write(&tokens, format!("alice {ALICE}\n")).unwrap();
+    let file = tokens.to_str().unwrap();
+    let mut command = Kubegate::command(["--server", &upstream.url(), "--token", "sesame"]);
+    command.args([
+        "--port",
+        "0",
+        "--tls-self-signed",
+        "--require-token-file",
+        file,
+    ]);
+    command.env("XDG_STATE_HOME", folder.path());
+    let kubegate = Kubegate::spawn(command);
+    let port = kubegate.address.rsplit_once(':').unwrap().1;
+    let open = |state: &std::path::Path, args: &[&str]| {
+        let mut command = Kubegate::command(["open", "--no-browser", "--port", port]);
+        command.args(["--token-file", file]).args(args);
+        command.env("XDG_STATE_HOME", state);
+        Kubegate::refused(command)
+    };
+    let authority = folder.path().join("kubegate/local-ca/ca.pem");
+    let authority = authority.to_str().unwrap();
+    for args in [&["--tls-self-signed"][..], &["--tls-ca", authority]] {
+        let opened = open(folder.path(), args);
+        assert_eq!(opened.code, Some(0), "{opened:?}");
+        let url = opened.stdout.trim_end();
+        let base = format!("https://127.0.0.1:{port}/.kubegate/enter?code=");
+        assert!(url.starts_with(&base), "{url}");
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "--silent",
+            "--include",
+            "--max-time",
+            "20",
+            "--cacert",
+            authority,
+            url,
+        ]);
+        let response = String::from_utf8(curl.output().unwrap().stdout).unwrap();
+        assert!(response.contains(" 303"), "{response}");
+        let set = header(&response, "set-cookie").unwrap();
+        assert!(
+            set.starts_with(&format!("__Host-kubegate-{port}=")),
+            "{set}"
+        );
+        assert!(set.ends_with("; Secure"), "{set}");
+    }
+    // Another CA, and no TLS at all.
+    let other = folder.path().join("other");
+    fs::create_dir_all(other.join("kubegate/local-ca")).unwrap();
+    let ca = crate::support::cert("ca.pem");
+    fs::copy(ca, other.join("kubegate/local-ca/ca.pem")).unwrap();
+    let refused = open(&other, &["--tls-self-signed"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("does not prove itself"),
+        "{refused:?}"
+    );
+    assert_eq!(open(folder.path(), &[]).code, Some(1));
+}

@@ -1,6 +1,6 @@
 //! [`Door`]: a connection to a kubegate that serves.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -14,18 +14,22 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 use crate::{
     cli::proxy::{listen, local_users},
+    credential::store::Store,
     printable::excerpt,
     secret::Secret,
     serve::uid_of_server,
     settings::DoorFlags,
+    tls::{Trust, client_config},
 };
 
 /// How long connecting and each request may take.
@@ -38,9 +42,10 @@ const MAX_MESSAGE: usize = 500;
 /// A connection to a kubegate that serves.
 pub(super) struct Door {
     name: String,
+    scheme: &'static str,
     host: HeaderValue,
     sender: SendRequest<Empty<Bytes>>,
-    /// A TCP connection, whose server is checked before it gets a token.
+    /// A TCP connection without TLS, whose server is checked before it gets a token.
     tcp: Option<std::net::TcpStream>,
     is_loopback: bool,
     /// `--allow-uid`
@@ -61,18 +66,33 @@ impl Door {
                 (name, over_unix(&path).await?, None)
             }
             None => {
-                let (sender, stream) = over_tcp(flags.server()).await?;
-                (format!("http://{}", flags.server()), sender, Some(stream))
+                let name = format!("{}://{}", flags.scheme(), flags.server());
+                let stream = connect(flags.server(), &name).await?;
+                if flags.is_https() {
+                    // Its certificate says who serves.
+                    (name, over_tls(flags, stream).await?, None)
+                } else {
+                    let stream = stream.into_std()?;
+                    let other = stream.try_clone()?;
+                    let sender = sender(TcpStream::from_std(stream)?).await?;
+                    (name, sender, Some(other))
+                }
             }
         };
         Ok(Self {
             name,
+            scheme: flags.scheme(),
             host,
             sender,
             tcp,
             is_loopback: flags.server().ip().is_loopback(),
             allowed,
         })
+    }
+
+    /// The scheme of its origins.
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// Where it serves, for messages.
@@ -151,16 +171,34 @@ impl Door {
     }
 }
 
-async fn over_tcp(
-    address: SocketAddr,
-) -> anyhow::Result<(SendRequest<Empty<Bytes>>, std::net::TcpStream)> {
+async fn connect(address: SocketAddr, name: &str) -> anyhow::Result<TcpStream> {
     let stream = timeout(TIMEOUT, TcpStream::connect(address)).await;
+    flat(stream)
+        .with_context(|| format!("no kubegate serves at {name}; start one, or give its --port"))
+}
+
+async fn over_tls(
+    flags: &DoorFlags,
+    stream: TcpStream,
+) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    let file = match &flags.tls_ca {
+        Some(file) => file.clone(),
+        None => Store::of_user(&|name| std::env::var_os(name))?.authority_file(),
+    };
+    let unreadable = || format!("cannot read the CA of the proxy in {}", file.display());
+    let ca = std::fs::read(&file).with_context(unreadable)?;
+    let trust = Trust::roots(&ca, &file.display().to_string())?;
+    let connector = TlsConnector::from(Arc::new(client_config(&trust, None)));
+    let server = ServerName::IpAddress(flags.server().ip().into());
+    let stream = timeout(TIMEOUT, connector.connect(server, stream)).await;
     let stream = flat(stream).with_context(|| {
-        format!("no kubegate serves at http://{address}; start one, or give its --port")
+        format!(
+            "https://{} does not prove itself by the CA in {}",
+            flags.server(),
+            file.display()
+        )
     })?;
-    let stream = stream.into_std()?;
-    let other = stream.try_clone()?;
-    Ok((sender(TcpStream::from_std(stream)?).await?, other))
+    sender(stream).await
 }
 
 async fn over_unix(path: &Path) -> anyhow::Result<SendRequest<Empty<Bytes>>> {

@@ -41,9 +41,10 @@ pub(super) fn of(flags: &Flags) -> anyhow::Result<Place> {
     let name = AppOrigin { app, slug }.host();
     let name =
         name.context("this app has no host name: it would be too long, or mean another app")?;
-    let port = match flags.door.server().port() {
-        80 => String::new(),
-        port => format!(":{port}"),
+    let port = if flags.door.names_port() {
+        format!(":{}", flags.door.port)
+    } else {
+        String::new()
     };
     Ok(Place {
         host: format!("{name}{port}"),

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::SystemTime};
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Request, header::AUTHORIZATION};
+use zeroize::Zeroizing;
 
 use super::{
     Refusal,
@@ -223,21 +224,20 @@ fn token_of_headers(headers: &HeaderMap) -> Result<Hash, Refusal> {
     let of_header = || {
         let (scheme, token) = value?.to_str().ok()?.trim().split_once(' ')?;
         let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-        is_bearer.then(|| Secret::new(token.trim()))
+        is_bearer.then(|| hash(token.trim().as_bytes()))
     };
     let of_subprotocol = || {
         let encoded = websocket_token::find(headers)?;
-        let token = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-        String::from_utf8(token).ok().map(Secret::new)
+        let token = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).ok()?);
+        Some(hash(&token))
     };
-    let token = of_header().or_else(of_subprotocol).ok_or_else(|| {
+    of_header().or_else(of_subprotocol).ok_or_else(|| {
         Refusal::unauthorized(
             RULE,
             "this proxy requires a token of its own (--require-token-file): send it as a \
              bearer token in the Authorization header; `kubegate open` lets a browser in",
         )
-    })?;
-    Ok(hash(token.expose().as_bytes()))
+    })
 }
 
 #[cfg(test)]
