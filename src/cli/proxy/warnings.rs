@@ -34,6 +34,12 @@ pub(super) fn of_listener(guard: &Guard, place: &Place, flags: &ProxyFlags) {
              or read what is sent"
         );
     }
+    if flags.tls.tls_self_signed && !flags.address.to_canonical().is_loopback() {
+        tracing::warn!(
+            "--tls-self-signed is good for localhost, 127.0.0.0/8 and ::1 alone: clients that connect to \
+             another name or address refuse it; give --tls-cert and --tls-key for those"
+        );
+    }
     if guard.accepts_any_host() {
         tracing::warn!(
             "requests may name any host, so a web page whose name is made to resolve to this machine \

@@ -87,6 +87,8 @@ pub(super) struct FrameScanner {
     in_data: bool,
     /// Whether a header block has begun and its last frame has not.
     in_headers: bool,
+    /// The length of the current header block, as far as its frames have begun.
+    block: u32,
     /// How many frames and header blocks have begun.
     begun: u64,
 }
@@ -110,6 +112,7 @@ impl FrameScanner {
             payload: 0,
             in_data: false,
             in_headers: false,
+            block: 0,
             begun: 0,
         }
     }
@@ -131,7 +134,10 @@ impl FrameScanner {
             };
             self.payload = frame.length;
             self.in_data = frame.kind == Kind::Data;
+            let before = if self.in_headers { self.block } else { 0 };
+            self.block = 0;
             if matches!(frame.kind, Kind::Headers | Kind::Continuation) {
+                self.block = before.saturating_add(frame.length);
                 self.in_headers = !frame.ends_headers();
             }
             found(frame);
@@ -157,6 +163,16 @@ impl FrameScanner {
     /// Whether the next byte is the first of a frame.
     pub(super) fn is_between_frames(&self) -> bool {
         self.preface == 0 && self.known == 0 && self.payload == 0
+    }
+
+    /// Returns how many bytes of a header block are held that is not complete.
+    pub(super) fn unfinished_head(&self) -> usize {
+        let is_incomplete = self.in_headers || self.payload > 0;
+        if is_incomplete {
+            self.block as usize
+        } else {
+            0
+        }
     }
 
     /// Returns the number of the part of the client's stream that has begun and has to be completed in
@@ -222,6 +238,22 @@ mod tests {
             (Kind::Ping, 0),
         ];
         assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn the_length_of_an_unfinished_head_is_known() {
+        let mut scanner = FrameScanner::of_server();
+        let mut held_after = |bytes: &[u8]| {
+            scanner.scan(bytes, |_| {});
+            scanner.unfinished_head()
+        };
+        assert_eq!(held_after(&frame(0, 0, 1, 50)[..20]), 0);
+        assert_eq!(held_after(&[0; 39]), 0);
+        assert_eq!(held_after(&frame(1, 0, 1, 100)), 100);
+        assert_eq!(held_after(&frame(9, 0, 1, 50)), 150);
+        assert_eq!(held_after(&frame(9, 4, 1, 7)[..12]), 157);
+        assert_eq!(held_after(&[0; 4]), 0);
+        assert_eq!(held_after(&frame(1, 4, 3, 10)[..12]), 10);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
     flood_limits::{Flood, FloodLimits},
     frame_scanner::{FrameScanner, Kind},
 };
+use crate::serve::head_memory::Reservation;
 
 /// How long the preface, a head or a frame of another kind than DATA may take, from its first byte to its
 /// end.
@@ -35,6 +36,8 @@ enum End {
     Flood(#[from] Flood),
     #[error("the client did not complete a head or another frame within {} s", TIMEOUT.as_secs())]
     Late,
+    #[error("too many requests with large heads are coming at once")]
+    Memory,
     #[error("the client sent no request within {} s", FIRST_REQUEST_TIMEOUT.as_secs())]
     NoRequest,
 }
@@ -43,8 +46,8 @@ impl End {
     /// The error code for the client (RFC 9113 section 7).
     fn code(self) -> u8 {
         match self {
-            Self::Flood(_) | Self::Late => 0xb, // ENHANCE_YOUR_CALM
-            Self::NoRequest => 0,               // NO_ERROR
+            Self::Flood(_) | Self::Late | Self::Memory => 0xb, // ENHANCE_YOUR_CALM
+            Self::NoRequest => 0,                              // NO_ERROR
         }
     }
 }
@@ -55,6 +58,8 @@ pub(super) struct GuardedIo<S> {
     received: FrameScanner,
     sent: FrameScanner,
     limits: FloodLimits,
+    /// The memory of a head that is not complete.
+    head: Reservation,
     /// The stream of the last request that began.
     last_stream: u32,
     /// Runs out for the unfinished part of this number.
@@ -76,13 +81,14 @@ impl<S> GuardedIo<S> {
             received: FrameScanner::of_client(),
             sent: FrameScanner::of_server(),
             limits: FloodLimits::new(Instant::now()),
+            head: Reservation::default(),
             last_stream: 0,
             deadline: None,
             ending: None,
         }
     }
 
-    fn scan_received(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+    fn scan_received(&mut self, bytes: &[u8]) -> Result<(), End> {
         let mut outcome = Ok(());
         let (limits, last_stream) = (&mut self.limits, &mut self.last_stream);
         self.received.scan(bytes, |frame| {
@@ -93,7 +99,13 @@ impl<S> GuardedIo<S> {
                 outcome = limits.receive(frame, Instant::now);
             }
         });
-        outcome
+        outcome?;
+        match self.received.unfinished_head() {
+            0 => self.head.release(),
+            held if !self.head.grow(held) => return Err(End::Memory),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn scan_sent(&mut self, bytes: &[u8]) {
@@ -172,9 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedIo<S> {
         }
         match this.scan_received(&buffer.filled()[before..]) {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(flood) => {
+            Err(why) => {
                 buffer.set_filled(before);
-                this.poll_end(flood.into(), cx)
+                this.poll_end(why, cx)
             }
         }
     }

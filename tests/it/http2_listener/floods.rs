@@ -135,6 +135,27 @@ async fn a_client_that_plays_with_windows_ends_its_own_connection() {
     check(post(1), |_| frame(WINDOW_UPDATE, 0, 1, [0, 0, 0, 1])).await;
 }
 
+/// Heads that are not complete share the memory that those over HTTP/1.1 have.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_heads_keep_out_large_heads_and_never_small_ones() {
+    let (_upstream, kubegate) = start(&[]).await;
+    let value = "x".repeat(15_000);
+    let first = frame(HEADERS, END_STREAM, 1, get("/x", &[("x-large", &value)]));
+    let more = frame(CONTINUATION, 0, 1, block(&[("x-large", &value)]));
+    let large = [&first[..], &more, &more, &more].concat();
+    let mut clients = Vec::new();
+    for _ in 0..160 {
+        let mut client = RawHttp2::open(&kubegate.address).await;
+        client.send(&large).await;
+        clients.push(client);
+    }
+    // The last came when the memory was used up.
+    let mut last = clients.pop().unwrap();
+    assert_eq!(last.connection_ended().await, CALM);
+    let mut small = RawHttp2::open(&kubegate.address).await;
+    assert!(small.serves(1).await);
+}
+
 /// Streams whose windows are closed hold no large responses.
 #[tokio::test(flavor = "multi_thread")]
 async fn closed_windows_hold_little_memory() {
