@@ -66,7 +66,8 @@ pub(super) struct Flags {
 /// Opens the proxy in a browser, or prints the address to open.
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let token = flags.token_file.as_deref().map(token).transpose()?;
-    let place = place::of(flags)?;
+    let context = (flags.namespace.as_str(), flags.context.as_deref());
+    let place = place::of(&flags.target, context, &flags.door)?;
     let mut door = Door::connect(&flags.door).await?;
     let url = ask(&mut door, &place.host, &place.path, token.as_ref()).await?;
     show(&url, &place.host, flags)

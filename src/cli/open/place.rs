@@ -2,10 +2,10 @@
 
 use anyhow::{Context as _, bail};
 
-use super::Flags;
 use crate::{
     kubeconfig::Slug,
     proxy::app_origin::{App, AppOrigin},
+    settings::DoorFlags,
 };
 
 /// A host with its port, as a browser writes them, and a path there.
@@ -15,17 +15,19 @@ pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// Returns the place that the flags name: a path of the proxy, or an app at its own origin.
-pub(super) fn of(flags: &Flags) -> anyhow::Result<Place> {
-    let target = flags.target.as_str();
-    let door = flags.door.host();
+/// Returns the place of a target at the proxy of `door`: a path, or an app at its own origin.
+pub(super) fn of(
+    target: &str,
+    (namespace, context): (&str, Option<&str>),
+    door: &DoorFlags,
+) -> anyhow::Result<Place> {
     if target.starts_with('/') {
         return Ok(Place {
-            host: door,
+            host: door.host(),
             path: target.to_owned(),
         });
     }
-    let app = app(target, &flags.namespace).with_context(|| {
+    let app = app(target, namespace).with_context(|| {
         format!(
             "{target:?} is neither a path nor an app; write /PATH, svc/NAME, svc/NAME:PORT, \
              svc/https:NAME:PORT or pod/NAME"
@@ -33,16 +35,16 @@ pub(super) fn of(flags: &Flags) -> anyhow::Result<Place> {
     })?;
     let (app, path) = app;
     // `*.localhost` leads browsers to these alone.
-    let server = flags.door.server().ip();
+    let server = door.server().ip();
     if !matches!(server.to_string().as_str(), "127.0.0.1" | "::1") {
         bail!("apps have origins of their own only where the proxy listens on 127.0.0.1 or ::1");
     }
-    let slug = flags.context.as_deref().map(Slug::of_context);
+    let slug = context.map(Slug::of_context);
     let name = AppOrigin { app, slug }.host();
     let name =
         name.context("this app has no host name: it would be too long, or mean another app")?;
-    let port = if flags.door.names_port() {
-        format!(":{}", flags.door.port)
+    let port = if door.names_port() {
+        format!(":{}", door.port)
     } else {
         String::new()
     };
@@ -78,13 +80,21 @@ mod tests {
 
     #[derive(Parser)]
     struct Command {
+        #[arg(default_value = "/")]
+        target: String,
+        #[arg(short, default_value = "default")]
+        namespace: String,
+        #[arg(long)]
+        context: Option<String>,
         #[command(flatten)]
-        flags: Flags,
+        door: DoorFlags,
     }
 
     fn place(arguments: &str) -> anyhow::Result<(String, String)> {
         let arguments = std::iter::once("open").chain(arguments.split_whitespace());
-        let place = of(&Command::try_parse_from(arguments)?.flags)?;
+        let command = Command::try_parse_from(arguments)?;
+        let context = (command.namespace.as_str(), command.context.as_deref());
+        let place = of(&command.target, context, &command.door)?;
         Ok((place.host, place.path))
     }
 
@@ -109,7 +119,7 @@ mod tests {
                 "/a?b",
             ),
             (
-                "pod/web-0.x:80 --print",
+                "pod/web-0.x:80",
                 "80.web-0.x.default.pod.localhost:8001",
                 "/",
             ),
