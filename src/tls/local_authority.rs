@@ -138,6 +138,13 @@ impl LocalAuthority {
         seconds(now) < *validity.start() || seconds(now + CA_RENEWAL) > *validity.end()
     }
 
+    /// Whether clients accept the CA's certificate.
+    #[must_use]
+    pub fn is_valid(&self, now: SystemTime) -> bool {
+        let parsed = Certificate::parse(&self.certificate);
+        parsed.is_some_and(|parsed| parsed.validity().contains(&seconds(now)))
+    }
+
     /// The CA's certificate, in PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> String {

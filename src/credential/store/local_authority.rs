@@ -22,33 +22,47 @@ impl Store {
     /// # Errors
     /// A folder that cannot be read or written, or files that are no CA.
     pub fn local_authority(&self, now: SystemTime) -> Result<LocalAuthority, Error> {
+        let key = self.authority_folder().join("key.pem");
+        let certificate = self.authority_file();
+        // A folder that cannot be written to may have a good CA.
+        let mut known = read(&key, &certificate).ok().flatten();
+        if let Some(known) = known.take_if(|known| !known.needs_renewal(now)) {
+            return Ok(known);
+        }
+        match (self.make_or_renew(&key, &certificate, now), known) {
+            (Err(error), Some(known)) if known.is_valid(now) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the certificate of the local CA is not renewed");
+                Ok(known)
+            }
+            (made, _) => made,
+        }
+    }
+
+    fn make_or_renew(
+        &self,
+        key: &Path,
+        certificate: &Path,
+        now: SystemTime,
+    ) -> Result<LocalAuthority, Error> {
         let folder = self.authority_folder();
-        let (key, certificate) = (folder.join("key.pem"), self.authority_file());
-        private_file::make_folder_of(self.folder(), &certificate)?;
+        private_file::make_folder_of(self.folder(), certificate)?;
         let _lock = RenewalLock::acquire(&folder.join("lock")).map_err(Error::Lock)?;
         let broken = |source| Error::Authority {
             folder: folder.clone(),
             source,
         };
-        let Some(key_pem) = private_file::read(&key)? else {
+        let Some(key_pem) = private_file::read(key)? else {
             let made = LocalAuthority::generate(now).map_err(broken)?;
             // A key alone gets its certificate at the next start.
-            private_file::write(self.folder(), &key, made.key_pem().as_bytes())?;
+            private_file::write(self.folder(), key, made.key_pem().as_bytes())?;
             return self.write_authority(made);
         };
-        let origin = |path: &Path| path.display().to_string();
-        let renew = || LocalAuthority::with_key_pem(&key_pem, &origin(&key), now);
-        let Some(certificate_pem) = private_file::read(&certificate)? else {
-            return self.write_authority(renew().map_err(broken)?);
-        };
-        let (key_origin, certificate_origin) = (origin(&key), origin(&certificate));
-        let read =
-            LocalAuthority::from_pem(&key_pem, &key_origin, &certificate_pem, &certificate_origin);
-        let read = read.map_err(broken)?;
-        if read.needs_renewal(now) {
-            return self.write_authority(renew().map_err(broken)?);
+        let renew = || LocalAuthority::with_key_pem(&key_pem, &origin(key), now);
+        match read(key, certificate)? {
+            Some(read) if !read.needs_renewal(now) => Ok(read),
+            _ => self.write_authority(renew().map_err(broken)?),
         }
-        Ok(read)
     }
 
     fn write_authority(&self, made: LocalAuthority) -> Result<LocalAuthority, Error> {
@@ -60,6 +74,29 @@ impl Store {
     fn authority_folder(&self) -> PathBuf {
         self.folder().join("local-ca")
     }
+}
+
+/// Reads the CA; `None` if one of its files is missing.
+fn read(key: &Path, certificate: &Path) -> Result<Option<LocalAuthority>, Error> {
+    let (Some(key_pem), Some(certificate_pem)) =
+        (private_file::read(key)?, private_file::read(certificate)?)
+    else {
+        return Ok(None);
+    };
+    let read = LocalAuthority::from_pem(
+        &key_pem,
+        &origin(key),
+        &certificate_pem,
+        &origin(certificate),
+    );
+    read.map(Some).map_err(|source| Error::Authority {
+        folder: key.parent().unwrap_or(key).to_owned(),
+        source,
+    })
+}
+
+fn origin(path: &Path) -> String {
+    path.display().to_string()
 }
 
 #[cfg(test)]
@@ -113,6 +150,25 @@ mod tests {
         fs::remove_file(store.authority_file()).unwrap();
         let again = store.local_authority(later).unwrap();
         assert_eq!(*again.key_pem(), *first.key_pem());
+    }
+
+    #[test]
+    fn a_good_one_is_read_without_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let now = SystemTime::now();
+        let made = store.local_authority(now).unwrap();
+        // Whoever takes the lock fails.
+        let lock = store.authority_folder().join("lock");
+        fs::remove_file(&lock).unwrap();
+        fs::create_dir(&lock).unwrap();
+        let read = store.local_authority(now).unwrap();
+        assert_eq!(read.certificate_pem(), made.certificate_pem());
+        let later = now + Duration::from_secs(400 * 24 * 60 * 60);
+        let read = store.local_authority(later).unwrap();
+        assert_eq!(read.certificate_pem(), made.certificate_pem());
+        let expired = now + Duration::from_secs(800 * 24 * 60 * 60);
+        assert!(store.local_authority(expired).is_err());
     }
 
     #[test]

@@ -38,6 +38,10 @@ use crate::{error::with_causes, tls};
 /// How often the files are checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long before its end a certificate is warned of, and how often.
+const EXPIRY_NOTICE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const EXPIRY_NOTICE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Where the listener's certificate comes from.
 #[derive(Clone, Debug)]
 pub enum Certificates {
@@ -60,6 +64,8 @@ pub struct HttpsListener {
 #[derive(Debug)]
 struct Configs {
     source: Source,
+    /// When the certificate of `--tls-cert` expires.
+    not_after: Option<SystemTime>,
     /// HTTP/2 and HTTP/1.1.
     serving: Arc<ServerConfig>,
     /// HTTP/1.1 alone, for a response that is written without looking at the request.
@@ -101,8 +107,10 @@ impl HttpsListener {
         watcher.watch(files.drain(..));
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut noticed = None;
         loop {
             checks.tick().await;
+            self.warn_of_expiry(SystemTime::now(), &mut noticed);
             let this = Arc::clone(&self);
             let checking = spawn_blocking(move || {
                 let changed = watcher.check().any;
@@ -129,6 +137,27 @@ impl HttpsListener {
         }
     }
 
+    /// Warns of a certificate that expires soon, unless `noticed` says that this was done not long ago.
+    fn warn_of_expiry(&self, now: SystemTime, noticed: &mut Option<SystemTime>) {
+        let not_after = self.configs.load().not_after;
+        let Some(not_after) = not_after.filter(|end| now + EXPIRY_NOTICE > *end) else {
+            return;
+        };
+        if noticed.is_some_and(|at| now < at + EXPIRY_NOTICE_INTERVAL) {
+            return;
+        }
+        *noticed = Some(now);
+        match not_after.duration_since(now) {
+            Ok(left) => tracing::warn!(
+                "--tls-cert expires in {} h; replace its file, which is read again",
+                left.as_secs() / 3600
+            ),
+            Err(_) => tracing::warn!(
+                "--tls-cert has expired, and clients refuse it; replace its file, which is read again"
+            ),
+        }
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<_> = self.client_ca.iter().cloned().collect();
         if let Certificates::Files(pair) = &self.certificates {
@@ -139,10 +168,12 @@ impl HttpsListener {
 }
 
 fn configs(certificates: &Certificates, client_ca: Option<&Path>) -> Result<Configs, HttpsError> {
+    let mut not_after = None;
     let (chain, resolver): (_, Arc<dyn ResolvesServerCert>) = match certificates {
         Certificates::Files(files) => {
             let identity = files.read(SystemTime::now())?;
             let chain = identity.cert.clone();
+            not_after = tls::identity::not_after(&identity);
             (chain, Arc::new(SingleCertAndKey::from(identity)))
         }
         Certificates::SelfSigned(issuing) => (Vec::new(), Arc::clone(issuing) as _),
@@ -158,7 +189,41 @@ fn configs(certificates: &Certificates, client_ca: Option<&Path>) -> Result<Conf
     };
     Ok(Configs {
         source: Source { chain, authorities },
+        not_after,
         serving: with_alpn(&[b"h2", b"http/1.1"]),
         rejecting: with_alpn(&[b"http/1.1"]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_once_a_day_in_its_last_week() {
+        let file = |name: &str| {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("certs")
+                .join(name)
+        };
+        let files = CertificateFiles {
+            certificate: file("localhost.pem"),
+            key: file("localhost.key"),
+        };
+        let listener = HttpsListener::new(Certificates::Files(files), None).unwrap();
+        let end = listener.configs.load().not_after.unwrap();
+        let mut noticed = None;
+        let mut is_warned_of = |now| {
+            let before = noticed;
+            listener.warn_of_expiry(now, &mut noticed);
+            noticed != before
+        };
+        let day = EXPIRY_NOTICE_INTERVAL;
+        assert!(!is_warned_of(end - 8 * day));
+        assert!(is_warned_of(end - 6 * day));
+        assert!(!is_warned_of(end - 6 * day + day / 2));
+        assert!(is_warned_of(end - 5 * day));
+        assert!(is_warned_of(end + day));
+    }
 }
