@@ -17,7 +17,7 @@ mod values;
 
 pub use browser::BrowserFlags;
 pub use connection::ConnectionFlags;
-pub use door::DoorFlags;
+pub use door::{DoorAddress, DoorFlags};
 pub use grant::{GrantFlags, GrantType, MachineGrant};
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "demo")]
 use super::demo;
 use super::{
-    completions, contexts, credential, docker_credential, login, logout, open, options, proxy,
-    registry, token, version, whoami,
+    completions, contexts, credential, docker_credential, kubeconfig, login, logout, open, options,
+    proxy, registry, token, version, whoami,
 };
 use crate::{
     kubeconfig::ExecApiVersion,
@@ -58,6 +58,9 @@ pub(super) enum Command {
         #[arg(long, global = true, value_name = "VERSION", value_parser = exec_api_version())]
         exec_api_version: Option<ExecApiVersion>,
     },
+    /// Print a kubeconfig whose clusters are those of a running proxy for several contexts
+    #[command(after_help = kubeconfig::EXAMPLES)]
+    Kubeconfig(kubeconfig::Flags),
     /// Open the proxy in a browser, with a cookie in place of its token
     #[command(after_help = open::EXAMPLES)]
     Open(open::Flags),

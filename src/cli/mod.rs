@@ -11,6 +11,7 @@ mod exec_info;
 mod help;
 mod hint;
 mod interrupt;
+mod kubeconfig;
 mod login;
 mod logout;
 mod open;

@@ -59,6 +59,11 @@ pub(super) fn print_as(format: Format, value: &Value, names: &[&str]) -> anyhow:
     }
 }
 
+/// Prints YAML whose quoted strings are JSON.
+pub(super) fn print_yaml(text: &str) -> anyhow::Result<()> {
+    written(console::print_json(text))
+}
+
 /// Prints a table as kubectl does: each column as wide as its widest cell, three spaces apart.
 pub(super) fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
     let rows: Vec<Vec<_>> = rows

@@ -10,7 +10,7 @@ use super::{
     arguments::{Cli, Command},
     completions, contexts, credential, docker_credential,
     interrupt::Interrupted,
-    login, logout, open, options,
+    kubeconfig, login, logout, open, options,
     output::ReaderGone,
     parse, proxy, registry, token, version, whoami,
 };
@@ -76,6 +76,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
             kind,
             exec_api_version,
         } => block_on(login::run(&cli.connection, &kind, exec_api_version)),
+        Command::Kubeconfig(flags) => kubeconfig::run(&cli.connection, &flags),
         Command::Open(flags) => block_on(open::run(&flags)),
         Command::Logout(flags) => block_on(logout::run(&cli.connection, &flags)),
         Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),

@@ -14,6 +14,7 @@
 
 mod contents;
 mod context;
+mod door;
 mod exec_entry;
 mod file_lock;
 mod forget;
@@ -42,6 +43,7 @@ use std::{
 pub use context::{
     Written, add_context, forget_user, may_add_context, may_forget_user, plan_context,
 };
+pub use door::{DoorConfig, DoorContext, DoorMode, write_door};
 pub use exec_entry::ExecEntry;
 pub use file_lock::{GivenUpWaiting, give_up_waiting};
 pub use forget::{Forget, Forgotten};

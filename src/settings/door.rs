@@ -12,6 +12,34 @@ use super::{
     values::{address, any_path},
 };
 
+/// The TCP address that a kubegate serves at. The flags are those that it was started with.
+#[derive(Args, Clone, Debug)]
+pub struct DoorAddress {
+    /// Port that the proxy listens on
+    #[arg(short, long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
+    pub port: u16,
+    /// IP address that the proxy listens on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
+    pub address: IpAddr,
+}
+
+impl DoorAddress {
+    /// Returns the address to connect to: loopback for a proxy that listens on every address.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        SocketAddr::new(reached(self.address), self.port)
+    }
+}
+
+/// Returns the address that reaches a listener at `ip`.
+fn reached(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
 /// Where a kubegate serves. The flags are those that it was started with.
 #[derive(Args, Clone, Debug)]
 pub struct DoorFlags {
@@ -47,12 +75,7 @@ impl DoorFlags {
     /// Returns the address to connect to: loopback for a proxy that listens on every address.
     #[must_use]
     pub fn server(&self) -> SocketAddr {
-        let ip = match self.address {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        SocketAddr::new(ip, self.port)
+        SocketAddr::new(reached(self.address), self.port)
     }
 
     /// Returns the host and port of the proxy's own origin, as a browser writes them. It is the address and

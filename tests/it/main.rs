@@ -14,6 +14,7 @@ mod contexts;
 mod credentials;
 mod demo;
 mod documentation;
+mod door_kubeconfigs;
 mod drain;
 mod early_responses;
 mod exec_entries;
