@@ -17,7 +17,6 @@ use crate::{
 const EXAMPLES_OF_THE_PROGRAM: &str = "\
 Examples:
   kubegate --context staging --read-only
-  curl http://127.0.0.1:8001/api/v1/namespaces/default/pods
   kubectl -s http://127.0.0.1:8001 get pods
 
 Exit codes: 0 after a drain, 1 if it could not start, 2 for bad flags.";
