@@ -53,14 +53,20 @@ use http::{
 use percent_encoding::percent_decode_str;
 use tower::{Layer, Service};
 
-use super::{body::Body, error::Error, guard::FOREIGN_SITE, navigation};
+use super::{
+    body::Body,
+    error::Error,
+    guard::{FOREIGN_SITE, TOKEN_RULE},
+    navigation,
+};
 use crate::printable::excerpt;
 
 /// How much of the address is shown, in characters.
 const SHOWN: usize = 300;
 
 /// Answers refused navigations from other sites with a page. Belongs right outside of the guard's
-/// origin layer, whose refusals it shows.
+/// origin layer, whose refusals it shows; and of its token layer, since a browser keeps the cookie of a
+/// proxy (SameSite=Strict) from such a navigation.
 #[derive(Clone, Copy, Debug)]
 pub struct InterstitialLayer;
 
@@ -96,10 +102,16 @@ where
             return Either::Left(self.inner.call(request));
         }
         let target = request.uri().clone();
+        let is_from_elsewhere = navigation::is_from_elsewhere(request.headers());
         let outcome = self.inner.call(request);
         Either::Right(Box::pin(async move {
             match outcome.await {
-                Err(Error::Refused(refusal)) if refusal.rule == FOREIGN_SITE => Ok(page(&target)),
+                Err(Error::Refused(refusal))
+                    if refusal.rule == FOREIGN_SITE
+                        || (refusal.rule == TOKEN_RULE && is_from_elsewhere) =>
+                {
+                    Ok(page(&target))
+                }
                 outcome => outcome,
             }
         }))
@@ -188,7 +200,7 @@ fn own_reference(path: &str) -> String {
 }
 
 /// Escapes a text for HTML, in an attribute too.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -152,8 +152,10 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(respond::RespondLayer::to_refusals())
         // Answers what is below the reserved path, for clients that have no token yet too.
         .layer(reserved::ReservedLayer::new(parts.access.clone()))
+        // A browser that follows a link of another site to an app leaves its cookie out.
+        .layer(interstitial::InterstitialLayer)
         // Whether the client may use this proxy, where tokens or certificates are required.
-        .layer(guard::token_layer(parts.access))
+        .layer(guard::token_layer(parts.access.clone()))
         // At the origin of an app, everything below sees the path of its proxy.
         .layer(app_origin::rewrite_layer())
         // Chooses the context and strips the API prefix, so that everything below sees the API
@@ -170,6 +172,7 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         // Sends browsers that open an app here on to its own origin.
         .layer(app_origin::RedirectToAppLayer::new(
             !parts.guard.trusts_proxied_pages(),
+            parts.access,
         ))
         // Sandboxes responses that the API server did not write itself (apps behind */proxy, logs),
         // and our own errors in their place.

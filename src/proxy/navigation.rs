@@ -25,6 +25,12 @@ pub(super) fn is_top_level<B>(request: &Request<B>) -> bool {
         && !OTHER_USES.iter().any(|name| headers.contains_key(name))
 }
 
+/// Whether a page of another site, or of another origin of this one, caused a request.
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| site != "same-origin" && site != "none")
+}
+
 fn is_only(headers: &HeaderMap, name: &str, value: &str) -> bool {
     let mut values = headers.get_all(name).iter();
     values.next().is_some_and(|first| first == value) && values.next().is_none()

@@ -40,7 +40,10 @@ use std::{
 use futures_util::future::Either;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION, REFERRER_POLICY, SET_COOKIE},
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, REFERRER_POLICY,
+        SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    },
 };
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,8 @@ use super::{
     body::Body,
     error::Error,
     guard::{LocalAccess, Site},
+    interstitial::escaped,
+    navigation,
     refusal::Refusal,
 };
 
@@ -187,14 +192,56 @@ fn open<B>(access: &LocalAccess, request: &Request<B>) -> Result<Response<Body>,
 fn enter<B>(access: &LocalAccess, request: &Request<B>) -> Result<Response<Body>, Refusal> {
     let code = parameter(request, "code").unwrap_or_default();
     let admitted = access.enter(request, code.as_bytes())?;
-    let location = HeaderValue::try_from(admitted.path);
-    let location = location.map_err(|e| Refusal::malformed("malformed path", e.to_string()))?;
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    let headers = response.headers_mut();
-    headers.insert(LOCATION, location);
-    headers.insert(SET_COOKIE, admitted.set_cookie);
+    let mut response = if navigation::is_from_elsewhere(request.headers()) {
+        page_to(&admitted.path)
+    } else {
+        let location = HeaderValue::try_from(admitted.path);
+        let location = location.map_err(|e| Refusal::malformed("malformed path", e.to_string()))?;
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, location);
+        response
+    };
+    response
+        .headers_mut()
+        .insert(SET_COOKIE, admitted.set_cookie);
     Ok(unstored(response))
+}
+
+/// Returns the path of a one-use address at `host` for a navigation that has proved a token, which is to go
+/// on to `path` there; `None` if it needed none.
+pub(super) fn entrance<B>(
+    access: &LocalAccess,
+    request: &Request<B>,
+    host: &str,
+    path: &str,
+) -> Option<String> {
+    let site = Site::parse(host).ok().filter(|_| is_path(path))?;
+    let code = access.hand_over(request, site, path)?;
+    Some(format!("{ENTER}?code={}", code.expose()))
+}
+
+/// Returns a page that goes on to a path by itself. A redirect would leave the new cookie out where a page of
+/// another site has begun the navigation (SameSite=Strict); this page begins another one.
+fn page_to(path: &str) -> Response<Body> {
+    let path = escaped(path);
+    let page = format!(
+        "<!doctype html>\n<meta charset=utf-8>\n<title>kubegate</title>\n\
+         <meta http-equiv=refresh content=\"0; url={path}\">\n"
+    );
+    let mut response = Response::new(Body::text(page));
+    for (name, value) in [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 /// Keeps a response out of caches, and its address out of the `Referer` of the next request.

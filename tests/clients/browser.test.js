@@ -1,8 +1,12 @@
 // Chromium before the demo: what pages of other sites and of apps can reach, and what an app keeps.
 
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
@@ -271,4 +275,66 @@ test("the page before a link cannot be framed", async (t) => {
   assert.match(seen.at(-1), / 403$/);
   const text = await page.frames().at(-1).locator("body").innerText().catch(() => "");
   assert.doesNotMatch(text, /Another site/);
+});
+
+/** A demo that requires a token: its port, and what `kubegate open` prints. */
+async function guardedByToken(context) {
+  const folder = mkdtempSync(join(tmpdir(), "kubegate-browser-"));
+  const tokens = join(folder, "tokens");
+  writeFileSync(tokens, "alice a-token-for-the-browser\n", { mode: 0o600 });
+  const kubegate = process.env.KUBEGATE;
+  const running = spawn(kubegate, ["demo", "--port=0", "--require-token-file", tokens], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const ended = new Promise((resolve) => running.once("exit", resolve));
+  context.after(async () => {
+    running.kill();
+    await ended;
+    rmSync(folder, { recursive: true });
+  });
+  const lines = createInterface({ input: running.stdout });
+  const [, port] = (await new Promise((resolve) => lines.once("line", resolve))).match(/:(\d+)$/);
+  const open = (...target) => execFileSync(
+    kubegate, ["open", ...target, "--print", "--port", port, "--token-file", tokens],
+    { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] },
+  ).trim();
+  return { port, open };
+}
+
+test("where tokens are required, kubegate open lets a browser in, at apps too", async (t) => {
+  const { port, open } = await guardedByToken(t);
+  const app = `http://web.default.svc.localhost:${port}`;
+  const { page } = await visitor(t);
+  await page.goto(`${app}/`);
+  await page.getByText("kubegate open").waitFor();
+  await page.goto(open("svc/web"));
+  await page.getByRole("heading", { name: "web" }).waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "web" }).waitFor();
+  assert.equal(page.url(), `${app}/`);
+  // A link of another site comes without the cookie, and goes on with it.
+  const link = `<a href="${app}/cookies">an app</a>`;
+  await page.goto(foreign);
+  await page.evaluate((html) => { document.body.innerHTML = html; }, link);
+  await page.getByRole("link", { name: "an app" }).click();
+  await page.getByRole("link", { name: "Go on" }).click();
+  await page.waitForURL(`${app}/cookies`);
+  assert.equal(await page.locator("body").innerText(), "");
+});
+
+test("from the API a browser comes with its cookie to an app that it has not opened", async (t) => {
+  const { port, open } = await guardedByToken(t);
+  const { page } = await visitor(t);
+  await page.goto(open("/version"));
+  await page.getByText("gitVersion").waitFor();
+  // The host of `kubegate open`.
+  const own = new URL(page.url()).origin;
+  const path = "/api/v1/namespaces/default/services/web/proxy/";
+  const link = `<a href="${own}${path}">an app</a>`;
+  await page.goto(foreign.replace("127.0.0.1", "localhost"));
+  await page.evaluate((html) => { document.body.innerHTML = html; }, link);
+  await page.getByRole("link", { name: "an app" }).click();
+  await page.getByRole("link", { name: "Go on" }).click();
+  await page.getByRole("heading", { name: "web" }).waitFor();
+  assert.equal(page.url(), `http://web.default.svc.localhost:${port}/`);
 });

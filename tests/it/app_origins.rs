@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Connection, Kubegate, Upstream, exchange, status};
+use crate::support::{Connection, Kubegate, Upstream, exchange, secrets, status};
 
 const OPENED: &str = "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\n\
                       Sec-Fetch-Dest: document\r\n";
@@ -402,4 +402,71 @@ async fn a_link_of_another_site_to_the_api_gets_a_page_to_go_on_from() {
     let own = OPENED.replace("none", "same-origin");
     let response = send(&kubegate, &kubegate.address, "GET", "/api/v1/pods", &own).await;
     assert_eq!(status(&response), 200, "{response}");
+}
+
+/// The value of a `Set-Cookie` up to its attributes.
+fn cookie(response: &str) -> &str {
+    let set = values(response, "set-cookie")[0];
+    set.split(';').next().unwrap()
+}
+
+#[tokio::test]
+async fn where_tokens_are_required_a_browser_gets_a_cookie_of_each_apps_origin() {
+    const TOKEN: &str = "a-token-of-the-door-for-apps";
+    secrets::register(TOKEN);
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, format!("alice {TOKEN}\n")).unwrap();
+    let upstream = Upstream::plain(Connection::echo).await;
+    let flags = ["--require-token-file", tokens.to_str().unwrap()];
+    let kubegate = Kubegate::before(&upstream, &flags);
+    let own = kubegate.address.as_str();
+    let app = host(&kubegate, "80.a.m.svc");
+
+    // What `kubegate open` does, and then the browser.
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    let opened = send(&kubegate, own, "POST", "/.kubegate/open", &bearer).await;
+    let opened: serde_json::Value =
+        serde_json::from_str(opened.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let entered = send(
+        &kubegate,
+        own,
+        "GET",
+        opened["path"].as_str().unwrap(),
+        OPENED,
+    )
+    .await;
+    assert_eq!(status(&entered), 303, "{entered}");
+    let lines = format!("{OPENED}Cookie: {}\r\n", cookie(&entered));
+
+    let path = "/api/v1/namespaces/m/services/a:80/proxy/x?y";
+    let sent_on = send(&kubegate, own, "GET", path, &lines).await;
+    assert_eq!(status(&sent_on), 307, "{sent_on}");
+    let to = values(&sent_on, "location")[0];
+    let entrance = to.strip_prefix(&format!("//{app}")).unwrap();
+    assert!(entrance.starts_with("/.kubegate/enter?code="), "{to}");
+    // A redirect to another site's host leaves out cookies of SameSite=Strict, its page does not.
+    let entered = send(&kubegate, &app, "GET", entrance, FROM_ANOTHER_SITE).await;
+    assert_eq!(status(&entered), 200, "{entered}");
+    assert!(entered.contains("content=\"0; url=/x?y\""), "{entered}");
+    let own_page = OPENED.replace("none", "same-origin");
+    let with_cookie = format!("{own_page}Cookie: session=app; {}\r\n", cookie(&entered));
+    let response = send(&kubegate, &app, "GET", "/x?y", &with_cookie).await;
+    assert_eq!(status(&response), 200, "{response}");
+    assert!(response.contains("cookie: session=app\r\n"), "{response}");
+    assert!(!response.contains("kubegate-"), "{response}");
+    // It is good at that app alone, and the address was good once.
+    let other = host(&kubegate, "80.b.m.svc");
+    let response = send(&kubegate, &other, "GET", "/", &with_cookie).await;
+    assert_eq!(status(&response), 401, "{response}");
+    let again = send(&kubegate, &app, "GET", entrance, FROM_ANOTHER_SITE).await;
+    assert_eq!(status(&again), 403, "{again}");
+    // A link of another site leaves the cookie out: the page goes on with it.
+    let response = send(&kubegate, &app, "GET", "/x", FROM_ANOTHER_SITE).await;
+    assert_eq!(status(&response), 403, "{response}");
+    assert_eq!(values(&response, "x-frame-options"), ["DENY"]);
+    assert_eq!(
+        status(&send(&kubegate, &app, "GET", "/x", OPENED).await),
+        401
+    );
 }

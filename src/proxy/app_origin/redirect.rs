@@ -2,6 +2,7 @@
 
 use std::{
     future::{Ready, ready},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,22 +14,32 @@ use http::{
 use tower::{Layer, Service};
 
 use super::app::{App, AppOrigin};
-use crate::proxy::{body::Body, contexts::NamedContext, error::Error, guard, navigation};
+use crate::proxy::{
+    body::Body,
+    contexts::NamedContext,
+    error::Error,
+    guard::{self, LocalAccess},
+    navigation, reserved,
+};
 
 /// Redirects navigations to `/api/v1/namespaces/NS/services|pods/*/proxy/...` with 307. Belongs inside
 /// of the guard: what it refuses is not redirected.
 ///
 /// Only for hosts that are loopback names, since the names of apps lead to the browser's own machine.
-#[derive(Clone, Copy, Debug)]
+///
+/// Where the proxy requires tokens, the redirect takes the browser through a one-use address of the app's
+/// origin, which gives it a cookie there.
+#[derive(Clone, Debug)]
 pub struct RedirectToAppLayer {
     enabled: bool,
+    access: Arc<LocalAccess>,
 }
 
 impl RedirectToAppLayer {
     /// Without `enabled` requests pass as if this layer were not there.
     #[must_use]
-    pub fn new(enabled: bool) -> Self {
-        Self { enabled }
+    pub fn new(enabled: bool, access: Arc<LocalAccess>) -> Self {
+        Self { enabled, access }
     }
 }
 
@@ -38,6 +49,7 @@ impl<S> Layer<S> for RedirectToAppLayer {
     fn layer(&self, inner: S) -> RedirectToApp<S> {
         RedirectToApp {
             enabled: self.enabled,
+            access: self.access.clone(),
             inner,
         }
     }
@@ -47,6 +59,7 @@ impl<S> Layer<S> for RedirectToAppLayer {
 #[derive(Clone, Debug)]
 pub struct RedirectToApp<S> {
     enabled: bool,
+    access: Arc<LocalAccess>,
     inner: S,
 }
 
@@ -63,7 +76,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let location = self.enabled.then(|| location(&request)).flatten();
+        let location = self.enabled.then(|| location(&self.access, &request));
+        let location = location.flatten();
         match location {
             None => Either::Left(self.inner.call(request)),
             Some(location) => Either::Right(ready(Ok(redirect(location)))),
@@ -71,7 +85,7 @@ where
     }
 }
 
-fn location<B>(request: &Request<B>) -> Option<HeaderValue> {
+fn location<B>(access: &LocalAccess, request: &Request<B>) -> Option<HeaderValue> {
     let uri = request.uri();
     if !navigation::is_top_level(request) || request.extensions().get::<AppOrigin>().is_some() {
         return None;
@@ -87,8 +101,12 @@ fn location<B>(request: &Request<B>) -> Option<HeaderValue> {
     let query = uri
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
+    let (host, path) = (format!("{name}{port}"), format!("{path}{query}"));
+    let path = reserved::entrance(access, request, &host, &path).unwrap_or(path);
     // Without a scheme the browser keeps its own.
-    HeaderValue::try_from(format!("//{name}{port}{path}{query}")).ok()
+    let mut location = HeaderValue::try_from(format!("//{host}{path}")).ok()?;
+    location.set_sensitive(true);
+    Some(location)
 }
 
 fn redirect(location: HeaderValue) -> Response<Body> {
@@ -110,7 +128,8 @@ mod tests {
             .header("host", host)
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-dest", dest);
-        let location = location(&request.body(()).unwrap())?;
+        let access = LocalAccess::default();
+        let location = location(&access, &request.body(()).unwrap())?;
         Some(location.to_str().unwrap().to_owned())
     }
 

@@ -19,12 +19,15 @@ use super::{
     session_cookie,
 };
 use crate::{
-    proxy::{head_filter::HeadFilter, peer::Peer, request_record::RequestRecord, websocket_token},
+    proxy::{
+        head_filter::HeadFilter, navigation, peer::Peer, request_record::RequestRecord,
+        websocket_token,
+    },
     secret::Secret,
 };
 
 /// The names of the rules in refusals.
-const RULE: &str = "--require-token-file";
+pub const TOKEN_RULE: &str = "--require-token-file";
 const CERTIFICATE_RULE: &str = "--client-ca";
 
 /// Lets clients with a certificate or a token of `--require-token-file` in, and browsers with a cookie that
@@ -36,6 +39,10 @@ pub struct LocalAccess {
     certificates: bool,
     sessions: BrowserSessions,
 }
+
+/// The token that a navigation has proved, among its extensions.
+#[derive(Clone)]
+struct ProvenToken(Hash);
 
 /// A browser that has come in by a one-use address.
 pub struct Admitted {
@@ -87,6 +94,10 @@ impl LocalAccess {
             };
             self.prove(request, &token)?;
             remove_token(request.headers_mut());
+            // Only such a request is sent on to an app, with a cookie for it.
+            if navigation::is_top_level(request) {
+                request.extensions_mut().insert(ProvenToken(token));
+            }
         } else if self.certificates {
             return Err(without_certificate());
         }
@@ -116,6 +127,19 @@ impl LocalAccess {
         self.prove(request, &token)?;
         let code = self.sessions.invite(token, site, path, SystemTime::now());
         code.map(Some).ok_or_else(no_randomness)
+    }
+
+    /// Returns the code of a one-use address at `site` for a navigation that has proved a token; `None` if
+    /// it needed none. The page that caused the navigation does not see the response.
+    pub(in crate::proxy) fn hand_over<B>(
+        &self,
+        request: &Request<B>,
+        site: Site,
+        path: &str,
+    ) -> Option<Secret> {
+        let ProvenToken(token) = request.extensions().get()?;
+        let now = SystemTime::now();
+        self.sessions.invite(*token, site, path.to_owned(), now)
     }
 
     /// Lets the browser in that opens a one-use address, if it is good at the request's `Host`.
@@ -156,7 +180,7 @@ impl LocalAccess {
     fn prove<B>(&self, request: &Request<B>, token: &Hash) -> Result<(), Refusal> {
         let client = self.client(token).ok_or_else(|| {
             Refusal::unauthorized(
-                RULE,
+                TOKEN_RULE,
                 "the token of the request is not one of --require-token-file",
             )
         })?;
@@ -233,7 +257,7 @@ fn token_of_headers(headers: &HeaderMap) -> Result<Hash, Refusal> {
     };
     of_header().or_else(of_subprotocol).ok_or_else(|| {
         Refusal::unauthorized(
-            RULE,
+            TOKEN_RULE,
             "this proxy requires a token of its own (--require-token-file): send it as a \
              bearer token in the Authorization header; `kubegate open` lets a browser in",
         )

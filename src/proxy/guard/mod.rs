@@ -52,7 +52,7 @@ pub use rules::Rules;
 
 pub use browser_sessions::{INVITATION_TTL, SESSION_TTL, Site};
 pub use layer::{CheckOrigin, CheckRequest, CutTarget, origin_layer, request_layer, token_layer};
-pub use local_access::{Admitted, CheckLocalAccess, LocalAccess};
+pub use local_access::{Admitted, CheckLocalAccess, LocalAccess, TOKEN_RULE};
 pub use local_tokens::{BadLine, LocalTokens};
 pub use local_users::{LocalUsers, UnknownOwner};
 
