@@ -23,9 +23,16 @@ const SETTINGS_PER_SECOND: u32 = 10;
 const CONTROL: u32 = 2000;
 /// Such frames a second.
 const CONTROL_PER_SECOND: u32 = 200;
-/// Such frames for each request and for each DATA frame that was sent: one for the stream and one for the
-/// connection.
-const CONTROL_PER_FRAME: u32 = 2;
+/// Such frames for each request.
+const CONTROL_PER_REQUEST: u32 = 2;
+
+/// `WINDOW_UPDATE` frames for each DATA frame that was sent, one for the stream and one for the connection,
+/// and as many for so many bytes of it: Go's client sends both for every 4 KiB that its program reads.
+const UPDATES_PER_FRAME: u32 = 2;
+const BYTES_PER_UPDATE: u32 = 1024;
+
+/// The most frames that others can justify. A client may read a large window late.
+const MAX_JUSTIFIED: u32 = 1 << 24;
 
 /// A client exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +44,7 @@ pub(super) struct Flood(&'static str);
 pub(super) struct FloodLimits {
     resets: Budget,
     settings: Budget,
+    updates: Budget,
     control: Budget,
 }
 
@@ -45,6 +53,7 @@ impl FloodLimits {
         Self {
             resets: Budget::new(RESETS, RESETS_PER_SECOND, now),
             settings: Budget::new(SETTINGS, SETTINGS_PER_SECOND, now),
+            updates: Budget::new(CONTROL, CONTROL_PER_SECOND, now),
             control: Budget::new(CONTROL, CONTROL_PER_SECOND, now),
         }
     }
@@ -61,7 +70,8 @@ impl FloodLimits {
             Kind::Settings if frame.is_ack() => return Ok(()),
             Kind::Settings => (&mut self.settings, "SETTINGS frames"),
             Kind::Headers => {
-                self.control.add(CONTROL_PER_FRAME);
+                self.control.add(CONTROL_PER_REQUEST);
+                self.updates.add(CONTROL_PER_REQUEST);
                 return Ok(());
             }
             Kind::Data if frame.length > 0 || frame.ends_stream() => return Ok(()),
@@ -69,7 +79,7 @@ impl FloodLimits {
             Kind::Data => (&mut self.control, "empty DATA frames"),
             Kind::Continuation => (&mut self.control, "empty CONTINUATION frames"),
             Kind::Ping => (&mut self.control, "PING frames"),
-            Kind::WindowUpdate => (&mut self.control, "WINDOW_UPDATE frames"),
+            Kind::WindowUpdate => (&mut self.updates, "WINDOW_UPDATE frames"),
             Kind::Other => (&mut self.control, "frames of other types"),
         };
         budget.take(now).then_some(()).ok_or(Flood(what))
@@ -77,33 +87,39 @@ impl FloodLimits {
 
     /// Counts a frame that was sent.
     pub(super) fn send(&mut self, frame: Frame) {
-        if frame.kind == Kind::Data {
-            self.control.add(CONTROL_PER_FRAME);
+        match frame.kind {
+            Kind::Data => {
+                let more = UPDATES_PER_FRAME + frame.length / BYTES_PER_UPDATE;
+                self.updates.add(more);
+            }
+            // A client may leave a response whose head it has seen.
+            Kind::Headers => self.resets.add(1),
+            _ => {}
         }
     }
 }
 
-/// A token bucket.
+/// A token bucket. Time fills it up to its burst, and justified frames beyond.
 #[derive(Debug)]
 struct Budget {
     left: u32,
-    max: u32,
+    burst: u32,
     per_second: u32,
     filled: Instant,
 }
 
 impl Budget {
-    fn new(max: u32, per_second: u32, now: Instant) -> Self {
+    fn new(burst: u32, per_second: u32, now: Instant) -> Self {
         Self {
-            left: max,
-            max,
+            left: burst,
+            burst,
             per_second,
             filled: now,
         }
     }
 
     fn add(&mut self, more: u32) {
-        self.left = self.left.saturating_add(more).min(self.max);
+        self.left = self.left.saturating_add(more).min(MAX_JUSTIFIED);
     }
 
     /// Takes one; `false` if there is none.
@@ -116,12 +132,13 @@ impl Budget {
         is_left
     }
 
+    /// Fills the bucket, which is empty.
     fn fill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled);
         let more = elapsed.as_millis() * u128::from(self.per_second) / 1000;
         if more > 0 {
             self.filled = now;
-            self.add(u32::try_from(more).unwrap_or(u32::MAX));
+            self.left = u32::try_from(more).unwrap_or(u32::MAX).min(self.burst);
         }
     }
 }
@@ -185,14 +202,35 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_update_both_windows_after_each_data_frame() {
+    fn a_client_may_update_both_windows_for_what_it_reads() {
         let start = Instant::now();
+        let update = |limits: &mut FloodLimits| limits.receive(frame(8, 0, 4), || start);
         let mut limits = FloodLimits::new(start);
         for _ in 0..10_000 {
             limits.send(frame(0, 0, 100));
-            for _ in 0..CONTROL_PER_FRAME {
-                limits.receive(frame(8, 0, 4), || start).unwrap();
+            for _ in 0..UPDATES_PER_FRAME {
+                update(&mut limits).unwrap();
             }
+        }
+        // 4 MiB in a window, which a program reads later by 4 KiB.
+        let mut limits = FloodLimits::new(start);
+        let mut large = frame(0, 0, 0);
+        large.length = 16 * 1024;
+        for _ in 0..256 {
+            limits.send(large);
+        }
+        for _ in 0..2 * 1024 {
+            update(&mut limits).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_client_may_leave_every_response_that_has_begun() {
+        let start = Instant::now();
+        let mut limits = FloodLimits::new(start);
+        for _ in 0..10_000 {
+            limits.send(frame(1, 4, 9));
+            limits.receive(frame(3, 0, 4), || start).unwrap();
         }
     }
 }
