@@ -2,7 +2,7 @@
 //!
 //! A token is known by its SHA-256 hash alone.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
@@ -14,20 +14,17 @@ const HASH: &str = "sha256:";
 /// The shortest token, in characters. A shorter one could be guessed.
 const MIN_LENGTH: usize = 16;
 
-/// The tokens of `--require-token-file`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct LocalTokens(Vec<Entry>);
+/// The tokens of `--require-token-file`: the clients' names by the hashes of their tokens. How long it takes
+/// to find a hash says nothing of a token, since nobody can choose a token by its hash.
+#[derive(Default, PartialEq, Eq)]
+pub struct LocalTokens(HashMap<Hash, Arc<str>>);
 
-#[derive(PartialEq, Eq)]
-struct Entry {
-    client: Arc<str>,
-    hash: Hash,
-}
-
-/// Hides the hash.
-impl fmt::Debug for Entry {
+/// Shows the names alone.
+impl fmt::Debug for LocalTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.client.fmt(f)
+        let mut clients: Vec<_> = self.0.values().collect();
+        clients.sort();
+        f.debug_tuple("LocalTokens").field(&clients).finish()
     }
 }
 
@@ -46,23 +43,22 @@ impl LocalTokens {
     /// # Errors
     /// A line of another form, by its number.
     pub fn parse(text: &str) -> Result<Self, BadLine> {
-        let mut entries = Vec::<Entry>::new();
+        let mut clients = HashMap::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let entry = Entry::parse(line).and_then(|entry| {
-                let is_known = entries.iter().any(|known| known.hash == entry.hash);
-                let new = (!is_known).then_some(entry);
-                new.ok_or("the token stands on an earlier line too")
+            let read = read(line).and_then(|(client, hash)| {
+                let earlier = clients.insert(hash, client);
+                earlier.map_or(Ok(()), |_| Err("the token stands on an earlier line too"))
             });
-            entries.push(entry.map_err(|problem| BadLine {
+            read.map_err(|problem| BadLine {
                 line: index + 1,
                 problem,
-            })?);
+            })?;
         }
-        Ok(Self(entries))
+        Ok(Self(clients))
     }
 
     /// How many tokens there are.
@@ -77,34 +73,28 @@ impl LocalTokens {
         self.0.is_empty()
     }
 
-    /// Returns the name of the client whose token has this hash. Takes the same time for every hash.
+    /// Returns the name of the client whose token has this hash.
     pub(super) fn client(&self, hash: &Hash) -> Option<&Arc<str>> {
-        let mut found = None;
-        for entry in &self.0 {
-            if verify_slices_are_equal(&entry.hash, hash).is_ok() {
-                found = Some(&entry.client);
-            }
-        }
-        found
+        let (found, client) = self.0.get_key_value(hash)?;
+        let is_same = verify_slices_are_equal(found, hash).is_ok();
+        is_same.then_some(client)
     }
 }
 
-impl Entry {
-    fn parse(line: &str) -> Result<Self, &'static str> {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(client), Some(token), None) = (words.next(), words.next(), words.next()) else {
-            return Err("not a name and a token");
-        };
-        if printable(client) != client {
-            return Err("the name has a character that cannot be shown");
-        }
-        let hash = match token.strip_prefix(HASH) {
-            Some(digits) => hash_of_digits(digits).ok_or("not 64 hexadecimal digits")?,
-            None => hash_of_token(token)?,
-        };
-        let client = client.into();
-        Ok(Self { client, hash })
+/// Reads a line: the name of a client and the hash of its token.
+fn read(line: &str) -> Result<(Arc<str>, Hash), &'static str> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(client), Some(token), None) = (words.next(), words.next(), words.next()) else {
+        return Err("not a name and a token");
+    };
+    if printable(client) != client {
+        return Err("the name has a character that cannot be shown");
     }
+    let hash = match token.strip_prefix(HASH) {
+        Some(digits) => hash_of_digits(digits).ok_or("not 64 hexadecimal digits")?,
+        None => hash_of_token(token)?,
+    };
+    Ok((client.into(), hash))
 }
 
 fn hash_of_token(token: &str) -> Result<Hash, &'static str> {
