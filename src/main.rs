@@ -17,6 +17,13 @@ fn main() -> ExitCode {
             return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
+    let cli = match cli.with_settings() {
+        Ok(cli) => cli,
+        Err(error) => {
+            console::print_error(format_args!("{error:#}"));
+            return cli::exit_code(&error);
+        }
+    };
     telemetry::start(cli.verbosity());
     for error in &unprotected {
         tracing::warn!(

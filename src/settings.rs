@@ -3,6 +3,7 @@
 mod browser;
 mod connection;
 mod door;
+pub mod file;
 mod grant;
 mod ibm;
 mod login;

@@ -1,12 +1,14 @@
 //! The program's commands and flags.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "demo")]
 use super::demo;
 use super::{
-    completions, contexts, credential, docker_credential, kubeconfig, login, logout, open, options,
-    proxy, registry, token, version, whoami,
+    completions, config, contexts, credential, docker_credential, kubeconfig, login, logout, open,
+    options, proxy, registry, token, version, whoami,
 };
 use crate::{
     kubeconfig::ExecApiVersion,
@@ -34,6 +36,9 @@ pub struct Cli {
     pub(super) connection: ConnectionFlags,
     #[command(flatten)]
     pub(super) proxy: ProxyFlags,
+    /// The words of the command line.
+    #[arg(skip)]
+    pub(super) line: Vec<OsString>,
 }
 
 // The doc comments are the help's text.
@@ -75,6 +80,12 @@ pub(super) enum Command {
     /// List the contexts, with their servers and logins
     #[command(after_help = contexts::EXAMPLES)]
     Contexts(contexts::Flags),
+    /// Check and show the settings files of the proxy
+    #[command(after_help = config::EXAMPLES)]
+    Config {
+        #[command(subcommand)]
+        action: config::Action,
+    },
     /// Provide docker with fresh tokens for OpenShift's registries
     #[command(after_help = registry::EXAMPLES)]
     Registry {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod completions;
+mod config;
 mod contexts;
 mod credential;
 #[cfg(feature = "demo")]
@@ -22,6 +23,8 @@ mod plugin_file;
 mod proxy;
 mod registry;
 mod run;
+mod settings_file;
+mod settings_report;
 mod target;
 mod token;
 mod usage;

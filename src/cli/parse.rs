@@ -58,7 +58,9 @@ pub(super) fn read(line: &[OsString]) -> Result<Cli, Error> {
             "the demo has a cluster and user of its own; leave out --{flag}"
         )));
     }
-    Cli::from_arg_matches(&matches)
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.line = line.to_vec();
+    Ok(cli)
 }
 
 /// Returns all commands and flags.

@@ -48,6 +48,7 @@ pub use overrides::Overrides;
 pub use ownership::foreign_writers;
 pub use pem::Pem;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
+pub(crate) use read::read_bounded;
 pub use resolve::{AllContexts, Pin, Resolved, resolve, resolve_contexts, resolve_pinned};
 pub use server_url::{host, port};
 pub use slug::Slug;

@@ -32,7 +32,7 @@ pub(super) fn read_kubeconfig(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> 
 /// Reads a whole file of at most `limit` bytes, without hanging on a pipe or device. Pipes
 /// that the shell hands over (`<(...)`, `/dev/stdin`) are read to their end. A device without
 /// content, such as `/dev/null`, is read as an empty file. `what` names the file's purpose in errors.
-pub(super) fn read_bounded(
+pub(crate) fn read_bounded(
     what: &str,
     path: &Path,
     limit: u64,

@@ -16,6 +16,11 @@ use crate::{kubeconfig::Overrides, secret::Secret};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Cluster and user (as kubectl)")]
 pub struct ConnectionFlags {
+    /// Settings file of the proxy, in place of config.toml and conf.d/*.toml in
+    /// $XDG_CONFIG_HOME/kubegate (~/.config/kubegate); its keys are the flags without their dashes
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath,
+          value_parser = any_path())]
+    pub config: Option<PathBuf>,
     /// Kubeconfig file [default: the files of KUBECONFIG, else ~/.kube/config, else the service
     /// account of the pod]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath,
@@ -170,6 +175,12 @@ impl ConnectionFlags {
     pub fn contexts(&self) -> Vec<&str> {
         let names = self.context.iter().map(String::as_str);
         names.filter(|name| !name.is_empty()).collect()
+    }
+
+    /// `--config`
+    #[must_use]
+    pub fn config(&self) -> Option<&Path> {
+        non_empty_path(self.config.as_ref())
     }
 
     /// `--kubeconfig`

@@ -52,6 +52,7 @@ mod reload;
 mod rotations;
 mod secrets;
 mod service_accounts;
+mod settings;
 mod socket_activation;
 mod static_files;
 mod streaming;
