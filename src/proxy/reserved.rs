@@ -52,7 +52,7 @@ use tower::{Layer, Service};
 use super::{
     body::Body,
     error::Error,
-    guard::{LocalAccess, Site},
+    guard::{LocalAccess, OwnedHost},
     interstitial::escaped,
     navigation,
     refusal::Refusal,
@@ -163,14 +163,14 @@ fn open<B>(access: &LocalAccess, request: &Request<B>) -> Result<Response<Body>,
     let own = request.headers().get(HOST);
     let own = own.and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = parameter(request, "host").unwrap_or_else(|| own.to_owned());
-    let site = Site::parse(&host)
+    let host = OwnedHost::parse(&host)
         .map_err(|problem| Refusal::malformed("malformed host", format!("host {problem}")))?;
     let path = parameter(request, "path").unwrap_or_else(|| "/".to_owned());
     if !is_path(&path) {
         let message = "path must begin with one / and have no space and no character beyond ASCII";
         return Err(Refusal::malformed("malformed path", message));
     }
-    let code = access.invite(request, site, path.clone())?;
+    let code = access.invite(request, host, path.clone())?;
     let opened = match &code {
         Some(code) => Opened {
             path: format!("{ENTER}?code={}", code.expose()),
@@ -216,8 +216,8 @@ pub(super) fn entrance<B>(
     host: &str,
     path: &str,
 ) -> Option<String> {
-    let site = Site::parse(host).ok().filter(|_| is_path(path))?;
-    let code = access.hand_over(request, site, path)?;
+    let host = OwnedHost::parse(host).ok().filter(|_| is_path(path))?;
+    let code = access.hand_over(request, host, path)?;
     Some(format!("{ENTER}?code={}", code.expose()))
 }
 

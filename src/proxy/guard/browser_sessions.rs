@@ -34,12 +34,12 @@ pub(super) type Hash = [u8; SHA256_OUTPUT_LEN];
 
 /// The host and port of an origin, as a browser's `Host` header has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct OwnedHost {
     name: Box<str>,
     port: Option<u16>,
 }
 
-impl Site {
+impl OwnedHost {
     /// Parses `host[:port]`.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ struct Invitation {
 #[derive(Clone)]
 struct Grant {
     token: Hash,
-    site: Site,
+    host: OwnedHost,
     expires_at: SystemTime,
 }
 
@@ -94,12 +94,12 @@ pub(super) struct Entered {
 }
 
 impl BrowserSessions {
-    /// Returns the code of a one-use address at `site`, on behalf of a token. A browser that comes with
+    /// Returns the code of a one-use address at `host`, on behalf of a token. A browser that comes with
     /// it is sent on to `path`. `None` if the system has no random bytes.
     pub(super) fn invite(
         &self,
         token: Hash,
-        site: Site,
+        host: OwnedHost,
         path: String,
         now: SystemTime,
     ) -> Option<Secret> {
@@ -108,7 +108,7 @@ impl BrowserSessions {
             code: hash(code.as_bytes()),
             grant: Grant {
                 token,
-                site,
+                host,
                 expires_at: now + INVITATION_TTL,
             },
             path,
@@ -124,7 +124,7 @@ impl BrowserSessions {
     }
 
     /// Redeems a code, once, and returns a cookie. `None` for a code that is unknown, used, expired or
-    /// made for another site.
+    /// made for another host.
     pub(super) fn enter(&self, code: &[u8], host: &Host<'_>, now: SystemTime) -> Option<Entered> {
         let code = hash(code);
         let invitation = {
@@ -133,7 +133,7 @@ impl BrowserSessions {
             let found = invitations
                 .iter()
                 .position(|invitation| verify_slices_are_equal(&invitation.code, &code).is_ok())?;
-            if !invitations.get(found)?.grant.site.is(host) {
+            if !invitations.get(found)?.grant.host.is(host) {
                 return None;
             }
             invitations.remove(found)
@@ -159,7 +159,7 @@ impl BrowserSessions {
     pub(super) fn token_of(&self, cookie: &[u8], host: &Host<'_>, now: SystemTime) -> Option<Hash> {
         let sessions = self.sessions.load();
         let grant = sessions.get(&hash(cookie))?;
-        (grant.expires_at > now && grant.site.is(host)).then_some(grant.token)
+        (grant.expires_at > now && grant.host.is(host)).then_some(grant.token)
     }
 }
 
@@ -207,8 +207,8 @@ mod tests {
     }
 
     fn invite(sessions: &BrowserSessions, now: SystemTime) -> Secret {
-        let site = Site::parse("localhost:8001").unwrap();
-        sessions.invite(TOKEN, site, "/a".to_owned(), now).unwrap()
+        let host = OwnedHost::parse("localhost:8001").unwrap();
+        sessions.invite(TOKEN, host, "/a".to_owned(), now).unwrap()
     }
 
     fn enter(sessions: &BrowserSessions, now: SystemTime) -> Secret {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Refusal,
-    browser_sessions::{BrowserSessions, Hash, Site, hash},
+    browser_sessions::{BrowserSessions, Hash, OwnedHost, hash},
     host::only_host,
     local_tokens::LocalTokens,
     session_cookie,
@@ -105,7 +105,7 @@ impl LocalAccess {
         Ok(())
     }
 
-    /// Returns the code of a one-use address at `site`, which sends a browser on to `path`; `None` if
+    /// Returns the code of a one-use address at `host`, which sends a browser on to `path`; `None` if
     /// no token is required, so that none is needed. Takes a token alone: a page must not get an address
     /// by the cookie of its browser.
     ///
@@ -114,7 +114,7 @@ impl LocalAccess {
     pub fn invite<B>(
         &self,
         request: &Request<B>,
-        site: Site,
+        host: OwnedHost,
         path: String,
     ) -> Result<Option<Secret>, Refusal> {
         if self.tokens.is_none() {
@@ -125,21 +125,21 @@ impl LocalAccess {
         }
         let token = token_of_headers(request.headers())?;
         self.prove(request, &token)?;
-        let code = self.sessions.invite(token, site, path, SystemTime::now());
+        let code = self.sessions.invite(token, host, path, SystemTime::now());
         code.map(Some).ok_or_else(no_randomness)
     }
 
-    /// Returns the code of a one-use address at `site` for a navigation that has proved a token; `None` if
+    /// Returns the code of a one-use address at `host` for a navigation that has proved a token; `None` if
     /// it needed none. The page that caused the navigation does not see the response.
     pub(in crate::proxy) fn hand_over<B>(
         &self,
         request: &Request<B>,
-        site: Site,
+        host: OwnedHost,
         path: &str,
     ) -> Option<Secret> {
         let ProvenToken(token) = request.extensions().get()?;
         let now = SystemTime::now();
-        self.sessions.invite(*token, site, path.to_owned(), now)
+        self.sessions.invite(*token, host, path.to_owned(), now)
     }
 
     /// Lets the browser in that opens a one-use address, if it is good at the request's `Host`.

@@ -50,7 +50,7 @@ use origin::AllowedOrigins;
 pub use origin::{Caller, FOREIGN_SITE};
 pub use rules::Rules;
 
-pub use browser_sessions::{INVITATION_TTL, SESSION_TTL, Site};
+pub use browser_sessions::{INVITATION_TTL, OwnedHost, SESSION_TTL};
 pub use layer::{CheckOrigin, CheckRequest, CutTarget, origin_layer, request_layer, token_layer};
 pub use local_access::{Admitted, CheckLocalAccess, LocalAccess, TOKEN_RULE};
 pub use local_tokens::{BadLine, LocalTokens};
