@@ -247,3 +247,48 @@ async fn without_a_state_folder_a_process_remembers_by_itself() {
     cluster.file("password", "sesame-os-1");
     wait_until(&kubegate, OWN_USER, is_ok).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_session_is_replaced_when_a_token_is_requested() {
+    let cluster = Cluster::with_password_files().await;
+    let first = cluster.token().stdout;
+    let age = || {
+        let state = cluster.state().into_os_string();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        for login in store.names().unwrap() {
+            let saved = store.read(&login).unwrap().unwrap();
+            let before = saved.issued_at.map(|at| at - Duration::from_secs(60));
+            let aged = SavedLogin {
+                issued_at: before,
+                ..saved
+            };
+            store.write(&login, &aged).unwrap();
+        }
+    };
+    // The control: a session that holds is kept.
+    age();
+    assert_eq!(cluster.token().stdout, first);
+
+    let before = cluster.openshift.logins();
+    assert!(cluster.openshift.revoke(first.trim()));
+    let tokens = cluster.tokens_at_once(10);
+    assert!(!tokens[0].is_empty() && tokens[0] != first, "{tokens:?}");
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    assert_eq!(cluster.openshift.logins(), before + 1);
+
+    // A proxy begins another session after a 401, and saves it.
+    assert!(cluster.openshift.revoke(tokens[0].trim()));
+    let mut command = Kubegate::command(["--port", "0", "--kubeconfig", &cluster.config()]);
+    command.env("XDG_STATE_HOME", cluster.state());
+    let kubegate = Kubegate::spawn(command);
+    let response = get(&kubegate.address, OWN_USER).await;
+    assert!(is_ok(&response), "{response}");
+    assert_eq!(cluster.openshift.logins(), before + 2);
+    let last = cluster.token().stdout;
+    assert!(last != tokens[0] && !last.is_empty(), "{last}");
+
+    // A session that is refused although it is new leads to no login for each command.
+    assert!(cluster.openshift.revoke(last.trim()));
+    assert_eq!(cluster.token().stdout, last);
+    assert_eq!(cluster.openshift.logins(), before + 2);
+}

@@ -81,6 +81,18 @@ impl Roks {
         self.obtain().await
     }
 
+    /// Obtains a session for a command that hands it out and then ends. It cannot see a 401 of the API
+    /// server, so a saved session that was revoked is found by asking.
+    async fn obtain_valid(&self) -> Result<Credential, Error> {
+        if let Some(session) = self.saved().await?
+            && self.access.is_over(&session.token, session.issued_at).await
+        {
+            let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+            *returned = Some(session.token);
+        }
+        self.obtain().await
+    }
+
     fn credential(&self, session: Session) -> Result<Credential, Error> {
         let subject = || format!("the session token of {}", self.subject());
         let credential = Credential {
@@ -201,7 +213,7 @@ impl Source for Roks {
 
     fn fetch_once(&self, need: Need) -> Fetch<'_> {
         match need {
-            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain_valid()),
             Need::Renewed => Box::pin(self.obtain_new()),
         }
     }

@@ -70,6 +70,18 @@ impl PasswordFileSession {
         self.obtain().await
     }
 
+    /// Obtains a session for a command that hands it out and then ends. It cannot see a 401 of the API
+    /// server, so a saved session that was revoked is found by asking.
+    async fn obtain_valid(&self) -> Result<Credential, Error> {
+        if let Some(session) = self.saved_session().await?
+            && self.access.is_over(&session.token, session.issued_at).await
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some(session);
+        }
+        self.obtain().await
+    }
+
     /// Returns the session that another process saved, unless it is due.
     async fn saved_session(&self) -> Result<Option<Session>, Error> {
         let Some((store, login)) = self.saved.clone() else {
@@ -148,7 +160,7 @@ impl Source for PasswordFileSession {
 
     fn fetch_once(&self, need: Need) -> Fetch<'_> {
         match need {
-            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain_valid()),
             Need::Renewed => Box::pin(self.obtain_new()),
         }
     }
