@@ -53,6 +53,9 @@ async fn a_key_is_understood_as_it_comes() {
         json!({"iam_apikey": API_KEY, "iam_apikey_name": "n"}).to_string(),
         format!("\u{feff}{}", json!({"apiKey": API_KEY})),
         json!([{"credentials": {"api_key": API_KEY}}]).to_string(),
+        format!("# mine\n[default]\nregion = eu-de\nkey = {API_KEY}\n"),
+        format!("TF_VAR_ibmcloud_api_key={API_KEY}\n"),
+        json!({"apikey": API_KEY, "credentials": null, "iam_apikey": null}).to_string(),
         format!("KUBERNETES_SERVICE_API_AUTH_TYPE=iam\nKUBERNETES_SERVICE_API_APIKEY={API_KEY}\n"),
     ] {
         fs::write(&file, &text).unwrap();
@@ -121,6 +124,13 @@ async fn what_cannot_be_a_key_is_refused_before_it_is_sent() {
         ("<sesame-ibm-1>", "placeholder"),
         ("Bearer sesame-ibm-1", "more than an API key"),
         ("eyJ0.e30.sesame-ibm-1", "token (JWT)"),
+        ("my_token=sesame-ibm-1", "`IBMCLOUD_API_KEY=KEY`"),
+        ("https://iam.example/sesame-ibm-1", "a URL"),
+        (
+            "ApiKey-01234567-89ab-cdef-0123-456789abcdef",
+            "the ID of one",
+        ),
+        ("apikey=old\napikey=sesame-ibm-1", "several API keys"),
     ] {
         fs::write(&file, text).unwrap();
         let by_file = login(&cloud, &["--apikey-file", path], &[]);

@@ -14,7 +14,7 @@ fn entry(line: &str) -> Option<(&str, &str)> {
     // YAML has a space after the colon, which no URL or key has.
     let (name, value) = line.split_once('=').or_else(|| line.split_once(": "))?;
     let name = name.trim();
-    let is_name = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-');
+    let is_name = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
     let value = unquoted(value.trim());
     (!name.is_empty() && name.chars().all(is_name) && !value.is_empty()).then_some((name, value))
 }
