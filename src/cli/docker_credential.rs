@@ -124,7 +124,17 @@ async fn get(
         ..Overrides::default()
     };
     let env = |name: &str| std::env::var_os(name);
-    let found = kubeconfig::resolve_pinned(registry.kubeconfig.as_deref(), &overrides, None, &env)?;
+    let found = kubeconfig::resolve_pinned(registry.kubeconfig.as_deref(), &overrides, None, &env);
+    let found = found.map_err(|error| match error {
+        kubeconfig::Error::Missing {
+            kind: "context", ..
+        } => anyhow::anyhow!(
+            "registry {host} takes the token of context {:?}, which was renamed or removed ({error}); \
+             run `kubegate registry add {host} --context NAME`",
+            registry.context
+        ),
+        error => error.into(),
+    })?;
     login::note_use(&found, &env);
     let token = if is_ibm(host) {
         Box::pin(guarded(ibm_token(&found.target, &registry.context))).await?

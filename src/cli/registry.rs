@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     console,
-    credential::store::{self, Registry, Store, registry_host, registry_name},
+    credential::store::{self, Registry, Store, registry_host},
     kubeconfig,
     printable::printable,
     settings::ConnectionFlags,
@@ -53,7 +53,7 @@ pub(super) enum Action {
         #[arg(long)]
         configure: bool,
     },
-    /// Remove a registry
+    /// Remove a registry, also from the configuration of docker and podman
     #[command(after_help = EXAMPLES)]
     Remove {
         /// Host, or host:port, of the registry
@@ -76,14 +76,7 @@ pub(super) fn run(connection: &ConnectionFlags, action: &Action) -> anyhow::Resu
     let store = || Store::of_user(&|name| std::env::var_os(name));
     match action {
         Action::Add { host, configure } => add(store, connection, host, *configure),
-        Action::Remove { host } => {
-            let host = parsed(host)?;
-            let removed = store()?.change_registries(|all| all.remove(&host))?;
-            match removed {
-                Some(_) => output::print(&format!("registry {host} removed\n")),
-                None => bail!("there is no registry {host}; see `kubegate registry list`"),
-            }
-        }
+        Action::Remove { host } => remove(&store()?, &parsed(host)?),
         Action::List(flags) => list(&store()?, flags.output),
     }
 }
@@ -95,9 +88,7 @@ fn add(
     configure: bool,
 ) -> anyhow::Result<()> {
     let host = parsed(named)?;
-    // docker looks a registry up by the name that an image has, with the port 443 or without it.
-    let mut hosts = vec![host.clone()];
-    hosts.extend(registry_name(named).ok().filter(|name| *name != host));
+    let hosts = names_of(&host);
     let context = connection.contexts().pop().ok_or_else(|| {
         Usage::new("name the context whose token the registry takes by --context")
     })?;
@@ -107,16 +98,25 @@ fn add(
         bail!("there is no context {context:?}; see `kubegate contexts`");
     }
     let registry = Registry {
-        context: context.to_owned(),
+        context: context.clone(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
     let plan = configure.then(|| Plan::new(&hosts)).transpose()?;
-    store()?.change_registries(|all| all.insert(host.clone(), registry))?;
+    let store = store()?;
+    let before = store.change_registries(|all| all.insert(host.clone(), registry))?;
+    let done = plan.map(Plan::run).transpose();
+    if done.is_err() {
+        store.change_registries(|all| match before {
+            Some(before) => all.insert(host.clone(), before),
+            None => all.remove(&host),
+        })?;
+    }
+    let done = done?;
     output::print(&format!(
         "registry {host} takes the token of context {context}\n"
     ))?;
-    if let Some(plan) = plan {
-        for line in plan.run()? {
+    if let Some(lines) = done {
+        for line in lines {
             output::print(&format!("{}\n", printable(&line)))?;
         }
         return Ok(());
@@ -128,6 +128,31 @@ fn add(
         json!({"credHelpers": helpers})
     ));
     Ok(())
+}
+
+fn remove(store: &Store, host: &str) -> anyhow::Result<()> {
+    let removed = store.change_registries(|all| all.remove(host))?;
+    let (changed, problems) = configure::remove_lines(&names_of(host));
+    if removed.is_none() && changed.is_empty() {
+        bail!("there is no registry {host}; see `kubegate registry list`");
+    }
+    output::print(&format!("registry {host} removed\n"))?;
+    for file in changed {
+        let line = format!("removed the credential helper from {}", file.display());
+        output::print(&format!("{}\n", printable(&line)))?;
+    }
+    for problem in problems {
+        console::eprint(&printable(&format!("{problem:#}")).to_string());
+    }
+    Ok(())
+}
+
+/// The names by which docker looks a registry up: that which an image has, with the port 443 or without
+/// it.
+fn names_of(host: &str) -> Vec<String> {
+    let has_port = host.contains(':') && !host.ends_with(']');
+    let with_port = (!has_port).then(|| format!("{host}:443"));
+    [host.to_owned()].into_iter().chain(with_port).collect()
 }
 
 fn list(store: &Store, format: Option<Format>) -> anyhow::Result<()> {

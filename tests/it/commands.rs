@@ -348,7 +348,7 @@ async fn the_port_443_is_no_part_of_a_registry() {
     home.out(&[
         "registry",
         "add",
-        "s.example:443",
+        "s.example",
         "--context",
         "demo",
         "--configure",
@@ -411,7 +411,7 @@ async fn registry_add_configure_makes_the_link_and_the_line() {
         &[("DOCKER_CONFIG", &other), ("REGISTRY_AUTH_FILE", &podman)],
     );
     assert_eq!(added.code, Some(0), "{added:?}");
-    let names = json!({"credHelpers": {"s.example": "kubegate"}});
+    let names = json!({"credHelpers": {"s.example": "kubegate", "s.example:443": "kubegate"}});
     assert_eq!(
         (read(&other.join("config.json")), read(&podman)),
         (names.clone(), names)

@@ -48,6 +48,7 @@ mod plugins;
 mod pool;
 mod proxies;
 mod registry;
+mod registry_configuration;
 mod reload;
 mod rotations;
 mod secrets;

@@ -24,7 +24,7 @@ pub use login_binding::LoginBinding;
 pub use login_store::Store;
 pub use refused_passwords::PasswordRefusal;
 pub use refused_refresh_token::TokenRefusal;
-pub use registries::{Registries, Registry, registry_host, registry_name};
+pub use registries::{Registries, Registry, registry_host};
 pub use saved_login::SavedLogin;
 
 #[cfg(test)]

@@ -82,12 +82,8 @@ pub fn registry_host(text: &str) -> Result<String, &'static str> {
     Ok(host.unwrap_or(named))
 }
 
-/// As [`registry_host`], with the port 443 if `text` has it: docker looks a registry up by the name
-/// that an image has.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn registry_name(text: &str) -> Result<String, &'static str> {
+/// As [`registry_host`], with the port 443 if `text` has it.
+fn registry_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let rest = match text.split_once("://") {
         None => text,
