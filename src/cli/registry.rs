@@ -98,7 +98,7 @@ fn add(
         bail!("there is no context {context:?}; see `kubegate contexts`");
     }
     let registry = Registry {
-        context: context.clone(),
+        context: context.to_owned(),
         kubeconfig: explicit.map(std::path::absolute).transpose()?,
     };
     let plan = configure.then(|| Plan::new(&hosts)).transpose()?;

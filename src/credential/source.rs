@@ -79,8 +79,8 @@ pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, Error>> + Se
 /// Which credential a command needs that uses it once and then ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The current one. While it is valid, no request is made, except for whether a session was revoked
-    /// that the source could replace.
+    /// The current one. While it is valid, no request is made, except once a minute for whether a session
+    /// was revoked that the source could replace.
     Current,
     /// The current one, and when it expires, even if only a server knows that.
     WithExpiry,

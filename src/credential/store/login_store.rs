@@ -203,6 +203,7 @@ impl Store {
     /// The file or keyring entry cannot be removed.
     pub fn remove(&self, login: &str) -> Result<bool, Error> {
         let path = self.path(login);
+        let _ = fs::remove_file(self.check_path(login));
         // A broken file is removed as well.
         if is_in_keyring(&path).unwrap_or(false) {
             keyring::clear(&file_name::encoded(login))?;

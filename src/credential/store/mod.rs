@@ -17,6 +17,7 @@ mod refused_passwords;
 mod refused_refresh_token;
 mod registries;
 mod saved_login;
+mod session_checks;
 
 pub use account_turn::AccountTurn;
 pub use error::Error;

@@ -3,9 +3,12 @@
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use kubegate::demo::{
-    https::{Faults, HttpsServer, QUOTED_SECRET},
-    ibm::{IbmCloud, Options},
+use kubegate::{
+    credential::store::Store,
+    demo::{
+        https::{Faults, HttpsServer, QUOTED_SECRET},
+        ibm::{IbmCloud, Options},
+    },
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -153,6 +156,13 @@ impl Cloud {
         let saved = self.saved(name);
         let refresh_token = saved["refresh-token"].as_str().unwrap();
         self.ibm.accepts_refresh_token(refresh_token)
+    }
+
+    /// The state folder.
+    pub fn store(&self) -> Store {
+        let state = self.path(".local/state").into_os_string();
+        let env = |name: &str| (name == "XDG_STATE_HOME").then(|| state.clone());
+        Store::of_user(&env).unwrap()
     }
 
     fn saved_path(&self, name: &str) -> PathBuf {

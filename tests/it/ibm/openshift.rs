@@ -2,10 +2,14 @@
 
 use std::{
     fs::{self, File},
+    process::{Child, Stdio},
     time::Duration,
 };
 
-use kubegate::demo::ibm::{ACCOUNT, API_KEY, PASSWORD, PROFILE_NAME, USER};
+use kubegate::{
+    credential::store::SavedLogin,
+    demo::ibm::{ACCOUNT, API_KEY, PASSWORD, PROFILE_NAME, USER},
+};
 
 use super::{
     Cloud,
@@ -57,6 +61,60 @@ async fn an_openshift_cluster_is_logged_in_to_with_the_api_key() {
         status(&response) == 401 && response.contains("was not found"),
         "{response}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_session_of_an_api_key_is_replaced_when_a_token_is_requested() {
+    let cloud = Cloud::start().await;
+    let key = cloud.path("key");
+    fs::write(&key, API_KEY).unwrap();
+    let args = ["login", "ibm", "--cluster", "kubegate-roks"];
+    let mut command = cloud.command(&args);
+    command.args(["--apikey-file", key.to_str().unwrap()]);
+    let done = Kubegate::refused(command);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let store = cloud.store();
+    let age = || {
+        for login in store.names().unwrap() {
+            let saved = store.read(&login).unwrap().unwrap();
+            let before = saved.issued_at.map(|at| at - Duration::from_secs(120));
+            let aged = SavedLogin {
+                issued_at: before,
+                ..saved
+            };
+            store.write(&login, &aged).unwrap();
+            let _ = fs::remove_file(store.path(&login).with_extension("checked"));
+        }
+    };
+    let token = || Kubegate::refused(cloud.command(&["token"])).stdout;
+    let first = token();
+    assert!(first.starts_with("sha256~"), "no token");
+    // A session that holds is kept, and asked about once a minute.
+    age();
+    let (logins, requests) = (
+        cloud.ibm.roks().logins(),
+        cloud.ibm.roks().api().connections(),
+    );
+    for _ in 0..3 {
+        assert_eq!(token(), first);
+    }
+    assert_eq!(cloud.ibm.roks().api().connections(), requests + 1);
+
+    age();
+    assert!(cloud.ibm.roks().revoke(first.trim()));
+    let start = |_| {
+        let mut command = cloud.command(&["token"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let children: Vec<Child> = (0..10).map(start).collect();
+    let outputs = children
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap().stdout);
+    let tokens: Vec<_> = outputs.map(|out| String::from_utf8(out).unwrap()).collect();
+    assert!(tokens[0].starts_with("sha256~") && tokens[0] != first);
+    assert!(tokens.iter().all(|one| *one == tokens[0]), "they differ");
+    assert_eq!(cloud.ibm.roks().logins(), logins + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,27 @@ impl Cluster {
         }
     }
 
+    /// Lets two minutes pass since the sessions began and were asked about.
+    fn age_sessions(&self) {
+        let state = self.state().into_os_string();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        for login in store.names().unwrap() {
+            let saved = store.read(&login).unwrap().unwrap();
+            let before = saved.issued_at.map(|at| at - Duration::from_secs(120));
+            let aged = SavedLogin {
+                issued_at: before,
+                ..saved
+            };
+            store.write(&login, &aged).unwrap();
+            let _ = fs::remove_file(store.path(&login).with_extension("checked"));
+        }
+    }
+
+    /// How many connections the API server accepted.
+    fn api_connections(&self) -> usize {
+        self.openshift.api().connections()
+    }
+
     /// Lets time pass since the last refusal of a password.
     fn age_refusals(&self, seconds: u64) {
         let folder = self.state().join("kubegate/refused-passwords");
@@ -252,23 +273,15 @@ async fn without_a_state_folder_a_process_remembers_by_itself() {
 async fn a_revoked_session_is_replaced_when_a_token_is_requested() {
     let cluster = Cluster::with_password_files().await;
     let first = cluster.token().stdout;
-    let age = || {
-        let state = cluster.state().into_os_string();
-        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
-        for login in store.names().unwrap() {
-            let saved = store.read(&login).unwrap().unwrap();
-            let before = saved.issued_at.map(|at| at - Duration::from_secs(60));
-            let aged = SavedLogin {
-                issued_at: before,
-                ..saved
-            };
-            store.write(&login, &aged).unwrap();
-        }
-    };
-    // The control: a session that holds is kept.
-    age();
-    assert_eq!(cluster.token().stdout, first);
+    // A session that holds is kept, and asked about once a minute.
+    cluster.age_sessions();
+    let before = cluster.api_connections();
+    for _ in 0..3 {
+        assert_eq!(cluster.token().stdout, first);
+    }
+    assert_eq!(cluster.api_connections(), before + 1);
 
+    cluster.age_sessions();
     let before = cluster.openshift.logins();
     assert!(cluster.openshift.revoke(first.trim()));
     let tokens = cluster.tokens_at_once(10);
@@ -291,4 +304,17 @@ async fn a_revoked_session_is_replaced_when_a_token_is_requested() {
     assert!(cluster.openshift.revoke(last.trim()));
     assert_eq!(cluster.token().stdout, last);
     assert_eq!(cluster.openshift.logins(), before + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_a_person_began_is_handed_out_without_a_connection() {
+    let cluster = Cluster::with(Options::default()).await;
+    let ended = cluster.login_with_cas(&["-u", "alice", "--password-stdin"], "sesame-os-1");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    cluster.age_sessions();
+    let before = cluster.api_connections() + cluster.openshift.oauth_requests().len();
+    let token = cluster.token().stdout;
+    assert!(token.starts_with("sha256~"), "no token");
+    let after = cluster.api_connections() + cluster.openshift.oauth_requests().len();
+    assert_eq!(after, before);
 }

@@ -14,10 +14,10 @@ use crate::{
         Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         protocol::{authorization, jwt},
-        sources::openshift::Access,
-        store::LoginBinding,
+        sources::openshift::{Access, Session, SessionEnd},
+        store::{LoginBinding, Store},
     },
-    kubeconfig::Cluster,
+    kubeconfig::{Cluster, edit::RenewalLock},
     secret::Secret,
 };
 
@@ -34,12 +34,6 @@ pub(super) struct Roks {
     login: String,
     /// The token that was returned last. A further fetch means that it is no longer accepted.
     returned: Mutex<Option<Secret>>,
-}
-
-struct Session {
-    token: Secret,
-    issued_at: SystemTime,
-    ends_at: Option<SystemTime>,
 }
 
 impl Roks {
@@ -59,16 +53,32 @@ impl Roks {
         if let Some(session) = self.saved().await? {
             return self.credential(session);
         }
+        let turn = self.turn().await;
+        // Another process may have begun a session while this one waited for its turn.
+        if let Some(session) = self.saved().await? {
+            return self.credential(session);
+        }
         let key = self.key().await?;
-        let started = self.access.challenge_login(USER, &key).await;
-        let started = started.map_err(|error| self.with_root(error))?;
-        let session = Session {
-            token: started.token,
-            issued_at: started.issued_at,
-            ends_at: started.ends.at(),
-        };
-        self.save(&session).await;
+        let session = self.access.challenge_login(USER, &key).await;
+        let session = session.map_err(|error| self.with_root(error))?;
+        if let Some(turn) = turn {
+            self.save(turn, &session).await;
+        }
         self.credential(session)
+    }
+
+    /// Waits until no other process begins a session for the saved login. Without the state folder, the
+    /// session is kept in memory.
+    async fn turn(&self) -> Option<Turn> {
+        let RootCredential::Saved { store, login } = self.root.clone() else {
+            return None;
+        };
+        let taken = self.blocking(move || {
+            let lock = store.lock_for_renewal(&login)?;
+            Ok(Turn { store, login, lock })
+        });
+        let taken = taken.await.and_then(|done| done.map_err(Error::store));
+        taken.inspect_err(warn_of_unsaved).ok()
     }
 
     /// Starts a session even if the saved one is valid.
@@ -82,10 +92,11 @@ impl Roks {
     }
 
     /// Obtains a session for a command that hands it out and then ends. It cannot see a 401 of the API
-    /// server, so a saved session that was revoked is found by asking.
+    /// server, so a saved session that was revoked is found by asking now and then.
     async fn obtain_valid(&self) -> Result<Credential, Error> {
         if let Some(session) = self.saved().await?
-            && self.access.is_over(&session.token, session.issued_at).await
+            && let RootCredential::Saved { store, login } = self.root.clone()
+            && self.access.was_revoked(&session, store, login).await
         {
             let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
             *returned = Some(session.token);
@@ -98,7 +109,7 @@ impl Roks {
         let credential = Credential {
             authorization: Some(authorization::bearer_of(session.token.expose(), subject)?),
             issued_at: Some(session.issued_at),
-            expires_at: session.ends_at,
+            expires_at: session.ends.at(),
             ..Credential::default()
         };
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.token);
@@ -134,21 +145,22 @@ impl Roks {
             (holds && is_new && jwt::claims(token.expose()).is_none()).then_some(Session {
                 token,
                 issued_at,
-                ends_at,
+                ends: ends_at.map_or(SessionEnd::Never, SessionEnd::At),
             });
         Ok(session)
     }
 
     /// Saves a session for later runs. It is used even if that fails.
-    async fn save(&self, session: &Session) {
-        let RootCredential::Saved { store, login } = self.root.clone() else {
-            return;
-        };
+    async fn save(&self, turn: Turn, session: &Session) {
         let server = self.server.clone();
         let (token, issued_at) = (session.token.clone(), session.issued_at);
-        let expires_at = session.ends_at;
+        let expires_at = session.ends.at();
         let written = self.blocking(move || {
-            let _lock = store.lock_for_renewal(&login)?;
+            let Turn {
+                store,
+                login,
+                lock: _lock,
+            } = turn;
             let Some(mut saved) = store.read(&login)? else {
                 return Ok(());
             };
@@ -160,8 +172,7 @@ impl Roks {
         });
         let written = written.await.and_then(|done| done.map_err(Error::store));
         if let Err(error) = &written {
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(error, "the session is kept in memory only");
+            warn_of_unsaved(error);
         }
     }
 
@@ -200,6 +211,18 @@ impl Roks {
     ) -> Result<T, Error> {
         blocking(|| self.subject(), work).await
     }
+}
+
+/// The right of this process alone to begin a session for a saved login.
+struct Turn {
+    store: Store,
+    login: String,
+    lock: RenewalLock,
+}
+
+fn warn_of_unsaved(error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "the session is kept in memory only");
 }
 
 impl Source for Roks {

@@ -9,6 +9,7 @@
 //! | `web` | logs in through a browser |
 //! | `grant` | redeems an authorization code for a session |
 //! | `session_expiry` | finds out when a session or a JWT ends of which only the token is known |
+//! | `session_check` | asks whether a saved session was revoked, for a command that hands it out |
 //! | `user_requests` | ends a session |
 //! | `projects` | finds the project that a user starts in |
 //! | `password_login` | logs in with user name and password from files |
@@ -28,6 +29,7 @@ mod password_file_session;
 mod password_login;
 mod projects;
 mod saved;
+mod session_check;
 mod session_expiry;
 mod user_requests;
 mod web;

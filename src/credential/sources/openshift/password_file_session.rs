@@ -71,10 +71,11 @@ impl PasswordFileSession {
     }
 
     /// Obtains a session for a command that hands it out and then ends. It cannot see a 401 of the API
-    /// server, so a saved session that was revoked is found by asking.
+    /// server, so a saved session that was revoked is found by asking now and then.
     async fn obtain_valid(&self) -> Result<Credential, Error> {
         if let Some(session) = self.saved_session().await?
-            && self.access.is_over(&session.token, session.issued_at).await
+            && let Some((store, login)) = self.saved.clone()
+            && self.access.was_revoked(&session, store, login).await
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Some(session);

@@ -30,12 +30,6 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 /// How long the API server may still accept a JWT after its `exp`: go-jose's leeway.
 const JWT_LEEWAY: Duration = Duration::from_secs(60);
 
-/// How long a new session is not asked for, so that a server that refuses each one gets no login for each
-/// command.
-const NOT_ASKED_FOR: Duration = Duration::from_secs(10);
-/// How long the servers have to say whether a session has ended.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
-
 /// The reason if the server answers 401, or has no object for the session.
 const OVER: &str = "the session has ended or was revoked";
 
@@ -137,23 +131,8 @@ impl Access {
         self.expiry_of_info(token).await
     }
 
-    /// Returns whether a session has ended before its time, for a command that hands it out. A session
-    /// that began just now is not asked for. One is used if no server says that it has ended.
-    pub(in crate::credential) async fn is_over(
-        &self,
-        token: &Secret,
-        issued_at: SystemTime,
-    ) -> bool {
-        let age = SystemTime::now().duration_since(issued_at);
-        if age.unwrap_or_default() < NOT_ASKED_FOR {
-            return false;
-        }
-        let asked = tokio::time::timeout(ASK_LIMIT, self.expiry(token)).await;
-        matches!(asked, Ok(Ok(SessionExpiry::Ended(_))))
-    }
-
     /// Reads the session's object. Returns `None` if the user may not read it.
-    async fn expiry_of_object(
+    pub(super) async fn expiry_of_object(
         &self,
         token: &Secret,
         name: &str,
