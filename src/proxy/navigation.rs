@@ -15,23 +15,27 @@ const OTHER_USES: [HeaderName; 5] = [
     HeaderName::from_static("purpose"),
 ];
 
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Whether a request is a navigation of a whole tab or window by GET (Fetch Metadata, sections 2.1 and
 /// 2.2). The page that caused it, if any, gets nothing of the response.
 pub(super) fn is_top_level<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
-        && is_only(headers, "sec-fetch-mode", "navigate")
-        && is_only(headers, "sec-fetch-dest", "document")
+        && is_only(headers, &SEC_FETCH_MODE, "navigate")
+        && is_only(headers, &SEC_FETCH_DEST, "document")
         && !OTHER_USES.iter().any(|name| headers.contains_key(name))
 }
 
 /// Whether a page of another site, or of another origin of this one, caused a request.
 pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
     sites.any(|site| site != "same-origin" && site != "none")
 }
 
-fn is_only(headers: &HeaderMap, name: &str, value: &str) -> bool {
+fn is_only(headers: &HeaderMap, name: &HeaderName, value: &str) -> bool {
     let mut values = headers.get_all(name).iter();
     values.next().is_some_and(|first| first == value) && values.next().is_none()
 }

@@ -22,6 +22,8 @@ pub(super) struct RequestRecord(Arc<Fields>);
 struct Fields {
     method: Method,
     path: String,
+    /// The path of the API, if the request came to the origin of an app.
+    api_path: OnceLock<String>,
     start: Instant,
     /// 0 until there is a response.
     status: AtomicU16,
@@ -42,6 +44,7 @@ impl RequestRecord {
         Self(Arc::new(Fields {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            api_path: OnceLock::new(),
             start: Instant::now(),
             status: AtomicU16::new(0),
             is_watch: AtomicBool::new(false),
@@ -57,6 +60,11 @@ impl RequestRecord {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
+    /// Notes the path of the API that a request to the origin of an app stands for.
+    pub(super) fn set_api_path(&self, path: &str) {
+        self.0.api_path.get_or_init(|| path.to_owned());
+    }
+
     /// Notes the client that a token has proved.
     pub(super) fn set_client(&self, client: Arc<str>) {
         self.0.client.get_or_init(|| client);
@@ -70,7 +78,7 @@ impl RequestRecord {
     /// Writes a line for the start of a watch.
     pub(super) fn log_watch_begin(&self) {
         self.0.is_watch.store(true, Ordering::Relaxed);
-        let Fields { method, path, .. } = &*self.0;
+        let (method, path) = (&self.0.method, self.0.path());
         let context = self.0.context();
         tracing::info!(target: TARGET, "watch begins: {method} {path}{context}");
     }
@@ -93,6 +101,10 @@ impl RequestRecord {
 }
 
 impl Fields {
+    fn path(&self) -> &str {
+        self.api_path.get().unwrap_or(&self.path)
+    }
+
     fn context(&self) -> String {
         let context = self.context.get();
         context.map_or_else(String::new, |slug| format!(", context {slug}"))
@@ -102,7 +114,6 @@ impl Fields {
 impl Drop for Fields {
     fn drop(&mut self) {
         let context = self.context();
-        let Self { method, path, .. } = self;
         let begin = match self.is_watch.get_mut() {
             true => "watch ends: ",
             false => "",
@@ -116,7 +127,9 @@ impl Drop for Fields {
             (0, false) => String::new(),
             (sent, false) => format!(", {sent} bytes sent"),
         };
-        match *self.status.get_mut() {
+        let status = *self.status.get_mut();
+        let (method, path) = (&self.method, self.path());
+        match status {
             0 => tracing::info!(
                 target: TARGET,
                 "{method} {path}: the client disconnected before the response, after {time}{context}"

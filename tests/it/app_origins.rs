@@ -1,8 +1,10 @@
 //! Apps behind `services/*/proxy` and `pods/*/proxy` at origins of their own.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use crate::support::{Connection, Kubegate, Upstream, exchange, secrets, status};
+use crate::support::{Connection, Kubegate, PATIENCE, Upstream, exchange, secrets, status};
 
 const OPENED: &str = "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\n\
                       Sec-Fetch-Dest: document\r\n";
@@ -312,6 +314,13 @@ async fn an_apps_host_may_name_the_context() {
     assert_eq!(status(&response), 200, "{response}");
     let line = "GET /api/v1/namespaces/m/services/a:80/proxy/clusters/x HTTP/1.1\r\n";
     assert!(response.contains(line), "{response}");
+    // The log has the path of the API, which names the app.
+    let line = line.replace(" HTTP/1.1\r\n", " 200 ");
+    let until = Instant::now() + PATIENCE;
+    while !kubegate.log().contains(&line) {
+        assert!(Instant::now() < until, "{}", kubegate.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let unknown = host(&kubegate, "80.a.m.svc.none");
     let response = send(&kubegate, &unknown, "GET", "/", "").await;
     assert_eq!(status(&response), 404, "{response}");

@@ -8,6 +8,7 @@ use crate::proxy::{
     head_filter::{HeadFilter, HeadFilterLayer},
     header_names::{canonical, remove_where},
     refusal::Refusal,
+    request_record::RequestRecord,
     websocket_token,
 };
 
@@ -32,6 +33,9 @@ impl HeadFilter for RewriteForApp {
             Some(slug) => ContextChoice::Slug(slug.clone()),
             None => ContextChoice::Default,
         };
+        if let Some(record) = request.extensions().get::<RequestRecord>() {
+            record.set_api_path(target.path());
+        }
         request.extensions_mut().insert(context);
         *request.uri_mut() = target;
         remove_credentials(request.headers_mut());
