@@ -1,5 +1,7 @@
 //! Several contexts behind one door: each at its slug, with the rules of the path behind it.
 
+mod limits;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -490,76 +492,4 @@ async fn contexts_come_change_and_go_while_requests_run_and_none_fails() {
             .log()
             .contains("not reloaded, the last good configuration stays in use: context")
     );
-}
-
-#[tokio::test]
-async fn a_context_that_is_the_proxy_itself_fails_alone() {
-    let a = server("a").await;
-    let mut config = Config::new(&[("a", &a)]);
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
-    config.contexts.insert(
-        "loop".to_owned(),
-        json!({"server": format!("http://127.0.0.1:{port}/clusters/a")}),
-    );
-    config.write();
-    let path = config.path();
-    let port = port.to_string();
-    let args = [
-        "--kubeconfig",
-        path.to_str().unwrap(),
-        "--all-contexts",
-        "--port",
-        &port,
-    ];
-    let kubegate = Kubegate::spawn(Kubegate::command(args));
-    let response = get(&kubegate.address, "/clusters/loop/api/v1/pods").await;
-    assert_eq!(status(&response), 503, "{response}");
-    assert!(
-        response.contains("is this proxy's own listener"),
-        "{response}"
-    );
-    let response = get(&kubegate.address, "/clusters/a/api").await;
-    assert!(response.contains("server a: GET /api "), "{response}");
-    assert_eq!(field(&list(&kubegate).await, "loop", "state"), "failed");
-}
-
-/// The memory of a process that is its own, in KiB: the pages of a debug build's program are not.
-fn own_memory(kubegate: &Kubegate) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", kubegate.id())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
-    line.unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap()
-}
-
-#[tokio::test]
-async fn a_hundred_idle_contexts_are_small() {
-    let a = server("a").await;
-    let mut config = Config::new(&[("a", &a)]);
-    let one = config.start(&["--all-contexts"]);
-    for number in 0..100 {
-        config.set(&format!("c{number}"), &a.url());
-    }
-    config.write();
-    let kubegate = config.start(&["--all-contexts"]);
-    let (alone, idle) = (own_memory(&one), own_memory(&kubegate));
-    let resident = kubegate.resident();
-    for number in 0..100 {
-        let response = get(&kubegate.address, &format!("/clusters/c{number}/x")).await;
-        assert_eq!(status(&response), 200, "{response}");
-    }
-    println!(
-        "own memory: one idle context {alone} KiB, 100 idle {idle} KiB (resident {resident} KiB), all used \
-         {} KiB",
-        own_memory(&kubegate)
-    );
-    assert!(idle < 25 << 10, "{idle} KiB");
-    assert!(idle < alone + (8 << 10), "{alone} and {idle} KiB");
 }
