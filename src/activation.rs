@@ -1,5 +1,5 @@
 //! Socket activation: listening sockets that systemd, or a program like it, opened for this process
-//! (sd_listen_fds(3)).
+//! (`sd_listen_fds(3)`).
 //!
 //! The sockets are the descriptors from 3 on. `LISTEN_FDS` says how many there are, `LISTEN_FDNAMES` how
 //! they are called (`FileDescriptorName=` of the unit), and `LISTEN_PID` for which process they are.

@@ -95,10 +95,10 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         at: (!flags.all).then(|| target.cluster.clone()),
     });
     // Checked before the session is ended, which cannot be undone.
-    let forgotten = match flags.forget {
-        true => Some(may_forget_user(&files, &forget)?),
-        false => None,
-    };
+    let forgotten = flags
+        .forget
+        .then(|| may_forget_user(&files, &forget))
+        .transpose()?;
     let mut outcome = Outcome::default();
     if let (Some(store), Some(name)) = (&store, &name) {
         for entry in users_of(name, &known_files(&files, store, name)) {

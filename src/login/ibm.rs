@@ -176,7 +176,8 @@ pub async fn log_in(
         Some(login) => {
             let store = store?;
             let binding = credential::saved_login::binding(&Login::Ibm(flags.clone()), &config)?;
-            save_login(&store, binding, login, &saved, &mut signals, finish).await?
+            let saving = save_login(&store, binding, login, &saved, &mut signals, finish);
+            Box::pin(saving).await?
         }
         None => finish(&mut signals).await?,
     };

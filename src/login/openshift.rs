@@ -156,24 +156,15 @@ pub async fn log_in(
         let earlier = choice.earlier_namespace(&cluster, user, env);
         project::starting_project(&access, &session.token, earlier).await
     };
-    let mut chosen = chosen_names(&request.connection);
-    chosen.context = chosen.context.or_else(|| renewed.as_ref()?.context.clone());
-    let mut new = NewContext {
-        chosen,
-        naming: Naming::Oc {
-            namespace: namespace.clone().unwrap_or_default(),
-        },
-        username: user.clone(),
-        namespace: request.connection.namespace.clone(),
-        default_namespace: namespace,
-        cluster: NewCluster::of(
-            &cluster,
-            access.server(),
-            request.connection.proxy_url.as_ref(),
-        )?,
-        exec: ExecEntry::default(),
-        identity: openshift_identity(),
-    };
+    let proxy = request.connection.proxy_url.as_ref();
+    let new_cluster = NewCluster::of(&cluster, access.server(), proxy)?;
+    let mut new = new_context(
+        &request.connection,
+        renewed.as_ref(),
+        user,
+        namespace,
+        new_cluster,
+    );
     let store = Store::of_user(env).map_err(credential::Error::store)?;
     let kind = (request.kubeconfig.as_deref(), "openshift");
     let login = planned_login(kind, &new, &store, env)?;
@@ -209,6 +200,30 @@ pub async fn log_in(
         context,
         file,
     })
+}
+
+/// The context that the login of `user` writes, as yet without its plugin.
+fn new_context(
+    connection: &Overrides,
+    renewed: Option<&Target>,
+    user: &str,
+    namespace: Option<String>,
+    cluster: NewCluster,
+) -> NewContext {
+    let mut chosen = chosen_names(connection);
+    chosen.context = chosen.context.or_else(|| renewed?.context.clone());
+    NewContext {
+        chosen,
+        naming: Naming::Oc {
+            namespace: namespace.clone().unwrap_or_default(),
+        },
+        username: user.to_owned(),
+        namespace: connection.namespace.clone(),
+        default_namespace: namespace,
+        cluster,
+        exec: ExecEntry::default(),
+        identity: openshift_identity(),
+    }
 }
 
 /// Takes the files that a renewed context's user names, but keeps an authority that was given.

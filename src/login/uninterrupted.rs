@@ -12,12 +12,11 @@ pub async fn uninterrupted<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let mut task = tokio::task::spawn_blocking(work);
-    let ended = match signals.interrupting(&mut task).await {
-        Some(ended) => ended,
-        None => {
-            let _given_up = give_up_waiting();
-            task.await
-        }
+    let ended = if let Some(ended) = signals.interrupting(&mut task).await {
+        ended
+    } else {
+        let _given_up = give_up_waiting();
+        task.await
     };
     ended.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

@@ -218,7 +218,11 @@ impl ContextTable {
         let mut text = String::new();
         for entry in self.entries.iter().take(LISTED) {
             let comma = if text.is_empty() { "" } else { ", " };
-            text += &format!("{comma}{CLUSTERS}/{}/", entry.slug);
+            text += comma;
+            text += CLUSTERS;
+            text += "/";
+            text += entry.slug.as_str();
+            text += "/";
         }
         match self.entries.len().checked_sub(LISTED) {
             None | Some(0) => text,

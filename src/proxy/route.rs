@@ -204,10 +204,8 @@ impl Routes {
                 ),
             ));
         };
-        let stripped = match api.len() == given.len() {
-            true => None,
-            false => Some(origin_form(api)?),
-        };
+        let is_stripped = api.len() != given.len();
+        let stripped = is_stripped.then(|| origin_form(api)).transpose()?;
         if let Some(table) = table {
             choose(request, default_entry(table)?);
         }

@@ -72,13 +72,13 @@ impl Reloader {
     }
 
     /// Watches for changes until the runtime ends, and has `handle` send requests to the new destination.
-    /// `changed` says that the source has changed otherwise than by its files. `observe` is called with
+    /// `source_changed` says that the source has changed otherwise than by its files. `observe` is called with
     /// the target of each reload.
     pub async fn run(
         mut self,
         handle: ReloadHandle,
         mut signals: ReloadSignals,
-        changed: Arc<Notify>,
+        source_changed: Arc<Notify>,
         observe: impl Fn(&Target) + Send,
     ) {
         let mut watcher = FileWatcher::default();
@@ -93,7 +93,7 @@ impl Reloader {
                     (false, false)
                 }
                 () = signals.received() => (true, false),
-                () = changed.notified() => (false, true),
+                () = source_changed.notified() => (false, true),
             };
             watcher.watch(self.active.files.iter().cloned());
             let checking = spawn_blocking(move || {

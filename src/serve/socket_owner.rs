@@ -149,7 +149,7 @@ mod tests {
         // Nor one whose other end sends no more.
         accepted.shutdown(std::net::Shutdown::Write).unwrap();
         let found = both_ways(peer, own);
-        assert!(found.iter().all(|found| found.is_err()), "{found:?}");
+        assert!(found.iter().all(Result::is_err), "{found:?}");
     }
 
     /// What listens at the same port of another address is no client.

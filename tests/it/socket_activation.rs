@@ -1,4 +1,4 @@
-//! Sockets that systemd hands over (sd_listen_fds(3)).
+//! Sockets that systemd hands over (`sd_listen_fds(3)`).
 
 use std::{
     net::TcpListener,
@@ -18,7 +18,8 @@ const NOWHERE: [&str; 2] = ["--server", "https://127.0.0.1:1"];
 fn activated(fd: impl Into<OwnedFd>, names: &str, args: &[&str]) -> Command {
     let own = Kubegate::command(args);
     let count = names.split(':').count();
-    let copies: String = (0..count).map(|at| format!("{}<&0 ", at + 3)).collect();
+    let copies: Vec<String> = (0..count).map(|at| format!("{}<&0", at + 3)).collect();
+    let copies = copies.join(" ");
     let script =
         format!("export LISTEN_PID=$$ LISTEN_FDS={count}; exec \"$0\" \"$@\" {copies} </dev/null");
     let mut command = Command::new("sh");

@@ -81,7 +81,7 @@ pub(in crate::cli) fn without_secrets(mut error: Error, line: &[OsString]) -> Er
             Some(name) if is_secret(name) => HIDDEN.to_owned(),
             _ => redacted(&value),
         };
-        replace(&mut error, ContextKind::InvalidValue, value, shown);
+        replace(&mut error, ContextKind::InvalidValue, &value, shown);
     }
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
         let Some(word) = text(&error, kind) else {
@@ -93,13 +93,13 @@ pub(in crate::cli) fn without_secrets(mut error: Error, line: &[OsString]) -> Er
         } else {
             redacted(&word)
         };
-        replace(&mut error, kind, word, shown);
+        replace(&mut error, kind, &word, shown);
     }
     error
 }
 
 /// Replaces a text of an error, and removes the advice that repeats it.
-fn replace(error: &mut Error, kind: ContextKind, before: String, shown: String) {
+fn replace(error: &mut Error, kind: ContextKind, before: &str, shown: String) {
     if before != shown {
         error.insert(kind, ContextValue::String(shown));
         error.remove(ContextKind::Suggested);

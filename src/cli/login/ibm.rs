@@ -101,7 +101,7 @@ pub(super) async fn run(
         keyring: flags.keyring,
         exec_api_version,
     };
-    let done = log_in(request, &env).await?;
+    let done = Box::pin(log_in(request, &env)).await?;
     output::print(&format!(
         "Logged in to cluster {:?} as {:?}.\nThe current context of {} is {:?}.\n",
         done.cluster,

@@ -181,19 +181,17 @@ fn canonical(file: PathBuf) -> PathBuf {
 
 /// Says what is wrong with a file, and what to do.
 fn broken(error: &store::Error, store: &Store, name: &str) -> String {
-    match error {
-        // Names the file, and what to do.
-        store::Error::Broken { .. } => error.to_string(),
-        _ => {
-            let cause = error.source().map(|cause| format!(": {cause}"));
-            let path = store.path(name);
-            format!(
-                "{error}{}; let this user read {}, or remove it and log in again",
-                cause.unwrap_or_default(),
-                path.display()
-            )
-        }
+    // Names the file, and what to do.
+    if matches!(error, store::Error::Broken { .. }) {
+        return error.to_string();
     }
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    let path = store.path(name);
+    format!(
+        "{error}{}; let this user read {}, or remove it and log in again",
+        cause.unwrap_or_default(),
+        path.display()
+    )
 }
 
 /// The kind of a login that no kubeconfig uses, by what is saved of it.

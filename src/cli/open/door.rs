@@ -59,24 +59,21 @@ impl Door {
         let allowed = allowed.map(|name| local_users::uid(name.trim()));
         let allowed = allowed.collect::<anyhow::Result<_>>()?;
         let host = HeaderValue::try_from(flags.host())?;
-        let (name, sender, tcp) = match flags.unix_socket() {
-            Some(socket) => {
-                let path = listen::socket_path(socket)?;
-                let name = path.display().to_string();
-                (name, over_unix(&path).await?, None)
-            }
-            None => {
-                let name = format!("{}://{}", flags.scheme(), flags.server());
-                let stream = connect(flags.server(), &name).await?;
-                if flags.is_https() {
-                    // Its certificate says who serves.
-                    (name, over_tls(flags, stream).await?, None)
-                } else {
-                    let stream = stream.into_std()?;
-                    let other = stream.try_clone()?;
-                    let sender = sender(TcpStream::from_std(stream)?).await?;
-                    (name, sender, Some(other))
-                }
+        let (name, sender, tcp) = if let Some(socket) = flags.unix_socket() {
+            let path = listen::socket_path(socket)?;
+            let name = path.display().to_string();
+            (name, over_unix(&path).await?, None)
+        } else {
+            let name = format!("{}://{}", flags.scheme(), flags.server());
+            let stream = connect(flags.server(), &name).await?;
+            if flags.is_https() {
+                // Its certificate says who serves.
+                (name, over_tls(flags, stream).await?, None)
+            } else {
+                let stream = stream.into_std()?;
+                let other = stream.try_clone()?;
+                let sender = sender(TcpStream::from_std(stream)?).await?;
+                (name, sender, Some(other))
             }
         };
         Ok(Self {

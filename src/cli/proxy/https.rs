@@ -32,23 +32,21 @@ pub(super) fn of_flags(flags: &ProxyFlags, guard: &Arc<Guard>) -> anyhow::Result
              --tls-self-signed, --tls-cert and --tls-key, or --unix-socket"
         );
     }
-    let (certificates, authority_file) = match (tls.tls_cert(), tls.tls_key()) {
-        (Some(certificate), Some(key)) => {
-            let files = CertificateFiles {
-                certificate: certificate.to_owned(),
-                key: key.to_owned(),
-            };
-            (Certificates::Files(files), None)
-        }
-        _ => {
-            let store = Store::of_user(&|name| std::env::var_os(name));
-            let store = store.map_err(HttpsError::LocalAuthority)?;
-            let file = store.authority_file();
-            let guard = Arc::clone(guard);
-            let serves = Box::new(move |name: &str| guard.serves_host(name));
-            let issuing = SelfSigned::new(store, Some(flags.address), serves)?;
-            (Certificates::SelfSigned(Arc::new(issuing)), Some(file))
-        }
+    let files = tls.tls_cert().zip(tls.tls_key());
+    let (certificates, authority_file) = if let Some((certificate, key)) = files {
+        let files = CertificateFiles {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        };
+        (Certificates::Files(files), None)
+    } else {
+        let store = Store::of_user(&|name| std::env::var_os(name));
+        let store = store.map_err(HttpsError::LocalAuthority)?;
+        let file = store.authority_file();
+        let guard = Arc::clone(guard);
+        let serves = Box::new(move |name: &str| guard.serves_host(name));
+        let issuing = SelfSigned::new(store, Some(flags.address), serves)?;
+        (Certificates::SelfSigned(Arc::new(issuing)), Some(file))
     };
     let listener = HttpsListener::new(certificates, tls.client_ca())?;
     Ok(Some(Https {

@@ -71,9 +71,10 @@ pub(super) fn of_flags(
         bail_usage!("--context {twice:?} is given twice; leave one of them out");
     }
     let overrides = Overrides::from(connection);
-    let several = match flags.all_contexts {
-        true => "--all-contexts",
-        false => "several --context",
+    let several = if flags.all_contexts {
+        "--all-contexts"
+    } else {
+        "several --context"
     };
     if let Some(flag) = of_one_context(&overrides, flags) {
         bail_usage!(
@@ -235,9 +236,10 @@ impl SeveralContexts {
         FoundContexts {
             contexts: contexts.collect(),
             // A pipe cannot be read again.
-            files: match all.from_pipe {
-                true => Vec::new(),
-                false => all.files.clone(),
+            files: if all.from_pipe {
+                Vec::new()
+            } else {
+                all.files.clone()
             },
         }
     }

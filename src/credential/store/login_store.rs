@@ -40,12 +40,11 @@ impl Store {
         let state = state.or_else(|| Some(set("HOME")?.join(".local/state")));
         let folder = state.ok_or(Error::NoFolder)?.join("kubegate");
         let absolute = |name| set(name).filter(|path| path.is_absolute());
-        let runtime = match absolute("XDG_RUNTIME_DIR") {
-            Some(runtime) => runtime.join("kubegate"),
-            None => {
-                let temporary = absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
-                temporary.join(format!("kubegate-{}", geteuid().as_raw()))
-            }
+        let runtime = if let Some(runtime) = absolute("XDG_RUNTIME_DIR") {
+            runtime.join("kubegate")
+        } else {
+            let temporary = absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
+            temporary.join(format!("kubegate-{}", geteuid().as_raw()))
         };
         Ok(Self {
             runtime: Some(runtime).filter(|runtime| *runtime != folder),

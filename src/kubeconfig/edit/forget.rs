@@ -27,12 +27,15 @@ pub(super) const USER: [&str; 10] = [
     "exec",
 ];
 
+/// Decides about the exec plugin of an entry; `None` for an entry without one.
+type IsLogin = Box<dyn Fn(Option<&ExecConfig>) -> bool + Send + Sync>;
+
 /// Which login is to be removed.
 pub struct Forget {
     /// Name of the user's entry.
     pub user: String,
     /// Whether an entry of that name, by its exec plugin, is of the login.
-    pub is_same: Box<dyn Fn(Option<&ExecConfig>) -> bool + Send + Sync>,
+    pub is_same: IsLogin,
     /// Whether an exec plugin is a login of kubegate that can be ended with this one.
     pub may_end: Box<dyn Fn(&ExecConfig) -> bool + Send + Sync>,
     /// The context that is logged out.
@@ -259,8 +262,8 @@ fn take_orphans(
 
 /// Whether a context uses an entry, or would after its login is forgotten.
 fn is_used(contents: &Contents<'_>, kind: &str, name: &str) -> bool {
-    let mut contexts = contents.contexts();
-    contexts.any(|one| one.body[kind] == name || note(one.body)[kind] == name)
+    let uses = |one: ContextEntry<'_>| one.body[kind] == name || note(one.body)[kind] == name;
+    contents.contexts().any(uses)
 }
 
 /// Removes the items of a section for which `stays` is false.

@@ -36,7 +36,7 @@ pub(super) fn extensions(
         None => first_note(plan, old, current),
     };
     note_context(&mut note, old, fields);
-    note_users(&mut note, contents, plan, new, (!is_first).then_some(old));
+    note_users(&mut note, contents, plan, new, old.filter(|_| !is_first));
     note_clusters(&mut note, contents, plan, new, old);
     note.insert("username".to_owned(), json!(new.username));
     if let Some(one) = extensions.iter_mut().find(|one| one["name"] == NOTE) {
@@ -79,7 +79,7 @@ fn note_users(
     contents: &Contents<'_>,
     plan: &Plan,
     new: &NewContext,
-    noted: Option<Option<&Value>>,
+    noted: Option<&Value>,
 ) {
     let is_login = |name: &str| {
         let found = contents.find("user", name);
@@ -89,7 +89,7 @@ fn note_users(
     if plan.user.exists && !is_login(&plan.user.name) {
         add(note, "existing-users", &plan.user.name);
     }
-    let former = noted.flatten().and_then(|old| old["user"].as_str());
+    let former = noted.and_then(|old| old["user"].as_str());
     if let Some(former) = former.filter(|former| *former != plan.user.name && is_login(former)) {
         add(note, "former-users", former);
     }

@@ -105,13 +105,13 @@ pub(super) fn restore_clusters(contents: &mut Contents<'_>, taken: &Taken, is_re
                 *entry = fields;
             }
         } else if is_used {
-            add_cluster(contents, file, name, body, taken);
+            add_cluster(contents, file, name, &body, taken);
         }
     }
 }
 
 /// Adds an entry for a context that is restored.
-fn add_cluster(contents: &mut Contents<'_>, file: usize, base: &str, body: Value, taken: &Taken) {
+fn add_cluster(contents: &mut Contents<'_>, file: usize, base: &str, body: &Value, taken: &Taken) {
     let mut names = numbered(base, '-');
     let Some(name) = names.find(|name| contents.find("cluster", name).is_none()) else {
         return;

@@ -218,12 +218,11 @@ impl AppOrigin {
         }
         let (before, last) = labels.rsplit_once('.')?;
         // The last label wins, so that no context can be named like a kind.
-        let (kind, labels, slug) = match Kind::of_label(last) {
-            Some(kind) => (kind, before, None),
-            None => {
-                let (labels, kind) = before.rsplit_once('.')?;
-                (Kind::of_label(kind)?, labels, Some(last))
-            }
+        let (kind, labels, slug) = if let Some(kind) = Kind::of_label(last) {
+            (kind, before, None)
+        } else {
+            let (labels, kind) = before.rsplit_once('.')?;
+            (Kind::of_label(kind)?, labels, Some(last))
         };
         let slug = match slug {
             Some(slug) => Some(Slug::from_label(slug)?),

@@ -92,11 +92,10 @@ fn location<B>(access: &LocalAccess, request: &Request<B>) -> Option<HeaderValue
     }
     let (app, rest) = App::split_path(uri.path())?;
     let host = request.headers().get(HOST)?.to_str().ok()?;
-    let port = guard::loopback_port(host)?;
+    let port = guard::loopback_port_suffix(host)?;
     let named = request.extensions().get::<NamedContext>();
     let slug = named.map(|named| named.0.clone());
     let name = AppOrigin { app, slug }.host()?;
-    let port = port.map_or_else(String::new, |port| format!(":{port}"));
     let path = if rest.is_empty() { "/" } else { rest };
     let query = uri
         .query()

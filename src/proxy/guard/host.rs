@@ -121,10 +121,12 @@ fn check_target(target: &Uri, host: &Host<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Returns the port of a `Host` header that is a loopback name; `None` for every other host.
-pub(in crate::proxy) fn loopback_port(host: &str) -> Option<Option<u16>> {
-    let host = Host::parse(host).ok()?;
-    host.is_loopback().then_some(host.port)
+/// Returns what stands behind the name in a `Host` header that is a loopback name: a colon and the port,
+/// or nothing. `None` for every other host.
+pub(in crate::proxy) fn loopback_port_suffix(host: &str) -> Option<String> {
+    let host = Host::parse(host).ok().filter(Host::is_loopback)?;
+    let suffix = host.port.map(|port| format!(":{port}"));
+    Some(suffix.unwrap_or_default())
 }
 
 /// Returns the default port of `http` and `https`.

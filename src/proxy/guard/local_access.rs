@@ -278,20 +278,21 @@ mod tests {
     const OTHER: &str = "another-token~of/it+s_own=";
 
     fn check(file: &str, headers: &[(&'static str, &str)]) -> Result<HeaderMap, Refusal> {
-        check_peer(Some(file), None, headers)
+        check_peer(Some(file), false, None, headers)
     }
 
-    /// With a file of tokens, and a certificate's name if certificates are accepted.
+    /// With a file of tokens, and a name of a client certificate.
     fn check_peer(
         file: Option<&str>,
-        certificate: Option<Option<&str>>,
+        accepts_certificates: bool,
+        certificate: Option<&str>,
         headers: &[(&'static str, &str)],
     ) -> Result<HeaderMap, Refusal> {
         let tokens = file.map(|file| LocalTokens::parse(file).unwrap());
         let tokens = tokens.map(|tokens| Arc::new(ArcSwap::from_pointee(tokens)));
-        let access = LocalAccess::new(tokens).with_certificates(certificate.is_some());
+        let access = LocalAccess::new(tokens).with_certificates(accepts_certificates);
         let mut request = Request::new(());
-        let peer = Peer::new(None).over_tls(certificate.flatten().map(Into::into));
+        let peer = Peer::new(None).over_tls(certificate.map(Into::into));
         request.extensions_mut().insert(peer);
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).unwrap();
@@ -362,7 +363,7 @@ mod tests {
         let own = [("authorization", "Bearer of-the-client-itself")];
         for tokens in [None, Some(file())] {
             let check =
-                |certificate, headers| check_peer(tokens.as_deref(), Some(certificate), headers);
+                |certificate, headers| check_peer(tokens.as_deref(), true, certificate, headers);
             assert_eq!(check(Some("alice"), &own).unwrap().len(), 1);
             assert!(check(Some("alice"), &[]).is_ok());
             for headers in [&own[..], &[]] {
@@ -375,11 +376,11 @@ mod tests {
         let value = format!("Bearer {TOKEN}");
         let local = [("authorization", value.as_str())];
         let file = file();
-        let left = check_peer(Some(&file), Some(Some("alice")), &local).unwrap();
+        let left = check_peer(Some(&file), true, Some("alice"), &local).unwrap();
         assert!(left.is_empty(), "{left:?}");
-        assert!(check_peer(Some(&file), Some(None), &local).is_ok());
+        assert!(check_peer(Some(&file), true, None, &local).is_ok());
         // Without --client-ca, no certificate counts.
-        assert!(check_peer(Some(&file), None, &own).is_err());
+        assert!(check_peer(Some(&file), false, None, &own).is_err());
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use capabilities::Capabilities;
 pub use error::Error;
 pub use filter::PatternError;
 use filter::{Filter, Patterns};
-pub(super) use host::loopback_port;
+pub(super) use host::loopback_port_suffix;
 use origin::AllowedOrigins;
 pub use origin::{Caller, FOREIGN_SITE};
 pub use rules::Rules;

@@ -137,9 +137,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedIo<S> {
     /// Sends the GOAWAY frame (RFC 9113 section 6.8), unless that would be inside of another frame.
     fn poll_end(&mut self, why: End, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ending = self.ending.get_or_insert_with(|| {
-            match why {
-                End::NoRequest => tracing::debug!("a connection was closed: {why}"),
-                _ => tracing::warn!(repeats = "HTTP/2 flood", "a connection was closed: {why}"),
+            if why == End::NoRequest {
+                tracing::debug!("a connection was closed: {why}");
+            } else {
+                tracing::warn!(repeats = "HTTP/2 flood", "a connection was closed: {why}");
             }
             let [a, b, c, d] = self.last_stream.to_be_bytes();
             Ending {

@@ -151,12 +151,13 @@ async fn an_upload_waits_for_a_server_that_does_not_read() {
     assert!(window <= 1 << 20, "{window}");
     let piece = [b'x'; 16 * 1024];
     let mut sent = 0;
+    let piece_size = i64::try_from(piece.len()).unwrap();
     let mut allowed = i64::from(window);
     // Fills the windows and buffers until no update comes.
     loop {
-        while allowed >= piece.len() as i64 && sent < 64 << 20 {
+        while allowed >= piece_size && sent < 64 << 20 {
             client.send(frame(DATA, 0, 1, piece)).await;
-            allowed -= piece.len() as i64;
+            allowed -= piece_size;
             sent += piece.len();
         }
         let update = tokio::time::timeout(Duration::from_secs(1), client.next()).await;
@@ -263,9 +264,8 @@ async fn a_connection_has_a_thousand_streams() {
     let mut client = RawHttp2::open(&kubegate.address).await;
     let mut held = Vec::new();
     for number in 0..1000_u32 {
-        let head = get("/x", &[]);
-        let head = [frame(HEADERS, END_HEADERS, 2 * number + 1, head)].concat();
-        client.send(head).await;
+        let request = frame(HEADERS, END_HEADERS, 2 * number + 1, get("/x", &[]));
+        client.send(request).await;
     }
     let refused = frame(HEADERS, END_HEADERS | END_STREAM, 2001, get("/x", &[]));
     client.send(refused).await;

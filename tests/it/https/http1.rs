@@ -98,7 +98,7 @@ async fn an_early_response_is_not_lost_while_the_client_sends() {
         )
         .await;
     for _ in 0..100 {
-        client.write([b'x'; 10_000]).await;
+        client.write("x".repeat(10_000)).await;
     }
     let response = in_time(client.response()).await.unwrap();
     assert_eq!(status(&response.head), 403);

@@ -159,9 +159,8 @@ impl Kubegate {
         let mut child = command.spawn().unwrap();
         while !is_ready() {
             let ended = child.try_wait().unwrap();
-            if ended.is_some() || started.elapsed() > PATIENCE {
-                panic!("not ready: {:?}", Self::end_of(child, started));
-            }
+            let is_late = ended.is_some() || started.elapsed() > PATIENCE;
+            assert!(!is_late, "not ready: {:?}", Self::end_of(child, started));
             std::thread::sleep(Duration::from_millis(2));
         }
         kill_process(Pid::from_child(&child), signal).unwrap();

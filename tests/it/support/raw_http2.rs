@@ -74,7 +74,7 @@ pub fn get<'a>(path: &'a str, more: &[(&'a str, &'a str)]) -> Vec<u8> {
 pub enum Ended {
     /// GOAWAY with this code, and then the connection.
     Connection(u32),
-    /// RST_STREAM with this code.
+    /// `RST_STREAM` with this code.
     Stream(u32),
     /// The connection, without GOAWAY.
     Closed,

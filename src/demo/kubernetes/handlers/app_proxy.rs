@@ -109,9 +109,12 @@ pub(crate) async fn respond(
         response.headers_mut().insert(header::LOCATION, location);
     }
     let is_page = response.headers().get(header::CONTENT_TYPE) == Some(&app::HTML);
-    Ok(response.map(|body| match is_page {
-        true => full_body(with_links(proxied, &body)),
-        false => full_body(body),
+    Ok(response.map(|body| {
+        if is_page {
+            full_body(with_links(proxied, &body))
+        } else {
+            full_body(body)
+        }
     }))
 }
 

@@ -1,6 +1,8 @@
 //! The simulated app: serves the files of the config map that has its name, a login with a cookie, and a
 //! WebSocket. Like Grafana and Jupyter it refuses requests whose `Origin` is not its own `Host`.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
@@ -91,7 +93,11 @@ fn file(request: &AppRequest<'_>, path: &str) -> Response<String> {
     let name = path.trim_start_matches('/');
     let name = if name.is_empty() { "index.html" } else { name };
     match request.files.and_then(|files| files[name].as_str()) {
-        Some(content) if name.ends_with(".js") => {
+        Some(content)
+            if Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "js") =>
+        {
             let mut response = Response::new(content.to_owned());
             let script = HeaderValue::from_static("text/javascript");
             response.headers_mut().insert(header::CONTENT_TYPE, script);
