@@ -109,7 +109,9 @@ impl ContextSet {
             };
             self.release_idle(Instant::now());
             watcher.watch(self.files.iter().cloned());
-            let (source, must_read) = (Arc::clone(&self.source), by_signal || failure.is_some());
+            // A pipe cannot be read again.
+            let must_read = (by_signal || failure.is_some()) && !self.files.is_empty();
+            let source = Arc::clone(&self.source);
             let reading = spawn_blocking(move || {
                 let is_changed = watcher.check().any || must_read;
                 (watcher, is_changed.then(|| source.read()))

@@ -10,7 +10,8 @@ use crate::{error::BoxError, kubeconfig::Target, proxy::ContextSummary};
 pub struct FoundContexts {
     /// The contexts to serve, whose names differ.
     pub contexts: Vec<FoundContext>,
-    /// The files that they were read from. The source is asked again when one of them changes.
+    /// The files that they were read from. The source is asked again when one of them changes; with none,
+    /// never.
     pub files: Vec<PathBuf>,
 }
 
