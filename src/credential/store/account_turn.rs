@@ -16,6 +16,16 @@ pub struct AccountTurn {
     files: Vec<AccountFile>,
     /// The folder for the runtime while none of `files` is in it, with issuer and user.
     fallback: Option<(Store, [String; 2])>,
+    /// The password that is being sent.
+    sent: Option<Sent>,
+}
+
+/// What [`AccountTurn::note_sent`] noted.
+struct Sent {
+    /// What was known before.
+    before: Option<PasswordRefusal>,
+    /// The number of the file in [`AccountTurn::files`], and what that one knew.
+    file: (usize, Option<PasswordRefusal>),
 }
 
 impl Store {
@@ -51,6 +61,7 @@ impl Store {
             _ => Ok(AccountTurn {
                 files,
                 fallback: fallback.map(|store| (store, [issuer.to_owned(), user.to_owned()])),
+                sent: None,
             }),
         }
     }
@@ -79,25 +90,47 @@ impl AccountTurn {
         refusals.max_by_key(PasswordRefusal::retry_at)
     }
 
+    /// Notes that the password is sent now, in case that no answer to it comes. Blocks.
+    ///
+    /// # Errors
+    /// No folder can be written to.
+    pub fn note_sent(&mut self, password: &Secret, now: SystemTime) -> Result<(), Error> {
+        let before = self.refusal(password);
+        let assumed = PasswordRefusal::unless_answered(before, now);
+        let file = self.note(password, assumed)?;
+        self.sent = Some(Sent { before, file });
+        Ok(())
+    }
+
+    /// Takes [`AccountTurn::note_sent`] back, since the answer says nothing about the password. Blocks.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn note_not_judged(&mut self, password: &Secret) -> Result<(), Error> {
+        let Some(Sent { file, .. }) = self.sent.take() else {
+            return Ok(());
+        };
+        let (number, known) = file;
+        let Some(file) = self.files.get_mut(number) else {
+            return Ok(());
+        };
+        match known {
+            Some(refusal) => file.note(password, refusal),
+            None => file.clear_password(password),
+        }
+    }
+
     /// Remembers that the password was refused just now. Blocks.
     ///
     /// # Errors
     /// No folder can be written to.
     pub fn note_refused(&mut self, password: &Secret, now: SystemTime) -> Result<(), Error> {
-        let mut failed = None;
-        for file in &mut self.files {
-            match file.note_refused(password, now) {
-                Ok(()) => return Ok(()),
-                Err(error) => failed = Some(error),
-            }
-        }
-        if let Some((store, [issuer, user])) = self.fallback.take() {
-            let mut file = store.account_file(&issuer, &user)?;
-            file.note_refused(password, now)?;
-            self.files.push(file);
-            return Ok(());
-        }
-        failed.map_or(Ok(()), Err)
+        let before = match self.sent.take() {
+            Some(sent) => sent.before,
+            None => self.refusal(password),
+        };
+        self.note(password, PasswordRefusal::after(before, now))?;
+        Ok(())
     }
 
     /// Forgets that the password was refused, because it was accepted. Blocks.
@@ -105,9 +138,35 @@ impl AccountTurn {
     /// # Errors
     /// A folder cannot be written to.
     pub fn note_accepted(&mut self, password: &Secret) -> Result<(), Error> {
+        self.sent = None;
         let noted = self.files.iter_mut();
-        let noted: Vec<_> = noted.map(|file| file.note_accepted(password)).collect();
+        let noted: Vec<_> = noted.map(|file| file.clear_password(password)).collect();
         noted.into_iter().collect()
+    }
+
+    /// Notes what is known about the password in the first file that takes it. Returns the number of that
+    /// file, and what it knew before.
+    fn note(
+        &mut self,
+        password: &Secret,
+        refusal: PasswordRefusal,
+    ) -> Result<(usize, Option<PasswordRefusal>), Error> {
+        let mut failed = None;
+        for (number, file) in self.files.iter_mut().enumerate() {
+            let known = file.refusal(password);
+            match file.note(password, refusal) {
+                Ok(()) => return Ok((number, known)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let Some((store, [issuer, user])) = self.fallback.take() else {
+            return Err(failed.unwrap_or(Error::NoFolder));
+        };
+        let mut file = store.account_file(&issuer, &user)?;
+        let known = file.refusal(password);
+        file.note(password, refusal)?;
+        self.files.push(file);
+        Ok((self.files.len() - 1, known))
     }
 }
 
@@ -119,11 +178,21 @@ fn is_held(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::{ffi::OsString, fs, path::Path};
+    use std::{
+        ffi::OsString,
+        fs,
+        path::Path,
+        time::{Duration, UNIX_EPOCH},
+    };
 
     use super::*;
 
     const ISSUER: &str = "https://oauth.example";
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_795_000_000)
+    }
 
     fn store(state: &Path, runtime: &Path) -> Store {
         let (state, runtime) = (state.as_os_str().to_owned(), runtime.as_os_str().to_owned());
@@ -180,6 +249,83 @@ mod tests {
         drop(turn);
         let turn = store.turn_of_account(ISSUER, "alice").unwrap();
         assert!(turn.refusal(&password).unwrap().forbids(now));
+    }
+
+    #[test]
+    fn a_password_without_an_answer_is_sent_once_more_and_then_after_pauses() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("state"), &folder.path().join("run"));
+        let password = Secret::new("hunter1");
+        let turn = |user| store.turn_of_account(ISSUER, user).unwrap();
+        // Each process ends before the answer comes.
+        for minutes in [0, 5, 10, 20] {
+            turn("alice").note_sent(&password, now()).unwrap();
+            let refusal = turn("alice").refusal(&password).unwrap();
+            assert_eq!(refusal.retry_at(), now() + minutes * MINUTE);
+            assert_eq!(refusal.forbids(now()), minutes > 0);
+        }
+        // The answer of a server that failed says nothing, and what was known before is known again.
+        let before = turn("alice").refusal(&password);
+        let mut here = turn("alice");
+        here.note_sent(&password, now()).unwrap();
+        here.note_not_judged(&password).unwrap();
+        drop(here);
+        assert_eq!(turn("alice").refusal(&password), before);
+        // A refusal counts from its first time, and stays one if the next process ends.
+        let mut here = turn("alice");
+        here.note_sent(&password, now()).unwrap();
+        here.note_refused(&password, now()).unwrap();
+        drop(here);
+        let refusal = turn("alice").refusal(&password).unwrap();
+        assert_eq!(refusal.retry_at(), now() + 60 * MINUTE);
+        turn("alice").note_sent(&password, now()).unwrap();
+        let refusal = turn("alice").refusal(&password).unwrap();
+        assert_eq!(refusal.retry_at(), now() + 120 * MINUTE);
+        // The control: nothing is left of a password that was accepted, or never judged.
+        let other = Secret::new("hunter2");
+        for accepted in [false, true] {
+            let mut here = turn("bob");
+            here.note_sent(&other, now()).unwrap();
+            if accepted {
+                here.note_accepted(&other).unwrap();
+            } else {
+                here.note_not_judged(&other).unwrap();
+            }
+            drop(here);
+            assert_eq!(turn("bob").refusal(&other), None);
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_noted_where_there_is_room_and_taken_back_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, runtime) = (folder.path().join("state"), folder.path().join("run"));
+        fs::create_dir(&runtime).unwrap();
+        let store = store(&state, &runtime);
+        let password = Secret::new("hunter2");
+        let turn = || store.turn_of_account(ISSUER, "alice").unwrap();
+        turn().note_refused(&password, now()).unwrap();
+        let known = turn().refusal(&password);
+        for judged in [false, true] {
+            let mut here = turn();
+            // The lock is held, and the folder is lost for a while.
+            let aside = folder.path().join("aside");
+            fs::rename(&state, &aside).unwrap();
+            fs::write(&state, "").unwrap();
+            here.note_sent(&password, now()).unwrap();
+            assert!(here.refusal(&password).unwrap().forbids(now()));
+            fs::remove_file(&state).unwrap();
+            fs::rename(&aside, &state).unwrap();
+            if judged {
+                here.note_refused(&password, now()).unwrap();
+            } else {
+                here.note_not_judged(&password).unwrap();
+            }
+            drop(here);
+            let times_two = PasswordRefusal::after(known, now());
+            let expected = if judged { Some(times_two) } else { known };
+            assert_eq!(turn().refusal(&password), expected);
+        }
     }
 
     #[test]

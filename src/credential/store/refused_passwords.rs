@@ -4,6 +4,9 @@
 //! A password is known by its HMAC under a random key of the state folder, together with issuer and
 //! user. The pause before it is sent again begins with an hour and doubles up to a day, so that a
 //! locked account does not stop a service for ever.
+//!
+//! A password is noted before it is sent, since its process may end before the answer comes. Without an
+//! answer it is sent once more at once, and then after pauses that begin with five minutes.
 
 use std::{
     fs, io,
@@ -17,10 +20,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Error, Store, private_file};
-use crate::{kubeconfig::edit::RenewalLock, secret::Secret};
+use crate::{credential::timestamp::timestamp, kubeconfig::edit::RenewalLock, secret::Secret};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(3600);
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+/// The pause after the second time in a row that no answer came.
+const FIRST_UNANSWERED_PAUSE: Duration = Duration::from_secs(300);
 
 /// Bytes of the key.
 const KEY_LENGTH: usize = 32;
@@ -28,32 +33,67 @@ const KEY_LENGTH: usize = 32;
 /// Passwords of one account that are remembered. The oldest is dropped.
 const MAX_PASSWORDS: usize = 8;
 
-/// That a password was refused.
+/// That a password was refused, or sent without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordRefusal {
-    /// When it was refused last.
+    /// When that was last.
     pub at: SystemTime,
     /// How often in a row.
     times: u32,
+    /// Whether no answer came, so that the password may be right.
+    unanswered: bool,
 }
 
 impl PasswordRefusal {
     /// A refusal at `at`, after the one `before`.
     #[must_use]
     pub fn after(before: Option<Self>, at: SystemTime) -> Self {
+        let refused = before.filter(|before| !before.unanswered);
+        let times = refused.map_or(0, |before| before.times);
+        Self {
+            at,
+            times: times.saturating_add(1),
+            unanswered: false,
+        }
+    }
+
+    /// What to assume of a password that is sent at `at` until its answer is there. One that was refused
+    /// before is refused again.
+    #[must_use]
+    pub fn unless_answered(before: Option<Self>, at: SystemTime) -> Self {
+        if before.is_some_and(|before| !before.unanswered) {
+            return Self::after(before, at);
+        }
         let times = before.map_or(0, |before| before.times);
         Self {
             at,
             times: times.saturating_add(1),
+            unanswered: true,
         }
     }
 
     /// When the password may be sent again.
     #[must_use]
     pub fn retry_at(&self) -> SystemTime {
-        let doublings = self.times.saturating_sub(1).min(16);
-        let pause = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+        let (first, doublings) = match (self.unanswered, self.times) {
+            // A process may end for any reason.
+            (true, 0 | 1) => return self.at,
+            (true, times) => (FIRST_UNANSWERED_PAUSE, times - 2),
+            (false, times) => (FIRST_PAUSE, times.saturating_sub(1)),
+        };
+        let pause = (first * 2_u32.pow(doublings.min(16))).min(LONGEST_PAUSE);
         self.at.checked_add(pause).unwrap_or(self.at)
+    }
+
+    /// What happened, as a clause after the name of the issuer: `refused the password at 2026-...`.
+    #[must_use]
+    pub fn clause(&self) -> String {
+        let at = timestamp(self.at);
+        if self.unanswered {
+            let times = self.times;
+            return format!("gave no answer to the password {times} times, last at {at}");
+        }
+        format!("refused the password at {at}")
     }
 
     /// Whether the password must not be sent at `now`. If the clock was set back behind the refusal,
@@ -84,6 +124,8 @@ struct RefusedPassword {
     times: u32,
     /// In seconds since 1970.
     refused_at: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unanswered: bool,
 }
 
 impl Store {
@@ -151,21 +193,26 @@ impl AccountFile {
         Some(PasswordRefusal {
             at: UNIX_EPOCH.checked_add(since)?,
             times: refused.times,
+            unanswered: refused.unanswered,
         })
     }
 
-    /// Remembers that the password was refused just now. Blocks.
+    /// Remembers what is known about the password. Blocks.
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub(super) fn note_refused(&mut self, password: &Secret, now: SystemTime) -> Result<(), Error> {
-        let refusal = PasswordRefusal::after(self.refusal(password), now);
+    pub(super) fn note(
+        &mut self,
+        password: &Secret,
+        refusal: PasswordRefusal,
+    ) -> Result<(), Error> {
         self.forget(password);
         let since = refusal.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.refused.push(RefusedPassword {
             password: hmac_of(&self.key, &self.account, Some(password)),
             times: refusal.times,
             refused_at: since.as_secs(),
+            unanswered: refusal.unanswered,
         });
         let surplus = self.refused.len().saturating_sub(MAX_PASSWORDS);
         self.refused.drain(..surplus);
@@ -184,11 +231,11 @@ impl AccountFile {
         self.write()
     }
 
-    /// Forgets that the password was refused, because it was accepted. Blocks.
+    /// Forgets the password. Blocks.
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub(super) fn note_accepted(&mut self, password: &Secret) -> Result<(), Error> {
+    pub(super) fn clear_password(&mut self, password: &Secret) -> Result<(), Error> {
         if self.forget(password) {
             return self.write();
         }
@@ -267,6 +314,12 @@ mod tests {
         store.account_file(ISSUER, user).unwrap()
     }
 
+    fn refuse(store: &Store, user: &str, password: &Secret) {
+        let mut file = turn(store, user);
+        let refusal = PasswordRefusal::after(file.refusal(password), now());
+        file.note(password, refusal).unwrap();
+    }
+
     fn now() -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_795_000_000)
     }
@@ -297,7 +350,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
         let (old, new) = (Secret::new("hunter1"), Secret::new("hunter2"));
-        turn(&store, "alice").note_refused(&old, now()).unwrap();
+        refuse(&store, "alice", &old);
         let refusal = turn(&store, "alice").refusal(&old);
         assert_eq!(refusal, Some(PasswordRefusal::after(None, now())));
         assert_eq!(turn(&store, "alice").refusal(&new), None);
@@ -305,11 +358,11 @@ mod tests {
         let elsewhere = store.account_file("https://other.example", "alice");
         assert_eq!(elsewhere.unwrap().refusal(&old), None);
 
-        turn(&store, "alice").note_refused(&old, now()).unwrap();
+        refuse(&store, "alice", &old);
         let refusal = turn(&store, "alice").refusal(&old).unwrap();
         assert_eq!(refusal.retry_at(), now() + 2 * HOUR);
-        turn(&store, "alice").note_refused(&new, now()).unwrap();
-        turn(&store, "alice").note_accepted(&old).unwrap();
+        refuse(&store, "alice", &new);
+        turn(&store, "alice").clear_password(&old).unwrap();
         assert_eq!(turn(&store, "alice").refusal(&old), None);
         assert!(turn(&store, "alice").refusal(&new).is_some());
         let path = turn(&store, "alice").path;
@@ -327,9 +380,7 @@ mod tests {
         assert!(!store.refused_passwords().exists());
         for number in 0..20 {
             let password = Secret::new(format!("hunter{number}"));
-            turn(&store, "alice")
-                .note_refused(&password, now())
-                .unwrap();
+            refuse(&store, "alice", &password);
         }
         let last = Secret::new("hunter19");
         assert!(turn(&store, "alice").refusal(&last).is_some());
@@ -355,16 +406,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
         let password = Secret::new("hunter2");
-        turn(&store, "alice")
-            .note_refused(&password, now())
-            .unwrap();
+        refuse(&store, "alice", &password);
         let path = turn(&store, "alice").path;
         for file in [path, store.refused_passwords().join("key")] {
             fs::write(&file, "broken").unwrap();
             assert_eq!(turn(&store, "alice").refusal(&password), None);
-            turn(&store, "alice")
-                .note_refused(&password, now())
-                .unwrap();
+            refuse(&store, "alice", &password);
             assert!(turn(&store, "alice").refusal(&password).is_some());
         }
     }

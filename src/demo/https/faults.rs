@@ -26,6 +26,8 @@ struct State {
     clock_skew: i64,
     /// The path whose responses are delayed, limited or faulty; `None` for all paths.
     path: Option<String>,
+    /// Whether these are only the responses to requests with an `Authorization` header.
+    authorized_only: bool,
     /// How many more responses are delayed, limited or faulty; `None` for all.
     remaining: Option<usize>,
 }
@@ -97,6 +99,11 @@ impl Faults {
         self.state().path = Some(path.to_owned());
     }
 
+    /// Limits delays, rate limits and faulty responses to requests with an `Authorization` header.
+    pub fn only_authorized(&self) {
+        self.state().authorized_only = true;
+    }
+
     /// Ends delays, rate limits and faulty responses after `responses` more of them.
     pub fn limit_to(&self, responses: usize) {
         self.state().remaining = Some(responses);
@@ -131,7 +138,8 @@ impl Faults {
         handler: impl Fn(Request<Bytes>, SystemTime) -> Response<Bytes>,
     ) -> Option<Response<Bytes>> {
         let path = request.uri().path().to_owned();
-        let (state, is_affected) = self.take_turn(&path);
+        let is_authorized = request.headers().contains_key(header::AUTHORIZATION);
+        let (state, is_affected) = self.take_turn(&path, is_authorized);
         if is_affected {
             tokio::time::sleep(state.delay).await;
         }
@@ -147,9 +155,10 @@ impl Faults {
 
     /// The faults, and whether a request to `path` is delayed, limited or answered with a faulty
     /// response. Such a request counts against [`Self::limit_to`].
-    fn take_turn(&self, path: &str) -> (State, bool) {
+    fn take_turn(&self, path: &str, is_authorized: bool) -> (State, bool) {
         let mut state = self.state();
-        let is_here = state.path.as_ref().is_none_or(|only| only == path);
+        let is_here = state.path.as_ref().is_none_or(|only| only == path)
+            && (is_authorized || !state.authorized_only);
         let is_affected = is_here && state.remaining != Some(0);
         if is_affected && let Some(remaining) = &mut state.remaining {
             *remaining -= 1;

@@ -48,6 +48,8 @@ pub struct ReceivedRequest {
     pub path: String,
     /// Its `User-Agent`.
     pub user_agent: Option<String>,
+    /// Whether it has an `Authorization` header.
+    pub is_authorized: bool,
     /// The status of the response; `None` until there is one, and where the connection was cut.
     pub status: Option<StatusCode>,
 }
@@ -162,6 +164,7 @@ impl RequestLog {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             user_agent: agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
+            is_authorized: request.headers().contains_key(header::AUTHORIZATION),
             status: None,
         });
         requests.len() - 1

@@ -45,6 +45,7 @@ async fn requests_have_an_absolute_uri_and_are_logged_without_their_query() {
         method: Method::GET,
         path: "/token".to_owned(),
         user_agent: Some(concat!("kubegate/", env!("CARGO_PKG_VERSION")).to_owned()),
+        is_authorized: false,
         status: Some(StatusCode::OK),
     };
     assert_eq!(server.requests(), [received]);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use http::StatusCode;
 use kubegate::{
     credential::store::{SavedLogin, Store},
-    demo::https::FaultyResponse,
+    demo::https::{FaultyResponse, ReceivedRequest},
 };
 
 use super::{login::cluster_name, *};
@@ -98,6 +98,28 @@ impl Cluster {
         self.openshift.api().connections()
     }
 
+    /// How many passwords the OAuth server received.
+    fn passwords(&self) -> usize {
+        let requests = self.openshift.oauth_requests().into_iter();
+        let of_password =
+            |one: &ReceivedRequest| one.path == "/oauth/authorize" && one.is_authorized;
+        requests.filter(of_password).count()
+    }
+
+    /// A redirect of the OAuth server with an error.
+    fn redirect_with_error(&self, error: &str) -> FaultyResponse {
+        let url = self.openshift.oauth_url();
+        Self::redirect(&format!("{url}/oauth/token/implicit?error={error}"))
+    }
+
+    fn redirect(location: &str) -> FaultyResponse {
+        FaultyResponse::Custom {
+            status: StatusCode::FOUND,
+            headers: vec![("location", location.to_owned())],
+            body: String::new(),
+        }
+    }
+
     /// Lets time pass since the last refusal of a password.
     fn age_refusals(&self, seconds: u64) {
         let folder = self.state().join("kubegate/refused-passwords");
@@ -143,20 +165,137 @@ async fn calls_with_an_outdated_password_are_one_wrong_login() {
         said.push(ended.stderr);
     }
     assert!(!said[0].contains(NOT_SENT), "{}", said[0]);
-    for text in &said {
-        let file = cluster.folder.path().join("p").display().to_string();
+    let file = cluster.folder.path().join("p").display().to_string();
+    assert!(said[0].contains("Login failed (401 Unauthorized)") && said[0].contains(&file));
+    for text in &said[1..] {
         assert!(
-            text.contains("Login failed (401 Unauthorized)") && text.contains(&file),
+            text.contains(NOT_SENT) && text.contains("refused the password at"),
             "{text}"
         );
-    }
-    for text in &said[1..] {
-        assert!(text.contains(NOT_SENT), "{text}");
+        assert!(text.contains(&file), "{text}");
     }
     assert!(cluster.tokens_at_once(10).iter().all(String::is_empty));
     assert_eq!(cluster.openshift.wrong_passwords(), 1);
     // The account is not locked, so the new password works at once.
     cluster.file("p", "sesame-os-2");
+    let ended = cluster.token();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_tokens_with_a_refused_password_are_one_wrong_login() {
+    for response in [None, Some(FaultyResponse::Html)] {
+        let cluster = Cluster::with_password_files().await;
+        cluster.openshift.add_user("alice", "sesame-os-2");
+        cluster.end_sessions();
+        let before = cluster.passwords();
+        let faults = cluster.openshift.faults();
+        faults.only_on("/oauth/authorize");
+        faults.only_authorized();
+        faults.respond_with(response.clone());
+        assert!(cluster.tokens_at_once(40).iter().all(String::is_empty));
+        assert_eq!(cluster.passwords(), before + 1, "{response:?}");
+        // The control: the right password.
+        faults.clear();
+        cluster.file("p", "sesame-os-2");
+        let ended = cluster.token();
+        assert_eq!(ended.code, Some(0), "{response:?}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_refused_without_a_401_is_sent_once() {
+    let json = |status| FaultyResponse::Custom {
+        status,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: r#"{"error":"access_denied"}"#.to_owned(),
+    };
+    let cluster = Cluster::with_password_files().await;
+    for (response, says) in [
+        (FaultyResponse::Html, "a page (200 OK)"),
+        (FaultyResponse::Oversized, "Login failed"),
+        (json(StatusCode::BAD_REQUEST), "access_denied"),
+        (json(StatusCode::FORBIDDEN), "403 Forbidden"),
+        (
+            cluster.redirect_with_error("access_denied"),
+            "access_denied",
+        ),
+        (Cluster::redirect("/login?reason=bad"), "a page (200 OK)"),
+        (Cluster::redirect("http://127.0.0.1:1/login"), "https://"),
+    ] {
+        cluster.openshift.add_user("alice", "sesame-os-1");
+        cluster.age_refusals(48 * 3600);
+        cluster.end_sessions();
+        let before = cluster.passwords();
+        let faults = cluster.openshift.faults();
+        faults.only_on("/oauth/authorize");
+        faults.only_authorized();
+        faults.respond_with(Some(response.clone()));
+        let first = cluster.token();
+        assert_eq!(first.code, Some(1), "{response:?}: {first:?}");
+        assert!(first.stderr.contains(says), "{response:?}: {first:?}");
+        assert!(first.stderr.contains("correct the user name"), "{first:?}");
+        for _ in 0..4 {
+            let next = cluster.token();
+            assert_eq!(next.code, Some(1), "{response:?}: {next:?}");
+            assert!(next.stderr.contains(NOT_SENT), "{response:?}: {next:?}");
+        }
+        assert_eq!(cluster.passwords(), before + 1, "{response:?}");
+        // A person's login sends it once as well.
+        let url = cluster.openshift.api().url();
+        let ca = cluster.file("ca.pem", cluster.openshift.api().ca_pem());
+        let mut command = cluster.login(&[&url, "-u", "alice", "--password-stdin"], "sesame-os-1");
+        command.args(["--certificate-authority", ca.to_str().unwrap()]);
+        command.args(["--oauth-certificate-authority", &cluster.oauth_ca()]);
+        assert_eq!(Kubegate::refused(command).code, Some(1), "{response:?}");
+        assert_eq!(cluster.passwords(), before + 2, "{response:?}");
+        faults.clear();
+    }
+    // The control.
+    cluster.age_refusals(48 * 3600);
+    let ended = cluster.token();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_without_an_answer_is_not_sent_without_end() {
+    let cluster = Cluster::with_password_files().await;
+    cluster.end_sessions();
+    let before = cluster.passwords();
+    let faults = cluster.openshift.faults();
+    faults.only_authorized();
+    faults.delay(Duration::from_secs(600));
+    for sent in [1, 2] {
+        let mut command = cluster.token_command();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.as_mut().unwrap();
+        let started = Instant::now();
+        while cluster.passwords() < before + sent {
+            assert!(started.elapsed() < PATIENCE, "{sent}: it is not sent");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    for _ in 0..3 {
+        let ended = cluster.token();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(
+            ended.stderr.contains(NOT_SENT) && ended.stderr.contains("no answer"),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(cluster.passwords(), before + 2);
+    // A server that is too slow is asked again after a pause, and the control: an answer ends that.
+    cluster.age_refusals(300);
+    let mut command = cluster.token_command();
+    command.args(["--request-timeout", "1s"]);
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(cluster.passwords(), before + 3);
+    assert!(cluster.token().stderr.contains(NOT_SENT));
+    faults.clear();
+    cluster.age_refusals(600);
     let ended = cluster.token();
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
@@ -245,14 +384,25 @@ async fn an_error_of_the_server_is_no_refusal() {
     for status in [
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
-        StatusCode::FORBIDDEN,
+        StatusCode::TOO_MANY_REQUESTS,
     ] {
         let faults = cluster.openshift.faults();
-        faults.only_on("/oauth/authorize");
-        faults.respond_with(Some(FaultyResponse::Status(status)));
-        assert_eq!(cluster.token().code, Some(1), "{status}");
-        faults.clear();
+        for response in [
+            FaultyResponse::Status(status),
+            cluster.redirect_with_error("temporarily_unavailable"),
+            cluster.redirect_with_error("server_error"),
+        ] {
+            faults.only_on("/oauth/authorize");
+            faults.only_authorized();
+            faults.respond_with(Some(response));
+            assert_eq!(cluster.token().code, Some(1), "{status}");
+            faults.clear();
+        }
     }
+    // Nor is a connection that breaks.
+    cluster.openshift.faults().reset_connections(true);
+    assert_eq!(cluster.token().code, Some(1));
+    cluster.openshift.faults().clear();
     let ended = cluster.token();
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

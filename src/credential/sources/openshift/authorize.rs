@@ -24,8 +24,8 @@ use crate::{
     printable::printable,
 };
 
-/// How often the request is tried if the response is a page instead of a redirect, which some servers
-/// behind a load balancer send now and then.
+/// How often a request without a password is tried if the response is a page instead of a redirect, which
+/// some servers behind a load balancer send now and then.
 const MAX_TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -96,7 +96,8 @@ impl Oauth {
         )))
     }
 
-    /// Requests `url`, with a password if `proof` is given. Follows no redirect.
+    /// Requests `url`, with a password if `proof` is given. Follows no redirect. A password is sent only
+    /// once: directories count each wrong one.
     pub(super) async fn ask(
         &self,
         url: &Uri,
@@ -117,7 +118,8 @@ impl Oauth {
                 })
             })?;
             let response = self.client.send(request, None).await?;
-            if response.status != StatusCode::OK || tries == MAX_TRIES {
+            let is_final = response.status != StatusCode::OK || proof.is_some();
+            if is_final || tries == MAX_TRIES {
                 return Ok(response);
             }
             tries += 1;

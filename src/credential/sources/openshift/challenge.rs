@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, StatusCode, Uri,
     header::{LINK, LOCATION, WARNING, WWW_AUTHENTICATE},
 };
 
@@ -19,7 +19,7 @@ use crate::{
         Error,
         protocol::{
             authorization,
-            issuer::Response,
+            issuer::{IssuerError, Response},
             oauth::{OauthError, form_value},
         },
     },
@@ -27,7 +27,20 @@ use crate::{
 };
 
 /// The words of `oc`.
-pub(super) const WRONG_PASSWORD: &str = "Login failed (401 Unauthorized)";
+const WRONG_PASSWORD: &str = "Login failed (401 Unauthorized)";
+/// What a login form answers to a wrong password.
+const PAGE: &str = "Login failed: the OAuth server answered the password with a page (200 OK)";
+
+/// Why a login with a password began no session.
+pub(super) enum ChallengeError {
+    /// The password was not sent, or the response says nothing about it.
+    NotJudged(Error),
+    /// The password was sent, and there was no response in time.
+    Unanswered(Error),
+    /// The server did not accept the password. Not every server says so by a 401: proxies and login forms
+    /// answer with a page, with a redirect to one, with 400 or 403.
+    Refused(Error),
+}
 
 /// The result of the redirect.
 enum Redirected {
@@ -52,6 +65,57 @@ impl Oauth {
     /// [`Error::LoginNeeded`] if the password is wrong or only a browser can log in. Another error if
     /// the server's response is invalid.
     pub async fn challenge_login(&self, user: &str, password: &Secret) -> Result<Session, Error> {
+        match self.judged_challenge_login(user, password).await {
+            Ok(session) => Ok(session),
+            Err(
+                ChallengeError::NotJudged(error)
+                | ChallengeError::Unanswered(error)
+                | ChallengeError::Refused(error),
+            ) => Err(error),
+        }
+    }
+
+    /// As [`Oauth::challenge_login`]; the error tells whether the password was refused.
+    pub(super) async fn judged_challenge_login(
+        &self,
+        user: &str,
+        password: &Secret,
+    ) -> Result<Session, ChallengeError> {
+        let not_judged = ChallengeError::NotJudged;
+        let pkce = self.pkce_if_supported().map_err(not_judged)?;
+        let redirect_uri = self.redirect_uri();
+        let url = self.authorize_url(pkce.as_ref(), &redirect_uri);
+        let mut url = url.map_err(not_judged)?;
+        let asked_at = SystemTime::now();
+        let first = self.follow(&mut url, &redirect_uri).await;
+        let mut response = first.map_err(not_judged)?;
+        let is_challenge = response.status == StatusCode::UNAUTHORIZED;
+        if is_challenge {
+            let proof = self.proof(&response, user, password).map_err(not_judged)?;
+            response = self.answer_challenge(&url, &proof, &redirect_uri).await?;
+        }
+        match self.evaluate(&response, &redirect_uri, asked_at) {
+            Ok(Redirected::Session(session)) => Ok(session),
+            Ok(Redirected::Code(code)) => {
+                let client = Client::Challenging;
+                let session = grant::redeem(self, client, &code, pkce.as_ref(), &redirect_uri);
+                session.await.map_err(not_judged)
+            }
+            Err(error) if is_challenge && !is_failure_of_server(&response) => {
+                let page = response.status == StatusCode::OK;
+                Err(self.refused(if page { Err(PAGE) } else { Ok(error) }))
+            }
+            Err(error) => Err(not_judged(error)),
+        }
+    }
+
+    /// Returns the header that answers the challenge in `response`.
+    fn proof(
+        &self,
+        response: &Response,
+        user: &str,
+        password: &Secret,
+    ) -> Result<HeaderValue, Error> {
         // RFC 7617, section 2: the first colon ends the name.
         if user.contains(':') {
             return Err(self.login_needed(
@@ -59,34 +123,59 @@ impl Oauth {
                 "give another, or log in with a browser",
             ));
         }
-        let pkce = self.pkce_if_supported()?;
-        let redirect_uri = self.redirect_uri();
-        let mut url = self.authorize_url(pkce.as_ref(), &redirect_uri)?;
-        let asked_at = SystemTime::now();
-        let mut response = self.follow(&mut url, &redirect_uri).await?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            if !offers(&response.headers, "basic") {
-                return Err(self.no_challenge(&response));
-            }
-            let proof = basic_credentials(user, password)?;
-            response = self.ask(&url, Some(&proof)).await?;
-            if let Some(mut next) = redirect_target(&response, &url, &redirect_uri)? {
-                response = self.follow(&mut next, &redirect_uri).await?;
-                if response.status == StatusCode::UNAUTHORIZED {
-                    return Err(response.error(
-                        "it asks for a password again after another server has accepted it; log \
-                         in with --web",
-                    ));
-                }
-            }
+        if !offers(&response.headers, "basic") {
+            return Err(self.no_challenge(response));
         }
-        match self.evaluate(&response, &redirect_uri, asked_at)? {
-            Redirected::Session(session) => Ok(session),
-            Redirected::Code(code) => {
-                let client = Client::Challenging;
-                grant::redeem(self, client, &code, pkce.as_ref(), &redirect_uri).await
+        basic_credentials(user, password)
+    }
+
+    /// Sends the password, once, and follows redirects of the response without it.
+    async fn answer_challenge(
+        &self,
+        url: &Uri,
+        proof: &HeaderValue,
+        redirect_uri: &str,
+    ) -> Result<Response, ChallengeError> {
+        let response = match self.ask(url, Some(proof)).await {
+            Ok(response) => response,
+            Err(error @ Error::Issuer(IssuerError::TimedOut { .. })) => {
+                return Err(ChallengeError::Unanswered(error));
             }
+            // Its answer is too long, so it is a page.
+            Err(error @ Error::Issuer(IssuerError::Response { .. })) if !error.is_transient() => {
+                return Err(self.refused(Ok(error)));
+            }
+            Err(error) => return Err(ChallengeError::NotJudged(error)),
+        };
+        let next = redirect_target(&response, url, redirect_uri);
+        let Some(mut next) = next.map_err(|error| self.refused(Ok(error)))? else {
+            return Ok(response);
+        };
+        match self.follow(&mut next, redirect_uri).await {
+            Ok(last) if last.status == StatusCode::UNAUTHORIZED => Err(self.refused(Ok(last
+                .error(
+                    "it asks for a password again after another server has accepted it; log in \
+                     with --web",
+                )))),
+            Ok(last) => Ok(last),
+            // The redirect may lead to a login form, or on with an accepted password.
+            Err(error) if error.is_transient() => Err(ChallengeError::Unanswered(error)),
+            Err(error) => Err(self.refused(Ok(error))),
         }
+    }
+
+    /// Returns the error for a response to the password that brings no session, by the error about the
+    /// response or by other words.
+    fn refused(&self, why: Result<Error, &str>) -> ChallengeError {
+        let problem = match why {
+            Ok(error @ Error::LoginNeeded { .. }) => return ChallengeError::Refused(error),
+            Ok(error) => format!("Login failed: {error}"),
+            Err(words) => words.to_owned(),
+        };
+        ChallengeError::Refused(self.login_needed(
+            problem,
+            "verify you have provided the correct credentials, or log in with a browser (--web)",
+        ))
     }
 
     /// Checks that the server asks for a user name and a password.
@@ -202,6 +291,25 @@ impl Oauth {
             remedy: remedy.to_owned(),
         }
     }
+}
+
+/// Whether a response to a password says nothing about it, because the server is overloaded or fails.
+fn is_failure_of_server(response: &Response) -> bool {
+    let is_failure = response.status.is_server_error()
+        || matches!(
+            response.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+        );
+    let location = response.headers.get(LOCATION).and_then(|l| l.to_str().ok());
+    let results = location
+        .into_iter()
+        .flat_map(|location| location.split(['?', '#']).skip(1));
+    let mut errors = results
+        .filter_map(OauthError::of_redirect)
+        .chain(OauthError::of_response(response, &[]));
+    // RFC 6749, section 4.1.2.1
+    is_failure
+        || errors.any(|error| matches!(error.code(), "server_error" | "temporarily_unavailable"))
 }
 
 fn basic_credentials(user: &str, password: &Secret) -> Result<HeaderValue, Error> {

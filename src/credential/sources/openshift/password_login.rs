@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Access, Oauth, Session, SessionEnd, challenge::WRONG_PASSWORD};
+use super::{Access, Oauth, Session, SessionEnd, challenge::ChallengeError};
 use crate::{
     credential::{
         Error,
@@ -152,9 +152,11 @@ impl PasswordLogin<'_> {
 
     /// Begins a session, and remembers whether the password was refused.
     async fn send(&mut self) -> Result<Session, Error> {
-        let user = self.user.expose();
-        let outcome = self.oauth.challenge_login(user, &self.password).await;
-        match outcome {
+        let before = self.refusal();
+        // This process may end before the response comes.
+        self.note_sent(before).await;
+        let (user, password) = (self.user.expose(), &self.password);
+        match self.oauth.judged_challenge_login(user, password).await {
             Ok(mut session) => {
                 self.note_accepted().await;
                 if session.ends == SessionEnd::Unknown {
@@ -162,17 +164,25 @@ impl PasswordLogin<'_> {
                 }
                 Ok(session)
             }
-            Err(Error::LoginNeeded {
-                subject, problem, ..
-            }) if problem == WRONG_PASSWORD => {
-                self.note_refused().await;
-                Err(Error::LoginNeeded {
-                    subject,
-                    problem,
-                    remedy: self.files.correction(),
+            Err(ChallengeError::Refused(error)) => {
+                self.note_refused(before).await;
+                Err(match error {
+                    Error::LoginNeeded {
+                        subject, problem, ..
+                    } => Error::LoginNeeded {
+                        subject,
+                        problem,
+                        remedy: self.files.correction(),
+                    },
+                    other => other,
                 })
             }
-            Err(error) => Err(error),
+            Err(ChallengeError::NotJudged(error)) => {
+                self.note_not_judged(before).await;
+                Err(error)
+            }
+            // As it was noted before.
+            Err(ChallengeError::Unanswered(error)) => Err(error),
         }
     }
 
@@ -190,8 +200,12 @@ impl PasswordLogin<'_> {
     }
 
     fn refusal(&self) -> Option<PasswordRefusal> {
-        if let Some(turn) = &self.turn {
-            return turn.refusal(&self.password);
+        if let Some(refusal) = self
+            .turn
+            .as_ref()
+            .and_then(|one| one.refusal(&self.password))
+        {
+            return Some(refusal);
         }
         let here = lock(&self.files.refused_here);
         let (user, password, refusal) = here.as_ref()?;
@@ -199,7 +213,7 @@ impl PasswordLogin<'_> {
     }
 
     fn not_sent(&self, refusal: PasswordRefusal) -> Error {
-        let (at, again) = (timestamp(refusal.at), timestamp(refusal.retry_at()));
+        let (what, again) = (refusal.clause(), timestamp(refusal.retry_at()));
         let command = self.files.command.clone().unwrap_or_else(|| {
             let server = self.access.server();
             format!("kubegate login openshift --server {}", quoted(&server))
@@ -207,31 +221,46 @@ impl PasswordLogin<'_> {
         Error::LoginNeeded {
             subject: format!("OpenShift OAuth server {}", self.oauth.issuer),
             problem: format!(
-                "{WRONG_PASSWORD} at {at}; so that the account is not locked, this password is not \
-                 sent again before {again}"
+                "the server {what}; so that the account is not locked, this password is not sent \
+                 again before {again}"
             )
             .into(),
             remedy: format!("{}, or run `{command}`", self.files.correction()),
         }
     }
 
-    async fn note_refused(&mut self) {
-        let now = SystemTime::now();
-        let refusal = PasswordRefusal::after(self.refusal(), now);
-        let password = self.password.clone();
+    async fn note_sent(&mut self, before: Option<PasswordRefusal>) {
+        let (password, now) = (self.password.clone(), SystemTime::now());
+        let is_noted = self.note(move |turn| turn.note_sent(&password, now)).await;
+        let assumed = PasswordRefusal::unless_answered(before, now);
+        self.remember_here((!is_noted).then_some(assumed));
+    }
+
+    async fn note_refused(&mut self, before: Option<PasswordRefusal>) {
+        let (password, now) = (self.password.clone(), SystemTime::now());
         let is_noted = self
             .note(move |turn| turn.note_refused(&password, now))
             .await;
-        if !is_noted {
-            let pair = (self.user.clone(), self.password.clone(), refusal);
-            *lock(&self.files.refused_here) = Some(pair);
-        }
+        let refusal = PasswordRefusal::after(before, now);
+        self.remember_here((!is_noted).then_some(refusal));
+    }
+
+    async fn note_not_judged(&mut self, before: Option<PasswordRefusal>) {
+        let password = self.password.clone();
+        let is_noted = self.note(move |turn| turn.note_not_judged(&password)).await;
+        self.remember_here(before.filter(|_| !is_noted));
     }
 
     async fn note_accepted(&mut self) {
-        *lock(&self.files.refused_here) = None;
         let password = self.password.clone();
         self.note(move |turn| turn.note_accepted(&password)).await;
+        self.remember_here(None);
+    }
+
+    /// Remembers in this process alone what cannot be written.
+    fn remember_here(&self, refusal: Option<PasswordRefusal>) {
+        let pair = refusal.map(|refusal| (self.user.clone(), self.password.clone(), refusal));
+        *lock(&self.files.refused_here) = pair;
     }
 
     /// Changes what is remembered, and returns whether that was possible.
@@ -252,9 +281,9 @@ impl PasswordLogin<'_> {
         if let Err(error) = &changed {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, "cannot remember whether the password was refused");
-        } else {
-            self.turn = Some(turn);
         }
+        // Other processes wait all the same.
+        self.turn = Some(turn);
         changed.is_ok()
     }
 }
