@@ -82,6 +82,13 @@ impl Oauth {
         password: &Secret,
     ) -> Result<Session, ChallengeError> {
         let not_judged = ChallengeError::NotJudged;
+        // RFC 7617, section 2: the first colon ends the name.
+        if user.contains(':') {
+            return Err(not_judged(self.login_needed(
+                format!("the user name {user:?} has a colon, which cannot be sent"),
+                "give another, or log in with a browser",
+            )));
+        }
         let pkce = self.pkce_if_supported().map_err(not_judged)?;
         let redirect_uri = self.redirect_uri();
         let url = self.authorize_url(pkce.as_ref(), &redirect_uri);
@@ -116,13 +123,6 @@ impl Oauth {
         user: &str,
         password: &Secret,
     ) -> Result<HeaderValue, Error> {
-        // RFC 7617, section 2: the first colon ends the name.
-        if user.contains(':') {
-            return Err(self.login_needed(
-                format!("the user name {user:?} has a colon, which cannot be sent"),
-                "give another, or log in with a browser",
-            ));
-        }
         if !offers(&response.headers, "basic") {
             return Err(self.no_challenge(response));
         }
