@@ -24,10 +24,13 @@ use crate::kubeconfig::Error;
 /// How long to wait between two tries for a lock.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The files that this process holds a lock on, for a renewal of what they hold: device and inode.
-static RENEWED: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
-/// Held while a file is written under its own lock.
-static WRITING: Mutex<()> = Mutex::new(());
+/// Device and inode of a file.
+type FileId = (u64, u64);
+
+/// The files that this process holds a lock on, for a renewal of what they hold.
+static RENEWED: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
+/// The files that threads of this process write under the file's own lock.
+static WRITTEN: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
 
 /// Whether no lock is waited for.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
@@ -75,7 +78,7 @@ pub(super) fn wait_for(
 pub(super) struct FileLock {
     _file: File,
     /// The file, if the lock is for a renewal of what it holds.
-    renewed: Option<(u64, u64)>,
+    renewed: Option<FileId>,
 }
 
 impl FileLock {
@@ -100,7 +103,7 @@ impl FileLock {
     pub(super) fn acquire_for_renewal(target: &Path, patience: Duration) -> Result<Self, Error> {
         let (file, id) = open(target)?;
         wait(&file, target, patience)?;
-        renewed().push(id);
+        ids(&RENEWED).push(id);
         Ok(Self {
             _file: file,
             renewed: Some(id),
@@ -111,42 +114,64 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         if let Some(id) = self.renewed {
-            let mut renewed = renewed();
-            if let Some(at) = renewed.iter().position(|one| *one == id) {
-                renewed.swap_remove(at);
-            }
+            remove(&RENEWED, id);
         }
     }
 }
 
-/// The lock on a file itself while it is written, against other threads and other kubegates.
+/// The lock on a file itself while it is written, against other threads and other kubegates. One thread
+/// may hold those of several files.
 pub(super) struct WriteTurn {
     /// `None` where this process has the lock for a renewal.
     _file: Option<File>,
-    _writing: MutexGuard<'static, ()>,
+    _written: Written,
 }
+
+/// A file that a thread writes.
+struct Written(FileId);
 
 impl WriteTurn {
     /// Waits for the lock.
     pub(super) fn acquire(target: &Path, patience: Duration) -> Result<Self, Error> {
-        let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, id) = open(target)?;
-        let is_ours = renewed().contains(&id);
+        wait_by(target, patience, || {
+            let mut written = ids(&WRITTEN);
+            if written.contains(&id) {
+                return Err(Errno::WOULDBLOCK);
+            }
+            written.push(id);
+            Ok(())
+        })?;
+        let written = Written(id);
+        let is_ours = ids(&RENEWED).contains(&id);
         if !is_ours {
             wait(&file, target, patience)?;
         }
         Ok(Self {
             _file: (!is_ours).then_some(file),
-            _writing: writing,
+            _written: written,
         })
     }
 }
 
-fn renewed() -> MutexGuard<'static, Vec<(u64, u64)>> {
-    RENEWED.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Written {
+    fn drop(&mut self) {
+        remove(&WRITTEN, self.0);
+    }
 }
 
-fn open(target: &Path) -> Result<(File, (u64, u64)), Error> {
+fn ids(files: &'static Mutex<Vec<FileId>>) -> MutexGuard<'static, Vec<FileId>> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remove(files: &'static Mutex<Vec<FileId>>, id: FileId) {
+    let mut files = ids(files);
+    if let Some(at) = files.iter().position(|one| *one == id) {
+        files.swap_remove(at);
+    }
+}
+
+fn open(target: &Path) -> Result<(File, FileId), Error> {
     // NFS grants an exclusive lock only on a file that is open for writing.
     let file = OpenOptions::new().read(true).write(true).open(target);
     let file = file.map_err(failed(target))?;
@@ -233,6 +258,17 @@ mod tests {
         }
         let failed = wait_by(lock, Duration::ZERO, || Err(Errno::IO)).unwrap_err();
         assert!(failed.to_string().contains("a.lock"), "{failed}");
+    }
+
+    #[test]
+    fn one_thread_holds_the_locks_of_two_files() {
+        let files = [(), ()].map(|()| tempfile::NamedTempFile::new().unwrap());
+        let turn = |file: usize| WriteTurn::acquire(files[file].path(), Duration::ZERO);
+        let first = turn(0).unwrap();
+        let second = turn(1).unwrap();
+        assert!(turn(0).is_err(), "held by this thread");
+        drop((first, second));
+        assert!(turn(0).is_ok());
     }
 
     #[test]
