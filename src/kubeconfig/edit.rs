@@ -12,10 +12,12 @@
 //! content, the file stays unchanged. A file that is written anew from its parsed content could mean
 //! something else to kubectl, which reads YAML 1.1 (`yes`, `0777`).
 
+mod apply;
 mod contents;
 mod context;
 mod door;
 mod exec_entry;
+mod existing;
 mod file_lock;
 mod forget;
 mod login_note;

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 use zeroize::Zeroizing;
 
 use super::{
-    contents::{Config, Contents},
+    apply::apply,
+    contents::Contents,
     exec_entry::ExecEntry,
-    forget::{self, Forget, Forgotten, USER},
-    login_note,
+    forget::{self, Forget, Forgotten},
     new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext},
+    parsed::Parsed,
     patch,
     plan::{Orphan, Plan, plan},
     transaction::{Edit, edit_files, main_file, try_edit_files},
@@ -202,102 +203,6 @@ fn written_by(contents: &Contents<'_>, main: usize, plan: &Plan) -> Written {
     }
 }
 
-/// Changes the contents as planned.
-fn apply(
-    contents: &mut Contents<'_>,
-    plan: &Plan,
-    main: usize,
-    new: &NewContext,
-    make_current: bool,
-) {
-    let current = current_context(contents).filter(|_| make_current);
-    let context = context_fields(contents, plan, new, current.as_deref());
-    let owned: Vec<&str> = plan
-        .cluster_fields
-        .iter()
-        .flat_map(|field| field.keys().iter().copied())
-        .collect();
-    let mut cluster = new.cluster.fields();
-    cluster.retain(|key, _| owned.contains(&key.as_str()));
-    if !(plan.cluster.exists && owned.is_empty()) {
-        put(
-            contents,
-            plan.cluster.file,
-            "cluster",
-            &plan.cluster.name,
-            cluster,
-            &owned,
-        );
-    }
-    let empty = Map::new();
-    let config = contents.config(plan.user.file).unwrap_or(&empty);
-    let user = new.user_fields(config, &plan.user.name);
-    put(
-        contents,
-        plan.user.file,
-        "user",
-        &plan.user.name,
-        user,
-        &USER,
-    );
-
-    let owned: Vec<String> = context.keys().cloned().collect();
-    let owned: Vec<&str> = owned.iter().map(String::as_str).collect();
-    put(
-        contents,
-        plan.context.file,
-        "context",
-        &plan.context.name,
-        context,
-        &owned,
-    );
-    if make_current && let Some(config) = begun(contents, main) {
-        config.insert("current-context".to_owned(), json!(plan.context.name));
-    }
-}
-
-/// The fields of the context, with its note. The former current context is `current`.
-fn context_fields(
-    contents: &Contents<'_>,
-    plan: &Plan,
-    new: &NewContext,
-    current: Option<&str>,
-) -> Map<String, Value> {
-    let mut context = Map::new();
-    context.insert("cluster".to_owned(), json!(plan.cluster.name));
-    context.insert("user".to_owned(), json!(plan.user.name));
-    let old = contents.find_in(plan.context.file, "context", &plan.context.name);
-    let has_namespace =
-        old.is_some_and(|old| old["namespace"].as_str().is_some_and(|n| !n.is_empty()));
-    let default = new.default_namespace.as_ref().filter(|_| !has_namespace);
-    if let Some(namespace) = new.namespace.as_ref().or(default) {
-        context.insert("namespace".to_owned(), json!(namespace));
-    }
-    let extensions = login_note::extensions(contents, plan, new, &context, current);
-    context.insert("extensions".to_owned(), extensions);
-    context
-}
-
-/// The current context: the first file that has one counts.
-fn current_context(contents: &Contents<'_>) -> Option<String> {
-    let mut files = (0..contents.len()).filter_map(|file| contents.config(file));
-    let current = files.find_map(|config| {
-        let current = config.get("current-context")?.as_str()?;
-        (!current.is_empty()).then_some(current)
-    });
-    current.map(str::to_owned)
-}
-
-/// The content of a file, with the head of a kubeconfig if it is empty.
-fn begun<'a>(contents: &'a mut Contents<'_>, file: usize) -> Option<&'a mut Config> {
-    let config = contents.config_mut(file)?;
-    if config.is_empty() {
-        config.insert("apiVersion".to_owned(), json!("v1"));
-        config.insert("kind".to_owned(), json!("Config"));
-    }
-    Some(config)
-}
-
 /// The text of each file with the new contents; `None` for a file that does not change.
 fn edited_texts(
     files: &[PathBuf],
@@ -309,13 +214,13 @@ fn edited_texts(
     let files = files.iter().zip(texts).zip(values);
     files
         .map(|((path, text), intended)| {
-            let old = super::parsed::Parsed(parse_yaml(path, text)?);
+            let old = Parsed(parse_yaml(path, text)?);
             let is_unchanged = old.0 == *intended
                 || old.0.is_null() && intended.as_object().is_some_and(Map::is_empty);
             if is_unchanged {
                 return Ok(None);
             }
-            let intended = super::parsed::Parsed(intended.clone());
+            let intended = Parsed(intended.clone());
             let edited = patch::patched(text, &old.0, &intended.0);
             let edited = edited.filter(|edited| intended.is_content_of(path, edited));
             let edited = edited.ok_or_else(|| Error::NotEditable {
@@ -325,39 +230,6 @@ fn edited_texts(
             edited.map(Some)
         })
         .collect()
-}
-
-/// Adds an entry to the list of its kind. In an existing entry of the same name, the fields in
-/// `owned` are replaced and all others stay.
-fn put(
-    contents: &mut Contents<'_>,
-    file: usize,
-    kind: &str,
-    name: &str,
-    fields: Map<String, Value>,
-    owned: &[&str],
-) {
-    let Some(config) = begun(contents, file) else {
-        return;
-    };
-    let section = config.entry(format!("{kind}s")).or_insert(Value::Null);
-    if section.is_null() {
-        *section = json!([]);
-    }
-    let Value::Array(items) = section else {
-        return;
-    };
-    let Some(item) = items.iter_mut().find(|item| item["name"] == name) else {
-        items.push(json!({"name": name, kind: fields}));
-        return;
-    };
-    let mut body = match item[kind].take() {
-        Value::Object(body) => body,
-        _ => Map::new(),
-    };
-    body.retain(|field, _| !owned.contains(&field.as_str()));
-    body.extend(fields);
-    item[kind] = Value::Object(body);
 }
 
 #[cfg(test)]

@@ -36,7 +36,10 @@ pub(super) fn extensions(
         None => first_note(plan, old, current),
     };
     note_context(&mut note, old, fields);
-    note_users(&mut note, contents, plan, new, old.filter(|_| !is_first));
+    let former_user = old
+        .filter(|_| !is_first)
+        .and_then(|old| old["user"].as_str());
+    note_users(&mut note, contents, plan, new, former_user);
     note_clusters(&mut note, contents, plan, new, old);
     note.insert("username".to_owned(), json!(new.username));
     if let Some(one) = extensions.iter_mut().find(|one| one["name"] == NOTE) {
@@ -72,14 +75,14 @@ fn note_context(note: &mut Map<String, Value>, old: Option<&Value>, fields: &Map
     }
 }
 
-/// Notes that the user's entry is older than the login, or which user an earlier login of the context
-/// (`noted`) had.
+/// Notes that the user's entry is older than the login, or that an earlier login of the context had the
+/// user `former`.
 fn note_users(
     note: &mut Map<String, Value>,
     contents: &Contents<'_>,
     plan: &Plan,
     new: &NewContext,
-    noted: Option<&Value>,
+    former: Option<&str>,
 ) {
     let is_login = |name: &str| {
         let found = contents.find("user", name);
@@ -89,7 +92,6 @@ fn note_users(
     if plan.user.exists && !is_login(&plan.user.name) {
         add(note, "existing-users", &plan.user.name);
     }
-    let former = noted.and_then(|old| old["user"].as_str());
     if let Some(former) = former.filter(|former| *former != plan.user.name && is_login(former)) {
         add(note, "former-users", former);
     }
@@ -104,48 +106,66 @@ fn note_clusters(
     old: Option<&Value>,
 ) {
     let name = &plan.cluster.name;
-    let entry = contents.find_in(plan.cluster.file, "cluster", name);
-    let is_made = has(&Value::Object(note.clone()), "made", "cluster");
-    let mut made = match note.get("made-clusters") {
-        Some(Value::Object(made)) => made.clone(),
-        // Earlier versions noted no more than that.
-        _ if is_made => {
-            let former = old.and_then(|old| old["cluster"].as_str());
-            let body = |name| contents.find("cluster", name).map(|found| found.body);
-            let server = |name| body(name).map_or(Value::Null, |body| body["server"].clone());
-            let made = former.map(|name| (name.to_owned(), server(name)));
-            made.into_iter().collect()
-        }
-        _ => Map::new(),
-    };
+    let mut made = made_clusters(note, contents, old);
     if !plan.cluster.exists {
         add(note, "made", "cluster");
     }
-    if !plan.cluster.exists || made.contains_key(name) && !plan.cluster_fields.is_empty() {
+    let is_made = made.contains_key(name);
+    if !plan.cluster.exists || is_made && !plan.cluster_fields.is_empty() {
         made.insert(name.clone(), json!(new.cluster.server));
-    } else if let (Some(entry), false) = (entry, made.contains_key(name)) {
-        let keys = plan.cluster_fields.iter().flat_map(|field| field.keys());
-        let mut changed = match note.get("clusters") {
-            Some(Value::Object(changed)) => changed.clone(),
-            _ => Map::new(),
-        };
-        let mut before = match changed.remove(name) {
-            Some(Value::Object(before)) => before,
-            _ => Map::new(),
-        };
-        for key in keys {
-            if !before.contains_key(*key) {
-                before.insert((*key).to_owned(), entry[*key].clone());
-            }
-        }
-        if !before.is_empty() {
-            changed.insert(name.clone(), Value::Object(before));
-            note.insert("clusters".to_owned(), Value::Object(changed));
-        }
+    } else if !is_made {
+        note_changed_fields(note, contents, plan);
     }
     if !made.is_empty() {
         note.insert("made-clusters".to_owned(), Value::Object(made));
     }
+}
+
+/// Returns the clusters that earlier logins of the context made, each with its server.
+fn made_clusters(
+    note: &Map<String, Value>,
+    contents: &Contents<'_>,
+    old: Option<&Value>,
+) -> Map<String, Value> {
+    if let Some(Value::Object(made)) = note.get("made-clusters") {
+        return made.clone();
+    }
+    // Earlier versions noted only that they made the cluster of the context.
+    let former = old.and_then(|old| old["cluster"].as_str());
+    let is_made = has(&Value::Object(note.clone()), "made", "cluster");
+    let Some(name) = former.filter(|_| is_made) else {
+        return Map::new();
+    };
+    let entry = contents.find("cluster", name);
+    let server = entry.map_or(Value::Null, |entry| entry.body["server"].clone());
+    Map::from_iter([(name.to_owned(), server)])
+}
+
+/// Notes the former fields of an older cluster that the login changes. What was noted before stays.
+fn note_changed_fields(note: &mut Map<String, Value>, contents: &Contents<'_>, plan: &Plan) {
+    let name = &plan.cluster.name;
+    let Some(entry) = contents.find_in(plan.cluster.file, "cluster", name) else {
+        return;
+    };
+    let mut clusters = object(note.get("clusters"));
+    let mut before = object(clusters.get(name));
+    for key in plan.cluster_fields.iter().flat_map(|field| field.keys()) {
+        if !before.contains_key(*key) {
+            before.insert((*key).to_owned(), entry[*key].clone());
+        }
+    }
+    if !before.is_empty() {
+        clusters.insert(name.clone(), Value::Object(before));
+        note.insert("clusters".to_owned(), Value::Object(clusters));
+    }
+}
+
+/// Returns the fields of an object; none for any other value.
+fn object(value: Option<&Value>) -> Map<String, Value> {
+    value
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Adds an item to a list of the note.

@@ -3,11 +3,10 @@
 
 use super::{
     contents::{Contents, ContextEntry, Found},
-    forget::USER,
+    existing::Existing,
     meaning::{ClusterField, differences},
-    names::{cluster_base_names, numbered, user_in_name},
+    names::{cluster_base_names, numbered},
     new_context::{Naming, NewContext},
-    note::{self, note},
 };
 use crate::kubeconfig::Error;
 
@@ -42,10 +41,25 @@ pub(super) struct Place {
     pub(super) exists: bool,
 }
 
+/// A cluster entry of a login.
+struct PlannedCluster {
+    place: Place,
+    /// The fields to write; empty where the entry has the same meaning.
+    fields: Vec<ClusterField>,
+}
+
+impl PlannedCluster {
+    /// Whether the entry has the meaning of the login's cluster already.
+    fn is_unchanged(&self) -> bool {
+        self.fields.is_empty()
+    }
+}
+
 /// Plans the entries of `new`. Without a context to renew, they are added to the file `main`.
 pub(super) fn plan(contents: &Contents<'_>, main: usize, new: &NewContext) -> Result<Plan, Error> {
     Planner {
         contents,
+        existing: Existing { contents, new },
         main,
         new,
     }
@@ -54,6 +68,7 @@ pub(super) fn plan(contents: &Contents<'_>, main: usize, new: &NewContext) -> Re
 
 struct Planner<'a> {
     contents: &'a Contents<'a>,
+    existing: Existing<'a>,
     main: usize,
     new: &'a NewContext,
 }
@@ -61,7 +76,10 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn plan(&self) -> Result<Plan, Error> {
         let mut renewed = self.named_context();
-        let (cluster, cluster_fields) = self.cluster(renewed)?;
+        let PlannedCluster {
+            place: cluster,
+            fields: cluster_fields,
+        } = self.cluster(renewed)?;
         if self.new.chosen.context.is_none() && renewed.is_none() {
             let base = self.context_base_name(&cluster.name);
             renewed = self.context(&base).filter(|context| {
@@ -92,9 +110,13 @@ impl<'a> Planner<'a> {
     fn orphan(&self, renewed: ContextEntry<'_>, user: &str, cluster: &str) -> Option<Orphan> {
         let former = renewed.body["user"].as_str()?;
         let found = self.contents.find("user", former)?;
-        let is_unused = former != user && self.other_use("user", former, Some(renewed)).is_none();
+        let is_unused = former != user
+            && self
+                .existing
+                .other_use("user", former, Some(renewed))
+                .is_none();
         let before = renewed.body["cluster"].as_str();
-        (is_unused && self.is_login(former, found)).then(|| Orphan {
+        (is_unused && self.existing.is_login(former, found)).then(|| Orphan {
             user: former.to_owned(),
             cluster: before.filter(|one| *one != cluster).map(str::to_owned),
         })
@@ -118,11 +140,12 @@ impl<'a> Planner<'a> {
             .find(|context| context.name == name)
     }
 
+    /// Whether the user of a context is this login.
     fn is_own_login(&self, context: ContextEntry<'_>) -> bool {
         let user = context.body["user"].as_str();
         user.is_some_and(|user| {
             let found = self.contents.find("user", user);
-            found.is_some_and(|found| self.is_same_login(user, found, Some(context)))
+            found.is_some_and(|found| self.existing.is_same_login(user, found, Some(context)))
         })
     }
 
@@ -154,81 +177,95 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The cluster entry, and the fields of it to write.
-    fn cluster(
-        &self,
-        renewed: Option<ContextEntry<'_>>,
-    ) -> Result<(Place, Vec<ClusterField>), Error> {
-        let all = || differences(None, &self.new.cluster);
-        let find = |name: &str| {
-            let found = self.contents.find("cluster", name)?;
-            let cluster = self.contents.cluster(name, found);
-            Some((found, differences(cluster.as_ref(), &self.new.cluster)))
-        };
+    /// The cluster entry.
+    fn cluster(&self, renewed: Option<ContextEntry<'_>>) -> Result<PlannedCluster, Error> {
         if let Some(name) = &self.new.chosen.cluster {
-            return match find(name) {
-                None => Ok((self.added(name.clone(), renewed), all())),
-                Some((found, fields)) => {
-                    if !fields.is_empty() {
-                        self.refuse_in_use("cluster", name, found, renewed)?;
-                    }
-                    Ok((existing(name, found), fields))
-                }
-            };
+            return self.chosen_cluster(name, renewed);
         }
         let bases = match &self.new.naming {
             Naming::Oc { .. } => cluster_base_names(&self.new.cluster.server),
             Naming::Ibm(name) => vec![name.clone()],
         };
-        let of_context = renewed.and_then(|renewed| renewed.body["cluster"].as_str());
-        if let Some(name) = of_context
-            && let Some((found, fields)) = find(name)
-        {
-            // An entry does not get another server under a name that says the former one.
-            let keeps_name = !fields.contains(&ClusterField::Server) || bases[0] == name;
-            let is_own = || keeps_name && self.other_use("cluster", name, renewed).is_none();
-            if fields.is_empty() || is_own() {
-                return Ok((existing(name, found), fields));
-            }
+        if let Some(cluster) = self.cluster_of_context(renewed, &bases[0]) {
+            return Ok(cluster);
         }
-        for name in &bases {
-            if let Some((found, fields)) = find(name)
-                && fields.is_empty()
-            {
-                return Ok((existing(name, found), fields));
-            }
+        let mut same = bases.iter().filter_map(|name| self.existing_cluster(name));
+        if let Some(cluster) = same.find(PlannedCluster::is_unchanged) {
+            return Ok(cluster);
         }
         let mut names = numbered(&bases[0], '-');
         loop {
             let name = names.next().unwrap_or_default();
-            match find(&name) {
-                None => return Ok((self.added(name, renewed), all())),
-                Some((found, fields)) if fields.is_empty() => {
-                    return Ok((existing(&name, found), fields));
-                }
+            match self.existing_cluster(&name) {
+                None => return Ok(self.added_cluster(name, renewed)),
+                Some(cluster) if cluster.is_unchanged() => return Ok(cluster),
                 Some(_) => {}
             }
         }
     }
 
-    fn user(&self, renewed: Option<ContextEntry<'_>>, cluster: &str) -> Result<Place, Error> {
-        let find = |name: &str| self.contents.find("user", name);
-        if let Some(name) = &self.new.chosen.user {
-            return match find(name) {
-                None => Ok(self.added(name.clone(), renewed)),
-                Some(found) => {
-                    if !self.is_same_login(name, found, renewed) {
-                        self.refuse_foreign_login(name, found, renewed)?;
-                        self.refuse_in_use("user", name, found, renewed)?;
-                    }
-                    Ok(existing(name, found))
-                }
-            };
+    /// The cluster entry of the name that the user chose.
+    fn chosen_cluster(
+        &self,
+        name: &str,
+        renewed: Option<ContextEntry<'_>>,
+    ) -> Result<PlannedCluster, Error> {
+        let Some(cluster) = self.existing_cluster(name) else {
+            return Ok(self.added_cluster(name.to_owned(), renewed));
+        };
+        if !cluster.is_unchanged() {
+            self.existing
+                .refuse_in_use("cluster", name, cluster.place.file, renewed)?;
         }
+        Ok(cluster)
+    }
+
+    /// The cluster entry that the renewed context has, if the login may use it. `base` is the name that
+    /// a new entry would get.
+    fn cluster_of_context(
+        &self,
+        renewed: Option<ContextEntry<'_>>,
+        base: &str,
+    ) -> Option<PlannedCluster> {
+        let name = renewed?.body["cluster"].as_str()?;
+        let cluster = self.existing_cluster(name)?;
+        // An entry does not get another server under a name that says the former one.
+        let keeps_name = !cluster.fields.contains(&ClusterField::Server) || base == name;
+        let may_change = || {
+            let other_use = self.existing.other_use("cluster", name, renewed);
+            keeps_name && other_use.is_none()
+        };
+        (cluster.is_unchanged() || may_change()).then_some(cluster)
+    }
+
+    /// The cluster entry of this name, if there is one.
+    fn existing_cluster(&self, name: &str) -> Option<PlannedCluster> {
+        let found = self.contents.find("cluster", name)?;
+        let cluster = self.contents.cluster(name, found);
+        Some(PlannedCluster {
+            place: existing(name, found),
+            fields: differences(cluster.as_ref(), &self.new.cluster),
+        })
+    }
+
+    /// A new cluster entry.
+    fn added_cluster(&self, name: String, renewed: Option<ContextEntry<'_>>) -> PlannedCluster {
+        PlannedCluster {
+            place: self.added(name, renewed),
+            fields: differences(None, &self.new.cluster),
+        }
+    }
+
+    /// The user's entry.
+    fn user(&self, renewed: Option<ContextEntry<'_>>, cluster: &str) -> Result<Place, Error> {
+        if let Some(name) = &self.new.chosen.user {
+            return self.chosen_user(name, renewed);
+        }
+        let find = |name: &str| self.contents.find("user", name);
         let of_context = renewed.and_then(|renewed| renewed.body["user"].as_str());
         if let Some(name) = of_context
             && let Some(found) = find(name)
-            && self.is_same_login(name, found, renewed)
+            && self.existing.is_same_login(name, found, renewed)
         {
             return Ok(existing(name, found));
         }
@@ -242,8 +279,8 @@ impl<'a> Planner<'a> {
             match find(&name) {
                 None => return Ok(self.added(name, renewed)),
                 Some(found)
-                    if self.is_same_login(&name, found, renewed)
-                        || self.is_token_of_oc(&name, found, renewed) =>
+                    if self.existing.is_same_login(&name, found, renewed)
+                        || self.existing.is_token_of_oc(&name, found, renewed) =>
                 {
                     return Ok(existing(&name, found));
                 }
@@ -252,129 +289,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether the entry is this login of this user, so that it may be renewed for every context.
-    fn is_same_login(
-        &self,
-        name: &str,
-        found: Found<'_>,
-        renewed: Option<ContextEntry<'_>>,
-    ) -> bool {
-        let exec = self.contents.exec(name, found);
-        exec.is_some_and(|exec| (self.new.identity.is_same)(&exec))
-            && self.is_of_same_user(name)
-            && (!self.new.identity.is_session || self.is_of_same_server(name, renewed))
-    }
-
-    /// Whether the entry is a token that `oc login` wrote for the same user.
-    fn is_token_of_oc(
-        &self,
-        name: &str,
-        found: Found<'_>,
-        renewed: Option<ContextEntry<'_>>,
-    ) -> bool {
-        let fields = found.body.as_object();
-        self.new.identity.is_session
-            && fields.is_some_and(|fields| fields.len() == 1 && fields.contains_key("token"))
-            && self.is_of_same_user(name)
-            && self.is_of_same_server(name, renewed)
-    }
-
-    /// Whether nothing says that an entry is of another user: neither the note of a login, nor the
-    /// entry's name.
-    fn is_of_same_user(&self, name: &str) -> bool {
-        let contexts = self.contents.contexts();
-        let users: Vec<_> = contexts.filter(|one| one.body["user"] == name).collect();
-        let noted = users.iter().find_map(|one| note::username(one.body));
-        if let Some(noted) = noted {
-            return noted == self.new.username;
+    /// The user's entry of the name that the user chose.
+    fn chosen_user(&self, name: &str, renewed: Option<ContextEntry<'_>>) -> Result<Place, Error> {
+        let Some(found) = self.contents.find("user", name) else {
+            return Ok(self.added(name.to_owned(), renewed));
+        };
+        let place = existing(name, found);
+        if !self.existing.is_same_login(name, found, renewed) {
+            self.existing.refuse_foreign_login(name, found, renewed)?;
+            self.existing
+                .refuse_in_use("user", name, found.file, renewed)?;
         }
-        if matches!(self.new.naming, Naming::Ibm(_)) {
-            return true;
-        }
-        users.iter().all(|context| {
-            let cluster = context.body["cluster"].as_str().unwrap_or_default();
-            user_in_name(name, cluster).is_none_or(|user| user == self.new.username)
-        })
-    }
-
-    /// Whether all contexts but the renewed one use the entry for this API server.
-    fn is_of_same_server(&self, user: &str, renewed: Option<ContextEntry<'_>>) -> bool {
-        let mut others = self.others("user", user, renewed);
-        others.all(|context| {
-            let name = context.body["cluster"].as_str().unwrap_or_default();
-            let Some(found) = self.contents.find("cluster", name) else {
-                return true;
-            };
-            let cluster = self.contents.cluster(name, found);
-            differences(cluster.as_ref(), &self.new.cluster).is_empty()
-        })
-    }
-
-    /// The contexts that use an entry, without the renewed one.
-    fn others<'b>(
-        &'b self,
-        kind: &'b str,
-        name: &'b str,
-        renewed: Option<ContextEntry<'b>>,
-    ) -> impl Iterator<Item = ContextEntry<'b>> {
-        let renewed = renewed.map(|renewed| (renewed.file, renewed.name));
-        self.contents.contexts().filter(move |context| {
-            // After its login is forgotten, a context has its former entries again.
-            let uses = context.body[kind] == name || note(context.body)[kind] == name;
-            uses && Some((context.file, context.name)) != renewed
-        })
-    }
-
-    fn other_use<'b>(
-        &'b self,
-        kind: &'b str,
-        name: &'b str,
-        renewed: Option<ContextEntry<'b>>,
-    ) -> Option<ContextEntry<'b>> {
-        self.others(kind, name, renewed).next()
-    }
-
-    fn is_login(&self, name: &str, found: Found<'_>) -> bool {
-        let exec = self.contents.exec(name, found);
-        exec.is_some_and(|exec| (self.new.identity.is_login)(&exec))
-    }
-
-    /// Refuses to replace a credential that is not of a login of kubegate: it may be the only copy.
-    fn refuse_foreign_login(
-        &self,
-        name: &str,
-        found: Found<'_>,
-        renewed: Option<ContextEntry<'_>>,
-    ) -> Result<(), Error> {
-        let field = USER.into_iter().find(|field| !found.body[*field].is_null());
-        let is_replaced = self.is_login(name, found) || self.is_token_of_oc(name, found, renewed);
-        match field.filter(|_| !is_replaced) {
-            None => Ok(()),
-            Some(field) => Err(Error::OtherLogin {
-                path: self.contents.path(found.file).to_owned(),
-                name: name.to_owned(),
-                field,
-            }),
-        }
-    }
-
-    /// Refuses to change an entry that another context uses.
-    fn refuse_in_use(
-        &self,
-        kind: &'static str,
-        name: &str,
-        found: Found<'_>,
-        renewed: Option<ContextEntry<'_>>,
-    ) -> Result<(), Error> {
-        match self.other_use(kind, name, renewed) {
-            None => Ok(()),
-            Some(context) => Err(Error::InUse {
-                path: self.contents.path(found.file).to_owned(),
-                kind,
-                name: name.to_owned(),
-                context: context.name.to_owned(),
-            }),
-        }
+        Ok(place)
     }
 
     /// A new entry: in the file of the renewed context, so that this stays complete.

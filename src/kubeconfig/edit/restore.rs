@@ -83,13 +83,10 @@ pub(super) fn restore_clusters(contents: &mut Contents<'_>, taken: &Taken, is_re
         let Some(found) = found.or_else(|| contents.find("cluster", name)) else {
             continue;
         };
-        let (file, mut body) = (found.file, found.body.clone());
-        let Some(fields) = body.as_object_mut() else {
+        let Some(fields) = former_fields(found.body, before) else {
             continue;
         };
-        fields.retain(|field, _| !before.contains_key(field));
-        let former = before.iter().filter(|(_, value)| !value.is_null());
-        fields.extend(former.map(|(field, value)| (field.clone(), value.clone())));
+        let file = found.file;
         let is_own = |one: ContextEntry<'_>| one.file == taken.file && one.name == taken.name;
         let is_shared = contents
             .contexts()
@@ -97,28 +94,41 @@ pub(super) fn restore_clusters(contents: &mut Contents<'_>, taken: &Taken, is_re
         let own = contents.find_in(taken.file, "context", &taken.name);
         let is_used = is_restored && own.is_some_and(|own| own["cluster"] == *name);
         if !is_shared {
-            if let Some(entry) = contents
-                .config_mut(file)
-                .and_then(|config| body_mut(config, "cluster", name))
-                && let Value::Object(fields) = body
-            {
+            let config = contents.config_mut(file);
+            if let Some(entry) = config.and_then(|config| body_mut(config, "cluster", name)) {
                 *entry = fields;
             }
         } else if is_used {
-            add_cluster(contents, file, name, &body, taken);
+            add_cluster(contents, file, name, &fields, taken);
         }
     }
 }
 
+/// Returns the fields of an entry with those of `before` in place of its own; null stands for a field
+/// that was missing.
+fn former_fields(body: &Value, before: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let mut fields = body.as_object()?.clone();
+    fields.retain(|field, _| !before.contains_key(field));
+    let former = before.iter().filter(|(_, value)| !value.is_null());
+    fields.extend(former.map(|(field, value)| (field.clone(), value.clone())));
+    Some(fields)
+}
+
 /// Adds an entry for a context that is restored.
-fn add_cluster(contents: &mut Contents<'_>, file: usize, base: &str, body: &Value, taken: &Taken) {
+fn add_cluster(
+    contents: &mut Contents<'_>,
+    file: usize,
+    base: &str,
+    fields: &Map<String, Value>,
+    taken: &Taken,
+) {
     let mut names = numbered(base, '-');
     let Some(name) = names.find(|name| contents.find("cluster", name).is_none()) else {
         return;
     };
     let config = contents.config_mut(file);
     if let Some(Value::Array(items)) = config.and_then(|config| config.get_mut("clusters")) {
-        items.push(json!({"name": name, "cluster": body}));
+        items.push(json!({"name": name, "cluster": fields}));
     }
     if let Some(context) = context_mut(contents, taken) {
         context.insert("cluster".to_owned(), json!(name));

@@ -67,34 +67,28 @@ pub(super) fn edit_files<T>(
     patience: Duration,
     edit: impl Fn(&[&str]) -> Result<Edit<T>, Error>,
 ) -> Result<T, Error> {
-    let mut locked = Vec::new();
+    let mut locked: Vec<usize> = Vec::new();
     let mut locks = Vec::new();
-    // Editors do not take the lock, so a file may change between reading and replacing it.
-    for _ in 0..RETRIES {
+    // The first pass only finds out which files to lock. Editors do not take the lock, so a file may
+    // change between reading and replacing it.
+    for _ in 0..=RETRIES {
         let opened = open_all(paths)?;
         let (changes, outcome) = changes(&opened, &edit)?;
-        let to_write: Vec<usize> = changes.iter().map(|(file, _)| *file).collect();
-        if to_write.is_empty() {
+        if changes.is_empty() {
             return Ok(outcome);
         }
-        if to_write.iter().any(|file| !locked.contains(file)) {
+        if changes.iter().any(|(file, _)| !locked.contains(file)) {
             // All at once and sorted, as in client-go, so that no two processes wait for each other.
-            drop(std::mem::take(&mut locks));
-            locked = to_write;
+            locks.clear();
+            locked = changes.iter().map(|(file, _)| *file).collect();
             locked.sort_by_key(|file| &paths[*file]);
             for file in &locked {
                 locks.push(lock(&opened[*file], creates == Some(*file), patience)?);
             }
-            // What was read before the lock may have to_write.
-            let opened = open_all(paths)?;
-            let (changes, outcome) = self::changes(&opened, &edit)?;
-            if changes.iter().any(|(file, _)| !locked.contains(file)) {
-                continue;
-            }
-            if write_all(&opened, &changes)? {
-                return Ok(outcome);
-            }
-        } else if write_all(&opened, &changes)? {
+            // The files may have changed before they were locked, so they are read again.
+            continue;
+        }
+        if write_all(&opened, &changes)? {
             return Ok(outcome);
         }
     }

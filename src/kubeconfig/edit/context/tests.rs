@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
