@@ -1,5 +1,6 @@
 //! `kubegate login`: one file per kind of login.
 
+mod argument_warning;
 mod ibm;
 mod list;
 mod oidc;

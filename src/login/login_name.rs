@@ -15,7 +15,7 @@ use crate::{
         self,
         store::{SavedLogin, Store},
     },
-    kubeconfig::edit,
+    kubeconfig::{edit, issuer_name},
     settings::{Login, OidcFlags},
 };
 
@@ -178,8 +178,8 @@ fn is_of_client(login: &Login, flags: &OidcFlags) -> bool {
 
 /// Whether both are one client at one issuer.
 pub(super) fn is_same_client(one: &OidcFlags, other: &OidcFlags) -> bool {
-    let issuer = |flags: &OidcFlags| flags.oidc_issuer_url.trim_end_matches('/').to_owned();
-    issuer(one) == issuer(other) && one.oidc_client_id == other.oidc_client_id
+    issuer_name(&one.oidc_issuer_url) == issuer_name(&other.oidc_issuer_url)
+        && one.oidc_client_id == other.oidc_client_id
 }
 
 /// Whether no kubeconfig other than `own` is known to use a name.

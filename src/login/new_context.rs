@@ -142,7 +142,8 @@ pub(super) fn warn_of_replaced(
 /// # Errors
 /// A chosen name that means something else to another context; a kubeconfig that cannot be read.
 pub(super) fn planned_login(
-    (kubeconfig, kind): (Option<&Path>, &str),
+    kubeconfig: Option<&Path>,
+    kind: &str,
     new: &NewContext,
     store: &Store,
     env: &dyn Fn(&str) -> Option<OsString>,

@@ -236,7 +236,7 @@ async fn plan_context(
     };
     flags.login = match &request.login {
         Some(name) => name.clone(),
-        None => planned_login((request.kubeconfig.as_deref(), "oidc"), &new, store, env)?,
+        None => planned_login(request.kubeconfig.as_deref(), "oidc", &new, store, env)?,
     };
     new.exec = exec_entry(flags.to_args(), request.exec_api_version);
     Ok(new)

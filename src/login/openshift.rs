@@ -166,8 +166,8 @@ pub async fn log_in(
         new_cluster,
     );
     let store = Store::of_user(env).map_err(credential::Error::store)?;
-    let kind = (request.kubeconfig.as_deref(), "openshift");
-    let login = planned_login(kind, &new, &store, env)?;
+    let kubeconfig = request.kubeconfig.as_deref();
+    let login = planned_login(kubeconfig, "openshift", &new, &store, env)?;
     new.exec = exec_entry(
         credential_args(&login, &request.files),
         request.exec_api_version,
@@ -187,7 +187,7 @@ pub async fn log_in(
     let mut signals = handle_signals()?;
     let written = save_login(&store, binding, &login, &saved, &mut signals, write).await?;
     if let Some(written) = &written {
-        warn_of_orphan(written, request.kubeconfig.as_deref());
+        warn_of_orphan(written, kubeconfig);
     }
     let (context, file) = written
         .map(|written| (written.context, written.current_in))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use super::argument_warning::warn_of_argument;
 use crate::{
     cli::{output, usage::bail_usage},
     kubeconfig::{self, ExecApiVersion, Overrides},
@@ -168,9 +169,7 @@ fn method(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<LoginMe
         ))
     } else {
         if connection.password.is_some() {
-            tracing::warn!(
-                "--password is visible to other users of this machine; prefer --password-stdin"
-            );
+            warn_of_argument("password", "--password-stdin");
         }
         connection.password.clone()
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use super::argument_warning::warn_of_argument;
 use crate::{
     cli::output,
     kubeconfig::{ExecApiVersion, Overrides},
@@ -94,24 +95,11 @@ pub(super) async fn run(
     let mut overrides = Overrides::from(connection);
     // They are the user's at the issuer, not at the API server.
     let (username, password) = (overrides.username.take(), overrides.password.take());
-    for (is_given, what, instead) in [
-        (
-            password.is_some(),
-            "password",
-            "a prompt or --oidc-password-file",
-        ),
-        (
-            flags.oidc_client_secret.is_some(),
-            "client's secret",
-            "--oidc-client-secret-file",
-        ),
-    ] {
-        if is_given {
-            tracing::warn!(
-                "the {what} is on the command line, where other users of this machine can see it; \
-                 give it by {instead}"
-            );
-        }
+    if password.is_some() {
+        warn_of_argument("password", "a prompt or --oidc-password-file");
+    }
+    if flags.oidc_client_secret.is_some() {
+        warn_of_argument("client's secret", "--oidc-client-secret-file");
     }
     let request = LoginRequest {
         connection: overrides,

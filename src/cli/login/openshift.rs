@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::argument_warning::warn_of_argument;
 use crate::{
     cli::{output, usage::bail_usage},
     credential::exec_credential::timestamp,
@@ -114,12 +115,6 @@ pub(super) async fn run(
 
 /// Returns how to log in, and reads what comes from standard input.
 fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
-    let warn_of = |what: &str, instead: &str| {
-        tracing::warn!(
-            "the {what} is on the command line, where other users of this machine can see it; give \
-             it by {instead}"
-        );
-    };
     if flags.callback_port.is_some() && !flags.web {
         bail_usage!("--callback-port is for a login in a browser; give --web too");
     }
@@ -136,7 +131,7 @@ fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
         return Ok(LoginMethod::Token(pasted_token(&token)?));
     }
     if let Some(token) = &overrides.token {
-        warn_of("token", "--token-stdin");
+        warn_of_argument("token", "--token-stdin");
         return Ok(LoginMethod::Token(pasted_token(token.expose())?));
     }
     let password = if flags.password_stdin {
@@ -146,7 +141,7 @@ fn method(overrides: &Overrides, flags: &Flags) -> anyhow::Result<LoginMethod> {
     } else {
         let password = flags.pass_word.as_ref().or(overrides.password.as_ref());
         if password.is_some() {
-            warn_of("password", "--password-stdin");
+            warn_of_argument("password", "--password-stdin");
         }
         password.cloned()
     };

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
     kubeconfig::{self, ExecApiVersion, Overrides, Pem, Target, User, issuer_name},
-    login::{Error, confirm::confirm},
+    login::{Error, confirm::confirm, login_name::is_same_client},
     secret::Secret,
     settings::{BrowserFlags, GrantFlags, GrantType, Login, OidcFlags},
 };
@@ -229,8 +229,7 @@ fn of_server(flags: &Overrides) -> Overrides {
 /// Whether the context has a login of another client or issuer than `flags`. The secret of that client
 /// must not be sent.
 pub(super) fn is_of_other_client(target: &Target, flags: &OidcFlags) -> Result<bool, Error> {
-    let client = |flags: &OidcFlags| (flags.oidc_issuer_url.clone(), flags.oidc_client_id.clone());
-    Ok(previous_flags(target)?.is_some_and(|previous| client(&previous) != client(flags)))
+    Ok(previous_flags(target)?.is_some_and(|previous| !is_same_client(&previous, flags)))
 }
 
 /// Returns the client's secret that the context's `auth-provider` has.
