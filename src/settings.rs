@@ -14,6 +14,7 @@ mod proxy;
 mod service_account;
 mod tls;
 mod upstream;
+mod upstream_header;
 mod values;
 
 pub use browser::BrowserFlags;
@@ -29,6 +30,7 @@ pub use proxy::{ClientCredentials, DEFAULT_PORT, ProxyFlags, UnixSocket};
 pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use tls::TlsFlags;
 pub use upstream::UpstreamFlags;
+pub use upstream_header::{HeaderSource, UpstreamHeader};
 #[cfg(feature = "demo")]
 pub(crate) use values::duration;
 pub(crate) use values::{exec_api_version, go_bool};

@@ -46,7 +46,7 @@ impl Cli {
         }
         let program = parse::program();
         let joined = Joined::read(&program, name, &self.line, &locations)?;
-        if joined.settings.values.is_empty() {
+        if joined.settings.values.is_empty() && joined.settings.contexts.is_empty() {
             return Ok(self);
         }
         joined.parse()
@@ -133,8 +133,12 @@ impl Joined {
     pub(super) fn parse(&self) -> anyhow::Result<Cli> {
         let cli = parse::read(&self.line());
         let mut cli = cli.map_err(|error| self.conflict(&error))?;
-        // A reload joins them anew.
         cli.line.clone_from(&self.line);
+        let flags = match &mut cli.command {
+            Some(arguments::Command::Proxy(flags)) => flags,
+            _ => &mut cli.proxy,
+        };
+        flags.contexts.clone_from(&self.settings.contexts);
         Ok(cli)
     }
 

@@ -82,6 +82,7 @@ async fn forward(
     let record = extensions.remove::<RequestRecord>();
     let headers = request.headers_mut();
     headers.entry(USER_AGENT).or_insert(dial::USER_AGENT);
+    upstream.add_headers(headers);
     if let (Some(protocol), Some(client)) = (protocol, extensions.remove::<OnUpgrade>()) {
         if protocol == Protocol::WebSocket && !request.headers().contains_key(ORIGIN) {
             // The API server refuses WebSocket watches without one (golang.org/x/net/websocket).

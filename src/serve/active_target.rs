@@ -58,7 +58,11 @@ impl TargetBuilder {
         }
         let same_user =
             |before: &&ActiveTarget| self.source.keeps_credentials(&before.target, &target);
-        let same_cluster = |before: &&ActiveTarget| before.target.cluster == target.cluster;
+        // Headers of the settings file are those of a context.
+        let same_cluster = |before: &&ActiveTarget| {
+            let before = &before.target;
+            before.cluster == target.cluster && before.context == target.context
+        };
         let credentials = match before.filter(same_user) {
             Some(before) => Arc::clone(&before.destination.credentials),
             None => self.source.credentials(&target)?,

@@ -3,25 +3,32 @@
 //! The keys are those of clap's command, so that no flag can lack one. What the files say becomes
 //! arguments, which are parsed as if they stood on the command line.
 
+mod contexts;
 mod document;
 mod error;
 mod find;
 mod keys;
 mod reader;
 mod setting;
+mod source;
 
 pub use error::FileError;
 pub use find::{Locations, Variables};
 pub use keys::{Key, Keys, Kind};
-pub use setting::{Place, Setting};
+pub use setting::{ContextSettings, Place, Setting};
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// What the settings files say.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The keys that are given, each once.
     pub values: Vec<Setting>,
+    /// What is set for contexts, by their names.
+    pub contexts: BTreeMap<String, ContextSettings>,
     /// The files that were read, in that order.
     pub files: Vec<PathBuf>,
 }
@@ -49,6 +56,7 @@ impl Settings {
         }
         Ok(Self {
             values: found.values,
+            contexts: found.contexts,
             files: Vec::new(),
         })
     }
@@ -57,6 +65,9 @@ impl Settings {
         for setting in later.values {
             self.values.retain(|earlier| earlier.key != setting.key);
             self.values.push(setting);
+        }
+        for (name, context) in later.contexts {
+            self.contexts.entry(name).or_default().merge(context);
         }
     }
 }

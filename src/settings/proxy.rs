@@ -1,6 +1,7 @@
 //! [`ProxyFlags`]: how the proxy listens, what it lets through, and how it reaches the API server.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -9,6 +10,7 @@ use std::{
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
+    file::ContextSettings,
     ibm::IbmTargetFlags,
     login::{Login, OpenshiftFiles, OpenshiftFlags},
     path_prefix,
@@ -16,6 +18,7 @@ use super::{
     service_account::ServiceAccountFlags,
     tls::TlsFlags,
     upstream::UpstreamFlags,
+    upstream_header::UpstreamHeader,
     values::{address, any_path, duration, go_bool, non_empty_path},
 };
 
@@ -144,6 +147,14 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, num_args = 0..=1,
           require_equals = true, default_value = "true", default_missing_value = "true")]
     pub append_server_path: bool,
+    /// Header that requests to the API server get, in place of the client's, for a front such as Cloudflare
+    /// Access: NAME: @FILE, whose only line is the value; the file is read again when it changes. May be
+    /// repeated
+    #[arg(long, value_name = "HEADER")]
+    pub upstream_header: Vec<UpstreamHeader>,
+    /// What the settings file sets for contexts, by their names.
+    #[arg(skip)]
+    pub contexts: BTreeMap<String, ContextSettings>,
     /// A cluster of IBM Cloud
     #[command(flatten)]
     pub ibm: IbmTargetFlags,

@@ -7,6 +7,7 @@
 mod awaited_heads;
 mod body;
 mod error;
+mod extra_headers;
 mod http1;
 mod http2;
 mod last_disconnect;
@@ -18,6 +19,7 @@ mod traffic_class;
 
 pub use body::{Replay, RequestBody, TrailerFilter};
 pub use error::Error;
+pub use extra_headers::ExtraHeaders;
 pub use pool::{ResponseBody, ResponseBodyError, pool_count};
 pub use timeouts::Timeouts;
 pub use traffic_class::TrafficClass;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::{
-    HeaderValue, Request, Response, Uri,
+    HeaderMap, HeaderValue, Request, Response, Uri,
     header::HOST,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -44,6 +46,8 @@ pub struct Upstream {
     server: Arc<Server>,
     anonymous: Arc<Identity>,
     certified: ArcSwapOption<Identity>,
+    /// What every request gets, the later ones in place of the earlier.
+    headers: Arc<[ExtraHeaders]>,
 }
 
 /// What is known of the server, for all users alike.
@@ -115,13 +119,30 @@ impl Upstream {
             origin,
             timeouts,
         };
-        Self::of(Arc::new(server))
+        Self::of(Arc::new(server), Arc::default())
     }
 
-    fn of(server: Arc<Server>) -> Result<Self, dial::Error> {
+    /// Adds headers to every request, in place of those that it brings. Over plain http they are not sent.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Vec<ExtraHeaders>) -> Self {
+        if !self.is_plaintext() {
+            self.headers = headers.into();
+        }
+        self
+    }
+
+    /// Adds the headers that every request gets.
+    pub fn add_headers(&self, headers: &mut HeaderMap) {
+        for extra in &*self.headers {
+            extra.apply(headers);
+        }
+    }
+
+    fn of(server: Arc<Server>, headers: Arc<[ExtraHeaders]>) -> Result<Self, dial::Error> {
         Ok(Self {
             anonymous: Arc::new(Identity::new(&server, None)?),
             certified: ArcSwapOption::empty(),
+            headers,
             server,
         })
     }
@@ -131,7 +152,7 @@ impl Upstream {
     /// # Errors
     /// As for [`Upstream::new`].
     pub fn with_own_connections(&self) -> Result<Self, dial::Error> {
-        Self::of(Arc::clone(&self.server))
+        Self::of(Arc::clone(&self.server), Arc::clone(&self.headers))
     }
 
     /// Whether requests are sent unencrypted, so that no credential may go with them.

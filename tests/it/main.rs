@@ -61,5 +61,6 @@ mod support;
 mod trust;
 mod unprocessed;
 mod upgrades;
+mod upstream_headers;
 mod waiting;
 mod watches;

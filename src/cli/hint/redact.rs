@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, Error};
 pub(super) const HIDDEN: &str = "...";
 
 /// Parts of the names of flags and variables whose values may be secrets.
-const SECRETS: [&str; 11] = [
+const SECRETS: [&str; 12] = [
     "api-key",
     "api_key",
     "apikey",
@@ -21,6 +21,7 @@ const SECRETS: [&str; 11] = [
     "password",
     "secret",
     "token",
+    "upstream-header",
 ];
 
 /// Ends of the names of flags whose values are no secrets, in spite of their names.

@@ -59,7 +59,7 @@ impl Destinations {
         };
         let source = target_source::as_login(source, flags.login());
         let source = target_source::as_service_account(source, &flags.service_account);
-        let connector = upstreams::connector(flags, own);
+        let connector = upstreams::connector(flags, own)?;
         if let Some(placeholder) = source.placeholder().cloned() {
             let builder = UpstreamBuilder::new(flags);
             let checked = builder.build(&placeholder.cluster);
@@ -168,7 +168,7 @@ fn several(
     }
     let client = flags.client_credentials;
     let handle = ReloadHandle::nowhere(client, drain.clone());
-    let connector = upstreams::connector(flags, own);
+    let connector = upstreams::connector(flags, own)?;
     let set = ContextSet::new(Box::new(source), found, root, connector, client, drain);
     let set = set.map_err(anyhow::Error::from_boxed)?;
     Ok(Destinations {

@@ -133,6 +133,7 @@ fn of_one_context(overrides: &Overrides, flags: &ProxyFlags) -> Option<&'static 
             overrides.client_certificate.is_some(),
         ),
         ("--client-key", overrides.client_key.is_some()),
+        ("--upstream-header", !flags.upstream_header.is_empty()),
         ("--openshift-username", flags.login().is_some()),
     ];
     let given = given.into_iter().find(|(_, given)| *given);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{listen::refuse_own_listener, warnings};
+use super::{listen::refuse_own_listener, upstream_headers::UpstreamHeaders, warnings};
 use crate::{
     dial::{Dialer, Environment, Tcp},
     error::BoxError,
@@ -19,17 +19,30 @@ use crate::{
 
 /// Returns the function that makes the upstream of a target. `own` is the proxy's listener, set once
 /// it is bound.
-pub(super) fn connector(flags: &ProxyFlags, own: Arc<OnceLock<SocketAddr>>) -> MakeUpstream {
+///
+/// # Errors
+/// The value of a header cannot be read.
+pub(super) fn connector(
+    flags: &ProxyFlags,
+    own: Arc<OnceLock<SocketAddr>>,
+) -> anyhow::Result<MakeUpstream> {
     let builder = UpstreamBuilder::new(flags);
-    Arc::new(move |target| {
+    let headers = UpstreamHeaders::watched(flags)?;
+    Ok(Arc::new(move |target| {
         let cluster = &target.cluster;
         if let Some(own) = own.get() {
             refuse_own_listener(*own, &cluster.server)?;
         }
         let upstream = builder.build(cluster)?;
         warnings::of_cluster(cluster);
-        Ok(upstream)
-    })
+        let headers = headers.of_context(target.context.as_deref());
+        if upstream.is_plaintext() && !headers.is_empty() {
+            tracing::warn!(
+                "no header of --upstream-header or the settings file is sent over plain http"
+            );
+        }
+        Ok(upstream.with_headers(headers))
+    }))
 }
 
 /// Makes the upstreams of clusters.

@@ -1,10 +1,6 @@
 //! Reads the text of a settings file.
 
-use std::{
-    ffi::OsString,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use toml::{
     Spanned,
@@ -12,16 +8,22 @@ use toml::{
 };
 
 use super::{
+    contexts,
     error::FileError,
     keys::{Key, Keys, Kind},
-    setting::{Place, Setting},
+    setting::{ContextSettings, Place, Setting},
+    source::Source,
 };
 use crate::{printable::printable, settings::Patterns};
+
+/// The table with what is set for each context by its name.
+const CONTEXTS: &str = "contexts";
 
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) values: Vec<Setting>,
+    pub(super) contexts: BTreeMap<String, ContextSettings>,
     /// Where the first secret stands.
     pub(super) secret: Option<Place>,
 }
@@ -36,6 +38,12 @@ pub(super) fn parse(file: &Path, text: &str, keys: &Keys) -> Result<Document, Fi
     })?;
     let mut document = Document::default();
     for (name, value) in table.get_ref() {
+        if name.get_ref() == CONTEXTS {
+            document.contexts = contexts::parse(&source, value)?;
+            let mut secrets = document.contexts.values().filter_map(|c| c.secret.clone());
+            document.secret = document.secret.or_else(|| secrets.next());
+            continue;
+        }
         let key = keys
             .get(name.get_ref())
             .ok_or_else(|| unknown(&source, name, keys))?;
@@ -55,32 +63,9 @@ pub(super) fn parse(file: &Path, text: &str, keys: &Keys) -> Result<Document, Fi
     Ok(document)
 }
 
-/// The text of a file.
-pub(super) struct Source<'a> {
-    file: &'a Path,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    pub(super) fn place(&self, span: Range<usize>) -> Place {
-        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        Place {
-            file: self.file.to_owned(),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-        }
-    }
-
-    pub(super) fn error(&self, span: Range<usize>, problem: String) -> FileError {
-        FileError::Line {
-            place: self.place(span),
-            problem,
-        }
-    }
-}
-
 fn unknown(source: &Source<'_>, name: &Spanned<impl AsRef<str>>, keys: &Keys) -> FileError {
     let text = name.get_ref().as_ref();
-    let hint = match keys.nearest(text, &[]) {
+    let hint = match keys.nearest(text, &[CONTEXTS]) {
         Some(known) => format!("did you mean {known}?"),
         None => "the keys are the long flags of `kubegate proxy --help` and `kubegate options`, without \
                  their dashes"
@@ -143,12 +128,23 @@ fn single(
             let number = number.map_err(|_| mismatch(source, key, value))?;
             Ok(number.to_string())
         }
-        (Kind::Path, DeValue::String(path)) => path_of(source, path)
+        (Kind::Path, DeValue::String(path)) => source
+            .path(path)
             .into_os_string()
             .into_string()
             .map_err(|_| mismatch(source, key, value)),
         (Kind::Duration | Kind::Pattern | Kind::Text, DeValue::String(text)) => {
             Ok(text.clone().into_owned())
+        }
+        (Kind::Header, DeValue::String(text)) => {
+            // A value in words is refused by the flag.
+            let at = text
+                .split_once('@')
+                .filter(|(name, _)| name.trim_end().ends_with(':'));
+            let Some((name, file)) = at else {
+                return Ok(text.clone().into_owned());
+            };
+            Ok(format!("{name}@{}", source.path(file).display()))
         }
         _ => Err(mismatch(source, key, value)),
     }
@@ -166,20 +162,6 @@ fn mismatch(source: &Source<'_>, key: &Key, value: &Spanned<DeValue<'_>>) -> Fil
     };
     let problem = format!("{}: expected {}, found {found}", key.name, key.expected());
     source.error(value.span(), problem)
-}
-
-/// Returns a path of a file: relative ones are relative to the folder of the settings file, and `~/` is
-/// the home folder. An empty path and `-` have meanings of their own.
-fn path_of(source: &Source<'_>, path: &str) -> PathBuf {
-    if matches!(path, "" | "-") {
-        return path.into();
-    }
-    if let Some(below) = path.strip_prefix("~/")
-        && let Some(home) = std::env::var_os("HOME")
-    {
-        return Path::new(&home).join(below);
-    }
-    source.file.parent().unwrap_or(Path::new("/")).join(path)
 }
 
 /// Whether an argument of a flag for secrets has one: a URL without user info has none.

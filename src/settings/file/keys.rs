@@ -4,7 +4,10 @@ use std::{any::TypeId, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::{secret::Secret, settings::Patterns};
+use crate::{
+    secret::Secret,
+    settings::{Patterns, UpstreamHeader},
+};
 
 /// Long flags that choose the settings file or print something, and so cannot stand in it.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
@@ -48,6 +51,8 @@ pub enum Kind {
     Path,
     /// A regular expression.
     Pattern,
+    /// The name of a header and the file of its value.
+    Header,
     /// Any other string.
     Text,
 }
@@ -108,6 +113,8 @@ impl Key {
             Kind::Path
         } else if is(TypeId::of::<Patterns>()) {
             Kind::Pattern
+        } else if is(TypeId::of::<UpstreamHeader>()) {
+            Kind::Header
         } else {
             Kind::Text
         };
@@ -133,6 +140,7 @@ impl Key {
             Kind::Duration => "a duration, such as \"1m30s\", or a number of seconds",
             Kind::Path => "a path in quotes",
             Kind::Pattern => "a regular expression in quotes",
+            Kind::Header => "\"NAME: @FILE\"",
             Kind::Text => "a string in quotes",
         };
         if self.is_several {
