@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{exec_info, output};
+use super::{exec_info, interrupt::guarded, output};
 use crate::{
     credential::{self, CommandContext, Need, exec_credential},
     kubeconfig::{Cluster, ExecApiVersion, ExecInfo},
@@ -39,7 +39,8 @@ pub(super) async fn run(
         login::context_of(&of_error, &at, &|name| std::env::var_os(name))
     }));
     let source = credential::saved_login::source(login, &cluster, &context)?;
-    let credential = source.fetch_once(Need::Current).await?;
+    // kubectl's Ctrl-C reaches this process too.
+    let credential = guarded(async { Ok(source.fetch_once(Need::Current).await?) }).await?;
     let version = exec_info::output_version(info.as_ref(), exec_api_version);
     let answer = exec_credential::to_json(&credential, &version, &source.subject())?;
     output::print_data(answer.as_str())

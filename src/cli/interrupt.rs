@@ -1,5 +1,5 @@
-//! Handles signals during a command that may run an exec plugin, so that the plugin and its children
-//! end with the command.
+//! Handles signals during a command that obtains a credential: an exec plugin and its children end with
+//! the command, and a login that is being renewed is stored first.
 
 use std::{future::pending, pin::pin, time::Duration};
 
@@ -25,7 +25,8 @@ impl Interrupted {
 }
 
 /// Runs `work` until a signal that ends the process comes: SIGHUP, SIGINT, SIGQUIT or SIGTERM. Then
-/// ends the exec plugins that run. `work` must not block its thread.
+/// ends the exec plugins that run, and waits for the login that is being renewed, unless another signal
+/// comes. `work` must not block its thread.
 ///
 /// # Errors
 /// The error of `work`; [`Interrupted`] after a signal.
@@ -59,14 +60,23 @@ async fn run_until<T>(
         }
         number = signals.received() => number,
     };
-    // `work` may itself run the plugin, and has to be polled for that to end.
+    // `work` may itself run the plugin or renew the login, and has to be polled for that to end.
     let at_work = async {
         let _ = work.await;
         pending::<()>().await;
     };
+    let ended = async {
+        tokio::join!(credential::end_plugins(), renewals_stored(&mut signals));
+    };
     tokio::select! {
-        () = credential::end_plugins() => {}
+        () = ended => {}
         () = at_work => {}
     }
     Err(Interrupted(number).into())
+}
+
+/// Waits for renewals under way, until another signal comes.
+async fn renewals_stored(signals: &mut Signals) {
+    signals.await_another();
+    signals.interrupting(credential::renewals_stored()).await;
 }

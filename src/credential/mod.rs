@@ -15,6 +15,7 @@ mod expiry_warning;
 mod from_user;
 mod login_command;
 mod protocol;
+mod renewals;
 pub mod saved_login;
 pub mod secret_file;
 mod source;
@@ -34,6 +35,7 @@ pub use protocol::{
     exec_credential, issuer, oauth,
     pkce::{Pkce, random_text},
 };
+pub use renewals::renewals_stored;
 pub use source::{Credential, Fetch, Need, RefreshPolicy, Source};
 pub use sources::{
     exec::{PluginError, end_plugins, find_program},

@@ -58,17 +58,33 @@ pub async fn run<P: Proxy>(
         connections.wait().await;
         drain.tunnels.wait().await;
     };
-    tokio::select! {
-        () = drained => tracing::info!("drained"),
-        () = tokio::time::sleep(limit) => tracing::warn!(
-            connections = connections.len(),
-            tunnels = drain.tunnels.len(),
-            "not drained in time; cutting off what still runs"
-        ),
-        () = signals.received() => tracing::warn!("second signal; cutting off what still runs"),
-    }
-    // The worker threads, which still run, give each plugin time to end before it is killed.
+    let is_cut_off = tokio::select! {
+        () = drained => {
+            tracing::info!("drained");
+            false
+        }
+        () = tokio::time::sleep(limit) => {
+            tracing::warn!(
+                connections = connections.len(),
+                tunnels = drain.tunnels.len(),
+                "not drained in time; cutting off what still runs"
+            );
+            false
+        }
+        () = signals.received() => {
+            tracing::warn!("second signal; cutting off what still runs");
+            true
+        }
+    };
+    // The worker threads, which still run, give each plugin time to end before it is killed, and store
+    // the logins that are being renewed.
     credential::end_plugins().await;
+    if !is_cut_off {
+        tokio::select! {
+            () = credential::renewals_stored() => {}
+            () = signals.received() => {}
+        }
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod copies;
 mod entries;
 mod failures;
 mod forget;
+mod interrupted_renewals;
 pub(crate) mod interrupts;
 mod issuers;
 mod keyring;

@@ -19,6 +19,7 @@ pub struct Faults(Arc<Mutex<State>>);
 #[derive(Clone, Debug, Default)]
 struct State {
     delay: Duration,
+    delay_when_done: Duration,
     resets_connections: bool,
     response: Option<FaultyResponse>,
     rate_limit: Option<RetryAfter>,
@@ -71,6 +72,11 @@ impl Faults {
     /// Delays responses.
     pub fn delay(&self, by: Duration) {
         self.state().delay = by;
+    }
+
+    /// Handles requests at once, also those whose client does not wait, and delays the responses.
+    pub fn delay_when_done(&self, by: Duration) {
+        self.state().delay_when_done = by;
     }
 
     /// Resets new connections at once and open ones at their next request, or stops doing so.
@@ -149,7 +155,13 @@ impl Faults {
         match (state.rate_limit, state.response) {
             (Some(retry_after), _) if is_affected => retry_after.response(self.now()),
             (_, Some(response)) if is_affected => response.build(&path),
-            _ => Some(handler(request, self.now())),
+            _ => {
+                let response = handler(request, self.now());
+                if is_affected {
+                    tokio::time::sleep(state.delay_when_done).await;
+                }
+                Some(response)
+            }
         }
     }
 

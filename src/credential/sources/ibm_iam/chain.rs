@@ -26,6 +26,7 @@ use crate::{
         Credential, Error, Fetch, Need, Source,
         blocking::blocking,
         protocol::{authorization, issuer::Issuer, jwt},
+        renewals,
     },
     secret::Secret,
 };
@@ -107,6 +108,7 @@ impl Chain {
     pub(super) async fn access(&self) -> Result<Access, Error> {
         let mut state = self.state.lock().await;
         let _lock = self.lock_login().await?;
+        let _renewal = renewals::begin();
         let tokens = match self.root_secret().await? {
             RootSecret::Session(saved) => self.refresh_session(&mut state, &saved).await?,
             secret => self.start_session(&mut state, &secret).await?,
@@ -142,6 +144,7 @@ impl Chain {
         if let Some(token) = self.saved_token(&state).await? {
             return self.credential(&mut state, &token);
         }
+        let _renewal = renewals::begin();
         let tokens = match self.cluster_token_of_session(&mut state).await {
             Err(error @ Error::LoginNeeded { .. }) => {
                 match self.refresh_cluster_token(&mut state).await? {

@@ -24,7 +24,7 @@ use crate::{
             authorization,
             jwt::{self, Claims},
         },
-        secret_file,
+        renewals, secret_file,
         store::{self, AccountTurn, LoginBinding, PasswordRefusal, Store},
         timestamp::timestamp,
     },
@@ -386,6 +386,8 @@ impl Account<'_> {
             password: self.password.clone(),
         };
         let (password, now) = (self.password.clone(), SystemTime::now());
+        // A wrong password is sent once, and that is remembered.
+        let _renewal = renewals::begin();
         match self.request.send(&secret).await? {
             MachineAnswer::Token(token) => {
                 if let Some(turn) = turn {

@@ -17,6 +17,7 @@ use crate::{
         blocking::blocking,
         login_command::LoginCommand,
         protocol::{authorization, jwt},
+        renewals,
         store::{self, LoginBinding, Store},
     },
     kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::RenewalLock},
@@ -178,6 +179,7 @@ impl Oidc {
         let client = self.client().await?;
         let metadata = client.metadata().await?;
         let issuer = (&*client, &metadata);
+        let _renewal = renewals::begin();
         let words = match self.renew(issuer, &stored, &refresh).await? {
             Outcome::Renewed(new) => return self.store(new).await,
             Outcome::Refused(words) => words,

@@ -13,7 +13,7 @@ use crate::{
     credential::{
         Error,
         blocking::blocking,
-        secret_file,
+        renewals, secret_file,
         store::{self, AccountTurn, PasswordRefusal, Store},
         timestamp::timestamp,
     },
@@ -153,7 +153,8 @@ impl PasswordLogin<'_> {
     /// Begins a session, and remembers whether the password was refused.
     async fn send(&mut self) -> Result<Session, Error> {
         let before = self.refusal();
-        // This process may end before the response comes.
+        let _renewal = renewals::begin();
+        // This process may be killed before the response comes.
         self.note_sent(before).await;
         let (user, password) = (self.user.expose(), &self.password);
         match self.oauth.judged_challenge_login(user, password).await {
