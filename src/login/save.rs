@@ -64,7 +64,7 @@ pub(super) async fn save_login(
             Err(Error::ContextNotWritten(error))
         }
         Err(error) => {
-            restore(store, login, previous, signals).await;
+            restore(store, login, (saved, previous), signals).await;
             Err(match error {
                 Error::Kubeconfig(error @ kubeconfig::Error::Interrupted { .. }) => {
                     Error::InterruptedAtLock(error)
@@ -119,15 +119,17 @@ fn is_in_use(saved: &SavedLogin) -> bool {
     saved.token.is_some() || saved.refresh_token.is_some() || saved.api_key.is_some()
 }
 
-/// Puts the previous login back, also after a signal; another one ends the wait for its lock. An error
-/// is only logged: the caller reports the one before it.
-async fn restore(store: &Store, login: &str, previous: Previous, signals: &mut Signals) {
+/// Puts the login before `failed` back, also after a signal; another one ends the wait for its lock. An
+/// error is only logged: the caller reports the one before it.
+async fn restore(
+    store: &Store,
+    login: &str,
+    (failed, previous): (&SavedLogin, Previous),
+    signals: &mut Signals,
+) {
     signals.await_another();
-    let (store, name) = (store.clone(), login.to_owned());
-    let restored = uninterrupted(signals, move || match previous? {
-        Some(previous) => write(&store, &name, &previous),
-        None => store.remove(&name).map(drop),
-    });
+    let (store, name, failed) = (store.clone(), login.to_owned(), failed.clone());
+    let restored = uninterrupted(signals, move || put_back(&store, &name, &failed, previous));
     if let Err(error) = restored.await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(
@@ -138,10 +140,31 @@ async fn restore(store: &Store, login: &str, previous: Previous, signals: &mut S
     }
 }
 
-/// Writes under the lock that a kubegate holds while it renews the login.
-fn write(store: &Store, login: &str, saved: &SavedLogin) -> Result<(), credential::store::Error> {
+/// Puts the login before `failed` back, unless another process has logged in, renewed the login or logged
+/// out since.
+fn put_back(
+    store: &Store,
+    login: &str,
+    failed: &SavedLogin,
+    previous: Previous,
+) -> Result<(), credential::store::Error> {
     let _turn = store.lock_for_renewal(login)?;
-    store.write(login, saved)
+    if !store
+        .read(login)?
+        .is_some_and(|saved| has_same_secrets(&saved, failed))
+    {
+        return Ok(());
+    }
+    match previous? {
+        Some(previous) => store.write(login, &previous),
+        None => store.remove(login).map(drop),
+    }
+}
+
+fn has_same_secrets(one: &SavedLogin, other: &SavedLogin) -> bool {
+    one.token == other.token
+        && one.refresh_token == other.refresh_token
+        && one.api_key == other.api_key
 }
 
 #[cfg(test)]
@@ -207,6 +230,34 @@ mod tests {
         drop(renewal);
         assert!(!failing.await.unwrap());
         assert_eq!(token(&store), Some(Secret::new("rotated")));
+    }
+
+    #[tokio::test]
+    async fn a_failed_login_leaves_what_another_process_has_saved_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().as_os_str().to_owned();
+        let store = Store::of_user(&|_| Some(state.clone())).unwrap();
+        for before in [None, Some("before")] {
+            for since in [Some("of another"), None] {
+                store.remove("a").unwrap();
+                if let Some(before) = before {
+                    assert!(save(&store, before, Ok(())).await);
+                }
+                let finish = async |_: &mut Signals| {
+                    // A login or a logout of another process.
+                    match since {
+                        Some(token) => store.write("a", &saved(token)).unwrap(),
+                        None => assert!(store.remove("a").unwrap()),
+                    }
+                    Err(Error::NoServer)
+                };
+                let (failing, binding) = (saved("failing"), LoginBinding::default());
+                let mut signals = Signals::handle(&[]).unwrap();
+                let done = save_login(&store, binding, "a", &failing, &mut signals, finish).await;
+                assert!(done.is_err());
+                assert_eq!(token(&store), since.map(Secret::new), "{before:?}");
+            }
+        }
     }
 
     #[tokio::test]
