@@ -19,6 +19,7 @@ mod remedies;
 mod renewal;
 mod several_files;
 mod token;
+mod unsaved_tokens;
 mod unwritable;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};

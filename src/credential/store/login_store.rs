@@ -196,6 +196,14 @@ impl Store {
         Ok(())
     }
 
+    /// Checks that [`Store::write`] can save a login. Blocks.
+    ///
+    /// # Errors
+    /// The folder or file cannot be created or written.
+    pub fn check_writable(&self, login: &str) -> Result<(), Error> {
+        private_file::check_writable(&self.folder, &self.path(login))
+    }
+
     /// Removes a login; `false` if there was none of that name. Blocks.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::Once,
 };
 
@@ -18,6 +18,9 @@ use crate::kubeconfig::replacement::Replacement;
 
 /// Bytes that a file may have.
 const LIMIT: u64 = 1 << 20;
+
+/// Bytes that are written to see whether a file can be: more than most saved logins have.
+const CHECKED_SIZE: usize = 16 << 10;
 
 /// Reads a file that only its owner may read; `None` if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
@@ -77,16 +80,29 @@ pub(super) fn write_after(
     work: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
     make_folder_of(root, path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new.{}", std::process::id()));
     let mut worked = Ok(());
-    let written = Replacement::new(path, path.with_file_name(name)).and_then(|new| {
+    let written = Replacement::new(path, new_path(path)).and_then(|new| {
         new.put(text, || {
             worked = work();
             Ok(worked.is_ok())
         })
     });
     worked?;
+    written.map(drop).map_err(Error::io("write", path))
+}
+
+/// Returns the path of the file that takes the place of the one at `path`.
+fn new_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new.{}", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Checks that [`write`] can replace the file at `path`: a new file of some size is written beside it.
+pub(super) fn check_writable(root: &Path, path: &Path) -> Result<(), Error> {
+    make_folder_of(root, path)?;
+    let new = Replacement::new(path, new_path(path));
+    let written = new.and_then(|new| new.put(&[0; CHECKED_SIZE], || Ok(false)));
     written.map(drop).map_err(Error::io("write", path))
 }
 

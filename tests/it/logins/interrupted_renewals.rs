@@ -18,7 +18,7 @@ const DELAY: Duration = Duration::from_secs(2);
 
 impl Home {
     /// Removes the ID token of the saved login, as if it had expired.
-    fn expire(&self) {
+    pub(super) fn expire(&self) {
         let path = self.saved();
         let mut saved: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(saved.as_object_mut().unwrap().remove("token").is_some());

@@ -17,7 +17,7 @@ impl Home {
         serde_json::from_str(&fs::read_to_string(self.saved()).unwrap()).unwrap()
     }
 
-    fn saved_refresh_token(&self) -> String {
+    pub(super) fn saved_refresh_token(&self) -> String {
         let saved = self.saved_login();
         saved["refresh-token"].as_str().unwrap().to_owned()
     }

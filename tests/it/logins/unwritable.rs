@@ -17,12 +17,12 @@ const READ_ONLY_FOLDER: &str = "mount -t tmpfs none \"$HOME/.kube\" && touch \"$
                                 mount --bind \"$HOME/data\" \"$HOME/.kube/config\" && \
                                 mount -o remount,ro \"$HOME/.kube\"";
 /// A folder with a file, where nothing can be written.
-const READ_ONLY: &str = "mount --bind \"$HOME/.kube\" \"$HOME/.kube\" && \
+pub(super) const READ_ONLY: &str = "mount --bind \"$HOME/.kube\" \"$HOME/.kube\" && \
                          mount -o remount,bind,ro \"$HOME/.kube\"";
 
 /// Returns the command in a mount namespace of its own, after `setup`; `None` if this machine does
 /// not allow that.
-fn mounted(setup: &str, command: &Command) -> Option<Command> {
+pub(super) fn mounted(setup: &str, command: &Command) -> Option<Command> {
     let allowed = Command::new("unshare").args(["-rm", "true"]).status();
     if !allowed.is_ok_and(|status| status.success()) {
         eprintln!("this machine allows no mount namespaces, so this test is skipped");
@@ -37,7 +37,7 @@ fn mounted(setup: &str, command: &Command) -> Option<Command> {
 
 impl Home {
     /// Writes the file that is mounted, and the place of the mount.
-    fn write_data(&self, text: &str) {
+    pub(super) fn write_data(&self, text: &str) {
         fs::create_dir_all(self.path(".kube")).unwrap();
         fs::write(self.path(".kube/config"), "").unwrap();
         fs::write(self.path("data"), text).unwrap();
@@ -48,7 +48,7 @@ impl Home {
     }
 
     /// A kubeconfig whose user kubectl's own provider renews.
-    fn with_auth_provider(&self) -> String {
+    pub(super) fn with_auth_provider(&self) -> String {
         let (_, refresh_token) = self.issuer.issue_login().unwrap();
         let ca = self.path("issuer.pem");
         format!(

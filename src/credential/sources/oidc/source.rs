@@ -9,7 +9,7 @@ use std::{
 use super::{
     Client, Metadata, Renewal,
     issuer_config::IssuerConfig,
-    token_storage::{RefusedToken, StoredTokens, TokenStorage},
+    token_storage::{Lifetime, RefusedToken, StoredTokens, TokenStorage},
 };
 use crate::{
     credential::{
@@ -53,8 +53,8 @@ const OPENID: &str = "openid";
 struct State {
     /// The tokens that were read last, or newer ones that could not be stored.
     tokens: StoredTokens,
-    /// Whether `tokens` are newer than the stored ones.
-    unsaved: bool,
+    /// The stored tokens that `tokens` are to replace, as far as that failed.
+    replaces: Option<OidcTokens>,
     /// Whether the last read failed.
     unreadable: bool,
     /// The refresh token that was refused last.
@@ -161,7 +161,7 @@ impl Oidc {
         Ok(Arc::clone(&client))
     }
 
-    async fn obtain(&self) -> Result<Credential, Error> {
+    async fn obtain(&self, lifetime: Lifetime) -> Result<Credential, Error> {
         if let Some(credential) = self.if_valid(&self.read().await?.tokens)? {
             return Ok(credential);
         }
@@ -175,7 +175,8 @@ impl Oidc {
         if let Some(words) = self.refusal_of(&refresh, &stored) {
             return Err(self.refused(&words));
         }
-        self.blocking(TokenStorage::check_editable).await?;
+        self.blocking(move |storage| storage.check_editable(lifetime))
+            .await?;
         let client = self.client().await?;
         let metadata = client.metadata().await?;
         let issuer = (&*client, &metadata);
@@ -186,7 +187,7 @@ impl Oidc {
         };
         // kubectl renews without a lock, and the user may have logged in. The stored tokens are used now,
         // even if newer ones could not be stored before.
-        self.state().unsaved = false;
+        self.state().replaces = None;
         stored = self.read().await?;
         if let Some(credential) = self.if_valid(&stored.tokens)? {
             return Ok(credential);
@@ -209,7 +210,7 @@ impl Oidc {
         }
         // As if it were no longer accepted. A newer one of another process is used.
         self.state().returned = stored.tokens.id_token;
-        self.obtain().await
+        self.obtain(Lifetime::Command).await
     }
 
     /// Redeems a refresh token.
@@ -297,26 +298,29 @@ impl Oidc {
 
     /// Returns the last credential, unless another process has stored another ID token.
     async fn check_stored(&self, last: &Credential) -> Result<Credential, Error> {
-        let read = self.blocking(TokenStorage::read).await;
-        let unsaved = self.state().unsaved;
-        let other = match read {
-            Ok(stored) if !unsaved => self.if_valid(&stored.tokens)?,
-            _ => None,
+        let other = match self.blocking(TokenStorage::read).await {
+            Ok(stored) => self.if_valid(&self.newest(stored).tokens)?,
+            Err(_) => None,
         };
         Ok(other.unwrap_or_else(|| last.clone()))
     }
 
+    /// Returns the newer ones that could not be stored in place of what was read, unless the user has
+    /// logged out or in again since.
+    fn newest(&self, stored: StoredTokens) -> StoredTokens {
+        let mut state = self.state();
+        state.unreadable = false;
+        if state.replaces.as_ref() != Some(&stored.tokens) {
+            state.replaces = None;
+            state.tokens = stored;
+        }
+        state.tokens.clone()
+    }
+
     /// Reads the stored tokens. Returns those known before if that fails.
     async fn read(&self) -> Result<StoredTokens, Error> {
-        if self.state().unsaved {
-            return Ok(self.state().tokens.clone());
-        }
         match self.blocking(TokenStorage::read).await {
-            Ok(stored) => {
-                let mut state = self.state();
-                state.tokens = stored;
-                state.unreadable = false;
-            }
+            Ok(stored) => return Ok(self.newest(stored)),
             // The tokens known before are not for this cluster either.
             Err(error) if is_bound_elsewhere(&error) => return Err(error),
             Err(error) => {
@@ -380,7 +384,7 @@ impl Oidc {
     async fn save(&self, mut new: OidcTokens) {
         {
             let state = self.state();
-            if state.unsaved && new.refresh_token.is_none() {
+            if state.replaces.is_some() && new.refresh_token.is_none() {
                 let before = &state.tokens.tokens.refresh_token;
                 new.refresh_token.clone_from(before);
             }
@@ -388,13 +392,17 @@ impl Oidc {
         let written = new.clone();
         let saved = self.blocking(move |storage| storage.write(&written)).await;
         if let Err(error) = &saved
-            && !self.state().unsaved
+            && self.state().replaces.is_none()
         {
             let (file, error) = (self.storage.name(), error as &dyn std::error::Error);
             tracing::warn!(error, file, "renewed tokens are kept in memory only");
         }
         let mut state = self.state();
-        state.unsaved = saved.is_err();
+        let before = state.replaces.take();
+        state.replaces = match saved {
+            Ok(()) => None,
+            Err(_) => before.or_else(|| Some(state.tokens.tokens.clone())),
+        };
         if new.id_token.is_some() {
             state.tokens.tokens.id_token = new.id_token;
         }
@@ -448,12 +456,12 @@ impl Source for Oidc {
     }
 
     fn fetch(&self) -> Fetch<'_> {
-        Box::pin(self.obtain())
+        Box::pin(self.obtain(Lifetime::Server))
     }
 
     fn fetch_once(&self, need: Need) -> Fetch<'_> {
         match need {
-            Need::Current | Need::WithExpiry => Box::pin(self.obtain()),
+            Need::Current | Need::WithExpiry => Box::pin(self.obtain(Lifetime::Command)),
             Need::Renewed => Box::pin(self.obtain_new()),
         }
     }

@@ -42,6 +42,15 @@ pub(super) enum TokenStorage {
     },
 }
 
+/// How long a process needs a credential.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// A command ends at once, and its memory with it.
+    Command,
+    /// A proxy goes on.
+    Server,
+}
+
 /// The tokens and the client secret that are stored.
 #[derive(Clone, Default)]
 pub(super) struct StoredTokens {
@@ -134,7 +143,10 @@ impl TokenStorage {
                 edit::write_tokens(file, user, new).map_err(of_kubeconfig)
             }
             Self::Saved { store, login, .. } => {
-                let mut saved = store.read(login).map_err(Error::store)?.unwrap_or_default();
+                // A login that was removed by a logout must not be created again.
+                let Some(mut saved) = store.read(login).map_err(Error::store)? else {
+                    return Ok(());
+                };
                 saved.take(new);
                 store.write(login, &saved).map_err(Error::store)
             }
@@ -183,14 +195,24 @@ impl TokenStorage {
         store.write(login, &saved).map_err(Error::store)
     }
 
-    /// Checks before a refresh token is used that [`TokenStorage::write`] can edit the file. A file that
-    /// cannot be read or written is not an error: the tokens are then kept in memory.
-    pub(super) fn check_editable(&self) -> Result<(), Error> {
-        let Self::Kubeconfig { file, user, .. } = self else {
-            return Ok(());
+    /// Checks before a refresh token is used that [`TokenStorage::write`] can edit the file. A process that
+    /// goes on keeps the tokens in memory where a file cannot be read or written, so that this is an error
+    /// for a command alone.
+    pub(super) fn check_editable(&self, lifetime: Lifetime) -> Result<(), Error> {
+        let (file, user) = match self {
+            Self::Kubeconfig { file, user, .. } => (file, user),
+            Self::Saved { store, login, .. } => {
+                return match lifetime {
+                    Lifetime::Command => store.check_writable(login).map_err(Error::store),
+                    Lifetime::Server => Ok(()),
+                };
+            }
         };
         match edit::may_write_tokens(file, user) {
             Err(error @ kubeconfig::Error::NotEditable { .. }) => Err(of_kubeconfig(error)),
+            Err(error @ kubeconfig::Error::NotWritable { .. }) if lifetime == Lifetime::Command => {
+                Err(of_kubeconfig(error))
+            }
             _ => Ok(()),
         }
     }
