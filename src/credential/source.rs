@@ -102,6 +102,12 @@ pub trait Source: Send + Sync + 'static {
         self.fetch()
     }
 
+    /// Whether the inputs name another user than the one of the credential that was returned last. The
+    /// cache then drops that one, even if there is no other. Asked after a call that failed.
+    fn has_other_user(&self) -> bool {
+        false
+    }
+
     /// How often the cache calls the source.
     fn refresh_policy(&self) -> RefreshPolicy {
         RefreshPolicy::ISSUER

@@ -84,7 +84,14 @@ impl Cache {
         match held.freshness(now, self.refresher.policy()) {
             Freshness::Fresh => {}
             Freshness::Due(kind) => self.refresher.try_start(&held, kind, now),
-            Freshness::Stale => return Ok(self.recheck(held, now).await),
+            Freshness::Stale => {
+                let credential = self.recheck(held, now).await;
+                if self.refresher.entry().is_some() {
+                    return Ok(credential);
+                }
+                // It is of another user than the inputs name now.
+                return self.wait_for_fetch(None, self.refresher.now()).await;
+            }
             Freshness::Expired => return self.wait_for_fetch(Some(held), now).await,
         }
         Ok(Arc::clone(&held.credential))

@@ -75,7 +75,14 @@ pub(super) async fn obtain(
             let params = flags.extra_pairs();
             let granted =
                 client.redeem_password(issuer.metadata, issuer.secret, &typed, scopes, &params);
-            Ok(granted.await?)
+            let granted = granted.await?;
+            // Those of files may be sent again: the account works.
+            let realm = client.password_realm();
+            if let Err(error) = store.forget_refused_passwords(&realm, &typed.username) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot forget which passwords were refused");
+            }
+            Ok(granted)
         }
         Way::Machine => {
             let Issuer { client, flags, .. } = issuer;

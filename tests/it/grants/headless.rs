@@ -257,6 +257,32 @@ async fn a_device_that_is_told_to_slow_down_waits_before_it_asks_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_told_to_wait_by_a_200_too() {
+    let home = Home::new().await;
+    let answer = |code: &str| {
+        let faults = home.issuer.faults();
+        faults.only_on("/token");
+        faults.limit_to(1);
+        faults.respond_with(Some(kubegate::demo::https::FaultyResponse::Custom {
+            status: http::StatusCode::OK,
+            headers: Vec::new(),
+            body: format!(r#"{{"error": "{code}"}}"#),
+        }));
+    };
+    let command = home.login(&["--grant-type=device-code"]);
+    answer("authorization_pending");
+    succeeded(with_user(&home, &command, "device"));
+    assert!(home.issuer.server().count("/token") > 1);
+    answer("access_denied");
+    let ended = Kubegate::refused(command);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("was denied: access_denied"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_answer_without_sense_does_not_end_the_program() {
     let home = Home::new().await;
     let faults = home.issuer.faults();

@@ -58,7 +58,10 @@ async fn a_refused_password_is_remembered_in_every_issuers_words() {
             r#"{"error": "unauthorized", "error_description": "Bad credentials"}"#,
             true,
         ),
-        (403, "<html>", true),
+        (403, r#"{"message": "wrong"}"#, true),
+        // Firewalls and proxies.
+        (403, "<html>", false),
+        (400, "<html>", false),
         (401, r#"{"error": "invalid_client"}"#, false),
         (400, r#"{"error": "temporarily_unavailable"}"#, false),
         (404, "<html>", false),
@@ -130,6 +133,71 @@ async fn a_changed_user_name_is_noticed_while_the_token_is_valid() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(home.issuer.wrong_passwords(), 1);
+    // The token of the former user is not used for the other one.
+    let response = crate::support::get(&kubegate.address, "/api").await;
+    assert_eq!(crate::support::status(&response), 401, "{response}");
     home.file(name, "jane");
     assert_eq!(home.out(&["token"]), first);
+    let started = std::time::Instant::now();
+    loop {
+        let response = crate::support::get(&kubegate.address, "/api").await;
+        if crate::support::status(&response) == 200 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{response}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(home.out(&["token"]), first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_refused_to_one_client_is_sent_for_another() {
+    let home = Home::with_password_files().await;
+    let own = home.kubeconfig();
+    let other = own.replace("--oidc-client-id=kubegate-demo", "--oidc-client-id=other");
+    assert_ne!(other, own);
+    let other = home.file("other", &other);
+    home.answer_tokens(401, r#"{"error": "access_denied"}"#);
+    for says in ["refused the password", "is not sent again before"] {
+        let ended = home.run(&["token", "--kubeconfig", &other]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(says), "{ended:?}");
+    }
+    home.issuer.faults().clear();
+    assert!(home.out(&["token"]).len() > 20);
+    assert_eq!(home.issuer.wrong_passwords(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_logs_in_lets_a_refused_password_be_sent_again() {
+    let home = Home::with_password_files().await;
+    home.answer_tokens(400, r#"{"error": "invalid_grant"}"#);
+    for says in ["refused the password", "is not sent again before"] {
+        let ended = home.run(&["token"]);
+        assert!(ended.stderr.contains(says), "{ended:?}");
+    }
+    home.issuer.faults().clear();
+    let mut login = home.login(&["--grant-type=password"]);
+    login.env("KUBECONFIG", home.path("typed"));
+    let typed = [("Username: ", "jane"), ("Password: ", PASSWORD)];
+    let ended = Kubegate::refused(crate::support::on_terminal(&login, &typed));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(home.out(&["token"]).len() > 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_says_that_a_login_from_files_begins_again() {
+    let home = Home::with_password_files().await;
+    home.out(&["token"]);
+    let out = home.out(&["logout"]);
+    let says = format!(
+        "logs in again by the password in {}",
+        home.path("password").display()
+    );
+    assert!(
+        out.contains(&says) && out.contains("logout --forget --context"),
+        "{out}"
+    );
+    assert!(!out.contains("To log in again"), "{out}");
+    assert!(home.out(&["token"]).len() > 20);
 }

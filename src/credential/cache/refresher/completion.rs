@@ -33,6 +33,9 @@ impl Refresher {
         let now = self.now();
         let mut state = self.lock();
         state.in_flight = None;
+        if outcome.is_err() && self.source.has_other_user() {
+            self.entry.store(None);
+        }
         match outcome {
             Ok(credential) => Ok(self.keep(&mut state, kind, credential, now)),
             Err(error) if changes != state.changes => Err(error),

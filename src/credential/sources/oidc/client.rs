@@ -53,6 +53,15 @@ pub(super) enum WhenBusy {
     Return,
 }
 
+/// The secrets of a request, which its response may repeat.
+pub(super) struct Sent(Vec<Secret>);
+
+impl Sent {
+    pub(super) fn texts(&self) -> Vec<&str> {
+        self.0.iter().map(Secret::expose).collect()
+    }
+}
+
 impl Client {
     /// `origin` names the issuer's URL in errors.
     ///
@@ -81,6 +90,14 @@ impl Client {
 
     pub(super) fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Returns the name under which the refused passwords of its users are remembered. An issuer may refuse
+    /// a password to one client that it accepts from another.
+    #[must_use]
+    pub fn password_realm(&self) -> String {
+        // Neither has a space.
+        format!("{} {}", self.issuer, self.id)
     }
 
     /// Reads the issuer's metadata.
@@ -138,7 +155,7 @@ impl Client {
         ];
         let url = self.token_endpoint(metadata)?;
         let response = self.call(metadata, secret, &url, &form).await?;
-        let mut granted = match self.read(&response, &secrets(&form, secret))? {
+        let mut granted = match self.read(&response, &self.sent(&secrets(&form), secret).texts())? {
             Renewal::Granted(granted) => granted,
             Renewal::NoIdToken { problem, .. } => return Err(response.error(problem)),
             Renewal::Refused(refusal) => {
@@ -179,7 +196,8 @@ impl Client {
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh.expose()),
         ];
-        let sent = secrets(&form, secret);
+        let sent = self.sent(&secrets(&form), secret);
+        let sent = sent.texts();
         if let Some(scope) = scope {
             form.push(("scope", scope));
             let response = self.call(metadata, secret, &url, &form).await?;
@@ -216,8 +234,24 @@ impl Client {
         if response.status == StatusCode::OK {
             return Ok(true);
         }
-        let error = OauthError::of_response(&response, &secrets(&form, secret));
+        let sent = self.sent(&secrets(&form), secret);
+        let error = OauthError::of_response(&response, &sent.texts());
         Err(token_response::failure(&response, error.as_ref()))
+    }
+
+    /// Returns the secrets of a request with `values` and the client's `secret`.
+    pub(super) fn sent(&self, values: &[&str], secret: Option<&Secret>) -> Sent {
+        let mut sent: Vec<Secret> = values.iter().map(|value| Secret::new(*value)).collect();
+        if let Some(secret) = secret {
+            let header = basic(&self.id, secret).ok();
+            let pair = header.as_ref().and_then(|header| header.to_str().ok());
+            // The padding is no secret, and may be missing.
+            let pair =
+                pair.and_then(|header| Some(header.split_once(' ')?.1.trim_end_matches('=')));
+            sent.extend(pair.map(Secret::new));
+            sent.push(secret.clone());
+        }
+        Sent(sent)
     }
 
     /// Reads the response of the token endpoint. `sent` are the secrets of the request.
@@ -301,11 +335,10 @@ fn refuses_client(response: &Response) -> bool {
             .is_some_and(|error| error.code() == "invalid_client")
 }
 
-/// Returns the secrets of a request, which its response may repeat.
-fn secrets<'a>(form: &[(&str, &'a str)], secret: Option<&'a Secret>) -> Vec<&'a str> {
+/// Returns the secrets of a form.
+fn secrets<'a>(form: &[(&str, &'a str)]) -> Vec<&'a str> {
     let sent = form.iter().filter(|(key, _)| SECRET_FIELDS.contains(key));
-    let sent = sent.map(|(_, value)| *value);
-    sent.chain(secret.map(Secret::expose)).collect()
+    sent.map(|(_, value)| *value).collect()
 }
 
 /// Returns whether an ID token is the one of the login with this nonce.

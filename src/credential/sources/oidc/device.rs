@@ -132,8 +132,8 @@ impl Client {
         form.extend(extra_params);
         let response = self.call(metadata, secret, &url, &form).await?;
         if response.status != StatusCode::OK {
-            let sent: Vec<&str> = secret.map(Secret::expose).into_iter().collect();
-            let error = OauthError::of_response(&response, &sent);
+            let sent = self.sent(&[], secret);
+            let error = OauthError::of_response(&response, &sent.texts());
             return Err(token_response::failure(&response, error.as_ref()));
         }
         response.json(EXPECTED)
@@ -159,9 +159,10 @@ impl Client {
         let response = self
             .call_when_busy(metadata, secret, &url, &form, WhenBusy::Return)
             .await?;
-        let mut sent = vec![device.device_code.expose()];
-        sent.extend(secret.map(Secret::expose));
-        if response.status.is_client_error() {
+        let sent = self.sent(&[device.device_code.expose()], secret);
+        let sent = sent.texts();
+        // Some issuers send the error with 200, as GitHub does.
+        if response.status.is_client_error() || response.status == StatusCode::OK {
             let error = OauthError::of_response(&response, &sent);
             match error.as_ref().map(OauthError::code) {
                 Some("authorization_pending") => return Ok(DevicePoll::Pending),
@@ -170,6 +171,10 @@ impl Client {
                     return Ok(DevicePoll::SlowDown { retry_after });
                 }
                 Some("expired_token") => return Ok(DevicePoll::Expired),
+                Some(_) if response.status == StatusCode::OK => {
+                    let words = error.as_ref().map(|error| format!(": {error}"));
+                    return Ok(DevicePoll::Denied(words.unwrap_or_default()));
+                }
                 _ => {}
             }
         }

@@ -19,6 +19,8 @@ use crate::{
     settings::OidcFlags,
 };
 
+/// How long an opaque token is used whose issuer does not say how long it is valid.
+const ASSUMED_LIFETIME: Duration = Duration::from_secs(300);
 /// The scope of `OpenID` Connect itself.
 const OPENID: &str = "openid";
 /// The prefix of the types of tokens (RFC 8693, section 3).
@@ -143,19 +145,19 @@ impl MachineRequest<'_> {
                 .token(secret, response, SystemTime::now())
                 .map(MachineAnswer::Token);
         }
-        let mut sent: Vec<&str> = self.client_secret.map(Secret::expose).into_iter().collect();
-        match secret {
-            MachineSecret::Client => {}
+        let sent = match secret {
+            MachineSecret::Client => vec![],
             MachineSecret::Password { username, password } => {
-                sent.extend([username.expose(), password.expose()]);
+                vec![username.expose(), password.expose()]
             }
-            MachineSecret::Subject(token) => sent.push(token.expose()),
-        }
-        let error = OauthError::of_response(response, &sent);
+            MachineSecret::Subject(token) => vec![token.expose()],
+        };
+        let sent = self.client.sent(&sent, self.client_secret);
+        let error = OauthError::of_response(response, &sent.texts());
         let code = error.as_ref().map(OauthError::code);
         let is_refusal = match secret {
             MachineSecret::Client => false,
-            MachineSecret::Password { .. } => refuses_password(response.status, code),
+            MachineSecret::Password { .. } => refuses_password(response, code),
             MachineSecret::Subject(_) => {
                 let refuses = |code: &str| ["invalid_grant", "invalid_request"].contains(&code);
                 response.status.is_client_error() && code.is_some_and(refuses)
@@ -204,7 +206,8 @@ impl MachineRequest<'_> {
         Ok(MachineToken {
             expires_at: match claims {
                 Some(claims) => Some(claims.expires_at),
-                None => expiry(answer.expires_in.as_ref(), now),
+                None => expiry(answer.expires_in.as_ref(), now)
+                    .or_else(|| now.checked_add(ASSUMED_LIFETIME)),
             },
             issued_at: Some(now),
             subject: secret.subject(),
@@ -216,8 +219,9 @@ impl MachineRequest<'_> {
 /// Returns whether an answer refuses the user name or the password. Every issuer has its own word for
 /// that: `invalid_grant` (RFC 6749), `access_denied` (Dex), `unauthorized` (UAA). A password that is sent
 /// again and again locks the account, so any other error counts too, unless it is about the client, the
-/// request or the load of the server.
-fn refuses_password(status: StatusCode, code: Option<&str>) -> bool {
+/// request or the load of the server. A page of a firewall or a proxy is no answer of the issuer.
+fn refuses_password(response: &Response, code: Option<&str>) -> bool {
+    let status = response.status;
     if !status.is_client_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return false;
     }
@@ -227,7 +231,8 @@ fn refuses_password(status: StatusCode, code: Option<&str>) -> bool {
                 && !token_response::TRANSIENT.contains(&code)
                 && !["invalid_scope", "invalid_target"].contains(&code)
         }
-        None => !NOT_OF_PASSWORD.contains(&status),
+        None if token_response::is_json_object(response) => !NOT_OF_PASSWORD.contains(&status),
+        None => status == StatusCode::UNAUTHORIZED,
     }
 }
 
@@ -259,6 +264,9 @@ fn expiry(expires_in: Option<&Value>, now: SystemTime) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, Uri};
+    use zeroize::Zeroizing;
+
     use super::*;
 
     #[test]
@@ -271,31 +279,44 @@ mod tests {
 
     #[test]
     fn every_error_that_is_not_about_something_else_refuses_a_password() {
-        for (status, code, is_refusal) in [
-            (400, Some("invalid_grant"), true),
-            (401, Some("access_denied"), true),
-            (401, Some("unauthorized"), true),
-            (403, Some("invalid_grant"), true),
-            (400, Some("interaction_required"), true),
-            (404, Some("user_not_found"), true),
-            (401, None, true),
-            (400, Some("Bad Request"), true),
-            (401, Some("invalid_client"), false),
-            (400, Some("unauthorized_client"), false),
-            (400, Some("unsupported_grant_type"), false),
-            (400, Some("invalid_scope"), false),
-            (400, Some("temporarily_unavailable"), false),
-            (429, Some("too_many_attempts"), false),
-            (404, Some("Not Found"), false),
-            (407, None, false),
-            (500, Some("invalid_grant"), false),
-            (503, None, false),
+        let json = |code: &str| format!(r#"{{"error": "{code}"}}"#);
+        for (status, body, is_refusal) in [
+            (400, json("invalid_grant"), true),
+            (401, json("access_denied"), true),
+            (401, json("unauthorized"), true),
+            (403, json("invalid_grant"), true),
+            (400, json("interaction_required"), true),
+            (404, json("user_not_found"), true),
+            (401, String::new(), true),
+            (400, json("Bad Request"), true),
+            (403, r#"{"message": "wrong"}"#.to_owned(), true),
+            (403, "<html>".to_owned(), false),
+            (400, "<html>".to_owned(), false),
+            (401, json("invalid_client"), false),
+            (400, json("unauthorized_client"), false),
+            (400, json("unsupported_grant_type"), false),
+            (400, json("invalid_scope"), false),
+            (400, json("temporarily_unavailable"), false),
+            (429, json("too_many_attempts"), false),
+            (404, json("Not Found"), false),
+            (407, String::new(), false),
+            (500, json("invalid_grant"), false),
+            (503, String::new(), false),
         ] {
-            let status = StatusCode::from_u16(status).unwrap_or_default();
+            let response = Response {
+                server: "the issuer",
+                url: Uri::from_static("https://issuer.example/token"),
+                status: StatusCode::from_u16(status).unwrap_or_default(),
+                headers: HeaderMap::new(),
+                retry_after: None,
+                body: Zeroizing::new(body.as_bytes().to_vec()),
+            };
+            let error = OauthError::of_response(&response, &[]);
+            let code = error.as_ref().map(OauthError::code);
             assert_eq!(
-                refuses_password(status, code),
+                refuses_password(&response, code),
                 is_refusal,
-                "{status} {code:?}"
+                "{status} {body}"
             );
         }
     }

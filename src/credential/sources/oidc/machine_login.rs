@@ -50,6 +50,8 @@ struct State {
     returned: Option<Secret>,
     /// What it was obtained for, as [`MachineToken`] has it.
     subject: Option<String>,
+    /// Whether the file has the name of another user now.
+    has_other_user: bool,
     /// Whether the last token could not be stored.
     unsaved: bool,
 }
@@ -182,10 +184,24 @@ impl MachineLogin {
     /// Returns the last credential, unless the file with the user name or the other token has changed.
     async fn check_subject(&self, last: &Credential) -> Result<Credential, Error> {
         let subject = self.current_subject().await;
-        if is_unchanged(subject.as_ref(), self.state().subject.as_ref()) {
-            return Ok(last.clone());
+        let is_other = !is_unchanged(subject.as_ref(), self.state().subject.as_ref());
+        // Another token to exchange may be for the same user.
+        let names_user = matches!(
+            self.flags.grant.machine(),
+            Some(MachineGrant::Password { .. })
+        );
+        {
+            let mut state = self.state();
+            state.has_other_user = is_other && names_user;
+            if is_other {
+                // It was accepted, and is used again if the file has the former user again.
+                state.returned = None;
+            }
         }
-        self.obtain().await
+        if is_other {
+            return self.obtain().await;
+        }
+        Ok(last.clone())
     }
 
     /// Stores a token for other processes. It is used even if that fails.
@@ -211,6 +227,7 @@ impl MachineLogin {
         let mut state = self.state();
         state.returned = Some(token.token);
         state.subject = token.subject;
+        state.has_other_user = false;
         Ok(Credential {
             authorization: Some(authorization),
             expires_at: token.expires_at,
@@ -249,6 +266,10 @@ impl Source for MachineLogin {
 
     fn recheck<'a>(&'a self, last: &'a Credential) -> Fetch<'a> {
         Box::pin(self.check_subject(last))
+    }
+
+    fn has_other_user(&self) -> bool {
+        self.state().has_other_user
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -424,8 +445,8 @@ impl Account<'_> {
     /// written to.
     async fn turn(&self, store: &Store) -> Result<Option<AccountTurn>, Error> {
         let (store, username) = (store.clone(), self.username.clone());
-        let issuer = self.request.client.issuer().to_owned();
-        let wait = move || store.turn_of_account(&issuer, username.expose());
+        let realm = self.request.client.password_realm();
+        let wait = move || store.turn_of_account(&realm, username.expose());
         match blocking(|| self.subject.clone(), wait).await? {
             Ok(turn) => Ok(Some(turn)),
             Err(error @ store::Error::Lock(kubeconfig::Error::Locked { .. })) => {

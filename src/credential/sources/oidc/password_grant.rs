@@ -34,9 +34,8 @@ impl Client {
         form.extend(extra_params);
         let url = self.token_endpoint(metadata)?;
         let response = self.call(metadata, secret, &url, &form).await?;
-        let mut sent = vec![typed.password.expose()];
-        sent.extend(secret.map(Secret::expose));
-        match self.read(&response, &sent)? {
+        let sent = self.sent(&[typed.password.expose()], secret);
+        match self.read(&response, &sent.texts())? {
             Renewal::Granted(mut granted) => {
                 granted.scope = Some(scopes_to_refresh(&scopes, granted.scope.as_deref()));
                 Ok(granted)

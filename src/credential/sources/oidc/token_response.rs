@@ -212,7 +212,8 @@ fn granted(response: &Response, uses_access_token: bool) -> Result<Renewal, Erro
     }))
 }
 
-fn is_json_object(response: &Response) -> bool {
+/// Returns whether the body is a JSON object, as that of an issuer is.
+pub(super) fn is_json_object(response: &Response) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(&response.body).is_ok()
         && response.body.trim_ascii_start().first() == Some(&b'{')
 }
