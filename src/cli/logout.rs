@@ -29,7 +29,7 @@ use crate::{
     },
     login::{uninterrupted, users_of},
     printable::printable,
-    settings::{ConnectionFlags, Login},
+    settings::{ConnectionFlags, Login, MachineGrant},
     shell::in_quotes,
     signals::Signals,
 };
@@ -161,7 +161,15 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     )?;
     lines.extend(outcome.others.iter().filter_map(Other::line));
     if let (false, Some(context)) = (flags.forget, &target.context) {
-        lines.push(login_hint(login.kind(), context, connection.kubeconfig()));
+        lines.push(match files_of(&login) {
+            Some(files) => format!(
+                "The next command logs in again by {}; to prevent that, run: kubegate logout --forget \
+                 --context {}\n",
+                printable(&files),
+                printable(&in_quotes(context))
+            ),
+            None => login_hint(login.kind(), context, connection.kubeconfig()),
+        });
     }
     output::print(&lines.concat())
 }
@@ -189,6 +197,25 @@ fn is_same(one: &ExecConfig, other: &ExecConfig) -> bool {
     let saved =
         |exec| Login::of_exec(exec).and_then(|login| Some((login.kind(), login.saved_as()?)));
     one.args == other.args || saved(one).is_some() && saved(one) == saved(other)
+}
+
+/// Returns the files or the proof by which a login without a person begins again at any time.
+fn files_of(login: &Login) -> Option<String> {
+    let password = |path: &Path| format!("the password in {}", path.display());
+    match login {
+        Login::Openshift(flags) => {
+            let (_, path) = flags.files.username_and_password()?;
+            Some(password(path))
+        }
+        Login::Oidc(flags) => Some(match flags.grant.machine()? {
+            MachineGrant::Password { password_file, .. } => password(password_file),
+            MachineGrant::TokenExchange { subject_token_file } => {
+                format!("the token in {}", subject_token_file.display())
+            }
+            MachineGrant::ClientCredentials => "the client's secret".to_owned(),
+        }),
+        Login::Ibm(_) => None,
+    }
 }
 
 /// Returns the command to log in again.
