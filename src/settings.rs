@@ -2,7 +2,6 @@
 
 mod browser;
 mod connection;
-mod door;
 pub mod file;
 mod grant;
 mod ibm;
@@ -11,6 +10,7 @@ mod oidc;
 mod path_prefix;
 mod patterns;
 mod proxy;
+mod running_proxy;
 mod service_account;
 mod tls;
 mod upstream;
@@ -19,7 +19,6 @@ mod values;
 
 pub use browser::BrowserFlags;
 pub use connection::ConnectionFlags;
-pub use door::{DoorAddress, DoorFlags};
 pub use grant::{GrantFlags, GrantType, MachineGrant};
 pub use ibm::{IbmEndpoint, IbmFlags, IbmTargetFlags};
 pub use login::{Login, OpenshiftFiles, OpenshiftFlags};
@@ -27,6 +26,7 @@ pub(crate) use oidc::checked_extra_params;
 pub use oidc::{OidcFlags, extra_params};
 pub use patterns::Patterns;
 pub use proxy::{ClientCredentials, DEFAULT_PORT, ProxyFlags, UnixSocket};
+pub use running_proxy::{RunningProxyAddress, RunningProxyFlags, reachable_ip};
 pub use service_account::{Namespaced, ServiceAccountFlags};
 pub use tls::TlsFlags;
 pub use upstream::UpstreamFlags;

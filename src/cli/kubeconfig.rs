@@ -16,10 +16,10 @@ use crate::{
     credential::{self, store::Store},
     kubeconfig::{
         self, AllContexts, Overrides, Slug,
-        edit::{DoorConfig, DoorContext, DoorMode, write_door},
+        edit::{ProxyContext, ProxyContexts, WriteMode, write_proxy_contexts},
     },
     proxy::CLUSTERS,
-    settings::{ConnectionFlags, DoorAddress},
+    settings::{ConnectionFlags, RunningProxyAddress},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -43,7 +43,7 @@ Exit codes: 0 when printed or written, 1 if the kubeconfig cannot be read or wri
 #[derive(Args, Debug)]
 pub(super) struct Flags {
     #[command(flatten)]
-    door: DoorAddress,
+    proxy: RunningProxyAddress,
     /// The proxy serves https with its local CA; the kubeconfig names the CA's file
     #[arg(long)]
     tls_self_signed: bool,
@@ -76,39 +76,39 @@ pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result
     let explicit = connection.kubeconfig();
     let all = kubeconfig::resolve_contexts(explicit, &Overrides::default(), &env)?;
     let base = format!("{}{CLUSTERS}/", server.to_string().trim_end_matches('/'));
-    let door = DoorConfig {
+    let served = ProxyContexts {
         contexts: contexts(connection, &all, &base)?,
         current: None,
         certificate_authority: authority(connection, flags, is_https)?,
         user,
         base,
     };
-    let door = DoorConfig {
-        current: current(&door, &all),
-        ..door
+    let served = ProxyContexts {
+        current: current(&served, &all),
+        ..served
     };
-    let note = note(is_https, &door);
+    let note = note(is_https, &served);
     let (file, mode) = match (&flags.write, &flags.merge) {
-        (Some(file), _) => (file, DoorMode::Whole),
-        (None, Some(file)) => (file, DoorMode::Merge),
+        (Some(file), _) => (file, WriteMode::Whole),
+        (None, Some(file)) => (file, WriteMode::Merge),
         (None, None) => {
             if let Some(format) = flags.output {
-                let names = door.contexts.iter().map(|context| context.name.as_str());
-                return output::print_as(format, &door.to_json(), &names.collect::<Vec<_>>());
+                let names = served.contexts.iter().map(|context| context.name.as_str());
+                return output::print_as(format, &served.to_json(), &names.collect::<Vec<_>>());
             }
             let note = note.map_or_else(String::new, |note| format!("# {note}\n"));
-            let yaml = kubeconfig::yaml(&door.to_json());
+            let yaml = kubeconfig::yaml(&served.to_json());
             return output::print_yaml(&format!("{note}{}", *yaml));
         }
     };
     refuse_source(file, &all)?;
-    let changed = write_door(file, &door, mode)?;
+    let changed = write_proxy_contexts(file, &served, mode)?;
     let did = if changed {
         "Wrote"
     } else {
         "Nothing changes in"
     };
-    let count = door.contexts.len();
+    let count = served.contexts.len();
     console::eprint(&format!("{did} {} ({count} contexts)\n", file.display()));
     if let Some(note) = note {
         console::eprint(&format!("{note}\n"));
@@ -122,7 +122,7 @@ fn server(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Uri> {
     let Some(server) = overrides.server else {
         let is_https = flags.tls_self_signed || overrides.certificate_authority.is_some();
         let scheme = if is_https { "https" } else { "http" };
-        let url = format!("{scheme}://{}", flags.door.server());
+        let url = format!("{scheme}://{}", flags.proxy.server());
         return url.parse().context("the address of the proxy");
     };
     let flag = Overrides {
@@ -212,7 +212,7 @@ fn contexts(
     connection: &ConnectionFlags,
     all: &AllContexts,
     base: &str,
-) -> anyhow::Result<Vec<DoorContext>> {
+) -> anyhow::Result<Vec<ProxyContext>> {
     let chosen = connection.contexts();
     if let Some(unknown) = chosen
         .iter()
@@ -220,7 +220,7 @@ fn contexts(
     {
         bail!("there is no context {unknown:?}; see `kubegate contexts`");
     }
-    let mut contexts = Vec::<DoorContext>::new();
+    let mut contexts = Vec::<ProxyContext>::new();
     for (name, resolved) in &all.contexts {
         let target = resolved.as_ref().ok().map(|resolved| &resolved.target);
         let is_own = target.is_some_and(|target| target.cluster.url().starts_with(base));
@@ -235,7 +235,7 @@ fn contexts(
                 other.name
             );
         }
-        contexts.push(DoorContext {
+        contexts.push(ProxyContext {
             cluster: cluster_name(name, all),
             name: name.clone(),
             namespace: target.and_then(|target| target.namespace.clone()),
@@ -262,9 +262,9 @@ fn cluster_name(context: &str, all: &AllContexts) -> String {
 }
 
 /// Returns the current context: that of the kubeconfig, or the only one.
-fn current(door: &DoorConfig, all: &AllContexts) -> Option<String> {
-    let has = |name: &&String| door.contexts.iter().any(|context| context.name == **name);
-    match (all.current.as_ref().filter(has), door.contexts.as_slice()) {
+fn current(served: &ProxyContexts, all: &AllContexts) -> Option<String> {
+    let has = |name: &&String| served.contexts.iter().any(|context| context.name == **name);
+    match (all.current.as_ref().filter(has), served.contexts.as_slice()) {
         (Some(current), _) => Some(current.clone()),
         (None, [only]) => Some(only.name.clone()),
         (None, _) => None,
@@ -272,8 +272,8 @@ fn current(door: &DoorConfig, all: &AllContexts) -> Option<String> {
 }
 
 /// Says why there is no credential.
-fn note(is_https: bool, door: &DoorConfig) -> Option<&'static str> {
-    match (is_https, door.user.is_empty()) {
+fn note(is_https: bool, served: &ProxyContexts) -> Option<&'static str> {
+    match (is_https, served.user.is_empty()) {
         (false, _) => Some(
             "without credentials: Kubernetes clients send none to http, and the proxy adds its own",
         ),

@@ -1,7 +1,7 @@
 //! `kubegate open`
 
-mod door;
 mod place;
+mod proxy_connection;
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use self::door::Door;
+use self::proxy_connection::ProxyConnection;
 use super::output;
 use crate::{
     console, credential,
     login::{has_browser, start_browser},
     proxy::reserved::{OPEN, Opened},
     secret::Secret,
-    settings::{BrowserFlags, DoorFlags},
+    settings::{BrowserFlags, RunningProxyFlags},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
     #[command(flatten)]
-    door: DoorFlags,
+    proxy: RunningProxyFlags,
     /// File with the token for the proxy: the token alone, or a line NAME TOKEN of --require-token-file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
@@ -67,9 +67,9 @@ pub(super) struct Flags {
 pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
     let token = flags.token_file.as_deref().map(token).transpose()?;
     let context = (flags.namespace.as_str(), flags.context.as_deref());
-    let place = place::of(&flags.target, context, &flags.door)?;
-    let mut door = Door::connect(&flags.door).await?;
-    let url = ask(&mut door, &place.host, &place.path, token.as_ref()).await?;
+    let place = place::of(&flags.target, context, &flags.proxy)?;
+    let mut proxy = ProxyConnection::connect(&flags.proxy).await?;
+    let url = ask(&mut proxy, &place.host, &place.path, token.as_ref()).await?;
     show(&url, &place.host, flags)
 }
 
@@ -77,17 +77,21 @@ pub(super) async fn run(flags: &Flags) -> anyhow::Result<()> {
 /// of an app. Where the proxy requires tokens, the URL sets a cookie of that origin and leads on to the
 /// path.
 async fn ask(
-    door: &mut Door,
+    proxy: &mut ProxyConnection,
     host: &str,
     path: &str,
     token: Option<&Secret>,
 ) -> anyhow::Result<String> {
     let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let request = format!("{OPEN}?host={}&path={}", encoded(host), encoded(path));
-    let opened = door.post(&request, token).await?;
-    let opened: Opened = serde_json::from_slice(&opened)
-        .with_context(|| format!("what serves at {} is not kubegate", door.name()))?;
-    Ok(format!("{}://{host}{}", door.scheme(), opened.path))
+    let opened = proxy.post(&request, token).await?;
+    let opened: Opened = serde_json::from_slice(&opened).with_context(|| {
+        format!(
+            "what serves at {} is not kubegate; give the address of one",
+            proxy.name()
+        )
+    })?;
+    Ok(format!("{}://{host}{}", proxy.scheme(), opened.path))
 }
 
 /// Reads the token of a file. It may be the file of `--require-token-file`: the first token counts that
@@ -122,7 +126,7 @@ fn show(url: &str, host: &str, flags: &Flags) -> anyhow::Result<()> {
     start_browser(url, &browser, &env);
     console::eprint(&format!(
         "Opened {}://{host} in a browser; --no-browser prints the address instead\n",
-        flags.door.scheme()
+        flags.proxy.scheme()
     ));
     Ok(())
 }

@@ -15,7 +15,6 @@
 mod apply;
 mod contents;
 mod context;
-mod door;
 mod exec_entry;
 mod existing;
 mod file_lock;
@@ -29,6 +28,7 @@ mod outline;
 mod parsed;
 mod patch;
 mod plan;
+mod proxy_contexts;
 mod renewal_lock;
 mod restore;
 mod tokens;
@@ -45,13 +45,13 @@ use std::{
 pub use context::{
     Written, add_context, forget_user, may_add_context, may_forget_user, plan_context,
 };
-pub use door::{DoorConfig, DoorContext, DoorMode, write_door};
 pub use exec_entry::ExecEntry;
 pub use file_lock::{GivenUpWaiting, give_up_waiting};
 pub use forget::{Forget, Forgotten};
 pub use names::cluster_entry_name;
 pub use new_context::{ChosenNames, LoginIdentity, Naming, NewCluster, NewContext};
 pub use plan::Orphan;
+pub use proxy_contexts::{ProxyContext, ProxyContexts, WriteMode, write_proxy_contexts};
 pub use renewal_lock::RenewalLock;
 pub use tokens::{may_write_tokens, write_tokens};
 

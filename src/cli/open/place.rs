@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use crate::{
     kubeconfig::Slug,
     proxy::app_origin::{App, AppOrigin},
-    settings::DoorFlags,
+    settings::RunningProxyFlags,
 };
 
 /// A host with its port, as a browser writes them, and a path there.
@@ -15,15 +15,15 @@ pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// Returns the place of a target at the proxy of `door`: a path, or an app at its own origin.
+/// Returns the place of a target at the proxy of `proxy`: a path, or an app at its own origin.
 pub(super) fn of(
     target: &str,
     (namespace, context): (&str, Option<&str>),
-    door: &DoorFlags,
+    proxy: &RunningProxyFlags,
 ) -> anyhow::Result<Place> {
     if target.starts_with('/') {
         return Ok(Place {
-            host: door.host(),
+            host: proxy.host(),
             path: target.to_owned(),
         });
     }
@@ -35,16 +35,19 @@ pub(super) fn of(
     })?;
     let (app, path) = app;
     // `*.localhost` leads browsers to these alone.
-    let server = door.server().ip();
+    let server = proxy.server().ip();
     if !matches!(server.to_string().as_str(), "127.0.0.1" | "::1") {
-        bail!("apps have origins of their own only where the proxy listens on 127.0.0.1 or ::1");
+        bail!(
+            "an app has an origin of its own only where the proxy listens on 127.0.0.1 or ::1, and not on \
+             {server}; give a path of the API (/api/v1/namespaces/NAMESPACE/services/NAME/proxy/)"
+        );
     }
     let slug = context.map(Slug::of_context);
     let name = AppOrigin { app, slug }.host();
     let name =
         name.context("this app has no host name: it would be too long, or mean another app")?;
-    let port = if door.names_port() {
-        format!(":{}", door.port)
+    let port = if proxy.names_port() {
+        format!(":{}", proxy.tcp.port)
     } else {
         String::new()
     };
@@ -87,14 +90,14 @@ mod tests {
         #[arg(long)]
         context: Option<String>,
         #[command(flatten)]
-        door: DoorFlags,
+        proxy: RunningProxyFlags,
     }
 
     fn place(arguments: &str) -> anyhow::Result<(String, String)> {
         let arguments = std::iter::once("open").chain(arguments.split_whitespace());
         let command = Command::try_parse_from(arguments)?;
         let context = (command.namespace.as_str(), command.context.as_deref());
-        let place = of(&command.target, context, &command.door)?;
+        let place = of(&command.target, context, &command.proxy)?;
         Ok((place.host, place.path))
     }
 

@@ -1,7 +1,7 @@
 //! The address to listen on.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
     path::PathBuf,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     kubeconfig,
     proxy::guard::LocalUsers,
     serve::{self, Address, Listener},
-    settings::{DEFAULT_PORT, ProxyFlags, UnixSocket},
+    settings::{DEFAULT_PORT, ProxyFlags, UnixSocket, reachable_ip},
 };
 
 /// The name of the sockets of the proxy (`FileDescriptorName=`), and the one that systemd gives those of
@@ -140,7 +140,7 @@ pub(super) fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Resu
         return Ok(());
     };
     for address in addresses {
-        let ip = reached(address.ip().to_canonical());
+        let ip = reachable_ip(address.ip().to_canonical());
         if ip == own.ip().to_canonical() || (own.ip().is_unspecified() && is_local(ip)) {
             bail!(
                 "the server {server} is this proxy's own listener {own}; point --server or the \
@@ -149,15 +149,6 @@ pub(super) fn refuse_own_listener(own: SocketAddr, server: &Uri) -> anyhow::Resu
         }
     }
     Ok(())
-}
-
-/// Returns the address that a connection to `ip` reaches: loopback for the unspecified address.
-fn reached(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        other => other,
-    }
 }
 
 /// Whether an address belongs to this machine, since only such an address can be bound.

@@ -36,16 +36,27 @@ pub enum LocalUsers {
 }
 
 impl LocalUsers {
+    /// Whether the processes of a user are trusted.
+    #[must_use]
+    pub fn contain(&self, uid: u32) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only { own, allowed } => {
+                uid == ROOT || *own == Some(uid) || allowed.contains(&uid)
+            }
+        }
+    }
+
     /// Decides about a connection whose client's end belongs to `owner`.
     ///
     /// # Errors
     /// 403 for another user, and where the owner is not known.
     pub fn check(&self, owner: Result<u32, UnknownOwner>) -> Result<(), Refusal> {
-        let Self::Only { own, allowed } = self else {
+        let Self::Only { own, .. } = self else {
             return Ok(());
         };
         match owner {
-            Ok(uid) if uid == ROOT || *own == Some(uid) || allowed.contains(&uid) => Ok(()),
+            Ok(uid) if self.contain(uid) => Ok(()),
             Ok(uid) => Err(Refusal::forbidden(
                 "--allow-uid",
                 format!(

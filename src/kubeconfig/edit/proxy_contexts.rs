@@ -13,28 +13,28 @@ use super::{
 };
 use crate::kubeconfig::{Error, block, document::Document};
 
-/// The name of the user that all contexts of a door have.
+/// The name of the user that all contexts of the proxy have.
 const USER: &str = "kubegate";
 
-/// The contexts of a door, as entries of a kubeconfig.
+/// The contexts that a proxy serves, as entries of a kubeconfig.
 #[derive(Clone, Debug)]
-pub struct DoorConfig {
+pub struct ProxyContexts {
     /// The URL that the addresses of its contexts begin with, with a slash at its end:
     /// `http://127.0.0.1:8001/clusters/`.
     pub base: String,
     /// The contexts, by name.
-    pub contexts: Vec<DoorContext>,
+    pub contexts: Vec<ProxyContext>,
     /// The name of the current one.
     pub current: Option<String>,
-    /// The file with the CA certificates of the door.
+    /// The file with the CA certificates of the proxy.
     pub certificate_authority: Option<PathBuf>,
     /// The fields of the user: files with a token or a client certificate.
     pub user: Map<String, Value>,
 }
 
-/// One context of a door.
+/// One context that a proxy serves.
 #[derive(Clone, Debug)]
-pub struct DoorContext {
+pub struct ProxyContext {
     /// Its name.
     pub name: String,
     /// The name of its cluster's entry.
@@ -47,14 +47,14 @@ pub struct DoorContext {
 
 /// What becomes of a file's other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DoorMode {
+pub enum WriteMode {
     /// The file has nothing else.
     Whole,
     /// Other entries stay.
     Merge,
 }
 
-impl DoorConfig {
+impl ProxyContexts {
     /// The whole kubeconfig.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -69,14 +69,14 @@ impl DoorConfig {
     }
 
     fn entries(&self) -> [(&'static str, Vec<Value>); 3] {
-        let cluster = |context: &DoorContext| {
+        let cluster = |context: &ProxyContext| {
             let mut cluster = json!({"server": format!("{}{}", self.base, context.slug)});
             if let Some(file) = &self.certificate_authority {
                 cluster["certificate-authority"] = json!(file);
             }
             json!({"name": context.cluster, "cluster": cluster})
         };
-        let context = |context: &DoorContext| {
+        let context = |context: &ProxyContext| {
             let mut fields = json!({"cluster": context.cluster, "user": USER});
             if let Some(namespace) = &context.namespace {
                 fields["namespace"] = json!(namespace);
@@ -91,20 +91,24 @@ impl DoorConfig {
     }
 }
 
-/// Writes the contexts of a door into `file`, under its lock and at once. Contexts that it wrote before
+/// Writes the contexts of a proxy into `file`, under its lock and at once. Contexts that it wrote before
 /// and that are gone are removed. A missing file is created with its folder. Returns whether the file
 /// changes. Blocks.
 ///
 /// # Errors
-/// The file has other entries of these names, or with [`DoorMode::Whole`] any other; it is locked, is no
+/// The file has other entries of these names, or with [`WriteMode::Whole`] any other; it is locked, is no
 /// kubeconfig, or cannot be written. It is then as it was.
-pub fn write_door(file: &Path, door: &DoorConfig, mode: DoorMode) -> Result<bool, Error> {
+pub fn write_proxy_contexts(
+    file: &Path,
+    proxy: &ProxyContexts,
+    mode: WriteMode,
+) -> Result<bool, Error> {
     let files = [file.to_owned()];
     edit_files(&files, Some(0), PATIENCE, |texts| {
         let text = texts.first().copied().unwrap_or_default();
         Document::parse(file, text.as_bytes())?;
         let before = Parsed::read(file, text)?;
-        let new = Parsed(merged(file, &before.0, door, mode)?);
+        let new = Parsed(merged(file, &before.0, proxy, mode)?);
         if before.0 == new.0 {
             return Ok(Edit {
                 texts: vec![None],
@@ -112,8 +116,8 @@ pub fn write_door(file: &Path, door: &DoorConfig, mode: DoorMode) -> Result<bool
             });
         }
         let edited = match (mode, before.0.is_null()) {
-            (DoorMode::Whole, _) | (_, true) => Some(block::yaml(&new.0)),
-            (DoorMode::Merge, false) => patch::patched(text, &before.0, &new.0),
+            (WriteMode::Whole, _) | (_, true) => Some(block::yaml(&new.0)),
+            (WriteMode::Merge, false) => patch::patched(text, &before.0, &new.0),
         };
         let edited: Option<Zeroizing<String>> =
             edited.filter(|edited| new.is_content_of(file, edited));
@@ -131,17 +135,22 @@ pub fn write_door(file: &Path, door: &DoorConfig, mode: DoorMode) -> Result<bool
 }
 
 /// Returns the new content of a file.
-fn merged(file: &Path, before: &Value, door: &DoorConfig, mode: DoorMode) -> Result<Value, Error> {
-    let whole = door.to_json();
+fn merged(
+    file: &Path,
+    before: &Value,
+    proxy: &ProxyContexts,
+    mode: WriteMode,
+) -> Result<Value, Error> {
+    let whole = proxy.to_json();
     if before.is_null() {
         return Ok(whole);
     }
-    let own = Own::find(before, &door.base);
+    let own = Own::find(before, &proxy.base);
     let mut new = before.clone();
-    for (kind, entries) in door.entries() {
+    for (kind, entries) in proxy.entries() {
         let kept = items(before, kind).iter();
         let kept: Vec<Value> = kept.filter(|item| !own.has(kind, item)).cloned().collect();
-        if let (DoorMode::Whole, Some(other)) = (mode, kept.first()) {
+        if let (WriteMode::Whole, Some(other)) = (mode, kept.first()) {
             return Err(taken(
                 file,
                 kind,
@@ -168,7 +177,7 @@ fn merged(file: &Path, before: &Value, door: &DoorConfig, mode: DoorMode) -> Res
         list.extend(rest);
         new[kind] = Value::Array(list);
     }
-    if mode == DoorMode::Whole {
+    if mode == WriteMode::Whole {
         return Ok(whole);
     }
     let current = before["current-context"].as_str().unwrap_or_default();
@@ -196,7 +205,7 @@ fn taken(file: &Path, kind: &str, item: &Value, problem: &str) -> Error {
     Error::field(location, "name", problem)
 }
 
-/// The names of a door's entries in a file.
+/// The names of a proxy's entries in a file.
 struct Own {
     clusters: Vec<Value>,
     contexts: Vec<Value>,

@@ -1,4 +1,4 @@
-//! [`Door`]: a connection to a kubegate that serves.
+//! [`ProxyConnection`]: a connection to a kubegate that serves.
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -26,9 +26,10 @@ use crate::{
     cli::proxy::{listen, local_users},
     credential::store::Store,
     printable::excerpt,
+    proxy::guard::LocalUsers,
     secret::Secret,
     serve::uid_of_server,
-    settings::DoorFlags,
+    settings::RunningProxyFlags,
     tls::{Trust, client_config},
 };
 
@@ -40,7 +41,7 @@ const MAX_RESPONSE: usize = 64 * 1024;
 const MAX_MESSAGE: usize = 500;
 
 /// A connection to a kubegate that serves.
-pub(super) struct Door {
+pub(super) struct ProxyConnection {
     name: String,
     scheme: &'static str,
     host: HeaderValue,
@@ -48,16 +49,19 @@ pub(super) struct Door {
     /// A TCP connection without TLS, whose server is checked before it gets a token.
     tcp: Option<std::net::TcpStream>,
     is_loopback: bool,
-    /// `--allow-uid`
-    allowed: Vec<u32>,
+    /// Whose server may get the token.
+    users: LocalUsers,
 }
 
-impl Door {
+impl ProxyConnection {
     /// Connects to the kubegate that the flags name.
-    pub(super) async fn connect(flags: &DoorFlags) -> anyhow::Result<Self> {
+    pub(super) async fn connect(flags: &RunningProxyFlags) -> anyhow::Result<Self> {
         let allowed = flags.allow_uid.iter();
         let allowed = allowed.map(|name| local_users::uid(name.trim()));
-        let allowed = allowed.collect::<anyhow::Result<_>>()?;
+        let users = LocalUsers::Only {
+            own: Some(rustix::process::geteuid().as_raw()),
+            allowed: allowed.collect::<anyhow::Result<_>>()?,
+        };
         let host = HeaderValue::try_from(flags.host())?;
         let (name, sender, tcp) = if let Some(socket) = flags.unix_socket() {
             let path = listen::socket_path(socket)?;
@@ -83,7 +87,7 @@ impl Door {
             sender,
             tcp,
             is_loopback: flags.server().ip().is_loopback(),
-            allowed,
+            users,
         })
     }
 
@@ -142,7 +146,12 @@ impl Door {
             let body = body.map_err(anyhow::Error::from_boxed)?;
             anyhow::Ok((head.status, body.to_bytes()))
         };
-        let unanswered = || format!("{} does not answer as kubegate does", self.name);
+        let unanswered = || {
+            format!(
+                "{} does not answer as kubegate does; give the address of one",
+                self.name
+            )
+        };
         let exchanged = timeout(TIMEOUT, exchange).await;
         exchanged.with_context(unanswered)?.with_context(unanswered)
     }
@@ -151,9 +160,8 @@ impl Door {
         let Some(stream) = &self.tcp else {
             return Ok(());
         };
-        let own = rustix::process::geteuid().as_raw();
         match uid_of_server(stream) {
-            Some(uid) if uid == own || uid == 0 || self.allowed.contains(&uid) => Ok(()),
+            Some(uid) if self.users.contain(uid) => Ok(()),
             Some(uid) => bail!(
                 "a process of the user with uid {uid} serves at {}, and would get your token; if that is \
                  meant, give --allow-uid={uid}",
@@ -161,7 +169,8 @@ impl Door {
             ),
             None if cfg!(target_os = "macos") && self.is_loopback => Ok(()),
             None => bail!(
-                "it is not known which user serves at {}, so your token is not sent there",
+                "it is not known which user serves at {}, so your token is not sent there; let the proxy \
+                 serve https (--tls-self-signed) or listen on a unix socket (--unix-socket)",
                 self.name
             ),
         }
@@ -175,7 +184,7 @@ async fn connect(address: SocketAddr, name: &str) -> anyhow::Result<TcpStream> {
 }
 
 async fn over_tls(
-    flags: &DoorFlags,
+    flags: &RunningProxyFlags,
     stream: TcpStream,
 ) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
     let file = match &flags.tls_ca {

@@ -1,4 +1,4 @@
-//! [`DoorFlags`]: where a kubegate serves that a command talks to.
+//! [`RunningProxyFlags`]: where a kubegate serves that a command talks to.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -14,7 +14,7 @@ use super::{
 
 /// The TCP address that a kubegate serves at. The flags are those that it was started with.
 #[derive(Args, Clone, Debug)]
-pub struct DoorAddress {
+pub struct RunningProxyAddress {
     /// Port that the proxy listens on
     #[arg(short, long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
     pub port: u16,
@@ -23,16 +23,17 @@ pub struct DoorAddress {
     pub address: IpAddr,
 }
 
-impl DoorAddress {
+impl RunningProxyAddress {
     /// Returns the address to connect to: loopback for a proxy that listens on every address.
     #[must_use]
     pub fn server(&self) -> SocketAddr {
-        SocketAddr::new(reached(self.address), self.port)
+        SocketAddr::new(reachable_ip(self.address), self.port)
     }
 }
 
-/// Returns the address that reaches a listener at `ip`.
-fn reached(ip: IpAddr) -> IpAddr {
+/// Returns the address that a connection to `ip` reaches: loopback for the unspecified address.
+#[must_use]
+pub fn reachable_ip(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -42,13 +43,10 @@ fn reached(ip: IpAddr) -> IpAddr {
 
 /// Where a kubegate serves. The flags are those that it was started with.
 #[derive(Args, Clone, Debug)]
-pub struct DoorFlags {
-    /// Port that the proxy listens on
-    #[arg(short, long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
-    pub port: u16,
-    /// IP address that the proxy listens on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
-    pub address: IpAddr,
+pub struct RunningProxyFlags {
+    /// Its TCP address.
+    #[command(flatten)]
+    pub tcp: RunningProxyAddress,
     /// Unix socket that the proxy listens on; the browser still uses the address and the port
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = any_path(),
           num_args = 0..=1)]
@@ -65,17 +63,17 @@ pub struct DoorFlags {
     pub allow_uid: Vec<String>,
 }
 
-impl DoorFlags {
+impl RunningProxyFlags {
     /// `--unix-socket`
     #[must_use]
     pub fn unix_socket(&self) -> Option<UnixSocket<'_>> {
         UnixSocket::of_flag(self.unix_socket.as_ref())
     }
 
-    /// Returns the address to connect to: loopback for a proxy that listens on every address.
+    /// Returns the TCP address to connect to, see [`RunningProxyAddress::server`].
     #[must_use]
     pub fn server(&self) -> SocketAddr {
-        SocketAddr::new(reached(self.address), self.port)
+        self.tcp.server()
     }
 
     /// Returns the host and port of the proxy's own origin, as a browser writes them. It is the address and
@@ -93,7 +91,7 @@ impl DoorFlags {
     /// Whether a browser writes the port, which is not the default one of the scheme.
     #[must_use]
     pub fn names_port(&self) -> bool {
-        self.port != if self.is_https() { 443 } else { 80 }
+        self.tcp.port != if self.is_https() { 443 } else { 80 }
     }
 
     /// Whether the proxy serves https.
