@@ -40,6 +40,7 @@ use crate::{
 };
 use destinations::Destinations;
 pub(super) use destinations::Sources;
+use https::Https;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -94,22 +95,9 @@ pub(super) async fn serve(
     let guard = Arc::new(Guard::new(&rules::of_flags(flags))?);
     let https = https::of_flags(flags, &guard)?;
     let drain = Drain::default();
-    let target = Destinations::resolve(sources, flags, own.clone(), drain.clone()).await?;
-    let users = local_users::of_flags(flags, target.is_pod())?;
-    let files = flags.www();
-    let parts = proxy::Parts {
-        guard: guard.clone(),
-        access: Arc::new(
-            LocalAccess::new(token_file.as_ref().map(TokenFile::tokens))
-                .with_certificates(flags.tls.client_ca().is_some()),
-        ),
-        api: Prefix::new(&flags.api_prefix),
-        files: files
-            .map(|folder| rules::static_files(flags, folder))
-            .transpose()?,
-        contexts: target.contexts().clone(),
-        reload_handle: target.handle().clone(),
-    };
+    let destinations = Destinations::resolve(sources, flags, own.clone(), drain.clone()).await?;
+    let users = local_users::of_flags(flags, destinations.is_pod())?;
+    let parts = parts(flags, guard.clone(), token_file.as_ref(), &destinations)?;
     let workers = 0..serve::worker_count();
     let proxies = workers.map(|worker| proxy::stack(parts.clone(), worker));
     warnings::of_listener(&guard, &place, flags);
@@ -117,16 +105,11 @@ pub(super) async fn serve(
     let reload = ReloadSignals::install().context("cannot handle signals")?;
     let listener = place.listen(&users).await?;
     for address in listener.tcp_addresses() {
-        target.refuse_own_listener(address)?;
+        destinations.refuse_own_listener(address)?;
         own.get_or_init(|| address);
     }
-    let greeting = greet(&listener);
-    let (scheme, authority) = https::greeting(https.as_ref());
-    target.log_listening(&listener);
-    console::print(&format!(
-        "Starting to serve on {scheme}{listener}\n{authority}{greeting}"
-    ))
-    .context("cannot write to standard output")?;
+    destinations.log_listening(&listener);
+    print_address(&listener, https.as_ref(), &greet(&listener))?;
     let https = https.map(|https| https.listener);
     if let Some(https) = https.clone() {
         tokio::spawn(https.watch());
@@ -134,7 +117,7 @@ pub(super) async fn serve(
     if let Some(token_file) = token_file {
         tokio::spawn(token_file.watch());
     }
-    tokio::spawn(target.run(reload));
+    tokio::spawn(destinations.run(reload));
     let limit = flags.drain_timeout;
     let serving = async {
         serve::run(
@@ -151,4 +134,32 @@ pub(super) async fn serve(
     };
     // SIGQUIT ends the process without a drain.
     guarded_from(&[SignalKind::quit()], serving).await
+}
+
+/// Returns what the stack of layers is made of.
+fn parts(
+    flags: &ProxyFlags,
+    guard: Arc<Guard>,
+    token_file: Option<&TokenFile>,
+    destinations: &Destinations,
+) -> anyhow::Result<proxy::Parts> {
+    let tokens = token_file.map(TokenFile::tokens);
+    let requires_certificates = flags.tls.client_ca().is_some();
+    let files = flags.www();
+    let files = files.map(|folder| rules::static_files(flags, folder));
+    Ok(proxy::Parts {
+        guard,
+        access: Arc::new(LocalAccess::new(tokens).with_certificates(requires_certificates)),
+        api: Prefix::new(&flags.api_prefix),
+        files: files.transpose()?,
+        contexts: destinations.contexts().clone(),
+        reload_handle: destinations.handle().clone(),
+    })
+}
+
+/// Prints where the proxy listens, and `more` after it. Scripts wait for the first line.
+fn print_address(listener: &Listener, https: Option<&Https>, more: &str) -> anyhow::Result<()> {
+    let (scheme, authority) = https::greeting(https);
+    let text = format!("Starting to serve on {scheme}{listener}\n{authority}{more}");
+    console::print(&text).context("cannot write to standard output")
 }

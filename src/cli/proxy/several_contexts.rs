@@ -166,17 +166,11 @@ impl SeveralContexts {
     /// # Errors
     /// A chosen context does not exist or is wrong, or that of `--default-context` does not exist.
     pub(super) fn read_first(&self) -> Result<FoundContexts, BoxError> {
-        let mut all = self.load()?;
+        let all = self.load()?;
         for name in self.chosen.iter().flatten() {
             match all.contexts.get(name) {
                 Some(Ok(_)) => {}
-                Some(Err(_)) => {
-                    let broken = all.contexts.remove(name);
-                    return Err(match broken {
-                        Some(Err(error)) => format!("--context {name}: {error}").into(),
-                        _ => "no such context".into(),
-                    });
-                }
+                Some(Err(error)) => return Err(format!("--context {name}: {error}").into()),
                 None => return Err(missing("--context", name, &all).into()),
             }
         }
@@ -210,7 +204,9 @@ impl SeveralContexts {
         if all.contexts.is_empty() {
             let files = all.files.iter().map(|file| file.display().to_string());
             let files = files.collect::<Vec<_>>().join(", ");
-            return Err(format!("there is no context in {files}").into());
+            return Err(
+                format!("there is no context in {files}; `kubegate login` adds one").into(),
+            );
         }
         Ok(all)
     }

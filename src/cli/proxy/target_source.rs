@@ -34,7 +34,7 @@ pub(super) fn of_flags(
              gives each context an address of its own"
         );
     }
-    Ok(Box::new(Kubeconfig(Arc::new(Resolver {
+    let resolver = Resolver {
         explicit: connection.kubeconfig().map(ToOwned::to_owned),
         overrides,
         follow: flags.follow_current_context,
@@ -42,7 +42,11 @@ pub(super) fn of_flags(
         first: OnceLock::new(),
         used: OnceLock::new(),
         is_late: false,
-    }))))
+    };
+    Ok(Box::new(Kubeconfig {
+        resolver: Arc::new(resolver),
+        is_watched_elsewhere: false,
+    }))
 }
 
 /// Replaces the user of `base` by a login of kubegate, if the flags choose one.
@@ -66,7 +70,11 @@ pub(super) fn as_service_account(
 }
 
 /// The API server and user of the kubeconfig, the pod or the flags.
-struct Kubeconfig(Arc<Resolver>);
+struct Kubeconfig {
+    resolver: Arc<Resolver>,
+    /// Whether the caller follows the changes of the files.
+    is_watched_elsewhere: bool,
+}
 
 struct Resolver {
     explicit: Option<PathBuf>,
@@ -106,50 +114,37 @@ impl OneContext {
 
     /// The source of its target.
     pub(super) fn target_source(&self) -> Box<dyn TargetSource> {
-        Box::new(Self(Arc::clone(&self.0)))
-    }
-}
-
-impl TargetSource for OneContext {
-    fn resolve(&self) -> TargetFuture<'_> {
-        let resolver = Arc::clone(&self.0);
-        Box::pin(async move {
-            let found = tokio::task::spawn_blocking(move || resolver.resolve()).await??;
-            Ok(ResolvedTarget {
-                target: found.target,
-                files: Vec::new(),
-            })
+        Box::new(Kubeconfig {
+            resolver: Arc::clone(&self.0),
+            is_watched_elsewhere: true,
         })
-    }
-
-    fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
-        Ok(credential::from_user(target, self.0.exec_timeout)?)
-    }
-
-    fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
-        credential::is_same_source(before, now)
     }
 }
 
 impl TargetSource for Kubeconfig {
     fn resolve(&self) -> TargetFuture<'_> {
-        let resolver = Arc::clone(&self.0);
+        let resolver = Arc::clone(&self.resolver);
+        let is_watched_elsewhere = self.is_watched_elsewhere;
         Box::pin(async move {
-            let kubeconfig::Resolved { target, files, .. } =
-                tokio::task::spawn_blocking(move || resolver.resolve()).await??;
-            Ok(ResolvedTarget { target, files })
+            let found = tokio::task::spawn_blocking(move || resolver.resolve()).await??;
+            Ok(ResolvedTarget {
+                target: found.target,
+                files: if is_watched_elsewhere {
+                    Vec::new()
+                } else {
+                    found.files
+                },
+            })
         })
     }
 
     fn is_pod(&self) -> bool {
-        self.0
-            .first
-            .get()
-            .is_some_and(|first| first.pin == Pin::Pod)
+        let first = self.resolver.first.get();
+        first.is_some_and(|first| first.pin == Pin::Pod)
     }
 
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError> {
-        Ok(credential::from_user(target, self.0.exec_timeout)?)
+        Ok(credential::from_user(target, self.resolver.exec_timeout)?)
     }
 
     fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
