@@ -57,7 +57,7 @@ use super::{
     body::Body,
     error::Error,
     guard::{FOREIGN_SITE, TOKEN_RULE},
-    navigation,
+    navigation, path_reference,
 };
 use crate::printable::excerpt;
 
@@ -147,7 +147,7 @@ fn page(target: &Uri) -> Response<Body> {
     let path = target.path_and_query().map_or("/", |path| path.as_str());
     let shown = percent_decode_str(path).decode_utf8_lossy();
     let shown = escaped(&excerpt(&shown, SHOWN));
-    let href = escaped(&own_reference(path));
+    let href = escaped(&path_reference::to_path(path));
     let page = format!(
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n\
          <meta name=viewport content=\"width=device-width\">\n<title>kubegate</title>\n\
@@ -183,20 +183,6 @@ fn set_headers(headers: &mut HeaderMap) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
-}
-
-/// Returns a reference to a path of this origin. Browsers would read two slashes, or backslashes, as
-/// the begin of another host.
-fn own_reference(path: &str) -> String {
-    let is_authority = path
-        .get(1..)
-        .is_some_and(|rest| rest.starts_with(['/', '\\']));
-    match path.strip_prefix('/') {
-        Some(_) if !is_authority => path.to_owned(),
-        Some(_) => format!("/.{path}"),
-        // The absolute form without a path.
-        None => format!("/{path}"),
-    }
 }
 
 /// Escapes a text for HTML, in an attribute too.
@@ -241,19 +227,6 @@ mod tests {
         let shown = shown.split("</code>").next().unwrap();
         assert_eq!(shown.chars().count(), SHOWN + 1);
         assert!(long.contains(&format!("href=\"/{}\"", "a".repeat(5000))));
-    }
-
-    #[test]
-    fn the_link_leads_to_this_origin_alone() {
-        for (path, reference) in [
-            ("/api?x", "/api?x"),
-            ("/", "/"),
-            ("?x", "/?x"),
-            ("//evil.example/", "/.//evil.example/"),
-            ("/\\evil.example/", "/./\\evil.example/"),
-        ] {
-            assert_eq!(own_reference(path), reference);
-        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod impersonate;
 pub mod interstitial;
 mod navigation;
 mod path_prefix;
+mod path_reference;
 mod peer;
 mod refusal;
 mod reload;
@@ -120,6 +121,7 @@ pub type TracedBody =
 /// Builds the stack, in the order in which a request passes it. `worker` is the index of the
 /// upstream of the destination that it sends to. The innermost layers are built in `destination`.
 pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
+    let requires_tokens = parts.access.requires_tokens();
     ServiceBuilder::new()
         // Marked first, so that no layer below can show a credential by accident.
         .layer(SetSensitiveRequestHeadersLayer::new([
@@ -150,13 +152,16 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .map_err(|never: Infallible| match never {})
         .layer(cors::CorsLayer::new(parts.guard.origins().to_vec()))
         .layer(respond::RespondLayer::to_refusals())
-        // Answers what is below the reserved path, for clients that have no token yet too.
+        // Answers what is below the reserved path. Outside of the check of tokens, since a browser gets its
+        // cookie there.
         .layer(reserved::ReservedLayer::new(parts.access.clone()))
-        // A browser that follows a link of another site to an app leaves its cookie out.
-        .layer(interstitial::InterstitialLayer)
+        // A browser sends no cookie with a link of another site (SameSite=Strict). Where the next layer would
+        // refuse the link to an app for that, it shows the same page.
+        .option_layer(requires_tokens.then_some(interstitial::InterstitialLayer))
         // Whether the client may use this proxy, where tokens or certificates are required.
         .layer(guard::token_layer(parts.access.clone()))
-        // At the origin of an app, everything below sees the path of its proxy.
+        // Rewrites a request to an app's origin, so that every rule below judges the path of the API that it
+        // leads to.
         .layer(app_origin::rewrite_layer())
         // Chooses the context and strips the API prefix, so that everything below sees the API
         // server's own paths.
@@ -169,7 +174,8 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(request_info::layer())
         // Checks what is asked: paths, methods, exec, read-only.
         .layer(guard::request_layer(parts.guard.clone()))
-        // Sends browsers that open an app here on to its own origin.
+        // Sends browsers that open an app in the API's origin on to the app's own. Inside of the guard, so
+        // that what is refused is not redirected.
         .layer(app_origin::RedirectToAppLayer::new(
             !parts.guard.trusts_proxied_pages(),
             parts.access,

@@ -54,7 +54,7 @@ use super::{
     error::Error,
     guard::{LocalAccess, OwnedHost},
     interstitial::escaped,
-    navigation,
+    navigation, path_reference,
     refusal::Refusal,
 };
 
@@ -210,7 +210,7 @@ fn enter<B>(access: &LocalAccess, request: &Request<B>) -> Result<Response<Body>
 
 /// Returns the path of a one-use address at `host` for a navigation that has proved a token, which is to go
 /// on to `path` there; `None` if it needed none.
-pub(super) fn entrance<B>(
+pub(super) fn one_use_path<B>(
     access: &LocalAccess,
     request: &Request<B>,
     host: &str,
@@ -252,13 +252,13 @@ fn unstored(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// Whether a browser takes this for a path of the same origin: `//` and `/\` would name a host.
+/// Whether a text is a path that can stand in a `Location`, and leads to the same origin.
 fn is_path(path: &str) -> bool {
     let is_visible = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
-    let rest = path.strip_prefix('/');
     path.len() <= MAX_PATH
         && path.bytes().all(is_visible)
-        && rest.is_some_and(|rest| !rest.starts_with('/'))
+        && path.starts_with('/')
+        && !path_reference::is_authority(path)
 }
 
 /// Returns the first value of a parameter of the query.

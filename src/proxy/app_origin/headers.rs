@@ -10,11 +10,11 @@ use http::{
 };
 
 use super::app::App;
-use crate::proxy::header_names::remove_where;
+use crate::proxy::{header_names::remove_where, path_reference};
 
-/// Headers that affect other origins of this proxy: by their connection, by their port, or since
-/// browsers clear cookies for the whole site.
-const WIDER: [HeaderName; 7] = [
+/// Headers that affect other origins of this proxy too: all of its port, all of a connection, or the
+/// cookies of the whole site.
+const FOR_OTHER_ORIGINS: [HeaderName; 7] = [
     HeaderName::from_static("clear-site-data"),
     STRICT_TRANSPORT_SECURITY,
     ALT_SVC,
@@ -58,7 +58,7 @@ impl Origins<'_> {
     /// Makes links and cookies of a response those of the app's own origin, and removes what affects
     /// other origins.
     pub(super) fn change_response(&self, headers: &mut HeaderMap) {
-        remove_where(headers, |name| WIDER.contains(name));
+        remove_where(headers, |name| FOR_OTHER_ORIGINS.contains(name));
         // Without it a page may leave its origin for the site, if another page does the same
         // (`document.domain`).
         headers.insert(ORIGIN_AGENT_CLUSTER, HeaderValue::from_static("?1"));
@@ -96,14 +96,7 @@ impl Origins<'_> {
         let end = path.find(['?', '#']).unwrap_or(path.len());
         let (path, rest) = path.split_at(end);
         let path = self.app.own_path(if path.is_empty() { "/" } else { path });
-        // Two slashes would begin an authority.
-        let is_authority = path
-            .get(1..)
-            .is_some_and(|rest| rest.starts_with(['/', '\\']));
-        Some(format!(
-            "{}{path}{rest}",
-            if is_authority { "/." } else { "" }
-        ))
+        Some(format!("{}{rest}", path_reference::to_path(path)))
     }
 
     fn is_known(&self, authority: &str) -> bool {

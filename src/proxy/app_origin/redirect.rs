@@ -76,21 +76,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let location = self.enabled.then(|| location(&self.access, &request));
-        let location = location.flatten();
-        match location {
-            None => Either::Left(self.inner.call(request)),
-            Some(location) => Either::Right(ready(Ok(redirect(location)))),
+        if self.enabled
+            && let Some(location) = location(&self.access, &request)
+        {
+            return Either::Right(ready(Ok(redirect(location))));
         }
+        Either::Left(self.inner.call(request))
     }
 }
 
+/// Returns the URL of an app's own origin for a navigation that opens the app in the API's.
 fn location<B>(access: &LocalAccess, request: &Request<B>) -> Option<HeaderValue> {
     let uri = request.uri();
+    // The path first: nearly every request ends here, without a look-up of headers.
+    let (app, rest) = App::split_path(uri.path())?;
     if !navigation::is_top_level(request) || request.extensions().get::<AppOrigin>().is_some() {
         return None;
     }
-    let (app, rest) = App::split_path(uri.path())?;
     let host = request.headers().get(HOST)?.to_str().ok()?;
     let port = guard::loopback_port_suffix(host)?;
     let named = request.extensions().get::<NamedContext>();
@@ -101,7 +103,7 @@ fn location<B>(access: &LocalAccess, request: &Request<B>) -> Option<HeaderValue
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
     let (host, path) = (format!("{name}{port}"), format!("{path}{query}"));
-    let path = reserved::entrance(access, request, &host, &path).unwrap_or(path);
+    let path = reserved::one_use_path(access, request, &host, &path).unwrap_or(path);
     // Without a scheme the browser keeps its own.
     let mut location = HeaderValue::try_from(format!("//{host}{path}")).ok()?;
     location.set_sensitive(true);

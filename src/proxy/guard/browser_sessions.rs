@@ -13,24 +13,22 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
-    digest::{SHA256, SHA256_OUTPUT_LEN, digest},
-};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::host::Host;
+use super::{
+    host::Host,
+    secret_hash::{Hash, hash},
+};
 use crate::{credential::random_text, secret::Secret};
 
 /// How long a one-use address is good.
 pub const INVITATION_TTL: Duration = Duration::from_secs(60);
 /// How long a cookie is good.
 pub const SESSION_TTL: Duration = Duration::from_secs(12 * 60 * 60);
-/// How many invitations and sessions are kept; of more, the oldest end.
+/// How many invitations are kept. One more ends the oldest.
 const MAX_INVITATIONS: usize = 64;
+/// How many sessions are kept. One more ends the one that expires first.
 const MAX_SESSIONS: usize = 512;
-
-/// The SHA-256 hash of a token, code or cookie.
-pub(super) type Hash = [u8; SHA256_OUTPUT_LEN];
 
 /// The host and port of an origin, as a browser's `Host` header has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,12 +177,6 @@ fn with_session(
     sessions
 }
 
-pub(super) fn hash(text: &[u8]) -> Hash {
-    let mut hash = Hash::default();
-    hash.copy_from_slice(digest(&SHA256, text).as_ref());
-    hash
-}
-
 /// Shows how many there are, and none of them.
 impl std::fmt::Debug for BrowserSessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -200,7 +192,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const TOKEN: Hash = [7; SHA256_OUTPUT_LEN];
+    const TOKEN: Hash = [7; size_of::<Hash>()];
 
     fn host(text: &str) -> Host<'_> {
         Host::parse(text).unwrap()

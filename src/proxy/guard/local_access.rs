@@ -1,21 +1,25 @@
 //! [`LocalAccess`]: whether a client may use this proxy, where it must prove that by a token or a
 //! certificate.
 //!
-//! What a client proves itself by is checked and taken off before anything else looks at the request, so
-//! that it reaches neither the API server nor a log.
+//! The token or cookie is checked and removed before anything else looks at the request, so that it reaches
+//! neither the API server nor a log.
 
 use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderValue, Request, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderValue, Request,
+    header::{AUTHORIZATION, COOKIE},
+};
 use zeroize::Zeroizing;
 
 use super::{
     Refusal,
-    browser_sessions::{BrowserSessions, Hash, OwnedHost, hash},
+    browser_sessions::{BrowserSessions, OwnedHost},
     host::only_host,
     local_tokens::LocalTokens,
+    secret_hash::{Hash, hash},
     session_cookie,
 };
 use crate::{
@@ -26,8 +30,9 @@ use crate::{
     secret::Secret,
 };
 
-/// The names of the rules in refusals.
+/// The rule that refuses requests without a good token.
 pub const TOKEN_RULE: &str = "--require-token-file";
+/// The rule that refuses clients without a certificate.
 const CERTIFICATE_RULE: &str = "--client-ca";
 
 /// Lets clients with a certificate or a token of `--require-token-file` in, and browsers with a cookie that
@@ -71,38 +76,55 @@ impl LocalAccess {
         }
     }
 
-    /// Checks a request, and takes off what it proves itself by.
+    /// Decides whether the client may use this proxy: by its certificate, else by its token or cookie. Removes
+    /// the token and the cookie.
     ///
     /// # Errors
     /// 401 for a request that proves nothing; 400 for one with several `Authorization` headers.
     pub fn check<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        if self.certificates
-            && let Some(client) = by_certificate(request)
-        {
-            // A token of the file is never passed on. Any other credential is the client's own.
-            if self.tokens.is_some()
-                && let Ok(token) = token_of_headers(request.headers())
-                && self.client(&token).is_some()
-            {
-                remove_token(request.headers_mut());
-            }
+        let client = by_certificate(request).filter(|_| self.certificates);
+        if let Some(client) = client {
+            self.remove_known_token(request.headers_mut());
             note(request, &client);
         } else if self.tokens.is_some() {
-            let token = match self.token_of_cookie(request) {
-                Some(token) => token,
-                None => token_of_headers(request.headers())?,
-            };
-            self.prove(request, &token)?;
-            remove_token(request.headers_mut());
-            // Only such a request is sent on to an app, with a cookie for it.
-            if navigation::is_top_level(request) {
-                request.extensions_mut().insert(ProvenToken(token));
-            }
+            self.check_token(request)?;
         } else if self.certificates {
             return Err(without_certificate());
         }
         session_cookie::remove(request.headers_mut());
         Ok(())
+    }
+
+    /// Checks the token of a request, or the cookie that counts as one, and removes the token.
+    fn check_token<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+        let token = match self.token_of_cookie(request) {
+            Some(token) => token,
+            None => token_of_headers(request.headers())?,
+        };
+        self.prove(request, &token)?;
+        remove_token(request.headers_mut());
+        // Only such a request is sent on to an app, with a cookie for it.
+        if navigation::is_top_level(request) {
+            request.extensions_mut().insert(ProvenToken(token));
+        }
+        Ok(())
+    }
+
+    /// Removes the token of a client that has shown a certificate, if it is one of the file: these are
+    /// never passed on. Any other credential is the client's own.
+    fn remove_known_token(&self, headers: &mut HeaderMap) {
+        if self.tokens.is_some()
+            && let Ok(token) = token_of_headers(headers)
+            && self.client(&token).is_some()
+        {
+            remove_token(headers);
+        }
+    }
+
+    /// Whether clients must bring a token (`--require-token-file`).
+    #[must_use]
+    pub fn requires_tokens(&self) -> bool {
+        self.tokens.is_some()
     }
 
     /// Returns the code of a one-use address at `host`, which sends a browser on to `path`; `None` if
@@ -165,6 +187,10 @@ impl LocalAccess {
     }
 
     fn token_of_cookie<B>(&self, request: &Request<B>) -> Option<Hash> {
+        // Programs send none.
+        if !request.headers().contains_key(COOKIE) {
+            return None;
+        }
         let host = only_host(request).ok()?;
         let now = SystemTime::now();
         let mut cookies = session_cookie::find(request.headers(), &host);

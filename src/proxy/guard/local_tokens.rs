@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::browser_sessions::{Hash, hash};
+use super::secret_hash::{Hash, hash};
 use crate::printable::printable;
 
 /// What begins the hash of a token in the file.

@@ -9,6 +9,7 @@
 //! | the user of this machine that connects | `local_users` |
 //! | client certificates, and the tokens of `--require-token-file` | `local_access`, `local_tokens` |
 //! | browsers that show a cookie in place of a token | `browser_sessions`, `session_cookie` |
+//! | the hashes by which tokens and cookies are known | `secret_hash` |
 //! | message framing that is open to two readings | `framing` |
 //! | the Host and absolute-form targets | `host` |
 //! | pages in a browser | `origin` |
@@ -30,6 +31,7 @@ mod local_users;
 mod origin;
 mod read_only;
 mod rules;
+mod secret_hash;
 mod session_cookie;
 
 use http::{HeaderMap, HeaderValue, Method, Request};

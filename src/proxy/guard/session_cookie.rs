@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 use super::{browser_sessions::SESSION_TTL, host::Host};
 use crate::secret::Secret;
 
-/// What begins the name of such a cookie, of this proxy and of others on the same host.
+/// The beginning of the cookie's name, of this proxy and of others on the same host.
 const NAME: &str = "kubegate";
-/// What begins it under TLS: browsers then accept it from an https page of this host alone
+/// The prefix of the name under TLS: browsers accept such a cookie from an https page of this host alone
 /// (RFC 6265bis, section 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
 /// How many cookies of the same name are looked at. A page of another port can set more.
@@ -36,7 +36,7 @@ pub(super) fn set(cookie: &Secret, host: &Host<'_>, is_tls: bool) -> Option<Head
 pub(super) fn find<'a>(headers: &'a HeaderMap, host: &Host<'_>) -> impl Iterator<Item = &'a [u8]> {
     let expected = headers.contains_key(COOKIE).then(|| name(host));
     let cookies = cookies(headers).filter_map(move |cookie| {
-        let (name, value) = parted(cookie)?;
+        let (name, value) = name_and_value(cookie)?;
         let name = name.strip_prefix(HOST_PREFIX.as_bytes()).unwrap_or(name);
         (name == expected.as_deref()?.as_bytes()).then_some(value)
     });
@@ -66,7 +66,7 @@ fn name(host: &Host<'_>) -> String {
 }
 
 fn is_own(cookie: &[u8]) -> bool {
-    let name = parted(cookie).map_or(cookie, |(name, _)| name);
+    let name = name_and_value(cookie).map_or(cookie, |(name, _)| name);
     let name = name.strip_prefix(HOST_PREFIX.as_bytes()).unwrap_or(name);
     let rest = name.strip_prefix(NAME.as_bytes());
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
@@ -82,7 +82,7 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .filter(|cookie| !cookie.is_empty())
 }
 
-fn parted(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
+fn name_and_value(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     let equals = cookie.iter().position(|byte| *byte == b'=')?;
     let (name, value) = cookie.split_at(equals);
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
