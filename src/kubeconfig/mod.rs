@@ -51,7 +51,7 @@ pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub(crate) use read::read_bounded;
 pub use resolve::{AllContexts, Pin, Resolved, resolve, resolve_contexts, resolve_pinned};
 pub use server_url::{host, port};
-pub use slug::Slug;
+pub use slug::{Slug, is_dns_label};
 pub use target::{
     Cluster, ContextRef, ExecConfig, Impersonation, InteractiveMode, KeyPair, Login, Target, User,
 };

@@ -31,7 +31,7 @@ impl Slug {
     /// Returns the slug of the context of this name.
     #[must_use]
     pub fn of_context(name: &str) -> Self {
-        if is_label(name) {
+        if is_dns_label(name) {
             return Self(name.into());
         }
         let hash = hex::encode(&sha256(name.as_bytes())[..HASH_BYTES]);
@@ -44,7 +44,7 @@ impl Slug {
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
         let label = label.to_ascii_lowercase();
-        is_label(&label).then(|| Self(label.into()))
+        is_dns_label(&label).then(|| Self(label.into()))
     }
 
     /// The label.
@@ -61,7 +61,8 @@ impl fmt::Display for Slug {
 }
 
 /// Whether a text is a DNS label in lower case (RFC 1123 section 2.1).
-fn is_label(text: &str) -> bool {
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
     let is_inner = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     (1..=LONGEST).contains(&text.len())
         && text.bytes().all(is_inner)
@@ -120,7 +121,7 @@ mod tests {
             let slug = Slug::of_context(name);
             let (label, hash) = slug.as_str().rsplit_once('-').unwrap_or_default();
             assert_eq!(label, readable, "{name}");
-            assert!(hash.len() == 8 && is_label(slug.as_str()), "{slug}");
+            assert!(hash.len() == 8 && is_dns_label(slug.as_str()), "{slug}");
             assert_eq!(slug, Slug::of_context(name));
         }
         let names = [

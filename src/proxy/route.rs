@@ -126,21 +126,35 @@ enum RouteMatch {
 impl Routes {
     /// Finds where a request goes. One for an API gets that API's own path.
     fn find<B>(&self, request: &mut Request<B>) -> Result<RouteMatch, Refusal> {
-        let choice = request.extensions_mut().remove::<ContextChoice>();
+        if let Some(choice) = request.extensions_mut().remove::<ContextChoice>() {
+            self.choose_by(&choice, request)?;
+            return Ok(RouteMatch::Api);
+        }
         let is_below = request.uri().path().starts_with(CLUSTERS);
         // Nearly all requests of a proxy with one context.
-        if self.contexts.is_only() && !is_below && choice.is_none() {
+        if self.contexts.is_only() && !is_below {
             return self.find_at_root(None, request);
         }
-        // A server that flags name belongs to no context.
-        if self.contexts.is_only() && choice == Some(ContextChoice::Default) {
-            return Ok(RouteMatch::Api);
+        self.find_by_path(request)
+    }
+
+    /// Sends a request to the context that a layer above has chosen.
+    fn choose_by<B>(
+        &self,
+        choice: &ContextChoice,
+        request: &mut Request<B>,
+    ) -> Result<(), Refusal> {
+        // The only target gets it without a look-up, and may belong to no context: the flags name it then.
+        if self.contexts.is_only() && *choice == ContextChoice::Default {
+            return Ok(());
         }
+        choose(request, chosen(&self.contexts.load(), choice)?);
+        Ok(())
+    }
+
+    /// Finds where a request goes whose path may name a context.
+    fn find_by_path<B>(&self, request: &mut Request<B>) -> Result<RouteMatch, Refusal> {
         let table = self.contexts.load();
-        if let Some(choice) = choice {
-            choose(request, chosen(&table, &choice)?);
-            return Ok(RouteMatch::Api);
-        }
         let uri = request.uri();
         let given = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         match context_path::read(&table, given)? {
@@ -255,9 +269,8 @@ fn default_entry(table: &ContextTable) -> Result<&ContextEntry, Refusal> {
                  are at {addresses}"
             ),
             Root::Only | Root::Nothing => format!(
-                "several contexts are served, so no API is at {}; the contexts are at {addresses}, and \
-                 --default-context serves one of them here too",
-                "/"
+                "several contexts are served, so no API is at /; the contexts are at {addresses}, and \
+                 --default-context serves one of them here too"
             ),
         };
         Refusal::not_found("no default context", message)
