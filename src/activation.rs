@@ -42,7 +42,10 @@ pub enum Error {
     )]
     Number(&'static str),
     /// There are more or fewer names than descriptors.
-    #[error("{NAMES}: has {names} names, and {COUNT} says that there are {count} descriptors")]
+    #[error(
+        "{NAMES}: has {names} names, and {COUNT} says that there are {count} descriptors; whoever starts this \
+         program sets both (sd_listen_fds(3))"
+    )]
     Names {
         /// Names in `LISTEN_FDNAMES`.
         names: usize,
@@ -50,7 +53,9 @@ pub enum Error {
         count: usize,
     },
     /// A descriptor is not open.
-    #[error("{COUNT}: descriptor {0} is not open")]
+    #[error(
+        "{COUNT}: descriptor {0} is not open; whoever starts this program opens it (sd_listen_fds(3))"
+    )]
     NotOpen(RawFd),
 }
 

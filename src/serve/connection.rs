@@ -37,8 +37,8 @@ const MAX_BUFFER_SIZE: usize = 128 * 1024;
 /// and open another one without an error.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the connections of one worker share. Clones share one context.
-pub(super) struct ConnectionContext<P>(Arc<Shared<P>>);
+/// The proxy of one worker, which all of its connections share, as do clones.
+pub(super) struct WorkerProxy<P>(Arc<Shared<P>>);
 
 struct Shared<P> {
     /// One for all connections, because a clone for each connection or request would be large. The
@@ -47,14 +47,14 @@ struct Shared<P> {
     draining: CancellationToken,
 }
 
-impl<P> Clone for ConnectionContext<P> {
+impl<P> Clone for WorkerProxy<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<P> ConnectionContext<P> {
-    /// Creates the context of connections to `proxy`, which close when the drain has `begun`.
+impl<P> WorkerProxy<P> {
+    /// Serves connections by `proxy`, and closes them when the drain has `begun`.
     pub(super) fn new(proxy: P, begun: &CancellationToken) -> Self {
         Self(Arc::new(Shared {
             proxy: Mutex::new(proxy),
@@ -66,7 +66,7 @@ impl<P> ConnectionContext<P> {
 
 /// The service of one connection.
 struct ConnectionService<P> {
-    context: ConnectionContext<P>,
+    worker: WorkerProxy<P>,
     peer: Peer,
 }
 
@@ -76,7 +76,7 @@ impl<P: Proxy> ConnectionService<P> {
         if self.peer.is_tls() {
             request.extensions_mut().insert(self.peer.clone());
         }
-        let proxy = self.context.0.proxy.lock();
+        let proxy = self.worker.0.proxy.lock();
         let mut proxy = proxy.unwrap_or_else(PoisonError::into_inner);
         let ready = proxy.poll_ready(&mut Context::from_waker(Waker::noop()));
         debug_assert!(ready.is_ready(), "a layer of the proxy was not ready");
@@ -89,19 +89,19 @@ pub(super) async fn serve(
     accepted: Accepted,
     peer: Peer,
     https: Option<Arc<HttpsListener>>,
-    context: ConnectionContext<impl Proxy>,
+    worker: WorkerProxy<impl Proxy>,
 ) {
     let served = match (accepted, https) {
         // Boxed so that the future of every other connection stays small.
         (Accepted::Tcp(stream), Some(https)) => {
-            Box::pin(serve_tls(stream, peer, &https, context)).await
+            Box::pin(serve_tls(stream, peer, &https, worker)).await
         }
         (Accepted::Tcp(stream), None) => {
-            let service = ConnectionService { context, peer };
+            let service = ConnectionService { worker, peer };
             serve_stream(TcpStream::from_std(stream), service).await
         }
         (Accepted::Unix { stream, .. }, _) => {
-            let service = ConnectionService { context, peer };
+            let service = ConnectionService { worker, peer };
             serve_stream(UnixStream::from_std(stream), service).await
         }
     };
@@ -117,20 +117,20 @@ async fn serve_tls(
     stream: std::net::TcpStream,
     peer: Peer,
     https: &HttpsListener,
-    context: ConnectionContext<impl Proxy>,
+    worker: WorkerProxy<impl Proxy>,
 ) -> Result<(), BoxError> {
     let Handshake {
         mut stream,
         is_http2,
         client,
     } = https.accept(TcpStream::from_std(stream)?).await?;
-    let draining = context.0.draining.clone();
+    let draining = worker.0.draining.clone();
     tokio::select! {
         begun = timeout(FIRST_REQUEST_TIMEOUT, stream.fill_buf()) => drop(begun??),
         () = draining.cancelled() => return Ok(()),
     }
     let peer = peer.over_tls(client);
-    let service = ConnectionService { context, peer };
+    let service = ConnectionService { worker, peer };
     if is_http2 {
         http2::serve(stream, draining, move |request| service.call(request)).await
     } else {
@@ -145,7 +145,7 @@ async fn serve_stream<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let draining = requests.context.0.draining.clone();
+    let draining = requests.worker.0.draining.clone();
     let stream = ServerIo::new(stream?);
     let state = stream.state();
     let service = service_fn(move |mut request: Request<Incoming>| {

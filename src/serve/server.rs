@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    connection::{self, ConnectionContext},
+    connection::{self, WorkerProxy},
     connection_limit::ConnectionLimit,
     https::HttpsListener,
     listener::Listener,
@@ -37,10 +37,10 @@ pub async fn run<P: Proxy>(
     mut signals: ShutdownSignals,
     limit: Duration,
 ) -> io::Result<()> {
-    let contexts = proxies
+    let proxies = proxies
         .into_iter()
-        .map(|proxy| ConnectionContext::new(proxy, &drain.begun));
-    let workers = Workers::start(contexts.collect())?;
+        .map(|proxy| WorkerProxy::new(proxy, &drain.begun));
+    let workers = Workers::start(proxies.collect())?;
     let connections = TaskTracker::new();
     tokio::select! {
         () = accept_all(&listener, https, peers, &workers, &drain, &connections) => {}
@@ -92,7 +92,7 @@ async fn accept_all<P: Proxy>(
     listener: &Listener,
     https: Option<Arc<HttpsListener>>,
     mut peers: PeerCheck,
-    workers: &Workers<ConnectionContext<P>>,
+    workers: &Workers<WorkerProxy<P>>,
     drain: &Drain,
     connections: &TaskTracker,
 ) {
@@ -107,8 +107,8 @@ async fn accept_all<P: Proxy>(
                 }
                 Ok(()) => {
                     let https = https.clone();
-                    workers.spawn(connections, move |context| {
-                        connection::serve(stream, peer, https, context)
+                    workers.spawn(connections, move |worker| {
+                        connection::serve(stream, peer, https, worker)
                     });
                 }
             },

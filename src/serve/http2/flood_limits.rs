@@ -13,17 +13,17 @@ const RESETS: u32 = 2000;
 /// Streams that a client may cancel a second, in the long run.
 const RESETS_PER_SECOND: u32 = 200;
 
-/// SETTINGS frames in a burst. Each may change the windows of all streams.
+/// SETTINGS frames that a client may send in a burst. Each may change the windows of all streams.
 const SETTINGS: u32 = 100;
-/// SETTINGS frames a second.
+/// SETTINGS frames that a client may send a second, in the long run.
 const SETTINGS_PER_SECOND: u32 = 10;
 
 /// Frames in a burst that carry no part of a request: PING, PRIORITY, `WINDOW_UPDATE`, unknown types, and
 /// DATA and CONTINUATION without content.
 const CONTROL: u32 = 2000;
-/// Such frames a second.
+/// Frames as for [`CONTROL`] a second, in the long run.
 const CONTROL_PER_SECOND: u32 = 200;
-/// Such frames for each request.
+/// Frames as for [`CONTROL`] that each request justifies.
 const CONTROL_PER_REQUEST: u32 = 2;
 
 /// `WINDOW_UPDATE` frames for each DATA frame that was sent, one for the stream and one for the connection,

@@ -26,21 +26,20 @@ use self::guarded_io::GuardedIo;
 use super::server_io::MAX_HEAD_SIZE;
 use crate::{error::BoxError, proxy::TracedBody};
 
-/// Streams on one connection.
+/// How many requests a connection may carry at once.
 const MAX_STREAMS: u32 = 1000;
 
-/// Bytes of a request's body that are received before the API server takes them, ...
+/// How many bytes of one request's body are received before the API server takes them.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// ... and those of all requests of a connection: a few that the API server does not take must not stop
-/// the others.
+/// How many bytes of all bodies of a connection are received before the API server takes them: more than
+/// those of a few requests, so that a few which the API server does not take do not stop the others.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-/// Bytes of a response that are kept for a client that does not read.
+/// How many bytes of a response are kept for a client that does not read.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 
-/// Streams that the client cancels before hyper has seen them. The limit on their rate is in
-/// [`GuardedIo`].
+/// How many requests a client may cancel before hyper has seen them. [`GuardedIo`] limits their rate.
 const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
 
 /// How long the drain waits for a client without requests to acknowledge GOAWAY, and for the end of the

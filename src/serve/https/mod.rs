@@ -38,8 +38,9 @@ use crate::{error::with_causes, tls};
 /// How often the files are checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long before its end a certificate is warned of, and how often.
+/// How long before the end of a certificate the first warning is logged.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long after a warning the next one is logged.
 const EXPIRY_NOTICE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where the listener's certificate comes from.
