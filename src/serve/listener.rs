@@ -9,8 +9,10 @@ use std::{
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::{
@@ -27,6 +29,13 @@ use crate::{
 /// How many connections may wait to be accepted; the system may allow fewer (`somaxconn`). A client
 /// that exceeds it retries after a second.
 const BACKLOG: u32 = 4096;
+
+/// How long a TCP connection is idle before the system probes it, and how long it waits for the answer
+/// to each probe. API servers have the same times (those of Go's listeners).
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Probes without an answer that end a connection.
+const KEEPALIVE_PROBES: u32 = 9;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +110,12 @@ impl Listener {
     }
 
     fn of(sockets: Vec<Socket>) -> Self {
+        for socket in &sockets {
+            if let Socket::Tcp(listener) = socket {
+                // Without it, the watches of clients that are gone stay until something is sent.
+                let _ = probe_idle_connections(listener);
+            }
+        }
         let first = AtomicUsize::new(0);
         Self { sockets, first }
     }
@@ -189,6 +204,16 @@ impl fmt::Display for Socket {
     }
 }
 
+/// Has the system probe idle connections. Those that are accepted inherit it, so that it costs nothing for
+/// each.
+fn probe_idle_connections(listener: &TcpListener) -> io::Result<()> {
+    sockopt::set_socket_keepalive(listener, true)?;
+    sockopt::set_tcp_keepidle(listener, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepintvl(listener, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(listener, KEEPALIVE_PROBES)?;
+    Ok(())
+}
+
 fn of_tcp(address: SocketAddr, source: io::Error) -> Error {
     let hint = match source.kind() {
         io::ErrorKind::AddrInUse => match ListeningProcess::at(address) {
@@ -215,4 +240,29 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn idle_connections_are_probed_by_the_system() {
+        let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
+        let listener = Listener::bind(&address, &LocalUsers::Any).await.unwrap();
+        let _client = net::TcpStream::connect(listener.tcp_address().unwrap()).unwrap();
+        let (Accepted::Tcp(accepted), _) = listener.accept().await.unwrap() else {
+            panic!("no TCP connection");
+        };
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        let times = [
+            sockopt::tcp_keepidle(&accepted),
+            sockopt::tcp_keepintvl(&accepted),
+        ];
+        for time in times {
+            assert_eq!(time.unwrap(), KEEPALIVE_INTERVAL);
+        }
+        assert_eq!(sockopt::tcp_keepcnt(&accepted).unwrap(), KEEPALIVE_PROBES);
+    }
 }
