@@ -3,7 +3,7 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | `:authority`, cookies in parts | `request_head` |
+//! | `:authority`, a missing `:path`, cookies in parts | `request_head` |
 //! | floods, heads that are not completed | `guarded_io`, `flood_limits`, `frame_scanner` |
 
 mod flood_limits;
@@ -13,6 +13,7 @@ mod request_head;
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
+use h2::Reason;
 use http::{Request, Response, header::CONNECTION};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -71,13 +72,17 @@ where
     F: Future<Output = Result<Response<TracedBody>, Infallible>> + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let has_path = request_head::has_path(&request);
         request_head::normalise(&mut request);
-        let responding = respond(request);
+        let responding = has_path.then(|| respond(request));
         async move {
-            let mut response = responding.await?;
+            let Some(responding) = responding else {
+                return Err(h2::Error::from(Reason::PROTOCOL_ERROR));
+            };
+            let mut response = responding.await.unwrap_or_else(|never| match never {});
             // The connection goes on: its framing cannot be misread.
             response.headers_mut().remove(CONNECTION);
-            Ok::<_, Infallible>(response)
+            Ok(response)
         }
     });
     // No extended CONNECT (RFC 8441) is offered, so that clients use HTTP/1.1 for upgrades.

@@ -1,9 +1,15 @@
 //! Brings the head of an HTTP/2 request into the form that it would have over HTTP/1.1.
 
 use http::{
-    HeaderValue, Request,
+    HeaderValue, Method, Request,
     header::{COOKIE, HOST},
 };
+
+/// Returns whether a request has a `:path`, without which it is malformed (RFC 9113 section 8.3.1). h2
+/// refuses it only where there is an `:authority`. CONNECT has none.
+pub(super) fn has_path<B>(request: &Request<B>) -> bool {
+    !request.uri().path().is_empty() || request.method() == Method::CONNECT
+}
 
 /// Makes a `Host` of `:authority`, which then is judged like one. A request that has both keeps them: the
 /// guard refuses it if they differ (RFC 9113 section 8.3.1). Joins the lines of a cookie (section 8.2.3).

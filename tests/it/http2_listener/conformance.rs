@@ -266,6 +266,22 @@ async fn malformed_requests_end_their_stream_alone() {
         ),
         ("8.3.1 no :method", without(":method")),
         ("8.3.1 no :scheme", without(":scheme")),
+        (
+            "8.3.1 no :path",
+            block(&[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+            ]),
+        ),
+        (
+            "8.3.1 no :path and no :authority",
+            block(&[
+                (":method", "GET"),
+                (":scheme", "https"),
+                ("host", "localhost"),
+            ]),
+        ),
         ("8.3.1 two :path", get("/x", &[(":path", "/y")])),
         ("8.3.1 an empty :path", get("", &[])),
         (
