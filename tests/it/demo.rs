@@ -154,3 +154,23 @@ async fn the_demo_is_plain_kubernetes_by_default() {
     let me = get(&demo.address, "/apis/user.openshift.io/v1/users/~").await;
     assert_eq!(status(&me), 404, "{me}");
 }
+
+#[test]
+fn the_lines_of_a_demo_with_tls_lead_to_https() {
+    let state = tempdir().unwrap();
+    for flavor in ["kubernetes", "openshift", "oidc", "ibm"] {
+        let args = ["demo", "--flavor", flavor, "--port=0", "--tls-self-signed"];
+        let mut command = Kubegate::command(args);
+        command.env("XDG_STATE_HOME", state.path());
+        let demo = Kubegate::spawn(command);
+        let address = demo.address.clone();
+        let ended = demo.signal_and_end("TERM").stdout;
+        assert!(address.starts_with("https://"), "{address}");
+        let plain = address.replacen("https:", "http:", 1);
+        assert!(!ended.contains(&plain), "{ended}");
+        assert!(ended.contains("kubegate kubeconfig --help"), "{ended}");
+        let authority = state.path().join("kubegate/local-ca/ca.pem");
+        let curl = format!("  curl --cacert {} {address}/api", authority.display());
+        assert!(flavor == "ibm" || ended.contains(&curl), "{ended}");
+    }
+}

@@ -1,13 +1,13 @@
 //! `kubegate demo --flavor ibm`
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
 use super::{
     folder::Folder,
     program,
-    serve::{serve, target},
+    serve::{Door, serve, target},
 };
 use crate::{
     credential::{
@@ -63,7 +63,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
         "kubegate demo --flavor ibm".to_owned(),
     )?;
     let target = target(ibm.iks())?;
-    let greet = |address| greeting(address, &ibm, &folder);
+    let greet = |door: &Door| greeting(door, &ibm, &folder);
     serve(target, Arc::new(chain), flags, greet).await
 }
 
@@ -76,14 +76,15 @@ fn endpoints(ibm: &IbmCloud) -> anyhow::Result<Endpoints> {
     Ok(Endpoints::read(&read, None)?)
 }
 
-fn greeting(address: SocketAddr, ibm: &IbmCloud, folder: &Folder) -> String {
+fn greeting(door: &Door, ibm: &IbmCloud, folder: &Folder) -> String {
     let file = |name: &str| program::path_of(&folder.path().join(name));
     let (environment, key, ca) = (file("environment"), file("apikey"), file("ca.pem"));
     let (kubegate, issuer) = (program::name(), ibm.issuer_url());
+    let (whoami, pods) = (door.kubectl("auth whoami"), door.kubectl("get pods"));
+    let note = door.note();
     format!(
         "\nIt serves the demo's IBM Cloud, and you are {IAM_USER}. Try:\n\
-         \x20 kubectl -s http://{address} auth whoami\n\
-         \x20 kubectl -s http://{address} get pods\n\
+         {whoami}{pods}{note}\
          \nThe same with only an API key, in another terminal:\n\
          \x20 . {environment}\n\
          \x20 {kubegate} --port 8002 --ibm-cluster kubegate-iks --ibm-endpoint private \\\n\

@@ -1,10 +1,10 @@
 //! `kubegate demo --flavor kubernetes`
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
-use super::serve::{serve, target};
+use super::serve::{Door, serve, target};
 use crate::{
     credential::{Credential, Fetch, Source, bearer},
     demo::ControlPlane,
@@ -18,7 +18,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
         .context("cannot start the demo's control plane")?;
     let cluster = Arc::new(cluster);
     let target = target(&cluster)?;
-    let greet = |address| greeting(address, flags.allow_exec);
+    let greet = |door: &Door| greeting(door, flags.allow_exec);
     serve(target, Arc::new(Tokens(cluster)), flags, greet).await
 }
 
@@ -43,19 +43,21 @@ impl Source for Tokens {
     }
 }
 
-fn greeting(address: SocketAddr, allow_exec: bool) -> String {
+fn greeting(door: &Door, allow_exec: bool) -> String {
     let exec = if allow_exec {
-        format!("  kubectl -s http://{address} exec -it hello -- sh\n")
+        door.kubectl("exec -it hello -- sh")
     } else {
         "  (start with --allow-exec to try kubectl exec and attach)\n".to_owned()
     };
-    format!(
-        "\nIt serves the demo's cluster. Try:\n\
-         \x20 curl http://{address}/api/v1/pods\n\
-         \x20 curl http://{address}/openapi/v3/apis/apps/v1\n\
-         \x20 curl -N 'http://{address}/api/v1/pods?watch=1'\n\
-         \x20 kubectl -s http://{address} get pods,deployments\n\
-         \x20 kubectl -s http://{address} logs -f hello\n\
-         {exec}"
-    )
+    [
+        "\nIt serves the demo's cluster. Try:\n",
+        &door.curl("", "/api/v1/pods"),
+        &door.curl("", "/openapi/v3/apis/apps/v1"),
+        &door.curl(" -N", "/api/v1/pods?watch=1"),
+        &door.kubectl("get pods,deployments"),
+        &door.kubectl("logs -f hello"),
+        &exec,
+        door.note(),
+    ]
+    .concat()
 }

@@ -1,7 +1,6 @@
 //! `kubegate demo --flavor oidc`
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -11,7 +10,7 @@ use anyhow::Context as _;
 use super::{
     folder::Folder,
     program,
-    serve::{serve, target},
+    serve::{Door, serve, target},
 };
 use crate::{
     credential::{Credential, Error, Fetch, Source, bearer},
@@ -47,7 +46,7 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
         issuer: Arc::clone(&issuer),
         lifetime: id_token,
     };
-    let greet = |address| greeting(address, &cluster, &issuer, &options.client_id, &folder);
+    let greet = |door: &Door| greeting(door, &cluster, &issuer, &options.client_id, &folder);
     serve(target, Arc::new(source), flags, greet).await
 }
 
@@ -82,7 +81,7 @@ impl Source for IdTokens {
 }
 
 fn greeting(
-    address: SocketAddr,
+    door: &Door,
     cluster: &ControlPlane,
     issuer: &OidcIssuer,
     client_id: &str,
@@ -94,10 +93,11 @@ fn greeting(
     let (api, issuer_url) = (cluster.url(), issuer.url());
     let kubegate = program::name();
     let path = program::path_variable().map_or_else(String::new, |path| format!(" {path}"));
+    let pods = door.curl("", "/api/v1/pods");
+    let (whoami, note) = (door.kubectl("auth whoami"), door.note());
     format!(
         "\nIt serves the demo's cluster, whose users log in at an OIDC issuer. Try:\n\
-         \x20 curl http://{address}/api/v1/pods\n\
-         \x20 kubectl -s http://{address} auth whoami\n\
+         {pods}{whoami}{note}\
          \nThe same with a login, in another terminal. The issuer lets everybody in; curl takes the\n\
          place of a browser, which would not trust the issuer's certificate:\n\
          \x20 export KUBECONFIG={kubeconfig} XDG_STATE_HOME={state} \\\n\

@@ -1,13 +1,13 @@
 //! `kubegate demo --flavor openshift`
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::{
     folder::Folder,
     program,
-    serve::{serve, target},
+    serve::{Door, serve, target},
 };
 use crate::{
     credential::{self, CommandContext},
@@ -46,11 +46,11 @@ pub(super) async fn run(token_ttl: Duration, flags: &ProxyFlags) -> anyhow::Resu
     let target = target(cluster.api())?;
     let source =
         credential::saved_login::source(&login, &target.cluster, &CommandContext::Unknown)?;
-    let greet = |address| greeting(address, &cluster, &folder, life);
+    let greet = |door: &Door| greeting(door, &cluster, &folder, life);
     serve(target, source, flags, greet).await
 }
 
-fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64) -> String {
+fn greeting(door: &Door, cluster: &OpenShift, folder: &Folder, life: u64) -> String {
     let (api, registry) = (cluster.api().url(), cluster.registry_url());
     let digest = cluster.add_image(REPOSITORY);
     let file = |name: &str| program::path_of(&folder.path().join(name));
@@ -59,11 +59,12 @@ fn greeting(address: SocketAddr, cluster: &OpenShift, folder: &Folder, life: u64
         ["api-ca.pem", "oauth-ca.pem", "registry-ca.pem"].map(file);
     let kubegate = program::name();
     let path = program::path_variable().map_or_else(String::new, |path| format!(" {path}"));
+    let me = door.curl("", "/apis/user.openshift.io/v1/users/~");
+    let tokens = door.curl("", "/apis/oauth.openshift.io/v1/useroauthaccesstokens");
+    let (projects, note) = (door.kubectl("get projects,pods"), door.note());
     format!(
         "\nIt serves the demo's OpenShift, and you are {USER}. Try:\n\
-         \x20 curl http://{address}/apis/user.openshift.io/v1/users/~\n\
-         \x20 curl http://{address}/apis/oauth.openshift.io/v1/useroauthaccesstokens\n\
-         \x20 kubectl -s http://{address} get projects,pods\n\
+         {me}{tokens}{projects}{note}\
          \nThe same with a login, in another terminal; the password is {USER}, too. The session\n\
          ends after {life} s; start the demo with --token-ttl 1h for a longer one:\n\
          \x20 export KUBECONFIG={kubeconfig} XDG_STATE_HOME={state}{path}\n\
