@@ -1,6 +1,9 @@
 //! `kubegate kubeconfig`
 
-use std::path::{Path, PathBuf, absolute};
+use std::{
+    path::{Path, PathBuf, absolute},
+    time::SystemTime,
+};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
@@ -30,11 +33,13 @@ it has these contexts alone.
 Over plain http it has no credential, since Kubernetes clients send none to http. Over https give
 --tls-self-signed (or --certificate-authority) and --token-file (or --client-certificate and
 --client-key), with which clients prove who they are to the proxy; the kubeconfig names the files.
+--client-name has the local CA issue a certificate, for a proxy whose --client-ca is the CA's file.
 
 Examples:
   KUBECONFIG=<(kubegate kubeconfig) kubectl get pods
   kubegate kubeconfig --write ~/.kube/kubegate
   kubegate kubeconfig --tls-self-signed --token-file ~/.config/kubegate/token --write ~/.kube/kubegate
+  kubegate kubeconfig --tls-self-signed --client-name jane --write ~/.kube/kubegate
   kubegate kubeconfig --server https://gate.example --token-file token --merge ~/.kube/team
 
 Exit codes: 0 when printed or written, 1 if the kubeconfig cannot be read or written, 2 for bad flags.";
@@ -50,6 +55,10 @@ pub(super) struct Flags {
     /// File with a token of --require-token-file alone; the kubeconfig names the file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
+    /// Issue a client certificate of this name by the local CA, good for a year; the kubeconfig names its
+    /// file
+    #[arg(long, value_name = "NAME", value_parser = client_name)]
+    client_name: Option<String>,
     /// Output format [default: YAML, with a comment where there is no credential]
     #[arg(short, long, value_enum, value_name = "FORMAT", conflicts_with_all = ["write", "merge"])]
     output: Option<Format>,
@@ -150,9 +159,19 @@ fn user(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Map<Strin
         check_token(file)?;
         user.insert("tokenFile".to_owned(), json!(absolute(file)?));
     }
-    match (&overrides.client_certificate, &overrides.client_key) {
-        (None, None) => {}
-        (Some(certificate), Some(key)) => {
+    let files = (&overrides.client_certificate, &overrides.client_key);
+    match (files, &flags.client_name) {
+        ((None, None), None) => {}
+        ((None, None), Some(name)) => {
+            let file = issue(name, flags)?;
+            for field in ["client-certificate", "client-key"] {
+                user.insert(field.to_owned(), json!(file));
+            }
+        }
+        (_, Some(_)) => bail_usage!(
+            "--client-name and --client-certificate exclude each other; give one of them"
+        ),
+        ((Some(certificate), Some(key)), None) => {
             let files = [("client-certificate", certificate), ("client-key", key)];
             for (field, file) in files {
                 if !file.is_file() {
@@ -164,6 +183,29 @@ fn user(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result<Map<Strin
         _ => bail_usage!("--client-certificate and --client-key belong together; give both"),
     }
     Ok(user)
+}
+
+/// Has the local CA issue a client certificate. Returns the file with it and its key.
+fn issue(name: &str, flags: &Flags) -> anyhow::Result<PathBuf> {
+    if !flags.tls_self_signed {
+        bail_usage!("--client-name needs --tls-self-signed, whose local CA issues the certificate");
+    }
+    let store = Store::of_user(&|name| std::env::var_os(name))?;
+    let file = store.issue_client_certificate(name, SystemTime::now())?;
+    Ok(absolute(file)?)
+}
+
+/// Parses the name of a client, which becomes a common name (RFC 5280 limits it to 64 characters) and the
+/// name of a file.
+fn client_name(text: &str) -> Result<String, String> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
+    if text.is_empty() || text.len() > 64 || text.starts_with('.') || !text.bytes().all(is_good) {
+        return Err(
+            "must be 1 to 64 letters, digits, `-`, `_`, `@` or `.`, and begin with no `.`"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// Checks that a file holds a token alone, which clients send as it stands there.
@@ -278,8 +320,8 @@ fn note(is_https: bool, served: &ProxyContexts) -> Option<&'static str> {
             "without credentials: Kubernetes clients send none to http, and the proxy adds its own",
         ),
         (true, true) => Some(
-            "without a credential kubectl asks for a user name over https; give --token-file, or \
-             --client-certificate and --client-key",
+            "without a credential kubectl asks for a user name over https; give --token-file, \
+             --client-name, or --client-certificate and --client-key",
         ),
         (true, false) => None,
     }

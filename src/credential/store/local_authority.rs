@@ -3,11 +3,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
+
+use zeroize::Zeroizing;
 
 use super::{Error, Store, private_file};
 use crate::{kubeconfig::edit::RenewalLock, tls::LocalAuthority};
+
+/// How long a client certificate is valid. The CA's certificate is valid for at least as long.
+const CLIENT_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Store {
     /// The file of the local CA's certificate. [`Store::local_authority`] makes it.
@@ -37,6 +42,23 @@ impl Store {
             }
             (made, _) => made,
         }
+    }
+
+    /// Issues a client certificate by the local CA. `--client-ca` with the CA's file knows its holder as
+    /// `name`, which has to be good for a file's name. Returns the file with the certificate and its key:
+    /// one file, so that both are replaced at once. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`Store::local_authority`]; a file that cannot be written.
+    pub fn issue_client_certificate(&self, name: &str, now: SystemTime) -> Result<PathBuf, Error> {
+        let authority = self.local_authority(now)?;
+        let folder = self.authority_folder();
+        let file = folder.join("clients").join(format!("{name}.pem"));
+        let issued = authority.issue_for_client(name, CLIENT_LIFETIME, now);
+        let issued = issued.map_err(|source| Error::Authority { folder, source })?;
+        let text = Zeroizing::new(issued.chain_pem() + &issued.key_pem());
+        private_file::write(self.folder(), &file, text.as_bytes())?;
+        Ok(file)
     }
 
     fn make_or_renew(
