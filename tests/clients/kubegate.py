@@ -18,17 +18,18 @@ SECRETS = re.compile(
 
 
 class Kubegate:
-    """Starts on a port of its own, which `url` names, and logs at the highest verbosity. Stops with
-    SIGTERM; anything else than a clean exit is an error that shows its output, and so is a
-    secret in it."""
+    """Starts on a free port, or the one that is given, which `url` names, and logs at the highest
+    verbosity. Stops with SIGTERM; anything else than a clean exit is an error that shows its output,
+    and so is a secret in it."""
 
-    def __init__(self, *arguments, environment=None):
+    def __init__(self, *arguments, environment=None, port=0):
+        self._port = port
         self._arguments = arguments
         self._environment = environment
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [os.environ["KUBEGATE"], "-v=9", *self._arguments, "--port=0"],
+            [os.environ["KUBEGATE"], "-v=9", *self._arguments, f"--port={self._port}"],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -47,12 +48,12 @@ class Kubegate:
             self.greeting = self._lines.get(timeout=30)
         except queue.Empty:
             self.greeting = "nothing in 30 s"
-        found = re.fullmatch(r"Starting to serve on (127\.0\.0\.1:\d+)\n", self.greeting)
+        found = re.fullmatch(r"Starting to serve on (https://)?(127\.0\.0\.1:\d+)\n", self.greeting)
         if not found:
             self._process.kill()
             self._process.wait()
             raise RuntimeError(f"kubegate printed {self.greeting!r}: {''.join(self.output)}")
-        self.url = f"http://{found[1]}"
+        self.url = f"{found[1] or 'http://'}{found[2]}"
         return self
 
     def line(self):
