@@ -129,11 +129,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
     } else if !flags.forget {
         bail!("nothing is saved of this login, which reads user name and password from files");
     }
-    let mut lines = vec![if outcome.was_over {
-        format!("{} was logged out already\n", printable(&user))
-    } else {
-        format!("Logged out {}\n", printable(&user))
-    }];
+    let mut lines = vec![outcome.line(&user)];
     if flags.forget {
         let session = match (&name, &outcome.ended) {
             (None, _) => "",
@@ -233,6 +229,8 @@ struct Outcome {
     ended: anyhow::Result<()>,
     /// Whether there was no session.
     was_over: bool,
+    /// The name and the API servers of a login that is for others than this one, which need it.
+    goes_on: Option<(String, Vec<String>)>,
     /// The other user entries that name the login.
     others: Vec<Other>,
 }
@@ -242,6 +240,7 @@ impl Default for Outcome {
         Self {
             ended: Ok(()),
             was_over: false,
+            goes_on: None,
             others: Vec::new(),
         }
     }
@@ -281,18 +280,30 @@ impl Outcome {
                 });
             }
             Ok(None) => self.was_over = true,
-            // The login is for other servers, so this context may not end it. An earlier logout may
-            // have kept it for them.
             Err(error @ store::Error::OtherBinding { .. }) => {
-                let is_detached = store
-                    .read(name)?
-                    .is_some_and(|saved| saved.issuer.is_some() && binding.is_issuer_of(&saved));
-                if !is_detached && !flags.forget {
+                let saved = store.read(name)?.unwrap_or_default();
+                let is_of_issuer = binding.is_issuer_of(&saved);
+                // An earlier logout may have kept it for other servers.
+                if !flags.forget && saved.issuer.is_some() && is_of_issuer {
+                    self.was_over = true;
+                    self.others.clear();
+                    return Ok(());
+                }
+                if !flags.forget {
                     return Err(error.into());
                 }
-                self.was_over = true;
-                self.others.clear();
-                return Ok(());
+                if !self.others.is_empty() {
+                    self.goes_on = Some((name.to_owned(), saved.servers));
+                    self.others.clear();
+                    return Ok(());
+                }
+                self.ended = match login {
+                    Login::Oidc(_) | Login::Ibm(_) if is_of_issuer => {
+                        end(login, &saved, cluster).await
+                    }
+                    // No other server may get its token.
+                    _ => Err(error.into()),
+                };
             }
             Err(error) => self.ended = Err(error.into()),
         }
@@ -311,6 +322,20 @@ impl Outcome {
 }
 
 impl Outcome {
+    /// The line that tells what became of the login of `user`.
+    fn line(&self, user: &str) -> String {
+        let user = printable(user);
+        match &self.goes_on {
+            Some((name, servers)) => format!(
+                "The saved login {} of {user} is for {}, and goes on\n",
+                printable(name),
+                printable(&servers.join(", "))
+            ),
+            None if self.was_over => format!("{user} was logged out already\n"),
+            None => format!("Logged out {user}\n"),
+        }
+    }
+
     /// Whether others need the login after the logout from the API server `here`.
     fn is_needed(&mut self, saved: &SavedLogin, here: Option<&str>) -> bool {
         let mut is_needed = false;

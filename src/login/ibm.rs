@@ -161,7 +161,7 @@ pub async fn log_in(
         default_namespace: None,
         cluster: NewCluster::of(&config, config.url(), None)?,
         exec: exec_entry(flags.to_args(), request.exec_api_version),
-        identity: ibm_identity(&cluster.id),
+        identity: ibm_identity(&flags),
     };
     let mut user = String::new();
     let mut signals = handle_signals()?;

@@ -182,6 +182,14 @@ pub(super) fn is_same_client(one: &OidcFlags, other: &OidcFlags) -> bool {
         && one.oidc_client_id == other.oidc_client_id
 }
 
+/// Whether both get the tokens of one client by the same grant, files and scopes.
+pub(super) fn has_same_flags(one: &OidcFlags, other: &OidcFlags) -> bool {
+    let mut other = other.clone();
+    other.login.clone_from(&one.login);
+    other.oidc_issuer_url.clone_from(&one.oidc_issuer_url);
+    is_same_client(one, &other) && one.to_args() == other.to_args()
+}
+
 /// Whether no kubeconfig other than `own` is known to use a name.
 fn is_free(
     store: &Store,

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 
 use super::{
     Error,
-    login_name::{NameRequest, choose_login_name, is_same_client},
+    login_name::{NameRequest, choose_login_name, has_same_flags, is_same_client},
     login_users::users_of,
     own_program,
 };
@@ -19,7 +19,7 @@ use crate::{
         },
     },
     printable::printable,
-    settings::{Login, OidcFlags},
+    settings::{IbmFlags, Login, OidcFlags, OpenshiftFiles},
     shell::in_quotes,
 };
 
@@ -42,9 +42,14 @@ pub(super) fn exec_entry(args: Vec<String>, api_version: Option<ExecApiVersion>)
 }
 
 /// A user entry is of the same session if it runs kubegate for a session at the same API server.
-pub(super) fn openshift_identity() -> LoginIdentity {
+pub(super) fn openshift_identity(files: &OpenshiftFiles) -> LoginIdentity {
+    let args = files.to_args();
     LoginIdentity {
         is_same: Box::new(|exec| matches!(Login::of_exec(exec), Some(Login::Openshift(_)))),
+        has_same_flags: Box::new(move |exec| match Login::of_exec(exec) {
+            Some(Login::Openshift(other)) => other.files.to_args() == args,
+            _ => false,
+        }),
         is_login: is_login(),
         is_session: true,
     }
@@ -54,6 +59,7 @@ pub(super) fn openshift_identity() -> LoginIdentity {
 /// where `--login` names one.
 pub(super) fn oidc_identity(flags: &OidcFlags, login: Option<&str>) -> LoginIdentity {
     let (flags, login) = (flags.clone(), login.map(str::to_owned));
+    let same = flags.clone();
     LoginIdentity {
         is_same: Box::new(move |exec| match Login::of_exec(exec) {
             Some(Login::Oidc(other)) => {
@@ -62,17 +68,26 @@ pub(super) fn oidc_identity(flags: &OidcFlags, login: Option<&str>) -> LoginIden
             }
             _ => false,
         }),
+        has_same_flags: Box::new(move |exec| match Login::of_exec(exec) {
+            Some(Login::Oidc(other)) => has_same_flags(&same, &other),
+            _ => false,
+        }),
         is_login: is_login(),
         is_session: false,
     }
 }
 
 /// A user entry is of the same login if it gets tokens for the same cluster.
-pub(super) fn ibm_identity(cluster: &str) -> LoginIdentity {
-    let cluster = cluster.to_owned();
+pub(super) fn ibm_identity(flags: &IbmFlags) -> LoginIdentity {
+    let (cluster, args) = (flags.cluster.clone(), flags.to_args());
     LoginIdentity {
         is_same: Box::new(move |exec| match Login::of_exec(exec) {
-            Some(Login::Ibm(other)) => other.cluster.as_ref() == Some(&cluster),
+            Some(Login::Ibm(other)) => other.cluster == cluster,
+            _ => false,
+        }),
+        // The saved login is of one account, and a session or an API key.
+        has_same_flags: Box::new(move |exec| match Login::of_exec(exec) {
+            Some(Login::Ibm(other)) => other.to_args() == args,
             _ => false,
         }),
         is_login: is_login(),

@@ -160,6 +160,7 @@ pub async fn log_in(
     let new_cluster = NewCluster::of(&cluster, access.server(), proxy)?;
     let mut new = new_context(
         &request.connection,
+        &request.files,
         renewed.as_ref(),
         user,
         namespace,
@@ -205,6 +206,7 @@ pub async fn log_in(
 /// The context that the login of `user` writes, as yet without its plugin.
 fn new_context(
     connection: &Overrides,
+    files: &OpenshiftFiles,
     renewed: Option<&Target>,
     user: &str,
     namespace: Option<String>,
@@ -222,7 +224,7 @@ fn new_context(
         default_namespace: namespace,
         cluster,
         exec: ExecEntry::default(),
-        identity: openshift_identity(),
+        identity: openshift_identity(files),
     }
 }
 
@@ -332,19 +334,6 @@ fn credential_args(login: &str, files: &OpenshiftFiles) -> Vec<String> {
     let mut args = ["credential", "openshift", "--login", login]
         .map(str::to_owned)
         .to_vec();
-    for (flag, file) in [
-        ("--openshift-username-file", &files.openshift_username_file),
-        ("--openshift-password-file", &files.openshift_password_file),
-        (
-            "--oauth-certificate-authority",
-            &files.oauth_certificate_authority,
-        ),
-    ] {
-        if let Some(file) = file {
-            // Absolute, since kubectl runs the plugin in the user's working folder.
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            args.extend([flag.to_owned(), file.display().to_string()]);
-        }
-    }
+    args.extend(files.to_args());
     args
 }

@@ -1,7 +1,7 @@
 //! [`Login`]: the arguments of `kubegate credential`, as they are in the `exec` entry that
 //! `kubegate login` writes.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -61,6 +61,26 @@ impl OpenshiftFiles {
     pub fn username_and_password(&self) -> Option<(&Path, &Path)> {
         let user = self.openshift_username_file.as_deref()?;
         Some((user, self.openshift_password_file.as_deref()?))
+    }
+
+    /// Returns the arguments of `kubegate` that mean these files. Paths are absolute, since kubectl runs a
+    /// plugin in the user's working folder.
+    #[must_use]
+    pub fn to_args(&self) -> Vec<String> {
+        let files = [
+            ("--openshift-username-file", &self.openshift_username_file),
+            ("--openshift-password-file", &self.openshift_password_file),
+            (
+                "--oauth-certificate-authority",
+                &self.oauth_certificate_authority,
+            ),
+        ];
+        let args = files.into_iter().filter_map(|(flag, file)| {
+            let file = file.as_ref()?;
+            let file = absolute(file).unwrap_or_else(|_| file.clone());
+            Some([flag.to_owned(), file.display().to_string()])
+        });
+        args.flatten().collect()
     }
 }
 

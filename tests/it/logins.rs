@@ -15,6 +15,7 @@ mod list;
 mod login;
 mod logout;
 mod older_servers;
+mod other_hands;
 mod remedies;
 mod renewal;
 mod several_files;

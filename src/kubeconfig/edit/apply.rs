@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     contents::{Config, Contents},
     forget::USER,
-    login_note,
+    login_note::{self, Before},
     new_context::NewContext,
     plan::{Place, Plan},
 };
@@ -18,9 +18,13 @@ pub(super) fn apply(
     new: &NewContext,
     make_current: bool,
 ) {
-    let current = current_context(contents).filter(|_| make_current);
-    let context = context_fields(contents, plan, new, current.as_deref());
+    let cluster = contents.find_in(plan.cluster.file, "cluster", &plan.cluster.name);
+    let before = Before {
+        cluster: cluster.cloned(),
+        current_in: make_current.then_some(main),
+    };
     put_cluster(contents, plan, new);
+    let context = context_fields(contents, plan, new, &before);
     let empty = Map::new();
     let config = contents.config(plan.user.file).unwrap_or(&empty);
     let user = new.user_fields(config, &plan.user.name);
@@ -47,12 +51,12 @@ fn put_cluster(contents: &mut Contents<'_>, plan: &Plan, new: &NewContext) {
     put(contents, "cluster", &plan.cluster, cluster, &owned);
 }
 
-/// The fields of the context, with its note. The former current context is `current`.
+/// The fields of the context, with its note.
 fn context_fields(
     contents: &Contents<'_>,
     plan: &Plan,
     new: &NewContext,
-    current: Option<&str>,
+    before: &Before,
 ) -> Map<String, Value> {
     let mut context = Map::new();
     context.insert("cluster".to_owned(), json!(plan.cluster.name));
@@ -64,19 +68,9 @@ fn context_fields(
     if let Some(namespace) = new.namespace.as_ref().or(default) {
         context.insert("namespace".to_owned(), json!(namespace));
     }
-    let extensions = login_note::extensions(contents, plan, new, &context, current);
+    let extensions = login_note::extensions(contents, plan, new, &context, before);
     context.insert("extensions".to_owned(), extensions);
     context
-}
-
-/// The current context: the first file that has one counts.
-fn current_context(contents: &Contents<'_>) -> Option<String> {
-    let mut files = (0..contents.len()).filter_map(|file| contents.config(file));
-    let current = files.find_map(|config| {
-        let current = config.get("current-context")?.as_str()?;
-        (!current.is_empty()).then_some(current)
-    });
-    current.map(str::to_owned)
 }
 
 /// The content of a file, with the head of a kubeconfig if it is empty.

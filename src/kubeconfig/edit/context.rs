@@ -111,6 +111,7 @@ pub fn may_add_context(files: &[PathBuf]) -> Result<(), Error> {
         exec: ExecEntry::default(),
         identity: LoginIdentity {
             is_same: Box::new(|_| false),
+            has_same_flags: Box::new(|_| false),
             is_login: Box::new(|_| false),
             is_session: false,
         },

@@ -7,7 +7,7 @@ use super::{
     meaning::differences,
     names::user_in_name,
     new_context::{Naming, NewContext},
-    note::{self, note},
+    note,
 };
 use crate::kubeconfig::Error;
 
@@ -19,16 +19,20 @@ pub(super) struct Existing<'a> {
 }
 
 impl Existing<'_> {
-    /// Whether the entry is this login of this user, so that it may be renewed for every context.
+    /// Whether the entry is this login of this user, so that it may be renewed for every context. One that
+    /// other contexts use keeps its grant, files and scopes.
     pub(super) fn is_same_login(
         &self,
         name: &str,
         found: Found<'_>,
         renewed: Option<ContextEntry<'_>>,
     ) -> bool {
+        let identity = &self.new.identity;
+        let is_own = self.other_use("user", name, renewed).is_none();
         let exec = self.contents.exec(name, found);
-        exec.is_some_and(|exec| (self.new.identity.is_same)(&exec))
-            && self.is_of_same_user(name)
+        exec.is_some_and(|exec| {
+            (identity.is_same)(&exec) && (is_own || (identity.has_same_flags)(&exec))
+        }) && self.is_of_same_user(name)
             && (!self.new.identity.is_session || self.is_of_same_server(name, renewed))
     }
 
@@ -46,19 +50,26 @@ impl Existing<'_> {
             && self.is_of_same_server(name, renewed)
     }
 
-    /// Whether nothing says that an entry is of another user: neither the note of a login, nor the
-    /// entry's name.
+    /// Whether nothing says that an entry is of another user: neither the notes of the logins that wrote
+    /// it, nor the entry's name.
     fn is_of_same_user(&self, name: &str) -> bool {
-        let contexts = self.contents.contexts();
-        let users: Vec<_> = contexts.filter(|one| one.body["user"] == name).collect();
-        let noted = users.iter().find_map(|one| note::username(one.body));
-        if let Some(noted) = noted {
-            return noted == self.new.username;
+        let noted = self.contents.contexts().filter_map(|one| {
+            let login = note::login_of(self.contents, one.body)?;
+            (login.user == name).then(|| (one.body["user"] == name, login.username))
+        });
+        let noted: Vec<_> = noted.collect();
+        // A context that has left the entry does not know who logged in since.
+        let is_in_use = noted.iter().any(|(uses, _)| *uses);
+        let mut known = noted.iter().filter(|(uses, _)| *uses == is_in_use);
+        if !noted.is_empty() {
+            return known.all(|(_, username)| *username == self.new.username);
         }
         if matches!(self.new.naming, Naming::Ibm(_)) {
             return true;
         }
-        users.iter().all(|context| {
+        let contexts = self.contents.contexts();
+        let mut users = contexts.filter(|one| one.body["user"] == name);
+        users.all(|context| {
             let cluster = context.body["cluster"].as_str().unwrap_or_default();
             user_in_name(name, cluster).is_none_or(|user| user == self.new.username)
         })
@@ -87,7 +98,7 @@ impl Existing<'_> {
         let renewed = renewed.map(|renewed| (renewed.file, renewed.name));
         self.contents.contexts().filter(move |context| {
             // After its login is forgotten, a context has its former entries again.
-            let uses = context.body[kind] == name || note(context.body)[kind] == name;
+            let uses = note::uses(context.body, kind, name);
             uses && Some((context.file, context.name)) != renewed
         })
     }

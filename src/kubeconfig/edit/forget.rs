@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{
     contents::{Config, Contents, ContextEntry, Found},
     meaning::is_same_api_server,
-    note::{self, note},
+    note::{self, Note},
     restore::{Taken, body_mut, restore_clusters, restore_context, restore_current_contexts},
 };
-use crate::kubeconfig::{Cluster, ExecConfig, server_url};
+use crate::kubeconfig::{Cluster, ExecConfig};
 
 /// Fields of a user that a login replaces: all login methods.
 pub(super) const USER: [&str; 10] = [
@@ -81,20 +81,19 @@ pub(super) fn forget(contents: &mut Contents<'_>, forget: &Forget) -> Forgotten 
         take_user(contents, &forget.user, &owners, is_older);
     }
     // A context that nobody's login made works again with the user that was there before.
-    let leaves = |one: &Taken| one.note.is_null() && is_older;
+    let leaves = |one: &Taken| one.note.is_none() && is_older;
     let taken: Vec<Taken> = taken.into_iter().filter(|one| !leaves(one)).collect();
     for one in &taken {
-        let is_removed = one.note.is_null() || note::has(&one.note, "made", "context");
-        if is_removed {
+        if one.is_removed() {
             remove_context(contents, one);
             done.removed.push(one.name.clone());
         } else {
-            restore_context(contents, one);
+            restore_context(contents, one, is_older);
             done.restored.push(one.name.clone());
         }
     }
     for one in &taken {
-        restore_clusters(contents, one, done.restored.contains(&one.name));
+        restore_clusters(contents, one);
     }
     take_orphans(contents, forget, &taken, &mut done);
     take_clusters(contents, &taken, &done.kept_orphans);
@@ -154,8 +153,7 @@ fn taken(
         taken.push(Taken {
             file: context.file,
             name: context.name.to_owned(),
-            cluster: context.body["cluster"].clone(),
-            note: note(context.body),
+            note: Note::of(context.body),
         });
     }
     taken
@@ -195,36 +193,22 @@ fn remove_context(contents: &mut Contents<'_>, taken: &Taken) {
     }
 }
 
-/// Removes the clusters that the login made, from the files whose contexts it made them for. One that
-/// another context uses stays, and so do one that leads to another server by now, and those of a context
-/// whose former user is `kept`.
+/// Removes the clusters that the login added. One that another context uses or that others have changed
+/// stays, and so do those of a context whose former user is `kept`.
 fn take_clusters(contents: &mut Contents<'_>, taken: &[Taken], kept: &[String]) {
-    let is_needed = |one: &&Taken| {
-        note::texts(&one.note["former-users"]).any(|user| kept.iter().any(|one| one == user))
-    };
-    for one in taken.iter().filter(|one| !is_needed(one)) {
-        for (name, server) in one.made_clusters() {
-            let entry = contents.find_in(one.file, "cluster", &name);
-            let is_same = match (&server, entry) {
-                (Some(server), Some(entry)) => is_same_url(server, &entry["server"]),
-                (None, Some(_)) => true,
-                (_, None) => false,
-            };
-            if !is_same || is_used(contents, "cluster", &name) {
+    for one in taken {
+        if one.former_users().any(|user| kept.contains(user)) {
+            continue;
+        }
+        for (file, name, _) in one.clusters(contents, true) {
+            if is_used(contents, "cluster", name) {
                 continue;
             }
-            if let Some(config) = contents.config_mut(one.file) {
+            if let Some(config) = contents.config_mut(file) {
                 retain(config, "clusters", |item| (*item)["name"] != name.as_str());
             }
         }
     }
-}
-
-fn is_same_url(one: &str, other: &Value) -> bool {
-    let parse = |text: &str| server_url::parse(text).ok();
-    let other = other.as_str().and_then(parse);
-    let both = parse(one).zip(other);
-    both.is_some_and(|(one, other)| super::meaning::is_same_server(&one, &other))
 }
 
 /// Removes the users of earlier logins of the contexts, if no context uses them any more.
@@ -234,10 +218,11 @@ fn take_orphans(
     taken: &[Taken],
     done: &mut Forgotten,
 ) {
-    let former = taken
+    let former: BTreeSet<String> = taken
         .iter()
-        .flat_map(|one| note::texts(&one.note["former-users"]));
-    let former: BTreeSet<String> = former.map(str::to_owned).collect();
+        .flat_map(Taken::former_users)
+        .cloned()
+        .collect();
     for user in former {
         let Some(found) = contents.find("user", &user) else {
             continue;
@@ -262,8 +247,8 @@ fn take_orphans(
 
 /// Whether a context uses an entry, or would after its login is forgotten.
 fn is_used(contents: &Contents<'_>, kind: &str, name: &str) -> bool {
-    let uses = |one: ContextEntry<'_>| one.body[kind] == name || note(one.body)[kind] == name;
-    contents.contexts().any(uses)
+    let mut contexts = contents.contexts();
+    contexts.any(|one| note::uses(one.body, kind, name))
 }
 
 /// Removes the items of a section for which `stays` is false.

@@ -1,180 +1,157 @@
-//! Writes the note in which a login records what existed before it, and who logged in. It is an extension
-//! of the login's context, which kubectl keeps and ignores.
+//! Writes the note in which a login records what it wrote and what was there before, and who logged in.
+//! It is an extension of the login's context, which kubectl keeps and ignores.
 
 use serde_json::{Map, Value, json};
 
 use super::{
     contents::Contents,
+    meaning::digest,
     new_context::NewContext,
-    note::{CONTEXT_FIELDS, NOTE, has},
+    note::{
+        CONTEXT_FIELDS, NOTE, Note, NotedCluster, NotedCurrent, NotedField, NotedLogin, find_file,
+        named_file,
+    },
     plan::Plan,
 };
 
+/// What a login finds before it writes.
+pub(super) struct Before {
+    /// The entry of its cluster.
+    pub(super) cluster: Option<Value>,
+    /// The file whose current context it sets.
+    pub(super) current_in: Option<usize>,
+}
+
 /// Returns the extensions of a planned context, whose new fields are `fields`: those of the context that
-/// it replaces, and the note. What an earlier login of the same context noted stays.
+/// it replaces, and the note. The cluster is written already, the user not yet. What an earlier login of
+/// the context noted stays, except for what others have changed since.
 pub(super) fn extensions(
     contents: &Contents<'_>,
     plan: &Plan,
     new: &NewContext,
     fields: &Map<String, Value>,
-    current: Option<&str>,
+    before: &Before,
 ) -> Value {
     let old = contents.find_in(plan.context.file, "context", &plan.context.name);
+    let noted = old.and_then(Note::of);
+    let mut note = noted.unwrap_or_else(|| Note::first(old.is_none()));
+    if let Some(old) = old.filter(|_| !note.is_made()) {
+        note_context(&mut note, contents, old, fields);
+    }
+    note_users(&mut note, contents, plan, new);
+    note_cluster(&mut note, contents, plan, before.cluster.as_ref());
+    if let Some(file) = before.current_in {
+        note_current(&mut note, contents, plan, file);
+    }
+    note.login = Some(NotedLogin {
+        user: plan.user.name.clone(),
+        username: new.username.clone(),
+    });
     let mut extensions = match old.map(|old| &old["extensions"]) {
         Some(Value::Array(extensions)) => extensions.clone(),
         _ => Vec::new(),
     };
-    let earlier = extensions.iter_mut().find(|one| one["name"] == NOTE);
-    let earlier = earlier.map(|one| one["extension"].take());
-    let is_first = earlier.is_none();
-    if is_first {
-        extensions.push(json!({"name": NOTE}));
-    }
-    let mut note = match earlier {
-        Some(Value::Object(note)) => note,
-        Some(_) => Map::new(),
-        None => first_note(plan, old, current),
-    };
-    note_context(&mut note, old, fields);
-    let former_user = old
-        .filter(|_| !is_first)
-        .and_then(|old| old["user"].as_str());
-    note_users(&mut note, contents, plan, new, former_user);
-    note_clusters(&mut note, contents, plan, new, old);
-    note.insert("username".to_owned(), json!(new.username));
-    if let Some(one) = extensions.iter_mut().find(|one| one["name"] == NOTE) {
-        one["extension"] = Value::Object(note);
+    let extension = json!({"name": NOTE, "extension": note});
+    match extensions.iter_mut().find(|one| one["name"] == NOTE) {
+        Some(earlier) => *earlier = extension,
+        None => extensions.push(extension),
     }
     Value::Array(extensions)
 }
 
-/// The note of the first login of a context, whose fields were `old`.
-fn first_note(plan: &Plan, old: Option<&Value>, current: Option<&str>) -> Map<String, Value> {
-    let mut note = Map::new();
-    if let Some(current) = current.filter(|current| *current != plan.context.name) {
-        note.insert("current-context".to_owned(), json!(current));
-    }
-    let made: &[&str] = if old.is_none() { &["context"] } else { &[] };
-    note.insert("made".to_owned(), json!(made));
-    note
-}
-
-/// Notes the former fields of a context that is older than its first login.
-fn note_context(note: &mut Map<String, Value>, old: Option<&Value>, fields: &Map<String, Value>) {
-    let is_made = has(&Value::Object(note.clone()), "made", "context");
-    let Some(old) = old.filter(|_| !is_made) else {
-        return;
-    };
+/// Notes the fields of a context that is older than its first login.
+fn note_context(
+    note: &mut Note,
+    contents: &Contents<'_>,
+    old: &Value,
+    fields: &Map<String, Value>,
+) {
     for field in CONTEXT_FIELDS {
-        let Some(new) = fields.get(field) else {
-            continue;
-        };
-        if old[field] != *new && !note.contains_key(field) {
-            note.insert(field.to_owned(), old[field].clone());
+        let before = &old[field];
+        let written = fields.get(field).unwrap_or(before).clone();
+        match note.context.get_mut(field) {
+            Some(noted) if noted.is_as_written(contents, field, before) => noted.written = written,
+            _ if *before == written => {
+                note.context.remove(field);
+            }
+            _ => {
+                let before = before.clone();
+                let noted = NotedField { before, written };
+                note.context.insert(field.to_owned(), noted);
+            }
         }
     }
 }
 
-/// Notes that the user's entry is older than the login, or that an earlier login of the context had the
-/// user `former`.
-fn note_users(
-    note: &mut Map<String, Value>,
-    contents: &Contents<'_>,
-    plan: &Plan,
-    new: &NewContext,
-    former: Option<&str>,
-) {
+/// Notes that the user's entry is older than the login, or that an earlier login of the context had
+/// another.
+fn note_users(note: &mut Note, contents: &Contents<'_>, plan: &Plan, new: &NewContext) {
+    let name = &plan.user.name;
     let is_login = |name: &str| {
         let found = contents.find("user", name);
         let exec = found.and_then(|found| contents.exec(name, found));
         exec.is_some_and(|exec| (new.identity.is_login)(&exec))
     };
-    if plan.user.exists && !is_login(&plan.user.name) {
-        add(note, "existing-users", &plan.user.name);
+    let mut notes = contents.contexts().filter_map(|one| Note::of(one.body));
+    let is_older = plan.user.exists
+        && (!is_login(name) || notes.any(|other| other.existing_users.contains(name)));
+    if is_older {
+        note.existing_users.insert(name.clone());
+    } else {
+        note.existing_users.remove(name);
     }
-    if let Some(former) = former.filter(|former| *former != plan.user.name && is_login(former)) {
-        add(note, "former-users", former);
-    }
-}
-
-/// Notes the cluster that the login makes, or the former fields of the one that it changes.
-fn note_clusters(
-    note: &mut Map<String, Value>,
-    contents: &Contents<'_>,
-    plan: &Plan,
-    new: &NewContext,
-    old: Option<&Value>,
-) {
-    let name = &plan.cluster.name;
-    let mut made = made_clusters(note, contents, old);
-    if !plan.cluster.exists {
-        add(note, "made", "cluster");
-    }
-    let is_made = made.contains_key(name);
-    if !plan.cluster.exists || is_made && !plan.cluster_fields.is_empty() {
-        made.insert(name.clone(), json!(new.cluster.server));
-    } else if !is_made {
-        note_changed_fields(note, contents, plan);
-    }
-    if !made.is_empty() {
-        note.insert("made-clusters".to_owned(), Value::Object(made));
+    let former = note.login.take().map(|login| login.user);
+    if let Some(former) = former.filter(|former| former != name && is_login(former)) {
+        note.former_users.insert(former);
     }
 }
 
-/// Returns the clusters that earlier logins of the context made, each with its server.
-fn made_clusters(
-    note: &Map<String, Value>,
-    contents: &Contents<'_>,
-    old: Option<&Value>,
-) -> Map<String, Value> {
-    if let Some(Value::Object(made)) = note.get("made-clusters") {
-        return made.clone();
-    }
-    // Earlier versions noted only that they made the cluster of the context.
-    let former = old.and_then(|old| old["cluster"].as_str());
-    let is_made = has(&Value::Object(note.clone()), "made", "cluster");
-    let Some(name) = former.filter(|_| is_made) else {
-        return Map::new();
+/// Notes the cluster that the login added, or the former fields of the one that it changed, which was
+/// `before`. What is noted of the entry, here or in another context, stays if it is as it was written
+/// then.
+fn note_cluster(note: &mut Note, contents: &Contents<'_>, plan: &Plan, before: Option<&Value>) {
+    let place = &plan.cluster;
+    let written = contents.find_in(place.file, "cluster", &place.name);
+    let mut noted = NotedCluster {
+        file: named_file(contents, plan.context.file, place.file),
+        made: before.is_none(),
+        before: Map::new(),
+        written: written.map(digest).unwrap_or_default(),
     };
-    let entry = contents.find("cluster", name);
-    let server = entry.map_or(Value::Null, |entry| entry.body["server"].clone());
-    Map::from_iter([(name.to_owned(), server)])
-}
-
-/// Notes the former fields of an older cluster that the login changes. What was noted before stays.
-fn note_changed_fields(note: &mut Map<String, Value>, contents: &Contents<'_>, plan: &Plan) {
-    let name = &plan.cluster.name;
-    let Some(entry) = contents.find_in(plan.cluster.file, "cluster", name) else {
-        return;
-    };
-    let mut clusters = object(note.get("clusters"));
-    let mut before = object(clusters.get(name));
-    for key in plan.cluster_fields.iter().flat_map(|field| field.keys()) {
-        if !before.contains_key(*key) {
-            before.insert((*key).to_owned(), entry[*key].clone());
+    if let Some(before) = before {
+        if let Some(earlier) = noted_earlier(contents, plan, &digest(before)) {
+            (noted.made, noted.before) = (earlier.made, earlier.before);
+        }
+        let keys = plan.cluster_fields.iter().flat_map(|field| field.keys());
+        for key in keys.filter(|_| !noted.made) {
+            let former = || before[*key].clone();
+            noted.before.entry(*key).or_insert_with(former);
         }
     }
-    if !before.is_empty() {
-        clusters.insert(name.clone(), Value::Object(before));
-        note.insert("clusters".to_owned(), Value::Object(clusters));
+    if noted.made || !noted.before.is_empty() {
+        note.clusters.insert(place.name.clone(), noted);
+    } else {
+        note.clusters.remove(&place.name);
     }
 }
 
-/// Returns the fields of an object; none for any other value.
-fn object(value: Option<&Value>) -> Map<String, Value> {
-    value
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default()
+/// What the notes of all contexts say about the planned cluster, if it was written as it is now.
+fn noted_earlier(contents: &Contents<'_>, plan: &Plan, now: &str) -> Option<NotedCluster> {
+    let place = &plan.cluster;
+    contents.contexts().find_map(|context| {
+        let noted = Note::of(context.body)?.clusters.remove(&place.name)?;
+        let file = find_file(contents, context.file, noted.file.as_ref());
+        (file == Some(place.file) && noted.written == now).then_some(noted)
+    })
 }
 
-/// Adds an item to a list of the note.
-fn add(note: &mut Map<String, Value>, list: &str, item: &str) {
-    match note.get_mut(list) {
-        Some(Value::Array(items)) if items.contains(&json!(item)) => {}
-        Some(Value::Array(items)) => items.insert(0, json!(item)),
-        _ => {
-            note.insert(list.to_owned(), json!([item]));
-        }
+/// Notes the current context of a file, unless it is the login's already.
+fn note_current(note: &mut Note, contents: &Contents<'_>, plan: &Plan, file: usize) {
+    let config = contents.config(file);
+    let before = config.and_then(|config| config.get("current-context"));
+    let before = before.cloned().unwrap_or_default();
+    if before != *plan.context.name {
+        let file = named_file(contents, plan.context.file, file);
+        note.current = Some(NotedCurrent { file, before });
     }
 }

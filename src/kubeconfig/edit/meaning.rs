@@ -2,10 +2,12 @@
 //! same one by other means.
 
 use http::Uri;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::new_context::NewCluster;
 use crate::kubeconfig::{
-    Cluster, ProxyUrl,
+    Cluster, Pem, ProxyUrl, own_writes,
     server_url::{self, host, port},
 };
 
@@ -62,6 +64,18 @@ pub(super) fn differences(entry: Option<&Cluster>, new: &NewCluster) -> Vec<Clus
     ClusterField::ALL.into_iter().filter(differs).collect()
 }
 
+/// Returns the SHA-256 of the fields of an entry that say which server it means. It stands in a note of
+/// the entry, in place of its certificates and the password of its proxy.
+pub(super) fn digest(entry: &Value) -> String {
+    let keys = ClusterField::ALL.into_iter().flat_map(ClusterField::keys);
+    let fields: Map<String, Value> = keys
+        .filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.clone())))
+        .collect();
+    let text = Zeroizing::new(Value::Object(fields).to_string());
+    let digest = own_writes::sha256(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether two URLs lead to the same server, however they are spelt.
 pub(super) fn is_same_server(one: &Uri, other: &Uri) -> bool {
     let parts = |url: &Uri| {
@@ -76,22 +90,37 @@ pub(super) fn is_same_server(one: &Uri, other: &Uri) -> bool {
     parts(one) == parts(other)
 }
 
-/// Whether two clusters are one API server, reached by the same proxy.
+/// Whether two clusters are one API server: at one address, a name or an authority of its own tells another.
 pub(super) fn is_same_api_server(one: &Cluster, other: &Cluster) -> bool {
-    is_same_server(&one.server, &other.server) && one.proxy_url == other.proxy_url
+    let authorities = (&one.certificate_authority, &other.certificate_authority);
+    let has_same_authority = match authorities {
+        (None, None) => true,
+        (Some(one), Some(other)) => {
+            one == other || other.read().is_ok_and(|other| is_text_of(one, &other))
+        }
+        _ => false,
+    };
+    is_same_server(&one.server, &other.server)
+        && one.proxy_url == other.proxy_url
+        && one.tls_server_name == other.tls_server_name
+        && has_same_authority
 }
 
-/// Whether both trust the same PEM text, whatever its line ends. A file that cannot be read differs.
 fn has_same_authority(entry: &Cluster, new: &NewCluster) -> bool {
+    match (&entry.certificate_authority, &new.certificate_authority) {
+        (None, None) => true,
+        (Some(entry), Some(new)) => is_text_of(entry, new),
+        _ => false,
+    }
+}
+
+/// Whether both are the same PEM text, whatever its line ends. A file that cannot be read differs.
+fn is_text_of(pem: &Pem, other: &[u8]) -> bool {
     let text = |pem: &[u8]| -> Vec<u8> {
         let text = pem.iter().filter(|byte| !byte.is_ascii_whitespace());
         text.copied().collect()
     };
-    match (&entry.certificate_authority, &new.certificate_authority) {
-        (None, None) => true,
-        (Some(entry), Some(new)) => entry.read().is_ok_and(|entry| text(&entry) == text(new)),
-        _ => false,
-    }
+    pem.read().is_ok_and(|pem| text(&pem) == text(other))
 }
 
 #[cfg(test)]
@@ -158,6 +187,42 @@ mod tests {
                 ..NewCluster::default()
             };
             assert_eq!(differences(Some(&cluster(one)), &new), [], "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_name_proxy_or_authority_of_its_own_tells_another_api_server() {
+        let of = |fields: &str| {
+            let text = format!("{{server: 'https://h:6443', {fields}}}");
+            let text = format!("clusters: [{{name: c, cluster: {text}}}]");
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config");
+            std::fs::write(&path, text).unwrap();
+            let flags = Overrides {
+                cluster: Some("c".to_owned()),
+                ..Overrides::default()
+            };
+            resolve(Some(&path), &flags, &|_| None).unwrap().cluster
+        };
+        let ca = |data| format!("certificate-authority-data: {data}");
+        for fields in [
+            "",
+            "tls-server-name: a",
+            "proxy-url: 'http://p:1'",
+            &ca("YQ=="),
+        ] {
+            assert!(is_same_api_server(&of(fields), &of(fields)), "{fields}");
+        }
+        // A line end is no difference.
+        assert!(is_same_api_server(&of(&ca("YQ==")), &of(&ca("YQo="))));
+        for (one, other) in [
+            ("tls-server-name: a", "tls-server-name: b"),
+            ("tls-server-name: a", ""),
+            ("", "proxy-url: 'http://p:1'"),
+            ("", &ca("YQ==")),
+            (&ca("YQ=="), &ca("Yg==")),
+        ] {
+            assert!(!is_same_api_server(&of(one), &of(other)), "{one} {other}");
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum Naming {
 pub struct LoginIdentity {
     /// Whether an entry's plugin is the same login, whoever logs in by it.
     pub is_same: Box<dyn Fn(&ExecConfig) -> bool + Send + Sync>,
+    /// Whether such a plugin also gets its tokens by the same grant, files and scopes.
+    pub has_same_flags: Box<dyn Fn(&ExecConfig) -> bool + Send + Sync>,
     /// Whether an entry's plugin is a login of kubegate at all.
     pub is_login: Box<dyn Fn(&ExecConfig) -> bool + Send + Sync>,
     /// Whether the login is a session at one API server, as a token that `oc login` writes.

@@ -260,6 +260,9 @@ async fn a_context_that_exists_is_renewed_under_its_names() {
         }
     }
     assert_eq!(text.matches(": us").count(), 2, "{text}");
+    // And in the note of the login, which is in JSON.
+    text = text.replace(&format!("\":\"{user}\""), "\":\"us\"");
+    assert_eq!(text.matches("\":\"us\"").count(), 2, "{text}");
     fs::write(home.path(".kube/config"), &text).unwrap();
     let saved = home.saved();
     let again = home.log_in_with(&["--context", "live"]);

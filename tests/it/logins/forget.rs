@@ -16,24 +16,24 @@ const PROD: &str = "https://prod.example:6443";
 
 impl Home {
     /// The only kubeconfig of the home.
-    fn write_config(&self, config: &Value) {
+    pub(super) fn write_config(&self, config: &Value) {
         fs::create_dir_all(self.path(".kube")).unwrap();
         let text = serde_json::to_string_pretty(config).unwrap();
         fs::write(self.path(".kube/config"), text).unwrap();
     }
 
-    fn config(&self) -> Value {
+    pub(super) fn config(&self) -> Value {
         serde_json::from_str(&self.kubeconfig()).unwrap()
     }
 
     /// `kubegate login oidc` at the demo's cluster.
-    fn log_in_to(&self, args: &[&str]) -> Refused {
+    pub(super) fn log_in_to(&self, args: &[&str]) -> Refused {
         let mut command = self.first_login();
         command.args(args);
         succeed(command)
     }
 
-    fn forget(&self, args: &[&str]) -> String {
+    pub(super) fn forget(&self, args: &[&str]) -> String {
         self.out(&[&["logout", "--forget"], args].concat())
     }
 }

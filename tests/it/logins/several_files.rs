@@ -8,24 +8,24 @@ use super::{Home, entries::succeed};
 use crate::support::Kubegate;
 
 impl Home {
-    fn with_files(&self, mut command: Command, files: &[&str]) -> Command {
+    pub(super) fn with_files(&self, mut command: Command, files: &[&str]) -> Command {
         let files = files.iter().map(|file| self.path(file));
         command.env("KUBECONFIG", std::env::join_paths(files).unwrap());
         command
     }
 
-    fn write_json(&self, file: &str, value: &Value) -> PathBuf {
+    pub(super) fn write_json(&self, file: &str, value: &Value) -> PathBuf {
         let path = self.path(file);
         fs::write(&path, serde_json::to_string_pretty(value).unwrap()).unwrap();
         path
     }
 
-    fn read_json(&self, file: &str) -> Value {
+    pub(super) fn read_json(&self, file: &str) -> Value {
         serde_json::from_str(&fs::read_to_string(self.path(file)).unwrap()).unwrap()
     }
 
     /// The cluster of this home.
-    fn cluster(&self, name: &str) -> Value {
+    pub(super) fn cluster(&self, name: &str) -> Value {
         let ca = self.path("plane.pem");
         fs::write(&ca, self.plane.ca_pem()).unwrap();
         json!({"name": name, "cluster": {"server": self.plane.url(), "certificate-authority": ca}})

@@ -74,6 +74,7 @@ fn new() -> NewContext {
         },
         identity: LoginIdentity {
             is_same: Box::new(|exec| exec.command == Path::new("kubegate")),
+            has_same_flags: Box::new(|_| true),
             is_login: Box::new(|exec| exec.command == Path::new("kubegate")),
             is_session: false,
         },
@@ -156,14 +157,19 @@ contexts:
       - extension:
           clusters:
             c:
-              certificate-authority: null
-              certificate-authority-data: null
-              insecure-skip-tls-verify: true
-              server: https://old.example:6443
-          current-context: other
+              before:
+                certificate-authority: null
+                certificate-authority-data: null
+                insecure-skip-tls-verify: true
+                server: https://old.example:6443
+              written: ec3d49f81c975387b4efef45e8a58fc09ade3816ba2332574587431742ecf71d
+          current:
+            before: other
+          login:
+            user: jane
+            username: jane
           made:
           - context
-          username: jane
         name: kubegate
       namespace: dev
       user: jane

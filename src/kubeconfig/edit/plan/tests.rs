@@ -63,6 +63,7 @@ fn new(chosen: [Option<&str>; 3], server: &str, client: &'static str) -> NewCont
         exec: ExecEntry::default(),
         identity: LoginIdentity {
             is_same: Box::new(move |exec| exec.args == [client]),
+            has_same_flags: Box::new(|_| true),
             is_login: Box::new(|exec| exec.command == Path::new("kubegate")),
             is_session: false,
         },
@@ -197,12 +198,72 @@ fn another_user_of_the_same_client_gets_an_entry() {
         file(&[("a", "c", "me")]).replace(
             "user: 'me'}",
             &format!(
-                "user: 'me', extensions: [{{name: kubegate, extension: {{username: {user}}}}}]}}"
+                "user: 'me', extensions: [{{name: kubegate, extension: {{login: {{user: me, username: \
+                 {user}}}}}}}]}}"
             ),
         )
     };
     assert_eq!(names(&[&noted("jane")], &bob), ["a", "c", "bob/c"]);
     assert_eq!(names(&[&noted("bob")], &bob), ["a", "c", "me"]);
+}
+
+/// The contexts of [`file`], with the note of a login of `username` by the entry `noted` in each.
+fn noted(contexts: &[(&str, &str, &str)], notes: &[(&str, &str)]) -> String {
+    let mut text = file(contexts);
+    for ((name, cluster, user), (noted, username)) in contexts.iter().zip(notes) {
+        let context = format!("'{name}', context: {{cluster: '{cluster}', user: '{user}'");
+        let login = format!("{{login: {{user: '{noted}', username: {username}}}}}");
+        let note = format!("{context}, extensions: [{{name: kubegate, extension: {login}}}]");
+        assert!(text.contains(&context), "{text}");
+        text = text.replace(&context, &note);
+    }
+    text
+}
+
+#[test]
+fn a_note_says_who_logged_in_by_the_entry_that_it_names() {
+    let login = |context| new([Some(context), None, None], SERVER, "client");
+    // `mine` was jane's, and got bob's entry by hand.
+    let contexts = [("mine", "c", "u"), ("his", "c", "u"), ("rest", "c", "j")];
+    let moved = noted(&contexts, &[("j", "jane"), ("u", "bob"), ("j", "jane")]);
+    assert_eq!(names(&[&moved], &login("mine")), ["mine", "c", "jane/c"]);
+    let mut bob = login("mine");
+    "bob".clone_into(&mut bob.username);
+    assert_eq!(names(&[&moved], &bob), ["mine", "c", "u"]);
+    // Nobody else says whose it is, since bob's context is gone: the note is of another entry.
+    let contexts = [("mine", "c", "bob/c"), ("rest", "c", "j")];
+    let moved = noted(&contexts, &[("j", "jane"), ("j", "jane")]);
+    assert_eq!(names(&[&moved], &login("mine")), ["mine", "c", "jane/c"]);
+    // Notes that disagree.
+    let contexts = [("mine", "c", "u"), ("his", "c", "u")];
+    let both = noted(&contexts, &[("u", "jane"), ("u", "bob")]);
+    assert_eq!(names(&[&both], &login("mine")), ["mine", "c", "jane/c"]);
+    // The controls: notes that agree, and an entry that was renamed.
+    let both = noted(&contexts, &[("u", "jane"), ("u", "jane")]);
+    assert_eq!(names(&[&both], &login("mine")), ["mine", "c", "u"]);
+    let renamed = noted(&contexts[..1], &[("gone", "jane")]);
+    assert_eq!(names(&[&renamed], &login("mine")), ["mine", "c", "u"]);
+    let renamed = noted(&contexts[..1], &[("gone", "bob")]);
+    assert_eq!(names(&[&renamed], &login("mine")), ["mine", "c", "jane/c"]);
+}
+
+#[test]
+fn an_entry_that_others_use_keeps_its_grant() {
+    let differs = |chosen| {
+        let mut new = new(chosen, SERVER, "client");
+        new.identity.has_same_flags = Box::new(|_| false);
+        new
+    };
+    let one = file(&[("a", "c", "u")]);
+    let new_one = differs([Some("b"), Some("c"), None]);
+    assert_eq!(names(&[&one], &new_one), ["b", "c", "jane/c"]);
+    let refused = planned(&[&one], &differs([Some("b"), None, Some("u")]));
+    assert!(matches!(refused, Err(Error::InUse { .. })));
+    // Of the context that alone uses it, it may change.
+    let own = differs([Some("a"), None, None]);
+    assert_eq!(names(&[&one], &own), ["a", "c", "u"]);
+    let shared = file(&[("a", "c", "u"), ("b", "c", "u")]);
+    assert_eq!(names(&[&shared], &own), ["a", "c", "jane/c"]);
 }
 
 #[test]
