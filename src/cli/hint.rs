@@ -126,12 +126,19 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
         .map_while(|word| word.to_str())
         .collect();
     let next = rest.first().filter(|next| !next.starts_with('-'));
-    let is_of_proxy = is_of_proxy(program, &line[..at]);
-    if word.starts_with('-') || !is_of_proxy || follows_secret(line, at) {
+    if word.starts_with('-') || follows_secret(line, at) {
         return None;
     }
     let shown = redacted(&word);
     let shown = printable(&shown);
+    let has_suggestion = error.get(ContextKind::SuggestedSubcommand).is_some();
+    let before = at.checked_sub(1).and_then(|before| line[before].to_str());
+    if let Some(hint) = behind_command(before, &shown, &rest).filter(|_| !has_suggestion) {
+        return Some(hint);
+    }
+    if !is_of_proxy(program, &line[..at]) {
+        return None;
+    }
     if word == "demo" {
         return Some("this kubegate was built without its demo (`--no-default-features`)".into());
     }
@@ -146,12 +153,6 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
             "{shown:?} is not a command; kubegate serves without one, or by `kubegate proxy`"
         ));
     }
-    if word == "config" {
-        let rest = redacted_words(&rest);
-        let rest = rest.iter().map(String::as_str);
-        let line = shell::line(["kubectl", "config"].into_iter().chain(rest));
-        return Some(format!("\"config\" is a command of kubectl: {line}"));
-    }
     if KUBECTL.contains(&&*word) {
         let base = ["kubectl", "-s", "http://localhost:8001", &word];
         let rest = redacted_words(&rest);
@@ -165,12 +166,29 @@ fn unexpected_word(program: &Command, line: &[OsString], error: &clap::Error) ->
             "{shown:?} is not a command; `kubegate contexts` lists the contexts"
         ));
     }
-    let has_suggestion = error.get(ContextKind::SuggestedSubcommand).is_some();
     let is_at_top = error.get(ContextKind::InvalidSubcommand).is_some() && at == 1;
     (is_at_top && !has_suggestion).then(|| {
         let line = shell::line(["kubegate", "--context", &*shown]);
         format!("{shown:?} is not a command; see `kubegate --help`, or for a context: {line}")
     })
+}
+
+/// Returns a hint for a word behind a command of kubegate whose name means something else to kubectl, or is
+/// that of a flag.
+fn behind_command(command: Option<&str>, word: &str, rest: &[&str]) -> Option<String> {
+    match command? {
+        "config" => {
+            let rest = redacted_words(rest);
+            let rest = rest.iter().map(String::as_str);
+            let line = shell::line(["kubectl", "config", word].into_iter().chain(rest));
+            Some(format!("\"config {word}\" is a command of kubectl: {line}"))
+        }
+        "kubeconfig" => Some(format!(
+            "the command kubeconfig takes no file; for the kubeconfig to read, write --kubeconfig {}",
+            shell::quoted(word)
+        )),
+        _ => None,
+    }
 }
 
 /// Whether the beginning of a line names a command that starts a proxy, or no command.
