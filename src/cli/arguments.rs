@@ -62,7 +62,7 @@ pub(super) enum Command {
         #[arg(long, global = true, value_name = "VERSION", value_parser = exec_api_version())]
         exec_api_version: Option<ExecApiVersion>,
     },
-    /// Print a kubeconfig whose clusters are those of a running proxy for several contexts
+    /// Print a kubeconfig that leads clients through a running proxy
     #[command(after_help = kubeconfig::EXAMPLES)]
     Kubeconfig(kubeconfig::Flags),
     /// Open the proxy in a browser, with a cookie in place of its token

@@ -66,7 +66,10 @@ pub(super) fn redacted_words(words: &[&str]) -> Vec<String> {
 /// not quoted.
 pub(super) fn follows_secret(line: &[OsString], at: usize) -> bool {
     let word = |before: usize| line.get(at.checked_sub(before)?)?.to_str();
-    word(2).is_some_and(is_secret_flag) || word(1).is_some_and(is_secret)
+    // A flag behind the command `token` is no token.
+    let is_flag = word(0).is_some_and(|word| word.starts_with("--"));
+    word(2).is_some_and(is_secret_flag)
+        || word(1).is_some_and(if is_flag { is_secret_flag } else { is_secret })
 }
 
 /// Returns clap's error without the secrets that it repeats.
