@@ -9,6 +9,7 @@ mod ibm_cluster;
 pub(super) mod listen;
 pub(super) mod local_users;
 mod only_context;
+mod routes;
 mod rules;
 mod several_contexts;
 mod target_source;
@@ -106,6 +107,7 @@ pub(super) async fn serve(
     let listener = place.listen(&users).await?;
     for address in listener.tcp_addresses() {
         destinations.refuse_own_listener(address)?;
+        routes::refuse_loops(flags, address)?;
         own.get_or_init(|| address);
     }
     destinations.log_listening(&listener);
@@ -153,6 +155,7 @@ fn parts(
         api: Prefix::new(&flags.api_prefix),
         files: files.transpose()?,
         contexts: destinations.contexts().clone(),
+        routes: destinations.routes().to_vec(),
         reload_handle: destinations.handle().clone(),
     })
 }

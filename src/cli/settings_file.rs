@@ -46,7 +46,13 @@ impl Cli {
         }
         let program = parse::program();
         let joined = Joined::read(&program, name, &self.line, &locations)?;
-        if joined.settings.values.is_empty() && joined.settings.contexts.is_empty() {
+        let Settings {
+            values,
+            contexts,
+            routes,
+            ..
+        } = &joined.settings;
+        if values.is_empty() && contexts.is_empty() && routes.is_empty() {
             return Ok(self);
         }
         joined.parse()
@@ -139,6 +145,7 @@ impl Joined {
             _ => &mut cli.proxy,
         };
         flags.contexts.clone_from(&self.settings.contexts);
+        flags.routes.clone_from(&self.settings.routes);
         Ok(cli)
     }
 

@@ -10,7 +10,7 @@ use super::{
         anonymous::Anonymous,
         client_cert::{ClientCert, WithCertificate},
         exec::Exec,
-        ibm_iam::IbmKubeconfigUser,
+        ibm_iam::{self, IbmKubeconfigUser},
         oidc::Oidc,
         openshift,
         static_header::StaticHeader,
@@ -79,6 +79,16 @@ fn token_source(target: &Target, token: &Secret) -> Result<Arc<dyn Source>, Erro
         let user = target.user.name.as_deref();
         Arc::new(StaticHeader::bearer(user, token)?)
     })
+}
+
+/// Creates the cache for access tokens for IBM Cloud's services, as the user of `target`; `None` for a user
+/// without a login there.
+///
+/// # Errors
+/// There is no root credential, or a URL is invalid.
+pub fn of_ibm_cloud(target: &Target) -> Result<Option<Arc<Cache>>, Error> {
+    let chain = ibm_iam::cloud_chain(&target.user.login, target.login_cluster())?;
+    Ok(chain.map(|chain| Cache::new(ibm_iam::cloud_access(chain))))
 }
 
 fn is_session(token: &Secret) -> bool {

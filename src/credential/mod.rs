@@ -28,7 +28,7 @@ mod whoami;
 pub use cache::Cache;
 pub use error::{Backoff, Error};
 pub use expiry_warning::ExpiryWarning;
-pub use from_user::{as_service_account, from_user, is_same_source};
+pub use from_user::{as_service_account, from_user, is_same_source, of_ibm_cloud};
 pub use login_command::CommandContext;
 pub use protocol::{
     authorization::bearer,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustls::sign::CertifiedKey;
 
 use super::{Error, ExpiryWarning, expiry_warning::warning};
@@ -19,6 +19,8 @@ use super::{Error, ExpiryWarning, expiry_warning::warning};
 pub struct Credential {
     /// Value of `Authorization`, marked sensitive.
     pub authorization: Option<HeaderValue>,
+    /// A header that goes with it, whose value is marked sensitive.
+    pub header: Option<(HeaderName, HeaderValue)>,
     /// Shown in the TLS handshake. The same `Arc` for as long as its content is the same.
     pub certificate: Option<Arc<CertifiedKey>>,
     /// When its lifetime began, if that is known.
@@ -53,6 +55,7 @@ impl Credential {
     pub(super) fn proves_the_same(&self, other: &Self) -> bool {
         let certificates = (&self.certificate, &other.certificate);
         self.authorization == other.authorization
+            && self.header == other.header
             && match certificates {
                 (Some(one), Some(other)) => Arc::ptr_eq(one, other),
                 (one, other) => one.is_none() && other.is_none(),

@@ -44,17 +44,52 @@ pub(super) struct AuthorizeLayer {
 struct Config {
     credentials: Arc<Cache>,
     client: ClientCredentials,
-    /// The API server is reached over plain http, where our credential is not sent.
-    plaintext: bool,
+    receiver: Receiver,
+}
+
+/// Who gets the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiver {
+    /// The API server.
+    ApiServer {
+        /// It is reached over plain http, where our credential is not sent.
+        is_plaintext: bool,
+    },
+    /// The server of a route, which no client certificate is shown to.
+    Route {
+        /// The credential is for that server alone.
+        has_own_credential: bool,
+    },
+}
+
+impl Receiver {
+    fn is_plaintext(self) -> bool {
+        self == Self::ApiServer { is_plaintext: true }
+    }
+
+    /// Whether a 401 says something about the credential. Another server than the API server may answer
+    /// so to every credential of the cluster.
+    fn judges_credential(self) -> bool {
+        !matches!(
+            self,
+            Self::Route {
+                has_own_credential: false
+            }
+        )
+    }
 }
 
 impl AuthorizeLayer {
-    pub(super) fn new(credentials: Arc<Cache>, client: ClientCredentials, plaintext: bool) -> Self {
+    pub(super) fn new(
+        credentials: Arc<Cache>,
+        client: ClientCredentials,
+        receiver: Receiver,
+    ) -> Self {
         Self {
             config: Arc::new(Config {
                 credentials,
                 client,
-                plaintext,
+                receiver,
             }),
         }
     }
@@ -107,7 +142,7 @@ where
                     }
                     response
                 }
-                Owner::Proxy => send(&mut inner, request, &config.credentials).await,
+                Owner::Proxy => send(&mut inner, request, &config).await,
             }
         })
     }
@@ -124,7 +159,7 @@ enum Owner {
 
 impl Config {
     fn warn_of_client(&self) {
-        let (kind, problem) = if self.plaintext {
+        let (kind, problem) = if self.receiver.is_plaintext() {
             (
                 "401 over plain http",
                 "the API server answered 401; this proxy adds no credential, because the server is \
@@ -172,7 +207,7 @@ impl Config {
             }
             ClientCredentials::Forward | ClientCredentials::Refuse => {}
         }
-        Ok(if self.plaintext {
+        Ok(if self.receiver.is_plaintext() {
             Owner::Client
         } else {
             Owner::Proxy
@@ -189,12 +224,18 @@ fn is_refused(response: &Result<Response<Body>, Error>) -> bool {
 async fn send<S>(
     inner: &mut S,
     request: Request<Incoming>,
-    credentials: &Arc<Cache>,
+    config: &Config,
 ) -> Result<Response<Body>, Error>
 where
     S: Service<Request<RequestBody>, Response = Response<Body>, Error = Error>,
 {
+    let Config {
+        credentials,
+        receiver,
+        ..
+    } = config;
     let credential = credentials.get().await?;
+    receiver.check(&credential)?;
     let (head, body) = request.into_parts();
     let replay = (!body.is_end_stream()).then(|| Replay::new(body, strip_trailers));
     let body_again = || match &replay {
@@ -202,9 +243,14 @@ where
         Some(replay) => replay.play(),
     };
     let first = body_again().unwrap_or(RequestBody::Empty);
-    let response = inner.call(authorized(&head, first, &credential)).await?;
+    let response = inner
+        .call(receiver.authorized(&head, first, &credential))
+        .await?;
     let response = with_expiry_warning(response, &credential);
-    if response.status() != StatusCode::UNAUTHORIZED || is_behind_proxy(&head) {
+    if response.status() != StatusCode::UNAUTHORIZED
+        || !receiver.judges_credential()
+        || is_behind_proxy(&head)
+    {
         return Ok(response);
     }
     let Some(fresh) = credentials.replace_refused(&credential).await else {
@@ -220,7 +266,7 @@ where
         return Ok(response);
     };
     drop(response);
-    let mut response = inner.call(authorized(&head, body, &fresh)).await?;
+    let mut response = inner.call(receiver.authorized(&head, body, &fresh)).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
         response = with_login_warning(response, credentials, &fresh);
         warn_of_refusal(
@@ -247,19 +293,38 @@ fn warn_of_refusal(credentials: &Cache, kind: &'static str, reason: &str) {
     );
 }
 
-fn authorized(
-    head: &request::Parts,
-    body: RequestBody,
-    credential: &Credential,
-) -> Request<RequestBody> {
-    let mut head = head.clone();
-    if let Some(authorization) = &credential.authorization {
-        head.headers.insert(AUTHORIZATION, authorization.clone());
+impl Receiver {
+    /// Refuses a credential that this server cannot get.
+    fn check(self, credential: &Credential) -> Result<(), Refusal> {
+        let is_certificate = credential.certificate.is_some() && credential.authorization.is_none();
+        if is_certificate && matches!(self, Self::Route { .. }) {
+            return Err(Refusal::forbidden(
+                "client certificate at a route",
+                "the context's credential is a client certificate, which is shown to its API server \
+                 alone; routes need a context with a token",
+            ));
+        }
+        Ok(())
     }
-    if let Some(certificate) = &credential.certificate {
-        head.extensions.insert(Certificate(certificate.clone()));
+
+    fn authorized(
+        self,
+        head: &request::Parts,
+        body: RequestBody,
+        credential: &Credential,
+    ) -> Request<RequestBody> {
+        let mut head = head.clone();
+        if let Some(authorization) = &credential.authorization {
+            head.headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some((name, value)) = &credential.header {
+            head.headers.insert(name.clone(), value.clone());
+        }
+        if let (Some(certificate), Self::ApiServer { .. }) = (&credential.certificate, self) {
+            head.extensions.insert(Certificate(certificate.clone()));
+        }
+        Request::from_parts(head, body)
     }
-    Request::from_parts(head, body)
 }
 
 /// Whether `services|pods|nodes/NAME/proxy` is asked for: a 401 of an app behind it says nothing about

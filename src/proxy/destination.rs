@@ -6,9 +6,10 @@ use tower::ServiceBuilder;
 
 use super::{
     app_origin::{AppHeaders, AppHeadersLayer},
-    authorize::{Authorize, AuthorizeLayer},
+    authorize::{Authorize, AuthorizeLayer, Receiver},
+    extra_route::{ExtraRoute, RouteDestination, RouteHead},
     forward::{Drain, Forward},
-    head_filter::HeadFilterService,
+    head_filter::{HeadFilterLayer, HeadFilterService},
     impersonate::{self, Impersonate},
 };
 use crate::{
@@ -24,13 +25,74 @@ pub struct Destination {
     pub credentials: Arc<Cache>,
     /// The API server: one upstream for each worker.
     pub upstreams: Arc<[Arc<Upstream>]>,
+    /// Other servers that get a credential of the same user.
+    pub routes: Arc<[RouteDestination]>,
+}
+
+/// The innermost layers for all servers of one destination.
+#[derive(Clone)]
+pub(super) struct DestinationServices {
+    pub(super) api: DestinationService,
+    routes: Vec<(Arc<ExtraRoute>, RouteService)>,
+}
+
+impl DestinationServices {
+    /// Builds the layers that send to the upstream number `worker` of each server.
+    pub(super) fn new(
+        destination: &Destination,
+        worker: usize,
+        client_credentials: ClientCredentials,
+        drain: &Drain,
+    ) -> Result<Self, impersonate::Error> {
+        let upstream = &destination.upstreams[worker];
+        let routes = destination.routes.iter().filter_map(|route| {
+            let upstream = route.route.upstreams().get(worker)?;
+            let service = route_service(route, upstream, client_credentials, drain);
+            Some((Arc::clone(&route.route), service))
+        });
+        Ok(Self {
+            api: destination_service(destination, upstream, client_credentials, drain)?,
+            routes: routes.collect(),
+        })
+    }
+
+    /// The layers that send to the server of a route, if this destination has it.
+    pub(super) fn route(&self, route: &Arc<ExtraRoute>) -> Option<RouteService> {
+        let mut routes = self.routes.iter();
+        let found = routes.find(|(other, _)| Arc::ptr_eq(route, other));
+        found.map(|(_, service)| service.clone())
+    }
+}
+
+/// The innermost layers for the server of a route.
+pub(super) type RouteService = HeadFilterService<RouteHead, Authorize<Forward>>;
+
+fn route_service(
+    destination: &RouteDestination,
+    upstream: &Arc<Upstream>,
+    client_credentials: ClientCredentials,
+    drain: &Drain,
+) -> RouteService {
+    let receiver = Receiver::Route {
+        has_own_credential: destination.has_own_credential,
+    };
+    ServiceBuilder::new()
+        .layer(HeadFilterLayer::new(RouteHead(Arc::clone(
+            &destination.route,
+        ))))
+        .layer(AuthorizeLayer::new(
+            destination.credentials.clone(),
+            client_credentials,
+            receiver,
+        ))
+        .service(Forward::new(upstream.clone(), drain.clone()))
 }
 
 /// The innermost layers, built for one destination.
 pub(super) type DestinationService = AppHeaders<HeadFilterService<Impersonate, Authorize<Forward>>>;
 
 /// Builds the innermost layers, in the order in which a request passes them.
-pub(super) fn destination_service(
+fn destination_service(
     destination: &Destination,
     upstream: &Arc<Upstream>,
     client_credentials: ClientCredentials,
@@ -51,7 +113,9 @@ pub(super) fn destination_service(
         .layer(AuthorizeLayer::new(
             credentials.clone(),
             client_credentials,
-            upstream.is_plaintext(),
+            Receiver::ApiServer {
+                is_plaintext: upstream.is_plaintext(),
+            },
         ))
         .service(Forward::new(upstream.clone(), drain.clone())))
 }

@@ -12,6 +12,7 @@ mod destination;
 mod error;
 mod error_status;
 mod expiry_warning;
+mod extra_route;
 mod files;
 mod forward;
 pub mod guard;
@@ -48,6 +49,7 @@ pub use contexts::{
 };
 pub use destination::Destination;
 pub use error::Error;
+pub use extra_route::{ExtraRoute, RouteDestination};
 pub use files::{StaticFileOptions, StaticFiles};
 pub use forward::Drain;
 pub use path_prefix::Prefix;
@@ -87,6 +89,8 @@ pub struct Parts {
     pub files: Option<StaticFiles>,
     /// The contexts below `/clusters/`.
     pub contexts: Contexts,
+    /// The paths that lead to other servers, none below another.
+    pub routes: Vec<Arc<ExtraRoute>>,
     /// Where requests that choose no context go, and as whom.
     pub reload_handle: ReloadHandle,
 }
@@ -165,11 +169,10 @@ pub fn stack(parts: Parts, worker: usize) -> impl Proxy {
         .layer(app_origin::rewrite_layer())
         // Chooses the context and strips the API prefix, so that everything below sees the API
         // server's own paths.
-        .layer(route::RouteLayer::new(
-            parts.contexts,
-            parts.api,
-            parts.files,
-        ))
+        .layer(
+            route::RouteLayer::new(parts.contexts, parts.api, parts.files)
+                .with_routes(parts.routes),
+        )
         // Reads what is asked once, for every layer below, and refuses a path with two meanings.
         .layer(request_info::layer())
         // Checks what is asked: paths, methods, exec, read-only.

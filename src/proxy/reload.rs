@@ -19,9 +19,11 @@ use tower::Service;
 
 use super::{
     Body, Error,
-    destination::{Destination, DestinationService, destination_service},
+    destination::{Destination, DestinationService, DestinationServices},
+    extra_route::ExtraRoute,
     forward::Drain,
     impersonate::{self, Impersonate},
+    refusal::Refusal,
 };
 use crate::{kubeconfig::Impersonation, settings::ClientCredentials};
 
@@ -55,14 +57,19 @@ impl WeakReloadHandle {
     }
 }
 
-/// Among the extensions of a request that goes elsewhere than the others, the handle that leads there.
-#[derive(Clone)]
-pub(super) struct ChosenHandle(pub(super) ReloadHandle);
+/// Among the extensions of a request that goes elsewhere than the others, what leads there.
+#[derive(Clone, Default)]
+pub(super) struct Chosen {
+    /// The handle of the context, if there are several.
+    pub(super) handle: Option<ReloadHandle>,
+    /// The route, if it does not lead to the API server.
+    pub(super) route: Option<Arc<ExtraRoute>>,
+}
 
 struct ReloadState {
     /// One for each upstream of the destination; a reload replaces all of them at once. Empty
     /// until there is a destination.
-    services: ArcSwap<Vec<DestinationService>>,
+    services: ArcSwap<Vec<DestinationServices>>,
     resolver: Option<Arc<dyn Resolver>>,
     client_credentials: ClientCredentials,
     drain: Drain,
@@ -164,10 +171,10 @@ fn services(
     destination: &Destination,
     client_credentials: ClientCredentials,
     drain: &Drain,
-) -> Result<Vec<DestinationService>, impersonate::Error> {
-    let upstreams = destination.upstreams.iter();
-    upstreams
-        .map(|upstream| destination_service(destination, upstream, client_credentials, drain))
+) -> Result<Vec<DestinationServices>, impersonate::Error> {
+    let workers = 0..destination.upstreams.len();
+    workers
+        .map(|worker| DestinationServices::new(destination, worker, client_credentials, drain))
         .collect()
 }
 
@@ -178,7 +185,7 @@ pub(super) struct ReloadService {
     worker: usize,
 }
 
-/// The response to a request that waited for its destination.
+/// The response to a request that waited for its destination, or goes to the server of a route.
 type Resolved = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
 impl Service<Request<Incoming>> for ReloadService {
@@ -192,18 +199,42 @@ impl Service<Request<Incoming>> for ReloadService {
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        let chosen = request.extensions_mut().remove::<ChosenHandle>();
-        let handle = chosen.as_ref().map_or(&self.handle, |chosen| &chosen.0);
-        if let Some(service) = handle.0.services.load().get(self.worker) {
-            return Either::Left(service.clone().call(request));
+        let chosen = request.extensions_mut().remove::<Chosen>();
+        let (handle, route) = match chosen {
+            None => (None, None),
+            Some(chosen) => (chosen.handle, chosen.route),
+        };
+        let handle = handle.as_ref().unwrap_or(&self.handle);
+        if route.is_none()
+            && let Some(services) = handle.0.services.load().get(self.worker)
+        {
+            return Either::Left(services.api.clone().call(request));
         }
         let (handle, worker) = (handle.clone(), self.worker);
         Either::Right(Box::pin(async move {
-            if let Some(resolver) = &handle.0.resolver {
+            if let (false, Some(resolver)) = (handle.has_destination(), &handle.0.resolver) {
                 Arc::clone(resolver).resolve().await?;
             }
-            let service = handle.0.services.load().get(worker).cloned();
-            service.ok_or(Error::NoDestination)?.call(request).await
+            let services = handle.0.services.load().get(worker).cloned();
+            let mut services = services.ok_or(Error::NoDestination)?;
+            match route {
+                None => services.api.call(request).await,
+                Some(route) => match services.route(&route) {
+                    Some(mut service) => service.call(request).await,
+                    None => Err(not_of_context(&route).into()),
+                },
+            }
         }))
     }
+}
+
+fn not_of_context(route: &ExtraRoute) -> Refusal {
+    let context = route.context().unwrap_or_default();
+    Refusal::not_found(
+        "route of another context",
+        format!(
+            "{} is a route of the context {context:?}, which is not served now",
+            route.prefix()
+        ),
+    )
 }

@@ -41,10 +41,11 @@ use super::{
     context_path::{self, ContextPath},
     contexts::{CLUSTERS, ContextChoice, ContextEntry, ContextTable, Contexts, NamedContext, Root},
     error::Error,
+    extra_route::{ExtraRoute, ToExtraRoute},
     files::StaticFiles,
     path_prefix::Prefix,
     refusal::Refusal,
-    reload::ChosenHandle,
+    reload::Chosen,
     request_record::RequestRecord,
 };
 
@@ -55,6 +56,7 @@ struct Routes {
     contexts: Contexts,
     api: Prefix,
     files: Option<StaticFiles>,
+    extra: Vec<Arc<ExtraRoute>>,
 }
 
 impl RouteLayer {
@@ -65,6 +67,24 @@ impl RouteLayer {
             contexts,
             api,
             files,
+            extra: Vec::new(),
+        }))
+    }
+
+    /// Also serves paths that lead to other servers, none of them below another.
+    #[must_use]
+    pub fn with_routes(self, extra: Vec<Arc<ExtraRoute>>) -> Self {
+        let Routes {
+            contexts,
+            api,
+            files,
+            ..
+        } = &*self.0;
+        Self(Arc::new(Routes {
+            contexts: contexts.clone(),
+            api: api.clone(),
+            files: files.clone(),
+            extra,
         }))
     }
 }
@@ -133,7 +153,10 @@ impl Routes {
         let is_below = request.uri().path().starts_with(CLUSTERS);
         // Nearly all requests of a proxy with one context.
         if self.contexts.is_only() && !is_below {
-            return self.find_at_root(None, request);
+            return match self.find_extra(request)? {
+                Some(found) => Ok(found),
+                None => self.find_at_root(None, request),
+            };
         }
         self.find_by_path(request)
     }
@@ -174,8 +197,51 @@ impl Routes {
                 Ok(RouteMatch::Api)
             }
             ContextPath::Other if self.contexts.is_only() => self.find_at_root(None, request),
-            ContextPath::Other => self.find_at_root(Some(&table), request),
+            ContextPath::Other => match self.find_extra(request)? {
+                Some(found) => Ok(found),
+                None => self.find_at_root(Some(&table), request),
+            },
         }
+    }
+
+    /// Finds the route to another server. The path stays as it is until the layers below have judged it.
+    fn find_extra<B>(&self, request: &mut Request<B>) -> Result<Option<RouteMatch>, Refusal> {
+        let path = request.uri().path();
+        let leads = |route: &&Arc<ExtraRoute>| {
+            let rest = path.strip_prefix(route.prefix().trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let Some(route) = self.extra.iter().find(leads) else {
+            return Ok(None);
+        };
+        if path.len() < route.prefix().len() {
+            let location = with_slash(request.uri())?;
+            return Ok(Some(RouteMatch::Local(redirect(location))));
+        }
+        let mut chosen = Chosen {
+            handle: None,
+            route: Some(Arc::clone(route)),
+        };
+        if !self.contexts.is_only() {
+            let table = self.contexts.load();
+            let name = route.context().unwrap_or_default();
+            let entry = table.entries().iter().find(|e| e.summary().name == name);
+            let entry = entry.ok_or_else(|| {
+                let prefix = route.prefix();
+                Refusal::not_found(
+                    "route of another context",
+                    format!("{prefix} is a route of the context {name:?}, which is not served now"),
+                )
+            })?;
+            note_choice(request, entry);
+            chosen.handle = Some(entry.handle().clone());
+        }
+        let uri = path_alone(request.uri())?;
+        *request.uri_mut() = uri;
+        let extensions = request.extensions_mut();
+        extensions.insert(chosen);
+        extensions.insert(ToExtraRoute);
+        Ok(Some(RouteMatch::Api))
     }
 
     /// Finds the route as kubectl does by Go's `ServeMux`: the longer prefix wins, and a path that is a
@@ -232,12 +298,23 @@ impl Routes {
 
 /// Sends a request to a context.
 fn choose<B>(request: &mut Request<B>, entry: &ContextEntry) {
+    note_choice(request, entry);
+    request.extensions_mut().insert(Chosen {
+        handle: Some(entry.handle().clone()),
+        route: None,
+    });
+}
+
+fn note_choice<B>(request: &Request<B>, entry: &ContextEntry) {
     entry.note_request();
-    let extensions = request.extensions_mut();
-    if let Some(record) = extensions.get::<RequestRecord>() {
+    if let Some(record) = request.extensions().get::<RequestRecord>() {
         record.set_context(entry.slug().clone());
     }
-    extensions.insert(ChosenHandle(entry.handle().clone()));
+}
+
+/// Returns the path and query of a request in any form.
+fn path_alone(uri: &Uri) -> Result<Uri, Refusal> {
+    origin_form(uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }
 
 /// Returns the context that a layer above has chosen.
@@ -316,6 +393,7 @@ mod tests {
                 Path::new("/www"),
                 StaticFileOptions::default(),
             )),
+            extra: Vec::new(),
         };
         let mut request = Request::get(path).body(()).unwrap();
         match routes.find(&mut request) {

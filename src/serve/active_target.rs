@@ -3,10 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
-    target_source::{MakeUpstream, ResolvedTarget, TargetSource},
-    workers,
+    connector::Connector,
+    extra_upstream::one_per_worker,
+    target_source::{ResolvedTarget, TargetSource},
 };
-use crate::{error::BoxError, kubeconfig::Target, proxy::Destination, upstream::Upstream};
+use crate::{error::BoxError, kubeconfig::Target, proxy::Destination};
 
 /// A resolved target with its credentials and upstreams.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ pub(super) struct ActiveTarget {
 /// Resolves the target and makes it ready for requests.
 pub(super) struct TargetBuilder {
     source: Box<dyn TargetSource>,
-    make_upstream: MakeUpstream,
+    connector: Connector,
 }
 
 impl TargetBuilder {
@@ -29,11 +30,8 @@ impl TargetBuilder {
         self.source.is_pod()
     }
 
-    pub(super) fn new(source: Box<dyn TargetSource>, make_upstream: MakeUpstream) -> Self {
-        Self {
-            source,
-            make_upstream,
-        }
+    pub(super) fn new(source: Box<dyn TargetSource>, connector: Connector) -> Self {
+        Self { source, connector }
     }
 
     pub(super) async fn resolve(&self) -> Result<ResolvedTarget, BoxError> {
@@ -69,7 +67,19 @@ impl TargetBuilder {
         };
         let upstreams = match before.filter(same_cluster) {
             Some(before) => Arc::clone(&before.destination.upstreams),
-            None => one_per_worker((self.make_upstream)(&target)?)?,
+            None => one_per_worker((self.connector.make_upstream)(&target)?)?,
+        };
+        let same_context =
+            |before: &&ActiveTarget| same_user(before) && before.target.context == target.context;
+        let routes = match before.filter(same_context) {
+            Some(before) => Arc::clone(&before.destination.routes),
+            None => {
+                let context = target.context.as_deref();
+                let routes = self.connector.routes.iter().filter(|r| r.is_of(context));
+                let source = &*self.source;
+                let routes = routes.map(|route| route.destination(source, &target, &credentials));
+                routes.collect::<Result<_, _>>()?
+            }
         };
         files.extend(credentials.files());
         Ok(ActiveTarget {
@@ -77,18 +87,10 @@ impl TargetBuilder {
                 impersonation: target.user.impersonation.clone(),
                 credentials,
                 upstreams,
+                routes,
             },
             target,
             files,
         })
     }
-}
-
-fn one_per_worker(first: Upstream) -> Result<Arc<[Arc<Upstream>]>, BoxError> {
-    let mut upstreams = Vec::with_capacity(workers::count());
-    for _ in 1..workers::count() {
-        upstreams.push(Arc::new(first.with_own_connections()?));
-    }
-    upstreams.push(Arc::new(first));
-    Ok(upstreams.into())
 }

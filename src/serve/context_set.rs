@@ -16,12 +16,12 @@ use tokio::{
 };
 
 use super::{
+    connector::Connector,
     context_source::{ContextSource, FoundContext, FoundContexts},
     file_watcher::FileWatcher,
     lazy_target::LazyTarget,
     reload::{CHECK_INTERVAL, LastFailure},
     signals::ReloadSignals,
-    target_source::MakeUpstream,
 };
 use crate::{
     error::BoxError,
@@ -38,7 +38,7 @@ const RELEASED_AFTER: Duration = Duration::from_mins(30);
 /// See the module.
 pub struct ContextSet {
     source: Arc<dyn ContextSource>,
-    make_upstream: MakeUpstream,
+    connector: Connector,
     client_credentials: ClientCredentials,
     drain: Drain,
     root: Root,
@@ -65,13 +65,13 @@ impl ContextSet {
         source: Box<dyn ContextSource>,
         found: FoundContexts,
         root: Root,
-        make_upstream: MakeUpstream,
+        connector: Connector,
         client_credentials: ClientCredentials,
         drain: Drain,
     ) -> Result<Self, BoxError> {
         let mut set = Self {
             source: source.into(),
-            make_upstream,
+            connector,
             client_credentials,
             drain,
             contexts: Contexts::new(ContextTable::new(Vec::new(), root.clone())),
@@ -202,7 +202,7 @@ impl ContextSet {
         let (lazy, handle) = LazyTarget::create(
             &name,
             self.source.target_source(&name),
-            Arc::clone(&self.make_upstream),
+            self.connector.clone(),
             self.client_credentials,
             self.drain.clone(),
         )?;

@@ -18,8 +18,9 @@ use tokio::{
 
 use super::{
     active_target::{ActiveTarget, TargetBuilder},
+    connector::Connector,
     reload::Reloader,
-    target_source::{MakeUpstream, TargetSource},
+    target_source::TargetSource,
 };
 use crate::{
     error::{self, BoxError},
@@ -51,9 +52,9 @@ enum Status {
 impl DeferredTarget {
     /// Creates the target of `source`, which is not asked yet.
     #[must_use]
-    pub fn new(source: Box<dyn TargetSource>, make_upstream: MakeUpstream) -> Arc<Self> {
+    pub fn new(source: Box<dyn TargetSource>, connector: Connector) -> Arc<Self> {
         Arc::new(Self {
-            builder: Arc::new(TargetBuilder::new(source, make_upstream)),
+            builder: Arc::new(TargetBuilder::new(source, connector)),
             status: watch::Sender::new(Status::Resolving),
             requested: Notify::new(),
         })

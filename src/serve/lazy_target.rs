@@ -14,10 +14,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    active_target::TargetBuilder,
-    reload::Reloader,
-    signals::ReloadSignals,
-    target_source::{MakeUpstream, TargetSource},
+    active_target::TargetBuilder, connector::Connector, reload::Reloader, signals::ReloadSignals,
+    target_source::TargetSource,
 };
 use crate::{
     error::{self, BoxError},
@@ -55,13 +53,13 @@ impl LazyTarget {
     pub(super) fn create(
         context: &str,
         source: Box<dyn TargetSource>,
-        make_upstream: MakeUpstream,
+        connector: Connector,
         client_credentials: ClientCredentials,
         drain: Drain,
     ) -> Result<(Arc<Self>, ReloadHandle), impersonate::Error> {
         let lazy = Arc::new(Self {
             context: context.into(),
-            builder: Arc::new(TargetBuilder::new(source, make_upstream)),
+            builder: Arc::new(TargetBuilder::new(source, connector)),
             handle: OnceLock::new(),
             runtime: Handle::current(),
             attempt: Mutex::default(),

@@ -13,9 +13,10 @@ use tokio::{
 
 use super::{
     active_target::{ActiveTarget, TargetBuilder},
+    connector::Connector,
     file_watcher::FileWatcher,
     signals::ReloadSignals,
-    target_source::{MakeUpstream, TargetSource},
+    target_source::TargetSource,
 };
 use crate::{
     error::{self, BoxError},
@@ -41,9 +42,9 @@ impl Reloader {
     /// The source has no target, or the target cannot be used.
     pub async fn resolve(
         source: Box<dyn TargetSource>,
-        make_upstream: MakeUpstream,
+        connector: Connector,
     ) -> Result<Self, BoxError> {
-        let builder = Arc::new(TargetBuilder::new(source, make_upstream));
+        let builder = Arc::new(TargetBuilder::new(source, connector));
         let resolved = builder.resolve().await?;
         let active = builder.build(resolved, None)?;
         Ok(Self { builder, active })

@@ -45,6 +45,15 @@ pub trait TargetSource: Send + Sync + 'static {
     /// The user refers to something that cannot be used.
     fn credentials(&self, target: &Target) -> Result<Arc<Cache>, BoxError>;
 
+    /// Makes the credentials of the same user for IBM Cloud's services; `None` for a user without a login
+    /// there. May block on files.
+    ///
+    /// # Errors
+    /// The user refers to something that cannot be used.
+    fn cloud_credentials(&self, _: &Target) -> Result<Option<Arc<Cache>>, BoxError> {
+        Ok(None)
+    }
+
     /// Returns whether the credentials that were made for `before` are also right for `now`.
     fn keeps_credentials(&self, before: &Target, now: &Target) -> bool;
 }

@@ -9,6 +9,7 @@ mod error;
 mod find;
 mod keys;
 mod reader;
+mod routes;
 mod setting;
 mod source;
 
@@ -22,6 +23,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::settings::Route;
+
 /// What the settings files say.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -29,6 +32,8 @@ pub struct Settings {
     pub values: Vec<Setting>,
     /// What is set for contexts, by their names.
     pub contexts: BTreeMap<String, ContextSettings>,
+    /// The routes to other servers, each path once.
+    pub routes: Vec<Route>,
     /// The files that were read, in that order.
     pub files: Vec<PathBuf>,
 }
@@ -57,6 +62,7 @@ impl Settings {
         Ok(Self {
             values: found.values,
             contexts: found.contexts,
+            routes: found.routes,
             files: Vec::new(),
         })
     }
@@ -68,6 +74,10 @@ impl Settings {
         }
         for (name, context) in later.contexts {
             self.contexts.entry(name).or_default().merge(context);
+        }
+        for route in later.routes {
+            self.routes.retain(|earlier| earlier.path != route.path);
+            self.routes.push(route);
         }
     }
 }

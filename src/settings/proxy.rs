@@ -15,6 +15,7 @@ use super::{
     login::{Login, OpenshiftFiles, OpenshiftFlags},
     path_prefix,
     patterns::Patterns,
+    route::Route,
     service_account::ServiceAccountFlags,
     tls::TlsFlags,
     upstream::UpstreamFlags,
@@ -152,6 +153,13 @@ pub struct ProxyFlags {
     /// repeated
     #[arg(long, value_name = "HEADER")]
     pub upstream_header: Vec<UpstreamHeader>,
+    /// Path that leads to another server, which gets the credential of the context: PATH=URL, such as
+    /// /ibm/=https://containers.cloud.ibm.com. May be repeated
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Vec<Route>,
+    /// What the settings file says of further routes.
+    #[arg(skip)]
+    pub routes: Vec<Route>,
     /// What the settings file sets for contexts, by their names.
     #[arg(skip)]
     pub contexts: BTreeMap<String, ContextSettings>,

@@ -360,3 +360,42 @@ async fn a_kubeconfig_of_ibms_tools_is_renewed_until_its_session_ends() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_leads_to_the_container_service_with_a_renewed_access_token() {
+    let home = Home::new(Options {
+        access_token: Duration::from_secs(3),
+        ..Options::default()
+    })
+    .await;
+    let route = format!("/ibm/={}", home.ibm.containers().0.url());
+    let kubegate = home.proxy(
+        &["--ibm-cluster", "kubegate-iks", "--route", &route],
+        API_KEY,
+    );
+    is_served(&kubegate).await;
+    let cluster = "bkiks0prod0000000001";
+    let paths = [
+        "/ibm/v2/classic/getClusters".to_owned(),
+        "/ibm/v2/getCluster?cluster=kubegate-iks".to_owned(),
+        format!("/ibm/v1/clusters/{cluster}"),
+    ];
+    let until = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < until {
+        for path in &paths {
+            let response = get(&kubegate.address, path).await;
+            assert_eq!(status(&response), 200, "{response}\n{}", kubegate.log());
+            assert!(response.contains(cluster), "{response}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The service makes its tokens from the refresh token of the session.
+    let config = get(
+        &kubegate.address,
+        &format!("/ibm/v1/clusters/{cluster}/config"),
+    )
+    .await;
+    assert!(config.contains("refresh-token"), "{config}");
+    is_served(&kubegate).await;
+    assert_no_secret(&kubegate.log());
+}

@@ -51,6 +51,7 @@ mod registry;
 mod registry_configuration;
 mod reload;
 mod rotations;
+mod routes;
 mod secrets;
 mod service_accounts;
 mod settings;

@@ -9,15 +9,18 @@ use tokio::sync::Notify;
 
 use super::{
     listen::refuse_own_listener,
-    only_context,
+    only_context, routes,
     several_contexts::SeveralContexts,
     target_source,
     upstreams::{self, UpstreamBuilder},
     warnings,
 };
 use crate::{
-    proxy::{CLUSTERS, Contexts, Drain, ReloadHandle, Root},
-    serve::{ContextSet, DeferredTarget, Listener, ReloadSignals, Reloader, TargetSource},
+    proxy::{CLUSTERS, Contexts, Drain, ExtraRoute, ReloadHandle, Root},
+    serve::{
+        Connector, ContextSet, ContextSource as _, DeferredTarget, Listener, ReloadSignals,
+        Reloader, TargetSource,
+    },
     settings::ProxyFlags,
 };
 
@@ -34,6 +37,7 @@ pub(super) struct Destinations {
     targets: Targets,
     handle: ReloadHandle,
     contexts: Contexts,
+    routes: Vec<Arc<ExtraRoute>>,
 }
 
 enum Targets {
@@ -59,7 +63,8 @@ impl Destinations {
         };
         let source = target_source::as_login(source, flags.login());
         let source = target_source::as_service_account(source, &flags.service_account);
-        let connector = upstreams::connector(flags, own)?;
+        let connector = upstreams::connector(flags, own, routes::of_flags(flags, false)?)?;
+        let routes = routes_of(&connector);
         if let Some(placeholder) = source.placeholder().cloned() {
             let builder = UpstreamBuilder::new(flags);
             let checked = builder.build(&placeholder.cluster);
@@ -70,13 +75,19 @@ impl Destinations {
             return Ok(Self {
                 targets: Targets::Deferred(target),
                 contexts: only_context::contexts(None, &handle),
+                routes,
                 handle,
             });
         }
         let reloader = Reloader::resolve(source, connector).await;
         let reloader = reloader.map_err(anyhow::Error::from_boxed)?;
         let handle = ReloadHandle::new(reloader.destination(), client, drain)?;
+        let context = reloader.target().context.as_deref();
+        for route in &routes {
+            refuse_other_context(route, |name| Some(name) == context)?;
+        }
         Ok(Self {
+            routes,
             contexts: only_context::contexts(Some(reloader.target()), &handle),
             targets: Targets::Resolved(Box::new(reloader)),
             handle,
@@ -91,6 +102,11 @@ impl Destinations {
     /// The contexts below `/clusters/`.
     pub(super) fn contexts(&self) -> &Contexts {
         &self.contexts
+    }
+
+    /// The paths that lead to other servers.
+    pub(super) fn routes(&self) -> &[Arc<ExtraRoute>] {
+        &self.routes
     }
 
     /// Whether requests are made as the service account of the pod that this process runs in.
@@ -139,6 +155,25 @@ impl Destinations {
     }
 }
 
+fn routes_of(connector: &Connector) -> Vec<Arc<ExtraRoute>> {
+    let routes = connector.routes().iter();
+    routes.map(|extra| Arc::clone(extra.route())).collect()
+}
+
+/// Refuses a route of a context that is not served.
+fn refuse_other_context(
+    route: &ExtraRoute,
+    is_served: impl Fn(&str) -> bool,
+) -> anyhow::Result<()> {
+    match route.context() {
+        Some(name) if !is_served(name) => anyhow::bail!(
+            "route {}: its context {name:?} is not served; name one that is, or serve it too (--context)",
+            route.prefix()
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn several(
     source: SeveralContexts,
     flags: &ProxyFlags,
@@ -168,12 +203,26 @@ fn several(
     }
     let client = flags.client_credentials;
     let handle = ReloadHandle::nowhere(client, drain.clone());
-    let connector = upstreams::connector(flags, own)?;
+    let connector = upstreams::connector(flags, own, routes::of_flags(flags, true)?)?;
+    for extra in connector.routes() {
+        let route = extra.route();
+        let of_route = |name: &str| route.context() == Some(name);
+        let mut contexts = found.contexts.iter();
+        let context = contexts.find(|context| of_route(&context.summary.name));
+        refuse_other_context(route, |_| context.is_some())?;
+        if let Some(target) = context.and_then(|context| context.target.as_ref()) {
+            let source = source.target_source(route.context().unwrap_or_default());
+            let checked = extra.check(&*source, target);
+            checked.map_err(anyhow::Error::from_boxed)?;
+        }
+    }
+    let routes = routes_of(&connector);
     let set = ContextSet::new(Box::new(source), found, root, connector, client, drain);
     let set = set.map_err(anyhow::Error::from_boxed)?;
     Ok(Destinations {
         contexts: set.contexts().clone(),
         targets: Targets::Several(Box::new(set)),
         handle,
+        routes,
     })
 }

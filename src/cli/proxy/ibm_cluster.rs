@@ -87,6 +87,10 @@ impl TargetSource for NamedCluster {
         credentials.ok_or_else(|| "the cluster was not looked up".into())
     }
 
+    fn cloud_credentials(&self, _: &Target) -> Result<Option<Arc<Cache>>, BoxError> {
+        Ok(Some(Cache::new(ibm_iam::cloud_access(self.chain()?))))
+    }
+
     fn keeps_credentials(&self, _: &Target, _: &Target) -> bool {
         true
     }

@@ -147,6 +147,10 @@ impl TargetSource for Kubeconfig {
         Ok(credential::from_user(target, self.resolver.exec_timeout)?)
     }
 
+    fn cloud_credentials(&self, target: &Target) -> Result<Option<Arc<Cache>>, BoxError> {
+        Ok(credential::of_ibm_cloud(target)?)
+    }
+
     fn keeps_credentials(&self, before: &Target, now: &Target) -> bool {
         credential::is_same_source(before, now)
     }

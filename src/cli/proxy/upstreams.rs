@@ -11,7 +11,7 @@ use crate::{
     dial::{Dialer, Environment, Tcp},
     error::BoxError,
     kubeconfig::Cluster,
-    serve::MakeUpstream,
+    serve::{Connector, ExtraUpstream},
     settings::{ProxyFlags, UpstreamFlags},
     tls::Trust,
     upstream::{Timeouts, Upstream},
@@ -25,10 +25,11 @@ use crate::{
 pub(super) fn connector(
     flags: &ProxyFlags,
     own: Arc<OnceLock<SocketAddr>>,
-) -> anyhow::Result<MakeUpstream> {
+    routes: Vec<ExtraUpstream>,
+) -> anyhow::Result<Connector> {
     let builder = UpstreamBuilder::new(flags);
     let headers = UpstreamHeaders::watched(flags)?;
-    Ok(Arc::new(move |target| {
+    let connector = Connector::new(Arc::new(move |target| {
         let cluster = &target.cluster;
         if let Some(own) = own.get() {
             refuse_own_listener(*own, &cluster.server)?;
@@ -42,7 +43,8 @@ pub(super) fn connector(
             );
         }
         Ok(upstream.with_headers(headers))
-    }))
+    }));
+    Ok(connector.with_routes(routes))
 }
 
 /// Makes the upstreams of clusters.
@@ -66,13 +68,22 @@ impl UpstreamBuilder {
 
     /// Returns the upstream of `cluster`. Makes no connection yet.
     pub(super) fn build(&self, cluster: &Cluster) -> Result<Upstream, BoxError> {
+        self.build_at(cluster, self.append_path)
+    }
+
+    /// The same for a server that gets the path of its URL before every request's path.
+    pub(super) fn build_below_path(&self, cluster: &Cluster) -> Result<Upstream, BoxError> {
+        self.build_at(cluster, true)
+    }
+
+    fn build_at(&self, cluster: &Cluster, append_path: bool) -> Result<Upstream, BoxError> {
         let trust = Trust::of_cluster(cluster)?;
         let dialer = Dialer::new(cluster, &self.environment, self.tcp)?;
         Ok(Upstream::new(
             cluster,
             trust,
             dialer,
-            self.append_path,
+            append_path,
             self.timeouts,
         )?)
     }

@@ -86,7 +86,12 @@ impl Cloud {
                 .map(Cluster::details_v1)
                 .collect()),
             (&Method::GET, path) => match path.strip_prefix("/v1/clusters/") {
-                Some(name) => one(Some(name)).map(Cluster::details_v1),
+                Some(name) => match name.strip_suffix("/config") {
+                    Some(name) => one(Some(name)).and_then(|cluster| {
+                        self.kubeconfig(cluster, query.get("endpointType"), request, now)
+                    }),
+                    None => one(Some(name)).map(Cluster::details_v1),
+                },
                 None => return not_found(),
             },
             _ => return not_found(),

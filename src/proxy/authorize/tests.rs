@@ -21,7 +21,9 @@ fn config(client: ClientCredentials, plaintext: bool) -> Config {
     Config {
         credentials: Cache::new(Arc::new(Never)),
         client,
-        plaintext,
+        receiver: Receiver::ApiServer {
+            is_plaintext: plaintext,
+        },
     }
 }
 

@@ -38,6 +38,7 @@ use super::{
 };
 use crate::proxy::{
     app_origin::AppOrigin,
+    extra_route::ToExtraRoute,
     head_filter::{HeadFilter, HeadFilterLayer},
     refusal::Refusal,
     request_info::RequestInfo,
@@ -115,13 +116,15 @@ impl HeadFilter for CheckRequest {
         // There an app has its own cookies, and no other page to harm.
         let has_own_origin = app.is_some();
         let marked = request.extensions().get::<FromBrowser>().is_some();
+        // Whatever server it is, its pages are not those of the API's origin.
+        let leads_elsewhere = request.extensions().get::<ToExtraRoute>().is_some();
         // A program makes no page of a response.
-        if capabilities.untrusted || marked {
+        if capabilities.untrusted || marked || leads_elsewhere {
             let content = UntrustedContent {
-                proxied: capabilities.proxied,
+                proxied: capabilities.proxied || leads_elsewhere,
                 browser: marked || origin::is_browser(request.headers()),
-                trusted: self.0.trust_proxied_pages || has_own_origin,
-                certain: capabilities.untrusted,
+                trusted: (self.0.trust_proxied_pages || has_own_origin) && !leads_elsewhere,
+                certain: capabilities.untrusted || leads_elsewhere,
             };
             request.extensions_mut().insert(content);
         }

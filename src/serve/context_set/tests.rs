@@ -126,7 +126,7 @@ fn set(source: &Scripted, contexts: &[(&str, &str)]) -> Result<ContextSet, BoxEr
         Box::new(source.clone()),
         found,
         Root::Nothing,
-        Arc::new(upstream),
+        Connector::new(Arc::new(upstream)),
         ClientCredentials::default(),
         Drain::default(),
     )

@@ -11,19 +11,26 @@ use super::{
     contexts,
     error::FileError,
     keys::{Key, Keys, Kind},
+    routes,
     setting::{ContextSettings, Place, Setting},
     source::Source,
 };
-use crate::{printable::printable, settings::Patterns};
+use crate::{
+    printable::printable,
+    settings::{Patterns, Route},
+};
 
 /// The table with what is set for each context by its name.
 const CONTEXTS: &str = "contexts";
+/// The table with the routes to other servers.
+const ROUTES: &str = "routes";
 
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) values: Vec<Setting>,
     pub(super) contexts: BTreeMap<String, ContextSettings>,
+    pub(super) routes: Vec<Route>,
     /// Where the first secret stands.
     pub(super) secret: Option<Place>,
 }
@@ -42,6 +49,10 @@ pub(super) fn parse(file: &Path, text: &str, keys: &Keys) -> Result<Document, Fi
             document.contexts = contexts::parse(&source, value)?;
             let mut secrets = document.contexts.values().filter_map(|c| c.secret.clone());
             document.secret = document.secret.or_else(|| secrets.next());
+            continue;
+        }
+        if name.get_ref() == ROUTES {
+            document.routes = routes::parse(&source, value)?;
             continue;
         }
         let key = keys
@@ -65,7 +76,7 @@ pub(super) fn parse(file: &Path, text: &str, keys: &Keys) -> Result<Document, Fi
 
 fn unknown(source: &Source<'_>, name: &Spanned<impl AsRef<str>>, keys: &Keys) -> FileError {
     let text = name.get_ref().as_ref();
-    let hint = match keys.nearest(text, &[CONTEXTS]) {
+    let hint = match keys.nearest(text, &[CONTEXTS, ROUTES]) {
         Some(known) => format!("did you mean {known}?"),
         None => "the keys are the long flags of `kubegate proxy --help` and `kubegate options`, without \
                  their dashes"

@@ -66,6 +66,9 @@ struct Session {
 pub(super) struct Access {
     pub(super) token: Secret,
     pub(super) holder: Holder,
+    /// The refresh token of a session that was started for this alone. That of a saved login may work
+    /// only once, and is given to nobody.
+    pub(super) refresh: Option<Secret>,
 }
 
 impl Chain {
@@ -109,12 +112,15 @@ impl Chain {
         let mut state = self.state.lock().await;
         let _lock = self.lock_login().await?;
         let _renewal = renewals::begin();
-        let tokens = match self.root_secret().await? {
+        let secret = self.root_secret().await?;
+        let is_saved = matches!(secret, RootSecret::Session(_));
+        let tokens = match secret {
             RootSecret::Session(saved) => self.refresh_session(&mut state, &saved).await?,
             secret => self.start_session(&mut state, &secret).await?,
         };
         Ok(Access {
             holder: tokens.holder(),
+            refresh: tokens.refresh.filter(|_| !is_saved),
             token: tokens.access,
         })
     }

@@ -80,7 +80,7 @@ impl CloudSession {
     /// # Errors
     /// IAM refuses the root credential.
     pub async fn from_chain(endpoints: Endpoints, chain: &Chain) -> Result<Self, Error> {
-        let Access { token, holder } = with_retries(|| chain.access()).await?;
+        let Access { token, holder, .. } = with_retries(|| chain.access()).await?;
         Ok(Self {
             issuer: issuer(),
             endpoints,

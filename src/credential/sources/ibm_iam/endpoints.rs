@@ -112,6 +112,23 @@ impl Endpoints {
         is_ibm(host) || format!("https://{host}") == self.iam()
     }
 
+    /// Returns the URL that requests to IBM's container service begin with, if `url` is of that service:
+    /// with the path of its API, unless `url` has one.
+    #[must_use]
+    pub fn container_service(&self, url: &Uri) -> Option<Uri> {
+        let is_known = url.authority() == self.containers.authority();
+        let of_ibm = url.port_u16().is_none_or(|port| port == 443)
+            && url.host().is_some_and(serves_containers);
+        if !is_known && !of_ibm {
+            return None;
+        }
+        match url.path() {
+            "/" | "" if is_known => Some(self.containers.clone()),
+            "/" | "" => below(url, CONTAINERS_PATH).ok(),
+            _ => Some(url.clone()),
+        }
+    }
+
     pub(super) fn token(&self) -> Result<Uri, Error> {
         below(&self.iam, "/identity/token")
     }
@@ -131,6 +148,27 @@ fn is_ibm(host: &str) -> bool {
     host == "iam.cloud.ibm.com"
         || host.ends_with(".iam.cloud.ibm.com")
         || host.starts_with("iam.") && host.ends_with(".bluemix.net")
+}
+
+/// Returns whether it is a host of IBM's container service, and not of a cluster, such as
+/// `c1.us-south.containers.cloud.ibm.com`.
+fn serves_containers(host: &str) -> bool {
+    let Some(region) = host.strip_suffix("containers.cloud.ibm.com") else {
+        return false;
+    };
+    let Some(region) = region.strip_suffix('.') else {
+        return region.is_empty();
+    };
+    let region = region.strip_prefix("private.").unwrap_or(region);
+    let of_region = |c: char| c.is_ascii_lowercase() || c == '-';
+    let (area, rest) = region.split_once('-').unwrap_or(("", region));
+    region == "private"
+        || !area.is_empty()
+            && area.chars().all(of_region)
+            && rest
+                .trim_end_matches(|c: char| c.is_ascii_digit())
+                .chars()
+                .all(of_region)
 }
 
 /// Parses a URL, or a host without scheme as IBM's tools accept it, without the first of `paths` that
@@ -203,6 +241,42 @@ mod tests {
         assert_eq!(list.unwrap(), expected);
         let accounts = moved.accounts("/coe/v2/accounts").unwrap();
         assert_eq!(accounts, "https://accounts.cloud.ibm.com/coe/v2/accounts");
+    }
+
+    #[test]
+    fn the_container_service_is_recognized_and_no_cluster_is() {
+        let endpoints = Endpoints::read(&|_| None, None).unwrap();
+        let service = |url: &str| {
+            let found = endpoints.container_service(&url.parse().unwrap());
+            found.map(|url| url.to_string())
+        };
+        let global = "https://containers.cloud.ibm.com/global";
+        assert_eq!(
+            service("https://containers.cloud.ibm.com").as_deref(),
+            Some(global)
+        );
+        assert_eq!(service(global).as_deref(), Some(global));
+        for region in [
+            "us-south",
+            "private.eu-de",
+            "jp-tok",
+            "private",
+            "private.br-sao",
+        ] {
+            let url = format!("https://{region}.containers.cloud.ibm.com");
+            assert_eq!(service(&url), Some(format!("{url}/global")));
+        }
+        for other in [
+            "https://c1.us-south.containers.cloud.ibm.com:31234",
+            "https://c1-e.us-south.containers.cloud.ibm.com",
+            "https://c100.private.us-south.containers.cloud.ibm.com",
+            "https://containers.cloud.ibm.com:8443",
+            "https://evilcontainers.cloud.ibm.com",
+            "https://us-south.containers.appdomain.cloud",
+            "https://containers.cloud.ibm.com.example",
+        ] {
+            assert_eq!(service(other), None, "{other}");
+        }
     }
 
     #[test]

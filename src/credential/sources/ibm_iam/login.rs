@@ -56,8 +56,12 @@ pub async fn access_token(flags: &IbmFlags, cluster: &Cluster) -> Result<Secret,
     Ok(with_retries(|| chain.access()).await?.token)
 }
 
-/// `command` logs in again.
-fn chain(flags: &IbmFlags, cluster: &Cluster, command: Option<String>) -> Result<Chain, Error> {
+/// Returns the chain that the flags of an `exec` entry at `cluster` describe. `command` logs in again.
+pub(super) fn chain(
+    flags: &IbmFlags,
+    cluster: &Cluster,
+    command: Option<String>,
+) -> Result<Chain, Error> {
     let endpoints = endpoints(flags.iam.as_deref())?;
     let asked = RootOptions {
         apikey_file: flags.apikey_file.as_deref(),

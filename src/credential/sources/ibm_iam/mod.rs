@@ -7,6 +7,7 @@
 //! | `api_key`, `key_file`, `settings_file`, `pod_token`, `vpc` | where a root credential is read from: text, files, a virtual server's metadata service |
 //! | `iam`, `refusal` | IAM's token endpoint, and its error codes |
 //! | [`chain`](Chain) | the [`Source`](super::super::Source): from root credential to the cluster's token |
+//! | [`cloud_access`] | the source of access tokens for IBM Cloud's services |
 //! | [`cloud_session`](CloudSession) | a session for choosing an account and a cluster |
 //! | [`account`](Account), `container`, [`cluster`](IbmCluster) | requests to the services for accounts and clusters, made through `services` |
 //! | `roks` | the source for OpenShift clusters, which take an API key |
@@ -16,6 +17,7 @@
 mod account;
 mod api_key;
 mod chain;
+mod cloud_access;
 mod cloud_session;
 mod cluster;
 mod container;
@@ -37,6 +39,8 @@ mod vpc;
 
 pub use account::{Account, choose as choose_account};
 pub use chain::Chain;
+pub use cloud_access::cloud_access;
+pub(in crate::credential) use cloud_access::cloud_chain;
 pub use cloud_session::{CloudSession, UserProof};
 pub use cluster::IbmCluster;
 pub use endpoints::{Endpoints, IAM_VARIABLE, issuer};
