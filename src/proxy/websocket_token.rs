@@ -18,12 +18,20 @@ pub(super) fn find(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Removes the token, and keeps the other subprotocols.
 pub(super) fn remove(headers: &mut HeaderMap) {
-    if !is_in(headers) {
+    remove_where(headers, |_| true);
+}
+
+/// Removes every token that `is_removed` says so of, still encoded, and keeps the other subprotocols.
+pub(super) fn remove_where(headers: &mut HeaderMap, is_removed: impl Fn(&str) -> bool) {
+    let is_kept = |subprotocol: &&[u8]| {
+        let text = String::from_utf8_lossy(subprotocol);
+        let token = text.trim().strip_prefix(TOKEN_SUBPROTOCOL);
+        !token.is_some_and(&is_removed)
+    };
+    if subprotocols(headers).all(|subprotocol| is_kept(&subprotocol)) {
         return;
     }
-    let kept: Vec<&[u8]> = subprotocols(headers)
-        .filter(|token| !is_token(token))
-        .collect();
+    let kept: Vec<&[u8]> = subprotocols(headers).filter(is_kept).collect();
     // Parts of a header value make a header value; if not, none is better than the token.
     let value = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
     headers.remove(SEC_WEBSOCKET_PROTOCOL);

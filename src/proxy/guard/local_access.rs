@@ -7,7 +7,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{
+        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD,
+    },
+};
 use http::{
     HeaderMap, HeaderValue, Request,
     header::{AUTHORIZATION, COOKIE},
@@ -34,6 +39,14 @@ use crate::{
 pub const TOKEN_RULE: &str = "--require-token-file";
 /// The rule that refuses clients without a certificate.
 const CERTIFICATE_RULE: &str = "--client-ca";
+
+/// Decodes whatever the API server may decode: Go's `RawURLEncoding` ignores the trailing bits.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Lets clients with a certificate or a token of `--require-token-file` in, and browsers with a cookie that
 /// counts as a token; every client if nothing is required.
@@ -84,7 +97,7 @@ impl LocalAccess {
     pub fn check<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
         let client = by_certificate(request).filter(|_| self.certificates);
         if let Some(client) = client {
-            self.remove_known_token(request.headers_mut());
+            self.remove_known_tokens(request.headers_mut());
             note(request, &client);
         } else if self.tokens.is_some() {
             self.check_token(request)?;
@@ -110,15 +123,27 @@ impl LocalAccess {
         Ok(())
     }
 
-    /// Removes the token of a client that has shown a certificate, if it is one of the file: these are
+    /// Removes every token of the file from a request of a client that has shown a certificate: these are
     /// never passed on. Any other credential is the client's own.
-    fn remove_known_token(&self, headers: &mut HeaderMap) {
-        if self.tokens.is_some()
-            && let Ok(token) = token_of_headers(headers)
-            && self.client(&token).is_some()
-        {
-            remove_token(headers);
+    fn remove_known_tokens(&self, headers: &mut HeaderMap) {
+        let Some(tokens) = &self.tokens else {
+            return;
+        };
+        let tokens = tokens.load();
+        let is_known = |token: &[u8]| tokens.client(&hash(token)).is_some();
+        let values = headers.get_all(AUTHORIZATION);
+        let kept = values.iter().filter(|value| !names(value, is_known));
+        let kept: Vec<_> = kept.cloned().collect();
+        if kept.len() < values.iter().count() {
+            headers.remove(AUTHORIZATION);
+            for value in kept {
+                headers.append(AUTHORIZATION, value);
+            }
         }
+        websocket_token::remove_where(headers, |encoded| {
+            let token = LENIENT.decode(encoded).map(Zeroizing::new);
+            token.is_ok_and(|token| is_known(&token))
+        });
     }
 
     /// Whether clients must bring a token (`--require-token-file`).
@@ -239,6 +264,16 @@ fn note<B>(request: &Request<B>, client: &Arc<str>) {
     if let Some(record) = request.extensions().get::<RequestRecord>() {
         record.set_client(Arc::clone(client));
     }
+}
+
+/// Whether a value of `Authorization` names a known token: as all that follows the scheme, or as a word,
+/// since the API server takes the second word and ignores the others.
+fn names(value: &HeaderValue, is_known: impl Fn(&[u8]) -> bool) -> bool {
+    let value = value.as_bytes().trim_ascii();
+    let mut words = value.split(|byte| byte.is_ascii_whitespace() || *byte == b',');
+    let scheme = words.clone().next().unwrap_or_default();
+    let rest = value.get(scheme.len()..).unwrap_or_default();
+    is_known(rest.trim_ascii()) || words.any(is_known)
 }
 
 fn remove_token(headers: &mut HeaderMap) {
@@ -407,6 +442,56 @@ mod tests {
         assert!(check_peer(Some(&file), true, None, &local).is_ok());
         // Without --client-ca, no certificate counts.
         assert!(check_peer(Some(&file), false, None, &own).is_err());
+    }
+
+    #[test]
+    fn a_client_with_a_certificate_passes_on_no_token_of_the_file() {
+        const PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
+        let file = file();
+        let subprotocol = |token: &str| format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(token));
+        let (local, own) = (subprotocol(OTHER), subprotocol("own-cred"));
+        // The last character of the encoding has bits that Go ignores.
+        let trailing = format!("{PREFIX}MDEyMzQ1Njc4OWFiY2RlZh");
+        assert_eq!(
+            LENIENT.decode(&trailing[PREFIX.len()..]).unwrap(),
+            TOKEN.as_bytes()
+        );
+        let check = |headers: &[(&'static str, &str)]| {
+            let left = check_peer(Some(&file), true, Some("alice"), headers).unwrap();
+            let left = left.iter().map(|(_, value)| value.to_str().unwrap());
+            left.map(str::to_owned).collect::<Vec<_>>().join("; ")
+        };
+        let bearer = format!("Bearer {TOKEN}");
+        let protocols = |offered: &[&str]| {
+            check(&[
+                ("authorization", "Bearer own-cred"),
+                ("sec-websocket-protocol", &offered.join(", ")),
+            ])
+        };
+        assert_eq!(protocols(&["v4", &local]), "Bearer own-cred; v4");
+        assert_eq!(protocols(&[&local]), "Bearer own-cred");
+        assert_eq!(protocols(&["v4", &trailing]), "Bearer own-cred; v4");
+        assert_eq!(
+            protocols(&[&own, "v4", &local]),
+            format!("Bearer own-cred; {own}, v4")
+        );
+        let own_only = format!("v4,{own}");
+        assert_eq!(
+            protocols(&[&own_only]),
+            format!("Bearer own-cred; {own_only}")
+        );
+        for (first, second) in [(bearer.as_str(), "Bearer own"), ("Bearer own", &bearer)] {
+            let both = [("authorization", first), ("authorization", second)];
+            assert_eq!(check(&both), "Bearer own");
+        }
+        for value in [
+            format!("Bearer {TOKEN} x"),
+            format!("Bearer {TOKEN}, Bearer own"),
+            format!("bearer   {OTHER}"),
+            format!("Token {TOKEN}"),
+        ] {
+            assert_eq!(check(&[("authorization", &value)]), "", "{value}");
+        }
     }
 
     #[test]
