@@ -91,6 +91,12 @@ async fn ask(
             proxy.name()
         )
     })?;
+    if !opened.leads_to(path) {
+        bail!(
+            "what serves at {} answers with another path than kubegate does; give the address of one",
+            proxy.name()
+        );
+    }
     Ok(format!("{}://{host}{}", proxy.scheme(), opened.path))
 }
 

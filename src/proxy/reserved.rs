@@ -78,6 +78,21 @@ pub struct Opened {
     pub one_use: bool,
 }
 
+impl Opened {
+    /// Whether the path may be opened in a browser that is to go to `asked`: it is that of a one-use address,
+    /// or `asked` itself, and leads to no other host.
+    #[must_use]
+    pub fn leads_to(&self, asked: &str) -> bool {
+        let is_expected = if self.one_use {
+            let code = self.path.strip_prefix(ENTER);
+            code.is_some_and(|code| code.starts_with("?code="))
+        } else {
+            self.path == asked
+        };
+        is_expected && is_path(&self.path)
+    }
+}
+
 /// Answers what is below the reserved path, and passes everything else on.
 #[derive(Debug)]
 pub struct ReservedLayer(Arc<LocalAccess>);
@@ -299,6 +314,32 @@ mod tests {
             "/.",
         ] {
             assert!(!is_reserved(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_a_one_use_address_or_the_path_that_was_asked_for_is_opened() {
+        for (path, one_use, is_opened) in [
+            ("/.kubegate/enter?code=abc", true, true),
+            ("/api?watch=1", false, true),
+            ("/", false, false),
+            ("/.kubegate/enter?code=abc", false, false),
+            ("/api?watch=1", true, false),
+            ("@evil.example/login", true, false),
+            ("@evil.example/login", false, false),
+            (".evil.example/.kubegate/enter?code=abc", true, false),
+            ("//evil.example/.kubegate/enter?code=abc", true, false),
+            ("/.kubegate/enter?code=a\n", true, false),
+            ("/.kubegate/enter@evil.example?code=a", true, false),
+        ] {
+            let path = path.to_owned();
+            let opened = Opened { path, one_use };
+            assert_eq!(opened.leads_to("/api?watch=1"), is_opened, "{opened:?}");
+        }
+        for asked in ["@evil.example", "//evil.example"] {
+            let path = asked.to_owned();
+            let one_use = false;
+            assert!(!Opened { path, one_use }.leads_to(asked), "{asked}");
         }
     }
 

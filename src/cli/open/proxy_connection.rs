@@ -102,7 +102,8 @@ impl ProxyConnection {
     }
 
     /// Sends a POST request without a body, and returns the response's body. The token is sent only if it
-    /// is demanded, and to nobody but a process of this user, root, or a user of `--allow-uid`.
+    /// is demanded. Nobody but a process of this user, root, or a user of `--allow-uid` gets it, or is
+    /// believed.
     pub(super) async fn post(
         &mut self,
         target: &str,
@@ -111,8 +112,12 @@ impl ProxyConnection {
         let (status, body) = self.send(target, None).await?;
         let (status, body) = match token {
             Some(token) if status == StatusCode::UNAUTHORIZED => {
-                self.check_server()?;
+                self.check_server("would get your token")?;
                 self.send(target, Some(token)).await?
+            }
+            _ if status.is_success() => {
+                self.check_server("would get what your browser sends")?;
+                (status, body)
             }
             _ => (status, body),
         };
@@ -156,20 +161,21 @@ impl ProxyConnection {
         exchanged.with_context(unanswered)?.with_context(unanswered)
     }
 
-    fn check_server(&self) -> anyhow::Result<()> {
+    /// Checks whose process serves. `danger` says what another user's would do.
+    fn check_server(&self, danger: &str) -> anyhow::Result<()> {
         let Some(stream) = &self.tcp else {
             return Ok(());
         };
         match uid_of_server(stream) {
             Some(uid) if self.users.contain(uid) => Ok(()),
             Some(uid) => bail!(
-                "a process of the user with uid {uid} serves at {}, and would get your token; if that is \
-                 meant, give --allow-uid={uid}",
+                "a process of the user with uid {uid} serves at {}, and {danger}; if that is meant, give \
+                 --allow-uid={uid}",
                 self.name
             ),
             None if cfg!(target_os = "macos") && self.is_loopback => Ok(()),
             None => bail!(
-                "it is not known which user serves at {}, so your token is not sent there; let the proxy \
+                "it is not known which user serves at {}, and another {danger}; let the proxy \
                  serve https (--tls-self-signed) or listen on a unix socket (--unix-socket)",
                 self.name
             ),
