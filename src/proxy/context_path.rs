@@ -78,8 +78,10 @@ pub(super) fn read(table: &ContextTable, target: &str) -> Result<ContextPath, Re
             ),
         )),
         Some(Named::Context(entry, length)) => {
+            // The slash may be encoded.
+            let below = below.and_then(|below| below.strip_prefix('/'));
             let begin = CLUSTERS.len() + 1;
-            match raw_length(&raw[begin..], length) {
+            match below.and_then(|below| raw_length(below, length)) {
                 Some(length) => Ok(ContextPath::Context(entry, begin + length)),
                 None => ambiguous(is_only),
             }

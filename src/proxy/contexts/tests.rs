@@ -96,7 +96,7 @@ fn a_path_names_its_context_by_slug_or_name() {
 
 #[test]
 fn a_path_with_two_readings_reaches_no_other_context() {
-    let several = table(&["a", "b", "a/b"], Root::Default("a".to_owned()));
+    let several = table(&["a", "b", "a/b", "ab/c"], Root::Default("a".to_owned()));
     for (target, to) in [
         ("/clusters/a/../b/api", "400"),
         ("/clusters/a/%2e%2e/b/api", "400"),
@@ -112,6 +112,8 @@ fn a_path_with_two_readings_reaches_no_other_context() {
         ("/%63lusters/b/api", "400"),
         ("/%63lusters", "400"),
         ("/clusters%2Fb/api", "400"),
+        ("/clusters%2Fab/c/api", "400"),
+        ("/clusters%2fab%2Fc/api", "400"),
         ("/clusters/b%2Fapi", "400"),
         ("/clusters/a%2Fb%2Fapi", "400"),
         ("/clusters/a\\b/api", "400"),
@@ -127,6 +129,7 @@ fn a_path_with_two_readings_reaches_no_other_context() {
         ("/clusters/%61/api", "a /api"),
         ("/clusters/a%2Fb/api", "a/b /api"),
         ("/clusters/a/%62/api", "a/b /api"),
+        ("/clusters/ab/c/api", "ab/c /api"),
     ] {
         assert_eq!(read(&several, target), to, "{target}");
     }
