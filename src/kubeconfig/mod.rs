@@ -45,7 +45,7 @@ pub use exec_info::{EXEC_INFO, ExecInfo};
 pub(crate) use load::warn_once;
 pub use oidc::{METADATA_PATH, OidcConfig, OidcTokens, issuer_name};
 pub use overrides::Overrides;
-pub use ownership::foreign_writers;
+pub use ownership::{foreign_readers, foreign_writers};
 pub use pem::Pem;
 pub use proxy_url::{ProxyScheme, ProxyUrl};
 pub(crate) use read::read_bounded;

@@ -1,5 +1,5 @@
-//! Finds out whether other users may write a kubeconfig: they could choose the program that runs as
-//! its exec plugin.
+//! Finds out whether other users may write a file that is trusted, such as a kubeconfig, where they could
+//! choose the program that runs as its exec plugin; or read one with secrets.
 
 use std::{os::unix::fs::MetadataExt as _, path::Path};
 
@@ -14,6 +14,26 @@ pub fn foreign_writers(file: &Path) -> Option<String> {
     let us = (geteuid().as_raw(), getegid().as_raw());
     let mode = has_modes(file).then(|| metadata.mode());
     judge((metadata.uid(), metadata.gid()), mode, us)
+}
+
+/// Returns who may read a file besides this user, its group and root, as a clause. Returns `None` if no other
+/// user may, or if `file` is a volume of a pod (mode 0644 by default), which its containers alone see.
+#[must_use]
+pub fn foreign_readers(file: &Path) -> Option<String> {
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    // Kubernetes puts the files of Secrets below such a link (k8s.io/kubernetes/pkg/volume/util, AtomicWriter).
+    let is_volume = file.with_file_name("..data").is_symlink();
+    if is_volume || !has_modes(file) {
+        return None;
+    }
+    let group = metadata.gid();
+    if metadata.mode() & 0o004 != 0 {
+        return Some("every user may read it".to_owned());
+    }
+    // As in systemd's credentials and volumes with an fsGroup, root's file is for its group.
+    let is_groups = group == getegid().as_raw() || metadata.uid() == 0;
+    let may_read = metadata.mode() & 0o040 != 0 && !is_groups;
+    may_read.then(|| format!("the group with id {group} may read it"))
 }
 
 fn judge(owner: (u32, u32), mode: Option<u32>, us: (u32, u32)) -> Option<String> {
@@ -108,6 +128,11 @@ mod tests {
         for (mode, is_safe) in [(0o600, true), (0o606, false), (0o644, true)] {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("a mode");
             assert_eq!(foreign_writers(file.path()).is_none(), is_safe, "{mode:o}");
+        }
+        for (mode, is_private) in [(0o600, true), (0o640, true), (0o644, false)] {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("a mode");
+            let readers = foreign_readers(file.path());
+            assert_eq!(readers.is_none(), is_private, "{mode:o}");
         }
         // These are not regular files.
         assert_eq!(foreign_writers(Path::new("/dev/null")), None);

@@ -16,6 +16,7 @@ use super::file_watcher::FileWatcher;
 use crate::{
     credential,
     error::with_causes,
+    kubeconfig::{foreign_readers, foreign_writers, warn_once},
     proxy::guard::{BadLine, LocalTokens},
 };
 
@@ -28,6 +29,17 @@ pub enum TokenFileError {
     /// It cannot be read.
     #[error("--require-token-file")]
     Read(#[source] credential::Error),
+    /// Another user could add tokens to it.
+    #[error(
+        "--require-token-file {}: {writers}, who could let anybody in; take away their access (chown, chmod go-w)",
+        path.display()
+    )]
+    Writers {
+        /// The file.
+        path: PathBuf,
+        /// Who may write it.
+        writers: String,
+    },
     /// A line is malformed.
     #[error("--require-token-file {}", path.display())]
     Line {
@@ -55,7 +67,7 @@ impl TokenFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// The file cannot be read, has a malformed line, or no token.
+    /// The file cannot be read, may be written by another user, has a malformed line, or no token.
     pub fn read(path: &Path) -> Result<Self, TokenFileError> {
         let tokens = read(path)?;
         let path = path.to_owned();
@@ -79,11 +91,14 @@ impl TokenFile {
         watcher.watch([self.path.clone()]);
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Why the file was last refused. It may become good without a change of its content (chmod).
+        let mut refused: Option<String> = None;
         loop {
             checks.tick().await;
             let path = self.path.clone();
+            let tries_again = refused.is_some();
             let checking = spawn_blocking(move || {
-                let changed = watcher.check().any;
+                let changed = watcher.check().any || tries_again;
                 let tokens = changed.then(|| read(&path));
                 (watcher, tokens)
             });
@@ -92,6 +107,7 @@ impl TokenFile {
                 return;
             };
             watcher = checked;
+            let before = tokens.as_ref().and_then(|_| refused.take());
             match tokens {
                 Some(Ok(tokens)) if tokens != **self.tokens.load() => {
                     tracing::info!("reloaded --require-token-file; tokens: {}", tokens.len());
@@ -99,7 +115,10 @@ impl TokenFile {
                 }
                 Some(Err(error)) => {
                     let why = with_causes(&error);
-                    tracing::warn!("not reloaded, the last good tokens stay in use: {why}");
+                    if before.as_ref() != Some(&why) {
+                        tracing::warn!("not reloaded, the last good tokens stay in use: {why}");
+                    }
+                    refused = Some(why);
                 }
                 Some(Ok(_)) | None => {}
             }
@@ -109,8 +128,45 @@ impl TokenFile {
 
 fn read(path: &Path) -> Result<LocalTokens, TokenFileError> {
     let text = credential::secret_file::read_lines("token", path).map_err(TokenFileError::Read)?;
-    LocalTokens::parse(&text).map_err(|source| TokenFileError::Line {
+    if let Some(writers) = foreign_writers(path) {
+        let path = path.to_owned();
+        return Err(TokenFileError::Writers { path, writers });
+    }
+    let tokens = LocalTokens::parse(&text).map_err(|source| TokenFileError::Line {
         path: path.to_owned(),
         source,
-    })
+    })?;
+    if tokens.are_in_words()
+        && let Some(readers) = foreign_readers(path)
+    {
+        warn_once(&format!(
+            "--require-token-file {}: has tokens, and {readers}; run chmod 600 on it, or write their hashes",
+            path.display()
+        ));
+    }
+    Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_every_user_may_write_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "alice 0123456789abcdef\n").unwrap();
+        for (mode, is_accepted) in [(0o600, true), (0o644, true), (0o666, false)] {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            match TokenFile::read(file.path()) {
+                Ok(_) => assert!(is_accepted, "{mode:o}"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!is_accepted && error.contains("every user"), "{error}");
+                }
+            }
+        }
+    }
 }

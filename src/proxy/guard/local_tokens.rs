@@ -17,12 +17,15 @@ const MIN_LENGTH: usize = 16;
 /// The tokens of `--require-token-file`: the clients' names by the hashes of their tokens. How long it takes
 /// to find a hash says nothing of a token, since nobody can choose a token by its hash.
 #[derive(Default, PartialEq, Eq)]
-pub struct LocalTokens(HashMap<Hash, Arc<str>>);
+pub struct LocalTokens {
+    clients: HashMap<Hash, Arc<str>>,
+    are_in_words: bool,
+}
 
 /// Shows the names alone.
 impl fmt::Debug for LocalTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut clients: Vec<_> = self.0.values().collect();
+        let mut clients: Vec<_> = self.clients.values().collect();
         clients.sort();
         f.debug_tuple("LocalTokens").field(&clients).finish()
     }
@@ -44,11 +47,13 @@ impl LocalTokens {
     /// A line of another form, by its number.
     pub fn parse(text: &str) -> Result<Self, BadLine> {
         let mut clients = HashMap::new();
+        let mut are_in_words = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
+            are_in_words |= !line.contains(HASH);
             let read = read(line).and_then(|(client, hash)| {
                 let earlier = clients.insert(hash, client);
                 earlier.map_or(Ok(()), |_| Err("the token stands on an earlier line too"))
@@ -58,24 +63,33 @@ impl LocalTokens {
                 problem,
             })?;
         }
-        Ok(Self(clients))
+        Ok(Self {
+            clients,
+            are_in_words,
+        })
+    }
+
+    /// Whether the file has a token itself, and not only hashes.
+    #[must_use]
+    pub fn are_in_words(&self) -> bool {
+        self.are_in_words
     }
 
     /// How many tokens there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.clients.len()
     }
 
     /// Whether no token is accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.clients.is_empty()
     }
 
     /// Returns the name of the client whose token has this hash.
     pub(super) fn client(&self, hash: &Hash) -> Option<&Arc<str>> {
-        let (found, client) = self.0.get_key_value(hash)?;
+        let (found, client) = self.clients.get_key_value(hash)?;
         let is_same = verify_slices_are_equal(found, hash).is_ok();
         is_same.then_some(client)
     }

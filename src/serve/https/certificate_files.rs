@@ -13,7 +13,10 @@ use rustls::{pki_types::CertificateDer, sign::CertifiedKey};
 use zeroize::Zeroizing;
 
 use super::HttpsError;
-use crate::{kubeconfig::warn_once, tls};
+use crate::{
+    kubeconfig::{foreign_writers, warn_once},
+    tls,
+};
 
 /// Bytes that a file may have.
 const LIMIT: u64 = 1 << 20;
@@ -55,6 +58,10 @@ impl CertificateFiles {
 /// Reads the authorities of `--client-ca`.
 pub(super) fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpsError> {
     let text = read("--client-ca", path)?;
+    if let Some(writers) = foreign_writers(path) {
+        let path = path.to_owned();
+        return Err(HttpsError::Writers { path, writers });
+    }
     let origin = format!("--client-ca {}", path.display());
     Ok(tls::pem::certificates(&text, &origin)?)
 }

@@ -17,6 +17,17 @@ pub enum HttpsError {
         /// The error of the system.
         source: io::Error,
     },
+    /// Another user could add authorities to the file of `--client-ca`.
+    #[error(
+        "--client-ca {}: {writers}, who could let anybody in; take away their access (chown, chmod go-w)",
+        path.display()
+    )]
+    Writers {
+        /// The file.
+        path: PathBuf,
+        /// Who may write it.
+        writers: String,
+    },
     /// A certificate or key that cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::Error),

@@ -109,12 +109,15 @@ impl HttpsListener {
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut noticed = None;
+        // Why the files were last refused. They may become good without a change of their content (chmod).
+        let mut refused: Option<String> = None;
         loop {
             checks.tick().await;
             self.warn_of_expiry(SystemTime::now(), &mut noticed);
             let this = Arc::clone(&self);
+            let tries_again = refused.is_some();
             let checking = spawn_blocking(move || {
-                let changed = watcher.check().any;
+                let changed = watcher.check().any || tries_again;
                 let reload = || configs(&this.certificates, this.client_ca.as_deref());
                 (watcher, changed.then(reload))
             });
@@ -123,6 +126,7 @@ impl HttpsListener {
                 return;
             };
             watcher = checked;
+            let before = configs.as_ref().and_then(|_| refused.take());
             match configs {
                 // Others would void the tickets of clients.
                 Some(Ok(configs)) if configs.source != self.configs.load().source => {
@@ -131,7 +135,12 @@ impl HttpsListener {
                 }
                 Some(Err(error)) => {
                     let why = with_causes(&error);
-                    tracing::warn!("not reloaded, the last good certificates stay in use: {why}");
+                    if before.as_ref() != Some(&why) {
+                        tracing::warn!(
+                            "not reloaded, the last good certificates stay in use: {why}"
+                        );
+                    }
+                    refused = Some(why);
                 }
                 Some(Ok(_)) | None => {}
             }
