@@ -82,7 +82,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Whoami(flags) => block_on(whoami::run(&cli.connection, &flags)),
         Command::Token(flags) => block_on(token::run(&cli.connection, &flags)),
         Command::Contexts(flags) => block_on(contexts::run(&cli.connection, &flags)),
-        Command::Config { action } => settings_report::run(&cli.line, &action),
+        Command::Config { action } => settings_report::run(&cli.line, action),
         Command::Registry { action } => registry::run(&cli.connection, &action),
         Command::DockerCredential { verb } => {
             return block_on(docker_credential::run(&cli.connection, verb));

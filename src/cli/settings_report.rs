@@ -19,7 +19,7 @@ use crate::{
 const REDACTED: &str = "REDACTED";
 
 /// Runs the action that `line` names.
-pub(super) fn run(line: &[OsString], action: &Action) -> anyhow::Result<()> {
+pub(super) fn run(line: &[OsString], action: Action) -> anyhow::Result<()> {
     let cli = parse::read(line)?;
     match action {
         Action::Check => check(&cli),
@@ -165,7 +165,8 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted += &format!("\\u{:04X}", u32::from(c)),
+            // TOML's `\uXXXX`: four hexadecimal digits, which are enough for control characters.
+            c if c.is_control() => quoted.extend(format!("\\u{:04X}", u32::from(c)).chars()),
             c => quoted.push(c),
         }
     }

@@ -157,14 +157,15 @@ impl HttpsListener {
             return;
         }
         *noticed = Some(now);
-        match not_after.duration_since(now) {
-            Ok(left) => tracing::warn!(
+        if let Ok(left) = not_after.duration_since(now) {
+            tracing::warn!(
                 "--tls-cert expires in {} h; replace its file, which is read again",
                 left.as_secs() / 3600
-            ),
-            Err(_) => tracing::warn!(
+            );
+        } else {
+            tracing::warn!(
                 "--tls-cert has expired, and clients refuse it; replace its file, which is read again"
-            ),
+            );
         }
     }
 

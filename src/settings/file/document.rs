@@ -60,7 +60,7 @@ pub(super) fn parse(file: &Path, text: &str, keys: &Keys) -> Result<Document, Fi
             .ok_or_else(|| unknown(&source, name, keys))?;
         let args = arguments(&source, key, value)?;
         let place = source.place(name.span());
-        if key.is_secret && args.iter().any(|arg| is_secret(arg)) {
+        if key.is_secret && args.iter().any(is_secret) {
             document.secret.get_or_insert_with(|| place.clone());
         }
         document.values.push(Setting {

@@ -21,6 +21,10 @@ pub struct Keys(Vec<Key>);
 
 /// A key, which is a flag.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a flag"
+)]
 pub struct Key {
     /// The long name of the flag.
     pub name: String,

@@ -20,7 +20,7 @@ impl Source<'_> {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         Place {
             file: self.file.to_owned(),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            line: before.split(|byte| *byte == b'\n').count(),
         }
     }
 
