@@ -142,7 +142,7 @@ fn remove(store: &Store, host: &str) -> anyhow::Result<()> {
         output::print(&format!("{}\n", printable(&line)))?;
     }
     for problem in problems {
-        console::eprint(&printable(&format!("{problem:#}")).to_string());
+        console::eprint(&printable(&format!("{problem:#}")));
     }
     Ok(())
 }

@@ -231,8 +231,11 @@ fn remove_lines_of(file: &Path, names: &[String]) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// The content of a configuration file, wiped on drop; it may have passwords.
+type Content = Zeroizing<Vec<u8>>;
+
 /// Returns the content of a configuration file, if there is such a file, and its fields.
-fn read(file: &Path) -> anyhow::Result<(Option<Zeroizing<Vec<u8>>>, Map<String, Value>)> {
+fn read(file: &Path) -> anyhow::Result<(Option<Content>, Map<String, Value>)> {
     let shown = file.display();
     let bytes = match fs::read(file) {
         Ok(bytes) => Some(Zeroizing::new(bytes)),

@@ -101,7 +101,7 @@ fn named(line: &str) -> Option<(&str, &str)> {
 
 /// Whether a line gives a value, or none, to a name. The `=` at the end of Base64 is no such line.
 fn is_assignment(line: &str) -> bool {
-    if settings_file::entries(line).any(|(_, value)| value.trim_matches('=') != "") {
+    if settings_file::entries(line).any(|(_, value)| !value.trim_matches('=').is_empty()) {
         return true;
     }
     let name = line.split(['=', ':']).next().unwrap_or_default();
@@ -125,7 +125,9 @@ fn of_json(text: &str) -> Result<Secret, String> {
             // `ibmcloud resource service-key --output json` writes a list.
             let all: Vec<Found> = serde_json::from_str(text)?;
             let mut found = Found::default();
-            all.into_iter().for_each(|one| found.add(one));
+            for one in all {
+                found.add(one);
+            }
             Ok::<_, serde_json::Error>(found)
         })
         .map_err(|_| format!("is no JSON with the text field `apikey`; {FORMS}"))?;
