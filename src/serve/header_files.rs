@@ -84,17 +84,16 @@ impl HeaderFiles {
                 return;
             };
             watcher = checked;
-            match values {
-                Some(Ok(values)) => {
-                    if self.headers.replace(values) {
-                        tracing::info!("reloaded the values of headers for the API server");
-                    }
+            let changed = values.map(|read| read.map(|values| self.headers.replace(values)));
+            match changed {
+                Some(Ok(true)) => {
+                    tracing::info!("reloaded the values of headers for the API server");
                 }
                 Some(Err(error)) => {
                     let why = with_causes(&error);
                     tracing::warn!("not reloaded, the last good value stays in use: {why}");
                 }
-                None => {}
+                Some(Ok(false)) | None => {}
             }
         }
     }

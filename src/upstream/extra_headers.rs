@@ -17,6 +17,7 @@ impl ExtraHeaders {
     }
 
     /// Adds these headers from now on. Returns whether they differ.
+    #[must_use]
     pub fn replace(&self, headers: Vec<(HeaderName, HeaderValue)>) -> bool {
         let differ = **self.0.load() != headers;
         if differ {

@@ -35,9 +35,10 @@ impl UpstreamHeaders {
         });
         Ok(Self {
             by_context: by_context.collect::<anyhow::Result<_>>()?,
-            of_flags: match flags.upstream_header.is_empty() {
-                true => None,
-                false => Some(watched(flags.upstream_header.clone())?),
+            of_flags: if flags.upstream_header.is_empty() {
+                None
+            } else {
+                Some(watched(flags.upstream_header.clone())?)
             },
         })
     }
