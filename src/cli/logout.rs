@@ -25,7 +25,7 @@ use crate::{
     },
     kubeconfig::{
         self, Cluster, ExecConfig,
-        edit::{self, Forget, forget_user, may_forget_user},
+        edit::{self, Forget, Forgotten, forget_user, may_forget_user},
     },
     login::{uninterrupted, users_of},
     printable::printable,
@@ -136,15 +136,7 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
             (_, Ok(())) => "the session has ended, but ",
             (_, Err(_)) => "the tokens are removed, but ",
         };
-        let mut signals = Signals::handle_all().context("cannot handle signals")?;
-        let work = Arc::clone(&forget);
-        let forgotten = uninterrupted(&mut signals, move || forget_user(&files, &work)).await;
-        let forgotten = forgotten.with_context(|| {
-            format!(
-                "{session}what the login wrote is still in the kubeconfig; run the same command \
-                 again to remove it"
-            )
-        })?;
+        let forgotten = remove_entries(files, Arc::clone(&forget), session).await?;
         lines.extend(lines_of_contexts(
             &forgotten,
             &user,
@@ -168,6 +160,23 @@ pub(super) async fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::
         });
     }
     output::print(&lines.concat())
+}
+
+/// Removes what the login wrote into the kubeconfig. `session` begins the error and says what was done
+/// before.
+async fn remove_entries(
+    files: Vec<PathBuf>,
+    forget: Arc<Forget>,
+    session: &str,
+) -> anyhow::Result<Forgotten> {
+    let mut signals = Signals::handle_all().context("cannot handle signals")?;
+    let forgotten = uninterrupted(&mut signals, move || forget_user(&files, &forget)).await;
+    forgotten.with_context(|| {
+        format!(
+            "{session}what the login wrote is still in the kubeconfig; run the same command again to \
+             remove it"
+        )
+    })
 }
 
 /// The kubeconfigs that may name the saved login `name`.
