@@ -85,39 +85,39 @@ pub(super) fn run(connection: &ConnectionFlags, flags: &Flags) -> anyhow::Result
     let explicit = connection.kubeconfig();
     let all = kubeconfig::resolve_contexts(explicit, &Overrides::default(), &env)?;
     let base = format!("{}{CLUSTERS}/", server.to_string().trim_end_matches('/'));
-    let served = ProxyContexts {
+    let proxied = ProxyContexts {
         contexts: contexts(connection, &all, &base)?,
         current: None,
         certificate_authority: authority(connection, flags, is_https)?,
         user,
         base,
     };
-    let served = ProxyContexts {
-        current: current(&served, &all),
-        ..served
+    let proxied = ProxyContexts {
+        current: current(&proxied, &all),
+        ..proxied
     };
-    let note = note(is_https, &served);
+    let note = note(is_https, &proxied);
     let (file, mode) = match (&flags.write, &flags.merge) {
         (Some(file), _) => (file, WriteMode::Whole),
         (None, Some(file)) => (file, WriteMode::Merge),
         (None, None) => {
             if let Some(format) = flags.output {
-                let names = served.contexts.iter().map(|context| context.name.as_str());
-                return output::print_as(format, &served.to_json(), &names.collect::<Vec<_>>());
+                let names = proxied.contexts.iter().map(|context| context.name.as_str());
+                return output::print_as(format, &proxied.to_json(), &names.collect::<Vec<_>>());
             }
             let note = note.map_or_else(String::new, |note| format!("# {note}\n"));
-            let yaml = kubeconfig::yaml(&served.to_json());
+            let yaml = kubeconfig::yaml(&proxied.to_json());
             return output::print_yaml(&format!("{note}{}", *yaml));
         }
     };
     refuse_source(file, &all)?;
-    let changed = write_proxy_contexts(file, &served, mode)?;
+    let changed = write_proxy_contexts(file, &proxied, mode)?;
     let did = if changed {
         "Wrote"
     } else {
         "Nothing changes in"
     };
-    let count = served.contexts.len();
+    let count = proxied.contexts.len();
     console::eprint(&format!("{did} {} ({count} contexts)\n", file.display()));
     if let Some(note) = note {
         console::eprint(&format!("{note}\n"));
@@ -304,9 +304,17 @@ fn cluster_name(context: &str, all: &AllContexts) -> String {
 }
 
 /// Returns the current context: that of the kubeconfig, or the only one.
-fn current(served: &ProxyContexts, all: &AllContexts) -> Option<String> {
-    let has = |name: &&String| served.contexts.iter().any(|context| context.name == **name);
-    match (all.current.as_ref().filter(has), served.contexts.as_slice()) {
+fn current(proxied: &ProxyContexts, all: &AllContexts) -> Option<String> {
+    let has = |name: &&String| {
+        proxied
+            .contexts
+            .iter()
+            .any(|context| context.name == **name)
+    };
+    match (
+        all.current.as_ref().filter(has),
+        proxied.contexts.as_slice(),
+    ) {
         (Some(current), _) => Some(current.clone()),
         (None, [only]) => Some(only.name.clone()),
         (None, _) => None,
@@ -314,8 +322,8 @@ fn current(served: &ProxyContexts, all: &AllContexts) -> Option<String> {
 }
 
 /// Says why there is no credential.
-fn note(is_https: bool, served: &ProxyContexts) -> Option<&'static str> {
-    match (is_https, served.user.is_empty()) {
+fn note(is_https: bool, proxied: &ProxyContexts) -> Option<&'static str> {
+    match (is_https, proxied.user.is_empty()) {
         (false, _) => Some(
             "without credentials: Kubernetes clients send none to http, and the proxy adds its own",
         ),
