@@ -72,7 +72,7 @@ impl fmt::Debug for Credential {
             .field("expires_at", &self.expires_at)
             .field("renewed_by", &self.renewed_by)
             .field("expiry_warning", &self.expiry_warning)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -71,15 +71,14 @@ impl TargetBuilder {
         };
         let same_context =
             |before: &&ActiveTarget| same_user(before) && before.target.context == target.context;
-        let routes = match before.filter(same_context) {
-            Some(before) => Arc::clone(&before.destination.routes),
-            None => {
-                let context = target.context.as_deref();
-                let routes = self.connector.routes.iter().filter(|r| r.is_of(context));
-                let source = &*self.source;
-                let routes = routes.map(|route| route.destination(source, &target, &credentials));
-                routes.collect::<Result<_, _>>()?
-            }
+        let routes = if let Some(before) = before.filter(same_context) {
+            Arc::clone(&before.destination.routes)
+        } else {
+            let context = target.context.as_deref();
+            let routes = self.connector.routes.iter().filter(|r| r.is_of(context));
+            let source = &*self.source;
+            let routes = routes.map(|route| route.destination(source, &target, &credentials));
+            routes.collect::<Result<_, _>>()?
         };
         files.extend(credentials.files());
         Ok(ActiveTarget {

@@ -247,8 +247,8 @@ fn take_orphans(
 
 /// Whether a context uses an entry, or would after its login is forgotten.
 fn is_used(contents: &Contents<'_>, kind: &str, name: &str) -> bool {
-    let mut contexts = contents.contexts();
-    contexts.any(|one| note::uses(one.body, kind, name))
+    let uses = |one: ContextEntry<'_>| note::uses(one.body, kind, name);
+    contents.contexts().any(uses)
 }
 
 /// Removes the items of a section for which `stays` is false.

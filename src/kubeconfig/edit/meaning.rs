@@ -6,9 +6,12 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::new_context::NewCluster;
-use crate::kubeconfig::{
-    Cluster, Pem, ProxyUrl, own_writes,
-    server_url::{self, host, port},
+use crate::{
+    hex,
+    kubeconfig::{
+        Cluster, Pem, ProxyUrl, own_writes,
+        server_url::{self, host, port},
+    },
 };
 
 /// A field, or a pair of fields, that changes which server a cluster entry means.
@@ -73,7 +76,7 @@ pub(super) fn digest(entry: &Value) -> String {
         .collect();
     let text = Zeroizing::new(Value::Object(fields).to_string());
     let digest = own_writes::sha256(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest)
 }
 
 /// Whether two URLs lead to the same server, however they are spelt.

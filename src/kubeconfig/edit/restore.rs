@@ -179,8 +179,8 @@ pub(super) fn restore_current_contexts(contents: &mut Contents<'_>, taken: &[Tak
 fn pass_on(contents: &mut Contents<'_>, removed: &Taken, before: Option<&str>) {
     for file in 0..contents.len() {
         let config = contents.config_mut(file);
-        let contexts = config.and_then(|config| config.get_mut("contexts")?.as_array_mut());
-        for item in contexts.into_iter().flatten() {
+        let items = config.and_then(|config| config.get_mut("contexts")?.as_array_mut());
+        for item in items.into_iter().flatten() {
             let Some(mut note) = Note::of(&item["context"]) else {
                 continue;
             };
