@@ -76,7 +76,7 @@ impl ExtraUpstream {
     /// one than the API server's.
     ///
     /// # Errors
-    /// As for [`ExtraUpstream::destination`].
+    /// Those of making the destination of a request.
     pub fn check(
         &self,
         source: &dyn TargetSource,
