@@ -16,9 +16,9 @@ use crate::support::cert;
 const CHILD: &str = "KUBEGATE_TEST_IDLE_KUBECONFIG";
 
 /// Ends of lines that the child prints.
-const LINE: &str = " KiB resident with contexts: ";
+const LINE: &str = " KiB of memory with contexts: ";
 
-const LIMIT_KIB: u64 = 30 << 10;
+const LIMIT_KIB: u64 = 25 << 10;
 
 /// The users by turns: of each kind a fifth.
 fn user(number: usize, folder: &TempDir) -> Value {
@@ -73,7 +73,7 @@ fn kubeconfig(folder: &TempDir) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_hundred_contexts_with_their_engines_idle_take_less_than_30_mb() {
+fn a_hundred_contexts_with_their_engines_idle_take_less_than_25_mb() {
     if let Some(path) = std::env::var_os(CHILD) {
         return tokio::runtime::Runtime::new()
             .unwrap()
@@ -82,7 +82,7 @@ fn a_hundred_contexts_with_their_engines_idle_take_less_than_30_mb() {
     let folder = TempDir::new().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "--test-threads=1"])
-        .arg("idle::a_hundred_contexts_with_their_engines_idle_take_less_than_30_mb")
+        .arg("idle::a_hundred_contexts_with_their_engines_idle_take_less_than_25_mb")
         .env(CHILD, kubeconfig(&folder))
         .output()
         .unwrap();
@@ -112,7 +112,10 @@ async fn child(path: &std::path::Path) {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    // Without the pages of the program itself: those of a debug build take more than the contexts.
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
     let kib = resident.unwrap().trim().trim_end_matches(" kB");
     println!("\n{kib}{LINE}{}", engines.len());
 }
