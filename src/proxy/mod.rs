@@ -21,6 +21,7 @@ mod header_names;
 pub mod hop_by_hop;
 pub mod impersonate;
 pub mod interstitial;
+mod location;
 mod navigation;
 mod path_prefix;
 mod path_reference;

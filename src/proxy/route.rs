@@ -43,11 +43,13 @@ use super::{
     error::Error,
     extra_route::{ExtraRoute, ToExtraRoute},
     files::StaticFiles,
+    location,
     path_prefix::Prefix,
     refusal::Refusal,
     reload::Chosen,
     request_record::RequestRecord,
 };
+use crate::kubeconfig::Slug;
 
 /// Answers requests for files, and passes on what is for the API.
 pub struct RouteLayer(Arc<Routes>);
@@ -110,10 +112,11 @@ pub struct Route<S> {
 impl<S, B> Service<Request<B>> for Route<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Error>,
+    S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, LocalResponse>;
+    type Future = Either<S::Future, BoxedResponse>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -122,6 +125,14 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.routes.find(&mut request) {
             Ok(RouteMatch::Api) => Either::Left(self.inner.call(request)),
+            Ok(RouteMatch::Context(slug)) => {
+                let response = self.inner.call(request);
+                Either::Right(Box::pin(async move {
+                    let mut response = response.await?;
+                    location::put_below(&slug, response.headers_mut());
+                    Ok(response)
+                }))
+            }
             Ok(RouteMatch::File(files, uri)) => {
                 *request.uri_mut() = uri;
                 Either::Right(Box::pin(files.serve(request.map(|_| Body::Empty))))
@@ -132,12 +143,13 @@ where
     }
 }
 
-/// A response that does not come from the API server.
-type LocalResponse = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+type BoxedResponse = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
 enum RouteMatch {
     /// An API, whose own path the request has now.
     Api,
+    /// The same, of the context that the path named.
+    Context(Slug),
     File(StaticFiles, Uri),
     /// A response of the route's own.
     Local(Response<Body>),
@@ -192,9 +204,9 @@ impl Routes {
                 let path = origin_form(&given[begin..])?;
                 *request.uri_mut() = path;
                 choose(request, &entry);
-                let named = NamedContext(entry.slug().clone());
-                request.extensions_mut().insert(named);
-                Ok(RouteMatch::Api)
+                let slug = entry.slug().clone();
+                request.extensions_mut().insert(NamedContext(slug.clone()));
+                Ok(RouteMatch::Context(slug))
             }
             ContextPath::Other if self.contexts.is_only() => self.find_at_root(None, request),
             ContextPath::Other => match self.find_extra(request)? {
@@ -397,7 +409,7 @@ mod tests {
         };
         let mut request = Request::get(path).body(()).unwrap();
         match routes.find(&mut request) {
-            Ok(RouteMatch::Api) => {
+            Ok(RouteMatch::Api | RouteMatch::Context(_)) => {
                 let path = request.uri().path_and_query();
                 ("api", path.map_or("", PathAndQuery::as_str).to_owned())
             }

@@ -206,6 +206,25 @@ async fn no_path_reaches_another_context_than_the_one_judged() {
 }
 
 #[tokio::test]
+async fn a_redirect_leads_to_the_same_context() {
+    let script = move |mut connection: Connection| async move {
+        while connection.request().await.is_some() {
+            let moved = "HTTP/1.1 307 Temporary Redirect\r\nLocation: /api/v1/login\r\n\
+                         Content-Length: 0\r\n\r\n";
+            connection.write(moved).await;
+        }
+    };
+    let moving = Upstream::tls("localhost", script).await;
+    let other = server("other").await;
+    let config = Config::new(&[("moving", &moving), ("other", &other)]);
+    let kubegate = config.start(&["--all-contexts", "--default-context", "other"]);
+    let response = get(&kubegate.address, "/clusters/moving/api").await;
+    assert_eq!(status(&response), 307, "{response}");
+    let location = "location: /clusters/moving/api/v1/login\r\n";
+    assert!(response.contains(location), "{response}");
+}
+
+#[tokio::test]
 async fn the_rules_for_paths_judge_what_is_behind_the_slug() {
     let (a, b) = (server("a").await, server("b").await);
     let config = Config::new(&[("a", &a), (LONG, &b)]);
