@@ -490,6 +490,8 @@ fn refused(path: &Path, user: Option<u32>) -> Refused {
         }
     }
     command.args(["--port", "0", "--kubeconfig"]).arg(path);
+    // The other user cannot read this one's settings.
+    command.env("XDG_CONFIG_HOME", path.with_file_name("settings"));
     let mut refused = Kubegate::refused(command);
     let peak: u64 = refused
         .stdout

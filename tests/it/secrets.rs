@@ -141,6 +141,8 @@ async fn no_memory_of_ours_is_dumped_and_plugins_are_as_they_were() {
         .args(["-v", "9", "--port", "0", "--kubeconfig"])
         .arg(&path);
     command.stdin(std::process::Stdio::null());
+    // Another user cannot read the settings of the one that runs the tests.
+    command.env("XDG_CONFIG_HOME", home.path());
     let is_root = rustix::process::geteuid().is_root();
     let us = if is_root {
         command.uid(NOBODY).gid(NOBODY);
