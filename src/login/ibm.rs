@@ -176,7 +176,7 @@ pub async fn log_in(
         Some(login) => {
             let store = store?;
             let binding = credential::saved_login::binding(&Login::Ibm(flags.clone()), &config)?;
-            let saving = save_login(&store, binding, login, &saved, &mut signals, finish);
+            let saving = save_login(&store, binding, login, &saved, true, &mut signals, finish);
             Box::pin(saving).await?
         }
         None => finish(&mut signals).await?,

@@ -135,7 +135,7 @@ pub async fn log_in(
         .with_client(&flags.oidc_client_id);
     let mut signals = handle_signals()?;
     let login = &flags.login;
-    let written = save_login(&store, binding, login, &saved, &mut signals, write).await?;
+    let written = save_login(&store, binding, login, &saved, false, &mut signals, write).await?;
     if let Some(written) = &written {
         let kubeconfig = request.kubeconfig.as_deref();
         warn_of_orphan(written, kubeconfig);

@@ -186,7 +186,7 @@ pub async fn log_in(
     };
     let binding = LoginBinding::of_cluster(&cluster);
     let mut signals = handle_signals()?;
-    let written = save_login(&store, binding, &login, &saved, &mut signals, write).await?;
+    let written = save_login(&store, binding, &login, &saved, false, &mut signals, write).await?;
     if let Some(written) = &written {
         warn_of_orphan(written, kubeconfig);
     }

@@ -27,7 +27,7 @@ pub(super) fn handle_signals() -> Result<Signals, Error> {
 /// issuer may have ended the session of the former ones.
 ///
 /// The login is bound to `binding`, and to the API servers of the previous login if that has the same
-/// issuer.
+/// issuer. `may_renew` says that `finish` uses the login, which may renew its refresh token.
 ///
 /// # Errors
 /// The error of `finish`, where [`Error::ContextNotWritten`] says that the tokens are kept;
@@ -37,6 +37,7 @@ pub(super) async fn save_login(
     binding: LoginBinding,
     login: &str,
     saved: &SavedLogin,
+    may_renew: bool,
     signals: &mut Signals,
     finish: impl AsyncFnOnce(&mut Signals) -> Result<Option<Written>, Error>,
 ) -> Result<Option<Written>, Error> {
@@ -64,7 +65,11 @@ pub(super) async fn save_login(
             Err(Error::ContextNotWritten(error))
         }
         Err(error) => {
-            restore(store, login, (saved, previous), signals).await;
+            let failed = Failed {
+                saved: saved.clone(),
+                may_renew,
+            };
+            restore(store, login, (failed, previous), signals).await;
             Err(match error {
                 Error::Kubeconfig(error @ kubeconfig::Error::Interrupted { .. }) => {
                     Error::InterruptedAtLock(error)
@@ -124,11 +129,11 @@ fn is_in_use(saved: &SavedLogin) -> bool {
 async fn restore(
     store: &Store,
     login: &str,
-    (failed, previous): (&SavedLogin, Previous),
+    (failed, previous): (Failed, Previous),
     signals: &mut Signals,
 ) {
     signals.await_another();
-    let (store, name, failed) = (store.clone(), login.to_owned(), failed.clone());
+    let (store, name) = (store.clone(), login.to_owned());
     let restored = uninterrupted(signals, move || put_back(&store, &name, &failed, previous));
     if let Err(error) = restored.await {
         let error = &error as &dyn std::error::Error;
@@ -145,14 +150,11 @@ async fn restore(
 fn put_back(
     store: &Store,
     login: &str,
-    failed: &SavedLogin,
+    failed: &Failed,
     previous: Previous,
 ) -> Result<(), credential::store::Error> {
     let _turn = store.lock_for_renewal(login)?;
-    if !store
-        .read(login)?
-        .is_some_and(|saved| has_same_secrets(&saved, failed))
-    {
+    if !store.read(login)?.is_some_and(|saved| failed.is(&saved)) {
         return Ok(());
     }
     match previous? {
@@ -161,10 +163,19 @@ fn put_back(
     }
 }
 
-fn has_same_secrets(one: &SavedLogin, other: &SavedLogin) -> bool {
-    one.token == other.token
-        && one.refresh_token == other.refresh_token
-        && one.api_key == other.api_key
+/// A login that failed after it was saved.
+struct Failed {
+    saved: SavedLogin,
+    may_renew: bool,
+}
+
+impl Failed {
+    /// Whether a saved login is this one.
+    fn is(&self, other: &SavedLogin) -> bool {
+        let own = &self.saved;
+        let is_as_saved = own.token == other.token && own.refresh_token == other.refresh_token;
+        own.api_key == other.api_key && (self.may_renew || is_as_saved)
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +202,7 @@ mod tests {
         let finish = async |_: &mut Signals| outcome.map(|()| None);
         let (saved, binding) = (saved(token), LoginBinding::default());
         let mut signals = Signals::handle(&[]).unwrap();
-        let done = save_login(store, binding, "a", &saved, &mut signals, finish).await;
+        let done = save_login(store, binding, "a", &saved, false, &mut signals, finish).await;
         done.is_ok()
     }
 
@@ -253,7 +264,8 @@ mod tests {
                 };
                 let (failing, binding) = (saved("failing"), LoginBinding::default());
                 let mut signals = Signals::handle(&[]).unwrap();
-                let done = save_login(&store, binding, "a", &failing, &mut signals, finish).await;
+                let done =
+                    save_login(&store, binding, "a", &failing, false, &mut signals, finish).await;
                 assert!(done.is_err());
                 assert_eq!(token(&store), since.map(Secret::new), "{before:?}");
             }
