@@ -38,13 +38,13 @@ pub struct Descriptor {
 pub enum Error {
     /// A variable has no number.
     #[error(
-        "{0}: is not a number from 0 to {MAX}; whoever starts this program sets it (sd_listen_fds(3))"
+        "{0}: is not a number from 0 to {MAX}; the program that starts kubegate must set it (sd_listen_fds(3))"
     )]
     Number(&'static str),
     /// There are more or fewer names than descriptors.
     #[error(
-        "{NAMES}: has {names} names, and {COUNT} says that there are {count} descriptors; whoever starts this \
-         program sets both (sd_listen_fds(3))"
+        "{NAMES}: has {names} names, and {COUNT} says that there are {count} descriptors; the program that \
+         starts kubegate must set both (sd_listen_fds(3))"
     )]
     Names {
         /// Names in `LISTEN_FDNAMES`.
@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// A descriptor is not open.
     #[error(
-        "{COUNT}: descriptor {0} is not open; whoever starts this program opens it (sd_listen_fds(3))"
+        "{COUNT}: descriptor {0} is not open; the program that starts kubegate must open it (sd_listen_fds(3))"
     )]
     NotOpen(RawFd),
 }

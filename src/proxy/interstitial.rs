@@ -1,7 +1,7 @@
 //! The page that a person sees who follows a link of another site to this proxy.
 //!
 //! The guard refuses such a request. Where it is a person's, and not a script's, the refusal is a page
-//! with a link to the same address: whoever clicks it sends the request from this proxy's own origin.
+//! with a link to the same address: a click on it sends the request from this proxy's own origin.
 //! The page that had the link gets nothing of this one. It cannot frame it, and is no longer its
 //! opener.
 //!

@@ -38,7 +38,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 const COMMON_NAME: &str = "kubegate local CA";
 
 /// A CA whose name constraints (RFC 5280 section 4.2.1.10) let it issue for `localhost` and names below
-/// it, 127.0.0.0/8 and `::1` alone: whoever gets its key can pretend to be no other server.
+/// it, 127.0.0.0/8 and `::1` alone: its key cannot be used to impersonate any other server.
 pub struct LocalAuthority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,

@@ -180,7 +180,7 @@ mod tests {
         let store = store(folder.path());
         let now = SystemTime::now();
         let made = store.local_authority(now).unwrap();
-        // Whoever takes the lock fails.
+        // Every attempt to take the lock fails.
         let lock = store.authority_folder().join("lock");
         fs::remove_file(&lock).unwrap();
         fs::create_dir(&lock).unwrap();

@@ -1,6 +1,6 @@
 //! [`LocalUsers`]: which users of this machine may connect.
 //!
-//! Whoever connects acts in the cluster with the proxy's credential, and a loopback port is open to
+//! A client acts in the cluster with the proxy's credential, and a loopback port is open to
 //! every user of the machine. Only the user that runs the proxy and root, who can read its memory
 //! anyway, get in by default.
 
