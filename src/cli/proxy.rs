@@ -12,6 +12,7 @@ mod only_context;
 mod routes;
 mod rules;
 mod several_contexts;
+mod target_flags;
 mod target_source;
 mod upstream_headers;
 mod upstreams;

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
+use super::target_flags::target_flags;
 use crate::{
     cli::usage::bail_usage,
     credential::{
@@ -135,22 +136,12 @@ fn target(overrides: &Overrides, server: &str) -> Result<Target, kubeconfig::Err
 
 /// Refuses flags that choose another cluster or user, which would have no effect.
 fn refuse_other_choice(connection: &ConnectionFlags, overrides: &Overrides) -> anyhow::Result<()> {
-    let given = [
+    let of_kubeconfig = [
         ("--kubeconfig", connection.kubeconfig().is_some()),
         ("--context", overrides.context.is_some()),
-        ("--cluster", overrides.cluster.is_some()),
-        ("--user", overrides.user.is_some()),
-        ("--server", overrides.server.is_some()),
-        ("--token", overrides.token.is_some()),
-        ("--username", overrides.username.is_some()),
-        ("--password", overrides.password.is_some()),
-        (
-            "--client-certificate",
-            overrides.client_certificate.is_some(),
-        ),
-        ("--client-key", overrides.client_key.is_some()),
     ];
-    match given.into_iter().find(|(_, given)| *given) {
+    let mut flags = of_kubeconfig.into_iter().chain(target_flags(overrides));
+    match flags.find(|(_, given)| *given) {
         Some((flag, _)) => {
             bail_usage!("--ibm-cluster and {flag} exclude each other; give one of them")
         }

@@ -11,6 +11,7 @@ use std::{
 use super::{
     listen::refuse_own_listener,
     only_context,
+    target_flags::target_flags,
     target_source::{self, OneContext},
 };
 use crate::{
@@ -112,10 +113,7 @@ pub(super) fn of_flags(
 
 /// Returns a flag that means one cluster or user.
 fn of_one_context(overrides: &Overrides, flags: &ProxyFlags) -> Option<&'static str> {
-    let given = [
-        ("--cluster", overrides.cluster.is_some()),
-        ("--user", overrides.user.is_some()),
-        ("--server", overrides.server.is_some()),
+    let more = [
         (
             "--certificate-authority",
             overrides.certificate_authority.is_some(),
@@ -125,18 +123,11 @@ fn of_one_context(overrides: &Overrides, flags: &ProxyFlags) -> Option<&'static 
             overrides.insecure_skip_tls_verify.is_some(),
         ),
         ("--tls-server-name", overrides.tls_server_name.is_some()),
-        ("--token", overrides.token.is_some()),
-        ("--username", overrides.username.is_some()),
-        ("--password", overrides.password.is_some()),
-        (
-            "--client-certificate",
-            overrides.client_certificate.is_some(),
-        ),
-        ("--client-key", overrides.client_key.is_some()),
         ("--upstream-header", !flags.upstream_header.is_empty()),
         ("--openshift-username", flags.login().is_some()),
     ];
-    let given = given.into_iter().find(|(_, given)| *given);
+    let mut all = target_flags(overrides).into_iter().chain(more);
+    let given = all.find(|(_, given)| *given);
     given.map(|(flag, _)| flag)
 }
 
