@@ -10,6 +10,7 @@ mod device;
 mod issuer_config;
 mod machine_grant;
 mod machine_login;
+mod machine_password;
 mod machine_token;
 mod metadata;
 mod password_grant;

@@ -1,13 +1,16 @@
 //! [`Oidc`]: the source that reads the stored tokens, renews them and stores them.
 
+mod renewal;
+mod stored;
+
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use super::{
-    Client, Metadata, Renewal,
+    Client,
     issuer_config::IssuerConfig,
     token_storage::{Lifetime, RefusedToken, StoredTokens, TokenStorage},
 };
@@ -18,7 +21,7 @@ use crate::{
         login_command::LoginCommand,
         protocol::{authorization, jwt},
         renewals,
-        store::{self, LoginBinding, Store},
+        store::{LoginBinding, Store},
     },
     kubeconfig::{Cluster, OidcConfig, OidcTokens, edit::RenewalLock},
     secret::Secret,
@@ -38,10 +41,6 @@ pub(in crate::credential) struct Oidc {
 
 /// Why the user must log in.
 const REFUSED: &str = "the refresh token was refused by the issuer";
-
-/// How long a refused refresh token is not sent again. A refusal is final, unless the issuer has lost its
-/// data for a while, or the user did there what it required.
-const REFUSAL_TTL: Duration = Duration::from_secs(3600);
 
 /// The kind of login, as `kubegate login` names it.
 const KIND: &str = "oidc";
@@ -213,89 +212,6 @@ impl Oidc {
         self.obtain(Lifetime::Command).await
     }
 
-    /// Redeems a refresh token.
-    async fn renew(
-        &self,
-        (client, metadata): (&Client, &Metadata),
-        stored: &StoredTokens,
-        refresh: &Secret,
-    ) -> Result<Outcome, Error> {
-        let secret = stored.client_secret.as_ref();
-        let mut refresh = refresh.clone();
-        let mut scope = self.scope(metadata, stored);
-        loop {
-            match client
-                .renew(metadata, secret, &refresh, scope.as_deref())
-                .await?
-            {
-                Renewal::Granted(granted) => {
-                    self.state().refused = None;
-                    return Ok(Outcome::Renewed(granted.tokens));
-                }
-                Renewal::Refused(refusal) => {
-                    let words = refusal.in_its_words();
-                    self.note_refusal(&refresh, &words).await;
-                    return Ok(Outcome::Refused(words));
-                }
-                Renewal::NoIdToken {
-                    refresh_token,
-                    problem,
-                } => {
-                    if let Some(rotated) = refresh_token {
-                        refresh = rotated.clone();
-                        self.save(OidcTokens {
-                            id_token: None,
-                            refresh_token: Some(rotated),
-                        })
-                        .await;
-                    }
-                    if scope.replace(OPENID.to_owned()).is_some() {
-                        // Each process would use up another token.
-                        self.note_refusal(&refresh, problem).await;
-                        return Err(self.no_id_token(problem));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Returns the scopes to send with the refresh token: those that were granted, or what the login
-    /// requested if that is not known.
-    fn scope(&self, metadata: &Metadata, stored: &StoredTokens) -> Option<String> {
-        let requested = || Some(metadata.scopes(self.extra_scopes.as_deref()?));
-        stored.scope.clone().or_else(requested)
-    }
-
-    /// Returns the issuer's words if it refused this refresh token lately, to this process or another.
-    fn refusal_of(&self, refresh: &Secret, stored: &StoredTokens) -> Option<String> {
-        let state = self.state();
-        let mut known = [&state.refused, &stored.refusal].into_iter().flatten();
-        let known = known.find(|refused| {
-            let age = refused.at.elapsed();
-            refused.token == *refresh && age.is_ok_and(|age| age < REFUSAL_TTL)
-        });
-        known.map(|refused| refused.words.clone())
-    }
-
-    async fn note_refusal(&self, refresh: &Secret, words: &str) {
-        let refused = RefusedToken {
-            token: refresh.clone(),
-            at: SystemTime::now(),
-            words: words.to_owned(),
-        };
-        self.state().refused = Some(refused.clone());
-        let noted = self
-            .blocking(move |storage| storage.write_refusal(&refused))
-            .await;
-        if let Err(error) = &noted {
-            let error = error as &dyn std::error::Error;
-            tracing::debug!(
-                error,
-                "other processes do not learn that the issuer refused"
-            );
-        }
-    }
-
     /// Returns the last credential, unless another process has stored another ID token.
     async fn check_stored(&self, last: &Credential) -> Result<Credential, Error> {
         let other = match self.blocking(TokenStorage::read).await {
@@ -303,34 +219,6 @@ impl Oidc {
             Err(_) => None,
         };
         Ok(other.unwrap_or_else(|| last.clone()))
-    }
-
-    /// Returns the newer ones that could not be stored in place of what was read, unless the user has
-    /// logged out or in again since.
-    fn newest(&self, stored: StoredTokens) -> StoredTokens {
-        let mut state = self.state();
-        state.unreadable = false;
-        if state.replaces.as_ref() != Some(&stored.tokens) {
-            state.replaces = None;
-            state.tokens = stored;
-        }
-        state.tokens.clone()
-    }
-
-    /// Reads the stored tokens. Returns those known before if that fails.
-    async fn read(&self) -> Result<StoredTokens, Error> {
-        match self.blocking(TokenStorage::read).await {
-            Ok(stored) => return Ok(self.newest(stored)),
-            // The tokens known before are not for this cluster either.
-            Err(error) if is_bound_elsewhere(&error) => return Err(error),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                if !std::mem::replace(&mut self.state().unreadable, true) {
-                    tracing::warn!(error, "the tokens that were read before are used");
-                }
-            }
-        }
-        Ok(self.state().tokens.clone())
     }
 
     /// Returns the credential if the ID token is valid and was not returned before.
@@ -377,38 +265,6 @@ impl Oidc {
         let token = new.id_token.clone().unwrap_or_else(|| Secret::new(""));
         self.save(new).await;
         self.credential(&token)
-    }
-
-    /// Stores new tokens; one that is `None` is left unchanged. If they cannot be stored, they are kept in
-    /// memory, since the refresh token that they were obtained with may be used up.
-    async fn save(&self, mut new: OidcTokens) {
-        {
-            let state = self.state();
-            if state.replaces.is_some() && new.refresh_token.is_none() {
-                let before = &state.tokens.tokens.refresh_token;
-                new.refresh_token.clone_from(before);
-            }
-        }
-        let written = new.clone();
-        let saved = self.blocking(move |storage| storage.write(&written)).await;
-        if let Err(error) = &saved
-            && self.state().replaces.is_none()
-        {
-            let (file, error) = (self.storage.name(), error as &dyn std::error::Error);
-            tracing::warn!(error, file, "renewed tokens are kept in memory only");
-        }
-        let mut state = self.state();
-        let before = state.replaces.take();
-        state.replaces = match saved {
-            Ok(()) => None,
-            Err(_) => before.or_else(|| Some(state.tokens.tokens.clone())),
-        };
-        if new.id_token.is_some() {
-            state.tokens.tokens.id_token = new.id_token;
-        }
-        if new.refresh_token.is_some() {
-            state.tokens.tokens.refresh_token = new.refresh_token;
-        }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -486,8 +342,4 @@ fn login_command(flags: &OidcFlags) -> String {
     let args: Vec<String> = args.iter().skip(2).map(of_issuer).collect();
     let words = ["kubegate", "login", KIND].into_iter();
     shell::line(words.chain(args.iter().map(String::as_str)))
-}
-
-fn is_bound_elsewhere(error: &Error) -> bool {
-    matches!(error, Error::Store(error) if matches!(**error, store::Error::OtherBinding { .. }))
 }
