@@ -13,11 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubegate::kubeconfig::Slug;
+use kubegate::{kubeconfig::Slug, serve};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Connection, Kubegate, Load, Upstream, cert, exchange, get, in_time, status};
+use crate::support::{
+    Completed, Connection, Kubegate, Load, Upstream, cert, exchange, get, in_time, status,
+};
 
 /// How long a change may take to be in force.
 const IN_FORCE: Duration = Duration::from_secs(2);
@@ -412,11 +414,31 @@ async fn a_wrong_choice_of_contexts_is_refused_before_anything_is_bound() {
     );
 }
 
+/// Asserts that each request got the answer of its context's server: those with an even number of `a`.
+fn assert_all_answered(completed: &[Completed]) {
+    assert!(completed.len() > 1000, "{}", completed.len());
+    for one in completed {
+        assert_eq!(status(&one.response), 200, "{}", one.response);
+        let server = if one.number % 2 == 0 {
+            "server a"
+        } else {
+            "server "
+        };
+        assert!(one.response.contains(server), "{}", one.response);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contexts_come_change_and_go_while_requests_run_and_none_fails() {
     let (a, b, c) = (server("a").await, server("b").await, server("c").await);
+    let quiet = server("quiet").await;
     let (watched, mut handed) = Upstream::handed().await;
-    let mut config = Config::new(&[("a", &a), ("b", &b), ("watched", &watched)]);
+    let mut config = Config::new(&[
+        ("a", &a),
+        ("b", &b),
+        ("quiet", &quiet),
+        ("watched", &watched),
+    ]);
     let kubegate = config.start(&["--all-contexts"]);
     let mut client = Connection::open(&kubegate.address).await;
     client
@@ -458,12 +480,19 @@ async fn contexts_come_change_and_go_while_requests_run_and_none_fails() {
         }
     };
     reaches("/clusters/b/x", "server b:").await;
-    let connections = a.connections();
+    // After each change, one request to a context that no change concerns.
+    let mut asked = 0;
+    let mut ask_quiet = async || {
+        asked += 1;
+        reaches("/clusters/quiet/x", "server quiet:").await;
+        asked
+    };
     for round in 0..3 {
         // Added.
         config.set("c", &c.url());
         config.write();
         reaches("/clusters/c/x", "server c:").await;
+        ask_quiet().await;
         passes(&format!("{{\"round\":{round}}}\n")).await;
         // Changed.
         let to = if round % 2 == 0 { &c } else { &b };
@@ -475,36 +504,32 @@ async fn contexts_come_change_and_go_while_requests_run_and_none_fails() {
             "server b:"
         };
         reaches("/clusters/b/x", mark).await;
+        ask_quiet().await;
         // Renamed.
         let cluster = config.contexts.remove("c").unwrap();
         config.contexts.insert(LONG.to_owned(), cluster);
         config.write();
         reaches("/clusters/c/x", "HTTP/1.1 404").await;
+        ask_quiet().await;
         reaches(&format!("/clusters/{LONG}/x"), "server c:").await;
+        ask_quiet().await;
         // Broken, which changes nothing, and removed.
         fs::write(config.path(), "{").unwrap();
         tokio::time::sleep(Duration::from_millis(1200)).await;
         config.contexts.remove(LONG);
         config.write();
         reaches(&format!("/clusters/{LONG}/x"), "HTTP/1.1 404").await;
+        ask_quiet().await;
         passes("{}\n").await;
     }
-    let completed = load.off().await;
-    assert!(completed.len() > 1000, "{}", completed.len());
-    for one in &completed {
-        assert_eq!(status(&one.response), 200, "{}", one.response);
-        let server = if one.number % 2 == 0 {
-            "server a"
-        } else {
-            "server "
-        };
-        assert!(one.response.contains(server), "{}", one.response);
-    }
-    // What was not changed kept its connections.
+    assert_all_answered(&load.off().await);
+    // What was not changed kept its connections, of which each worker has one for one request at a time.
+    let asked = ask_quiet().await;
+    let connections = quiet.connections();
+    assert!(asked > serve::worker_count(), "{asked} requests");
     assert!(
-        a.connections() <= connections + 8,
-        "{} after {connections}",
-        a.connections()
+        connections <= serve::worker_count(),
+        "{connections} connections for {asked} requests"
     );
     assert!(
         !kubegate
